@@ -1,0 +1,116 @@
+"""Every exception that birnn raises on purpose.
+
+```
+BirnnError
+├── UsageError             the call is wrong                      (exit status 2)
+│   ├── ConfigError        a setting that does not exist or does not fit
+│   └── MissingExtra       an optional dependency is not installed
+├── DataError              the data is wrong                      (exit status 1)
+│   ├── FormatError        a file that does not read as its format: file:line
+│   ├── LengthError        lengths that do not fit the rows
+│   └── ShapeError         an array of the wrong shape or dtype
+├── BundleError            a saved model that cannot be used      (exit status 1)
+├── OutputError            a place that cannot be written         (exit status 1)
+└── EngineError            an engine that cannot do what is asked (exit status 1)
+```
+
+Messages say what is wrong, what was got, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class BirnnError(Exception):
+    """Base of all errors that birnn raises on purpose."""
+
+    exit_status = 1
+
+
+class UsageError(BirnnError, ValueError):
+    """The call is wrong: an argument or setting that cannot be."""
+
+    exit_status = 2
+
+
+class ConfigError(UsageError):
+    """A setting that does not exist or has a value that does not fit."""
+
+
+class MissingExtra(UsageError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class DataError(BirnnError, ValueError):
+    """The data is wrong."""
+
+
+class FormatError(DataError):
+    """A file that does not read as its format; the message starts with ``file:line``."""
+
+
+class LengthError(DataError):
+    """Lengths that do not fit the rows they are said to describe."""
+
+
+class ShapeError(DataError):
+    """An array whose shape or dtype does not fit."""
+
+
+class BundleError(BirnnError):
+    """A saved model that cannot be used."""
+
+
+class OutputError(BirnnError, OSError):
+    """A place that cannot be written."""
+
+
+class EngineError(BirnnError, RuntimeError):
+    """An engine that cannot do what is asked of it."""
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional dependency, the one door by which they enter.
+
+    Args:
+        module: Name of the module to import.
+        extra: Extra of birnn that installs it.
+
+    Returns:
+        The imported module.
+
+    Raises:
+        MissingExtra: The module is not installed.
+
+    Example:
+        >>> require("json", extra="train").__name__
+        'json'
+        >>> require("nowhere", extra="train")
+        Traceback (most recent call last):
+        ...
+        birnn.errors.MissingExtra: this needs nowhere: pip install 'birnn[train]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise MissingExtra(f"this needs {module}: pip install 'birnn[{extra}]'") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the known spelling nearest to ``name``, or all of them.
+
+    Example:
+        >>> nearest("hiden_size", ["hidden_size", "num_layers"])
+        'did you mean hidden_size?'
+        >>> nearest("zzz", ["sum", "mean"])
+        'known: mean, sum'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
