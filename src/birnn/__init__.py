@@ -1,2 +1,43 @@
-"""birnn."""
+"""Bidirectional recurrent networks: exact on ragged batches, easy to open up, light to ship.
+
+>>> import birnn
+>>> birnn.__version__.count(".")
+2
+"""
+
+# Everything but the version is imported when it is first asked for: `import birnn` takes
+# milliseconds and never loads torch.
+
+from __future__ import annotations
+
+import importlib
+import operator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from birnn.ragged import Ragged
+    from birnn.runtime.predictor import Predictor
+    from birnn.training.api import train
+
+    load = Predictor.load
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Ragged": "birnn.ragged:Ragged",
+    "load": "birnn.runtime.predictor:Predictor.load",
+    "train": "birnn.training.api:train",
+}
+
+__all__ = ["Ragged", "__version__", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'birnn' has no attribute {name!r}")
+    module, _, path = _HOMES[name].partition(":")
+    return operator.attrgetter(path)(importlib.import_module(module))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,1 +1,39 @@
-"""Placeholder: replaced when the room is furnished."""
+"""A model at rest: what it is (`spec`), how it is kept on disk (`io`), how others lay it out."""
+
+from birnn.bundle.card import card
+from birnn.bundle.io import FORMAT_VERSION, Bundle, faults, load, save
+from birnn.bundle.layouts import LAYOUTS, Layout, direction
+from birnn.bundle.spec import (
+    Characters,
+    Encoder,
+    Label,
+    Spec,
+    Surface,
+    Symbols,
+    Tags,
+    Values,
+    Vectors,
+    Words,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "LAYOUTS",
+    "Bundle",
+    "Characters",
+    "Encoder",
+    "Label",
+    "Layout",
+    "Spec",
+    "Surface",
+    "Symbols",
+    "Tags",
+    "Values",
+    "Vectors",
+    "Words",
+    "card",
+    "direction",
+    "faults",
+    "load",
+    "save",
+]

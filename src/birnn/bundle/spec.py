@@ -135,7 +135,7 @@ class Encoder(Frozen):
 
     cell: CellName = "lstm"
     hidden_size: PositiveInt = 200
-    num_layers: PositiveInt = 1
+    num_layers: Annotated[int, Field(ge=1, le=256)] = 1
     bidirectional: bool = True
     merge: MergeName = "concat"
     residual: bool = False

@@ -1,1 +1,1 @@
-"""Placeholder: replaced when the room is furnished."""
+"""The command line ``birnn``."""

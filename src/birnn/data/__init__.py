@@ -1,1 +1,40 @@
-"""Placeholder: replaced when the room is furnished."""
+"""From files to the arrays that a model reads."""
+
+from birnn.data.batching import batches, in_order, windows
+from birnn.data.encoding import Codec, Encoded
+from birnn.data.examples import Example, Task
+from birnn.data.read import FORMATS, read
+from birnn.data.rows import Batch, SymbolRows, VectorRows, WordRows
+from birnn.data.schemes import Span, convert, detect, spans, transitions, violations
+from birnn.data.text import tokenise
+from birnn.data.vectors import read_vectors
+from birnn.data.vocab import UNKNOWN, Vocabulary, normalise
+from birnn.data.vocabularies import Vocabularies
+
+__all__ = [
+    "FORMATS",
+    "UNKNOWN",
+    "Batch",
+    "Codec",
+    "Encoded",
+    "Example",
+    "Span",
+    "SymbolRows",
+    "Task",
+    "VectorRows",
+    "Vocabularies",
+    "Vocabulary",
+    "WordRows",
+    "batches",
+    "convert",
+    "detect",
+    "in_order",
+    "normalise",
+    "read",
+    "read_vectors",
+    "spans",
+    "tokenise",
+    "transitions",
+    "violations",
+    "windows",
+]

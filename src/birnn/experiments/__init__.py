@@ -1,1 +1,1 @@
-"""Placeholder: replaced when the room is furnished."""
+"""Generators of embedded data, and experiments that show what each direction knows."""

@@ -1,1 +1,7 @@
-"""Placeholder: replaced when the room is furnished."""
+"""Whole models in torch, built from a `birnn.bundle.spec.Spec`."""
+
+from birnn.models.build import build
+from birnn.models.network import Answer, Network
+from birnn.models.regularisation import Dropout
+
+__all__ = ["Answer", "Dropout", "Network", "build"]

@@ -1,1 +1,26 @@
-"""Placeholder: replaced when the room is furnished."""
+"""The equations in NumPy, forward and backward: the specification of every engine."""
+
+from birnn.reference.bidirectional import Outcome, Saved, State, gradients, run, run_saving
+from birnn.reference.cells import CELLS, Cell
+from birnn.reference.initialise import initialise
+from birnn.reference.merge import MERGES, Merge
+from birnn.reference.stack import GATES, MERGE_WIDTH, CellName, MergeName, Stack
+
+__all__ = [
+    "CELLS",
+    "GATES",
+    "MERGES",
+    "MERGE_WIDTH",
+    "Cell",
+    "CellName",
+    "Merge",
+    "MergeName",
+    "Outcome",
+    "Saved",
+    "Stack",
+    "State",
+    "gradients",
+    "initialise",
+    "run",
+    "run_saving",
+]

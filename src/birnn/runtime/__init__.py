@@ -1,1 +1,5 @@
-"""Placeholder: replaced when the room is furnished."""
+"""A trained model at work: NumPy alone, no torch."""
+
+from birnn.runtime.predictor import Predictor
+
+__all__ = ["Predictor"]

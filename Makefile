@@ -1,0 +1,53 @@
+# Every target sets up what it needs. `make` alone lists them.
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test check format bench docs clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+setup: $(INSTALLED)  ## make .venv with birnn, its compiled module and the tools, all pinned
+
+# Editable: the tests import this checkout's sources, and the compiled module beside them.
+# Both variables, because pip from 25.3 on takes the pins of build requirements from the second.
+$(INSTALLED): $(BUILT_FROM)
+	@echo "installing into $(VENV), some minutes the first time"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BIN)/python -m pip install --disable-pip-version-check --quiet -e '.[dev]'
+	@touch $@
+
+quickstart: $(INSTALLED)  ## train, evaluate and compare on the embedded data, leave a report
+	$(BIN)/birnn quickstart
+
+# One thread for each worker: the workers share the cores already.
+test: $(INSTALLED)  ## all tests, and the examples of all docstrings
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+check: $(INSTALLED)  ## format, lint, types, order of rooms
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## rewrite the sources as `check` wants them
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(INSTALLED)  ## the accuracy table (needs the real data, takes hours)
+	$(BIN)/python benchmarks/accuracy.py
+
+docs: $(INSTALLED)  ## run the examples of the Markdown pages, check that their links lead somewhere
+	$(BIN)/python -m pytest --doctest-glob='*.md' README.md docs tests/docs
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) build dist quickstart .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

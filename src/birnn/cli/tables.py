@@ -1,0 +1,61 @@
+"""Scores as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+HEADLINES = ("accuracy", "f1", "precision", "recall", "macro_f1", "rmse", "mae", "r2")
+COUNTS = ("sequences", "tokens", "empty_sequences")
+MOST_LABELS = 20
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; columns of numbers stand to the right."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for i, name in enumerate(header):
+        numeric = all(_is_number(row[i]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(cell) for cell in row))
+    Console(highlight=False, soft_wrap=False).print(table)
+
+
+def print_scores(scores: dict[str, Any], *, title: str) -> None:
+    """Print the scores of a model on a set: the headline first, then label by label."""
+    f1 = "span F1" if scores.get("f1_kind") == "spans" else "macro F1"
+    rows = [
+        (f1 if name == "f1" else name.replace("_", " "), f"{scores[name]:.4f}")
+        for name in HEADLINES
+        if scores.get(name) is not None and not (name == "macro_f1" and f1 == "macro F1")
+    ]
+    rows += [(name.replace("_", " "), f"{scores[name]:,}") for name in COUNTS if scores.get(name)]
+    rows.append(("tokens/s", f"{scores['tokens_per_second']:,.0f}"))
+    print_table(title, ("measure", "value"), rows)
+    labels = scores.get("per_label", {})
+    if labels:
+        ordered = sorted(labels.items(), key=lambda item: -item[1]["support"])
+        print_table(
+            "by label" if len(labels) <= MOST_LABELS else f"the {MOST_LABELS} commonest labels",
+            ("label", "precision", "recall", "F1", "support"),
+            [
+                (label, *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")), row["support"])
+                for label, row in ordered[:MOST_LABELS]
+            ],
+        )
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(_text(cell).replace(",", "").rstrip("%"))
+    except ValueError:
+        return False
+    return True
+
+
+def _text(cell: Any) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

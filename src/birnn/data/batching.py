@@ -1,0 +1,136 @@
+"""Which sequences go into one batch: as many rows as the budget allows, of similar length."""
+
+# B sequences
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.errors import ConfigError
+from birnn.ragged import host_lengths
+
+Integers = npt.NDArray[np.int64]
+
+# lengths are blurred by up to this share before they are sorted, so that each epoch puts other
+# sequences together while those of one batch stay alike
+BLUR = 0.1
+
+
+class Sized(Protocol):
+    """What has a length."""
+
+    def __len__(self) -> int: ...
+
+
+S = TypeVar("S", bound=Sized)
+
+
+def batches(
+    lengths: npt.ArrayLike, *, tokens: int, seed: int, epoch: int, sequences: int | None = None
+) -> list[Integers]:
+    """Batches of an epoch of training, each sequence in exactly one.
+
+    Args:
+        lengths: Length of each sequence, (B,).
+        tokens: Rows of a batch at most; a longer sequence stands alone.
+        seed: With the epoch it says all that is random.
+        epoch: Number of the epoch.
+        sequences: Sequences of a batch at most.
+
+    Returns:
+        Numbers of the sequences of each batch, int64, in random order.
+
+    Raises:
+        ConfigError: A budget below 1.
+
+    Example:
+        >>> parts = batches([3, 9, 3, 4, 0, 20], tokens=10, seed=1, epoch=0)
+        >>> sorted(np.concatenate(parts).tolist())
+        [0, 1, 2, 3, 4, 5]
+    """
+    counts = _checked(lengths, tokens, sequences)
+    random = np.random.default_rng((seed, epoch))
+    blurred = counts * (1 + BLUR * random.random(len(counts))) + random.random(len(counts))
+    parts = _cut(np.argsort(blurred, kind="stable"), counts, tokens, sequences)
+    return [parts[i] for i in random.permutation(len(parts)).tolist()]
+
+
+def in_order(
+    lengths: npt.ArrayLike, *, tokens: int, sequences: int | None = None
+) -> list[Integers]:
+    """Batches for prediction: sorted by length, nothing random.
+
+    Args:
+        lengths: Length of each sequence, (B,).
+        tokens: Rows of a batch at most; a longer sequence stands alone.
+        sequences: Sequences of a batch at most.
+
+    Returns:
+        Numbers of the sequences of each batch, int64, shortest first.
+
+    Raises:
+        ConfigError: A budget below 1.
+
+    Example:
+        >>> [part.tolist() for part in in_order([3, 9, 3, 4], tokens=10)]
+        [[0, 2, 3], [1]]
+    """
+    counts = _checked(lengths, tokens, sequences)
+    return _cut(np.argsort(counts, kind="stable"), counts, tokens, sequences)
+
+
+def windows(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list[S]]:
+    """A stream in pieces that fit into memory, in the order of the stream.
+
+    Args:
+        items: The stream; lists and examples have a length.
+        tokens: A piece ends once it has so many rows.
+        sequences: A piece ends once it has so many sequences.
+
+    Raises:
+        ConfigError: A budget below 1.
+
+    Example:
+        >>> list(windows(["ab", "c", "defg", "h"], tokens=3, sequences=10))
+        [['ab', 'c'], ['defg'], ['h']]
+    """
+    _check_budget(tokens, sequences)
+    window: list[S] = []
+    rows = 0
+    for item in items:
+        window.append(item)
+        rows += len(item)
+        if rows >= tokens or len(window) >= sequences:
+            yield window
+            window, rows = [], 0
+    if window:
+        yield window
+
+
+def _check_budget(tokens: int, sequences: int | None) -> None:
+    if tokens < 1 or (sequences is not None and sequences < 1):
+        raise ConfigError(f"a batch needs a budget of 1 or more, got {tokens=}, {sequences=}")
+
+
+def _checked(lengths: npt.ArrayLike, tokens: int, sequences: int | None) -> Integers:
+    _check_budget(tokens, sequences)
+    return host_lengths(lengths)
+
+
+def _cut(order: Integers, lengths: Integers, tokens: int, sequences: int | None) -> list[Integers]:
+    """Cut an order of sequences into runs within the budget, each as long as it can be."""
+    ends = np.cumsum(lengths[order])
+    parts: list[Integers] = []
+    start = used = 0
+    while start < len(order):
+        stop = max(start + 1, int(np.searchsorted(ends, used + tokens, side="right")))
+        if sequences is not None:
+            stop = min(stop, start + sequences)
+        parts.append(order[start:stop].astype(np.int64, copy=False))
+        used = int(ends[stop - 1])
+        start = stop
+    return parts

@@ -1,0 +1,75 @@
+"""What every reader yields and every codec takes: one labelled sequence."""
+
+# T steps of a sequence, D channels of a step, K target values of a sequence
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Task = Literal["tagger", "classifier", "regressor", "seq2seq"]
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One sequence, and what is to be learnt of it.
+
+    Args:
+        inputs: Tokens or symbols, one string for each step; or vectors, float32 of shape (T, D).
+        target: Tags (one string for each step), a label, values (float32, shape (K,)), the
+            symbols of a target sequence, or ``None`` where the data says nothing.
+        where: ``file:line`` of its start, for messages.
+
+    Example:
+        >>> Example(("the", "bank"), ("DET", "NOUN")) == Example(("the", "bank"), ("DET", "NOUN"))
+        True
+        >>> len(Example(()))
+        0
+    """
+
+    inputs: tuple[str, ...] | Vectors
+    target: str | tuple[str, ...] | Vectors | None = None
+    where: str = ""
+
+    def __len__(self) -> int:
+        """Number of steps."""
+        return len(self.inputs)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Example):
+            return NotImplemented
+        return (
+            _same(self.inputs, other.inputs)
+            and _same(self.target, other.target)
+            and self.where == other.where
+        )
+
+    # arrays have no hash
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader is asked for.
+
+    Args:
+        task: What the sequences are for; a table's columns mean what the task needs.
+        field: Column of a CoNLL-U file that holds the tags.
+        labelled: Whether targets are read; without, columns of targets may be missing.
+    """
+
+    task: Task = "tagger"
+    field: str = "upos"
+    labelled: bool = True
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return False
+    return one == other

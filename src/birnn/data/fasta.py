@@ -1,0 +1,101 @@
+"""FASTA: sequences of residues or bases, one character for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from birnn.data.examples import Example, Wanted
+from birnn.data.source import Source
+
+
+def read_fasta(source: Source, wanted: Wanted) -> Iterator[Example]:
+    r"""Records that start with ``>id``; for a classifier ``>id label``, for a tagger three lines.
+
+    A tagger with labels reads records of three lines: ``>id``, the sequence, one character of tag
+    for each residue. Everything else reads the sequence over any number of lines.
+
+    Raises:
+        FormatError: Text before the first record, no label, tags for another number of residues.
+
+    Example:
+        >>> text = ">p1 membrane\nMKV\nLA\n>p2 soluble\nGG\n"
+        >>> for example in read_fasta(Source.from_text(text), Wanted("classifier")):
+        ...     print("".join(example.inputs), example.target)
+        MKVLA membrane
+        GG soluble
+        >>> [example] = read_fasta(Source.from_text(">p1\nMKV\nCHH\n"), Wanted("tagger"))
+        >>> example.inputs, example.target
+        (('M', 'K', 'V'), ('C', 'H', 'H'))
+    """
+    tagged = wanted.task == "tagger" and wanted.labelled
+    for line, header, body in _records(source):
+        if tagged:
+            yield _tagged(source, line, body)
+        else:
+            yield Example(_residues(body), _label(source, line, header, wanted), source.where(line))
+
+
+def read_three_line(source: Source, wanted: Wanted) -> Iterator[Example]:
+    r"""Records of three lines (``>id``, sequence, tags) for a tagger; tags are read if wanted.
+
+    Raises:
+        FormatError: A record of other than three lines, tags for another number of residues.
+
+    Example:
+        >>> source = Source.from_text(">p1\nMKV\nCHH\n")
+        >>> [example] = read_three_line(source, Wanted("tagger", labelled=False))
+        >>> example.inputs, example.target
+        (('M', 'K', 'V'), None)
+    """
+    for line, _, body in _records(source):
+        example = _tagged(source, line, body)
+        yield example if wanted.labelled else Example(example.inputs, None, example.where)
+
+
+def _records(source: Source) -> Iterator[tuple[int, str, list[str]]]:
+    """Line of the header, header and lines of each record."""
+    header: str | None = None
+    start = 0
+    body: list[str] = []
+    for number, raw in enumerate(source.lines(), 1):
+        line = raw.strip()
+        if line.startswith(">"):
+            if header is not None:
+                yield start, header, body
+            header, start, body = line[1:].strip(), number, []
+        elif header is not None:
+            body.append(line)
+        elif line:
+            raise source.fault("a sequence before its >id. Is this a FASTA file?", number)
+    if header is not None:
+        yield start, header, body
+
+
+def _residues(body: list[str]) -> tuple[str, ...]:
+    return tuple("".join("".join(body).split()))
+
+
+def _label(source: Source, line: int, header: str, wanted: Wanted) -> str | None:
+    if not wanted.labelled:
+        return None
+    _, _, label = header.partition(" ")
+    if not label.strip():
+        raise source.fault(f"no label after >{header}. Write >id label.", line)
+    return label.strip()
+
+
+def _tagged(source: Source, line: int, body: list[str]) -> Example:
+    # the two lines of an empty sequence are empty, like those that end a file
+    while len(body) > 2 and not body[-1]:
+        body = body[:-1]
+    if any(body) and len(body) != 2:
+        raise source.fault(
+            f"{len(body)} lines after >id, two are needed: the sequence and its tags.", line
+        )
+    residues, tags = (_residues(body[:1]), _residues(body[1:]))
+    if len(residues) != len(tags):
+        raise source.fault(
+            f"{len(residues)} residues and {len(tags)} tags. Give every residue one character.",
+            line,
+        )
+    return Example(residues, tags, source.where(line))

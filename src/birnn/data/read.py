@@ -1,0 +1,130 @@
+"""The door by which every file enters: format by ending, examples as a stream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from birnn.data.conll import read_conll, read_conllu
+from birnn.data.examples import Example, Task, Wanted
+from birnn.data.fasta import read_fasta, read_three_line
+from birnn.data.source import STANDARD_INPUT, Source
+from birnn.data.tables import read_csv, read_jsonl, read_tsv
+from birnn.data.text import read_text
+from birnn.data.timeseries import read_npz, read_ts
+from birnn.errors import ConfigError, FormatError, UsageError, nearest
+
+Reader = Callable[[Source, Wanted], Iterator[Example]]
+
+TASKS: tuple[Task, ...] = ("tagger", "classifier", "regressor", "seq2seq")
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file.
+
+    Args:
+        endings: How the names of such files end.
+        reader: Reads one.
+        tasks: What it can be read for; ``.tsv`` belongs to two formats, parted by the task.
+    """
+
+    endings: tuple[str, ...]
+    reader: Reader
+    tasks: tuple[Task, ...]
+
+
+FORMATS = {
+    "conllu": Format((".conllu",), read_conllu, ("tagger",)),
+    "conll": Format((".conll", ".bio", ".iob", ".iob2", ".tsv"), read_conll, ("tagger",)),
+    "csv": Format((".csv",), read_csv, ("classifier", "regressor", "seq2seq")),
+    "tsv": Format((".tsv",), read_tsv, ("classifier", "regressor", "seq2seq")),
+    "jsonl": Format((".jsonl", ".ndjson"), read_jsonl, TASKS),
+    "ts": Format((".ts",), read_ts, ("classifier", "regressor")),
+    "npz": Format((".npz",), read_npz, ("tagger", "classifier", "regressor")),
+    "fasta": Format((".fasta", ".fa", ".faa", ".fna"), read_fasta, ("tagger", "classifier")),
+    "3line": Format((".3line",), read_three_line, ("tagger",)),
+    "text": Format((".txt",), read_text, TASKS),
+}
+
+
+def read(
+    path: str | os.PathLike[str],
+    task: Task,
+    *,
+    format: str | None = None,  # noqa: A002 the name that the command line gives it
+    field: str = "upos",
+    labelled: bool = True,
+) -> Iterator[Example]:
+    r"""The sequences of a file, one by one: memory does not grow with the file.
+
+    Args:
+        path: The file, ``.gz`` of any format too; ``-`` is standard input.
+        task: tagger, classifier, regressor or seq2seq: what the file is read for.
+        format: A key of `FORMATS`; by default the file's ending says it.
+        field: Field of CoNLL-U files that holds the tags: upos, xpos, feats or deprel.
+        labelled: Whether targets are read. Without, the file may lack them.
+
+    Returns:
+        The examples in the order of the file. Sequences of length 0 are kept.
+
+    Raises:
+        FormatError: A file that is missing, empty, unreadable or not of its format (the line is
+            named); raised at the call as far as it can be known there, else at that sequence.
+        UsageError: A format that does not exist or does not serve the task.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "train.tsv")
+        ...     _ = path.write_text("dogs\tNOUN\nbark\tVERB\n")
+        ...     [example] = read(path, "tagger")
+        >>> example.inputs, example.target
+        (('dogs', 'bark'), ('NOUN', 'VERB'))
+    """
+    if task not in TASKS:
+        raise UsageError(f"no task {task!r}: {nearest(str(task), TASKS)}")
+    reader = FORMATS[_format_of(path, task, format)].reader
+    source = Source.from_path(path)
+    return _at_least_one(source, reader(source, Wanted(task, field, labelled)))
+
+
+def _format_of(path: str | os.PathLike[str], task: Task, name: str | None) -> str:
+    serving = [known for known, form in FORMATS.items() if task in form.tasks]
+    if name is not None:
+        if name not in FORMATS:
+            raise ConfigError(f"no format {name!r}: {nearest(name, FORMATS)}")
+        if name not in serving:
+            raise UsageError(
+                f"format {name} is not for a {task}. Formats that are: {', '.join(serving)}"
+            )
+        return name
+    if str(path) == STANDARD_INPUT:
+        raise UsageError(f"standard input needs its format: --format {'|'.join(serving)}")
+    file = PurePath(path)
+    ending = PurePath(file.stem if file.suffix.lower() == ".gz" else file.name).suffix.lower()
+    matching = [known for known, form in FORMATS.items() if ending in form.endings]
+    for known in matching:
+        if known in serving:
+            return known
+    if matching:
+        raise FormatError(
+            f"{path}: format {matching[0]} is not for a {task}. "
+            f"If the file is of another, name it: --format {'|'.join(serving)}"
+        )
+    endings = sorted({ending for known in serving for ending in FORMATS[known].endings})
+    raise FormatError(
+        f"{path}: unknown ending {ending or '(none)'}. A {task} reads {' '.join(endings)} "
+        f"(and .gz of each); or name the format: --format {'|'.join(serving)}"
+    )
+
+
+def _at_least_one(source: Source, examples: Iterator[Example]) -> Iterator[Example]:
+    empty = True
+    for example in examples:
+        empty = False
+        yield example
+    if empty:
+        raise source.fault("no sequence in it. At least one is needed.")

@@ -1,0 +1,235 @@
+"""Sequences of vectors: the ``.ts`` format of the time-series archives, and NumPy's ``.npz``."""
+
+# N rows of all sequences, B sequences, T steps of one, D channels of a step, K target values
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from birnn.data.examples import Example, Vectors, Wanted
+from birnn.data.source import Source
+
+
+def read_ts(source: Source, wanted: Wanted) -> Iterator[Example]:
+    r"""The ``.ts`` format: after ``@data`` a series on each line, channels parted by colons.
+
+    Args:
+        source: The file.
+        wanted: A classifier needs ``@classLabel true``, a regressor ``@targetLabel true``.
+
+    Raises:
+        FormatError: No ``@data``, time stamps, a missing value, channels of different lengths or
+            another number of channels than the series before, values that are no finite numbers.
+
+    Source: Middlehurst et al. 2024, aeon (https://www.aeon-toolkit.org), data format ``.ts``.
+
+    Example:
+        >>> text = "@classLabel true left right\n@data\n1,2,3:4,5,6:left\n7:8:right\n"
+        >>> for example in read_ts(Source.from_text(text), Wanted("classifier")):
+        ...     print(example.inputs.tolist(), example.target)
+        [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]] left
+        [[7.0, 8.0]] right
+    """
+    header: dict[str, list[str]] = {}
+    in_data = False
+    channels: int | None = None
+    index = 0
+    number = 1
+    for number, raw in enumerate(source.lines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        if not in_data:
+            if not line.startswith("@"):
+                raise source.fault(
+                    "a series before the line @data. Is this a .ts file? "
+                    "If not, name its --format.",
+                    number,
+                )
+            key, *values = line[1:].split()
+            header[key.lower()] = values
+            if key.lower() == "data":
+                in_data = True
+                _check_header(source, header, wanted, number)
+            continue
+        fields = line.split(":")
+        target: str | Vectors | None = None
+        if _is_true(header, "classlabel") or _is_true(header, "targetlabel"):
+            answer = fields.pop().strip()
+            if wanted.labelled:
+                target = _target(source, answer, wanted, number)
+        if not fields:
+            raise source.fault("a label and no series. Write channels:label.", number)
+        inputs = _series(source, fields, index, number)
+        channels = inputs.shape[1] if channels is None else channels
+        check_vectors(source, inputs, index, channels, number)
+        yield Example(inputs, target, source.where(number))
+        index += 1
+    if not in_data:
+        raise source.fault("no line @data, so no series. Is this a .ts file?", number)
+
+
+def read_npz(source: Source, wanted: Wanted) -> Iterator[Example]:
+    """Arrays ``values`` (N, D) and ``lengths`` (B,), and what the task needs beside them.
+
+    A tagger reads ``tags`` (N,), a classifier ``labels`` (B,), a regressor ``targets`` (B, K) or
+    (B,); labels and tags are strings or integers.
+
+    Raises:
+        FormatError: Not such a file, an array that is missing, of a wrong shape or of pickled
+            objects, lengths that do not fit, values that are no finite numbers.
+    """
+    arrays = _arrays(source, wanted)
+    values, lengths = arrays["values"], arrays["lengths"]
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        raise source.fault(f"values are {values.dtype} {values.shape}, numbers (N, D) are needed")
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
+        raise source.fault(
+            f"lengths are {lengths.dtype} {lengths.shape}, non-negative integers (B,) are needed"
+        )
+    if int(lengths.sum()) != values.shape[0]:
+        raise source.fault(
+            f"lengths sum to {int(lengths.sum())}, values has {values.shape[0]} rows. "
+            "Give one length for each sequence, summing to the number of rows."
+        )
+    rows = _narrow(values)
+    name = _ARRAY.get(wanted.task, "labels")
+    answers = arrays[name] if wanted.labelled else None
+    if answers is not None:
+        expected = values.shape[0] if name == "tags" else lengths.shape[0]
+        if answers.ndim not in ((1, 2) if name == "targets" else (1,)) or len(answers) != expected:
+            raise source.fault(f"{name} has shape {answers.shape}, needs {expected} rows")
+    start = 0
+    for index, length in enumerate(lengths.tolist()):
+        inputs = rows[start : start + length]
+        check_vectors(source, inputs, index, rows.shape[1])
+        target: str | tuple[str, ...] | Vectors | None = None
+        if answers is not None and name == "tags":
+            target = tuple(map(str, answers[start : start + length].tolist()))
+        elif answers is not None and name == "labels":
+            target = str(answers[index])
+        elif answers is not None:
+            target = _narrow(answers[index].reshape(-1))
+            if not np.isfinite(target).all():
+                raise source.fault(f"targets of sequence {index} are not all finite")
+        yield Example(inputs, target, f"{source.name}[{index}]")
+        start += length
+
+
+def check_vectors(
+    source: Source, values_TD: Vectors, index: int, channels: int, line: int | None = None
+) -> None:
+    """Refuse a series of other channels than those before it, or of what is not finite."""
+    if values_TD.shape[1] != channels:
+        raise source.fault(
+            f"sequence {index} has {values_TD.shape[1]} channels, those before it {channels}. "
+            "Give every sequence the same channels.",
+            line,
+        )
+    finite = np.isfinite(values_TD)
+    if not finite.all():
+        step, channel = np.argwhere(~finite)[0].tolist()
+        raise source.fault(
+            f"sequence {index}, step {step}, channel {channel} is {values_TD[step, channel]} "
+            "(as float32). Fill it in or leave the sequence out.",
+            line,
+        )
+
+
+def numbers(source: Source, cells: Sequence[str], line: int, what: str) -> Vectors:
+    """The numbers that cells of a text file spell, float32; ``what`` names them in messages."""
+    try:
+        return _narrow(np.array([float(cell) for cell in cells], dtype=np.float64))
+    except ValueError:
+        for position, cell in enumerate(cells):
+            if not _is_number(cell):
+                said = "missing (?)" if cell.strip() == "?" else f"{cell.strip()!r}, not a number"
+                raise source.fault(
+                    f"{what}, value {position} is {said}. Fill it in or leave the sequence out.",
+                    line,
+                ) from None
+        raise
+
+
+_ARRAY = {"tagger": "tags", "classifier": "labels", "regressor": "targets"}
+
+
+def _check_header(source: Source, header: dict[str, list[str]], wanted: Wanted, line: int) -> None:
+    if _is_true(header, "timestamps"):
+        raise source.fault("series with time stamps are not read. Write the values alone.", line)
+    needed = "targetlabel" if wanted.task == "regressor" else "classlabel"
+    if wanted.labelled and not _is_true(header, needed):
+        said = "@targetLabel true" if needed == "targetlabel" else "@classLabel true"
+        raise source.fault(f"a {wanted.task} needs {said} in the header of the file", line)
+
+
+def _is_true(header: dict[str, list[str]], key: str) -> bool:
+    return header.get(key, ["false"])[:1] == ["true"]
+
+
+def _target(source: Source, answer: str, wanted: Wanted, line: int) -> str | Vectors:
+    if wanted.task == "regressor":
+        values = numbers(source, [answer], line, "target")
+        if not np.isfinite(values).all():
+            raise source.fault(f"the target is {answer}. Give a finite number.", line)
+        return values
+    if not answer:
+        raise source.fault("an empty label. Write the label after the last colon.", line)
+    return answer
+
+
+def _series(source: Source, fields: list[str], index: int, line: int) -> Vectors:
+    columns = [
+        numbers(source, field.split(","), line, f"sequence {index}, channel {channel}")
+        if field.strip()
+        else np.zeros(0, np.float32)
+        for channel, field in enumerate(fields)
+    ]
+    for channel, column in enumerate(columns):
+        if len(column) != len(columns[0]):
+            raise source.fault(
+                f"channel {channel} of sequence {index} has {len(column)} steps, "
+                f"channel 0 has {len(columns[0])}. Give every channel the same steps.",
+                line,
+            )
+    return np.stack(columns, axis=1)
+
+
+def _narrow(values: Any) -> Vectors:
+    # what float32 cannot hold becomes inf, which check_vectors names; no warning on the way
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _arrays(source: Source, wanted: Wanted) -> dict[str, Any]:
+    names = ["values", "lengths"]
+    if wanted.labelled:
+        names.append(_ARRAY.get(wanted.task, "labels"))
+    try:
+        with np.load(io.BytesIO(source.content()), allow_pickle=False) as stored:
+            missing = [name for name in names if name not in stored.files]
+            if missing:
+                raise source.fault(
+                    f"no array {' or '.join(missing)}, it has {', '.join(stored.files) or 'none'}. "
+                    f"A {wanted.task} reads {', '.join(names)}."
+                )
+            return {name: stored[name] for name in names}
+    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError) as error:
+        if type(error).__module__.startswith("birnn"):
+            raise
+        raise source.fault(
+            "not a NumPy .npz file of plain arrays. Write it with numpy.savez, without objects."
+        ) from None

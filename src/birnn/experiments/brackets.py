@@ -1,0 +1,94 @@
+"""Is this position inside the pair? A task that needs both directions to be done in full.
+
+```
+a b ( c d e ) a b c      c d e are inside
+a b ( c d e a b c d      the pair is never closed: nothing is inside
+a b c d e a ) b c d      nor was it ever opened here
+```
+
+Reading from the left, a model that has seen the open bracket can only bet that the close one
+comes. `UNPAIRED` is set so that the best bet is right for 98 % of the positions of sequences of
+length 10; `ceiling` works that figure out. With both directions nothing is left to bet on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from birnn.data.examples import Example
+from birnn.errors import ConfigError
+
+OPEN, CLOSE = "(", ")"
+OTHERS = ("a", "b", "c", "d", "e")
+INSIDE, OUTSIDE = "inside", "outside"
+
+UNPAIRED = 0.0375  # share of sequences that lack the close bracket, and as many the open one
+
+
+def generate(count: int, seed: int, *, length: int = 10) -> list[Example]:
+    """Sequences of brackets and letters, each position tagged ``inside`` or ``outside``.
+
+    The places of the open and the close bracket are drawn uniformly, open before close; then the
+    `UNPAIRED` share of the sequences (rounded to whole sequences) loses the close bracket to a
+    letter, and another such share the open one. The brackets themselves are outside.
+
+    Args:
+        count: Number of sequences.
+        seed: Seed of the draw.
+        length: Positions of each sequence.
+
+    Raises:
+        ConfigError: A negative count, or a length that has no room for two brackets.
+
+    Example:
+        >>> example = generate(1, seed=3, length=7)[0]
+        >>> print("".join(example.inputs), "".join(tag[0] for tag in example.target))
+        (aa)aee oiioooo
+    """
+    if count < 0:
+        raise ConfigError(f"count is {count}, it must be 0 or more")
+    if length < 2:
+        raise ConfigError(f"length is {length}, two brackets need 2 or more")
+    random = np.random.default_rng(seed)
+    missing = round(UNPAIRED * count)
+    lacks = [CLOSE] * missing + [OPEN] * missing + [""] * (count - 2 * missing)
+    return [_example(random, lacks[index], length) for index in random.permutation(count)]
+
+
+def _example(random: np.random.Generator, lacks: str, length: int) -> Example:
+    symbols = [OTHERS[index] for index in random.integers(len(OTHERS), size=length)]
+    first, second = sorted(random.choice(length, size=2, replace=False).tolist())
+    if lacks != OPEN:
+        symbols[first] = OPEN
+    if lacks != CLOSE:
+        symbols[second] = CLOSE
+    inside = range(first + 1, second) if not lacks else range(0)
+    tags = tuple(INSIDE if place in inside else OUTSIDE for place in range(length))
+    return Example(tuple(symbols), tags)
+
+
+def ceiling(length: int = 10) -> float:
+    """Accuracy that no left-to-right reader can exceed in expectation.
+
+    At a position after the open bracket, before any close one, the reader has to bet on whether
+    a close one comes; the better bet loses the smaller of the two probabilities. Everywhere else
+    it knows.
+
+    Args:
+        length: Positions of each sequence.
+
+    Returns:
+        Share of the positions, between 0 and 1.
+
+    Example:
+        >>> round(ceiling(10), 3)
+        0.98
+    """
+    pairs = length * (length - 1) / 2
+    lost = 0.0
+    for first in range(length):
+        for position in range(first + 1, length):
+            closed_later = (1 - 2 * UNPAIRED) * (length - 1 - position) / pairs
+            never_closed = UNPAIRED * (length - 1 - first) / pairs
+            lost += min(closed_later, never_closed)
+    return 1 - lost / length

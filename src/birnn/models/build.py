@@ -1,0 +1,106 @@
+"""From a `Spec` to the torch model it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from birnn.bundle.spec import Head, Inputs, Label, Spec, Symbols, Tags, Values, Vectors, Words
+from birnn.data import transitions
+from birnn.errors import ConfigError
+from birnn.models.heads import LabelHead, TagsHead, ValuesHead
+from birnn.models.inputs import SymbolInputs, VectorInputs, WordInputs
+from birnn.models.network import Network
+from birnn.models.regularisation import Dropout
+from birnn.nn import BiRNN
+
+
+def build(
+    spec: Spec,
+    *,
+    dropout: Dropout | None = None,
+    labels: Sequence[str] | None = None,
+    word_counts: Any = None,
+    class_weights: Any = None,
+    label_smoothing: float = 0.0,
+) -> Network:
+    """Build the model that ``spec`` describes, freshly initialised.
+
+    Args:
+        spec: The model.
+        dropout: Rates for training; none by default.
+        labels: Names of the labels in the order of their ids; a tag scheme reads its constraints
+            from them.
+        word_counts: How often each word stands in training, (V,), for the dropout of rare words.
+        class_weights: Weight of each label in the loss, (L,).
+        label_smoothing: Share of the probability spread over all labels in the loss.
+
+    Raises:
+        ConfigError: Settings that do not fit the model.
+
+    Example:
+        >>> from birnn.bundle.spec import Encoder
+        >>> spec = Spec(
+        ...     inputs=Symbols(size=5, dim=8), encoder=Encoder(hidden_size=4), head=Tags(size=3)
+        ... )
+        >>> model = build(spec)
+        >>> {name: tuple(t.shape) for name, t in model.state_dict().items()} == spec.tensors()
+        True
+    """
+    dropout = Dropout() if dropout is None else dropout
+    if class_weights is not None:
+        class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
+    return Network(
+        spec,
+        inputs=_inputs(spec.inputs, dropout, word_counts),
+        encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers),
+        head=_head(spec.head, spec.stack.output_size, labels, class_weights, label_smoothing),
+        dropout=dropout,
+    )
+
+
+def _inputs(spec: Inputs, dropout: Dropout, word_counts: Any) -> nn.Module:
+    match spec:
+        case Words():
+            return WordInputs(spec, dropout, word_counts)
+        case Symbols():
+            return SymbolInputs(spec)
+        case Vectors():
+            return VectorInputs(spec, dropout)
+
+
+def _head(
+    spec: Head,
+    width: int,
+    labels: Sequence[str] | None,
+    class_weights: torch.Tensor | None,
+    label_smoothing: float,
+) -> nn.Module:
+    match spec:
+        case Tags():
+            crf = spec.decoder == "crf"
+            if crf and (class_weights is not None or label_smoothing):
+                raise ConfigError(
+                    "class weights and label smoothing need single labels: set head.decoder=softmax"
+                )
+            constraints = None
+            if crf and spec.scheme != "none":
+                if labels is None:
+                    raise ConfigError(f"the constraints of {spec.scheme} need the labels' names")
+                constraints = transitions(labels, spec.scheme)
+            return TagsHead(
+                spec,
+                width,
+                constraints=constraints,
+                class_weights=class_weights,
+                label_smoothing=label_smoothing,
+            )
+        case Label():
+            return LabelHead(
+                spec, width, class_weights=class_weights, label_smoothing=label_smoothing
+            )
+        case Values():
+            return ValuesHead(spec, width)

@@ -1,0 +1,154 @@
+"""From the encoder's rows to answers: a label for each step, a label or values for a sequence."""
+
+# N rows of all sequences, B sequences, W width of the encoder's output, L labels, K values
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from birnn.bundle.spec import Label, Pooled, Tags, Values
+from birnn.nn import CRF, AdditiveAttention, pool
+from birnn.ragged import Ragged
+
+
+class Head(Protocol):
+    """What every head does with the encoder's rows and final states."""
+
+    def __call__(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
+        """Scores: (N, L) for tags, (B, L) for a label, (B, K) for values."""
+
+    def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
+        """Mean loss of a batch, a scalar."""
+
+    def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
+        """Answers: label ids (N,) or (B,), or values (B, K) in the targets' units."""
+
+
+class TagsHead(nn.Module):
+    """A label for every step: each on its own, or the best sequence by a CRF."""
+
+    def __init__(
+        self,
+        spec: Tags,
+        width: int,
+        *,
+        constraints: tuple[Any, Any, Any] | None = None,
+        class_weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, spec.size)
+        self.crf: CRF | None = None
+        if spec.decoder == "crf":
+            follow, start, end = constraints if constraints is not None else (None, None, None)
+            self.crf = CRF(spec.size, allowed=follow, allowed_start=start, allowed_end=end)
+        self.cross_entropy = WeightedCrossEntropy(class_weights, label_smoothing)
+
+    def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
+        """Scores of the labels at each step, (N, L)."""
+        scores: Tensor = self.linear(rows.values)
+        return scores
+
+    def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
+        """Negative log-likelihood for each step, whether of single labels or of sequences."""
+        if self.crf is None:
+            return self.cross_entropy(scores, targets)
+        each = self.crf.negative_log_likelihood(rows.with_values(scores), targets)
+        return each.sum() / max(1, targets.shape[0])
+
+    def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
+        """Label ids, (N,)."""
+        if self.crf is None:
+            return scores.argmax(dim=1)
+        return self.crf.decode(rows.with_values(scores))
+
+
+class PooledHead(nn.Module):
+    """Base of the heads that answer once for a sequence: pooling, then a linear layer."""
+
+    def __init__(self, spec: Pooled, size: int, width: int) -> None:
+        super().__init__()
+        self.pooling = spec.pooling
+        self.attention = (
+            AdditiveAttention(width, spec.attention_size) if spec.pooling == "attention" else None
+        )
+        self.linear = nn.Linear(spec.pooled_width(width), size)
+
+    def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
+        """Scores, (B, L) or (B, K)."""
+        if self.attention is not None:
+            pooled = self.attention(rows)
+        else:
+            pooled = pool(self.pooling, rows, final_BW)
+        scores: Tensor = self.linear(pooled)
+        return scores
+
+
+class LabelHead(PooledHead):
+    """One label for a sequence."""
+
+    def __init__(
+        self,
+        spec: Label,
+        width: int,
+        *,
+        class_weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(spec, spec.size, width)
+        self.cross_entropy = WeightedCrossEntropy(class_weights, label_smoothing)
+
+    def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
+        """Mean negative log-likelihood of the labels."""
+        return self.cross_entropy(scores, targets)
+
+    def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
+        """Label ids, (B,)."""
+        return scores.argmax(dim=1)
+
+
+class ValuesHead(PooledHead):
+    """Real numbers for a sequence; learnt in standard units, answered in the targets' own."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, spec: Values, width: int) -> None:
+        super().__init__(spec, spec.size, width)
+        self.register_buffer("mean", torch.zeros(spec.size))
+        self.register_buffer("scale", torch.ones(spec.size))
+
+    def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
+        """Mean squared error in standard units."""
+        return functional.mse_loss(scores, (targets - self.mean) / self.scale)
+
+    def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
+        """Values in the targets' units, (B, K)."""
+        return scores * self.scale + self.mean
+
+
+class WeightedCrossEntropy(nn.Module):
+    """Mean cross-entropy with weights for the classes and label smoothing.
+
+    Source:
+        Szegedy et al. 2016, Rethinking the Inception Architecture, section 7 (smoothing).
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, weights: Tensor | None, label_smoothing: float) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights, persistent=False)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """A scalar; 0 for a batch without a single row."""
+        if targets.shape[0] == 0:
+            return scores.sum() * 0.0
+        return functional.cross_entropy(
+            scores, targets, weight=self.weights, label_smoothing=self.label_smoothing
+        )

@@ -1,0 +1,85 @@
+"""A whole model: inputs, encoder, head."""
+
+# N rows of all sequences, B sequences, W width of a row
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from birnn.bundle.spec import Spec
+from birnn.data import Batch
+from birnn.errors import DataError
+from birnn.models.heads import Head
+from birnn.models.regularisation import Dropout
+from birnn.nn import BiRNN, VariationalDropout
+from birnn.ragged import Ragged
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says of a batch."""
+
+    scores: Tensor  # (N, L) for tags, (B, L) for a label, (B, K) for values
+    rows: Ragged[Tensor]  # what the head read, (N, W)
+
+
+class Network(nn.Module):
+    """Inputs, encoder and head over one batch; `birnn.models.build` makes one from a `Spec`.
+
+    Its ``state_dict`` has the names and shapes of ``spec.tensors()``.
+    """
+
+    def __init__(
+        self, spec: Spec, *, inputs: nn.Module, encoder: BiRNN, head: nn.Module, dropout: Dropout
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.inputs = inputs
+        self.input_dropout = VariationalDropout(dropout.inputs)
+        self.encoder = encoder
+        self.output_dropout = VariationalDropout(dropout.output)
+        self.head = head
+
+    def forward(self, batch: Batch) -> Answer:
+        """Scores of a batch."""
+        rows = Ragged(self.inputs(batch.inputs), batch.lengths)
+        encoded = self.encoder(self.input_dropout(rows))
+        read = self.output_dropout(encoded.output)
+        return Answer(self.head(read, encoded.final), read)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss of a batch with targets.
+
+        Raises:
+            DataError: No targets, or a label that the model does not know.
+        """
+        if batch.targets is None:
+            raise DataError("a loss needs targets, this batch has none")
+        if batch.targets.dtype == np.int64 and (batch.targets < 0).any():
+            raise DataError("a loss needs known labels, this batch has one the model never saw")
+        answer = self(batch)
+        targets = torch.from_numpy(batch.targets).to(answer.scores.device)
+        head: Head = self.head  # type: ignore[assignment]
+        return head.loss(answer.scores, answer.rows, targets)
+
+    @torch.no_grad()
+    def answer(self, batch: Batch) -> np.ndarray[Any, Any]:
+        """Label ids (N,) or (B,), or values (B, K), on the host."""
+        answer = self(batch)
+        head: Head = self.head  # type: ignore[assignment]
+        decoded: np.ndarray[Any, Any] = head.decode(answer.scores, answer.rows).cpu().numpy()
+        return decoded
+
+    def tensors(self) -> dict[str, np.ndarray[Any, Any]]:
+        """All tensors of the model as float32 arrays of their own, by the names of the spec."""
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+
+    def load_tensors(self, tensors: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Take the tensors of a bundle."""
+        self.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})

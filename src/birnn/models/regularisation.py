@@ -1,0 +1,23 @@
+"""What keeps a model from learning its training set by heart; part of training, not of the model."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from birnn.bundle.spec import Frozen
+
+
+class Dropout(Frozen):
+    """Rates of dropout, each in [0, 1), and their kin."""
+
+    words: float = Field(default=0.0, ge=0, lt=1, description="chance that any word is unknown")
+    rare_words: float = Field(
+        default=0.0, ge=0, description="pull a: a word seen n times is unknown with a / (a + n)"
+    )
+    characters: float = Field(default=0.0, ge=0, lt=1, description="of character vectors")
+    inputs: float = Field(default=0.0, ge=0, lt=1, description="of the encoder's input rows")
+    layers: float = Field(default=0.0, ge=0, lt=1, description="between encoder layers")
+    output: float = Field(default=0.0, ge=0, lt=1, description="of the encoder's output rows")
+    noise: float = Field(
+        default=0.0, ge=0, description="standard deviation added to standardised vectors"
+    )

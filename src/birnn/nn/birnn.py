@@ -1,0 +1,233 @@
+"""`BiRNN`: stacked recurrent layers in one or two directions over ragged batches."""
+
+# N rows of all sequences, B sequences, D inputs, H hidden units, G gate rows, W width out
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from birnn.errors import ShapeError
+from birnn.nn.doors import enter
+from birnn.nn.dropout import VariationalDropout
+from birnn.nn.merge import Projection, merge_halves
+from birnn.nn.ops import Schedule, Weights, scan
+from birnn.ragged import Ragged
+from birnn.reference.stack import CellName, MergeName, Stack
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Hidden state, and the LSTM's cell state: (layers * directions, B, H) in torch's order."""
+
+    h: Tensor
+    c: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BiRNNOutput:
+    """What a `BiRNN` says of a batch.
+
+    ``output``, ``forward`` and ``backward`` have the form that the input had.
+    """
+
+    output: Any  # merged rows of the last layer, W wide
+    forward: Any  # its forward half, H wide
+    backward: Any  # its backward half, H wide; None with one direction
+    final: Tensor  # (B, W): merged states of both halves after the whole sequence
+    state: State  # final states of all layers and directions, as torch returns them
+
+
+class BiRNN(nn.Module):
+    """Stacked recurrent layers in one or two directions, exact on ragged batches.
+
+    Each layer runs a forward and a backward half over the layer below and merges them:
+    ``y_t = merge(f_t, b_t)``, where f_t has read steps 0..t and b_t steps t..T-1. ``final``
+    merges the forward half after the last real step with the backward half after the first.
+
+    Args:
+        cell: ``rnn_tanh``, ``rnn_relu``, ``lstm`` or ``gru``.
+        input_size: Width D of a row.
+        hidden_size: Hidden units H of each direction.
+        num_layers: Layers on top of each other.
+        bidirectional: Whether a backward half runs beside the forward one.
+        merge: ``concat`` (2H wide), ``sum``, ``mean``, ``product`` or ``project`` (H wide).
+        residual: Whether a layer's input is added to its output where the widths agree.
+        dropout: Variational dropout between layers, in [0, 1).
+
+    Raises:
+        ConfigError: A setting that does not exist or is out of range.
+
+    Source:
+        Schuster & Paliwal 1997, Bidirectional Recurrent Neural Networks.
+
+    Example:
+        >>> encoder = BiRNN("lstm", 4, 8, merge="sum")
+        >>> out = encoder(torch.randn(2, 5, 4), lengths=[5, 3])
+        >>> tuple(out.output.shape), tuple(out.final.shape)
+        ((2, 5, 8), (2, 8))
+    """
+
+    def __init__(
+        self,
+        cell: CellName,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = True,
+        merge: MergeName = "concat",
+        residual: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.stack = Stack(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            merge=merge,
+            residual=residual,
+        )
+        self.dropout = VariationalDropout(dropout)
+        for name, shape in self.stack.shapes().items():
+            if not name.startswith("merge_"):
+                self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+        if self.stack.projects:
+            for layer in range(num_layers):
+                self.add_module(f"merge_l{layer}", Projection(hidden_size))
+        self.reset_parameters()
+
+    @classmethod
+    def from_stack(cls, stack: Stack, *, dropout: float = 0.0) -> BiRNN:
+        """The module that a `Stack` describes."""
+        return cls(
+            stack.cell,
+            stack.input_size,
+            stack.hidden_size,
+            num_layers=stack.num_layers,
+            bidirectional=stack.bidirectional,
+            merge=stack.merge,
+            residual=stack.residual,
+            dropout=dropout,
+        )
+
+    def reset_parameters(self, *, forget_bias: float = 1.0) -> None:
+        """Glorot-uniform input weights, orthogonal recurrent weights, biases 0.
+
+        The LSTM's forget bias starts at ``forget_bias``, so that gradients pass through time
+        from the first step on (Jozefowicz et al. 2015, section 5.2).
+        """
+        hidden = self.stack.hidden_size
+        for name in self.stack.shapes():
+            if name.startswith("merge_"):
+                continue
+            parameter: nn.Parameter = getattr(self, name)
+            if name.startswith("bias"):
+                nn.init.zeros_(parameter)
+                if self.stack.cell == "lstm" and name.startswith("bias_ih"):
+                    nn.init.constant_(parameter.data[hidden : 2 * hidden], forget_bias)
+                continue
+            for gate in parameter.data.split(hidden):
+                if name.startswith("weight_hh"):
+                    nn.init.orthogonal_(gate)
+                else:
+                    nn.init.xavier_uniform_(gate)
+        for layer in range(self.stack.num_layers if self.stack.projects else 0):
+            getattr(self, f"merge_l{layer}").reset_parameters()
+
+    def forward(
+        self, x: Any, lengths: Any = None, *, initial: State | None = None
+    ) -> BiRNNOutput:
+        """Run the stack.
+
+        Args:
+            x: `Ragged`; padded (B, T, D) with ``lengths``; ``PackedSequence``; or a nested tensor
+                of jagged layout.
+            lengths: Length of each sequence, (B,), for padded input; ``None``: all are full.
+            initial: State before the first step; ``None``: zeros.
+
+        Returns:
+            `BiRNNOutput`, its rows in the form of ``x``.
+
+        Raises:
+            ShapeError: Rows of another width, or initial states of another shape.
+            LengthError: Lengths that do not fit ``x``.
+        """
+        batch, door = enter(x, lengths)
+        if batch.values.ndim != 2 or batch.values.shape[1] != self.stack.input_size:
+            raise ShapeError(
+                f"rows are {self.stack.input_size} wide, got {tuple(batch.values.shape[1:])}"
+            )
+        parts = self._initial(initial, batch)
+        schedule = Schedule(batch.lengths, batch.values.device)
+        finals: list[tuple[Tensor, ...]] = []
+        for layer in range(self.stack.num_layers):
+            if layer > 0:
+                batch = self.dropout(batch)
+            halves = []
+            for direction, suffix in enumerate(self.stack.suffixes):
+                index = layer * self.stack.directions + direction
+                half_NH, final = scan(
+                    self.stack.cell,
+                    batch.values,
+                    self._weights(f"l{layer}{suffix}"),
+                    tuple(part[index] for part in parts),
+                    schedule,
+                    reverse=direction == 1,
+                )
+                halves.append(half_NH)
+                finals.append(final)
+            merged_NW = self._merge(layer, halves)
+            if self.stack.adds_input(layer):
+                merged_NW = merged_NW + batch.values
+            batch = batch.with_values(merged_NW)
+        h, *c = (torch.stack(pieces) for pieces in zip(*finals, strict=True))
+        top = [final[0] for final in finals[-self.stack.directions :]]
+        return BiRNNOutput(
+            output=door.leave(batch),
+            forward=door.leave(batch.with_values(halves[0])),
+            backward=door.leave(batch.with_values(halves[1])) if len(halves) == 2 else None,
+            final=self._merge(self.stack.num_layers - 1, top),
+            state=State(h, c[0] if c else None),
+        )
+
+    def _merge(self, layer: int, halves: list[Tensor]) -> Tensor:
+        projection = getattr(self, f"merge_l{layer}") if self.stack.projects else None
+        backward = halves[1] if len(halves) == 2 else None
+        return merge_halves(self.stack, projection, halves[0], backward)
+
+    def _weights(self, end: str) -> Weights:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        w_ih, w_hh, b_ih, b_hh = (getattr(self, f"{name}_{end}") for name in names)
+        return w_ih, w_hh, b_ih, b_hh
+
+    def _initial(self, initial: State | None, batch: Ragged[Tensor]) -> tuple[Tensor, ...]:
+        layers = self.stack.num_layers * self.stack.directions
+        shape = (layers, len(batch), self.stack.hidden_size)
+        wants_c = self.stack.cell == "lstm"
+        if initial is None:
+            zeros = batch.values.new_zeros(shape)
+            return (zeros, zeros) if wants_c else (zeros,)
+        parts = (initial.h,) if initial.c is None else (initial.h, initial.c)
+        if len(parts) != 1 + wants_c:
+            needs = "h and c" if wants_c else "h alone"
+            raise ShapeError(f"the initial state of a {self.stack.cell} is {needs}")
+        for name, part in zip("hc", parts, strict=False):
+            if tuple(part.shape) != shape:
+                raise ShapeError(f"initial {name} is {tuple(part.shape)}, expected {shape}")
+        return parts
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        s = self.stack
+        text = f"{s.cell}, {s.input_size}, {s.hidden_size}, num_layers={s.num_layers}"
+        if s.bidirectional:
+            return f"{text}, merge={s.merge}" + (", residual=True" if s.residual else "")
+        return f"{text}, bidirectional=False"
+
+

@@ -1,0 +1,93 @@
+"""Dropout for sequences: one mask for all steps of a sequence, and words made unknown."""
+
+# N rows of all sequences, B sequences, D width of a row
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from birnn.errors import ConfigError
+from birnn.ragged import Ragged
+
+
+def checked_rate(rate: float) -> float:
+    """A rate of dropout, from 0 up to but not including 1.
+
+    Raises:
+        ConfigError: Outside that range.
+    """
+    if not 0 <= rate < 1:
+        raise ConfigError(f"a dropout rate is at least 0 and below 1, got {rate}")
+    return rate
+
+
+class VariationalDropout(nn.Module):
+    """Dropout that drops the same units at every step of a sequence.
+
+    Args:
+        rate: Share of units dropped, in [0, 1).
+
+    Source:
+        Gal & Ghahramani 2016, A Theoretically Grounded Application of Dropout in Recurrent
+        Neural Networks, section 4.
+
+    Example:
+        >>> batch = Ragged(torch.ones(5, 8), np.array([3, 2]))
+        >>> dropped = VariationalDropout(0.5)(batch)
+        >>> bool((dropped.values[0] == dropped.values[2]).all())
+        True
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = checked_rate(rate)
+
+    def forward(self, x: Ragged[Tensor]) -> Ragged[Tensor]:
+        """Drop in training mode; otherwise the same rows."""
+        if not self.training or self.rate == 0:
+            return x
+        mask_BD = x.values.new_empty(len(x), x.values.shape[1]).bernoulli_(1 - self.rate)
+        rows = torch.from_numpy(x.sequence_of_row).to(x.values.device)
+        return x.with_values(x.values * mask_BD.div_(1 - self.rate).index_select(0, rows))
+
+    def extra_repr(self) -> str:
+        """The rate."""
+        return f"rate={self.rate}"
+
+
+class WordDropout(nn.Module):
+    """Makes words unknown in training, the rarer the likelier, so that spelling is learnt to tell.
+
+    A word seen ``count`` times in training becomes unknown with probability
+    ``strength / (strength + count)``; on top of that, any word with probability ``rate``.
+
+    Args:
+        counts: How often each word of the vocabulary stands in training, (V,); id 0 is unknown.
+        strength: Pull towards unknown; 0 leaves the count out of it.
+        rate: Probability for every word.
+
+    Source:
+        Kiperwasser & Goldberg 2016, Simple and Accurate Dependency Parsing Using Bidirectional
+        LSTM Feature Representations, section 4 (strength 0.25).
+    """
+
+    chance: Tensor
+
+    def __init__(self, counts: Any, *, strength: float = 0.0, rate: float = 0.0) -> None:
+        super().__init__()
+        checked_rate(rate)
+        counts_V = np.maximum(np.asarray(counts, dtype=np.float64), 1.0)
+        by_count_V = strength / (strength + counts_V)
+        chance_V = torch.tensor(1 - (1 - by_count_V) * (1 - rate), dtype=torch.float32)
+        self.register_buffer("chance", chance_V, persistent=False)
+
+    def forward(self, ids_N: Tensor) -> Tensor:
+        """Ids with some made 0 in training mode; otherwise the same ids."""
+        if not self.training:
+            return ids_N
+        drop_N = torch.rand(ids_N.shape, device=ids_N.device) < self.chance[ids_N]
+        return ids_N.masked_fill(drop_N, 0)

@@ -1,0 +1,116 @@
+"""What a caller hands in, as sequences that fit the model, or a message that says what does not."""
+
+# T steps of a sequence, D channels
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.bundle.spec import Label, Spec, Vectors
+from birnn.data.text import tokenise
+from birnn.errors import DataError, ShapeError
+
+Sequence = list[str] | tuple[str, ...] | npt.NDArray[np.float32]
+
+
+def admit(spec: Spec, sequences: Any) -> Iterator[Sequence]:
+    """The sequences of a call, checked one by one as they come.
+
+    Args:
+        spec: What the model reads.
+        sequences: Lists of tokens; for a classifier of words also plain texts; for symbols also
+            plain strings, one symbol for each character; for vectors arrays (T, D).
+
+    Raises:
+        DataError: Something else; the message names the sequence and the step.
+
+    Example:
+        >>> from birnn.bundle.spec import Encoder, Label, Words
+        >>> spec = Spec(inputs=Words(size=2, dim=1), encoder=Encoder(), head=Label(size=2))
+        >>> list(admit(spec, ["so good", ["so", "bad"]]))
+        [('so', 'good'), ['so', 'bad']]
+    """
+    if isinstance(sequences, str | bytes) or not isinstance(sequences, Iterable):
+        raise DataError(
+            f"sequences is {_short(sequences)}. Give a list of sequences: {_wanted(spec)}"
+        )
+    vectors = isinstance(spec.inputs, Vectors)
+    if vectors and isinstance(sequences, np.ndarray) and sequences.ndim == 2:
+        raise ShapeError(
+            f"sequences is one array of shape {sequences.shape}. Give a list of sequences: "
+            f"{_wanted(spec)}"
+        )
+    for number, sequence in enumerate(sequences):
+        if vectors:
+            yield _vectors(spec, number, sequence)
+        else:
+            yield _tokens(spec, number, sequence)
+
+
+def _tokens(spec: Spec, number: int, sequence: Any) -> Sequence:
+    if isinstance(sequence, str):
+        if spec.inputs.kind == "symbols":
+            return tuple(sequence)
+        if isinstance(spec.head, Label):
+            return tokenise(sequence)
+    if not isinstance(sequence, list | tuple):
+        if isinstance(sequence, str | bytes) or not isinstance(sequence, Iterable):
+            raise DataError(
+                f"sequence {number} is {_short(sequence)}, not a list of tokens. "
+                f"Give a list of sequences: {_wanted(spec)}"
+            )
+        sequence = list(sequence)
+    # One pass in C; the loop that finds the step runs only where there is something to find.
+    if not set(map(type, sequence)) <= {str} or "" in sequence:
+        for step, token in enumerate(sequence):
+            if not isinstance(token, str) or not token:
+                raise DataError(
+                    f"sequence {number}, step {step}: {_short(token)} is no token. "
+                    "A token is a string of at least one character."
+                )
+    return sequence
+
+
+def _vectors(spec: Spec, number: int, sequence: Any) -> Sequence:
+    channels = spec.inputs.width
+    try:
+        array = np.asarray(sequence, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ShapeError(
+            f"sequence {number} is {_short(sequence)}, not an array of numbers (steps, channels). "
+            f"Give a list of sequences: {_wanted(spec)}"
+        ) from None
+    if array.size == 0 and array.ndim <= 2:
+        return array.reshape(0, channels)
+    if array.ndim != 2 or array.shape[1] != channels:
+        raise ShapeError(
+            f"sequence {number} has shape {array.shape}, the model reads (steps, {channels}). "
+            f"Give it the {channels} channels that the model was trained on."
+        )
+    if not np.isfinite(array).all():
+        step, channel = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise DataError(
+            f"sequence {number}, step {step}: channel {channel} is {array[step, channel]}. "
+            "Fill or drop steps without a value first."
+        )
+    return array
+
+
+def _wanted(spec: Spec) -> str:
+    """What a call looks like."""
+    if isinstance(spec.inputs, Vectors):
+        return f"[array of shape (steps, {spec.inputs.size}), ...]"
+    if spec.inputs.kind == "words" and isinstance(spec.head, Label):
+        return '["a text", ["or", "its", "tokens"], ...]'
+    if spec.inputs.kind == "symbols":
+        return '["MKV", ["M", "K", "V"], ...]'
+    return '[["The", "bank"], ...]'
+
+
+def _short(value: Any) -> str:
+    text = f"{type(value).__name__} {value!r}".replace("\n", " ")
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,178 @@
+"""A model's layers in NumPy, float32, over the tensors of a bundle."""
+
+# N rows of all sequences, B sequences, W width of a row, A hidden units of the attention,
+# F distinct written forms, T traits of a form, L answers of the head
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.bundle.spec import Spec, Tags, Words
+from birnn.kernels.layer import run
+from birnn.ragged import Ragged
+from birnn.reference.stack import Stack
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+Tensors = Mapping[str, npt.NDArray[np.float32]]
+
+
+class Recurrent:
+    """A stack of recurrent layers with its parameters.
+
+    Args:
+        tensors: Tensors of the model.
+        prefix: Where the stack's parameters stand among them.
+        stack: Settings of the stack.
+    """
+
+    def __init__(self, tensors: Tensors, prefix: str, stack: Stack) -> None:
+        self._stack = stack
+        self._parameters = {name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}
+
+    def __call__(self, x: Ragged[Floats]) -> tuple[Ragged[Floats], Floats]:
+        """Output rows (N, W) and merged final states (B, W)."""
+        outcome = run(x, self._parameters, self._stack)
+        return outcome.output, outcome.final
+
+
+class Forms:
+    """What the written forms of words tell: word vector, characters and surface side by side.
+
+    Args:
+        inputs: Description of the word inputs.
+        tensors: Tensors of the model.
+    """
+
+    def __init__(self, inputs: Words, tensors: Tensors) -> None:
+        self._words = tensors["inputs.words.weight"]
+        self._characters: Recurrent | None = None
+        if inputs.characters is not None:
+            self._symbols = tensors["inputs.characters.symbols.weight"]
+            self._characters = Recurrent(
+                tensors, "inputs.characters.encoder", inputs.characters.stack
+            )
+        self._surface = tensors["inputs.surface.weight"] if inputs.surface is not None else None
+
+    def __call__(
+        self, words_F: Ids, characters: Ragged[Ids] | None, traits_FT: Ids | None
+    ) -> Floats:
+        """Input rows of distinct forms.
+
+        Args:
+            words_F: Id of each form's word, (F,).
+            characters: Ids of each form's characters, F sequences.
+            traits_FT: Rows of each form's traits in the surface table, (F, T).
+
+        Returns:
+            (F, W).
+        """
+        parts = [self._words[words_F]]
+        if self._characters is not None:
+            assert characters is not None
+            # The final states: each half after it has read the whole word.
+            parts.append(self._characters(characters.map(lambda ids: self._symbols[ids]))[1])
+        if self._surface is not None:
+            assert traits_FT is not None
+            parts.append(self._surface[traits_FT].reshape(traits_FT.shape[0], -1))
+        return np.concatenate(parts, axis=1)
+
+
+def linear(x: Floats, tensors: Tensors, name: str) -> Floats:
+    """``x W^T + b``."""
+    out: Floats = x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
+    return out
+
+
+# ---------------------------------------------------------------------- pooling
+
+
+def last(x: Ragged[Floats], final_BW: Floats) -> Floats:
+    """The encoder's merged final states: each half after it has read the whole sequence."""
+    del x
+    return final_BW
+
+
+def maximum(x: Ragged[Floats], final_BW: Floats) -> Floats:
+    """Largest value of each unit over the steps, (B, W); zeros for an empty sequence."""
+    del final_BW
+    return _reduce(x, np.maximum)
+
+
+def mean(x: Ragged[Floats], final_BW: Floats) -> Floats:
+    """Mean of each unit over the steps, (B, W); zeros for an empty sequence."""
+    del final_BW
+    counts_B = np.maximum(x.lengths, 1).astype(np.float32)
+    pooled: Floats = _reduce(x, np.add) / counts_B[:, None]
+    return pooled
+
+
+POOLS: dict[str, Callable[[Ragged[Floats], Floats], Floats]] = {
+    "last": last,
+    "max": maximum,
+    "mean": mean,
+}
+
+
+def attend(x: Ragged[Floats], tensors: Tensors, name: str) -> Floats:
+    """Weighted mean of each sequence's rows, (B, W); zeros for an empty sequence.
+
+    ``a = softmax(q . tanh(W x + b))`` over the real steps of each sequence.
+
+    Source:
+        Bahdanau et al. 2015, Neural Machine Translation by Jointly Learning to Align and
+        Translate, appendix A.1.2.
+    """
+    scores_N1 = np.tanh(linear(x.values, tensors, name)) @ tensors[f"{name}.query"][:, None]
+    top_B1 = _reduce(x.with_values(scores_N1), np.maximum)
+    weights = x.with_values(np.exp(scores_N1 - np.repeat(top_B1, x.lengths, axis=0)))
+    total_B1 = _reduce(weights, np.add)
+    total_B1[x.lengths == 0] = 1.0
+    pooled: Floats = _reduce(x.with_values(x.values * weights.values), np.add) / total_B1
+    return pooled
+
+
+def _reduce(x: Ragged[Floats], operation: np.ufunc) -> Floats:
+    """An operation over the rows of each sequence, (B, W); zeros where there are none."""
+    out = np.zeros((len(x), x.values.shape[1]), np.float32)
+    filled = np.flatnonzero(x.lengths)
+    # reduceat of an empty stretch gives the row at its start, so empty sequences are left out.
+    if filled.size:
+        out[filled] = operation.reduceat(x.values, x.offsets[:-1][filled], axis=0)
+    return out
+
+
+# ---------------------------------------------------------------------- the network
+
+
+class Network:
+    """From input rows to the scores of the head.
+
+    Args:
+        spec: What the model is.
+        tensors: Its tensors.
+    """
+
+    def __init__(self, spec: Spec, tensors: Tensors) -> None:
+        self._head = spec.head
+        self._tensors = tensors
+        self._encoder = Recurrent(tensors, "encoder", spec.stack)
+
+    def __call__(self, x: Ragged[Floats]) -> Floats:
+        """Scores: (N, L), one row for each step, for tags; (B, L) for the other heads.
+
+        Args:
+            x: Input rows, (N, W).
+        """
+        output, final_BW = self._encoder(x)
+        if isinstance(self._head, Tags):
+            return linear(output.values, self._tensors, "head.linear")
+        if self._head.pooling == "attention":
+            pooled = attend(output, self._tensors, "head.attention")
+        else:
+            parts = [POOLS[part](output, final_BW) for part in self._head.pooling.split("+")]
+            pooled = np.concatenate(parts, axis=1)
+        return linear(pooled, self._tensors, "head.linear")

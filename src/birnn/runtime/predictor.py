@@ -1,0 +1,280 @@
+"""A trained model at work, with no torch: predict, stream, evaluate."""
+
+# N rows of all sequences, B sequences, L labels, W width of an input row
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.bundle.io import Bundle, load
+from birnn.bundle.spec import Spec, Tags, Values
+from birnn.data.examples import Example
+from birnn.data.read import read
+from birnn.errors import DataError, UsageError
+from birnn.metrics import LabelScorer, TagScorer, ValueScorer
+from birnn.ragged import Ragged
+from birnn.runtime.decode import Decode, decoder
+from birnn.runtime.door import Sequence, admit
+from birnn.runtime.layers import Network
+from birnn.runtime.rows import rows_of
+
+# Sequences and rows that are read ahead, sorted by length and given back in order.
+WINDOW = 1024
+WINDOW_ROWS = 1 << 16
+# Rows that go through the network together.
+BATCH_ROWS = 1 << 12
+
+
+class Predictor:
+    """A model from a bundle, ready to answer.
+
+    Args:
+        bundle: The model.
+
+    Example:
+        >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
+        >>> spec = Spec(
+        ...     inputs=Symbols(size=3, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2)
+        ... )
+        >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
+        >>> vocabularies = {"symbols": ("<unk>", "A", "C"), "labels": ("coil", "helix")}
+        >>> Predictor(Bundle(spec, vocabularies, tensors)).predict(["ACA", ""])
+        [['coil', 'coil', 'coil'], []]
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._rows = rows_of(bundle)
+        self._network = Network(bundle.spec, bundle.tensors)
+        self._decoder = decoder(bundle.spec, self.labels, bundle.tensors)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Predictor:
+        """A model from the folder that training wrote.
+
+        Raises:
+            BundleError: The folder holds no whole bundle.
+        """
+        return cls(load(folder))
+
+    def __repr__(self) -> str:
+        spec = self.spec
+        return f"Predictor({spec.task}, {spec.inputs.kind}, {spec.parameter_count():,} parameters)"
+
+    @property
+    def spec(self) -> Spec:
+        """What the model is."""
+        return self._bundle.spec
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels it answers with, by id; empty for a regressor."""
+        return self._bundle.vocabularies.get("labels", ())
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How it was trained."""
+        return dict(self._bundle.facts)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What it reached when it was trained."""
+        return dict(self._bundle.metrics)
+
+    def predict(self, sequences: Iterable[Any]) -> list[Any]:
+        """Answers for sequences, in their order.
+
+        Args:
+            sequences: Lists of tokens; for a classifier of words also plain texts; for symbols
+                also plain strings; for vectors arrays (steps, channels). Length 0 is legal.
+
+        Returns:
+            For each sequence its tags (a list of strings), its label (a string) or its values
+            (a list of numbers).
+
+        Raises:
+            DataError: A sequence that the model cannot read; it is named, and the step.
+        """
+        return list(self.stream(sequences))
+
+    def predict_proba(self, sequences: Iterable[Any]) -> Any:
+        """Probabilities of the labels, in the order of `labels`.
+
+        Args:
+            sequences: As for `predict`.
+
+        Returns:
+            For a tagger a list of arrays (T, L): softmax, or with a CRF the marginals over all
+            allowed tag sequences. For a classifier one array (B, L). Rows sum to 1.
+
+        Raises:
+            UsageError: The model is a regressor.
+            DataError: A sequence that the model cannot read.
+        """
+        if isinstance(self.spec.head, Values):
+            raise UsageError("a regressor has no probabilities. Call predict for its values.")
+        found = list(self._stream(admit(self.spec, sequences), self._decoder.probabilities))
+        if isinstance(self.spec.head, Tags):
+            return found
+        return np.array(found, np.float32).reshape(len(found), len(self.labels))
+
+    def stream(self, sequences: Iterable[Any], *, window: int = WINDOW) -> Iterator[Any]:
+        """As `predict`, answer by answer; memory does not grow with the number of sequences.
+
+        Args:
+            sequences: As for `predict`; read ahead by at most ``window`` sequences.
+            window: Sequences that are sorted by length and run together; 1 answers each at once.
+
+        Raises:
+            UsageError: A window below 1.
+            DataError: A sequence that the model cannot read; whole windows before it are answered.
+        """
+        if window < 1:
+            raise UsageError(f"window is {window}, it must be a whole number from 1 on")
+        return self._stream(admit(self.spec, sequences), self._decoder.answers, window)
+
+    def evaluate(
+        self,
+        examples: str | Path | Iterable[Example],
+        *,
+        format: str | None = None,  # noqa: A002 the name that the command line gives it
+        field: str | None = None,
+    ) -> dict[str, Any]:
+        """Measures of the model on labelled data.
+
+        Args:
+            examples: A file, or examples with targets.
+            format: Format of the file; by default its ending says it.
+            field: Field of CoNLL-U files that holds the tags; by default the one that the model
+                was trained on, where it says so.
+
+        Returns:
+            The measures of `birnn.metrics` for the task, and ``sequences``,
+            ``empty_sequences``, ``tokens``, ``seconds`` (of prediction), ``tokens_per_second``,
+            and ``unknown_labels``: gold labels that the model never saw, each with its count;
+            they count as wrong.
+
+        Raises:
+            DataError: A file that does not read, or an example without a target or with one of
+                another kind.
+        """
+        if isinstance(examples, str | Path):
+            chosen = field or str(self._bundle.facts.get("field") or "upos")
+            examples = read(examples, self.spec.task, format=format, field=chosen)
+        scorer = self._scorer()
+        tally = _Tally(frozenset(self.labels))
+        for window in _windows(examples, WINDOW):
+            started = time.perf_counter()
+            sequences = list(admit(self.spec, (example.inputs for example in window)))
+            answers = self._run(sequences, self._decoder.answers)
+            tally.seconds += time.perf_counter() - started
+            for example, answer in zip(window, answers, strict=True):
+                gold = self._gold(example, tally.sequences)
+                tally.add(len(example), gold)
+                scorer.update(gold, answer)
+        return scorer.result() | tally.result(labels=not isinstance(self.spec.head, Values))
+
+    def _scorer(self) -> Any:
+        head = self.spec.head
+        if isinstance(head, Tags):
+            return TagScorer(self.labels, head.scheme)
+        return ValueScorer() if isinstance(head, Values) else LabelScorer(self.labels)
+
+    def _gold(self, example: Example, number: int) -> Any:
+        """The target of an example, once it is of the kind that the model answers with."""
+        where, target = example.where or f"example {number}", example.target
+        if target is None:
+            raise DataError(f"{where}: it has no target. Evaluation needs labelled data.")
+        head = self.spec.head
+        if isinstance(head, Tags):
+            if isinstance(target, str | np.ndarray):
+                raise DataError(f"{where}: its target is {target!r}, a tagger needs tags")
+            if len(target) != len(example):
+                raise DataError(f"{where}: {len(target)} tags for {len(example)} steps")
+        elif isinstance(head, Values):
+            values = None if isinstance(target, str) else np.asarray(target)
+            if values is None or values.dtype.kind not in "fiu" or values.shape != (head.size,):
+                raise DataError(f"{where}: its target is {target!r}, needed: {head.size} values")
+        elif not isinstance(target, str):
+            raise DataError(f"{where}: its target is {target!r}, a classifier needs one label")
+        return target
+
+    def _stream(
+        self, sequences: Iterator[Sequence], decode: Decode, window: int = WINDOW
+    ) -> Iterator[Any]:
+        for ahead in _windows(sequences, window):
+            yield from self._run(ahead, decode)
+
+    def _run(self, sequences: list[Sequence], decode: Decode) -> list[Any]:
+        """Answers of a window in its order; inside, batches of like lengths."""
+        answers: list[Any] = [None] * len(sequences)
+        for batch in _batches([len(sequence) for sequence in sequences]):
+            chosen = [sequences[i] for i in batch]
+            lengths = np.array([len(sequence) for sequence in chosen], np.int64)
+            scores = self._network(Ragged(self._rows(chosen), lengths))
+            for i, answer in zip(batch, decode(scores, lengths), strict=True):
+                answers[i] = answer
+        return answers
+
+
+class _Tally:
+    """What evaluation counts beside the measures."""
+
+    def __init__(self, labels: frozenset[str]) -> None:
+        self._labels = labels
+        self._unknown: Counter[str] = Counter()
+        self.sequences = self.empty = self.tokens = 0
+        self.seconds = 0.0
+
+    def add(self, steps: int, gold: Any) -> None:
+        self.sequences += 1
+        self.empty += steps == 0
+        self.tokens += steps
+        if self._labels:
+            golds = (gold,) if isinstance(gold, str) else gold
+            self._unknown.update(label for label in golds if label not in self._labels)
+
+    def result(self, *, labels: bool) -> dict[str, Any]:
+        counted: dict[str, Any] = {
+            "sequences": self.sequences,
+            "empty_sequences": self.empty,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "tokens_per_second": self.tokens / self.seconds if self.seconds > 0 else 0.0,
+        }
+        return counted | ({"unknown_labels": dict(self._unknown.most_common())} if labels else {})
+
+
+def _windows(items: Iterable[Any], window: int) -> Iterator[list[Any]]:
+    """Items in stretches of at most ``window``, shorter where they are long."""
+    ahead: list[Any] = []
+    rows = 0
+    for item in items:
+        ahead.append(item)
+        rows += len(item)
+        if len(ahead) >= window or rows >= WINDOW_ROWS:
+            yield ahead
+            ahead, rows = [], 0
+    if ahead:
+        yield ahead
+
+
+def _batches(lengths: list[int]) -> Iterator[list[int]]:
+    """Indices by length, longest first, in batches of about ``BATCH_ROWS`` rows."""
+    batch: list[int] = []
+    rows = 0
+    for i in np.argsort(-np.array(lengths, np.int64), kind="stable").tolist():
+        batch.append(i)
+        rows += lengths[i]
+        if rows >= BATCH_ROWS:
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,87 @@
+"""From sequences to the input rows of the network."""
+
+# N rows of all sequences, W width of a row, D channels, F distinct written forms
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.bundle.io import Bundle
+from birnn.bundle.spec import Vectors, Words
+from birnn.data.encoding import Codec
+from birnn.data.rows import SymbolRows, WordRows
+from birnn.data.vocabularies import Vocabularies
+from birnn.runtime.forms import FormTable
+from birnn.runtime.layers import Forms
+
+Floats = npt.NDArray[np.float32]
+Rows = Callable[[Sequence[Any]], Floats]
+
+
+def rows_of(bundle: Bundle) -> Rows:
+    """The function from checked sequences to their rows (N, W), first sequence first.
+
+    Args:
+        bundle: The model.
+    """
+    inputs = bundle.spec.inputs
+    if isinstance(inputs, Words):
+        return _words(bundle, inputs)
+    if isinstance(inputs, Vectors):
+        return _vectors(bundle, inputs.size)
+    return _symbols(bundle)
+
+
+def _words(bundle: Bundle, inputs: Words) -> Rows:
+    codec = _codec(bundle)
+    forms = Forms(inputs, bundle.tensors)
+
+    def compute(new: list[str]) -> Floats:
+        # As one sequence of distinct words: each of its rows is a form.
+        encoded = codec.encode([tuple(new)]).inputs
+        assert isinstance(encoded, WordRows)
+        return forms(encoded.words, encoded.characters, encoded.traits)
+
+    table = FormTable(compute, inputs.width)
+
+    def rows(sequences: Sequence[Any]) -> Floats:
+        known: dict[str, int] = {}
+        form_of_row = [
+            known.setdefault(token, len(known)) for sequence in sequences for token in sequence
+        ]
+        found_FW = table.rows(list(known))
+        return found_FW[np.array(form_of_row, np.int64)]
+
+    return rows
+
+
+def _symbols(bundle: Bundle) -> Rows:
+    codec = _codec(bundle)
+    table = bundle.tensors["inputs.symbols.weight"]
+
+    def rows(sequences: Sequence[Any]) -> Floats:
+        encoded = codec.encode([tuple(sequence) for sequence in sequences]).inputs
+        assert isinstance(encoded, SymbolRows)
+        found: Floats = table[encoded.symbols]
+        return found
+
+    return rows
+
+
+def _vectors(bundle: Bundle, channels: int) -> Rows:
+    mean_D, scale_D = bundle.tensors["inputs.mean"], bundle.tensors["inputs.scale"]
+    empty = np.zeros((0, channels), np.float32)
+
+    def rows(sequences: Sequence[Any]) -> Floats:
+        standardised: Floats = (np.concatenate([empty, *sequences]) - mean_D) / scale_D
+        return standardised
+
+    return rows
+
+
+def _codec(bundle: Bundle) -> Codec:
+    return Codec(bundle.spec.inputs, Vocabularies.from_dict(bundle.vocabularies))

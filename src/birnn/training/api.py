@@ -1,0 +1,89 @@
+"""`birnn.train`: the command line's ``birnn train`` as a function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from birnn.errors import require
+from birnn.runtime import Predictor
+
+if TYPE_CHECKING:
+    from birnn.training.fit import Source
+    from birnn.training.recipe import Task
+
+
+def train(
+    task: Task,
+    *,
+    train: Source,
+    out: str | Path,
+    dev: Source | None = None,
+    test: Source | None = None,
+    config: str | Path | None = None,
+    settings: dict[str, Any] | None = None,
+    seed: int = 1,
+    resume: bool = False,
+    overwrite: bool = False,
+    format: str | None = None,  # noqa: A002 - the name that the command line has
+    field: str = "upos",
+    quiet: bool = False,
+) -> Predictor:
+    """Train a model, write its bundle and load it.
+
+    Args:
+        task: ``tagger``, ``classifier`` or ``regressor``.
+        train: File of labelled examples, or a list of `birnn.data.Example`.
+        out: Folder of the bundle.
+        dev: What decides which weights are kept; a seeded tenth of ``train`` by default.
+        test: Scored once at the end, into the bundle's metrics.
+        config: TOML file of settings.
+        settings: Settings by their full name, such as ``{"encoder.hidden_size": 128}``.
+        seed: One seed gives one model.
+        resume: Go on with a run that was stopped.
+        overwrite: Replace the bundle at ``out``.
+        format: Format of the files where their ending does not tell.
+        field: Column of CoNLL-U that holds the tags.
+        quiet: No notices, no progress.
+
+    Returns:
+        The trained model, ready to predict.
+
+    Raises:
+        MissingExtra: PyTorch or Lightning is not installed.
+        BirnnError: As `birnn.training.fit` does.
+
+    Example:
+        >>> import birnn, tempfile
+        >>> from birnn.experiments import senses
+        >>> cases = [case.example for case in senses.generate(60, seed=1)]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model = birnn.train(
+        ...         "tagger", train=cases, out=f"{folder}/senses", quiet=True,
+        ...         settings={"training.epochs": 1, "encoder.hidden_size": 8},
+        ...     )
+        ...     tags = model.predict([["the", "bank"]])
+        >>> len(tags[0])
+        2
+    """
+    for module in ("torch", "lightning"):
+        require(module, extra="train")
+    fitting = require("birnn.training.fit", extra="train")
+    recipes = require("birnn.training.recipe", extra="train")
+    recipe = recipes.Recipe.load(task, config=config).with_settings(settings or {})
+    result = fitting.fit(
+        task,
+        train=train,
+        dev=dev,
+        test=test,
+        out=out,
+        recipe=recipe,
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        format=format,
+        field=field,
+        quiet=quiet,
+    )
+    model: Predictor = result.load()
+    return model

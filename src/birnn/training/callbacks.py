@@ -1,0 +1,108 @@
+"""What watches a training run: weight averaging, Ctrl-C, the lines it prints."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any, TextIO
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch import Tensor
+
+from birnn.errors import BirnnError
+
+
+class Interrupted(BirnnError):
+    """Training was stopped by the user."""
+
+
+class AveragedWeights(WeightAveraging):
+    """Exponential moving average of the weights, which the dev score and the bundle use.
+
+    The decay of step n is ``min(decay, (1 + n) / (10 + n))``: a short memory first, so that the
+    random start is soon forgotten.
+
+    Args:
+        decay: Decay that the average grows to, in (0, 1).
+
+    Source:
+        Polyak & Juditsky 1992; the growing decay is that of TensorFlow's
+        ``ExponentialMovingAverage(num_updates=...)``.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+            steps = int(count)
+            step_decay = min(decay, (1 + steps) / (10 + steps))
+            torch._foreach_lerp_(averaged, current, 1 - step_decay)
+
+        super().__init__(use_buffers=False, multi_avg_fn=torch.no_grad()(update))
+
+
+class StopOnInterrupt(Callback):
+    """Turns Ctrl-C into an orderly end: the best weights so far stay, a resume goes on.
+
+    The first Ctrl-C ends the run after the batch at hand; a second one ends it at once.
+    """
+
+    def __init__(self) -> None:
+        self._wanted = False
+        self._before: Any = None
+
+    def __enter__(self) -> StopOnInterrupt:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._on_interrupt)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._wanted:
+            raise KeyboardInterrupt
+        self._wanted = True
+
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        """End the run where the user asked for it."""
+        self._stop()
+
+    def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        """End the run where the user asked for it."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._wanted:
+            raise Interrupted("interrupted")
+
+
+class EpochLines(Callback):
+    """A line for each epoch: loss, dev score, speed; for logs and for those without a terminal."""
+
+    def __init__(self, monitor: str, epochs: int, out: TextIO | None = None) -> None:
+        self._monitor = monitor
+        self._epochs = epochs
+        self._out = out
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Print the epoch."""
+        logged = trainer.callback_metrics
+        print(
+            f"epoch {trainer.current_epoch + 1}/{self._epochs}  "
+            f"loss {float(logged['loss']):.4f}  "
+            f"dev {self._monitor} {float(logged[f'dev_{self._monitor}']):.4f}  "
+            f"{float(logged['tokens_per_second']):,.0f} tokens/s",
+            file=self._out or sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,82 @@
+"""Batches for the training loop: drawn anew each epoch, the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import lightning
+import numpy as np
+
+from birnn.data import Batch, Encoded, batches
+from birnn.training.module import DevBatch
+from birnn.training.prepare import Prepared
+from birnn.training.recipe import TrainingSettings
+
+DEV_ROWS = 4000  # rows of a dev batch: no gradients are kept, so it may be larger
+
+
+class Batches:
+    """Batches over one encoded set, made when they are asked for."""
+
+    def __init__(self, encoded: Encoded, groups: list[np.ndarray[Any, Any]]) -> None:
+        self._encoded = encoded
+        self._groups = groups
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """One batch after another."""
+        for group in self._groups:
+            yield self._encoded.batch(group)
+
+
+class DevBatches(Batches):
+    """Batches of the dev set, each with the gold targets as they stand in the file."""
+
+    def __init__(self, prepared: Prepared, groups: list[np.ndarray[Any, Any]]) -> None:
+        super().__init__(prepared.dev, groups)
+        self._examples = prepared.dev_examples
+
+    def __iter__(self) -> Iterator[Any]:
+        """One batch after another, shortest sequences first."""
+        for group, batch in zip(self._groups, super().__iter__(), strict=True):
+            yield DevBatch(batch, [self._examples[i].target for i in group])
+
+
+class DataModule(lightning.LightningDataModule):
+    """Draws the batches of each epoch from length buckets.
+
+    Args:
+        prepared: The encoded sets.
+        settings: Size of a batch.
+        seed: Of the draw; epoch e of seed s is always the same list of batches.
+    """
+
+    def __init__(self, prepared: Prepared, settings: TrainingSettings, *, seed: int) -> None:
+        super().__init__()
+        self._prepared = prepared
+        self._settings = settings
+        self._seed = seed
+
+    def groups(self, epoch: int) -> list[np.ndarray[Any, Any]]:
+        """Indices of each batch of an epoch."""
+        return batches(
+            self._prepared.train.lengths,
+            tokens=self._settings.batch_rows,
+            sequences=self._settings.batch_sequences,
+            seed=self._seed,
+            epoch=epoch,
+        )
+
+    def train_dataloader(self) -> Batches:
+        """The batches of the epoch that is about to start."""
+        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        return Batches(self._prepared.train, self.groups(epoch))
+
+    def val_dataloader(self) -> DevBatches:
+        """The dev set."""
+        groups = batches(self._prepared.dev.lengths, tokens=DEV_ROWS, seed=0, epoch=0)
+        return DevBatches(self._prepared, groups)

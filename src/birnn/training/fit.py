@@ -1,0 +1,320 @@
+"""Train a model from files to a bundle."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero
+
+from birnn.bundle.io import Bundle, save
+from birnn.data import Example, read
+from birnn.errors import DataError, MissingExtra, require
+from birnn.models import Network, build
+from birnn.runtime import Predictor
+from birnn.training.callbacks import AveragedWeights, EpochLines, Interrupted, StopOnInterrupt
+from birnn.training.datamodule import DataModule
+from birnn.training.module import TrainingModule
+from birnn.training.prepare import Prepared, prepare
+from birnn.training.recipe import Recipe, Task, TrainingSettings
+from birnn.training.workspace import Workspace
+
+DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
+
+Source = str | Path | Sequence[Example]
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """What a training run leaves."""
+
+    folder: Path
+    metrics: dict[str, Any]  # "dev", and "test" where a test set was given
+    epochs: int
+    seconds: float
+    interrupted: bool
+    notes: tuple[str, ...]
+
+    def load(self) -> Predictor:
+        """The trained model."""
+        return Predictor.load(self.folder)
+
+
+def fit(
+    task: Task,
+    *,
+    train: Source,
+    out: str | Path,
+    dev: Source | None = None,
+    test: Source | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 1,
+    resume: bool = False,
+    overwrite: bool = False,
+    format: str | None = None,  # noqa: A002 - the name that the command line has
+    field: str = "upos",
+    say: Callable[[str], None] | None = None,
+    quiet: bool = False,
+) -> FitResult:
+    """Train a model and write it to a bundle.
+
+    Args:
+        task: ``tagger``, ``classifier`` or ``regressor``.
+        train: File of labelled examples, or the examples themselves.
+        out: Folder of the bundle; beside it ``out.training`` holds what a resume needs.
+        dev: What decides which weights are kept; a seeded tenth of ``train`` by default.
+        test: Scored once at the end.
+        recipe: Settings; the defaults of the task where not given.
+        seed: One seed gives one model (on one machine with one number of threads).
+        resume: Go on from what ``out.training`` holds; the result is that of one run.
+        overwrite: Replace what stands at ``out``.
+        format: Format of the files where their ending does not tell.
+        field: Column of CoNLL-U that holds the tags.
+        say: Takes each notice, one line; standard error by default.
+        quiet: No notices, no progress.
+
+    Raises:
+        DataError: Data that cannot be read or learnt from.
+        ConfigError: Settings that do not exist or do not fit.
+        OutputError: A place that cannot be written, or that holds something already.
+        Interrupted: Ctrl-C before there was a model to keep.
+
+    Returns:
+        Where the bundle is, and its scores.
+    """
+    recipe = Recipe.load(task) if recipe is None else recipe
+    say = (lambda line: None) if quiet else say or _say
+    workspace = Workspace.open(Path(out), resume=resume, overwrite=overwrite)
+    begun = time.perf_counter()
+    train_examples = _examples(train, task, format, field)
+    if dev is None:
+        train_examples, dev_examples = hold_out(train_examples, seed)
+        say(
+            f"no dev file: {len(dev_examples)} of the training examples, drawn with seed {seed}, "
+            "are held out"
+        )
+    else:
+        dev_examples = _examples(dev, task, format, field)
+    prepared = prepare(task, train_examples, dev_examples, recipe)
+    notes = _empty_notes(train_examples, dev_examples) + prepared.notes
+    for note in notes:
+        say(note)
+    torch.manual_seed(seed)
+    network = build(
+        prepared.spec,
+        dropout=recipe.dropout,
+        labels=prepared.labels,
+        word_counts=prepared.vocabularies.words.counts if prepared.vocabularies.words else None,
+        class_weights=prepared.class_weights,
+        label_smoothing=recipe.training.label_smoothing,
+    )
+    network.load_tensors(network.tensors() | prepared.initial)
+    say(
+        f"{prepared.spec.task}: {len(train_examples)} training and {len(dev_examples)} dev "
+        f"examples, {prepared.spec.parameter_count():,} parameters"
+    )
+    epochs, interrupted = _run(network, prepared, recipe.training, workspace, seed, quiet)
+    best = workspace.best_tensors(network.tensors().keys())
+    if best is None:
+        raise Interrupted(
+            "interrupted before the first epoch was scored: there is no model to keep. "
+            "--resume starts from the last whole epoch, if there was one."
+        )
+    facts = {
+        "seed": seed,
+        "train": _name(train),
+        "dev": _name(dev) if dev is not None else "held out from train",
+        "train_examples": len(train_examples),
+        "train_steps": int(prepared.train.lengths.sum()),
+        "epochs": epochs,
+        "field": field if _name(train).removesuffix(".gz").endswith(".conllu") else None,
+        "format": format,
+        "recipe": recipe.model_dump(mode="json"),
+        "interrupted": interrupted,
+        "torch": torch.__version__,
+    }
+    bundle = Bundle(
+        spec=prepared.spec,
+        vocabularies={k: tuple(v) for k, v in prepared.vocabularies.to_dict().items()},
+        tensors=best,
+        facts=facts,
+        metrics={},
+    )
+    metrics = {"dev": Predictor(bundle).evaluate(dev_examples)}
+    if test is not None:
+        metrics["test"] = Predictor(bundle).evaluate(_examples(test, task, format, field))
+    save(_with_metrics(bundle, metrics), workspace.folder)
+    if not interrupted:
+        workspace.close()
+    return FitResult(
+        folder=workspace.folder,
+        metrics=metrics,
+        epochs=epochs,
+        seconds=time.perf_counter() - begun,
+        interrupted=interrupted,
+        notes=tuple(notes),
+    )
+
+
+def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
+    """A seeded tenth of the examples, at least one, and the rest.
+
+    Raises:
+        DataError: Fewer than two examples.
+    """
+    if len(examples) < 2:
+        raise DataError(f"{len(examples)} training example(s): a dev set cannot be held out")
+    count = max(1, len(examples) // DEV_SHARE)
+    order = np.random.default_rng(seed).permutation(len(examples))
+    held = set(order[:count].tolist())
+    rest = [example for i, example in enumerate(examples) if i not in held]
+    return rest, [examples[i] for i in sorted(held)]
+
+
+def planned_epochs(settings: TrainingSettings, rows: int) -> int:
+    """Epochs of a run: as set, or as many as make up the wanted rows, within the range."""
+    if settings.epochs is not None:
+        return settings.epochs
+    fewest, most = settings.epochs_range
+    return min(most, max(fewest, round(settings.rows / max(1, rows))))
+
+
+def _run(
+    network: Network,
+    prepared: Prepared,
+    settings: TrainingSettings,
+    workspace: Workspace,
+    seed: int,
+    quiet: bool,
+) -> tuple[int, bool]:
+    """Run the loop; the number of epochs done, and whether the user ended it."""
+    epochs = planned_epochs(settings, int(prepared.train.lengths.sum()))
+    data = DataModule(prepared, settings, seed=seed)
+    module = TrainingModule(
+        network,
+        settings,
+        steps=epochs * len(data.groups(0)),
+        seed=seed,
+        labels=prepared.labels,
+        scorer=prepared.new_scorer,
+        monitor=prepared.monitor,
+    )
+    interrupt = StopOnInterrupt()
+    with _peaceful(), interrupt:
+        trainer = lightning.Trainer(
+            accelerator=settings.device,
+            devices=1,
+            max_epochs=epochs,
+            reload_dataloaders_every_n_epochs=1,
+            num_sanity_val_steps=0,
+            gradient_clip_val=settings.clip,
+            logger=_loggers(workspace),
+            log_every_n_steps=1_000_000,  # the log holds epochs
+            callbacks=[
+                interrupt,
+                *_callbacks(prepared, settings, workspace, epochs, quiet),
+            ],
+            enable_model_summary=False,
+            enable_progress_bar=not quiet and sys.stderr.isatty(),
+            use_distributed_sampler=False,
+        )
+        try:
+            trainer.fit(
+                module, datamodule=data, ckpt_path=workspace.last_checkpoint(), weights_only=True
+            )
+        except Interrupted:
+            return trainer.current_epoch, True
+    return trainer.current_epoch, False
+
+
+def _callbacks(
+    prepared: Prepared, settings: TrainingSettings, workspace: Workspace, epochs: int, quiet: bool
+) -> Iterator[Callback]:
+    monitor, mode = f"dev_{prepared.monitor}", "max" if prepared.larger_is_better else "min"
+    if settings.ema:
+        yield AveragedWeights(settings.ema)
+    yield EarlyStopping(
+        monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True
+    )
+    if not quiet:
+        yield EpochLines(prepared.monitor, epochs)
+        if sys.stderr.isatty():
+            yield RichProgressBar(leave=False, console_kwargs={"stderr": True})
+    # The best weights first: the state saved last must know of them.
+    kept = {"dirpath": workspace.state, "save_on_train_epoch_end": True}
+    yield ModelCheckpoint(
+        filename=workspace.BEST,
+        monitor=monitor,
+        mode=mode,
+        save_weights_only=True,
+        enable_version_counter=False,
+        **kept,  # type: ignore[arg-type]
+    )
+    yield ModelCheckpoint(filename=workspace.LAST, enable_version_counter=False, **kept)  # type: ignore[arg-type]
+
+
+def _loggers(workspace: Workspace) -> list[Logger]:
+    loggers: list[Logger] = [CSVLogger(workspace.state, name=None, version="log")]
+    try:
+        require("tensorboard", extra="train")
+    except MissingExtra:
+        return loggers
+    return [*loggers, TensorBoardLogger(workspace.state, name=None, version="tensorboard")]
+
+
+@contextmanager
+def _peaceful() -> Iterator[None]:
+    """Lightning's notices about its own set-up are no news to our users."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", category=rank_zero.LightningDeprecationWarning)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _examples(source: Source, task: Task, format: str | None, field: str) -> list[Example]:  # noqa: A002
+    if isinstance(source, str | Path):
+        examples = list(read(source, task, format=format, field=field))
+    else:
+        examples = list(source)
+    if not examples:
+        raise DataError(f"{_name(source)}: no example in it")
+    return examples
+
+
+def _empty_notes(*sets: Sequence[Example]) -> list[str]:
+    empty = sum(len(example.inputs) == 0 for examples in sets for example in examples)
+    return [f"{empty} examples of length 0 are kept"] if empty else []
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, str | Path) else f"{len(source)} examples"
+
+
+def _with_metrics(bundle: Bundle, metrics: dict[str, Any]) -> Bundle:
+    return Bundle(bundle.spec, bundle.vocabularies, bundle.tensors, bundle.facts, metrics)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+

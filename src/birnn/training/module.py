@@ -1,0 +1,137 @@
+"""The training loop's step: loss, optimiser, schedule, and the score on the dev set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from birnn.data import Batch
+from birnn.models import Network
+from birnn.training.recipe import TrainingSettings
+
+
+@dataclass(slots=True)
+class DevBatch:
+    """A batch with the gold targets as they stand in the file, unknown labels included."""
+
+    batch: Batch
+    gold: Sequence[Any]
+
+
+class TrainingModule(lightning.LightningModule):
+    """Trains a `Network` by AdamW with warm-up, linear decay and clipping.
+
+    Args:
+        network: The model.
+        settings: Optimiser and schedule.
+        steps: Steps of the whole run, for the schedule.
+        seed: Of dropout; each epoch starts its own stream, so a resumed run is the same run.
+        labels: Names of the labels; none for values.
+        scorer: Makes an empty scorer for the dev set.
+        monitor: Result of the scorer that decides which weights are best.
+
+    Source:
+        Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        settings: TrainingSettings,
+        *,
+        steps: int,
+        seed: int,
+        labels: Sequence[str],
+        scorer: Any,
+        monitor: str,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.steps = max(1, steps)
+        self.seed = seed
+        self.labels = np.array(labels, dtype=object)
+        self.new_scorer = scorer
+        self.monitor = monitor
+        self.scorer: Any = None
+        self._rows = 0
+        self._clock = 0.0
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        """Leave batches on the host: the model's inputs take each array where it is needed."""
+        return batch
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's own stream of random numbers."""
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        self._rows, self._clock = 0, time.perf_counter()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean loss of the batch."""
+        loss = self.network.loss(batch)
+        rows = int(batch.lengths.sum())
+        self._rows += rows
+        self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=max(1, rows))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the speed of the epoch, validation not counted."""
+        self.log("learning_rate", self.lr_schedulers().get_last_lr()[0])  # type: ignore[union-attr]
+
+    def on_validation_epoch_start(self) -> None:
+        """An empty scorer for the epoch."""
+        self._speed = self._rows / max(1e-9, time.perf_counter() - self._clock)
+        self.scorer = self.new_scorer()
+
+    def validation_step(self, batch: DevBatch, batch_idx: int) -> None:
+        """Score the answers to a dev batch."""
+        answers = self.network.answer(batch.batch)
+        if self.network.spec.head.kind == "tags":
+            names = self.labels[answers]
+            stops = np.cumsum(batch.batch.lengths)
+            for gold, start, stop in zip(batch.gold, stops - batch.batch.lengths, stops, strict=True):
+                self.scorer.update(gold, names[start:stop].tolist())
+            return
+        named = self.labels[answers] if self.network.spec.head.kind == "label" else answers
+        for gold, answer in zip(batch.gold, named, strict=True):
+            self.scorer.update(gold, answer)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the dev score and the training speed."""
+        score = float(self.scorer.result()[self.monitor])
+        self.log(f"dev_{self.monitor}", score, prog_bar=True, batch_size=1)
+        self.log("tokens_per_second", self._speed, prog_bar=True, batch_size=1)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; embeddings, biases and vectors of scores take no weight decay."""
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        spared = [p for p in self.network.parameters() if p.ndim <= 1]
+        optimiser = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": self.settings.weight_decay},
+                {"params": spared, "weight_decay": 0.0},
+            ],
+            lr=self.settings.learning_rate,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _rate(self, step: int) -> float:
+        """Share of the learning rate at a step: up to 1 in warm-up, then down in a line."""
+        progress = step / self.steps
+        if progress < self.settings.warmup:
+            return max(progress / self.settings.warmup, 1 / self.steps)
+        left = (1 - progress) / (1 - self.settings.warmup)
+        final = self.settings.final_rate
+        return final + (1 - final) * max(0.0, min(1.0, left))

@@ -1,0 +1,244 @@
+"""How to train: every setting, with one set of defaults for each task.
+
+A recipe is read from TOML, a section for each part, and overridden key by key
+(``encoder.hidden_size=128``). ``birnn train --help`` and ``docs`` list the same keys.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
+
+from birnn.bundle.spec import Encoder, Frozen, PoolingName
+from birnn.errors import ConfigError, nearest
+from birnn.models import Dropout
+
+Task = Literal["tagger", "classifier", "regressor"]
+TASKS: tuple[Task, ...] = ("tagger", "classifier", "regressor")
+
+
+class InputSettings(Frozen):
+    """What the rows of the encoder are made of."""
+
+    kind: Literal["auto", "words", "symbols", "vectors"] = Field(
+        default="auto",
+        description="auto: vectors where the file has them, symbols where all tokens are single "
+        "characters, words otherwise",
+    )
+    word_dim: PositiveInt = 100
+    min_count: PositiveInt = Field(default=1, description="rarer words are unknown")
+    max_words: PositiveInt | None = Field(default=None, description="keep the most frequent")
+    lowercase: bool = True
+    digits: bool = Field(default=True, description="look words up with every digit as 0")
+    character_dim: PositiveInt = 32
+    character_hidden: int = Field(
+        default=64, ge=0, description="hidden units of each half of the character LSTM; 0: none"
+    )
+    surface_dim: int = Field(
+        default=32, ge=0, description="width of each trait of a word's written form; 0: none"
+    )
+    surface_buckets: PositiveInt = 4096
+    prefixes: tuple[PositiveInt, ...] = (1, 2, 3)
+    suffixes: tuple[PositiveInt, ...] = (1, 2, 3, 4)
+    symbol_dim: PositiveInt = 64
+    vectors: Path | None = Field(
+        default=None, description="pretrained word vectors: word2vec, GloVe or fastText text, .gz"
+    )
+    first_vectors: int = Field(
+        default=50_000,
+        ge=0,
+        description="beside the words of training, words of so many first lines of the vectors",
+    )
+
+
+class HeadSettings(Frozen):
+    """How answers are read off the encoder."""
+
+    decoder: Literal["auto", "softmax", "crf"] = Field(
+        default="auto", description="auto: a CRF where the tags mark spans, softmax otherwise"
+    )
+    pooling: PoolingName = "last+max+mean"
+    attention_size: PositiveInt = 64
+
+
+class TrainingSettings(Frozen):
+    """The optimiser and its schedule."""
+
+    epochs: PositiveInt | None = Field(
+        default=None,
+        description="rounds over the training data; by default as many as make up `rows` rows, "
+        "within `epochs_range`",
+    )
+    rows: PositiveInt = Field(default=4_000_000, description="rows to train on, see `epochs`")
+    epochs_range: tuple[PositiveInt, PositiveInt] = (5, 30)
+    patience: PositiveInt = Field(
+        default=10, description="epochs without a better dev score before training stops"
+    )
+    batch_rows: PositiveInt = Field(default=800, description="rows of a batch")
+    batch_sequences: PositiveInt = Field(default=64, description="sequences of a batch, at most")
+    learning_rate: float = Field(default=3e-3, gt=0)
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of training that warms up")
+    final_rate: float = Field(
+        default=0.02, ge=0, le=1, description="share of the learning rate left at the end"
+    )
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float = Field(default=5.0, gt=0, description="largest norm of the gradient")
+    ema: float = Field(
+        default=0.995, ge=0, lt=1, description="decay of the average of the weights; 0: none"
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    device: Literal["auto", "cpu"] = "auto"
+
+
+class Recipe(Frozen):
+    """All settings of a training run.
+
+    Example:
+        >>> recipe = Recipe.load("tagger", overrides=["encoder.cell=gru", "training.epochs=3"])
+        >>> recipe.encoder.cell, recipe.training.epochs
+        ('gru', 3)
+        >>> Recipe.load("tagger", overrides=["encoder.hiden_size=3"])
+        Traceback (most recent call last):
+        ...
+        birnn.errors.ConfigError: encoder.hiden_size is no setting: did you mean hidden_size?
+    """
+
+    inputs: InputSettings = InputSettings()
+    encoder: Encoder = Encoder()
+    head: HeadSettings = HeadSettings()
+    dropout: Dropout = Dropout()
+    training: TrainingSettings = TrainingSettings()
+
+    @classmethod
+    def load(
+        cls,
+        task: Task,
+        *,
+        config: Path | str | None = None,
+        overrides: Sequence[str] = (),
+    ) -> Recipe:
+        """The defaults of a task, changed by a TOML file, changed by ``section.key=value``.
+
+        Raises:
+            ConfigError: A file that does not read, a key that does not exist (the nearest is
+                named), or a value that does not fit. All faults are named at once.
+        """
+        recipe = default(task)
+        if config is not None:
+            recipe = recipe._changed(_read_toml(Path(config)), where=f"{config}: ")
+        for override in overrides:
+            recipe = recipe._changed(_parse_override(override), where="")
+        return recipe
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
+        """This recipe with some settings changed, each by its full name.
+
+        Raises:
+            ConfigError: A key that does not exist, or a value that does not fit.
+
+        Example:
+            >>> Recipe().with_settings({"encoder.hidden_size": 64}).encoder.hidden_size
+            64
+        """
+        recipe = self
+        for key, value in settings.items():
+            section, _, name = key.partition(".")
+            recipe = recipe._changed({section: {name: value}} if name else {key: value}, where="")
+        return recipe
+
+    def _changed(self, changes: Mapping[str, Any], *, where: str) -> Recipe:
+        settings = self.model_dump()
+        _merge(settings, changes, where=where)
+        try:
+            return Recipe.model_validate(settings)
+        except ValidationError as error:
+            faults = "; ".join(_fault(item) for item in error.errors())
+            raise ConfigError(f"{where}{faults}") from None
+
+
+DEFAULTS: dict[Task, dict[str, dict[str, Any]]] = {
+    "tagger": {
+        "dropout": {"rare_words": 0.25, "words": 0.05, "inputs": 0.4, "layers": 0.4, "output": 0.4},
+    },
+    "classifier": {
+        "dropout": {"words": 0.1, "inputs": 0.5, "layers": 0.4, "output": 0.5, "noise": 0.1},
+    },
+    "regressor": {
+        "dropout": {"words": 0.05, "inputs": 0.1, "output": 0.2},
+    },
+}
+
+
+def default(task: Task) -> Recipe:
+    """The recipe of a task before any setting is changed.
+
+    Raises:
+        ConfigError: No such task.
+    """
+    if task not in TASKS:
+        raise ConfigError(f"task is {task!r}: {nearest(task, TASKS)}")
+    return Recipe.model_validate(DEFAULTS[task])
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    """``section.key=value`` as nested tables; the value is TOML, or else a plain string."""
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and name):
+        raise ConfigError(f"--set wants section.key=value, got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    return {section: {name: value}}
+
+
+def _merge(settings: dict[str, Any], changes: Mapping[str, Any], *, where: str) -> None:
+    """Lay changes over the settings; only keys that exist can be changed."""
+    faults = []
+    for section, values in changes.items():
+        if section not in settings:
+            faults.append(f"{where}{section} is no section: {nearest(section, settings)}")
+        elif not isinstance(values, Mapping):
+            faults.append(f"{where}{section} is a section, got {values!r}")
+        else:
+            known = settings[section]
+            unknown = [name for name in values if name not in known]
+            faults += [
+                f"{where}{section}.{name} is no setting: {nearest(name, known)}" for name in unknown
+            ]
+            known.update({name: value for name, value in values.items() if name in known})
+    if faults:
+        raise ConfigError("; ".join(faults))
+
+
+def _fault(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    return f"{key}: {item['msg']}, got {item['input']!r}"
+
+
+def settings_table(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Name, default and meaning of every setting, for the help and the docs."""
+    rows: list[tuple[str, str, str]] = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            rows += settings_table(field.annotation, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", str(field.default), field.description or ""))
+    return rows

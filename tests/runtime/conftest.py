@@ -1,0 +1,175 @@
+"""Small random models, and the same models computed the slow way in float64."""
+
+# T steps, W width of a row, L labels
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from birnn.bundle import Bundle, Spec
+from birnn.bundle.checks import vocabulary_sizes
+from birnn.ragged import Ragged
+from birnn.reference import bidirectional
+from birnn.reference.stack import Stack
+
+ALPHABET = "abcdeABC01-é"
+LABELS = {
+    "none": ["DET", "NOUN", "VERB", "ADJ", "X"],
+    "iob2": ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"],
+    "iob1": ["O", "I-PER", "B-PER", "I-LOC", "B-LOC"],
+    "iobes": ["O", "B-PER", "I-PER", "E-PER", "S-PER"],
+}
+
+
+def random_word(random: np.random.Generator) -> str:
+    return "".join(random.choice(list(ALPHABET + "xyz"), size=random.integers(1, 9)))
+
+
+def build(spec: Spec, seed: int = 0) -> Bundle:
+    random = np.random.default_rng(seed)
+    sizes = vocabulary_sizes(spec)
+    vocabularies: dict[str, tuple[str, ...]] = {}
+    if "words" in sizes:
+        words: dict[str, None] = {"<unk>": None}
+        while len(words) < sizes["words"]:
+            words[random_word(random).lower().replace("1", "0")] = None
+        vocabularies["words"] = tuple(words)
+    for name in ("characters", "symbols"):
+        if name in sizes:
+            vocabularies[name] = ("<unk>", *ALPHABET)[: sizes[name]]
+    if "labels" in sizes:
+        scheme = getattr(spec.head, "scheme", "none")
+        vocabularies["labels"] = tuple(LABELS[scheme][: sizes["labels"]])
+    tensors = {
+        name: (random.standard_normal(shape) * 0.7).astype(np.float32)
+        for name, shape in spec.tensors().items()
+    }
+    for name in ("inputs.scale", "head.scale"):
+        if name in tensors:
+            tensors[name] = np.abs(tensors[name]) + 0.5
+    return Bundle(spec, vocabularies, tensors)
+
+
+def sequences(spec: Spec, lengths: list[int], seed: int = 1) -> list[Any]:
+    random = np.random.default_rng(seed)
+    if spec.inputs.kind == "vectors":
+        return [
+            random.standard_normal((t, spec.inputs.size)).astype(np.float32) * 2 for t in lengths
+        ]
+    if spec.inputs.kind == "symbols":
+        return [[str(c) for c in random.choice(list(ALPHABET + "?"), size=t)] for t in lengths]
+    pool = [random_word(random) for _ in range(20)] + ["The", "1999", "x" * 90]
+    return [[str(w) for w in random.choice(pool, size=t)] for t in lengths]
+
+
+@dataclass(frozen=True)
+class Slow:
+    """The model of a bundle by its description: float64, one sequence, one step at a time."""
+
+    bundle: Bundle
+
+    def tensor(self, name: str) -> np.ndarray:
+        return self.bundle.tensors[name].astype(np.float64)
+
+    def recurrent(self, prefix: str, stack: Stack, x: np.ndarray) -> Any:
+        parameters = {name: self.tensor(f"{prefix}.{name}") for name in stack.shapes()}
+        return bidirectional.run(Ragged(x, np.array([x.shape[0]])), parameters, stack)
+
+    def id(self, vocabulary: str, item: str) -> int:
+        items = self.bundle.vocabularies[vocabulary]
+        return items.index(item) if item in items else 0
+
+    def word(self, word: str) -> np.ndarray:
+        inputs = self.bundle.spec.inputs
+        known = word.lower() if inputs.lowercase else word
+        if inputs.digits:
+            known = "".join("0" if c.isdigit() else c for c in known)
+        parts = [self.tensor("inputs.words.weight")[self.id("words", known)]]
+        if inputs.characters is not None:
+            cut = word if len(word) <= 64 else word[:32] + word[-32:]
+            table = self.tensor("inputs.characters.symbols.weight")
+            x = np.array([table[self.id("characters", c)] for c in cut])
+            stack = inputs.characters.stack
+            outcome = self.recurrent("inputs.characters.encoder", stack, x)
+            parts.append(np.concatenate([outcome.forward.values[-1], outcome.backward.values[0]]))
+        if inputs.surface is not None:
+            for k, value in enumerate(self.traits(word)):
+                buckets = inputs.surface.buckets
+                row = zlib.crc32(value.encode()) % buckets + k * buckets
+                parts.append(self.tensor("inputs.surface.weight")[row])
+        return np.concatenate(parts)
+
+    def traits(self, word: str) -> list[str]:
+        surface = self.bundle.spec.inputs.surface
+        low = word.lower()
+        shape = ""
+        for c in word:
+            kind = "X" if c.isupper() else "x" if c.islower() else "d" if c.isdigit() else c
+            if not shape.endswith(kind * 2):
+                shape += kind
+        return [
+            *(low[:n] for n in surface.prefixes),
+            *(low[-n:] for n in surface.suffixes),
+            shape,
+        ]
+
+    def rows(self, sequence: Any) -> np.ndarray:
+        inputs = self.bundle.spec.inputs
+        if inputs.kind == "vectors":
+            mean, scale = self.tensor("inputs.mean"), self.tensor("inputs.scale")
+            return (np.asarray(sequence, np.float64) - mean) / scale
+        if inputs.kind == "symbols":
+            table = self.tensor("inputs.symbols.weight")
+            rows = [table[self.id("symbols", symbol)] for symbol in sequence]
+        else:
+            rows = [self.word(word) for word in sequence]
+        return np.array(rows).reshape(len(rows), inputs.width)
+
+    def linear(self, name: str, x: np.ndarray) -> np.ndarray:
+        return self.tensor(f"{name}.weight") @ x + self.tensor(f"{name}.bias")
+
+    def scores(self, sequence: Any) -> np.ndarray:
+        """(T, L) for tags, (L,) for the other heads."""
+        spec = self.bundle.spec
+        outcome = self.recurrent("encoder", spec.stack, self.rows(sequence))
+        y_TW, width = outcome.output.values, spec.stack.output_size
+        if spec.head.kind == "tags":
+            scores = [self.linear("head.linear", y) for y in y_TW]
+            return np.array(scores).reshape(len(scores), spec.head.size)
+        if spec.head.pooling == "attention":
+            pooled = np.zeros(width)
+            if len(y_TW):
+                query = self.tensor("head.attention.query")
+                raw = [query @ np.tanh(self.linear("head.attention", y)) for y in y_TW]
+                weights = np.exp(raw) / np.sum(np.exp(raw))
+                pooled = np.sum([w * y for w, y in zip(weights, y_TW, strict=True)], axis=0)
+        else:
+            zeros = np.zeros(width)
+            pools = {
+                "last": outcome.final[0],
+                "max": np.max(y_TW, axis=0) if len(y_TW) else zeros,
+                "mean": np.sum(y_TW, axis=0) / len(y_TW) if len(y_TW) else zeros,
+            }
+            pooled = np.concatenate([pools[part] for part in spec.head.pooling.split("+")])
+        return self.linear("head.linear", pooled)
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., Bundle]:
+    return build
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., list[Any]]:
+    return sequences
+
+
+@pytest.fixture(scope="session")
+def slow() -> Callable[[Bundle], Slow]:
+    return Slow
