@@ -11,7 +11,8 @@ BirnnError
 │   └── ShapeError         an array of the wrong shape or dtype
 ├── BundleError            a saved model that cannot be used      (exit status 1)
 ├── OutputError            a place that cannot be written         (exit status 1)
-└── EngineError            an engine that cannot do what is asked (exit status 1)
+├── EngineError            an engine that cannot do what is asked (exit status 1)
+└── Interrupted            the user stopped it                    (exit status 130)
 ```
 
 Messages say what is wrong, what was got, and what to do about it.
@@ -71,6 +72,12 @@ class OutputError(BirnnError, OSError):
 
 class EngineError(BirnnError, RuntimeError):
     """An engine that cannot do what is asked of it."""
+
+
+class Interrupted(BirnnError):
+    """The user stopped it before there was a result."""
+
+    exit_status = 130
 
 
 def require(module: str, *, extra: str) -> ModuleType:

@@ -172,9 +172,7 @@ class Ragged(Generic[A]):
         return cls(values, lengths)
 
     @classmethod
-    def from_padded(
-        cls, padded: A, lengths: Any = None, *, batch_first: bool = True
-    ) -> Ragged[A]:
+    def from_padded(cls, padded: A, lengths: Any = None, *, batch_first: bool = True) -> Ragged[A]:
         """From padded (B, T, ...) and lengths; what stands in the padding is never read.
 
         Args:
@@ -192,9 +190,7 @@ class Ragged(Generic[A]):
             [1, 2, 3]
         """
         if getattr(padded, "ndim", 0) < 2:
-            raise ShapeError(
-                f"a padded batch is (B, T, ...), got shape {tuple(np.shape(padded))}"
-            )
+            raise ShapeError(f"a padded batch is (B, T, ...), got shape {tuple(np.shape(padded))}")
         if not batch_first:
             padded = padded.swapaxes(0, 1)
         batch, steps = int(padded.shape[0]), int(padded.shape[1])

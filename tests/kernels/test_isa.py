@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_a_native_module_that_does_not_load_says_why(monkeypatch):
     def broken(name):
         raise ImportError("libstdc++ is too old")
 
-    monkeypatch.setattr(isa.importlib, "import_module", broken)
+    monkeypatch.setattr(isa, "importlib", SimpleNamespace(import_module=broken))
     isa._import_native.cache_clear()
     try:
         assert isa.native_module() is None

@@ -51,7 +51,7 @@ def test_rows_are_right_whatever_was_asked_before(capacity: int, calls: list[lis
         assert len(table) <= capacity
 
 
-def test_many_new_forms_come_in_chunks(monkeypatch) -> None:  # noqa: ANN001
+def test_many_new_forms_come_in_chunks(monkeypatch) -> None:
     monkeypatch.setattr(module, "CHUNK", 3)
     compute = Counting()
     forms = [f"w{i}" for i in range(11)]

@@ -31,6 +31,7 @@ from birnn.data.schemes import transitions
 from birnn.errors import DataError, UsageError
 from birnn.reference.stack import CellName, MergeName
 from birnn.runtime import Predictor
+from birnn.runtime import predictor as module
 
 LENGTHS = [3, 0, 7, 1, 1, 12, 0, 5]
 
@@ -138,7 +139,7 @@ def assert_same(one: Any, other: Any) -> None:
 # ------------------------------------------------------------------ against the slow way
 
 
-@pytest.mark.parametrize("spec", specs())
+@pytest.mark.parametrize("spec", list(specs()))
 def test_scores_are_those_of_the_slow_model(
     spec: Spec, make: Callable[..., Bundle], draw: Callable[..., Any], slow: Callable[..., Any]
 ) -> None:
@@ -217,7 +218,10 @@ def test_a_stream_reads_no_further_than_its_window(make: Callable[..., Bundle]) 
         Predictor(make(spec)).stream([], window=0)
 
 
-def test_long_sequences_close_a_window_early(make: Callable[..., Bundle]) -> None:
+def test_long_sequences_close_a_window_early(
+    make: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WINDOW_ROWS", 8)
     spec = Spec(inputs=Vectors(size=1), encoder=Encoder(hidden_size=1), head=Values(size=1))
     taken = 0
 
@@ -225,10 +229,26 @@ def test_long_sequences_close_a_window_early(make: Callable[..., Bundle]) -> Non
         nonlocal taken
         while True:
             taken += 1
-            yield np.zeros((1 << 15, 1), np.float32)
+            yield np.zeros((5, 1), np.float32)
 
     next(Predictor(make(spec)).stream(long()))
     assert taken == 2
+
+
+@pytest.mark.parametrize("budget", [1, 4, 9])
+def test_the_budget_of_a_batch_changes_nothing(
+    budget: int,
+    make: Callable[..., Bundle],
+    draw: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = Spec(
+        inputs=INPUTS["words+characters"], encoder=Encoder(hidden_size=3), head=HEADS["crf"]
+    )
+    data = draw(spec, LENGTHS)
+    together = Predictor(make(spec)).predict(data)
+    monkeypatch.setattr(module, "BATCH_ROWS", budget)
+    assert Predictor(make(spec)).predict(data) == together
 
 
 def test_no_sequences(make: Callable[..., Bundle]) -> None:

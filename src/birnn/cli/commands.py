@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -162,7 +163,7 @@ def settings(task: str, *, as_json: bool) -> int:
     require("torch", extra="train")
     from birnn.training.recipe import settings_table
 
-    rows = settings_table(task)
+    rows = settings_table(task)  # type: ignore[arg-type] # typer has checked it
     if as_json:
         _print_json({name: {"default": value, "meaning": text} for name, value, text in rows})
     else:
@@ -182,7 +183,9 @@ def info(*, as_json: bool) -> int:
         "native module": (
             f"built with {native.compiler}" if native is not None else isa.why_no_native()
         ),
-        "threads": isa.threads(),
+        "threads": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
     if as_json:
@@ -233,7 +236,8 @@ def _plain_lines(model: Predictor, inputs: Any, answer: Any, chances: Any) -> st
         return "".join("\t".join(row) + "\n" for row in rows) + "\n"
     if isinstance(head, Values):
         return "\t".join(f"{value:.6g}" for value in answer) + "\n"
-    return answer + (f"\t{chances.max():.4f}" if chances is not None else "") + "\n"
+    chance = f"\t{chances.max():.4f}" if chances is not None else ""
+    return f"{answer}{chance}\n"
 
 
 def _json_line(model: Predictor, inputs: Any, answer: Any, chances: Any) -> str:

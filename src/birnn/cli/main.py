@@ -31,9 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 
 @app.command()
 def train(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="tagger, classifier or regressor.")
-    ],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="tagger, classifier or regressor.")],
     train: Annotated[str, typer.Option(metavar="F", help="File of labelled examples.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the trained model.")],
     dev: Annotated[
@@ -116,9 +114,7 @@ def predict(
     """Label the sequences of a file as a stream: memory does not grow with it."""
     from birnn.cli import commands
 
-    commands.predict(
-        model, data, out=out, format=format, probabilities=probabilities, as_json=json
-    )
+    commands.predict(model, data, out=out, format=format, probabilities=probabilities, as_json=json)
 
 
 @app.command()

@@ -43,7 +43,11 @@ def print_scores(scores: dict[str, Any], *, title: str) -> None:
             "by label" if len(labels) <= MOST_LABELS else f"the {MOST_LABELS} commonest labels",
             ("label", "precision", "recall", "F1", "support"),
             [
-                (label, *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")), row["support"])
+                (
+                    label,
+                    *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
+                    row["support"],
+                )
                 for label, row in ordered[:MOST_LABELS]
             ],
         )

@@ -136,7 +136,7 @@ class Codec:
             known: dict[str, int] = {}
             try:
                 forms = np.array([known.setdefault(i, len(known)) for i in items], dtype=np.int64)
-                sound = all(type(form) is str and form for form in known)
+                sound = all(isinstance(form, str) and form for form in known)
             except TypeError:
                 sound = False
             if not sound:

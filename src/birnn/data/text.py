@@ -21,9 +21,10 @@ _LETTER = f"(?:(?![{_SINGLE}])[\\w{_MARKS}])"
 _TOKEN = re.compile(
     rf"\d+(?:[.,:]\d+)+(?!{_LETTER})"  # 3.14, 1,000, 12:30
     rf"|{_LETTER}+(?:['’]{_LETTER}+)*"  # words, don't, n't
-    rf"|(?<!{_LETTER})['’](?:s|d|m|t|re|ve|ll|em)(?!{_LETTER})"  # 's standing on its own
+    # 's, 'til, 'n' and '70s standing on their own
+    rf"|(?<!{_LETTER})['’](?:n['’]|(?:s|d|m|t|re|ve|ll|em|n|til|\d\ds?)(?!{_LETTER}))"
     rf"|[{_SINGLE}]"
-    r"|(?P<mark>[^\w\s])(?P=mark)*",  # ... and -- are one token each
+    r"|[!?]+|(?P<mark>[^\w\s])(?P=mark)*",  # ?!, ... and -- are one token each
     re.IGNORECASE,
 )
 

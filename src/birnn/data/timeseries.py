@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -98,7 +99,7 @@ def read_npz(source: Source, wanted: Wanted) -> Iterator[Example]:
             "Give one length for each sequence, summing to the number of rows."
         )
     rows = _narrow(values)
-    name = _ARRAY.get(wanted.task, "labels")
+    name = _ARRAY[wanted.task]
     answers = arrays[name] if wanted.labelled else None
     if answers is not None:
         expected = values.shape[0] if name == "tags" else lengths.shape[0]
@@ -217,19 +218,20 @@ def _is_number(cell: str) -> bool:
 def _arrays(source: Source, wanted: Wanted) -> dict[str, Any]:
     names = ["values", "lengths"]
     if wanted.labelled:
-        names.append(_ARRAY.get(wanted.task, "labels"))
+        names.append(_ARRAY[wanted.task])
     try:
         with np.load(io.BytesIO(source.content()), allow_pickle=False) as stored:
-            missing = [name for name in names if name not in stored.files]
-            if missing:
-                raise source.fault(
-                    f"no array {' or '.join(missing)}, it has {', '.join(stored.files) or 'none'}. "
-                    f"A {wanted.task} reads {', '.join(names)}."
-                )
-            return {name: stored[name] for name in names}
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError) as error:
-        if type(error).__module__.startswith("birnn"):
-            raise
+            present = list(stored.files)
+            arrays = {name: stored[name] for name in names if name in present}
+    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError):
+        # TypeError: a single array (.npy) is no archive to enter
         raise source.fault(
             "not a NumPy .npz file of plain arrays. Write it with numpy.savez, without objects."
         ) from None
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise source.fault(
+            f"no array {' or '.join(missing)}, it has {', '.join(present) or 'none'}. "
+            f"A {wanted.task} reads {', '.join(names)}."
+        )
+    return arrays

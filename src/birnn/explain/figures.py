@@ -41,6 +41,7 @@ READERS = {
 
 INK, GRID = "#24292f", "#d8dee4"  # the report maps both to its own, light or dark
 TIP = "tip: "
+BOUND = "the best that one direction can do"
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -51,10 +52,11 @@ STYLE: dict[str, Any] = {
     "axes.spines.left": False,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "figure.figsize": (6.4, 3.4),
+    "figure.figsize": (5.2, 3.2),  # inches; small, so that its text is readable on a phone
     "font.family": "sans-serif",
     "font.size": 10,
     "grid.color": GRID,
+    "legend.fontsize": 9,
     "legend.frameon": False,
     "lines.linewidth": 2,
     "lines.markersize": 5,
@@ -117,7 +119,7 @@ def accuracy_by_group(
         axes.bar_label(bars, fmt="%.0f", padding=2, color=INK)
     if bound is not None:
         for index, name in enumerate(names):
-            label = "best that one direction can know" if index == 0 else None
+            label = BOUND if index == 0 else None
             ends = (index - 0.45, index + 0.45)
             height = 100 * bound[name]
             axes.plot(ends, (height, height), "--", color=INK, linewidth=1.2, label=label)
@@ -127,7 +129,7 @@ def accuracy_by_group(
     axes.set_ylim(0, 108)
     axes.set_yticks(range(0, 101, 25))
     axes.set_ylabel("accuracy, %")
-    _legend(figure, axes)
+    _legend(figure, axes, bounded=bound is not None)
     return figure
 
 
@@ -159,14 +161,13 @@ def accuracy_by_position(
     positions = range(1, lengths.pop() + 1)
     if bound is not None:
         values = [100 * value for value in bound]
-        label = "best that one direction can know"
-        axes.plot(positions, values, "--", color=INK, linewidth=1.2, label=label)
+        axes.plot(positions, values, "--", color=INK, linewidth=1.2, label=BOUND)
     for key, reader in readers.items():
         _line(axes, positions, accuracy[key], reader, "position")
     axes.set_xlabel("position in the sequence")
     axes.set_xticks(positions if len(positions) <= 20 else positions[:: len(positions) // 10])
     _percent(axes)
-    _legend(figure, axes)
+    _legend(figure, axes, bounded=bound is not None)
     return figure
 
 
@@ -194,7 +195,7 @@ def learning_curves(curves: Mapping[str, Sequence[float]], *, metric: str = "acc
     whole = require("matplotlib.ticker", extra="plots").MaxNLocator(integer=True)
     axes.xaxis.set_major_locator(whole)
     _percent(axes, metric)
-    _legend(figure, axes)
+    _legend(figure, axes, bounded=False)
     return figure
 
 
@@ -245,6 +246,17 @@ def _percent(axes: Axes, metric: str = "accuracy") -> None:
     axes.set_ylabel(f"{metric}, %")
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def _legend(figure: Figure, axes: Axes, *, bounded: bool) -> None:
+    """Readers in one row above the axes, the bound below them."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, labelcolor=INK)
+    entries = dict(zip(labels, handles, strict=True))
+    bound = [BOUND] if bounded else []
+    first, *rest = [label for label in labels if label not in bound]
+    order = [first, *bound, *rest]  # legends fill column by column
+    figure.legend(
+        [entries[label] for label in order],
+        order,
+        loc="outside upper left",
+        ncols=1 + len(rest),
+        labelcolor=INK,
+    )

@@ -56,7 +56,8 @@ class TagsHead(nn.Module):
     def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
         """Negative log-likelihood for each step, whether of single labels or of sequences."""
         if self.crf is None:
-            return self.cross_entropy(scores, targets)
+            loss: Tensor = self.cross_entropy(scores, targets)
+            return loss
         each = self.crf.negative_log_likelihood(rows.with_values(scores), targets)
         return each.sum() / max(1, targets.shape[0])
 
@@ -104,7 +105,8 @@ class LabelHead(PooledHead):
 
     def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
         """Mean negative log-likelihood of the labels."""
-        return self.cross_entropy(scores, targets)
+        loss: Tensor = self.cross_entropy(scores, targets)
+        return loss
 
     def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
         """Label ids, (B,)."""

@@ -78,7 +78,9 @@ class Network(nn.Module):
 
     def tensors(self) -> dict[str, np.ndarray[Any, Any]]:
         """All tensors of the model as float32 arrays of their own, by the names of the spec."""
-        return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+        return {
+            name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()
+        }
 
     def load_tensors(self, tensors: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Take the tensors of a bundle."""

@@ -1,4 +1,4 @@
-"""What keeps a model from learning its training set by heart; part of training, not of the model."""
+"""What keeps a model from learning its training set by heart: part of training, not of models."""
 
 from __future__ import annotations
 

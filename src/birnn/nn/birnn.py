@@ -132,7 +132,7 @@ class BiRNN(nn.Module):
                 if self.stack.cell == "lstm" and name.startswith("bias_ih"):
                     nn.init.constant_(parameter.data[hidden : 2 * hidden], forget_bias)
                 continue
-            for gate in parameter.data.split(hidden):
+            for gate in torch.split(parameter.data, hidden):
                 if name.startswith("weight_hh"):
                     nn.init.orthogonal_(gate)
                 else:
@@ -140,9 +140,7 @@ class BiRNN(nn.Module):
         for layer in range(self.stack.num_layers if self.stack.projects else 0):
             getattr(self, f"merge_l{layer}").reset_parameters()
 
-    def forward(
-        self, x: Any, lengths: Any = None, *, initial: State | None = None
-    ) -> BiRNNOutput:
+    def forward(self, x: Any, lengths: Any = None, *, initial: State | None = None) -> BiRNNOutput:
         """Run the stack.
 
         Args:
@@ -229,5 +227,3 @@ class BiRNN(nn.Module):
         if s.bidirectional:
             return f"{text}, merge={s.merge}" + (", residual=True" if s.residual else "")
         return f"{text}, bidirectional=False"
-
-

@@ -66,7 +66,9 @@ class CRF(nn.Module):
             labels_N: True label of each step, (N,).
         """
         transitions, start, end = self._scores()
-        log_z_B = _LogPartition.apply(emissions.values, transitions, start, end, emissions.lengths)
+        log_z_B: Tensor = _LogPartition.apply(  # type: ignore[no-untyped-call]
+            emissions.values, transitions, start, end, emissions.lengths
+        )
         sequence = torch.from_numpy(emissions.sequence_of_row).to(labels_N.device)
         rows_N = emissions.values.gather(1, labels_N.unsqueeze(1)).squeeze(1)
         if labels_N.numel() > 1:
@@ -80,7 +82,7 @@ class CRF(nn.Module):
         score_B = score_B.masked_scatter(
             filled, score_B[filled] + start[labels_N[first]] + end[labels_N[last]]
         )
-        return log_z_B - score_B  # type: ignore[no-any-return]
+        return log_z_B - score_B
 
     def marginals(self, emissions: Ragged[Tensor]) -> Tensor:
         """Probability of each label at each step given the whole sequence, (N, L)."""
@@ -154,16 +156,15 @@ class _Chain:
         before_RL = self._start
         for t, (begin, running) in enumerate(self._steps):
             if t > 0:
-                before_RL = torch.logsumexp(
-                    before_RL[:running, :, None] + self._transitions, dim=1
-                )
+                before_RL = torch.logsumexp(before_RL[:running, :, None] + self._transitions, dim=1)
             before_RL = before_RL + self._rows[begin : begin + running]
             alpha_NL[begin : begin + running] = before_RL
         return alpha_NL
 
     def _last_rows(self) -> tuple[Tensor, Tensor]:
         """Step-major row at which each non-empty sequence ends, and which sequence that is."""
-        rows, sequences = [], []
+        rows: list[int] = []
+        sequences: list[int] = []
         ended = 0
         count = self._steps[0][1] if self._steps else 0
         for begin, running in reversed(self._steps):
@@ -220,7 +221,7 @@ class _Chain:
         d_end = d_rows_NL[last].sum(dim=0)
         ahead_NL = self._rows + beta_NL - log_z_N
         d_transitions = torch.zeros_like(self._transitions)
-        for to_P, from_P in zip(*(rows.split(PAIRS) for rows in self._pairs()), strict=True):
+        for to_P, from_P in zip(*(torch.split(rows, PAIRS) for rows in self._pairs()), strict=True):
             pair_PLL = self._alpha[from_P, :, None] + self._transitions + ahead_NL[to_P, None, :]
             d_transitions += torch.einsum("p,pij->ij", scale_N[to_P], pair_PLL.exp())
         return d_rows_NL.index_select(0, self._inverse), d_transitions, d_start, d_end

@@ -25,7 +25,9 @@ def last(x: Ragged[Tensor], final_BW: Tensor) -> Tensor:
 def maximum(x: Ragged[Tensor], final_BW: Tensor) -> Tensor:
     """Largest value of each unit over the steps, (B, W); zeros for a sequence of length 0."""
     lowest = x.values.new_full((len(x), x.values.shape[1]), -torch.inf)
-    top_BW = lowest.scatter_reduce(0, _sequence(x).unsqueeze(1).expand_as(x.values), x.values, "amax")
+    top_BW = lowest.scatter_reduce(
+        0, _sequence(x).unsqueeze(1).expand_as(x.values), x.values, "amax"
+    )
     empty_B = torch.from_numpy(x.lengths == 0).to(x.values.device)
     return top_BW.masked_fill(empty_B.unsqueeze(1), 0.0)
 

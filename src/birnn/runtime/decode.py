@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Label, Spec, Tags, Values
+from birnn.bundle.spec import Label, Spec, Tags
 from birnn.data.schemes import transitions
-from birnn.errors import UsageError
 from birnn.kernels import crf
 from birnn.ragged import Ragged
 
 Floats = npt.NDArray[Any]
 Tensors = Mapping[str, npt.NDArray[np.float32]]
-Decode = Callable[[Floats, npt.NDArray[np.int64]], list[Any]]
+Lengths = npt.NDArray[np.int64]
+Decode = Callable[[Floats, Lengths], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,12 @@ class Decoder:
 
     Args:
         answers: Labels of the steps, the label, or the values of each sequence.
-        probabilities: Probabilities (T, L) of the steps' labels or (L,) of the label.
+        probabilities: Probabilities (T, L) of the steps' labels or (L,) of the label; None where
+            there are none.
     """
 
     answers: Decode
-    probabilities: Decode
+    probabilities: Decode | None
 
 
 def decoder(spec: Spec, labels: Sequence[str], tensors: Tensors) -> Decoder:
@@ -48,18 +49,8 @@ def decoder(spec: Spec, labels: Sequence[str], tensors: Tensors) -> Decoder:
     """
     head = spec.head
     if isinstance(head, Tags):
-        if head.decoder == "crf":
-            return _chain(head, labels, tensors)
-        return Decoder(
-            answers=lambda scores, lengths: _named(scores.argmax(axis=1), lengths, labels),
-            probabilities=lambda scores, lengths: Ragged(softmax(scores), lengths).to_list(),
-        )
-    if isinstance(head, Label):
-        return Decoder(
-            answers=lambda scores, lengths: [labels[i] for i in scores.argmax(axis=1).tolist()],
-            probabilities=lambda scores, lengths: list(softmax(scores)),
-        )
-    return _values(head, tensors)
+        return _chain(head, labels, tensors) if head.decoder == "crf" else _steps(labels)
+    return _label(labels) if isinstance(head, Label) else _values(tensors)
 
 
 def softmax(scores: Floats) -> Floats:
@@ -85,35 +76,55 @@ def _chain(head: Tags, labels: Sequence[str], tensors: Tensors) -> Decoder:
         else dict(zip(names, transitions(labels, head.scheme), strict=True))
     )
 
-    def answers(emissions: Floats, lengths: npt.NDArray[np.int64]) -> list[Any]:
+    def answers(emissions: Floats, lengths: Lengths) -> list[Any]:
         paths = crf.viterbi(Ragged(emissions, lengths), *scores, **masks)
         return _named(paths.tags.values, lengths, labels)
 
-    def probabilities(emissions: Floats, lengths: npt.NDArray[np.int64]) -> list[Any]:
+    def probabilities(emissions: Floats, lengths: Lengths) -> list[Any]:
         marginals = crf.marginals(Ragged(emissions, lengths), *scores, **masks)
         return Ragged(marginals.astype(np.float32), lengths).to_list()
 
     return Decoder(answers=answers, probabilities=probabilities)
 
 
-def _values(head: Values, tensors: Tensors) -> Decoder:
-    """Values in the units of the training targets: raw * scale + mean."""
-    del head
+def _steps(labels: Sequence[str]) -> Decoder:
+    """Each step's best label on its own."""
 
-    def answers(raw_BK: Floats, lengths: npt.NDArray[np.int64]) -> list[Any]:
-        del lengths
-        answer: list[Any] = (raw_BK * tensors["head.scale"] + tensors["head.mean"]).tolist()
-        return answer
+    def answers(scores_NL: Floats, lengths: Lengths) -> list[Any]:
+        return _named(scores_NL.argmax(axis=1), lengths, labels)
 
-    def probabilities(raw_BK: Floats, lengths: npt.NDArray[np.int64]) -> list[Any]:
-        raise UsageError("a regressor has no probabilities. Call predict for its values.")
+    def probabilities(scores_NL: Floats, lengths: Lengths) -> list[Any]:
+        return Ragged(softmax(scores_NL), lengths).to_list()
 
     return Decoder(answers=answers, probabilities=probabilities)
 
 
-def _named(
-    ids_N: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], labels: Sequence[str]
-) -> list[Any]:
+def _label(labels: Sequence[str]) -> Decoder:
+    """The best label of each sequence."""
+
+    def answers(scores_BL: Floats, lengths: Lengths) -> list[Any]:
+        del lengths
+        return [labels[i] for i in scores_BL.argmax(axis=1).tolist()]
+
+    def probabilities(scores_BL: Floats, lengths: Lengths) -> list[Any]:
+        del lengths
+        return list(softmax(scores_BL))
+
+    return Decoder(answers=answers, probabilities=probabilities)
+
+
+def _values(tensors: Tensors) -> Decoder:
+    """Values in the units of the training targets: raw * scale + mean."""
+
+    def answers(raw_BK: Floats, lengths: Lengths) -> list[Any]:
+        del lengths
+        answer: list[Any] = (raw_BK * tensors["head.scale"] + tensors["head.mean"]).tolist()
+        return answer
+
+    return Decoder(answers=answers, probabilities=None)
+
+
+def _named(ids_N: npt.NDArray[np.int64], lengths: Lengths, labels: Sequence[str]) -> list[Any]:
     """Ids of all rows as one list of labels for each sequence."""
     named = [labels[i] for i in ids_N.tolist()]
     stops = np.cumsum(lengths).tolist()

@@ -17,13 +17,14 @@ from birnn.errors import DataError, ShapeError
 Sequence = list[str] | tuple[str, ...] | npt.NDArray[np.float32]
 
 
-def admit(spec: Spec, sequences: Any) -> Iterator[Sequence]:
+def admit(spec: Spec, sequences: Any, *, first: int = 0) -> Iterator[Sequence]:
     """The sequences of a call, checked one by one as they come.
 
     Args:
         spec: What the model reads.
         sequences: Lists of tokens; for a classifier of words also plain texts; for symbols also
             plain strings, one symbol for each character; for vectors arrays (T, D).
+        first: Number of the first sequence, for messages.
 
     Raises:
         DataError: Something else; the message names the sequence and the step.
@@ -44,7 +45,7 @@ def admit(spec: Spec, sequences: Any) -> Iterator[Sequence]:
             f"sequences is one array of shape {sequences.shape}. Give a list of sequences: "
             f"{_wanted(spec)}"
         )
-    for number, sequence in enumerate(sequences):
+    for number, sequence in enumerate(sequences, first):
         if vectors:
             yield _vectors(spec, number, sequence)
         else:
@@ -72,7 +73,8 @@ def _tokens(spec: Spec, number: int, sequence: Any) -> Sequence:
                     f"sequence {number}, step {step}: {_short(token)} is no token. "
                     "A token is a string of at least one character."
                 )
-    return sequence
+    checked: Sequence = sequence
+    return checked
 
 
 def _vectors(spec: Spec, number: int, sequence: Any) -> Sequence:

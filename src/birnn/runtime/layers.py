@@ -74,7 +74,8 @@ class Forms:
         if self._characters is not None:
             assert characters is not None
             # The final states: each half after it has read the whole word.
-            parts.append(self._characters(characters.map(lambda ids: self._symbols[ids]))[1])
+            spelt = Ragged(self._symbols[characters.values], characters.lengths)
+            parts.append(self._characters(spelt)[1])
         if self._surface is not None:
             assert traits_FT is not None
             parts.append(self._surface[traits_FT].reshape(traits_FT.shape[0], -1))

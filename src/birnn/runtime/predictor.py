@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from birnn.bundle.io import Bundle, load
 from birnn.bundle.spec import Spec, Tags, Values
+from birnn.data.batching import in_order, windows
 from birnn.data.examples import Example
 from birnn.data.read import read
 from birnn.errors import DataError, UsageError
@@ -118,9 +117,10 @@ class Predictor:
             UsageError: The model is a regressor.
             DataError: A sequence that the model cannot read.
         """
-        if isinstance(self.spec.head, Values):
+        probabilities = self._decoder.probabilities
+        if probabilities is None:
             raise UsageError("a regressor has no probabilities. Call predict for its values.")
-        found = list(self._stream(admit(self.spec, sequences), self._decoder.probabilities))
+        found = list(self._stream(admit(self.spec, sequences), probabilities))
         if isinstance(self.spec.head, Tags):
             return found
         return np.array(found, np.float32).reshape(len(found), len(self.labels))
@@ -158,8 +158,8 @@ class Predictor:
         Returns:
             The measures of `birnn.metrics` for the task, and ``sequences``,
             ``empty_sequences``, ``tokens``, ``seconds`` (of prediction), ``tokens_per_second``,
-            and ``unknown_labels``: gold labels that the model never saw, each with its count;
-            they count as wrong.
+            for labels and tags also ``unknown_labels``: gold labels that the model never saw,
+            each with its count; they count as wrong.
 
         Raises:
             DataError: A file that does not read, or an example without a target or with one of
@@ -169,17 +169,29 @@ class Predictor:
             chosen = field or str(self._bundle.facts.get("field") or "upos")
             examples = read(examples, self.spec.task, format=format, field=chosen)
         scorer = self._scorer()
-        tally = _Tally(frozenset(self.labels))
-        for window in _windows(examples, WINDOW):
+        sequences = empty = tokens = 0
+        seconds = 0.0
+        for window in windows(examples, tokens=WINDOW_ROWS, sequences=WINDOW):
+            golds = [self._gold(example, sequences + i) for i, example in enumerate(window)]
             started = time.perf_counter()
-            sequences = list(admit(self.spec, (example.inputs for example in window)))
-            answers = self._run(sequences, self._decoder.answers)
-            tally.seconds += time.perf_counter() - started
-            for example, answer in zip(window, answers, strict=True):
-                gold = self._gold(example, tally.sequences)
-                tally.add(len(example), gold)
+            answers = self._run(
+                list(admit(self.spec, (example.inputs for example in window), first=sequences)),
+                self._decoder.answers,
+            )
+            seconds += time.perf_counter() - started
+            for gold, answer in zip(golds, answers, strict=True):
                 scorer.update(gold, answer)
-        return scorer.result() | tally.result(labels=not isinstance(self.spec.head, Values))
+            sequences += len(window)
+            empty += sum(len(example) == 0 for example in window)
+            tokens += sum(map(len, window))
+        measures: dict[str, Any] = scorer.result()
+        return measures | {
+            "sequences": sequences,
+            "empty_sequences": empty,
+            "tokens": tokens,
+            "seconds": seconds,
+            "tokens_per_second": tokens / seconds if seconds > 0 else 0.0,
+        }
 
     def _scorer(self) -> Any:
         head = self.spec.head
@@ -209,72 +221,16 @@ class Predictor:
     def _stream(
         self, sequences: Iterator[Sequence], decode: Decode, window: int = WINDOW
     ) -> Iterator[Any]:
-        for ahead in _windows(sequences, window):
+        for ahead in windows(sequences, tokens=WINDOW_ROWS, sequences=window):
             yield from self._run(ahead, decode)
 
     def _run(self, sequences: list[Sequence], decode: Decode) -> list[Any]:
         """Answers of a window in its order; inside, batches of like lengths."""
         answers: list[Any] = [None] * len(sequences)
-        for batch in _batches([len(sequence) for sequence in sequences]):
-            chosen = [sequences[i] for i in batch]
-            lengths = np.array([len(sequence) for sequence in chosen], np.int64)
-            scores = self._network(Ragged(self._rows(chosen), lengths))
-            for i, answer in zip(batch, decode(scores, lengths), strict=True):
+        lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+        for batch in in_order(lengths, tokens=BATCH_ROWS):
+            rows = self._rows([sequences[i] for i in batch.tolist()])
+            scores = self._network(Ragged(rows, lengths[batch]))
+            for i, answer in zip(batch.tolist(), decode(scores, lengths[batch]), strict=True):
                 answers[i] = answer
         return answers
-
-
-class _Tally:
-    """What evaluation counts beside the measures."""
-
-    def __init__(self, labels: frozenset[str]) -> None:
-        self._labels = labels
-        self._unknown: Counter[str] = Counter()
-        self.sequences = self.empty = self.tokens = 0
-        self.seconds = 0.0
-
-    def add(self, steps: int, gold: Any) -> None:
-        self.sequences += 1
-        self.empty += steps == 0
-        self.tokens += steps
-        if self._labels:
-            golds = (gold,) if isinstance(gold, str) else gold
-            self._unknown.update(label for label in golds if label not in self._labels)
-
-    def result(self, *, labels: bool) -> dict[str, Any]:
-        counted: dict[str, Any] = {
-            "sequences": self.sequences,
-            "empty_sequences": self.empty,
-            "tokens": self.tokens,
-            "seconds": self.seconds,
-            "tokens_per_second": self.tokens / self.seconds if self.seconds > 0 else 0.0,
-        }
-        return counted | ({"unknown_labels": dict(self._unknown.most_common())} if labels else {})
-
-
-def _windows(items: Iterable[Any], window: int) -> Iterator[list[Any]]:
-    """Items in stretches of at most ``window``, shorter where they are long."""
-    ahead: list[Any] = []
-    rows = 0
-    for item in items:
-        ahead.append(item)
-        rows += len(item)
-        if len(ahead) >= window or rows >= WINDOW_ROWS:
-            yield ahead
-            ahead, rows = [], 0
-    if ahead:
-        yield ahead
-
-
-def _batches(lengths: list[int]) -> Iterator[list[int]]:
-    """Indices by length, longest first, in batches of about ``BATCH_ROWS`` rows."""
-    batch: list[int] = []
-    rows = 0
-    for i in np.argsort(-np.array(lengths, np.int64), kind="stable").tolist():
-        batch.append(i)
-        rows += lengths[i]
-        if rows >= BATCH_ROWS:
-            yield batch
-            batch, rows = [], 0
-    if batch:
-        yield batch

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
 
-from birnn.errors import BirnnError
-
-
-class Interrupted(BirnnError):
-    """Training was stopped by the user."""
+from birnn.errors import Interrupted
 
 
 class AveragedWeights(WeightAveraging):
@@ -88,10 +86,9 @@ class StopOnInterrupt(Callback):
 class EpochLines(Callback):
     """A line for each epoch: loss, dev score, speed; for logs and for those without a terminal."""
 
-    def __init__(self, monitor: str, epochs: int, out: TextIO | None = None) -> None:
+    def __init__(self, monitor: str, epochs: int) -> None:
         self._monitor = monitor
         self._epochs = epochs
-        self._out = out
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -103,6 +100,48 @@ class EpochLines(Callback):
             f"loss {float(logged['loss']):.4f}  "
             f"dev {self._monitor} {float(logged[f'dev_{self._monitor}']):.4f}  "
             f"{float(logged['tokens_per_second']):,.0f} tokens/s",
-            file=self._out or sys.stderr,
+            file=sys.stderr,
             flush=True,
         )
+
+
+class EpochLog(Callback):
+    """A CSV file with a row for each epoch; a resumed run goes on where the file ends.
+
+    Lightning's own CSV logger starts its file anew when a run is resumed.
+    """
+
+    def __init__(self, path: Path, monitor: str) -> None:
+        self._path = path
+        self._score = f"dev_{monitor}"
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Keep the rows of the epochs that are behind us, and those alone."""
+        rows = [row for row in self._rows() if int(row["epoch"]) <= trainer.current_epoch]
+        self._write(rows)
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Add the epoch."""
+        names = ("loss", self._score, "tokens_per_second")
+        logged = {name: f"{float(trainer.callback_metrics[name]):.6g}" for name in names}
+        logged["learning_rate"] = f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}"
+        rows = [row for row in self._rows() if int(row["epoch"]) <= trainer.current_epoch]
+        self._write([*rows, {"epoch": str(trainer.current_epoch + 1), **logged}])
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self._path.is_file():
+            return []
+        with self._path.open(newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+
+    def _write(self, rows: list[dict[str, str]]) -> None:
+        if not rows:
+            return
+        with self._path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(rows[-1]))
+            writer.writeheader()
+            writer.writerows(rows)

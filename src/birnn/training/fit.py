@@ -16,15 +16,19 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from birnn.bundle.io import Bundle, save
 from birnn.data import Example, read
-from birnn.errors import DataError, MissingExtra, require
+from birnn.errors import DataError, Interrupted, MissingExtra, require
 from birnn.models import Network, build
 from birnn.runtime import Predictor
-from birnn.training.callbacks import AveragedWeights, EpochLines, Interrupted, StopOnInterrupt
+from birnn.training.callbacks import (
+    AveragedWeights,
+    EpochLines,
+    EpochLog,
+    StopOnInterrupt,
+)
 from birnn.training.datamodule import DataModule
 from birnn.training.module import TrainingModule
 from birnn.training.prepare import Prepared, prepare
@@ -95,7 +99,7 @@ def fit(
         Where the bundle is, and its scores.
     """
     recipe = Recipe.load(task) if recipe is None else recipe
-    say = (lambda line: None) if quiet else say or _say
+    say = _say_nothing if quiet else say or _say
     workspace = Workspace.open(Path(out), resume=resume, overwrite=overwrite)
     begun = time.perf_counter()
     train_examples = _examples(train, task, format, field)
@@ -220,7 +224,7 @@ def _run(
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             gradient_clip_val=settings.clip,
-            logger=_loggers(workspace),
+            logger=_tensorboard(workspace),
             log_every_n_steps=1_000_000,  # the log holds epochs
             callbacks=[
                 interrupt,
@@ -248,6 +252,7 @@ def _callbacks(
     yield EarlyStopping(
         monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True
     )
+    yield EpochLog(workspace.log, prepared.monitor)
     if not quiet:
         yield EpochLines(prepared.monitor, epochs)
         if sys.stderr.isatty():
@@ -265,13 +270,13 @@ def _callbacks(
     yield ModelCheckpoint(filename=workspace.LAST, enable_version_counter=False, **kept)  # type: ignore[arg-type]
 
 
-def _loggers(workspace: Workspace) -> list[Logger]:
-    loggers: list[Logger] = [CSVLogger(workspace.state, name=None, version="log")]
+def _tensorboard(workspace: Workspace) -> TensorBoardLogger | bool:
+    """TensorBoard's log where it is installed; the CSV log is always written."""
     try:
         require("tensorboard", extra="train")
     except MissingExtra:
-        return loggers
-    return [*loggers, TensorBoardLogger(workspace.state, name=None, version="tensorboard")]
+        return False
+    return TensorBoardLogger(workspace.state, name=None, version="tensorboard")
 
 
 @contextmanager
@@ -283,7 +288,6 @@ def _peaceful() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", category=rank_zero.LightningDeprecationWarning)
         try:
             yield
         finally:
@@ -314,7 +318,9 @@ def _with_metrics(bundle: Bundle, metrics: dict[str, Any]) -> Bundle:
     return Bundle(bundle.spec, bundle.vocabularies, bundle.tensors, bundle.facts, metrics)
 
 
+def _say_nothing(line: str) -> None:
+    pass
+
+
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-

@@ -63,6 +63,7 @@ class TrainingModule(lightning.LightningModule):
         self.scorer: Any = None
         self._rows = 0
         self._clock = 0.0
+        self._speed = 0.0
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         """Leave batches on the host: the model's inputs take each array where it is needed."""
@@ -81,12 +82,8 @@ class TrainingModule(lightning.LightningModule):
         self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=max(1, rows))
         return loss
 
-    def on_train_epoch_end(self) -> None:
-        """Log the speed of the epoch, validation not counted."""
-        self.log("learning_rate", self.lr_schedulers().get_last_lr()[0])  # type: ignore[union-attr]
-
     def on_validation_epoch_start(self) -> None:
-        """An empty scorer for the epoch."""
+        """An empty scorer; the speed of training counts up to here."""
         self._speed = self._rows / max(1e-9, time.perf_counter() - self._clock)
         self.scorer = self.new_scorer()
 
@@ -96,7 +93,9 @@ class TrainingModule(lightning.LightningModule):
         if self.network.spec.head.kind == "tags":
             names = self.labels[answers]
             stops = np.cumsum(batch.batch.lengths)
-            for gold, start, stop in zip(batch.gold, stops - batch.batch.lengths, stops, strict=True):
+            for gold, start, stop in zip(
+                batch.gold, stops - batch.batch.lengths, stops, strict=True
+            ):
                 self.scorer.update(gold, names[start:stop].tolist())
             return
         named = self.labels[answers] if self.network.spec.head.kind == "label" else answers

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from birnn.bundle.spec import Encoder, Frozen, PoolingName
 from birnn.errors import ConfigError, nearest
@@ -233,12 +233,18 @@ def _fault(item: Any) -> str:
     return f"{key}: {item['msg']}, got {item['input']!r}"
 
 
-def settings_table(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Name, default and meaning of every setting, for the help and the docs."""
-    rows: list[tuple[str, str, str]] = []
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            rows += settings_table(field.annotation, f"{prefix}{name}.")
-        else:
-            rows.append((f"{prefix}{name}", str(field.default), field.description or ""))
+def settings_table(task: Task) -> list[tuple[str, str, str]]:
+    """Name, default and meaning of every setting of a task, for the help and the docs.
+
+    Example:
+        >>> settings_table("tagger")[0][:2]
+        ('inputs.kind', 'auto')
+    """
+    recipe = default(task)
+    rows = []
+    for section in type(recipe).model_fields:
+        settings = getattr(recipe, section)
+        for name, field in type(settings).model_fields.items():
+            value = getattr(settings, name)
+            rows.append((f"{section}.{name}", str(value), field.description or ""))
     return rows

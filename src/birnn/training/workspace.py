@@ -29,6 +29,11 @@ class Workspace:
     folder: Path
     state: Path
 
+    @property
+    def log(self) -> Path:
+        """A row for each epoch."""
+        return self.state / "training.csv"
+
     @classmethod
     def open(cls, folder: Path, *, resume: bool, overwrite: bool) -> Workspace:
         """Claim the place before any work is done.
@@ -77,9 +82,8 @@ class Workspace:
 
     def close(self) -> None:
         """Drop the state; what a user may read again, the log, moves into the bundle."""
-        log = self.state / "log" / "metrics.csv"
-        if log.is_file():
-            shutil.copyfile(log, self.folder / "training.csv")
+        if self.log.is_file():
+            shutil.copyfile(self.log, self.folder / self.log.name)
         shutil.rmtree(self.state)
 
 

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from birnn.data.examples import Wanted
+from birnn.data.fasta import read_fasta, read_three_line
+from birnn.data.source import Source
+from birnn.errors import FormatError
+
+PROTEINS = st.lists(
+    st.lists(st.tuples(st.sampled_from("ACDEFX"), st.sampled_from("HEC")), max_size=9),
+    min_size=1,
+    max_size=5,
+)
+
+
+def read_all(reader, text, task, **wanted):
+    return list(reader(Source.from_text(text), Wanted(task, **wanted)))
+
+
+@given(PROTEINS)
+def test_three_lines_hold_sequence_and_tags(proteins):
+    text = "".join(
+        f">p{i}\n{''.join(r for r, _ in rows)}\n{''.join(t for _, t in rows)}\n"
+        for i, rows in enumerate(proteins)
+    )
+    tagged = read_all(read_fasta, text, "tagger")
+    assert [list(zip(e.inputs, e.target, strict=True)) for e in tagged] == proteins
+    assert read_all(read_three_line, text, "tagger") == tagged
+    bare = read_all(read_three_line, text, "tagger", labelled=False)
+    assert [(e.inputs, e.target) for e in bare] == [(e.inputs, None) for e in tagged]
+
+
+@given(PROTEINS, st.integers(1, 4))
+def test_sequences_run_over_lines(proteins, width):
+    sequences = ["".join(residue for residue, _ in rows) for rows in proteins]
+    text = ""
+    for i, sequence in enumerate(sequences):
+        lines = [sequence[k : k + width] for k in range(0, len(sequence), width)]
+        text += "\n".join([f">p{i} label {i}", *lines]) + "\n\n"
+    labelled = read_all(read_fasta, text, "classifier")
+    assert ["".join(e.inputs) for e in labelled] == sequences
+    assert [e.target for e in labelled] == [f"label {i}" for i in range(len(sequences))]
+    bare = read_all(read_fasta, text, "tagger", labelled=False)
+    assert ["".join(e.inputs) for e in bare] == sequences
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "says"),
+    [
+        ("classifier", ">p1\nMKV\n", "text:1: no label after >p1"),
+        ("classifier", "\nMKV\n>p1 x\n", "text:2: a sequence before its >id"),
+        ("tagger", ">p1\nMKV\nCH\n", "text:1: 3 residues and 2 tags"),
+        ("tagger", ">p0\nM\nC\n>p1\nMKV\n", "text:4: 1 lines after >id"),
+        ("tagger", ">p1\nMKV\nMKV\nCHH\n", "text:1: 3 lines after >id"),
+    ],
+)
+def test_faults(task, text, says):
+    with pytest.raises(FormatError) as caught:
+        read_all(read_fasta, text, task)
+    assert str(caught.value).startswith(says)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from birnn.data.read import FORMATS, read
+from birnn.errors import ConfigError, FormatError, UsageError
+
+
+def archive(**arrays):
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+# a file of two sequences in each format, and a task it serves
+SAMPLES = {
+    "conllu": ("tagger", b"1\ta\t_\tX\t_\t_\t_\t_\t_\t_\n\n1\tb\t_\tY\t_\t_\t_\t_\t_\t_\n"),
+    "conll": ("tagger", b"a\tX\n\nb\tY\n"),
+    "csv": ("classifier", b"a,X\nb,Y\n"),
+    "tsv": ("classifier", b"a\tX\nb\tY\n"),
+    "jsonl": ("classifier", b'{"text": "a", "label": "X"}\n{"text": "b", "label": "Y"}\n'),
+    "ts": ("classifier", b"@classLabel true\n@data\n1:X\n2:Y\n"),
+    "npz": ("classifier", archive(values=np.ones((2, 1)), lengths=[1, 1], labels=["X", "Y"])),
+    "fasta": ("classifier", b">1 X\na\n>2 Y\nb\n"),
+    "3line": ("tagger", b">1\na\nX\n>2\nb\nY\n"),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_format_is_found_by_its_endings_packed_or_not(write, name):
+    task, content = SAMPLES[name]
+    for ending in FORMATS[name].endings:
+        plain = list(read(write("a" + ending, content), task))
+        packed = list(read(write(f"a{ending}.gz", gzip.compress(content)), task))
+        named = list(read(write("a.other", content), task, format=name))
+        upper = list(read(write("A" + ending.upper(), content), task))
+        assert [len(e) for e in plain] == [1, 1]
+        assert ["".join(e.target) for e in plain] == ["X", "Y"]
+        for others in (packed, named, upper):
+            for one, other in zip(plain, others, strict=True):
+                np.testing.assert_array_equal(one.inputs, other.inputs)
+                assert one.target == other.target
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_labels_can_be_left_out(write, name):
+    task, content = SAMPLES[name]
+    path = write("a" + FORMATS[name].endings[0], content)
+    labelled = list(read(path, task))
+    bare = list(read(path, task, labelled=False))
+    # an ordinary FASTA file and one of three lines look alike; the classifier's has no tags
+    assert [e.target for e in bare] == [None, None]
+    for one, other in zip(labelled, bare, strict=True):
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+
+
+def test_a_tsv_is_read_as_the_task_needs_it(write):
+    path = write("a.tsv", "dog\tNOUN\nbark\tVERB\n")
+    [tagged] = read(path, "tagger")
+    classified = list(read(path, "classifier"))
+    paired = list(read(path, "seq2seq"))
+    assert (tagged.inputs, tagged.target) == (("dog", "bark"), ("NOUN", "VERB"))
+    assert [(e.inputs, e.target) for e in classified] == [(("dog",), "NOUN"), (("bark",), "VERB")]
+    assert paired[0].inputs == ("d", "o", "g")
+
+
+def test_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\tX\n")))
+    [example] = read("-", "tagger", format="conll")
+    assert example.where == "standard input:1"
+    with pytest.raises(UsageError, match="--format"):
+        read("-", "tagger")
+
+
+def test_unknown_endings_name_the_known_ones(write):
+    with pytest.raises(FormatError, match=r"unknown ending \.xml.*\.conllu.*--format conllu\|"):
+        read(write("a.xml", "x"), "tagger")
+    with pytest.raises(FormatError, match=r"unknown ending \(none\)"):
+        read(write("a.gz", "x"), "tagger")
+    with pytest.raises(FormatError, match="format ts is not for a tagger"):
+        read(write("a.ts", "x"), "tagger")
+
+
+def test_wrong_names_are_refused_at_once(write):
+    path = write("a.conll", "a\tX\n")
+    with pytest.raises(ConfigError, match="did you mean conll"):
+        read(path, "tagger", format="conl")
+    with pytest.raises(UsageError, match="format conll is not for a classifier"):
+        read(path, "classifier", format="conll")
+    with pytest.raises(UsageError, match="did you mean tagger"):
+        read(path, "taggr")
+    with pytest.raises(FormatError, match="no such file"):
+        read(path.with_name("b.conll"), "tagger")
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "content"),
+    [("a.jsonl", "tagger", "\n\n"), ("a.csv", "classifier", "text,label\n")],
+)
+def test_a_file_without_a_sequence_is_refused(write, name, task, content):
+    with pytest.raises(FormatError, match="no sequence in it"):
+        list(read(write(name, content), task))
+
+
+def test_one_sequence_may_be_very_long(write):
+    path = write("a.conll", "a\tX\n" * 50_000)
+    [example] = read(path, "tagger")
+    assert len(example) == 50_000
+
+
+def test_reading_streams(write):
+    sentence = "".join(f"word{i}\tO\n" for i in range(20)) + "\n"
+    path = write("a.conll.gz", gzip.compress(sentence.encode() * 3000, 1))
+    tracemalloc.start()
+    rows = sum(len(example) for example in read(path, "tagger"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows == 60_000
+    assert peak < 500_000  # the tokens alone would take 3 MB

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from birnn.data.examples import Wanted
+from birnn.data.source import Source
+from birnn.data.tables import read_csv, read_jsonl, read_tsv
+from birnn.data.text import tokenise
+from birnn.errors import FormatError
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=20)
+LABELS = st.sampled_from(["good", "bad", "0", "so, so", 'a "quoted" one'])
+
+
+def read_all(reader, text, task="classifier", **wanted):
+    return list(reader(Source.from_text(text), Wanted(task, **wanted)))
+
+
+@given(st.lists(st.tuples(TEXTS, LABELS), min_size=1, max_size=6))
+def test_csv_reads_what_the_csv_module_writes(rows):
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([("id", "text", "label")])
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerows((i, text, label) for i, (text, label) in enumerate(rows))
+    examples = read_all(read_csv, out.getvalue())
+    assert [(e.inputs, e.target) for e in examples] == [(tokenise(t), label) for t, label in rows]
+
+
+@given(st.lists(st.tuples(TEXTS, LABELS), min_size=1, max_size=6))
+def test_jsonl_reads_what_json_writes(rows):
+    text = "".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows)
+    examples = read_all(read_jsonl, text)
+    assert [(e.inputs, e.target) for e in examples] == [(tokenise(t), label) for t, label in rows]
+
+
+def test_a_header_says_which_column_is_which():
+    with_header = read_all(read_tsv, "Label\tid\tText\npos\t7\ta film\n")
+    without = read_all(read_tsv, "a film\tpos\n")
+    assert [(e.inputs, e.target) for e in with_header] == [(("a", "film"), "pos")]
+    assert [(e.inputs, e.target) for e in without] == [(("a", "film"), "pos")]
+
+
+def test_quotes_are_characters_in_tsv_and_marks_in_csv():
+    assert read_all(read_tsv, '"\tx')[0].inputs == ('"',)
+    assert read_all(read_csv, '"a\nb",x')[0].inputs == ("a", "b")
+
+
+def test_where_is_the_line_a_row_starts_on():
+    examples = read_all(read_csv, 'text,label\n"a\nb",x\n\nc,y\n')
+    assert [e.where for e in examples] == ["text:2", "text:5"]
+
+
+def test_a_cell_may_be_longer_than_the_csv_modules_limit():
+    words = ["word"] * 50_000
+    [example] = read_all(read_csv, " ".join(words) + ",x")
+    assert len(example) == 50_000
+
+
+def test_empty_texts_are_kept():
+    assert [len(e) for e in read_all(read_tsv, "\tx\na\ty\n")] == [0, 1]
+
+
+@pytest.mark.parametrize("reader", [read_tsv, read_csv])
+def test_without_labels_the_text_is_enough(reader):
+    for text in ("a film\n", "text\na film\n"):
+        [example] = read_all(reader, text, labelled=False)
+        assert (example.inputs, example.target) == (("a", "film"), None)
+    both = "a film\tx\n" if reader is read_tsv else "a film,x\n"
+    assert read_all(reader, both, labelled=False)[0].target is None
+
+
+def test_a_regressor_reads_numbers():
+    [plain] = read_all(read_tsv, "a film\t1.5\t-2\n", "regressor")
+    [named] = read_all(read_csv, "y1,text,y2\n1.5,a film,-2\n", "regressor")
+    [record] = read_all(read_jsonl, '{"text": "a film", "values": [1.5, -2]}', "regressor")
+    for example in (plain, named, record):
+        assert example.inputs == ("a", "film")
+        assert example.target.dtype == np.float32
+        assert example.target.tolist() == [1.5, -2.0]
+    [single] = read_all(read_jsonl, '{"text": "a", "values": 3}', "regressor")
+    assert single.target.tolist() == [3.0]
+
+
+def test_pairs_of_sequences():
+    expected = (("c", "a", "t"), ("K", "AE1", "T"))
+    lines = "cat\tK AE1 T\n"
+    record = '{"source": "cat", "target": "K AE1 T"}\n'
+    lists = '{"source": ["c", "a", "t"], "target": ["K", "AE1", "T"]}\n'
+    for reader, text in ((read_tsv, lines), (read_jsonl, record), (read_jsonl, lists)):
+        [example] = read_all(reader, text, "seq2seq")
+        assert (example.inputs, example.target) == expected
+
+
+def test_records_of_tokens_and_of_vectors():
+    text = '{"tokens": ["a", "b"], "tags": ["X", 1]}\n\n{"tokens": [], "tags": []}\n'
+    tagged = read_all(read_jsonl, text, "tagger")
+    assert [(e.inputs, e.target) for e in tagged] == [(("a", "b"), ("X", "1")), ((), ())]
+    text = '{"vectors": [[1, 2], [3, 4]], "label": 0}\n{"vectors": [], "label": true}\n'
+    series = read_all(read_jsonl, text)
+    assert [e.inputs.tolist() for e in series] == [[[1.0, 2.0], [3.0, 4.0]], []]
+    assert series[1].inputs.shape == (0, 2)
+    assert [e.target for e in series] == ["0", "True"]
+
+
+@pytest.mark.parametrize(
+    ("reader", "task", "text", "says"),
+    [
+        (read_tsv, "classifier", "a\tx\nb\n", "text:2: 1 column, 2 are needed"),
+        (read_tsv, "classifier", "a\t \n", "text:1: an empty label"),
+        (read_tsv, "classifier", "1\ta\tx\n", "text:1: 3 columns and no header"),
+        (read_tsv, "classifier", "text\tclass\n", "text:1: the header names text, class"),
+        (read_csv, "classifier", 'a,x\n"b,y\n', "text:2: not CSV"),
+        (read_csv, "regressor", "a,1\nb,much\n", "text:2: targets, value 0 is 'much'"),
+        (read_csv, "regressor", "a,inf\n", "text:1: a target that is not finite"),
+        (read_jsonl, "classifier", '{"text": "a"', "text:1: not JSON"),
+        (read_jsonl, "classifier", "[" * 100_000, "text:1: not JSON"),
+        (read_jsonl, "classifier", "[1]", "text:1: a JSON list"),
+        (read_jsonl, "classifier", '{"txt": "a"}', "text:1: no text, it has txt"),
+        (read_jsonl, "classifier", '{"text": 1, "label": "x"}', "text:1: text is 1"),
+        (read_jsonl, "classifier", '{"text": "a", "label": null}', "text:1: label is None"),
+        (read_jsonl, "tagger", '{"tokens": "a b", "tags": []}', "text:1: tokens is a str"),
+        (read_jsonl, "tagger", '{"tokens": [""], "tags": ["X"]}', "text:1: tokens[0] is ''"),
+        (read_jsonl, "tagger", '{"tokens": ["a"], "tags": []}', "text:1: 1 tokens and 0 tags"),
+        (read_jsonl, "tagger", '{"text": "a", "tags": ["X"]}', "text:1: no tokens"),
+        (
+            read_jsonl,
+            "classifier",
+            '{"vectors": [[1]], "label": "x"}\n{"vectors": [[1], [NaN]], "label": "x"}',
+            "text:2: sequence 1, step 1, channel 0 is nan",
+        ),
+        (
+            read_jsonl,
+            "classifier",
+            '{"vectors": [[1]], "label": "x"}\n{"vectors": [[1, 2]], "label": "x"}',
+            "text:2: sequence 1 has 2 channels, those before it 1",
+        ),
+        (read_jsonl, "classifier", '{"vectors": [[1], [1, 2]], "label": 1}', "text:1: vectors"),
+        (read_jsonl, "classifier", '{"vectors": [1, 2], "label": 1}', "text:1: vectors has shape"),
+    ],
+)
+def test_faults_name_line_and_remedy(reader, task, text, says):
+    with pytest.raises(FormatError) as caught:
+        read_all(reader, text, task)
+    assert str(caught.value).startswith(says)
+    assert str(caught.value).endswith(".")
