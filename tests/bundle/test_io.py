@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from birnn.bundle import Bundle, faults, io, load, save
+from birnn.bundle import Bundle, Encoder, Label, Spec, Vectors, faults, io, load, save
 from birnn.errors import BundleError, OutputError
 
 
@@ -301,6 +301,22 @@ def test_wrong_tensors_are_all_named(folder: Path) -> None:
 def test_values_that_are_not_finite(folder: Path) -> None:
     tensors(folder, {"head.crf.end": np.array([1, np.nan, -np.inf], np.float32)})
     assert "head.crf.end has 2 values that are NaN or infinite" in refusal(folder)
+
+
+def test_a_scale_that_cannot_be_divided_by(tmp_path: Path) -> None:
+    spec = Spec(inputs=Vectors(size=2), encoder=Encoder(hidden_size=2), head=Label(size=1))
+    tensors = {name: np.ones(shape, np.float32) for name, shape in spec.tensors().items()}
+    bundle = Bundle(spec, {"labels": ("A",)}, tensors)
+    assert faults(bundle) == []
+    tensors["inputs.scale"] = np.array([1, 0], np.float32)
+    [fault] = faults(bundle)
+    assert "inputs.scale" in fault
+
+
+def test_a_vocabulary_without_the_unknown_item(bundle: Bundle) -> None:
+    words = ("the", "<unk>", "bank", "café")
+    [fault] = faults(replace(bundle, vocabularies={**bundle.vocabularies, "words": words}))
+    assert "words must begin with <unk>" in fault
 
 
 def test_all_faults_at_once(folder: Path) -> None:

@@ -127,6 +127,12 @@ def test_any_string_can_be_encoded():
     assert batch.inputs.characters.lengths.tolist() == [2]
 
 
+def test_strings_of_numpy_are_strings():
+    tokens = list(np.array(["a", "é"]))
+    codec = Codec(WORDS, KNOWN)
+    assert meaning(codec.encode([tokens])) == meaning(codec.encode([("a", "é")]))
+
+
 @pytest.mark.parametrize(
     ("inputs", "given_", "says"),
     [

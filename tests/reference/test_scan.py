@@ -101,3 +101,9 @@ def test_of_an_empty_sequence_the_final_gradient_is_the_initial_one(rng):
     for d_first, d_last in zip(d_initial, d_final, strict=True):
         np.testing.assert_array_equal(d_first[0], d_last[0])
         assert (d_first[1] != d_last[1]).all()
+
+
+def test_sequences_of_equal_length_keep_their_order(rng):
+    lengths = rng.integers(0, 3, 500)
+    order = Schedule.of(lengths).order
+    assert order.tolist() == sorted(range(500), key=lambda i: -lengths[i])

@@ -99,10 +99,13 @@ class Slow:
             outcome = self.recurrent("inputs.characters.encoder", stack, x)
             parts.append(np.concatenate([outcome.forward.values[-1], outcome.backward.values[0]]))
         if inputs.surface is not None:
-            for k, value in enumerate(self.traits(word)):
-                buckets = inputs.surface.buckets
-                row = zlib.crc32(value.encode()) % buckets + k * buckets
-                parts.append(self.tensor("inputs.surface.weight")[row])
+            table, buckets = self.tensor("inputs.surface.weight"), inputs.surface.buckets
+            parts.append(
+                sum(
+                    table[zlib.crc32(value.encode()) % buckets + k * buckets]
+                    for k, value in enumerate(self.traits(word))
+                )
+            )
         return np.concatenate(parts)
 
     def traits(self, word: str) -> list[str]:

@@ -269,7 +269,10 @@ def test_texts_and_strings(make: Callable[..., Bundle]) -> None:
         classifier.predict_proba([("It's", "x", ",", "y"), ()]),
     )
     proteins = Predictor(make(Spec(inputs=INPUTS["symbols"], encoder=encoder, head=Tags(size=3))))
-    assert proteins.predict(["abc"]) == proteins.predict([["a", "b", "c"]])
+    expected = proteins.predict([["a", "b", "c"]])
+    assert proteins.predict(["abc"]) == expected
+    assert proteins.predict(np.array([["a", "b", "c"]])) == expected
+    assert proteins.predict(iter([iter("abc")])) == expected
 
 
 @pytest.mark.parametrize(
@@ -302,6 +305,7 @@ def test_bad_calls_of_a_tagger(call: Any, parts: list[str], make: Callable[..., 
         ([np.zeros((2, 3)), [[1, 2, np.nan]]], ["sequence 1, step 0", "channel 2 is nan"]),
         ([np.array([[1, 2, 3], [1, np.inf, 3]])], ["sequence 0, step 1", "channel 1 is inf"]),
         ([["a", "b"]], ["sequence 0 is list ['a', 'b']"]),
+        ([[[1, 2, 1e300]]], ["sequence 0, step 0", "channel 2 is inf"]),
         ([[[1, 2, 3], [1]]], ["sequence 0", "not an array"]),
         ("abc", ["sequences is str 'abc'"]),
     ],

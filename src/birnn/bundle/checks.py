@@ -106,7 +106,7 @@ def tensor_faults(
 
 
 def value_faults(tensors: Mapping[str, np.ndarray]) -> list[str]:
-    """All tensors that hold NaN or infinity."""
+    """All tensors that hold values no model can run with."""
     found: list[str] = []
     for name, tensor in tensors.items():
         # One pass without a temporary: a sum over finite float32 values is finite in float64.
@@ -115,6 +115,8 @@ def value_faults(tensors: Mapping[str, np.ndarray]) -> list[str]:
         if not np.isfinite(total):
             bad = int((~np.isfinite(tensor)).sum())
             found.append(f"tensor {name} has {bad} values that are NaN or infinite")
+        elif name == "inputs.scale" and float(tensor.min(initial=1.0)) <= 0:
+            found.append(f"tensor {name} has values of 0 or less, rows are divided by them")
     return found
 
 

@@ -50,7 +50,10 @@ class Characters(Frozen):
 
 
 class Surface(Frozen):
-    """Traits of a word's written form: hashed prefixes, suffixes and shape, a vector for each."""
+    """Traits of a word's written form: hashed prefixes, suffixes and shape.
+
+    Each trait has a vector; a word's vector is their sum, as wide as one of them.
+    """
 
     buckets: PositiveInt = Field(description="rows that the values of one trait are hashed to")
     dim: PositiveInt = Field(description="width of a trait's vector")
@@ -64,8 +67,8 @@ class Surface(Frozen):
 
     @property
     def width(self) -> int:
-        """Width of a word's vector: its traits side by side."""
-        return self.traits * self.dim
+        """Width of a word's vector: the sum of its traits."""
+        return self.dim
 
 
 class Words(Frozen):

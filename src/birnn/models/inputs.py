@@ -16,6 +16,11 @@ from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN, VariationalDropout, WordDropout
 from birnn.ragged import Ragged
 
+# Standard deviations of fresh vectors. Words start small, so that a rare one, whose vector is
+# hardly ever moved, speaks softly; characters are few and each is moved at every step.
+WORD_SPREAD = 0.1
+CHARACTER_SPREAD = 0.3
+
 
 def from_host(array: np.ndarray[Any, Any], like: Tensor) -> Tensor:
     """A NumPy array as a tensor on the device of ``like``."""
@@ -30,6 +35,7 @@ class CharacterNetwork(nn.Module):
         self.symbols = nn.Embedding(spec.size, spec.dim)
         self.dropout = VariationalDropout(dropout.characters)
         self.encoder = BiRNN.from_stack(spec.stack)
+        nn.init.normal_(self.symbols.weight, std=CHARACTER_SPREAD)
 
     def forward(self, characters: Ragged[Any]) -> Tensor:
         """Final states of both halves: each has read the whole word."""
@@ -55,12 +61,15 @@ class WordInputs(nn.Module):
             rate=dropout.words,
         )
         self.characters = CharacterNetwork(spec.characters, dropout) if spec.characters else None
-        self.traits = spec.surface.traits if spec.surface else 0
+        self.trait_dropout = dropout.traits
         self.surface = (
-            nn.Embedding(self.traits * spec.surface.buckets, spec.surface.dim)
+            nn.Embedding(spec.surface.traits * spec.surface.buckets, spec.surface.dim)
             if spec.surface
             else None
         )
+        nn.init.normal_(self.words.weight, std=WORD_SPREAD)
+        if self.surface is not None:
+            nn.init.normal_(self.surface.weight, std=WORD_SPREAD)
 
     def forward(self, rows: WordRows) -> Tensor:
         """Rows of a batch, (N, W): word, characters, surface."""
@@ -70,8 +79,13 @@ class WordInputs(nn.Module):
         if self.characters is not None and rows.characters is not None:
             parts.append(self.characters(rows.characters).index_select(0, forms))
         if self.surface is not None and rows.traits is not None:
-            traits = self.surface(from_host(rows.traits, like)).flatten(1)
-            parts.append(traits.index_select(0, forms))
+            traits_FKW = self.surface(from_host(rows.traits, like))
+            if self.training and self.trait_dropout > 0:
+                keep_FK1 = like.new_empty(*traits_FKW.shape[:2], 1).bernoulli_(
+                    1 - self.trait_dropout
+                )
+                traits_FKW = traits_FKW * keep_FK1 / (1 - self.trait_dropout)
+            parts.append(traits_FKW.sum(dim=1).index_select(0, forms))
         return torch.cat(parts, dim=1)
 
 
@@ -81,6 +95,7 @@ class SymbolInputs(nn.Module):
     def __init__(self, spec: Symbols) -> None:
         super().__init__()
         self.symbols = nn.Embedding(spec.size, spec.dim)
+        nn.init.normal_(self.symbols.weight, std=CHARACTER_SPREAD)
 
     def forward(self, rows: SymbolRows) -> Tensor:
         """Rows of a batch, (N, W)."""

@@ -14,6 +14,7 @@ class Dropout(Frozen):
     rare_words: float = Field(
         default=0.0, ge=0, description="pull a: a word seen n times is unknown with a / (a + n)"
     )
+    traits: float = Field(default=0.0, ge=0, lt=1, description="of traits of the written form")
     characters: float = Field(default=0.0, ge=0, lt=1, description="of character vectors")
     inputs: float = Field(default=0.0, ge=0, lt=1, description="of the encoder's input rows")
     layers: float = Field(default=0.0, ge=0, lt=1, description="between encoder layers")

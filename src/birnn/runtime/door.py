@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Label, Spec, Vectors
+from birnn.bundle.spec import Spec, Tags, Vectors
 from birnn.data.text import tokenise
 from birnn.errors import DataError, ShapeError
 
@@ -22,7 +22,7 @@ def admit(spec: Spec, sequences: Any, *, first: int = 0) -> Iterator[Sequence]:
 
     Args:
         spec: What the model reads.
-        sequences: Lists of tokens; for a classifier of words also plain texts; for symbols also
+        sequences: Lists of tokens; of words also plain texts, except for tags; for symbols also
             plain strings, one symbol for each character; for vectors arrays (T, D).
         first: Number of the first sequence, for messages.
 
@@ -56,7 +56,7 @@ def _tokens(spec: Spec, number: int, sequence: Any) -> Sequence:
     if isinstance(sequence, str):
         if spec.inputs.kind == "symbols":
             return tuple(sequence)
-        if isinstance(spec.head, Label):
+        if not isinstance(spec.head, Tags):
             return tokenise(sequence)
     if not isinstance(sequence, list | tuple):
         if isinstance(sequence, str | bytes) or not isinstance(sequence, Iterable):
@@ -73,6 +73,8 @@ def _tokens(spec: Spec, number: int, sequence: Any) -> Sequence:
                     f"sequence {number}, step {step}: {_short(token)} is no token. "
                     "A token is a string of at least one character."
                 )
+        # Strings of another class, as NumPy's, become plain ones.
+        sequence = [str(token) for token in sequence]
     checked: Sequence = sequence
     return checked
 
@@ -80,7 +82,9 @@ def _tokens(spec: Spec, number: int, sequence: Any) -> Sequence:
 def _vectors(spec: Spec, number: int, sequence: Any) -> Sequence:
     channels = spec.inputs.width
     try:
-        array = np.asarray(sequence, dtype=np.float32)
+        # What float32 cannot hold becomes infinite, and is named below.
+        with np.errstate(over="ignore"):
+            array = np.asarray(sequence, dtype=np.float32)
     except (TypeError, ValueError):
         raise ShapeError(
             f"sequence {number} is {_short(sequence)}, not an array of numbers (steps, channels). "
@@ -106,7 +110,7 @@ def _wanted(spec: Spec) -> str:
     """What a call looks like."""
     if isinstance(spec.inputs, Vectors):
         return f"[array of shape (steps, {spec.inputs.size}), ...]"
-    if spec.inputs.kind == "words" and isinstance(spec.head, Label):
+    if spec.inputs.kind == "words" and not isinstance(spec.head, Tags):
         return '["a text", ["or", "its", "tokens"], ...]'
     if spec.inputs.kind == "symbols":
         return '["MKV", ["M", "K", "V"], ...]'

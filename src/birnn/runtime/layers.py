@@ -78,7 +78,7 @@ class Forms:
             parts.append(self._characters(spelt)[1])
         if self._surface is not None:
             assert traits_FT is not None
-            parts.append(self._surface[traits_FT].reshape(traits_FT.shape[0], -1))
+            parts.append(self._surface[traits_FT].sum(axis=1))
         return np.concatenate(parts, axis=1)
 
 

@@ -91,7 +91,7 @@ class Predictor:
         """Answers for sequences, in their order.
 
         Args:
-            sequences: Lists of tokens; for a classifier of words also plain texts; for symbols
+            sequences: Lists of tokens; of words also plain texts, except for tags; for symbols
                 also plain strings; for vectors arrays (steps, channels). Length 0 is legal.
 
         Returns:
@@ -139,6 +139,38 @@ class Predictor:
         if window < 1:
             raise UsageError(f"window is {window}, it must be a whole number from 1 on")
         return self._stream(admit(self.spec, sequences), self._decoder.answers, window)
+
+    def stream_proba(
+        self, sequences: Iterable[Any], *, window: int = WINDOW
+    ) -> Iterator[tuple[Any, Any]]:
+        """As `stream`, each answer with the probabilities that `predict_proba` gives.
+
+        With a CRF the answer is the best tag sequence as a whole: a tag of it need not be the most
+        probable one of its step.
+
+        Args:
+            sequences: As for `predict`; read ahead by at most ``window`` sequences.
+            window: As for `stream`.
+
+        Returns:
+            For each sequence its answer and its probabilities: (T, L) for a tagger, (L,) for a
+            classifier, in the order of `labels`.
+
+        Raises:
+            UsageError: The model is a regressor, or a window below 1.
+            DataError: A sequence that the model cannot read; whole windows before it are answered.
+        """
+        answers, probabilities = self._decoder.answers, self._decoder.probabilities
+        if probabilities is None:
+            raise UsageError("a regressor has no probabilities. Call predict for its values.")
+        if window < 1:
+            raise UsageError(f"window is {window}, it must be a whole number from 1 on")
+
+        def both(scores: Any, lengths: Any) -> list[Any]:
+            pairs = zip(answers(scores, lengths), probabilities(scores, lengths), strict=True)
+            return list(pairs)
+
+        return self._stream(admit(self.spec, sequences), both, window)
 
     def evaluate(
         self,

@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor
 
 from birnn.errors import Interrupted
@@ -83,6 +83,17 @@ class StopOnInterrupt(Callback):
             raise Interrupted("interrupted")
 
 
+class Patience(EarlyStopping):
+    """Early stopping that a resume respects: a run that had stopped does not go on."""
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Stop where the resumed run had stopped, killed before its bundle was written."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
 class EpochLines(Callback):
     """A line for each epoch: loss, dev score, speed; for logs and for those without a terminal."""
 
@@ -141,7 +152,10 @@ class EpochLog(Callback):
     def _write(self, rows: list[dict[str, str]]) -> None:
         if not rows:
             return
-        with self._path.open("w", newline="", encoding="utf-8") as stream:
+        # Renamed into place, so that a kill leaves either the log before or the one after.
+        fresh = self._path.with_name(f".{self._path.name}.new")
+        with fresh.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, fieldnames=list(rows[-1]))
             writer.writeheader()
             writer.writerows(rows)
+        fresh.replace(self._path)

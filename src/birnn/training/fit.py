@@ -15,7 +15,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from birnn.bundle.io import Bundle, save
@@ -27,13 +27,14 @@ from birnn.training.callbacks import (
     AveragedWeights,
     EpochLines,
     EpochLog,
+    Patience,
     StopOnInterrupt,
 )
 from birnn.training.datamodule import DataModule
 from birnn.training.module import TrainingModule
 from birnn.training.prepare import Prepared, prepare
 from birnn.training.recipe import Recipe, Task, TrainingSettings
-from birnn.training.workspace import Workspace
+from birnn.training.workspace import WholeCheckpoints, Workspace
 
 DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
 
@@ -233,6 +234,7 @@ def _run(
             enable_model_summary=False,
             enable_progress_bar=not quiet and sys.stderr.isatty(),
             use_distributed_sampler=False,
+            plugins=[WholeCheckpoints()],
         )
         try:
             trainer.fit(
@@ -249,9 +251,7 @@ def _callbacks(
     monitor, mode = f"dev_{prepared.monitor}", "max" if prepared.larger_is_better else "min"
     if settings.ema:
         yield AveragedWeights(settings.ema)
-    yield EarlyStopping(
-        monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True
-    )
+    yield Patience(monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True)
     yield EpochLog(workspace.log, prepared.monitor)
     if not quiet:
         yield EpochLines(prepared.monitor, epochs)
@@ -263,7 +263,8 @@ def _callbacks(
         filename=workspace.BEST,
         monitor=monitor,
         mode=mode,
-        save_weights_only=True,
+        # Weights alone would be the last ones: Lightning then leaves the averaged ones out.
+        save_weights_only=False,
         enable_version_counter=False,
         **kept,  # type: ignore[arg-type]
     )

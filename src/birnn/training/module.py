@@ -118,6 +118,7 @@ class TrainingModule(lightning.LightningModule):
                 {"params": spared, "weight_decay": 0.0},
             ],
             lr=self.settings.learning_rate,
+            betas=(0.9, 0.99),
             fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)

@@ -17,6 +17,7 @@ from birnn.bundle.spec import (
     Head,
     Inputs,
     Label,
+    SchemeName,
     Spec,
     Surface,
     Symbols,
@@ -31,8 +32,10 @@ from birnn.data import (
     Example,
     Vocabularies,
     Vocabulary,
+    convert,
     detect,
     read_vectors,
+    violations,
 )
 from birnn.errors import ConfigError, DataError
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
@@ -104,6 +107,8 @@ def prepare(
     else:
         inputs, vocabularies = _word_inputs(vocabularies, recipe.inputs, initial, notes)
     head = _head(task, train, labels, recipe.head, initial)
+    if isinstance(head, Tags) and head.scheme != "none":
+        train = _with_legal_tags(train, head.scheme, notes)
     spec = Spec(inputs=inputs, encoder=recipe.encoder, head=head)
     codec = Codec(inputs, vocabularies)
     unseen = _unseen_labels(labels, dev)
@@ -259,6 +264,28 @@ def _head(
     initial["head.mean"] = targets_BK.mean(axis=0, dtype=np.float64).astype(np.float32)
     initial["head.scale"] = _spread(targets_BK)
     return Values(size=targets_BK.shape[1], pooling=pooling, attention_size=attention)
+
+
+def _with_legal_tags(
+    train: Sequence[Example], scheme: SchemeName, notes: list[str]
+) -> Sequence[Example]:
+    """The training examples with tags that break their scheme read as the scorer reads them.
+
+    A CRF gives a forbidden sequence no probability at all, so it could not learn from one.
+    """
+    legal = [
+        replace(example, target=convert(example.target, scheme, scheme))
+        if isinstance(example.target, tuple) and violations(example.target, scheme)
+        else example
+        for example in train
+    ]
+    changed = sum(after is not before for after, before in zip(legal, train, strict=True))
+    if changed:
+        notes.append(
+            f"{changed} training sequences break the {scheme} scheme; their spans are kept, "
+            "their tags made legal"
+        )
+    return legal
 
 
 def _spread(rows_ND: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class InputSettings(Frozen):
         "characters, words otherwise",
     )
     word_dim: PositiveInt = 100
-    min_count: PositiveInt = Field(default=1, description="rarer words are unknown")
+    min_count: PositiveInt = Field(default=2, description="rarer words are unknown")
     max_words: PositiveInt | None = Field(default=None, description="keep the most frequent")
     lowercase: bool = True
     digits: bool = Field(default=True, description="look words up with every digit as 0")
@@ -39,10 +39,10 @@ class InputSettings(Frozen):
         default=64, ge=0, description="hidden units of each half of the character LSTM; 0: none"
     )
     surface_dim: int = Field(
-        default=32, ge=0, description="width of each trait of a word's written form; 0: none"
+        default=64, ge=0, description="width of the traits of a word's written form; 0: none"
     )
     surface_buckets: PositiveInt = 4096
-    prefixes: tuple[PositiveInt, ...] = (1, 2, 3)
+    prefixes: tuple[PositiveInt, ...] = (1, 2, 3, 4)
     suffixes: tuple[PositiveInt, ...] = (1, 2, 3, 4)
     symbol_dim: PositiveInt = 64
     vectors: Path | None = Field(
@@ -74,7 +74,7 @@ class TrainingSettings(Frozen):
         "within `epochs_range`",
     )
     rows: PositiveInt = Field(default=4_000_000, description="rows to train on, see `epochs`")
-    epochs_range: tuple[PositiveInt, PositiveInt] = (5, 30)
+    epochs_range: tuple[PositiveInt, PositiveInt] = (5, 25)
     patience: PositiveInt = Field(
         default=10, description="epochs without a better dev score before training stops"
     )
@@ -86,9 +86,9 @@ class TrainingSettings(Frozen):
         default=0.02, ge=0, le=1, description="share of the learning rate left at the end"
     )
     weight_decay: float = Field(default=0.01, ge=0)
-    clip: float = Field(default=5.0, gt=0, description="largest norm of the gradient")
+    clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(
-        default=0.995, ge=0, lt=1, description="decay of the average of the weights; 0: none"
+        default=0.998, ge=0, lt=1, description="decay of the average of the weights; 0: none"
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
@@ -163,7 +163,15 @@ class Recipe(Frozen):
 
 DEFAULTS: dict[Task, dict[str, dict[str, Any]]] = {
     "tagger": {
-        "dropout": {"rare_words": 0.25, "words": 0.05, "inputs": 0.4, "layers": 0.4, "output": 0.4},
+        "dropout": {
+            "words": 0.2,
+            "rare_words": 0.5,
+            "traits": 0.2,
+            "characters": 0.1,
+            "inputs": 0.5,
+            "layers": 0.4,
+            "output": 0.5,
+        },
     },
     "classifier": {
         "dropout": {"words": 0.1, "inputs": 0.5, "layers": 0.4, "output": 0.5, "noise": 0.1},

@@ -10,9 +10,27 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from birnn.bundle.io import MANIFEST
 from birnn.errors import OutputError, UsageError
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that a kill leaves either as they were or new and whole.
+
+    Lightning's own go through the system's temporary folder: from another disk a move is a copy.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write beside the place, then rename into it."""
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        fresh = place.with_name(f".{place.name}.new")
+        torch.save(checkpoint, fresh)
+        fresh.replace(place)
 
 
 @dataclass(frozen=True, slots=True)

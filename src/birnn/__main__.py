@@ -1,0 +1,6 @@
+"""``python -m birnn`` is ``birnn``."""
+
+from birnn.cli.main import run
+
+if __name__ == "__main__":
+    run()

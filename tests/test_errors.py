@@ -1,0 +1,84 @@
+"""The error tree against its drawing, and the two doors beside it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+
+import pytest
+
+from birnn import errors
+from birnn.errors import BirnnError, MissingExtra, nearest, require
+
+
+def drawn():
+    """Name of each error, its parent and its exit status, as the docstring draws them."""
+    status, parents, found = 1, [], {}
+    for line in errors.__doc__.split("```")[1].strip().splitlines():
+        match = re.match(r"^([│├└─ ]*)(\w+)", line)
+        depth = len(match[1]) // 4
+        parents = [*parents[:depth], match[2]]
+        stated = re.search(r"\(exit status (\d+)\)", line)
+        if depth <= 1:
+            status = int(stated[1]) if stated else 1
+        found[match[2]] = (parents[-2] if depth else "Exception", status)
+    return found
+
+
+def test_the_tree_is_the_one_that_is_drawn():
+    classes = {
+        name: value
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, BaseException)
+    }
+    built = {
+        name: (value.__bases__[0].__name__, value.exit_status) for name, value in classes.items()
+    }
+    assert built == drawn()
+
+
+@pytest.mark.parametrize("name", sorted(drawn()))
+def test_every_error_says_itself_in_one_line(name):
+    error = getattr(errors, name)("lengths[3] is 9, x has 7 steps")
+    assert isinstance(error, BirnnError)
+    assert str(error) == "lengths[3] is 9, x has 7 steps"
+
+
+@pytest.mark.parametrize(
+    ("name", "builtin"),
+    [
+        ("UsageError", ValueError),
+        ("DataError", ValueError),
+        ("MissingExtra", ImportError),
+        ("OutputError", OSError),
+        ("EngineError", RuntimeError),
+    ],
+)
+def test_errors_are_also_the_builtin_that_callers_expect(name, builtin):
+    assert issubclass(getattr(errors, name), builtin)
+
+
+def test_require_gives_the_module():
+    assert require("json.decoder", extra="train") is sys.modules["json.decoder"]
+
+
+def test_require_names_the_extra():
+    with pytest.raises(
+        MissingExtra, match=r"this needs nowhere\.deep: pip install 'birnn\[plots\]'"
+    ):
+        require("nowhere.deep", extra="plots")
+
+
+def test_require_does_not_hide_what_an_installed_module_lacks(tmp_path, monkeypatch):
+    # "birnn[train]" would be the wrong remedy: the module is there, something below it is not.
+    (tmp_path / "halfway_there.py").write_text("import something_that_is_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="something_that_is_not_there") as caught:
+        require("halfway_there", extra="train")
+    assert not isinstance(caught.value, MissingExtra)
+
+
+def test_nearest_names_the_closest_spelling_or_all():
+    assert nearest("hiden", ["hidden", "cell"]) == "did you mean hidden?"
+    assert nearest("q", {"b", "a"}) == "known: a, b"
