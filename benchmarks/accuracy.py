@@ -64,9 +64,7 @@ def run(name: str, seed: int, data: Path, threads: int) -> dict[str, Any]:
         command += ["--dev", str(data / name / chosen.dev)] if chosen.dev else []
         command += ["--seed", str(seed), "--out", str(Path(folder, "model"))]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-        done = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name}, seed {seed}: {done.stderr.strip().splitlines()[-1]}")
     told = json.loads(done.stdout)

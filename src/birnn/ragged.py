@@ -117,18 +117,28 @@ class Ragged(Generic[A]):
         """The sequences ``order`` names, in that order.
 
         Args:
-            order: Indices of sequences, shape (K,); repeats are allowed.
+            order: Indices of sequences, shape (K,); repeats are allowed, negative ones count
+                from the end.
+
+        Raises:
+            ShapeError: Not a vector of integers.
 
         Example:
             >>> batch = Ragged(np.array([1, 2, 3, 9, 8]), np.array([3, 0, 2]))
             >>> batch.select([2, 0]).values.tolist()
             [9, 8, 1, 2, 3]
         """
-        order = np.asarray(order, dtype=np.int64)
+        order = np.asarray(order)
+        if order.ndim != 1 or (order.size and order.dtype.kind not in "iu"):
+            raise ShapeError(
+                f"an order is a vector of integers, got shape {order.shape} of {order.dtype}"
+            )
+        order = order.astype(np.int64, copy=False)
         lengths = self.lengths[order]
         starts = np.cumsum(lengths) - lengths
         within = np.arange(int(lengths.sum()), dtype=np.int64) - np.repeat(starts, lengths)
-        return Ragged(self.values[np.repeat(self.offsets[order], lengths) + within], lengths)
+        first = self.offsets[:-1][order]
+        return Ragged(self.values[np.repeat(first, lengths) + within], lengths)
 
     def rows_at(self, step: int) -> Lengths:
         """Row of each sequence at ``step`` (negative: from its end); sequences must be long enough.

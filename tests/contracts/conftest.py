@@ -11,15 +11,46 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import strategies as st
 
 from birnn.kernels import layer
+from birnn.nn import BiRNN
+from birnn.nn import State as TorchState
 from birnn.ragged import Ragged
-from birnn.reference import GATES, MERGE_WIDTH, Stack, State, bidirectional, initialise
+from birnn.reference import (
+    GATES,
+    MERGE_WIDTH,
+    Outcome,
+    Stack,
+    State,
+    bidirectional,
+    initialise,
+)
+
+
+def run_torch(x, parameters, stack, initial=None):
+    """`birnn.nn.BiRNN` as an engine."""
+    encoder = BiRNN.from_stack(stack).to(torch.from_numpy(x.values).dtype)
+    encoder.load_state_dict({name: torch.from_numpy(v) for name, v in parameters.items()})
+    if initial is not None:
+        initial = TorchState(*(torch.from_numpy(part) for part in initial.parts))
+    with torch.no_grad():
+        found = encoder(x.map(torch.from_numpy), initial=initial)
+    state = [part.numpy() for part in (found.state.h, found.state.c) if part is not None]
+    return Outcome(
+        found.output.map(torch.Tensor.numpy),
+        found.forward.map(torch.Tensor.numpy),
+        None if found.backward is None else found.backward.map(torch.Tensor.numpy),
+        found.final.numpy(),
+        State(*state),
+    )
+
 
 ENGINES = {
     "reference": lambda: bidirectional.run,
     "kernels": lambda: layer.run,
+    "torch": lambda: run_torch,
 }
 
 # Outputs are of order 1, so the tolerance is absolute and relative alike.

@@ -65,11 +65,14 @@ def test_ceiling_is_what_the_best_rule_on_what_was_read_reaches(length: int) -> 
             text[second] = "." if lacks == CLOSE else CLOSE
             inside = [not lacks and first < place < second for place in range(length)]
             sequences.append((share / len(pairs), "".join(text), inside))
-    votes: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for probability, joined, tags in sequences:
-        for place, tag in enumerate(tags):
-            votes[joined[: place + 1]][tag] += probability / length
-    assert brackets.ceiling(length) == pytest.approx(sum(max(vote) for vote in votes.values()))
+    best = np.zeros(length)
+    for place in range(length):
+        votes: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for probability, joined, tags in sequences:
+            votes[joined[: place + 1]][tags[place]] += probability
+        best[place] = sum(max(vote) for vote in votes.values())
+    np.testing.assert_allclose(brackets.ceiling_by_position(length), best, atol=1e-12)
+    assert brackets.ceiling(length) == pytest.approx(best.mean())
 
 
 def test_ceiling_is_near_the_98_percent_that_the_task_is_known_by() -> None:

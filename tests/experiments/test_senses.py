@@ -110,6 +110,20 @@ def test_the_clues_alone_settle_the_sense_and_the_rest_does_not() -> None:
     assert {len(tags) for tags in by_rest.values()} == {2, 4}
 
 
+@pytest.mark.parametrize("split", SPLITS)
+def test_ceiling_is_what_the_laws_leave_to_a_reader_from_the_left(split: Split) -> None:
+    for evidence in senses.EVIDENCE:
+        found = tags_given(left, evidence, split)
+        best = sum(max(counts.values()) for counts in found)
+        assert senses.ceiling(split)[evidence] == best / sum(counts.total() for counts in found)
+    # no left context comes with two places of evidence, so the three bounds hold together
+    by_place = [
+        {left(case) for case in senses.cases(split) if case.evidence == evidence}
+        for evidence in senses.EVIDENCE
+    ]
+    assert len(set.union(*by_place)) == sum(map(len, by_place))
+
+
 def test_a_draw_is_balanced_repeatable_and_free_of_repeats() -> None:
     drawn = senses.generate(301, 7)
     assert len(drawn) == 301

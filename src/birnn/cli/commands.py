@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 import birnn
-from birnn.bundle.spec import Tags, Values
+from birnn.bundle.spec import Symbols, Tags, Values, Vectors
+from birnn.cli.output import writing
 from birnn.cli.tables import print_scores, print_table
-from birnn.data import read
-from birnn.errors import OutputError, UsageError, nearest, require
+from birnn.data import Example, read
+from birnn.data.conll import FIELDS
+from birnn.data.examples import Task
+from birnn.errors import DataError, FormatError, UsageError, nearest, require
 from birnn.kernels import isa
 from birnn.runtime import Predictor
 
@@ -52,6 +56,7 @@ def train(
 
     if task not in TASKS:
         raise UsageError(f"no task {task!r}: {nearest(task, TASKS)}")
+    _check_field(field)
     recipe = Recipe.load(task, config=config, overrides=settings)
     if epochs is not None:
         recipe = recipe.with_settings({"training.epochs": epochs})
@@ -83,11 +88,11 @@ def train(
     else:
         for name, scores in result.metrics.items():
             print_scores(scores, title=name)
-        print(f"model in {result.folder}, {result.epochs} epochs, {result.seconds:.0f} s")
+        print(f"model in {result.folder}, {_epochs(result.epochs)}, {result.seconds:.0f} s")
     if result.interrupted:
         _tell(
-            f"interrupted after {result.epochs} epochs: {result.folder} holds the best model so "
-            "far; --resume goes on"
+            f"birnn: interrupted after {_epochs(result.epochs)}: "
+            f"{result.folder} holds the best model so far; --resume goes on"
         )
         return 130
     return 0
@@ -102,9 +107,10 @@ def evaluate(
     as_json: bool,
 ) -> int:
     """Score a model on a labelled file."""
-    model = Predictor.load(folder)
     if data == "-":
-        raise UsageError("evaluate reads a file, standard input serves predict only")
+        raise UsageError("evaluate reads a file, standard input serves predict only.")
+    _check_field(field)
+    model = Predictor.load(folder)
     scores = model.evaluate(data, format=format, field=field)
     unknown = scores.get("unknown_labels", {})
     if unknown:
@@ -128,21 +134,32 @@ def predict(
 ) -> int:
     """Label the sequences of a file, as a stream."""
     model = Predictor.load(folder)
-    if probabilities and isinstance(model.spec.head, Values):
+    spec = model.spec
+    if probabilities and isinstance(spec.head, Values):
         raise UsageError("a regressor has no probabilities. Leave --probabilities out.")
     if data == "-" and format is None:
+        if isinstance(spec.inputs, Vectors):
+            raise UsageError("this model reads vectors: name the --format of standard input.")
         format = "text"  # noqa: A001
-    examples = read(data, model.spec.task, format=format, labelled=False)
-    with _output(out) as stream:
-        for inputs, answer, chances in _answers(model, examples, probabilities):
-            line = _json_line if as_json else _plain_lines
+    # Plain text is words, but where the model reads symbols each character is one.
+    plain = format == "text" or (format is None and data.removesuffix(".gz").endswith(".txt"))
+    task: Task = "seq2seq" if plain and isinstance(spec.inputs, Symbols) else spec.task
+    examples = read(data, task, format=format, labelled=False)
+    line = _json_line if as_json else _plain_lines
+    with writing(out, reading=data) as stream:
+        for inputs, answer, chances in _answers(model, examples, data, probabilities):
             stream.write(line(model, inputs, answer, chances))
     return 0
 
 
 def quickstart(out: Path, *, seed: int, as_json: bool) -> int:
     """Train and compare one and two directions on embedded data."""
-    for module, extra in (("torch", "train"), ("lightning", "train"), ("matplotlib", "plots")):
+    for module, extra in (
+        ("torch", "train"),
+        ("lightning", "train"),
+        ("matplotlib", "plots"),
+        ("jinja2", "plots"),
+    ):
         require(module, extra=extra)
     from birnn.experiments import quickstart as demo
 
@@ -202,27 +219,37 @@ def info(*, as_json: bool) -> int:
 
 
 def _answers(
-    model: Predictor, examples: Iterable[Any], probabilities: bool
+    model: Predictor, examples: Iterable[Example], data: str, probabilities: bool
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Inputs, answer and, where asked for, probabilities of each sequence."""
-    waiting: list[Any] = []
+    waiting: deque[Any] = deque()
 
     def inputs() -> Iterator[Any]:
         for example in examples:
             waiting.append(example.inputs)
             yield example.inputs
 
-    if not probabilities:
-        for answer in model.stream(inputs()):
-            yield waiting.pop(0), answer, None
-        return
-    for chances in model.stream_proba(inputs()):
-        best = np.argmax(chances, axis=-1)
-        if isinstance(model.spec.head, Tags):
-            answer = [model.labels[i] for i in best]
-        else:
-            answer = model.labels[int(best)]
-        yield waiting.pop(0), answer, chances
+    answered: Iterator[tuple[Any, Any]]
+    if probabilities:
+        answered = model.stream_proba(inputs())
+    else:
+        answered = ((answer, None) for answer in model.stream(inputs()))
+    try:
+        for answer, chances in answered:
+            yield waiting.popleft(), answer, chances
+    except FormatError:
+        raise
+    except DataError as error:
+        # The model does not know where its sequences come from.
+        raise DataError(f"{data}: {error}") from None
+
+
+def _chance(labels: Sequence[str], answer: Any, chances: Any) -> Any:
+    """The probability of an answer: of each tag, or of the label."""
+    ids = {label: i for i, label in enumerate(labels)}
+    if isinstance(answer, str):
+        return chances[ids[answer]]
+    return [row[ids[tag]] for row, tag in zip(chances, answer, strict=True)]
 
 
 def _plain_lines(model: Predictor, inputs: Any, answer: Any, chances: Any) -> str:
@@ -231,13 +258,14 @@ def _plain_lines(model: Predictor, inputs: Any, answer: Any, chances: Any) -> st
         steps = range(len(answer)) if isinstance(inputs, np.ndarray) else inputs
         rows = [[str(step), tag] for step, tag in zip(steps, answer, strict=True)]
         if chances is not None:
-            for row, chance in zip(rows, chances, strict=True):
-                row.append(f"{chance.max():.4f}")
+            for row, chance in zip(rows, _chance(model.labels, answer, chances), strict=True):
+                row.append(f"{chance:.4f}")
         return "".join("\t".join(row) + "\n" for row in rows) + "\n"
     if isinstance(head, Values):
         return "\t".join(f"{value:.6g}" for value in answer) + "\n"
-    chance = f"\t{chances.max():.4f}" if chances is not None else ""
-    return f"{answer}{chance}\n"
+    if chances is not None:
+        return f"{answer}\t{_chance(model.labels, answer, chances):.4f}\n"
+    return f"{answer}\n"
 
 
 def _json_line(model: Predictor, inputs: Any, answer: Any, chances: Any) -> str:
@@ -251,26 +279,14 @@ def _json_line(model: Predictor, inputs: Any, answer: Any, chances: Any) -> str:
     return json.dumps(told, ensure_ascii=False) + "\n"
 
 
-@contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears only once it is whole."""
-    if path is None:
-        yield sys.stdout
-        return
-    part = path.with_name(f"{path.name}.part")
-    try:
-        stream = part.open("w", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror}. Give another --out."
-        ) from None
-    try:
-        with stream:
-            yield stream
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def _check_field(field: str | None) -> None:
+    """Refuse a misspelt field also where no file of CoNLL-U comes to read it."""
+    if field is not None and field not in FIELDS:
+        raise UsageError(f"no CoNLL-U field {field!r}: {nearest(field, FIELDS)}")
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
 def _version(package: str) -> str | None:
@@ -281,7 +297,16 @@ def _version(package: str) -> str | None:
 
 
 def _print_json(told: dict[str, Any]) -> None:
-    print(json.dumps(told, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(_finite(told), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _tell(line: str) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import click
 import typer
 
+import birnn
 from birnn.errors import BirnnError
+
+# Newer typers carry their own click: the class is found where theirs is.
+UsageFault: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="birnn",
     help="Bidirectional recurrent networks: train, run and open up taggers and classifiers.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -27,6 +31,23 @@ Format = Annotated[
 ]
 Field = Annotated[str, typer.Option(help="Column of CoNLL-U: upos, xpos, deprel or feats.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="One seed gives one model.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"birnn {birnn.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Tell the version."),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -46,19 +67,23 @@ def train(
     vectors: Annotated[
         Path | None, typer.Option(metavar="F", help="Pretrained word vectors, text format.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="One seed gives one model.")] = 1,
+    seed: Seed = 1,
     epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace the model at --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model at --out.")
+    ] = False,
     format: Format = None,  # noqa: A002
     field: Field = "upos",
     json: Json = False,
-    quiet: Annotated[bool, typer.Option(help="No progress, no notices.")] = False,
-) -> None:
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")] = False,
+) -> int:
     """Train a model on a labelled file."""
     from birnn.cli import commands
 
-    commands.train(
+    return commands.train(
         task,
         train=train,
         dev=dev,
@@ -87,11 +112,11 @@ def evaluate(
         str | None, typer.Option(help="Column of CoNLL-U; as in training by default.")
     ] = None,
     json: Json = False,
-) -> None:
+) -> int:
     """Score a model on a labelled file."""
     from birnn.cli import commands
 
-    commands.evaluate(model, data, format=format, field=field, as_json=json)
+    return commands.evaluate(model, data, format=format, field=field, as_json=json)
 
 
 @app.command()
@@ -110,11 +135,13 @@ def predict(
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object for each sequence, a line each.")
     ] = False,
-) -> None:
+) -> int:
     """Label the sequences of a file as a stream: memory does not grow with it."""
     from birnn.cli import commands
 
-    commands.predict(model, data, out=out, format=format, probabilities=probabilities, as_json=json)
+    return commands.predict(
+        model, data, out=out, format=format, probabilities=probabilities, as_json=json
+    )
 
 
 @app.command()
@@ -122,63 +149,92 @@ def quickstart(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of the report and the model.")
     ] = Path("quickstart"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the data and the models.")] = 1,
+    seed: Seed = 1,
     json: Json = False,
-) -> None:
+) -> int:
     """Train one and two directions on embedded data, compare them, write a report."""
     from birnn.cli import commands
 
-    commands.quickstart(out, seed=seed, as_json=json)
+    return commands.quickstart(out, seed=seed, as_json=json)
 
 
 @app.command()
 def settings(
     task: Annotated[Literal["tagger", "classifier", "regressor"], typer.Argument()] = "tagger",
     json: Json = False,
-) -> None:
+) -> int:
     """List every setting of training with its default and meaning."""
     from birnn.cli import commands
 
-    commands.settings(task, as_json=json)
+    return commands.settings(task, as_json=json)
 
 
 @app.command()
-def info(json: Json = False) -> None:
+def info(json: Json = False) -> int:
     """Tell versions, engine and threads."""
     from birnn.cli import commands
 
-    commands.info(as_json=json)
+    return commands.info(as_json=json)
 
 
 def run() -> None:
     """Run the command line; a user's mistake is one line on standard error and an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Tokens and labels are Unicode whatever the terminal's language is.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
 
 
 def main(arguments: list[str]) -> int:
     """Run with these arguments and return the exit status: 0 done, 1 failed, 2 wrong usage."""
     try:
-        status = app(args=arguments, standalone_mode=False, prog_name="birnn")
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
-        return 2
-    except click.UsageError as error:
-        return _fail(f"{error.format_message()} (birnn --help lists what there is)", 2)
-    except click.Abort:
-        return _fail("interrupted", 130)
-    except KeyboardInterrupt:
+        status = _run(arguments)
+        # Here, where it can still be told, not when Python ends.
+        sys.stdout.flush()
+    except UsageFault as error:
+        return _fail(_advised(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except BirnnError as error:
         return _fail(str(error), error.exit_status)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not complain when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _drop_output()
         return 141
     except MemoryError:
         return _fail("not enough memory. Use smaller batches or a smaller model.", 1)
     except OSError as error:
-        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+        _drop_output()
+        where = f"{error.filename}: " if error.filename else "cannot read or write: "
+        return _fail(f"{where}{error.strerror or error}", 1)
+    return status
+
+
+def _run(arguments: list[str]) -> int:
+    """Parse and run, past typer's own ways of telling errors and of ending the process."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("birnn", list(arguments or ["--help"])) as context:
+            status = command.invoke(context)
+    except typer.Exit as done:
+        status = done.exit_code
+    if not arguments:
+        return 2
     return status if isinstance(status, int) else 0
+
+
+def _advised(error: Any) -> str:
+    """What is wrong with the call, and where to look."""
+    path = error.ctx.command_path if error.ctx is not None else "birnn"
+    text = error.format_message().replace("Value error, ", "").rstrip()
+    return f"{text if text.endswith(('.', '?', ')')) else text + '.'} See: {path} --help"
+
+
+def _drop_output() -> None:
+    """Send what is left in standard output nowhere, so that Python does not complain at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, status: int) -> int:

@@ -22,7 +22,8 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
-    Console(highlight=False, soft_wrap=False).print(table)
+    # Labels and paths are no markup: [b] is a label.
+    Console(highlight=False, markup=False, emoji=False).print(table)
 
 
 def print_scores(scores: dict[str, Any], *, title: str) -> None:
@@ -34,6 +35,8 @@ def print_scores(scores: dict[str, Any], *, title: str) -> None:
         if scores.get(name) is not None and not (name == "macro_f1" and f1 == "macro F1")
     ]
     rows += [(name.replace("_", " "), f"{scores[name]:,}") for name in COUNTS if scores.get(name)]
+    unknown = sum(scores.get("unknown_labels", {}).values())
+    rows += [("of unknown labels", f"{unknown:,}")] if unknown else []
     rows.append(("tokens/s", f"{scores['tokens_per_second']:,.0f}"))
     print_table(title, ("measure", "value"), rows)
     labels = scores.get("per_label", {})

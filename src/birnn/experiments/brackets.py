@@ -67,8 +67,8 @@ def _example(random: np.random.Generator, lacks: str, length: int) -> Example:
     return Example(tuple(symbols), tags)
 
 
-def ceiling(length: int = 10) -> float:
-    """Accuracy that no left-to-right reader can exceed in expectation.
+def ceiling_by_position(length: int = 10) -> list[float]:
+    """Accuracy at each position that no left-to-right reader can exceed in expectation.
 
     At a position after the open bracket, before any close one, the reader has to bet on whether
     a close one comes; the better bet loses the smaller of the two probabilities. Everywhere else
@@ -78,17 +78,25 @@ def ceiling(length: int = 10) -> float:
         length: Positions of each sequence.
 
     Returns:
-        Share of the positions, between 0 and 1.
+        A share between 0 and 1 for each position.
+    """
+    pairs = length * (length - 1) / 2
+    best = []
+    for position in range(length):
+        lost = 0.0
+        for first in range(position):
+            closed_later = (1 - 2 * UNPAIRED) * (length - 1 - position) / pairs
+            never_closed = UNPAIRED * (length - 1 - first) / pairs
+            lost += min(closed_later, never_closed)
+        best.append(1 - lost)
+    return best
+
+
+def ceiling(length: int = 10) -> float:
+    """The mean of `ceiling_by_position`.
 
     Example:
         >>> round(ceiling(10), 3)
         0.98
     """
-    pairs = length * (length - 1) / 2
-    lost = 0.0
-    for first in range(length):
-        for position in range(first + 1, length):
-            closed_later = (1 - 2 * UNPAIRED) * (length - 1 - position) / pairs
-            never_closed = UNPAIRED * (length - 1 - first) / pairs
-            lost += min(closed_later, never_closed)
-    return 1 - lost / length
+    return sum(ceiling_by_position(length)) / length

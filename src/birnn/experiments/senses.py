@@ -16,6 +16,7 @@ closing of a held-out sentence each occur in training, their combination does no
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -131,6 +132,31 @@ def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
             drawn += [kind[index] for index in random.permutation(len(kind))[:wanted]]
             wanted -= len(kind)
     return [drawn[index] for index in random.permutation(len(drawn))]
+
+
+def ceiling(split: Split = "test") -> dict[Evidence, float]:
+    """Accuracy at the ambiguous word that no left-to-right reader can exceed in expectation.
+
+    Its best rule answers, for all that it has read up to the word, the tag that is the most
+    frequent one after just that; here every sentence of the split is counted.
+
+    Example:
+        >>> ceiling()
+        {'left': 1.0, 'right': 0.5, 'both': 0.5}
+    """
+    answers: dict[tuple[str, ...], Counter[tuple[Evidence, str]]] = defaultdict(Counter)
+    total: Counter[Evidence] = Counter()
+    for case in cases(split):
+        tokens = case.example.inputs
+        read = tuple(str(tokens[place]) for place in range(case.position + 1))
+        answers[read][case.evidence, case.tag] += 1
+        total[case.evidence] += 1
+    best = dict.fromkeys(EVIDENCE, 0)
+    for counts in answers.values():
+        # what was read tells the place of the evidence as well, so one tag is best for all
+        (evidence, _), count = counts.most_common(1)[0]
+        best[evidence] += count
+    return {evidence: best[evidence] / total[evidence] for evidence in EVIDENCE}
 
 
 def _combinations(split: Split) -> list[tuple[int, int, int]]:

@@ -50,22 +50,22 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a heading; the first column names the row, numbers stand on the right.
+    """Rows under a header; the first column names the row, numbers stand on the right.
 
     Raises:
-        ShapeError: A row that is not as long as the heading.
+        ShapeError: A row that is not as long as the header.
     """
 
-    heading: Sequence[str]
+    header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-    caption: str = ""
+    title: str = ""
     kind: Literal["table"] = field(default="table", init=False)
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
-            if len(row) != len(self.heading):
+            if len(row) != len(self.header):
                 raise ShapeError(
-                    f"row {number} has {len(row)} cells under {len(self.heading)} headings"
+                    f"row {number} has {len(row)} cells under {len(self.header)} headings"
                 )
 
 

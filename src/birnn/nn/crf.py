@@ -93,8 +93,9 @@ class CRF(nn.Module):
 
     @torch.no_grad()
     def decode(self, emissions: Ragged[Tensor]) -> Tensor:
-        """The best label sequence of each sequence (Viterbi), (N,)."""
-        transitions, start, end = self._scores()
+        """The best allowed label sequence of each sequence (Viterbi), (N,)."""
+        # A sum of -inf is -inf: here no emission, however large, buys what is forbidden.
+        transitions, start, end = self._scores(forbidden=-torch.inf)
         schedule = Schedule(emissions.lengths, emissions.values.device)
         order, inverse = schedule.forward
         rows = emissions.values.index_select(0, order)
@@ -120,11 +121,12 @@ class CRF(nn.Module):
             labels[begin : begin + running] = label_R
         return labels.index_select(0, inverse)
 
-    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _scores(self, forbidden: float = FORBIDDEN) -> tuple[Tensor, Tensor, Tensor]:
+        """Transitions, start and end, with what is forbidden so far down."""
         return (
-            self.transitions + self.penalty,
-            self.start + self.start_penalty,
-            self.end + self.end_penalty,
+            self.transitions + self.penalty.masked_fill(self.penalty < 0, forbidden),
+            self.start + self.start_penalty.masked_fill(self.start_penalty < 0, forbidden),
+            self.end + self.end_penalty.masked_fill(self.end_penalty < 0, forbidden),
         )
 
 

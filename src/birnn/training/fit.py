@@ -20,9 +20,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from birnn.bundle.io import Bundle, save
 from birnn.data import Example, read
-from birnn.errors import DataError, Interrupted, MissingExtra, require
+from birnn.errors import DataError, Interrupted, MissingExtra, UsageError, require
 from birnn.models import Network, build
 from birnn.runtime import Predictor
+from birnn.training.alike import check_alike
+from birnn.training.allocator import keep_freed_memory
 from birnn.training.callbacks import (
     AveragedWeights,
     EpochLines,
@@ -31,11 +33,13 @@ from birnn.training.callbacks import (
     StopOnInterrupt,
 )
 from birnn.training.datamodule import DataModule
+from birnn.training.fingerprint import describe
 from birnn.training.module import TrainingModule
-from birnn.training.prepare import Prepared, prepare
+from birnn.training.prepare import Prepared, input_kind, prepare
 from birnn.training.recipe import Recipe, Task, TrainingSettings
 from birnn.training.workspace import WholeCheckpoints, Workspace
 
+LARGEST_SEED = 2**32 - 1
 DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
 
 Source = str | Path | Sequence[Example]
@@ -99,6 +103,8 @@ def fit(
     Returns:
         Where the bundle is, and its scores.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed is {seed}. Give one from 0 to {LARGEST_SEED}.")
     recipe = Recipe.load(task) if recipe is None else recipe
     say = _say_nothing if quiet else say or _say
     workspace = Workspace.open(Path(out), resume=resume, overwrite=overwrite)
@@ -112,10 +118,25 @@ def fit(
         )
     else:
         dev_examples = _examples(dev, task, format, field)
+    # Read now what is scored at the end: its faults must not show after an hour of training.
+    test_examples = _examples(test, task, format, field) if test is not None else []
+    check_alike(train_examples, dev_examples, test_examples)
+    recipe = recipe.for_kind(task, input_kind(train_examples, recipe.inputs))
     prepared = prepare(task, train_examples, dev_examples, recipe)
     notes = _empty_notes(train_examples, dev_examples) + prepared.notes
     for note in notes:
         say(note)
+    workspace.begin(
+        describe(
+            task=task,
+            seed=seed,
+            recipe=recipe.model_dump(mode="json"),
+            train=train_examples,
+            dev=dev_examples,
+            initial=prepared.initial,
+        ),
+        resume=resume,
+    )
     torch.manual_seed(seed)
     network = build(
         prepared.spec,
@@ -135,7 +156,7 @@ def fit(
     if best is None:
         raise Interrupted(
             "interrupted before the first epoch was scored: there is no model to keep. "
-            "--resume starts from the last whole epoch, if there was one."
+            "Start the run anew."
         )
     facts = {
         "seed": seed,
@@ -159,7 +180,10 @@ def fit(
     )
     metrics = {"dev": Predictor(bundle).evaluate(dev_examples)}
     if test is not None:
-        metrics["test"] = Predictor(bundle).evaluate(_examples(test, task, format, field))
+        metrics["test"] = Predictor(bundle).evaluate(test_examples)
+        if unknown := metrics["test"].get("unknown_labels"):
+            named = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items()))
+            say(f"labels in test that training never saw, counted as wrong: {named}")
     save(_with_metrics(bundle, metrics), workspace.folder)
     if not interrupted:
         workspace.close()
@@ -216,6 +240,7 @@ def _run(
         scorer=prepared.new_scorer,
         monitor=prepared.monitor,
     )
+    keep_freed_memory()
     interrupt = StopOnInterrupt()
     with _peaceful(), interrupt:
         trainer = lightning.Trainer(
@@ -242,6 +267,9 @@ def _run(
             )
         except Interrupted:
             return trainer.current_epoch, True
+        except SystemExit:
+            # Lightning's answer to a second Ctrl-C, which means at once.
+            raise KeyboardInterrupt from None
     return trainer.current_epoch, False
 
 

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, PrivateAttr, ValidationError
 
 from birnn.bundle.spec import Encoder, Frozen, PoolingName
 from birnn.errors import ConfigError, nearest
 from birnn.models import Dropout
 
 Task = Literal["tagger", "classifier", "regressor"]
+Kind = Literal["words", "symbols", "vectors"]
 TASKS: tuple[Task, ...] = ("tagger", "classifier", "regressor")
 
 
@@ -45,6 +46,11 @@ class InputSettings(Frozen):
     prefixes: tuple[PositiveInt, ...] = (1, 2, 3, 4)
     suffixes: tuple[PositiveInt, ...] = (1, 2, 3, 4)
     symbol_dim: PositiveInt = 64
+    class_ratios: bool = Field(
+        default=False,
+        description="a classifier's word vectors start with the word's log-count ratio of each "
+        "label, as naive Bayes weighs it",
+    )
     vectors: Path | None = Field(
         default=None, description="pretrained word vectors: word2vec, GloVe or fastText text, .gz"
     )
@@ -73,13 +79,13 @@ class TrainingSettings(Frozen):
         description="rounds over the training data; by default as many as make up `rows` rows, "
         "within `epochs_range`",
     )
-    rows: PositiveInt = Field(default=4_000_000, description="rows to train on, see `epochs`")
-    epochs_range: tuple[PositiveInt, PositiveInt] = (5, 25)
+    rows: PositiveInt = Field(default=1_000_000, description="rows to train on, see `epochs`")
+    epochs_range: tuple[PositiveInt, PositiveInt] = (5, 60)
     patience: PositiveInt = Field(
         default=10, description="epochs without a better dev score before training stops"
     )
-    batch_rows: PositiveInt = Field(default=800, description="rows of a batch")
-    batch_sequences: PositiveInt = Field(default=64, description="sequences of a batch, at most")
+    batch_rows: PositiveInt = Field(default=8192, description="rows of a batch, at most")
+    batch_sequences: PositiveInt = Field(default=32, description="sequences of a batch, at most")
     learning_rate: float = Field(default=3e-3, gt=0)
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of training that warms up")
     final_rate: float = Field(
@@ -113,6 +119,34 @@ class Recipe(Frozen):
     head: HeadSettings = HeadSettings()
     dropout: Dropout = Dropout()
     training: TrainingSettings = TrainingSettings()
+
+    _chosen: frozenset[str] | None = PrivateAttr(default=None)
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """Full names of the settings that somebody set; the others are defaults."""
+        if self._chosen is not None:
+            return self._chosen
+        return frozenset(
+            f"{section}.{name}"
+            for section in self.model_fields_set
+            for name in getattr(self, section).model_fields_set
+        )
+
+    def for_kind(self, task: Task, kind: Kind) -> Recipe:
+        """This recipe with the defaults that suit a kind of input; what was chosen stays.
+
+        Example:
+            >>> recipe = Recipe.load("tagger", overrides=["dropout.output=0.1"])
+            >>> symbols = recipe.for_kind("tagger", "symbols")
+            >>> symbols.dropout.output, symbols.encoder.num_layers
+            (0.1, 2)
+        """
+        chosen = {}
+        for key in self.chosen:
+            section, _, name = key.partition(".")
+            chosen[key] = getattr(getattr(self, section), name)
+        return default(task, kind).with_settings(chosen)
 
     @classmethod
     def load(
@@ -155,14 +189,19 @@ class Recipe(Frozen):
         settings = self.model_dump()
         _merge(settings, changes, where=where)
         try:
-            return Recipe.model_validate(settings)
+            recipe = Recipe.model_validate(settings)
         except ValidationError as error:
             faults = "; ".join(_fault(item) for item in error.errors())
             raise ConfigError(f"{where}{faults}") from None
+        named = {f"{section}.{name}" for section, values in changes.items() for name in values}
+        recipe._chosen = self.chosen | named
+        return recipe
 
 
-DEFAULTS: dict[Task, dict[str, dict[str, Any]]] = {
-    "tagger": {
+# What differs from the defaults above, by task, and by task and kind of input: a word is one of
+# thousands and seen a few times, a symbol one of few and seen thousands of times.
+DEFAULTS: dict[tuple[Task, Kind | None], dict[str, dict[str, Any]]] = {
+    ("tagger", "words"): {
         "dropout": {
             "words": 0.2,
             "rare_words": 0.5,
@@ -173,24 +212,52 @@ DEFAULTS: dict[Task, dict[str, dict[str, Any]]] = {
             "output": 0.5,
         },
     },
-    "classifier": {
-        "dropout": {"words": 0.1, "inputs": 0.5, "layers": 0.4, "output": 0.5, "noise": 0.1},
+    ("tagger", "symbols"): {
+        "inputs": {"symbol_dim": 32},
+        "encoder": {"hidden_size": 128, "num_layers": 2},
+        "dropout": {"inputs": 0.1, "layers": 0.3, "output": 0.3},
+        "training": {"ema": 0.99},
     },
-    "regressor": {
+    ("tagger", "vectors"): {
+        "dropout": {"inputs": 0.1, "layers": 0.3, "output": 0.3},
+    },
+    ("classifier", "words"): {
+        "inputs": {"character_hidden": 0, "class_ratios": True, "min_count": 1},
+        "encoder": {"hidden_size": 64},
+        "dropout": {"words": 0.4, "inputs": 0.5, "layers": 0.4, "output": 0.5},
+        "training": {"learning_rate": 1.5e-3, "label_smoothing": 0.1, "ema": 0.995},
+    },
+    ("classifier", "symbols"): {
+        "encoder": {"hidden_size": 128},
+        "dropout": {"inputs": 0.1, "layers": 0.3, "output": 0.5},
+        "training": {"label_smoothing": 0.1, "ema": 0.99},
+    },
+    ("classifier", "vectors"): {
+        "encoder": {"hidden_size": 100},
+        "head": {"pooling": "mean"},
+        "dropout": {"noise": 0.8, "inputs": 0.1, "layers": 0.3, "output": 0.5},
+        "training": {"label_smoothing": 0.1, "ema": 0.99},
+    },
+    ("regressor", None): {
         "dropout": {"words": 0.05, "inputs": 0.1, "output": 0.2},
     },
 }
 
 
-def default(task: Task) -> Recipe:
-    """The recipe of a task before any setting is changed.
+def default(task: Task, kind: Kind = "words") -> Recipe:
+    """The recipe of a task and a kind of input before any setting is changed.
 
     Raises:
         ConfigError: No such task.
     """
     if task not in TASKS:
         raise ConfigError(f"task is {task!r}: {nearest(task, TASKS)}")
-    return Recipe.model_validate(DEFAULTS[task])
+    settings = Recipe().model_dump()
+    for key in ((task, None), (task, kind)):
+        _merge(settings, DEFAULTS.get(key, {}), where="")  # type: ignore[call-overload]
+    recipe = Recipe.model_validate(settings)
+    recipe._chosen = frozenset()
+    return recipe
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -198,8 +265,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
 

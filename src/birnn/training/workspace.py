@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +16,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from birnn.bundle.io import MANIFEST
 from birnn.errors import OutputError, UsageError
+from birnn.training.fingerprint import differences
+
+RUN = "run.json"  # what the run is: the mark by which a folder is known to be ours
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -54,36 +59,56 @@ class Workspace:
 
     @classmethod
     def open(cls, folder: Path, *, resume: bool, overwrite: bool) -> Workspace:
-        """Claim the place before any work is done.
+        """Refuse a place that cannot be used, before any work is done; nothing is changed yet.
 
         Raises:
             OutputError: Something stands there already, or it cannot be written.
             UsageError: Nothing to resume.
         """
-        workspace = cls(folder, folder.with_name(f"{folder.name}.training"))
-        _refuse_occupied(folder, replace=overwrite or resume)
-        if resume and workspace.last_checkpoint() is None:
-            raise UsageError(
-                f"nothing to resume: {workspace.state} holds no finished epoch. "
-                "Leave --resume out to start anew."
-            )
-        if not resume and workspace.state.exists():
-            if not overwrite:
-                raise OutputError(
-                    f"{workspace.state} holds a run that was not finished. "
-                    "Go on with it by --resume, or drop it by --overwrite."
-                )
-            shutil.rmtree(workspace.state)
+        place = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links
+        if not place.name:
+            raise OutputError(f"{folder} is no place for a bundle. Give another --out.")
+        workspace = cls(folder, place.with_name(f"{place.name}.training"))
+        if resume and overwrite:
+            raise UsageError("--resume goes on with a run, --overwrite drops it. Give one of them.")
         try:
-            workspace.state.mkdir(parents=True, exist_ok=True)
-            probe = workspace.state / ".probe"
-            probe.touch()
-            probe.unlink()
+            workspace._refuse_occupied(replace=overwrite or resume)
+            if resume and workspace.last_checkpoint() is None:
+                raise UsageError(workspace._nothing_to_resume())
+            workspace._refuse_state(drop=overwrite, resume=resume)
+            _probe(workspace.state)
+        except OutputError:
+            raise
         except OSError as error:
             raise OutputError(
                 f"{folder} cannot be written: {error.strerror}. Give another --out."
             ) from None
         return workspace
+
+    def begin(self, run: Mapping[str, Any], *, resume: bool) -> None:
+        """Claim the place for a run, or make sure that it is the one that is gone on with.
+
+        Args:
+            run: What decides the result of the run, see `birnn.training.fingerprint.describe`.
+            resume: Whether the run goes on from a checkpoint.
+
+        Raises:
+            UsageError: The run that stands there had other data or another recipe.
+        """
+        marker = self.state / RUN
+        if resume:
+            earlier = json.loads(marker.read_text(encoding="utf-8"))
+            changed = differences(earlier, json.loads(json.dumps(run)))
+            if changed:
+                raise UsageError(
+                    f"--resume goes on with the run in {self.state}, which is another: "
+                    f"{'; '.join(changed)}. Give what it had, or start anew with --overwrite."
+                )
+            return
+        if self.state.exists():
+            shutil.rmtree(self.state)
+        self.state.mkdir(parents=True)
+        marker.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
     def last_checkpoint(self) -> Path | None:
         """State after the last whole epoch, if there is one."""
@@ -104,17 +129,64 @@ class Workspace:
             shutil.copyfile(self.log, self.folder / self.log.name)
         shutil.rmtree(self.state)
 
+    def _refuse_occupied(self, *, replace: bool) -> None:
+        folder = self.folder
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise OutputError(f"{folder} is a file, a bundle is a folder. Give another --out.")
+        if not any(folder.iterdir()):
+            return
+        if not (folder / MANIFEST).is_file():
+            raise OutputError(f"{folder} exists and holds no bundle. Give another --out.")
+        if not replace and self.last_checkpoint() is None:
+            raise OutputError(
+                f"{folder} exists. Give another --out, or --overwrite to replace the bundle there."
+            )
 
-def _refuse_occupied(folder: Path, *, replace: bool) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise OutputError(f"{folder} is a file, a bundle is a folder. Give another --out.")
-    if not any(folder.iterdir()):
-        return
-    if not (folder / MANIFEST).is_file():
-        raise OutputError(f"{folder} exists and holds no bundle. Give another --out.")
-    if not replace:
-        raise OutputError(
-            f"{folder} exists. Give another --out, or --overwrite to replace the bundle there."
+    def _refuse_state(self, *, drop: bool, resume: bool) -> None:
+        """Only what a run of ours left may be dropped, and only a whole epoch is worth keeping."""
+        if not self.state.exists():
+            return
+        if not self.state.is_dir() or (
+            any(self.state.iterdir()) and not (self.state / RUN).is_file()
+        ):
+            raise OutputError(
+                f"{self.state} is needed for the run, and birnn did not write what stands there. "
+                "Give another --out."
+            )
+        if self.last_checkpoint() is not None and not (drop or resume):
+            raise OutputError(
+                f"{self.state} holds a run that was not finished. "
+                "Go on with it by --resume, or drop it by --overwrite."
+            )
+
+    def _nothing_to_resume(self) -> str:
+        if (self.folder / MANIFEST).is_file():
+            return (
+                f"nothing to resume: {self.folder} holds a finished run. "
+                "To train it anew: --overwrite in place of --resume."
+            )
+        return (
+            f"nothing to resume: {self.state} holds no finished epoch. "
+            "Leave --resume out to start anew."
         )
+
+
+def _probe(state: Path) -> None:
+    """Find out whether a folder can be written, and leave nothing of the trial.
+
+    Raises:
+        OSError: It cannot.
+    """
+    made = [state, *(parent for parent in state.parents)]
+    made = [path for path in made if not path.exists()]
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        probe = state / ".probe"
+        probe.touch()
+        probe.unlink()
+    finally:
+        for path in made:
+            if path.is_dir():
+                path.rmdir()
