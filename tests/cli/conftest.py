@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -90,12 +91,15 @@ def start() -> Callable[..., subprocess.Popen[bytes]]:
     return _start
 
 
-def _start(*arguments: object, program: str = PROGRAM) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+def _start(
+    *arguments: object, program: str = PROGRAM, stdout: Any = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
+    # As many threads as here: one seed gives one model for one number of them.
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         env=environment,
     )
@@ -212,7 +216,7 @@ def _training(kind: str, files: Path, out: Path) -> list[str]:
     task, ending, settings = KINDS[kind]
     return [
         *("train", task, "--train", f"{files}/train{ending}", "--dev", f"{files}/dev{ending}"),
-        *("--out", str(out), "--epochs", "2", "--quiet", *SMALL, *settings),
+        *("--out", str(out), "--epochs", "1", "--quiet", *SMALL, *settings),
     ]
 
 

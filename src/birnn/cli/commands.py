@@ -9,6 +9,7 @@ import platform
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def evaluate(
         raise UsageError("evaluate reads a file, standard input serves predict only.")
     _check_field(field)
     model = Predictor.load(folder)
-    scores = model.evaluate(data, format=format, field=field)
+    with _naming(data):
+        scores = model.evaluate(data, format=format, field=field)
     unknown = scores.get("unknown_labels", {})
     if unknown:
         named = ", ".join(f"{label} ({count})" for label, count in unknown.items())
@@ -234,13 +236,19 @@ def _answers(
         answered = model.stream_proba(inputs())
     else:
         answered = ((answer, None) for answer in model.stream(inputs()))
-    try:
+    with _naming(data):
         for answer, chances in answered:
             yield waiting.popleft(), answer, chances
-    except FormatError:
-        raise
+
+
+@contextmanager
+def _naming(data: str) -> Iterator[None]:
+    """Name the file in what the model says of its sequences: it does not know where they stand."""
+    try:
+        yield
     except DataError as error:
-        # The model does not know where its sequences come from.
+        if isinstance(error, FormatError) or str(error).startswith(data):
+            raise
         raise DataError(f"{data}: {error}") from None
 
 

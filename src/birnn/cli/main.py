@@ -62,7 +62,11 @@ def train(
     config: Annotated[Path | None, typer.Option(metavar="C.toml", help="Settings.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting; repeatable."),
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="One setting of `birnn settings`; repeatable.",
+        ),
     ] = None,
     vectors: Annotated[
         Path | None, typer.Option(metavar="F", help="Pretrained word vectors, text format.")

@@ -10,20 +10,24 @@ from __future__ import annotations
 import csv
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from birnn.data import Example
-from birnn.errors import OutputError
+from birnn.errors import Interrupted, OutputError
 from birnn.experiments import brackets, quickstart_page, senses
 from birnn.experiments.quickstart_page import Answered, Contest
+from birnn.explain.figures import READERS
 from birnn.explain.report import Table
 from birnn.runtime import Predictor
-from birnn.training.callbacks import Interrupted
 from birnn.training.fit import fit
 from birnn.training.recipe import Recipe
+from birnn.training.workspace import Workspace
 
 DIRECTIONS = {"forward": False, "both": True}  # way of reading -> encoder.bidirectional
 
@@ -33,6 +37,7 @@ SHARED = {
     "training.batch_sequences": 16,
     "training.ema": 0.98,
     "training.learning_rate": 0.01,
+    "training.patience": 1000,  # all get the same number of epochs
 }
 SENSES = SHARED | {
     "inputs.word_dim": 64,
@@ -62,7 +67,7 @@ class Size:
     senses_epochs: int = 10
     brackets_train: int = 500
     brackets_test: int = 1000
-    brackets_epochs: int = 20
+    brackets_epochs: int = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +125,14 @@ def run(
         Interrupted: Ctrl-C.
     """
     begun = time.perf_counter()
-    out, size, say = Path(out), size or Size(), progress or (lambda line: None)
+    out, size, say = Path(out), size or Size(), progress or _say_nothing
     bundle = out / "bundle"
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be made a folder: {error.strerror}") from None
-    with tempfile.TemporaryDirectory() as folder:
+    Workspace.open(bundle, resume=False, overwrite=True)  # refused now, not after training
+    with tempfile.TemporaryDirectory() as folder, _one_thread():
         work = _Work(folders=Path(folder), keep={"both": bundle}, seed=seed, say=say)
         sense_contest = _contest_of_senses(work, size)
         work = _Work(folders=Path(folder), keep={}, seed=seed, say=say)
@@ -145,6 +151,21 @@ def run(
     )
 
 
+def _say_nothing(line: str) -> None:
+    del line
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For models this small, handing work to a second thread costs more than the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """Where models go, and what all trainings have in common."""
@@ -156,8 +177,9 @@ class _Work:
 
 
 def _contest_of_senses(work: _Work, size: Size) -> Contest:
-    train = senses.generate(size.senses_train, work.seed)
-    dev = senses.generate(300, work.seed + 1)
+    # one draw, which repeats no sentence: what dev holds, training never shows
+    pool = senses.generate(size.senses_train + 300, work.seed)
+    train, dev = pool[: size.senses_train], pool[size.senses_train :]
     test = senses.generate(size.senses_test, work.seed, split="test")
     answered, curves = _answers(
         work,
@@ -167,7 +189,7 @@ def _contest_of_senses(work: _Work, size: Size) -> Contest:
         test=[case.example for case in test],
         settings=SENSES | {"training.epochs": size.senses_epochs},
     )
-    groups = {
+    groups: dict[str, list[tuple[int, int]]] = {
         evidence: [
             (number, case.position) for number, case in enumerate(test) if case.evidence == evidence
         ]
@@ -177,7 +199,7 @@ def _contest_of_senses(work: _Work, size: Size) -> Contest:
         name="senses",
         unit="ambiguous words",
         groups=groups,
-        bound=dict(senses.ceiling()),
+        bound=dict(senses.ceiling().items()),
         answered=answered,
         curves=curves,
         cases=test,
@@ -223,9 +245,9 @@ def _answers(
     curves: dict[str, list[float]] = {}
     for way, bidirectional in DIRECTIONS.items():
         folder = work.keep.get(way, work.folders / f"{name}-{way}")
-        reading = quickstart_page.READERS[way].name
+        reading = READERS[way].name
         work.say(f"{name}, {reading}: training on {len(train)} sequences")
-        changed = settings | {"encoder.bidirectional": str(bidirectional).lower()}
+        changed = {**settings, "encoder.bidirectional": str(bidirectional).lower()}
         result = fit(
             "tagger",
             train=train,

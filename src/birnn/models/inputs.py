@@ -20,6 +20,7 @@ from birnn.ragged import Ragged
 # hardly ever moved, speaks softly; characters are few and each is moved at every step.
 WORD_SPREAD = 0.1
 CHARACTER_SPREAD = 0.3
+FREQUENT = 2  # a trait of a single written form would be that word by another name
 
 
 def from_host(array: np.ndarray[Any, Any], like: Tensor) -> Tensor:
@@ -50,9 +51,20 @@ class WordInputs(nn.Module):
 
     The written form's network runs once for each distinct form of a batch, however often the
     form stands in it.
+
+    Args:
+        spec: What the rows are made of.
+        dropout: Rates for training.
+        counts: How often each word stands in training, (V,).
+        trait_counts: How many written forms of training have each trait, a count for each row of
+            the surface table; only traits of two forms or more are learnt.
     """
 
-    def __init__(self, spec: Words, dropout: Dropout, counts: Any = None) -> None:
+    frequent: Tensor | None
+
+    def __init__(
+        self, spec: Words, dropout: Dropout, counts: Any = None, trait_counts: Any = None
+    ) -> None:
         super().__init__()
         self.words = nn.Embedding(spec.size, spec.dim)
         self.word_dropout = WordDropout(
@@ -69,7 +81,12 @@ class WordInputs(nn.Module):
         )
         nn.init.normal_(self.words.weight, std=WORD_SPREAD)
         if self.surface is not None:
-            nn.init.normal_(self.surface.weight, std=WORD_SPREAD)
+            # From zero, so that a trait training never met says nothing, not something random.
+            nn.init.zeros_(self.surface.weight)
+        frequent = None
+        if trait_counts is not None:
+            frequent = torch.as_tensor(np.asarray(trait_counts) >= FREQUENT, dtype=torch.float32)
+        self.register_buffer("frequent", frequent, persistent=False)
 
     def forward(self, rows: WordRows) -> Tensor:
         """Rows of a batch, (N, W): word, characters, surface."""
@@ -80,6 +97,10 @@ class WordInputs(nn.Module):
             parts.append(self.characters(rows.characters).index_select(0, forms))
         if self.surface is not None and rows.traits is not None:
             traits_FKW = self.surface(from_host(rows.traits, like))
+            if self.training and self.frequent is not None:
+                # The others are never moved from zero, so that in evaluation there is no need.
+                rows_FK = from_host(rows.traits, like)
+                traits_FKW = traits_FKW * self.frequent[rows_FK].unsqueeze(2)
             if self.training and self.trait_dropout > 0:
                 keep_FK1 = like.new_empty(*traits_FKW.shape[:2], 1).bernoulli_(
                     1 - self.trait_dropout

@@ -69,12 +69,16 @@ class Network(nn.Module):
         return head.loss(answer.scores, answer.rows, targets)
 
     @torch.no_grad()
-    def answer(self, batch: Batch) -> np.ndarray[Any, Any]:
+    def decode(self, answer: Answer) -> np.ndarray[Any, Any]:
         """Label ids (N,) or (B,), or values (B, K), on the host."""
-        answer = self(batch)
         head: Head = self.head  # type: ignore[assignment]
         decoded: np.ndarray[Any, Any] = head.decode(answer.scores, answer.rows).cpu().numpy()
         return decoded
+
+    @torch.no_grad()
+    def answer(self, batch: Batch) -> np.ndarray[Any, Any]:
+        """Label ids (N,) or (B,), or values (B, K), of a batch, on the host."""
+        return self.decode(self(batch))
 
     def tensors(self) -> dict[str, np.ndarray[Any, Any]]:
         """All tensors of the model as float32 arrays of their own, by the names of the spec."""

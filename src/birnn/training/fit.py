@@ -34,7 +34,7 @@ from birnn.training.callbacks import (
 )
 from birnn.training.datamodule import DataModule
 from birnn.training.fingerprint import describe
-from birnn.training.module import TrainingModule
+from birnn.training.module import CHOICE, TrainingModule
 from birnn.training.prepare import Prepared, input_kind, prepare
 from birnn.training.recipe import Recipe, Task, TrainingSettings
 from birnn.training.workspace import WholeCheckpoints, Workspace
@@ -142,7 +142,8 @@ def fit(
         prepared.spec,
         dropout=recipe.dropout,
         labels=prepared.labels,
-        word_counts=prepared.vocabularies.words.counts if prepared.vocabularies.words else None,
+        word_counts=prepared.word_counts,
+        trait_counts=prepared.trait_counts,
         class_weights=prepared.class_weights,
         label_smoothing=recipe.training.label_smoothing,
     )
@@ -276,7 +277,7 @@ def _run(
 def _callbacks(
     prepared: Prepared, settings: TrainingSettings, workspace: Workspace, epochs: int, quiet: bool
 ) -> Iterator[Callback]:
-    monitor, mode = f"dev_{prepared.monitor}", "max" if prepared.larger_is_better else "min"
+    monitor, mode = CHOICE, "max" if prepared.larger_is_better else "min"
     if settings.ema:
         yield AveragedWeights(settings.ema)
     yield Patience(monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True)

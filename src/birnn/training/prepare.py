@@ -32,6 +32,7 @@ from birnn.data import (
     Example,
     Vocabularies,
     Vocabulary,
+    WordRows,
     convert,
     detect,
     normalise,
@@ -46,7 +47,7 @@ from birnn.training.recipe import HeadSettings, InputSettings, Kind, Recipe, Tas
 Tensor = npt.NDArray[Any]
 Scorer = LabelScorer | TagScorer | ValueScorer
 
-SMALLEST_SPREAD = 1e-8
+SMALLEST_SPREAD = 1e-7  # of the mean: what float32 cannot tell from a constant
 RATIO_SCALE = 0.25  # log-count ratios reach about 4: loud beside fresh vectors, but no louder
 
 
@@ -71,6 +72,22 @@ class Prepared:
     def labels(self) -> tuple[str, ...]:
         """Names of the labels in the order of their ids; none for values."""
         return self.vocabularies.labels.items if self.vocabularies.labels is not None else ()
+
+    @property
+    def word_counts(self) -> Tensor | None:
+        """How often each word stands in training, (V,); None without words."""
+        return self.vocabularies.words.counts if self.vocabularies.words is not None else None
+
+    @property
+    def trait_counts(self) -> Tensor | None:
+        """How many written forms of training have each trait; None without traits."""
+        inputs, rows = self.spec.inputs, self.train.inputs
+        if not isinstance(inputs, Words) or inputs.surface is None:
+            return None
+        assert isinstance(rows, WordRows)
+        assert rows.traits is not None
+        size = inputs.surface.traits * inputs.surface.buckets
+        return np.bincount(rows.traits.ravel(), minlength=size)
 
 
 def prepare(
@@ -332,8 +349,10 @@ def _with_legal_tags(
 
 def _spread(rows_ND: Tensor) -> Tensor:
     """Standard deviation of each column; 1 for one that never moves, which so stays as it is."""
+    mean_D = rows_ND.mean(axis=0, dtype=np.float64)
     spread_D: Tensor = rows_ND.std(axis=0, dtype=np.float64).astype(np.float32)
-    return np.where(spread_D > SMALLEST_SPREAD, spread_D, np.float32(1.0))
+    # Relative to the mean, so that the unit of a column does not matter.
+    return np.where(spread_D > SMALLEST_SPREAD * np.abs(mean_D), spread_D, np.float32(1.0))
 
 
 def _class_weights(

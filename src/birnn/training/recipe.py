@@ -254,7 +254,7 @@ def default(task: Task, kind: Kind = "words") -> Recipe:
         raise ConfigError(f"task is {task!r}: {nearest(task, TASKS)}")
     settings = Recipe().model_dump()
     for key in ((task, None), (task, kind)):
-        _merge(settings, DEFAULTS.get(key, {}), where="")  # type: ignore[call-overload]
+        _merge(settings, DEFAULTS.get(key, {}), where="")
     recipe = Recipe.model_validate(settings)
     recipe._chosen = frozenset()
     return recipe

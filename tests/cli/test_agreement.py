@@ -1,0 +1,65 @@
+"""What a bundle answers without torch is what the torch model answers."""
+
+# B sequences, N rows
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from birnn.bundle.io import load
+from birnn.data import Codec, Example, Vocabularies
+from birnn.models import build
+from birnn.ragged import Ragged
+from birnn.runtime import Predictor
+from birnn.runtime.layers import Network
+from birnn.runtime.rows import rows_of
+
+Trained = Callable[[str], Path]
+
+KINDS = ["tagger", "chain", "residues", "classifier", "series", "regressor"]
+POOLINGS = [f"pooling {name}" for name in ("last", "max", "mean", "last+max+mean", "attention")]
+
+
+def sequences(kind: str) -> list[Example]:
+    """Sequences of many lengths, 0 among them, with words that training never saw."""
+    draw = np.random.default_rng(3)
+    lengths = [0, 1, 2, 40, 0, 7, 7, 1, 19]
+    if kind == "series":
+        return [Example(draw.normal(size=(n, 2)).astype(np.float32)) for n in lengths]
+    items = list("ACDX") if kind == "residues" else ["the", "dog", "Runs", "green", "zebra", "ö-1"]
+    return [Example(tuple(draw.choice(items, size=n).tolist())) for n in lengths]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *POOLINGS])
+def test_scores_and_answers_are_those_of_torch(trained: Trained, kind: str) -> None:
+    bundle = load(trained(kind))
+    model = Predictor.load(trained(kind))
+    examples = sequences(kind)
+    vocabularies = Vocabularies.from_dict(
+        {name: list(items) for name, items in bundle.vocabularies.items()}
+    )
+    encoded = Codec(bundle.spec.inputs, vocabularies).encode(examples)
+    batch = encoded.batch(np.arange(len(examples)))
+    network = build(bundle.spec, labels=model.labels).eval()
+    network.load_tensors(bundle.tensors)
+    with torch.no_grad():
+        expected = network(batch).scores.numpy()
+    answers = network.answer(batch)
+
+    rows = rows_of(bundle)([example.inputs for example in examples])
+    scores = Network(bundle.spec, bundle.tensors)(Ragged(rows, batch.lengths))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
+
+    predicted = model.predict(example.inputs for example in examples)
+    if bundle.spec.head.kind == "tags":
+        named = [tag for tags in predicted for tag in tags]
+        assert named == [model.labels[i] for i in answers]
+    elif bundle.spec.head.kind == "label":
+        assert predicted == [model.labels[i] for i in answers]
+    else:
+        np.testing.assert_allclose(predicted, answers, rtol=1e-5, atol=1e-5)

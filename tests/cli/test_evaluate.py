@@ -1,0 +1,121 @@
+"""Evaluation: scores as JSON and as tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from birnn.cli.tables import print_scores, print_table
+from birnn.runtime import Predictor
+
+Trained = Callable[[str], Path]
+
+NAMES = {"tagger": "test.tsv", "chain": "test.iob2", "classifier": "test.csv", "series": "test.ts"}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_json_holds_the_scores_of_the_library(
+    call: Any, trained: Trained, files: Path, kind: str
+) -> None:
+    told = call("evaluate", trained(kind), files / NAMES[kind], "--json")
+    assert (told.status, told.err) == (0, "")
+    scores = json.loads(told.out)
+    expected = Predictor.load(trained(kind)).evaluate(files / NAMES[kind])
+    for volatile in ("seconds", "tokens_per_second"):
+        assert scores.pop(volatile) > 0
+        expected.pop(volatile)
+    assert scores == expected
+    assert {"accuracy", "f1", "tokens", "sequences"} <= set(scores)
+    assert scores["f1_kind"] == ("spans" if kind == "chain" else "macro")
+
+
+def test_json_of_a_regressor(call: Any, trained: Trained, files: Path) -> None:
+    scores = json.loads(call("evaluate", trained("regressor"), files / "test.jsonl", "--json").out)
+    assert scores["rmse"] == pytest.approx(scores["mse"] ** 0.5)
+
+
+def test_what_json_cannot_hold_is_null(call: Any, trained: Trained, tmp_path: Path) -> None:
+    one = tmp_path / "one.jsonl"
+    one.write_text('{"text": "dog", "values": [1, 2]}\n')
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    told = call("evaluate", trained("regressor"), one, "--json")
+    assert told.status == 0
+    assert json.loads(told.out, parse_constant=refuse)["sequences"] == 1
+
+
+@pytest.mark.parametrize("kind", [*NAMES, "regressor"])
+def test_tables_fit_eighty_columns_without_colour(
+    call: Any, trained: Trained, files: Path, kind: str
+) -> None:
+    told = call("evaluate", trained(kind), files / NAMES.get(kind, "test.jsonl"))
+    assert (told.status, told.err) == (0, "")
+    assert "\x1b" not in told.out
+    assert max(map(len, told.out.splitlines())) <= 80
+    assert ("rmse" if kind == "regressor" else "accuracy") in told.out
+
+
+def test_labels_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("[red]x[/red] :smile:", ("label",), [("[b]",), ("[/b]",), (":cat:",)])
+    out = capsys.readouterr().out
+    assert all(text in out for text in ("[red]x[/red] :smile:", "[b]", "[/b]", ":cat:"))
+
+
+def test_a_long_title_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    title = "/a/long/path" * 20
+    print_table(title, ("label",), [("x",)])
+    assert capsys.readouterr().out.splitlines()[0] == title
+
+
+def test_only_the_commonest_of_many_labels_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+    labels = {f"label{i}": {**row, "support": i} for i in range(50)}
+    scores = {"accuracy": 0.5, "per_label": labels, "tokens_per_second": 1.0}
+    print_scores(scores, title="many")
+    out = capsys.readouterr().out
+    assert "label49" in out
+    assert "label29" not in out
+
+
+def test_training_tells_its_scores(call: Any, training: Any, tmp_path: Path) -> None:
+    told = call(*training("tagger", tmp_path / "model", "--json"))
+    assert (told.status, told.err) == (0, "")
+    scores = json.loads(told.out)
+    model = Predictor.load(tmp_path / "model")
+    assert scores["model"] == str(tmp_path / "model")
+    assert (scores["epochs"], scores["interrupted"]) == (1, False)
+    assert scores["dev"]["accuracy"] == model.metrics["dev"]["accuracy"]
+
+
+def test_progress_goes_to_standard_error(
+    call: Any, files: Path, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    told = call(
+        *("train", "tagger", "--train", files / "train.tsv", "--out", tmp_path / "model"),
+        *("--epochs", 1, "--test", files / "test.tsv", *small),
+    )
+    assert told.status == 0
+    first, second, third = told.err.splitlines()
+    assert first.startswith("no dev file: 3 of the training examples, drawn with seed 1")
+    assert "27 training and 3 dev examples" in second
+    assert third.startswith("epoch 1/1  loss ")
+    assert all(word in told.out for word in ("dev", "test", "accuracy", "model in", "1 epoch,"))
+
+
+def test_without_a_dev_file_the_seed_draws_it(
+    call: Any, files: Path, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    models = []
+    for name in ("one", "two"):
+        call(
+            *("train", "tagger", "--train", files / "train.tsv", "--out", tmp_path / name),
+            *("--epochs", 1, "--seed", 5, "--quiet", *small),
+        )
+        models.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert models[0] == models[1]

@@ -1,0 +1,242 @@
+"""Prediction: every format, in order, empty sequences in their place, memory flat."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from birnn.data import read, tokenise
+from birnn.runtime import Predictor
+
+Trained = Callable[[str], Path]
+
+
+def blocks(out: str) -> list[list[list[str]]]:
+    """Tokens and tags of each sequence of a tagger's plain answer."""
+    return [
+        [line.split("\t") for line in block.splitlines()]
+        for block in out.removesuffix("\n").split("\n\n")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("tagger", "test.tsv"),
+        ("chain", "test.iob2"),
+        ("residues", "test.3line"),
+        ("classifier", "test.csv"),
+        ("series", "test.ts"),
+        ("regressor", "test.jsonl"),
+    ],
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_answers_are_those_of_the_library(
+    call: Any, trained: Trained, files: Path, kind: str, name: str, labelled: bool
+) -> None:
+    model = Predictor.load(trained(kind))
+    examples = list(read(files / name, model.spec.task, labelled=labelled))
+    expected = model.predict(example.inputs for example in examples)
+    told = call("predict", trained(kind), files / name, "--json")
+    assert (told.status, told.err) == (0, "")
+    lines = [json.loads(line) for line in told.out.splitlines()]
+    key = {"tagger": "tags", "classifier": "label", "regressor": "values"}[model.spec.task]
+    assert [line[key] for line in lines] == expected
+    if kind != "series":
+        assert [line["tokens"] for line in lines] == [list(e.inputs) for e in examples]
+
+
+def test_a_tagger_writes_token_and_tag_and_an_empty_line(
+    call: Any, trained: Trained, files: Path
+) -> None:
+    out = call("predict", trained("tagger"), files / "test.tsv").out
+    given = list(read(files / "test.tsv", "tagger"))
+    assert [[row[0] for row in block] for block in blocks(out)] == [list(e.inputs) for e in given]
+    assert {row[1] for block in blocks(out) for row in block} <= {"DET", "NOUN", "VERB", "ADJ"}
+
+
+def test_a_tagger_of_series_writes_the_step(call: Any, tmp_path: Path, small: Any) -> None:
+    draw = np.random.default_rng(0)
+    data = tmp_path / "data.npz"
+    np.savez(
+        data,
+        values=draw.normal(size=(12, 2)),
+        lengths=[3, 0, 9],
+        tags=["a", "b", "a"] * 4,
+    )
+    training = ("train", "tagger", "--train", data, "--dev", data, "--out", tmp_path / "model")
+    assert call(*training, "--epochs", 1, *small).status == 0
+    told = call("predict", tmp_path / "model", data)
+    steps = [line.split("\t")[0] for line in told.out.splitlines()]
+    assert steps == ["0", "1", "2", "", "", *map(str, range(9)), ""]
+
+
+def test_targets_are_not_needed_and_not_read(call: Any, trained: Trained, tmp_path: Path) -> None:
+    rows = ["1\tdog\t_\tJUNK\t_\t_\t_\t_\t_\t_", "2\truns\t_\t_\t_\t_\t_\t_\t_\t_", ""]
+    (tmp_path / "a.conllu").write_text("\n".join(rows) + "\n")
+    (tmp_path / "b.tsv").write_text("dog\nruns\n\n")
+    (tmp_path / "c.jsonl").write_text('{"tokens": ["dog", "runs"]}\n')
+    (tmp_path / "d.txt").write_text("dog runs\n")
+    answers = {
+        name: call("predict", trained("tagger"), tmp_path / name).out
+        for name in ("a.conllu", "b.tsv", "c.jsonl", "d.txt")
+    }
+    assert len(set(answers.values())) == 1
+    assert [row[0] for row in blocks(answers["d.txt"])[0]] == ["dog", "runs"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["-"], ["-", "--format", "text"]])
+def test_standard_input_is_plain_text(call: Any, trained: Trained, arguments: list[str]) -> None:
+    told = call("predict", trained("tagger"), *arguments, "--json", stdin=b"the dog, runs\n")
+    assert [json.loads(line)["tokens"] for line in told.out.splitlines()] == [
+        list(tokenise("the dog, runs"))
+    ]
+
+
+def test_standard_input_of_another_format(call: Any, trained: Trained, files: Path) -> None:
+    content = (files / "test.tsv").read_bytes()
+    told = call("predict", trained("tagger"), "--format", "conll", stdin=content)
+    assert told == call("predict", trained("tagger"), files / "test.tsv")
+
+
+def test_standard_input_of_a_model_of_vectors_needs_its_format(call: Any, trained: Trained) -> None:
+    told = call("predict", trained("series"), stdin=b"1 2 3\n")
+    assert told.status == 2
+    assert "--format" in told.complaint
+
+
+def test_compressed_files(call: Any, trained: Trained, files: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "test.tsv.gz"
+    packed.write_bytes(gzip.compress((files / "test.tsv").read_bytes()))
+    assert call("predict", trained("tagger"), packed) == call(
+        "predict", trained("tagger"), files / "test.tsv"
+    )
+
+
+def test_symbols_are_read_character_by_character(call: Any, trained: Trained) -> None:
+    told = call("predict", trained("residues"), "--json", stdin=b"ACDA\n\nA C\n")
+    assert [json.loads(line)["tokens"] for line in told.out.splitlines()] == [
+        ["A", "C", "D", "A"],
+        [],
+        ["A", "C"],
+    ]
+
+
+@pytest.mark.parametrize("kind", ["tagger", "chain", "classifier", "regressor"])
+def test_empty_lines_keep_their_place(call: Any, trained: Trained, kind: str) -> None:
+    told = call("predict", trained(kind), "--json", stdin=b"the dog\n\n\nruns\n\n")
+    assert told.status == 0
+    assert [json.loads(line)["tokens"] for line in told.out.splitlines()] == [
+        ["the", "dog"],
+        [],
+        [],
+        ["runs"],
+        [],
+    ]
+    plain = call("predict", trained(kind), stdin=b"the dog\n\n\nruns\n\n").out
+    if kind in ("tagger", "chain"):
+        assert [line.split("\t")[0] for line in plain.splitlines()] == [
+            *("the", "dog", "", "", "", "runs", "", "")
+        ]
+    else:
+        assert len(plain.splitlines()) == 5
+
+
+@pytest.mark.parametrize("kind", ["tagger", "chain", "classifier", "series"])
+def test_probabilities_are_those_of_the_answers(
+    call: Any, trained: Trained, files: Path, kind: str
+) -> None:
+    name = {"tagger": "test.tsv", "chain": "test.iob2", "series": "test.ts"}.get(kind, "test.csv")
+    plain = call("predict", trained(kind), files / name).out
+    told = call("predict", trained(kind), files / name, "--probabilities").out
+    rows = [line.split("\t") for line in told.splitlines()]
+    # The answers are the same with and without their probabilities.
+    assert ["\t".join(row[:-1]) for row in rows] == plain.splitlines()
+    lines = call("predict", trained(kind), files / name, "--probabilities", "--json").out
+    expected = []
+    for line in map(json.loads, lines.splitlines()):
+        of_step = line["probabilities"] if "tags" in line else [line["probabilities"]]
+        np.testing.assert_allclose(np.sum(of_step, axis=1), 1.0, atol=1e-4)
+        for chances, answer in zip(of_step, line.get("tags", [line.get("label")]), strict=True):
+            expected.append(chances[line["labels"].index(answer)])
+    np.testing.assert_allclose([float(row[-1]) for row in rows if row[0]], expected, atol=1e-4)
+
+
+def test_a_chain_shows_its_best_sequence_not_the_best_tag_of_each_step(
+    call: Any, trained: Trained, tmp_path: Path
+) -> None:
+    import shutil
+
+    import safetensors.numpy
+
+    # Emissions that say nothing, and transitions by hand: after O any of three is as likely, while
+    # B-ACT B-ACT has no rival of its own weight.
+    model = Path(shutil.copytree(trained("chain"), tmp_path / "model"))
+    tensors = safetensors.numpy.load_file(model / "model.safetensors")
+    labels = Predictor.load(model).labels
+    act, outside = labels.index("B-ACT"), labels.index("O")
+    for name in ("head.linear.weight", "head.linear.bias", "head.crf.transitions", "head.crf.end"):
+        tensors[name][:] = 0.0
+    tensors["head.crf.start"][:] = -9.0
+    tensors["head.crf.start"][[act, outside]] = 0.6, 0.0
+    tensors["head.crf.transitions"][act] = -9.0
+    tensors["head.crf.transitions"][act, act] = 0.0
+    safetensors.numpy.save_file(tensors, model / "model.safetensors")
+    told = call("predict", model, "--probabilities", stdin=b"dog dog\n").out
+    (first, second), *_ = [[row[1:] for row in block] for block in blocks(told)]
+    assert (first[0], second[0]) == ("B-ACT", "B-ACT")
+    # exp(0.6) against the sequences O x over all x that may follow O.
+    rivals = sum(not label.startswith("I-") for label in labels)
+    expected = np.exp(0.6) / (np.exp(0.6) + rivals)
+    assert float(first[1]) == pytest.approx(expected, abs=2e-3)
+    assert expected < 0.5 < 1 - expected
+
+
+def test_a_regressor_has_no_probabilities(call: Any, trained: Trained, files: Path) -> None:
+    told = call("predict", trained("regressor"), files / "test.jsonl", "--probabilities")
+    assert told.status == 2
+    assert "--probabilities" in told.complaint
+
+
+def test_answers_come_while_the_file_is_still_read(
+    call: Any, trained: Trained, tmp_path: Path
+) -> None:
+    data = tmp_path / "data.tsv"
+    good = "dog\tNOUN\n\n" * 3000
+    data.write_bytes(good.encode() + b"\xff\n")
+    told = call("predict", trained("tagger"), data)
+    assert told.status == 1
+    assert told.err.startswith(f"birnn: {data}:6001: not UTF-8")
+    assert len(blocks(told.out)) >= 1024
+
+
+PEAK = """
+import resource, sys
+from birnn.cli.main import main
+status = main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def test_memory_is_flat_on_a_file_of_a_million_tokens(
+    start: Any, trained: Trained, tmp_path: Path
+) -> None:
+    peaks = []
+    line = "the green dog runs a cat barks the dog runs\n"
+    for tokens in (100_000, 1_000_000):
+        data, out = tmp_path / "data.txt", tmp_path / "out.tsv"
+        data.write_text(line * (tokens // 10))
+        with start("predict", trained("tagger"), data, "--out", out, program=PEAK) as process:
+            _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        with out.open() as stream:
+            assert sum(row != "\n" for row in stream) == tokens
+        peaks.append(int(err))
+    assert peaks[1] < peaks[0] * 1.1

@@ -1,0 +1,47 @@
+"""The quickstart through the command line, on data too small to learn from."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from birnn.experiments import quickstart
+from birnn.runtime import Predictor
+
+TINY = quickstart.Size(
+    senses_train=60,
+    senses_test=60,
+    senses_epochs=1,
+    brackets_train=20,
+    brackets_test=20,
+    brackets_epochs=1,
+)
+
+
+def test_quickstart_leaves_a_bundle_and_a_report(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quickstart, "run", functools.partial(quickstart.run, size=TINY))
+    told = call("quickstart", "--out", tmp_path / "quick")
+    assert told.status == 0
+    assert Predictor.load(tmp_path / "quick" / "bundle").predict([["the", "bank"]])
+    assert "<html" in (tmp_path / "quick" / "report.html").read_text()
+    # Results on standard output, progress on standard error.
+    assert all(word in told.out for word in ("two directions", "report.html", "birnn predict"))
+    assert told.err
+    assert max(len(line) for line in told.out.splitlines() if str(tmp_path) not in line) <= 80
+    again = call("quickstart", "--out", tmp_path / "quick", "--json")
+    assert again.status == 0
+    assert json.loads(again.out)["bundle"] == str(tmp_path / "quick" / "bundle")
+
+
+def test_quickstart_where_nothing_can_be_written(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "quick"):
+        told = call("quickstart", "--out", out)
+        assert told.status == 1
+        assert str(out) in told.complaint

@@ -1,0 +1,326 @@
+"""Whole runs: what they learn, what they keep, what they leave."""
+
+from __future__ import annotations
+
+import csv
+import signal
+
+import lightning
+import numpy as np
+import pytest
+
+from birnn.bundle import io
+from birnn.data import Example
+from birnn.errors import DataError, Interrupted, OutputError, UsageError
+from birnn.training.callbacks import AveragedWeights
+from birnn.training.fit import fit
+from birnn.training.module import TrainingModule
+
+
+def tensors(folder):
+    return io.load(folder).tensors
+
+
+def log_of(folder):
+    with (folder / "training.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def same(one, other):
+    return all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+@pytest.fixture
+def run(tiny, tags_ahead, tmp_path):
+    """``run("name", **settings)``: a run on the toy problem; its folder."""
+
+    def start(name, *, seed=1, resume=False, overwrite=False, **changes):
+        fit(
+            "tagger",
+            train=tags_ahead(40),
+            dev=tags_ahead(15, seed=9),
+            out=tmp_path / name,
+            recipe=tiny(**changes),
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            quiet=True,
+        )
+        return tmp_path / name
+
+    return start
+
+
+# ---------------------------------------------------------------------- learning
+
+
+def test_two_directions_learn_what_one_cannot(tiny, tags_ahead, tmp_path):
+    train, dev = tags_ahead(150), tags_ahead(60, seed=9)
+    scores = {}
+    for both in (True, False):
+        recipe = tiny(encoder__bidirectional=both, training__epochs=8)
+        out = tmp_path / str(both)
+        result = fit("tagger", train=train, dev=dev, out=out, recipe=recipe, quiet=True)
+        scores[both] = result.metrics["dev"]["accuracy"]
+        # The bundle, run with no torch, says the same as what was kept.
+        assert result.load().evaluate(dev)["accuracy"] == scores[both]
+    assert scores[True] > 0.95
+    # The next symbol is a coin: without it, guessing is right in about half of the cases.
+    assert scores[False] < 0.8
+
+
+def test_a_classifier_learns(tiny, tmp_path):
+    random = np.random.default_rng(0)
+    texts = [tuple(str(s) for s in random.choice(list("abc"), size=6)) for _ in range(120)]
+    examples = [Example(text, "rising" if text[0] < text[-1] else "not") for text in texts]
+    recipe = tiny("classifier", training__epochs=15, dropout__words=0.0)
+    result = fit(
+        "classifier",
+        train=examples[30:],
+        dev=examples[:30],
+        out=tmp_path / "m",
+        recipe=recipe,
+        quiet=True,
+    )
+    assert result.metrics["dev"]["accuracy"] > 0.9
+
+
+def test_a_regressor_learns_in_the_units_of_its_targets(tiny, tmp_path):
+    random = np.random.default_rng(0)
+    series = [random.normal(3, 2, (random.integers(2, 7), 1)).astype("f4") for _ in range(120)]
+    examples = [Example(x, np.array([1000 + 50 * x.mean()], np.float32)) for x in series]
+    recipe = tiny("regressor", training__epochs=15, head__pooling="mean")
+    result = fit(
+        "regressor",
+        train=examples[30:],
+        dev=examples[:30],
+        out=tmp_path / "m",
+        recipe=recipe,
+        quiet=True,
+    )
+    spread = np.std([example.target[0] for example in examples[:30]])
+    assert result.metrics["dev"]["rmse"] < 0.3 * spread
+    assert result.metrics["dev"]["r2"] > 0.9
+
+
+# ---------------------------------------------------------------------- what is kept
+
+
+def test_one_seed_gives_one_model_byte_for_byte(run):
+    one, again, other = run("one"), run("again"), run("other", seed=2)
+    file = "model.safetensors"
+    assert (one / file).read_bytes() == (again / file).read_bytes()
+    assert (one / file).read_bytes() != (other / file).read_bytes()
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_the_best_epoch_is_the_one_that_is_kept(run, monkeypatch, score_as, ema):
+    scored, validate = {}, TrainingModule.validation_step
+
+    def look(self, batch, index):
+        scored[self.current_epoch] = self.network.tensors()
+        return validate(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "validation_step", look)
+    score_as([0.3, 0.8, 0.5, 0.8])
+    folder = run("m", training__epochs=4, training__ema=ema)
+    assert [float(row["dev_accuracy"]) for row in log_of(folder)] == [0.3, 0.8, 0.5, 0.8]
+    best = tensors(folder)
+    assert [epoch for epoch, weights in scored.items() if same(best, weights)] == [1]
+
+
+def test_the_average_is_what_is_scored_and_kept(run, monkeypatch):
+    trained, scored = [], []
+    step_end, validate = AveragedWeights.on_train_batch_end, TrainingModule.validation_step
+
+    def record(self, trainer, module, *args, **kwargs):
+        step_end(self, trainer, module, *args, **kwargs)
+        trained.append(module.network.tensors())
+
+    def look(self, batch, index):
+        scored.append(self.network.tensors())
+        return validate(self, batch, index)
+
+    monkeypatch.setattr(AveragedWeights, "on_train_batch_end", record)
+    monkeypatch.setattr(TrainingModule, "validation_step", look)
+    folder = run("m", training__epochs=1, training__ema=0.6)
+    assert len(trained) > 3
+    average = {name: value.astype(np.float64) for name, value in trained[0].items()}
+    for count, weights in enumerate(trained[1:], start=1):
+        decay = min(0.6, (1 + count) / (10 + count))
+        average = {n: decay * average[n] + (1 - decay) * weights[n] for n in average}
+    kept = tensors(folder)
+    assert same(kept, scored[-1])
+    assert not same(kept, trained[-1])
+    for name, value in average.items():
+        np.testing.assert_allclose(kept[name], value, atol=1e-6, err_msg=name)
+
+
+def test_the_dev_score_of_the_log_is_that_of_the_bundle(run):
+    folder = run("m", training__epochs=3, training__ema=0.9)
+    best = max(float(row["dev_accuracy"]) for row in log_of(folder))
+    assert io.load(folder).metrics["dev"]["accuracy"] == pytest.approx(best, abs=1e-5)
+
+
+def test_training_stops_when_patience_is_at_its_end(run, score_as):
+    score_as([0.5, 0.6, 0.6, 0.1, 0.9])
+    folder = run("m", training__epochs=20, training__patience=2)
+    assert [row["epoch"] for row in log_of(folder)] == ["1", "2", "3", "4"]
+    assert io.load(folder).facts["epochs"] == 4
+
+
+def test_a_finished_run_leaves_a_bundle_and_its_log_alone(run):
+    folder = run("m")
+    assert {path.name for path in folder.parent.iterdir()} == {"m"}
+    assert {path.name for path in folder.iterdir()} == {
+        "birnn.json",
+        "vocab.json",
+        "model.safetensors",
+        "README.md",
+        "training.csv",
+    }
+    rows = log_of(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    for name in ("loss", "dev_accuracy", "tokens_per_second", "learning_rate"):
+        assert all(float(row[name]) > 0 for row in rows)
+    facts = io.load(folder).facts
+    assert facts["seed"] == 1
+    assert facts["train_examples"] == 40
+    assert facts["recipe"]["encoder"]["hidden_size"] == 8
+    assert facts["interrupted"] is False
+
+
+def test_training_leaves_the_warnings_and_loggers_as_they_were(run, recwarn):
+    run("m", training__epochs=1)
+    assert not recwarn.list
+
+
+# ---------------------------------------------------------------------- notices
+
+
+def test_without_a_dev_set_a_tenth_is_held_out_and_it_says_so(tiny, tags_ahead, tmp_path):
+    lines = []
+    fit(
+        "tagger",
+        train=tags_ahead(40),
+        out=tmp_path / "m",
+        recipe=tiny(training__epochs=1),
+        say=lines.append,
+        seed=4,
+    )
+    assert any("no dev file: 4 of the training examples, drawn with seed 4" in x for x in lines)
+    facts = io.load(tmp_path / "m").facts
+    assert (facts["dev"], facts["train_examples"]) == ("held out from train", 36)
+
+
+def test_labels_that_only_dev_or_test_has_count_as_wrong(tiny, tags_ahead, tmp_path):
+    lines = []
+    strange = [Example(("a", "b"), ("NEW", "NEW")), Example((), ())]
+    result = fit(
+        "tagger",
+        train=tags_ahead(30),
+        dev=[*tags_ahead(5, 9), *strange],
+        test=strange,
+        out=tmp_path / "m",
+        recipe=tiny(training__epochs=1),
+        say=lines.append,
+    )
+    assert any("NEW (2)" in line for line in lines)
+    assert result.metrics["test"]["accuracy"] == 0.0
+    assert result.metrics["test"]["unknown_labels"] == {"NEW": 2}
+
+
+def test_sequences_of_length_0_are_counted(tiny, tags_ahead, tmp_path):
+    lines = []
+    train = [Example((), ()), *tags_ahead(20), Example((), ())]
+    empty = sum(len(example) == 0 for example in train)
+    fit(
+        "tagger",
+        train=train,
+        dev=train,
+        out=tmp_path / "m",
+        recipe=tiny(training__epochs=1),
+        say=lines.append,
+    )
+    assert any(f"{2 * empty} examples of length 0 are kept" in line for line in lines)
+
+
+# ---------------------------------------------------------------------- bad data, bad places
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_cannot_be_is_refused(run, seed):
+    with pytest.raises(UsageError, match=f"seed is {seed}"):
+        run("m", seed=seed)
+
+
+def test_data_that_teaches_nothing_leaves_no_trace(tiny, tmp_path):
+    bad = [Example(("a",), ("x",)), Example(("b",), ("x",))]
+    for _ in range(2):  # and the second try is told of the data again, not of a run before
+        with pytest.raises(DataError, match="single label"):
+            fit("tagger", train=bad, dev=bad, out=tmp_path / "m", recipe=tiny(), quiet=True)
+        assert not list(tmp_path.iterdir())
+    with pytest.raises(DataError, match="no example in it"):
+        fit("tagger", train=[], out=tmp_path / "m", recipe=tiny(), quiet=True)
+
+
+def test_a_bundle_is_replaced_only_when_asked_for(run):
+    folder = run("m", training__epochs=1)
+    before = (folder / "model.safetensors").read_bytes()
+    with pytest.raises(OutputError, match="exists"):
+        run("m", seed=2, training__epochs=1)
+    assert (folder / "model.safetensors").read_bytes() == before
+    run("m", seed=2, training__epochs=1, overwrite=True)
+    assert (folder / "model.safetensors").read_bytes() != before
+
+
+# ---------------------------------------------------------------------- Ctrl-C
+
+
+def test_ctrl_c_keeps_the_best_model_so_far(run, monkeypatch):
+    step = TrainingModule.training_step
+
+    def interrupted(self, batch, index):
+        if self.current_epoch == 2 and index == 1:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, batch, index)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(TrainingModule, "training_step", interrupted)
+    folder = run("m", training__epochs=4)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert io.load(folder).facts["interrupted"] is True
+    monkeypatch.setattr(TrainingModule, "training_step", step)
+    # What was interrupted goes on to the very end of the run that was not.
+    assert same(
+        tensors(run("m", training__epochs=4, resume=True)),
+        tensors(run("whole", training__epochs=4)),
+    )
+
+
+def test_ctrl_c_before_the_first_epoch_is_over_leaves_nothing_to_keep(run, monkeypatch, tmp_path):
+    def interrupted(self, batch, index):
+        signal.raise_signal(signal.SIGINT)
+        return self.network.loss(batch)
+
+    monkeypatch.setattr(TrainingModule, "training_step", interrupted)
+    with pytest.raises(Interrupted, match="no model to keep"):
+        run("m")
+    assert not (tmp_path / "m").exists()
+    monkeypatch.undo()
+    run("m", training__epochs=1)  # and the place is free
+
+
+def test_lightning_is_what_runs_the_loop(run, monkeypatch):
+    # The clip that the recipe asks for is the clip that the loop has.
+    seen = {}
+    real = lightning.Trainer
+
+    def trainer(**options):
+        seen.update(options)
+        return real(**options)
+
+    monkeypatch.setattr("birnn.training.fit.lightning.Trainer", trainer)
+    run("m", training__epochs=1, training__clip=0.25)
+    assert seen["gradient_clip_val"] == 0.25
+    assert seen["max_epochs"] == 1

@@ -1,0 +1,114 @@
+"""The training step: its schedule, its optimiser, its batches, its averages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from birnn.models import build
+from birnn.training.callbacks import AveragedWeights
+from birnn.training.datamodule import DataModule
+from birnn.training.module import TrainingModule
+from birnn.training.prepare import prepare
+
+
+@pytest.fixture
+def module_of(tiny, tags_ahead):
+    """``module_of(steps=..., **settings)``: a training module on the toy problem."""
+
+    def make(steps=100, **changes):
+        examples = tags_ahead(20)
+        recipe = tiny(**changes)
+        prepared = prepare("tagger", examples, examples, recipe)
+        return TrainingModule(
+            build(prepared.spec, labels=prepared.labels),
+            recipe.training,
+            steps=steps,
+            seed=1,
+            labels=prepared.labels,
+            scorer=prepared.new_scorer,
+            monitor=prepared.monitor,
+        )
+
+    return make
+
+
+def rates(module):
+    """Learning rate at every step of the run, and one step beyond."""
+    made = module.configure_optimizers()
+    optimiser, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    assert made["lr_scheduler"]["interval"] == "step"
+    found = []
+    for _ in range(module.steps + 1):
+        found.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    return np.array(found)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("final", [0.0, 0.02, 1.0])
+def test_the_rate_warms_up_and_decays_in_lines(module_of, warmup, final):
+    module = module_of(
+        training__warmup=warmup, training__final_rate=final, training__learning_rate=0.5
+    )
+    found = rates(module)
+    top = round(100 * warmup)
+    assert found.max() == found[top] == 0.5
+    assert (found[:100] > 0).all()
+    np.testing.assert_allclose(np.diff(found[1 : top + 1], n=2), 0, atol=1e-12)
+    np.testing.assert_allclose(np.diff(found[top:], n=2), 0, atol=1e-12)
+    np.testing.assert_allclose(found[-1], 0.5 * final, atol=1e-12)
+
+
+def test_a_run_of_one_step_learns(module_of):
+    assert rates(module_of(steps=1, training__warmup=0.5))[0] > 0
+
+
+def test_a_rate_beyond_the_plan_stays_at_the_end(module_of):
+    module = module_of(training__final_rate=0.1)
+    assert module._rate(500) == pytest.approx(0.1)
+
+
+def test_only_matrices_decay(module_of):
+    module = module_of(training__weight_decay=0.3)
+    decays = {}
+    for group in module.configure_optimizers()["optimizer"].param_groups:
+        decays |= {id(parameter): group["weight_decay"] for parameter in group["params"]}
+    for name, parameter in module.network.named_parameters():
+        assert decays.pop(id(parameter)) == (0.3 if parameter.ndim > 1 else 0.0), name
+    assert not decays
+
+
+def test_every_epoch_draws_its_own_batches_and_every_seed_its_own(tiny, tags_ahead):
+    examples = tags_ahead(40)
+    recipe = tiny()
+    prepared = prepare("tagger", examples, examples, recipe)
+
+    def epochs(seed):
+        data = DataModule(prepared, recipe.training, seed=seed)
+        return [[group.tolist() for group in data.groups(epoch)] for epoch in (0, 1)]
+
+    first, second = epochs(1)
+    for groups in (first, second):
+        assert sorted(i for group in groups for i in group) == list(range(40))
+        for group in groups:
+            rows = int(prepared.train.lengths[group].sum())
+            assert rows <= recipe.training.batch_rows
+            assert len(group) <= recipe.training.batch_sequences
+    assert first != second
+    assert epochs(1) == [first, second]
+    assert epochs(2)[0] != first
+
+
+def test_the_average_is_the_stated_recurrence():
+    weights = [torch.full((2,), float(value)) for value in (1, 5, -3, 7, 2)]
+    average = torch.zeros(2)
+    update = AveragedWeights(0.3)._kwargs["multi_avg_fn"]
+    for count, weight in enumerate(weights):
+        expected = average.clone()
+        decay = min(0.3, (1 + count) / (10 + count))
+        expected = decay * expected + (1 - decay) * weight
+        update([average], [weight], torch.tensor(count))
+        torch.testing.assert_close(average, expected)

@@ -1,0 +1,133 @@
+"""Recipes: what sets what, and what is refused with a hint."""
+
+from __future__ import annotations
+
+import pytest
+
+from birnn.errors import ConfigError
+from birnn.training.recipe import TASKS, Recipe, default, settings_table
+
+
+def changes(recipe, task="tagger"):
+    """Full names and values of the settings that are not the task's defaults."""
+    plain = default(task)
+    return {
+        f"{section}.{name}": getattr(getattr(recipe, section), name)
+        for section in type(recipe).model_fields
+        for name in type(getattr(recipe, section)).model_fields
+        if getattr(getattr(recipe, section), name) != getattr(getattr(plain, section), name)
+    }
+
+
+def test_nothing_set_is_the_default():
+    for task in TASKS:
+        assert Recipe.load(task) == default(task)
+        assert not Recipe.load(task).chosen
+
+
+def test_toml_then_overrides(tmp_path):
+    config = tmp_path / "small.toml"
+    config.write_text('[encoder]\ncell = "gru"\nhidden_size = 17\n[training]\nepochs = 3\n')
+    recipe = Recipe.load(
+        "tagger",
+        config=config,
+        overrides=["encoder.hidden_size=19", "head.decoder = crf", "inputs.prefixes=[2, 5]"],
+    )
+    expected = {
+        "encoder.cell": "gru",
+        "encoder.hidden_size": 19,
+        "training.epochs": 3,
+        "head.decoder": "crf",
+        "inputs.prefixes": (2, 5),
+    }
+    assert changes(recipe) == expected
+    assert recipe.chosen == expected.keys()
+
+
+def test_values_are_toml_or_plain_text(tmp_path):
+    recipe = Recipe.load(
+        "classifier",
+        overrides=[
+            "training.class_weights={spam = 2.0}",
+            f"inputs.vectors={tmp_path}/v=1.txt",
+            "encoder.residual=true",
+        ],
+    )
+    assert recipe.training.class_weights == {"spam": 2.0}
+    assert recipe.inputs.vectors == tmp_path / "v=1.txt"
+    assert recipe.encoder.residual is True
+
+
+def test_settings_by_full_name_are_the_overrides():
+    one = Recipe.load("tagger", overrides=["encoder.hidden_size=64", "training.clip=1.5"])
+    other = Recipe.load("tagger").with_settings({"encoder.hidden_size": 64, "training.clip": 1.5})
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("encoder.hiden_size=3", r"encoder\.hiden_size is no setting: did you mean hidden_size"),
+        ("encodr.hidden_size=3", r"encodr is no section: did you mean encoder"),
+        ("hidden_size=3", r"wants section\.key=value, got 'hidden_size=3'"),
+        ("encoder.hidden_size", r"wants section\.key=value"),
+        ("encoder.=3", r"wants section\.key=value"),
+        ("encoder.hidden_size=0", r"encoder\.hidden_size: .*greater than 0, got 0"),
+        ("encoder.cell=lstn", r"encoder\.cell: .*got 'lstn'"),
+        ("dropout.inputs=1.0", r"dropout\.inputs: .*less than 1, got 1\.0"),
+        ("training.learning_rate=fast", r"training\.learning_rate: .*got 'fast'"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(override, message):
+    with pytest.raises(ConfigError, match=message):
+        Recipe.load("tagger", overrides=[override])
+
+
+def test_all_faults_of_a_file_are_named_at_once(tmp_path):
+    config = tmp_path / "wrong.toml"
+    config.write_text("[encoder]\nhiden_size = 3\n[trainig]\nepochs = 1\n[head]\ndecodr = 'crf'\n")
+    with pytest.raises(ConfigError) as caught:
+        Recipe.load("tagger", config=config)
+    for hint in ("hidden_size", "training", "decoder", "wrong.toml"):
+        assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"[encoder\n", "not TOML"),
+        (b"x = '\xff'\n", "not UTF-8"),
+        (b"encoder = 3\n", "encoder is a section, got 3"),
+    ],
+)
+def test_a_file_that_does_not_read_is_named(tmp_path, content, message):
+    config = tmp_path / "some.toml"
+    if content is not None:
+        config.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        Recipe.load("tagger", config=config)
+    assert str(config) in str(caught.value)
+
+
+def test_a_task_that_does_not_exist_is_named():
+    with pytest.raises(ConfigError, match="did you mean tagger"):
+        Recipe.load("tager")
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("kind", ["words", "symbols", "vectors"])
+def test_defaults_of_a_kind_leave_what_was_chosen(task, kind):
+    chosen = {"dropout.output": 0.123, "encoder.hidden_size": 7}
+    recipe = Recipe.load(task).with_settings(chosen).for_kind(task, kind)
+    assert recipe == default(task, kind).with_settings(chosen)
+
+
+def test_the_table_lists_every_setting_with_the_default_it_has():
+    for task in TASKS:
+        rows = {name: value for name, value, _ in settings_table(task)}
+        for name, value in rows.items():
+            section, key = name.split(".")
+            assert str(getattr(getattr(default(task), section), key)) == value
+        count = sum(len(type(getattr(default(task), s)).model_fields) for s in Recipe.model_fields)
+        assert len(rows) == count
