@@ -64,7 +64,7 @@ class Size:
 
     senses_train: int = 1500
     senses_test: int = 600
-    senses_epochs: int = 10
+    senses_epochs: int = 16
     brackets_train: int = 500
     brackets_test: int = 1000
     brackets_epochs: int = 15

@@ -72,7 +72,7 @@ def _inputs(spec: Inputs, dropout: Dropout, word_counts: Any, trait_counts: Any)
         case Symbols():
             return SymbolInputs(spec)
         case Vectors():
-            return VectorInputs(spec, dropout)
+            return VectorInputs(spec)
 
 
 def _head(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from birnn.bundle.spec import Characters, Symbols, Vectors, Words
+from birnn.bundle.spec import Characters, Surface, Symbols, Vectors, Words
 from birnn.data import SymbolRows, VectorRows, WordRows
 from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN, VariationalDropout, WordDropout
@@ -46,6 +46,44 @@ class CharacterNetwork(nn.Module):
         return final
 
 
+class TraitTable(nn.Embedding):
+    """The sum of the vectors of a written form's traits, (F, traits) rows to (F, W).
+
+    It starts from zero, so that a trait that training never met says nothing rather than
+    something random.
+
+    Args:
+        spec: Traits and buckets.
+        dropout: Rate at which traits are dropped in training.
+        counts: How many written forms of training have each trait, a count for each row of the
+            table; only traits of two forms or more are learnt.
+    """
+
+    learnt: Tensor | None
+
+    def __init__(self, spec: Surface, dropout: float, counts: Any = None) -> None:
+        super().__init__(spec.traits * spec.buckets, spec.dim)
+        nn.init.zeros_(self.weight)
+        self.dropout = dropout
+        learnt = None
+        if counts is not None:
+            learnt = torch.as_tensor(np.asarray(counts) >= FREQUENT, dtype=torch.float32)
+        self.register_buffer("learnt", learnt, persistent=False)
+
+    def forward(self, traits_FK: Tensor) -> Tensor:
+        """Vectors of the forms."""
+        vectors_FKW = super().forward(traits_FK)
+        if self.training:
+            # The traits that are not learnt stay at zero, so evaluation need not leave them out.
+            keep_FK = torch.empty(traits_FK.shape, device=vectors_FKW.device).bernoulli_(
+                1 - self.dropout
+            )
+            if self.learnt is not None:
+                keep_FK = keep_FK * self.learnt[traits_FK]
+            vectors_FKW = vectors_FKW * keep_FK.unsqueeze(2) / (1 - self.dropout)
+        return vectors_FKW.sum(dim=1)
+
+
 class WordInputs(nn.Module):
     """Word vectors, and beside them what each word's written form tells.
 
@@ -56,37 +94,24 @@ class WordInputs(nn.Module):
         spec: What the rows are made of.
         dropout: Rates for training.
         counts: How often each word stands in training, (V,).
-        trait_counts: How many written forms of training have each trait, a count for each row of
-            the surface table; only traits of two forms or more are learnt.
+        trait_counts: How many written forms of training have each trait.
     """
-
-    frequent: Tensor | None
 
     def __init__(
         self, spec: Words, dropout: Dropout, counts: Any = None, trait_counts: Any = None
     ) -> None:
         super().__init__()
         self.words = nn.Embedding(spec.size, spec.dim)
+        nn.init.normal_(self.words.weight, std=WORD_SPREAD)
         self.word_dropout = WordDropout(
             np.ones(spec.size) if counts is None else counts,
             strength=dropout.rare_words if counts is not None else 0.0,
             rate=dropout.words,
         )
         self.characters = CharacterNetwork(spec.characters, dropout) if spec.characters else None
-        self.trait_dropout = dropout.traits
         self.surface = (
-            nn.Embedding(spec.surface.traits * spec.surface.buckets, spec.surface.dim)
-            if spec.surface
-            else None
+            TraitTable(spec.surface, dropout.traits, trait_counts) if spec.surface else None
         )
-        nn.init.normal_(self.words.weight, std=WORD_SPREAD)
-        if self.surface is not None:
-            # From zero, so that a trait training never met says nothing, not something random.
-            nn.init.zeros_(self.surface.weight)
-        frequent = None
-        if trait_counts is not None:
-            frequent = torch.as_tensor(np.asarray(trait_counts) >= FREQUENT, dtype=torch.float32)
-        self.register_buffer("frequent", frequent, persistent=False)
 
     def forward(self, rows: WordRows) -> Tensor:
         """Rows of a batch, (N, W): word, characters, surface."""
@@ -96,17 +121,7 @@ class WordInputs(nn.Module):
         if self.characters is not None and rows.characters is not None:
             parts.append(self.characters(rows.characters).index_select(0, forms))
         if self.surface is not None and rows.traits is not None:
-            traits_FKW = self.surface(from_host(rows.traits, like))
-            if self.training and self.frequent is not None:
-                # The others are never moved from zero, so that in evaluation there is no need.
-                rows_FK = from_host(rows.traits, like)
-                traits_FKW = traits_FKW * self.frequent[rows_FK].unsqueeze(2)
-            if self.training and self.trait_dropout > 0:
-                keep_FK1 = like.new_empty(*traits_FKW.shape[:2], 1).bernoulli_(
-                    1 - self.trait_dropout
-                )
-                traits_FKW = traits_FKW * keep_FK1 / (1 - self.trait_dropout)
-            parts.append(traits_FKW.sum(dim=1).index_select(0, forms))
+            parts.append(self.surface(from_host(rows.traits, like)).index_select(0, forms))
         return torch.cat(parts, dim=1)
 
 
@@ -125,20 +140,16 @@ class SymbolInputs(nn.Module):
 
 
 class VectorInputs(nn.Module):
-    """Vectors, standardised by training's mean and scale; with noise in training if asked for."""
+    """Vectors, standardised by training's mean and scale."""
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, spec: Vectors, dropout: Dropout) -> None:
+    def __init__(self, spec: Vectors) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(spec.size))
         self.register_buffer("scale", torch.ones(spec.size))
-        self.noise = dropout.noise
 
     def forward(self, rows: VectorRows) -> Tensor:
         """Rows of a batch, (N, W)."""
-        x_NW = (from_host(rows.vectors, self.mean) - self.mean) / self.scale
-        if self.training and self.noise > 0:
-            x_NW = x_NW + self.noise * torch.randn_like(x_NW)
-        return x_NW
+        return (from_host(rows.vectors, self.mean) - self.mean) / self.scale

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from birnn.bundle.spec import Spec
+from birnn.bundle.spec import Spec, Vectors
 from birnn.data import Batch
 from birnn.errors import DataError
 from birnn.models.heads import Head
 from birnn.models.regularisation import Dropout
-from birnn.nn import BiRNN, VariationalDropout
+from birnn.nn import BiRNN, SequenceNoise, VariationalDropout
 from birnn.ragged import Ragged
 
 
@@ -41,6 +41,10 @@ class Network(nn.Module):
         super().__init__()
         self.spec = spec
         self.inputs = inputs
+        vectors = isinstance(spec.inputs, Vectors)
+        self.input_noise = SequenceNoise(
+            noise=dropout.noise if vectors else 0.0, shift=dropout.shift if vectors else 0.0
+        )
         self.input_dropout = VariationalDropout(dropout.inputs)
         self.encoder = encoder
         self.output_dropout = VariationalDropout(dropout.output)
@@ -49,7 +53,7 @@ class Network(nn.Module):
     def forward(self, batch: Batch) -> Answer:
         """Scores of a batch."""
         rows = Ragged(self.inputs(batch.inputs), batch.lengths)
-        encoded = self.encoder(self.input_dropout(rows))
+        encoded = self.encoder(self.input_dropout(self.input_noise(rows)))
         read = self.output_dropout(encoded.output)
         return Answer(self.head(read, encoded.final), read)
 

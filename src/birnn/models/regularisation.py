@@ -20,5 +20,11 @@ class Dropout(Frozen):
     layers: float = Field(default=0.0, ge=0, lt=1, description="between encoder layers")
     output: float = Field(default=0.0, ge=0, lt=1, description="of the encoder's output rows")
     noise: float = Field(
-        default=0.0, ge=0, description="standard deviation added to standardised vectors"
+        default=0.0, ge=0, description="standard deviation of noise added to standardised vectors"
+    )
+    shift: float = Field(
+        default=0.0,
+        ge=0,
+        description="standard deviation of a shift of all steps of a sequence, one for each "
+        "channel, added to standardised vectors",
     )

@@ -3,7 +3,7 @@
 from birnn.nn.attention import AdditiveAttention
 from birnn.nn.birnn import BiRNN, BiRNNOutput, State
 from birnn.nn.crf import CRF
-from birnn.nn.dropout import VariationalDropout, WordDropout
+from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.pooling import pool
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "AdditiveAttention",
     "BiRNN",
     "BiRNNOutput",
+    "SequenceNoise",
     "State",
     "VariationalDropout",
     "WordDropout",

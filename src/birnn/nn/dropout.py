@@ -1,4 +1,4 @@
-"""Dropout for sequences: one mask for all steps of a sequence, and words made unknown."""
+"""Noise for sequences: one mask or shift for all steps of a sequence, words made unknown."""
 
 # N rows of all sequences, B sequences, D width of a row
 
@@ -57,6 +57,43 @@ class VariationalDropout(nn.Module):
     def extra_repr(self) -> str:
         """The rate."""
         return f"rate={self.rate}"
+
+
+class SequenceNoise(nn.Module):
+    """Adds Gaussian noise in training: fresh at every step, and a shift shared by a sequence.
+
+    A recurrent network averages noise that is fresh at every step away; a shift of a whole
+    sequence, as another microphone or another day would make it, it has to learn to bear.
+
+    Args:
+        noise: Standard deviation of the noise of each step and channel.
+        shift: Standard deviation of the shift of each sequence and channel.
+
+    Raises:
+        ConfigError: A negative deviation.
+    """
+
+    def __init__(self, *, noise: float = 0.0, shift: float = 0.0) -> None:
+        super().__init__()
+        if noise < 0 or shift < 0:
+            raise ConfigError(f"noise {noise}, shift {shift}: a deviation is 0 or more")
+        self.noise = noise
+        self.shift = shift
+
+    def forward(self, x: Ragged[Tensor]) -> Ragged[Tensor]:
+        """Add noise in training mode; otherwise the same rows."""
+        if not self.training or (self.noise == 0 and self.shift == 0):
+            return x
+        shift_BD = self.shift * torch.randn(
+            len(x), x.values.shape[1], dtype=x.values.dtype, device=x.values.device
+        )
+        rows = torch.from_numpy(x.sequence_of_row).to(x.values.device)
+        noise_ND = self.noise * torch.randn_like(x.values)
+        return x.with_values(x.values + shift_BD.index_select(0, rows) + noise_ND)
+
+    def extra_repr(self) -> str:
+        """The deviations."""
+        return f"noise={self.noise}, shift={self.shift}"
 
 
 class WordDropout(nn.Module):

@@ -79,8 +79,8 @@ class TrainingSettings(Frozen):
         description="rounds over the training data; by default as many as make up `rows` rows, "
         "within `epochs_range`",
     )
-    rows: PositiveInt = Field(default=1_000_000, description="rows to train on, see `epochs`")
-    epochs_range: tuple[PositiveInt, PositiveInt] = (5, 60)
+    rows: PositiveInt = Field(default=1_250_000, description="rows to train on, see `epochs`")
+    epochs_range: tuple[PositiveInt, PositiveInt] = (6, 60)
     patience: PositiveInt = Field(
         default=10, description="epochs without a better dev score before training stops"
     )
@@ -233,10 +233,10 @@ DEFAULTS: dict[tuple[Task, Kind | None], dict[str, dict[str, Any]]] = {
         "training": {"label_smoothing": 0.1, "ema": 0.99},
     },
     ("classifier", "vectors"): {
-        "encoder": {"hidden_size": 100},
+        "encoder": {"cell": "gru", "hidden_size": 100},
         "head": {"pooling": "mean"},
-        "dropout": {"noise": 0.8, "inputs": 0.1, "layers": 0.3, "output": 0.5},
-        "training": {"label_smoothing": 0.1, "ema": 0.99},
+        "dropout": {"noise": 0.3, "shift": 0.3, "inputs": 0.1, "layers": 0.3, "output": 0.5},
+        "training": {"label_smoothing": 0.1, "ema": 0.99, "patience": 60},
     },
     ("regressor", None): {
         "dropout": {"words": 0.05, "inputs": 0.1, "output": 0.2},
