@@ -16,7 +16,7 @@ def random_bundle(seed: int = 0) -> Bundle:
             size=4,
             dim=3,
             characters=Characters(size=5, dim=2, hidden_size=2),
-            surface=Surface(buckets=7, dim=2, prefixes=(1,), suffixes=(1, 2)),
+            surface=Surface(size=4, dim=2, prefixes=(1,), suffixes=(1, 2)),
         ),
         encoder=Encoder(hidden_size=3),
         head=Tags(size=3, decoder="crf"),
@@ -27,6 +27,7 @@ def random_bundle(seed: int = 0) -> Bundle:
         vocabularies={
             "words": ("<unk>", "the", "bank", "café"),
             "characters": ("<unk>", "a", "b", "\N{GRINNING FACE}", "é"),
+            "traits": ("<unk>", "p1=b", "s2=he", "shape=xx"),
             "labels": ("DET", "NOUN", "VERB"),
         },
         tensors={

@@ -37,7 +37,7 @@ SPANS = {"NOUN": "B-ANIMAL", "VERB": "B-ACT", "ADJ": "I-ANIMAL"}
 SMALL = (
     *("--set", "encoder.hidden_size=4", "--set", "inputs.word_dim=4"),
     *("--set", "inputs.character_dim=3", "--set", "inputs.character_hidden=3"),
-    *("--set", "inputs.surface_dim=3", "--set", "inputs.surface_buckets=32"),
+    *("--set", "inputs.surface_dim=3"),
     *("--set", "inputs.min_count=1", "--set", "head.attention_size=3"),
 )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from birnn.bundle.spec import Characters, Surface, Symbols, Vectors, Words
 from birnn.data.encoding import Codec, spellings
 from birnn.data.examples import Example
 from birnn.data.read import read
-from birnn.data.surface import traits
+from birnn.data.surface import learn_traits, trait_ids
 from birnn.data.vocab import Vocabulary, normalise
 from birnn.data.vocabularies import Vocabularies
 from birnn.errors import ConfigError, DataError
@@ -19,10 +20,11 @@ from birnn.errors import ConfigError, DataError
 KNOWN = Vocabularies(
     words=Vocabulary(["a", "b0", "é"]),
     characters=Vocabulary("abé0"),
+    traits=Vocabulary(["p1=a", "s1=b", "s2=ab", "shape=xx", "shape=X"]),
     symbols=Vocabulary("ab"),
     labels=Vocabulary("XY", unknown=False),
 )
-SURFACE = Surface(buckets=50, dim=2, prefixes=(1,), suffixes=(1, 2))
+SURFACE = Surface(size=6, dim=2, prefixes=(1,), suffixes=(1, 2))
 WORDS = Words(size=4, dim=3, characters=Characters(size=5, dim=2, hidden_size=2), surface=SURFACE)
 
 TOKENS = st.text("aAbB01éz", min_size=1, max_size=4)
@@ -72,7 +74,7 @@ def test_what_the_numbers_say(drawn):
         assert written == token
         assert word == KNOWN.words.id(normalise(token, lowercase=True, digits=True))
         assert spelt == [KNOWN.characters.id(character) for character in token]
-        assert trait == traits([token], SURFACE)[0].tolist()
+        assert trait == trait_ids([token], (1,), (1, 2), KNOWN.traits)[0].tolist()
     tags = [tag for example in examples for tag in example.target]
     assert encoded.targets.tolist() == [{"X": 0, "Y": 1, "Z": -1}[tag] for tag in tags]
 
@@ -176,7 +178,10 @@ def test_missing_vocabularies():
 def test_a_treebank_is_encoded_within_seconds(shared_data):
     start = time.process_time()
     examples = list(read(shared_data / "ud-english-lines" / "train.conllu", "tagger"))
-    encoded = Codec(WORDS, Vocabularies.learn(examples, "words")).encode(examples)
+    known = Vocabularies.learn(examples, "words")
+    forms = {token for example in examples for token in example.inputs}
+    known = replace(known, traits=learn_traits(forms, SURFACE.prefixes, SURFACE.suffixes))
+    encoded = Codec(WORDS, known).encode(examples)
     assert time.process_time() - start < 3  # 0.6 s on an idle core
     assert (len(encoded), len(encoded.inputs)) == (3457, 64684)
     assert (encoded.targets >= 0).all()

@@ -1,38 +1,52 @@
 from __future__ import annotations
 
-import zlib
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.bundle.spec import Surface
-from birnn.data.surface import shape_of, traits
+from birnn.data.surface import learn_traits, shape_of, trait_ids, traits_of
 
-SURFACE = Surface(buckets=97, dim=2, prefixes=(1, 3), suffixes=(2, 4))
+PREFIXES, SUFFIXES = (1, 3), (2, 4)
+FORMS = st.lists(st.text("abAB1é", min_size=1, max_size=6), min_size=1, max_size=12, unique=True)
 
 
-@given(st.lists(st.text(min_size=1, max_size=9), max_size=6))
-def test_each_trait_has_its_own_rows(forms):
-    rows = traits(forms, SURFACE)
-    assert rows.shape == (len(forms), SURFACE.traits)
-    for trait in range(SURFACE.traits):
-        assert ((rows[:, trait] // SURFACE.buckets) == trait).all()
+def test_the_traits_of_a_form():
+    named = traits_of("Überall7", PREFIXES, SUFFIXES)
+    assert named == ["p1=ü", "p3=übe", "s2=l0", "s4=all0", "shape=Xxxd"]
+
+
+@given(st.text("abAB19é.", min_size=1, max_size=8))
+def test_a_form_has_a_prefix_of_each_length_it_reaches(form):
+    named = traits_of(form, (1, 4, 9), (2, 9))
+    plain = "".join("0" if c.isdigit() else c for c in form.lower())
+    for name, length in zip(named[:3], (1, 4, 9), strict=True):
+        assert name == ("" if len(plain) < length else f"p{length}={plain[:length]}")
+    for name, length in zip(named[3:5], (2, 9), strict=True):
+        assert name == ("" if len(plain) < length else f"s{length}={plain[-length:]}")
+
+
+@given(FORMS, st.integers(1, 3))
+def test_known_traits_are_those_of_enough_forms(forms, min_count):
+    known = learn_traits(forms, PREFIXES, SUFFIXES, min_count=min_count)
+    held = Counter(t for form in forms for t in set(traits_of(form, PREFIXES, SUFFIXES)) if t)
+    assert set(known.items) == {"<unk>"} | {t for t, count in held.items() if count >= min_count}
+
+
+@given(FORMS, FORMS)
+def test_the_number_of_a_trait_is_its_place(train, forms):
+    known = learn_traits(train, PREFIXES, SUFFIXES)
+    rows = trait_ids(forms, PREFIXES, SUFFIXES, known)
+    assert rows.shape == (len(forms), 5)
     for form, row in zip(forms, rows.tolist(), strict=True):
-        assert traits([form], SURFACE).tolist() == [row]
+        for name, number in zip(traits_of(form, PREFIXES, SUFFIXES), row, strict=True):
+            assert known.items[number] == (name if name in known.items and name else "<unk>")
 
 
-def test_the_rule_of_the_rows():
-    [row] = traits(["Überall"], SURFACE).tolist()
-    values = ["ü", "übe", "ll", "rall", "Xxx"]
-    assert row == [zlib.crc32(v.encode()) % 97 + 97 * k for k, v in enumerate(values)]
-
-
-@given(st.text(min_size=1, max_size=3), st.text(min_size=1, max_size=3))
-def test_a_short_word_is_its_own_prefix_and_suffix(one, other):
-    wide = Surface(buckets=2**31, dim=1, prefixes=(9,), suffixes=(9,))
-    first, second = traits([one, other], wide)
-    assert (first[:2] == second[:2]).all() == (one.lower() == other.lower())
+def test_no_form():
+    known = learn_traits(["ab", "ac"], PREFIXES, SUFFIXES)
+    assert trait_ids([], PREFIXES, SUFFIXES, known).shape == (0, 5)
 
 
 @pytest.mark.parametrize(

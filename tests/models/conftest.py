@@ -28,6 +28,7 @@ from birnn.models import Network, build
 WORDS = ("<unk>", "the", "bank", "river", "of", "0")
 CHARACTERS = ("<unk>", *"abehiknrtvT1")
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+TRAITS = ("<unk>", "p1=b", "p2=ba", "p2=th", "s3=the", "shape=xx", "shape=Xxx")
 WRITTEN = ("the", "The", "bank", "river", "of", "1", "baker", "Tvk", "x" * 80)
 
 INPUTS: dict[str, Any] = {
@@ -39,7 +40,7 @@ INPUTS: dict[str, Any] = {
         size=6,
         dim=3,
         characters=Characters(size=13, dim=3, hidden_size=2),
-        surface=Surface(buckets=7, dim=2, prefixes=(1, 2), suffixes=(3,)),
+        surface=Surface(size=7, dim=2, prefixes=(1, 2), suffixes=(3,)),
     ),
     "symbols": Symbols(size=4, dim=3),
     "vectors": Vectors(size=3),
@@ -68,6 +69,8 @@ def vocabularies_of(spec: Spec) -> dict[str, tuple[str, ...]]:
         found["words"] = WORDS
         if spec.inputs.characters is not None:
             found["characters"] = CHARACTERS
+        if spec.inputs.surface is not None:
+            found["traits"] = TRAITS
     if isinstance(spec.inputs, Symbols):
         found["symbols"] = ("<unk>", "A", "C", "G")
     if not isinstance(spec.head, Values):

@@ -63,15 +63,28 @@ def test_tensors_leave_and_come_back(describe, make):
 
 
 def test_every_dropout_reaches_its_place(describe, labels):
-    dropout = Dropout(characters=0.1, inputs=0.2, layers=0.3, output=0.4, words=0.5, noise=0.6)
-    network = build(describe("words+characters", "tags"), labels=labels, dropout=dropout)
+    dropout = Dropout(
+        characters=0.1,
+        inputs=0.2,
+        layers=0.3,
+        output=0.4,
+        words=0.5,
+        noise=0.6,
+        shift=0.7,
+        traits=0.8,
+        spelling=0.9,
+    )
+    network = build(describe("words+characters+surface", "tags"), labels=labels, dropout=dropout)
+    assert (network.input_noise.noise, network.input_noise.shift) == (0, 0)
+    assert network.inputs.surface.dropout == 0.8
+    torch.testing.assert_close(network.inputs.characters.unknown.chance, torch.full((13,), 0.9))
     assert network.inputs.characters.dropout.rate == 0.1
     assert network.input_dropout.rate == 0.2
     assert network.encoder.dropout.rate == 0.3
     assert network.output_dropout.rate == 0.4
     torch.testing.assert_close(network.inputs.word_dropout.chance, torch.full((6,), 0.5))
     vectors = build(describe("vectors", "tags"), labels=labels, dropout=dropout)
-    assert vectors.inputs.noise == 0.6
+    assert (vectors.input_noise.noise, vectors.input_noise.shift) == (0.6, 0.7)
 
 
 def test_rare_words_need_counts(describe, labels):

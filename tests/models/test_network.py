@@ -8,7 +8,7 @@ import torch
 
 from birnn.data import Example
 from birnn.errors import DataError
-from birnn.models import Dropout
+from birnn.models import Dropout, build
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
 
@@ -209,13 +209,29 @@ def test_vectors_are_standardised(describe, make, codec):
     torch.testing.assert_close(rows.std(dim=0, correction=0), torch.ones(3), rtol=0, atol=1e-5)
 
 
-def test_noise_is_for_training_alone(describe, make, codec):
-    spec = describe("vectors", "tags")
-    network = make(spec, dropout=Dropout(noise=0.5))
-    batch = codec(spec).encode([np.zeros((4000, 3), np.float32)]).batch([0])
-    noise = network.inputs(batch.inputs) - network.eval().inputs(batch.inputs)
-    np.testing.assert_allclose(noise.std().item(), 0.5, rtol=0.05)
-    assert torch.equal(network.inputs(batch.inputs), network.inputs(batch.inputs))
+def test_noise_reaches_vectors_in_training_alone(describe, make, codec, draw):
+    for inputs, noisy in (("vectors", True), ("symbols", False)):
+        spec = describe(inputs, "tags")
+        network = make(spec, dropout=Dropout(noise=0.5, shift=0.5))
+        batch = codec(spec).encode(draw(spec, [5, 4])).batch([0, 1])
+        scores = network.train()(batch).scores
+        assert torch.equal(scores, network(batch).scores) != noisy
+        network.eval()
+        assert torch.equal(network(batch).scores, network(batch).scores)
+
+
+def test_unknown_traits_add_nothing_and_are_never_learnt(describe, codec, labels):
+    spec = describe("words+characters+surface", "tags")
+    network = build(spec, labels=labels, dropout=Dropout(traits=0.3))
+    table = network.inputs.surface
+    assert (table.weight[1:] != 0).any()
+    batch = codec(spec).encode([(("zq", "the"))]).batch([0])
+    assert batch.inputs.traits[0].tolist()[:-1] == [0] * (spec.inputs.surface.traits - 1)
+    unknown = torch.zeros(1, spec.inputs.surface.traits, dtype=torch.int64)
+    assert torch.equal(table.eval()(unknown), torch.zeros(1, 2))
+    network.train()(batch).scores.pow(2).sum().backward()
+    assert not table.weight.grad[0].any()
+    assert table.weight.grad.any()
 
 
 def test_the_head_reads_the_rows_after_dropout(describe, make, codec, draw):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from birnn.errors import ConfigError
-from birnn.nn import VariationalDropout, WordDropout
+from birnn.nn import SequenceNoise, VariationalDropout, WordDropout
 from birnn.ragged import Ragged
 
 
@@ -100,3 +100,16 @@ def test_no_setting_drops_no_word():
 
 def test_chances_are_no_part_of_a_model():
     assert not WordDropout([1, 2], strength=0.25).state_dict()
+
+
+def test_noise_is_fresh_and_a_shift_is_shared():
+    x = Ragged(torch.zeros(6000, 2), np.array([3] * 2000))
+    shifted = SequenceNoise(shift=0.5)(x).values.view(2000, 3, 2)
+    assert torch.equal(shifted, shifted[:, :1].expand_as(shifted))
+    assert abs(shifted.std().item() - 0.5) < 0.05
+    noisy = SequenceNoise(noise=0.2)(x).values.view(2000, 3, 2)
+    assert abs(noisy.std().item() - 0.2) < 0.02
+    assert abs((noisy[:, 0] * noisy[:, 1]).mean().item()) < 0.005
+    assert SequenceNoise(noise=0.2, shift=0.5).eval()(x) is x
+    with pytest.raises(ConfigError, match="deviation"):
+        SequenceNoise(noise=-1.0)

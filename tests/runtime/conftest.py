@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +39,10 @@ def build(spec: Spec, seed: int = 0) -> Bundle:
         while len(words) < sizes["words"]:
             words[random_word(random).lower().replace("1", "0")] = None
         vocabularies["words"] = tuple(words)
+    if "traits" in sizes:
+        common = [f"{kind}={c}" for kind in ("p1", "s2") for c in ALPHABET]
+        traits = ("<unk>", "shape=xx", "shape=x", "p3=abc", "s2=ab", *common)
+        vocabularies["traits"] = traits[: sizes["traits"]]
     for name in ("characters", "symbols"):
         if name in sizes:
             vocabularies[name] = ("<unk>", *ALPHABET)[: sizes[name]]
@@ -99,27 +102,22 @@ class Slow:
             outcome = self.recurrent("inputs.characters.encoder", stack, x)
             parts.append(np.concatenate([outcome.forward.values[-1], outcome.backward.values[0]]))
         if inputs.surface is not None:
-            table, buckets = self.tensor("inputs.surface.weight"), inputs.surface.buckets
-            parts.append(
-                sum(
-                    table[zlib.crc32(value.encode()) % buckets + k * buckets]
-                    for k, value in enumerate(self.traits(word))
-                )
-            )
+            table = self.tensor("inputs.surface.weight")
+            parts.append(sum(table[self.id("traits", trait)] for trait in self.traits(word)))
         return np.concatenate(parts)
 
     def traits(self, word: str) -> list[str]:
         surface = self.bundle.spec.inputs.surface
-        low = word.lower()
+        low = "".join("0" if c.isdigit() else c for c in word.lower())
         shape = ""
         for c in word:
             kind = "X" if c.isupper() else "x" if c.islower() else "d" if c.isdigit() else c
             if not shape.endswith(kind * 2):
                 shape += kind
         return [
-            *(low[:n] for n in surface.prefixes),
-            *(low[-n:] for n in surface.suffixes),
-            shape,
+            *(f"p{n}={low[:n]}" if len(low) >= n else "" for n in surface.prefixes),
+            *(f"s{n}={low[-n:]}" if len(low) >= n else "" for n in surface.suffixes),
+            f"shape={shape}",
         ]
 
     def rows(self, sequence: Any) -> np.ndarray:

@@ -36,7 +36,7 @@ from birnn.runtime import predictor as module
 LENGTHS = [3, 0, 7, 1, 1, 12, 0, 5]
 
 CHARACTERS = Characters(size=9, dim=3, hidden_size=4)
-SURFACE = Surface(buckets=11, dim=2, prefixes=(1, 3), suffixes=(2, 4))
+SURFACE = Surface(size=14, dim=2, prefixes=(1, 3), suffixes=(2, 4))
 INPUTS = {
     "words": Words(size=9, dim=5),
     "words as written": Words(size=9, dim=5, lowercase=False, digits=False),

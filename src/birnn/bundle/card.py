@@ -96,7 +96,7 @@ def drawing(spec: Spec) -> str:
                 f"characters {characters.size:,} × {characters.dim} LSTM ⇄ {characters.hidden_size}"
             )
         if inputs.surface is not None:
-            parts.append(f"{inputs.surface.traits} surface traits × {inputs.surface.dim}")
+            parts.append(f"traits {inputs.surface.size} × {inputs.surface.dim}")
         start = " + ".join(parts)
         if len(parts) > 1:
             start += f" = {inputs.width}"

@@ -43,6 +43,8 @@ def vocabulary_sizes(spec: Spec) -> dict[str, int]:
         sizes["words"] = spec.inputs.size
         if spec.inputs.characters is not None:
             sizes["characters"] = spec.inputs.characters.size
+        if spec.inputs.surface is not None:
+            sizes["traits"] = spec.inputs.surface.size
     elif isinstance(spec.inputs, Symbols):
         sizes["symbols"] = spec.inputs.size
     if isinstance(spec.head, Tags | Label):

@@ -50,24 +50,24 @@ class Characters(Frozen):
 
 
 class Surface(Frozen):
-    """Traits of a word's written form: hashed prefixes, suffixes and shape.
+    """Traits of a word's written form: its prefixes, its suffixes and its shape.
 
-    Each trait has a vector; a word's vector is their sum, as wide as one of them.
+    Each known trait has a vector; a word's vector is the sum of those that it has.
     """
 
-    buckets: PositiveInt = Field(description="rows that the values of one trait are hashed to")
+    size: PositiveInt = Field(description="known traits, the unknown one included")
     dim: PositiveInt = Field(description="width of a trait's vector")
     prefixes: tuple[PositiveInt, ...] = Field(description="lengths of the prefixes")
     suffixes: tuple[PositiveInt, ...] = Field(description="lengths of the suffixes")
 
     @property
     def traits(self) -> int:
-        """Number of traits: the prefixes, the suffixes and the shape."""
+        """Number of traits that a word may have: the prefixes, the suffixes and the shape."""
         return len(self.prefixes) + len(self.suffixes) + 1
 
     @property
     def width(self) -> int:
-        """Width of a word's vector: the sum of its traits."""
+        """Width of a word's vector."""
         return self.dim
 
 
@@ -95,8 +95,7 @@ class Words(Frozen):
             shapes["characters.symbols.weight"] = (self.characters.size, self.characters.dim)
             shapes |= prefixed("characters.encoder", self.characters.stack.shapes())
         if self.surface is not None:
-            rows = self.surface.traits * self.surface.buckets
-            shapes["surface.weight"] = (rows, self.surface.dim)
+            shapes["surface.weight"] = (self.surface.size, self.surface.dim)
         return shapes
 
 

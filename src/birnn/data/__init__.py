@@ -6,6 +6,7 @@ from birnn.data.examples import Example, Task
 from birnn.data.read import FORMATS, read
 from birnn.data.rows import Batch, SymbolRows, VectorRows, WordRows
 from birnn.data.schemes import Span, convert, detect, spans, transitions, violations
+from birnn.data.surface import learn_traits
 from birnn.data.text import tokenise
 from birnn.data.vectors import read_vectors
 from birnn.data.vocab import UNKNOWN, Vocabulary, normalise
@@ -29,6 +30,7 @@ __all__ = [
     "convert",
     "detect",
     "in_order",
+    "learn_traits",
     "normalise",
     "read",
     "read_vectors",

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from birnn.bundle.spec import Symbols, Vectors, Words
 from birnn.data.examples import Example
 from birnn.data.rows import Batch, Floats, Integers, Rows, SymbolRows, VectorRows, WordRows
-from birnn.data.surface import traits
+from birnn.data.surface import trait_ids
 from birnn.data.vocab import Vocabulary, normalise
 from birnn.data.vocabularies import Vocabularies
 from birnn.errors import ConfigError, DataError
@@ -100,8 +100,9 @@ class Codec:
 
     def __post_init__(self) -> None:
         needed = {"words": ["words"], "symbols": ["symbols"], "vectors": []}[self.inputs.kind]
-        if isinstance(self.inputs, Words) and self.inputs.characters is not None:
-            needed.append("characters")
+        if isinstance(self.inputs, Words):
+            needed += ["characters"] if self.inputs.characters is not None else []
+            needed += ["traits"] if self.inputs.surface is not None else []
         for name in needed:
             if getattr(self.vocabularies, name) is None:
                 raise ConfigError(f"{self.inputs.kind} as inputs need a vocabulary of {name}")
@@ -152,6 +153,7 @@ class Codec:
         looked_up = [normalise(form, inputs.lowercase, inputs.digits) for form in written]
         strings = np.empty(len(written), dtype=object)
         strings[:] = written
+        surface = inputs.surface
         return WordRows(
             words=_need(self.vocabularies.words).ids(looked_up)[forms],
             forms=forms,
@@ -159,7 +161,11 @@ class Codec:
             characters=None
             if inputs.characters is None
             else spellings(written, _need(self.vocabularies.characters)),
-            traits=None if inputs.surface is None else traits(written, inputs.surface),
+            traits=None
+            if surface is None
+            else trait_ids(
+                written, surface.prefixes, surface.suffixes, _need(self.vocabularies.traits)
+            ),
         )
 
     def _vectors(self, index: int, example: Example) -> Floats:

@@ -1,48 +1,35 @@
-"""Traits of written forms: hashed prefixes, suffixes and shape."""
+"""Traits of written forms: prefixes, suffixes and shape."""
 
-# F distinct written forms, traits of one: prefixes, suffixes, shape
+# F distinct written forms, K traits that one may have: prefixes, suffixes, shape
 
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Surface
+from birnn.data.vocab import Vocabulary, normalise
 
 _RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
 
 
-def traits(forms: Sequence[str], surface: Surface) -> npt.NDArray[np.int64]:
-    """Rows of the table ``surface.weight`` for each form.
+def traits_of(form: str, prefixes: Sequence[int], suffixes: Sequence[int]) -> list[str]:
+    """The names of a form's traits, K of them; "" where a form is too short to have one.
 
-    Trait k of a form is, in order, its prefix of each length of ``surface.prefixes`` and its
-    suffix of each of ``surface.suffixes``, both of the form in lower case (a shorter form whole),
-    and last its shape. Its row is ``crc32(trait in UTF-8) % buckets + k * buckets``.
-
-    Args:
-        forms: F written forms.
-        surface: Lengths and buckets.
-
-    Returns:
-        Rows, int64 of shape (F, traits).
+    Prefixes and suffixes are those of the form in lower case with every digit as 0.
 
     Example:
-        >>> surface = Surface(buckets=50, dim=4, prefixes=(1,), suffixes=(2,))
-        >>> rows = traits(["Running", "Reading"], surface)
-        >>> (rows[0] == rows[1]).tolist(), rows.shape
-        ([True, True, True], (2, 3))
+        >>> traits_of("McDo1", prefixes=(1, 9), suffixes=(2,))
+        ['p1=m', '', 's2=o0', 'shape=XxXxd']
     """
-    rows = [
-        [zlib.crc32(value.encode("utf-8", "surrogatepass")) for value in _values(form, surface)]
-        for form in forms
+    plain = normalise(form, lowercase=True, digits=True)
+    return [
+        *(f"p{n}={plain[:n]}" if len(plain) >= n else "" for n in prefixes),
+        *(f"s{n}={plain[-n:]}" if len(plain) >= n else "" for n in suffixes),
+        f"shape={shape_of(form)}",
     ]
-    hashed = np.array(rows, dtype=np.int64).reshape(len(rows), surface.traits)
-    offsets = np.arange(surface.traits, dtype=np.int64) * surface.buckets
-    return hashed % surface.buckets + offsets
 
 
 def shape_of(form: str) -> str:
@@ -61,10 +48,40 @@ def shape_of(form: str) -> str:
     return _RUN.sub(r"\1\1", marks)
 
 
-def _values(form: str, surface: Surface) -> list[str]:
-    low = form.lower()
-    return [
-        *(low[:length] for length in surface.prefixes),
-        *(low[-length:] for length in surface.suffixes),
-        shape_of(form),
-    ]
+def learn_traits(
+    forms: Iterable[str], prefixes: Sequence[int], suffixes: Sequence[int], *, min_count: int = 2
+) -> Vocabulary:
+    """The traits that enough distinct forms have.
+
+    A trait of a single form would be that word by another name: learnt by heart, of no use for
+    the words to come.
+
+    Args:
+        forms: Distinct written forms of training.
+        prefixes: Lengths of the prefixes.
+        suffixes: Lengths of the suffixes.
+        min_count: Forms that a known trait has, at least.
+
+    Example:
+        >>> learn_traits(["running", "reading"], prefixes=(1,), suffixes=(3,)).items
+        ('<unk>', 'p1=r', 's3=ing', 'shape=xx')
+    """
+    return Vocabulary.count(
+        (trait for form in forms for trait in traits_of(form, prefixes, suffixes) if trait),
+        min_count,
+    )
+
+
+def trait_ids(
+    forms: Sequence[str], prefixes: Sequence[int], suffixes: Sequence[int], known: Vocabulary
+) -> npt.NDArray[np.int64]:
+    """Number of each trait of each form, (F, K); 0 for one that is unknown or not there.
+
+    Example:
+        >>> known = learn_traits(["running", "reading"], prefixes=(1,), suffixes=(3,))
+        >>> trait_ids(["Ring", "so"], (1,), (3,), known).tolist()
+        [[1, 2, 0], [0, 0, 3]]
+    """
+    width = len(prefixes) + len(suffixes) + 1
+    ids = known.ids(trait for form in forms for trait in traits_of(form, prefixes, suffixes))
+    return ids.reshape(len(forms), width)

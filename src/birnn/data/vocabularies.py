@@ -20,6 +20,7 @@ class Vocabularies:
     Args:
         words: Words as they are looked up (normalised), with an unknown one.
         characters: Characters of written forms, with an unknown one.
+        traits: Traits of written forms, with an unknown one.
         symbols: Symbols, with an unknown one.
         labels: Labels or tags; no unknown one.
 
@@ -33,6 +34,7 @@ class Vocabularies:
 
     words: Vocabulary | None = None
     characters: Vocabulary | None = None
+    traits: Vocabulary | None = None
     symbols: Vocabulary | None = None
     labels: Vocabulary | None = None
 

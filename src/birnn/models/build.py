@@ -24,7 +24,6 @@ def build(
     dropout: Dropout | None = None,
     labels: Sequence[str] | None = None,
     word_counts: Any = None,
-    trait_counts: Any = None,
     class_weights: Any = None,
     label_smoothing: float = 0.0,
 ) -> Network:
@@ -36,8 +35,6 @@ def build(
         labels: Names of the labels in the order of their ids; a tag scheme reads its constraints
             from them.
         word_counts: How often each word stands in training, (V,), for the dropout of rare words.
-        trait_counts: How many written forms of training have each trait, a count for each row of
-            the surface table.
         class_weights: Weight of each label in the loss, (L,).
         label_smoothing: Share of the probability spread over all labels in the loss.
 
@@ -58,17 +55,17 @@ def build(
         class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
     return Network(
         spec,
-        inputs=_inputs(spec.inputs, dropout, word_counts, trait_counts),
+        inputs=_inputs(spec.inputs, dropout, word_counts),
         encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers),
         head=_head(spec.head, spec.stack.output_size, labels, class_weights, label_smoothing),
         dropout=dropout,
     )
 
 
-def _inputs(spec: Inputs, dropout: Dropout, word_counts: Any, trait_counts: Any) -> nn.Module:
+def _inputs(spec: Inputs, dropout: Dropout, word_counts: Any) -> nn.Module:
     match spec:
         case Words():
-            return WordInputs(spec, dropout, word_counts, trait_counts)
+            return WordInputs(spec, dropout, word_counts)
         case Symbols():
             return SymbolInputs(spec)
         case Vectors():

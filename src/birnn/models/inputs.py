@@ -20,7 +20,6 @@ from birnn.ragged import Ragged
 # hardly ever moved, speaks softly; characters are few and each is moved at every step.
 WORD_SPREAD = 0.1
 CHARACTER_SPREAD = 0.3
-FREQUENT = 2  # a trait of a single written form would be that word by another name
 
 
 def from_host(array: np.ndarray[Any, Any], like: Tensor) -> Tensor:
@@ -34,6 +33,7 @@ class CharacterNetwork(nn.Module):
     def __init__(self, spec: Characters, dropout: Dropout) -> None:
         super().__init__()
         self.symbols = nn.Embedding(spec.size, spec.dim)
+        self.unknown = WordDropout(np.ones(spec.size), rate=dropout.spelling)
         self.dropout = VariationalDropout(dropout.characters)
         self.encoder = BiRNN.from_stack(spec.stack)
         nn.init.normal_(self.symbols.weight, std=CHARACTER_SPREAD)
@@ -41,46 +41,36 @@ class CharacterNetwork(nn.Module):
     def forward(self, characters: Ragged[Any]) -> Tensor:
         """Final states of both halves: each has read the whole word."""
         ids = from_host(characters.values, self.symbols.weight)
-        rows = characters.with_values(self.symbols(ids))
+        rows = characters.with_values(self.symbols(self.unknown(ids)))
         final: Tensor = self.encoder(self.dropout(rows)).final
         return final
 
 
 class TraitTable(nn.Embedding):
-    """The sum of the vectors of a written form's traits, (F, traits) rows to (F, W).
+    """The sum of the vectors of a written form's traits, (F, K) numbers to (F, W).
 
-    It starts from zero, so that a trait that training never met says nothing rather than
-    something random.
+    A trait that training never met adds nothing: the vector of number 0 is and stays zero.
 
     Args:
-        spec: Traits and buckets.
+        spec: Known traits and width.
         dropout: Rate at which traits are dropped in training.
-        counts: How many written forms of training have each trait, a count for each row of the
-            table; only traits of two forms or more are learnt.
     """
 
-    learnt: Tensor | None
-
-    def __init__(self, spec: Surface, dropout: float, counts: Any = None) -> None:
-        super().__init__(spec.traits * spec.buckets, spec.dim)
-        nn.init.zeros_(self.weight)
+    def __init__(self, spec: Surface, dropout: float) -> None:
+        super().__init__(spec.size, spec.dim, padding_idx=0)
         self.dropout = dropout
-        learnt = None
-        if counts is not None:
-            learnt = torch.as_tensor(np.asarray(counts) >= FREQUENT, dtype=torch.float32)
-        self.register_buffer("learnt", learnt, persistent=False)
+
+    def reset_parameters(self) -> None:
+        """Small vectors, as words have."""
+        nn.init.normal_(self.weight, std=WORD_SPREAD)
+        nn.init.zeros_(self.weight.data[0])
 
     def forward(self, traits_FK: Tensor) -> Tensor:
         """Vectors of the forms."""
         vectors_FKW = super().forward(traits_FK)
-        if self.training:
-            # The traits that are not learnt stay at zero, so evaluation need not leave them out.
-            keep_FK = torch.empty(traits_FK.shape, device=vectors_FKW.device).bernoulli_(
-                1 - self.dropout
-            )
-            if self.learnt is not None:
-                keep_FK = keep_FK * self.learnt[traits_FK]
-            vectors_FKW = vectors_FKW * keep_FK.unsqueeze(2) / (1 - self.dropout)
+        if self.training and self.dropout > 0:
+            keep_FK1 = vectors_FKW.new_empty(*traits_FK.shape, 1).bernoulli_(1 - self.dropout)
+            vectors_FKW = vectors_FKW * keep_FK1 / (1 - self.dropout)
         return vectors_FKW.sum(dim=1)
 
 
@@ -94,12 +84,9 @@ class WordInputs(nn.Module):
         spec: What the rows are made of.
         dropout: Rates for training.
         counts: How often each word stands in training, (V,).
-        trait_counts: How many written forms of training have each trait.
     """
 
-    def __init__(
-        self, spec: Words, dropout: Dropout, counts: Any = None, trait_counts: Any = None
-    ) -> None:
+    def __init__(self, spec: Words, dropout: Dropout, counts: Any = None) -> None:
         super().__init__()
         self.words = nn.Embedding(spec.size, spec.dim)
         nn.init.normal_(self.words.weight, std=WORD_SPREAD)
@@ -109,9 +96,7 @@ class WordInputs(nn.Module):
             rate=dropout.words,
         )
         self.characters = CharacterNetwork(spec.characters, dropout) if spec.characters else None
-        self.surface = (
-            TraitTable(spec.surface, dropout.traits, trait_counts) if spec.surface else None
-        )
+        self.surface = TraitTable(spec.surface, dropout.traits) if spec.surface else None
 
     def forward(self, rows: WordRows) -> Tensor:
         """Rows of a batch, (N, W): word, characters, surface."""

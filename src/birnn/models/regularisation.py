@@ -15,6 +15,9 @@ class Dropout(Frozen):
         default=0.0, ge=0, description="pull a: a word seen n times is unknown with a / (a + n)"
     )
     traits: float = Field(default=0.0, ge=0, lt=1, description="of traits of the written form")
+    spelling: float = Field(
+        default=0.0, ge=0, lt=1, description="chance that a character is unknown"
+    )
     characters: float = Field(default=0.0, ge=0, lt=1, description="of character vectors")
     inputs: float = Field(default=0.0, ge=0, lt=1, description="of the encoder's input rows")
     layers: float = Field(default=0.0, ge=0, lt=1, description="between encoder layers")

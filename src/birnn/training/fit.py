@@ -143,7 +143,6 @@ def fit(
         dropout=recipe.dropout,
         labels=prepared.labels,
         word_counts=prepared.word_counts,
-        trait_counts=prepared.trait_counts,
         class_weights=prepared.class_weights,
         label_smoothing=recipe.training.label_smoothing,
     )

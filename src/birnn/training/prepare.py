@@ -32,9 +32,9 @@ from birnn.data import (
     Example,
     Vocabularies,
     Vocabulary,
-    WordRows,
     convert,
     detect,
+    learn_traits,
     normalise,
     read_vectors,
     violations,
@@ -78,17 +78,6 @@ class Prepared:
         """How often each word stands in training, (V,); None without words."""
         return self.vocabularies.words.counts if self.vocabularies.words is not None else None
 
-    @property
-    def trait_counts(self) -> Tensor | None:
-        """How many written forms of training have each trait; None without traits."""
-        inputs, rows = self.spec.inputs, self.train.inputs
-        if not isinstance(inputs, Words) or inputs.surface is None:
-            return None
-        assert isinstance(rows, WordRows)
-        assert rows.traits is not None
-        size = inputs.surface.traits * inputs.surface.buckets
-        return np.bincount(rows.traits.ravel(), minlength=size)
-
 
 def prepare(
     task: Task, train: Sequence[Example], dev: Sequence[Example], recipe: Recipe
@@ -125,7 +114,7 @@ def prepare(
         assert vocabularies.symbols is not None
         inputs = Symbols(size=len(vocabularies.symbols), dim=recipe.inputs.symbol_dim)
     else:
-        inputs, vocabularies = _word_inputs(vocabularies, recipe.inputs, initial, notes)
+        inputs, vocabularies = _word_inputs(train, vocabularies, recipe.inputs, initial, notes)
     head = _head(task, train, labels, recipe.head, initial)
     if recipe.inputs.class_ratios and isinstance(inputs, Words) and isinstance(head, Label):
         _start_with_ratios(train, inputs, vocabularies, initial)
@@ -212,6 +201,7 @@ def _vector_inputs(train: Sequence[Example], initial: dict[str, Tensor]) -> Vect
 
 
 def _word_inputs(
+    train: Sequence[Example],
     vocabularies: Vocabularies,
     settings: InputSettings,
     initial: dict[str, Tensor],
@@ -227,6 +217,12 @@ def _word_inputs(
         known = sum(word in vectors for word in words.items)
         notes.append(f"{settings.vectors}: {len(vectors)} vectors, {known} of {seen} words known")
         words, initial["inputs.words.weight"] = _with_pretrained(words, vectors, dim)
+    traits = None
+    if settings.surface_dim:
+        forms = sorted({str(token) for example in train for token in example.inputs})
+        traits = learn_traits(
+            forms, settings.prefixes, settings.suffixes, min_count=settings.surface_min_count
+        )
     inputs = Words(
         size=len(words),
         dim=dim,
@@ -238,16 +234,16 @@ def _word_inputs(
         if settings.character_hidden
         else None,
         surface=Surface(
-            buckets=settings.surface_buckets,
+            size=len(traits),
             dim=settings.surface_dim,
             prefixes=settings.prefixes,
             suffixes=settings.suffixes,
         )
-        if settings.surface_dim
+        if traits is not None
         else None,
     )
     kept = characters if settings.character_hidden else None
-    return inputs, replace(vocabularies, words=words, characters=kept)
+    return inputs, replace(vocabularies, words=words, characters=kept, traits=traits)
 
 
 def _with_pretrained(

@@ -42,7 +42,9 @@ class InputSettings(Frozen):
     surface_dim: int = Field(
         default=64, ge=0, description="width of the traits of a word's written form; 0: none"
     )
-    surface_buckets: PositiveInt = 4096
+    surface_min_count: PositiveInt = Field(
+        default=2, description="a trait of fewer written forms is unknown"
+    )
     prefixes: tuple[PositiveInt, ...] = (1, 2, 3, 4)
     suffixes: tuple[PositiveInt, ...] = (1, 2, 3, 4)
     symbol_dim: PositiveInt = 64
@@ -206,6 +208,7 @@ DEFAULTS: dict[tuple[Task, Kind | None], dict[str, dict[str, Any]]] = {
             "words": 0.2,
             "rare_words": 0.5,
             "traits": 0.2,
+            "spelling": 0.05,
             "characters": 0.1,
             "inputs": 0.5,
             "layers": 0.4,
@@ -234,8 +237,7 @@ DEFAULTS: dict[tuple[Task, Kind | None], dict[str, dict[str, Any]]] = {
     },
     ("classifier", "vectors"): {
         "encoder": {"cell": "gru", "hidden_size": 100},
-        "head": {"pooling": "mean"},
-        "dropout": {"noise": 0.3, "shift": 0.3, "inputs": 0.1, "layers": 0.3, "output": 0.5},
+        "dropout": {"noise": 0.3, "shift": 0.2, "inputs": 0.1, "layers": 0.3, "output": 0.5},
         "training": {"label_smoothing": 0.1, "ema": 0.99, "patience": 60},
     },
     ("regressor", None): {
