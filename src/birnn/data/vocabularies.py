@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Literal
 
@@ -86,9 +86,9 @@ class Vocabularies:
     def to_dict(self) -> dict[str, list[str]]:
         """What ``vocab.json`` holds: the items of each vocabulary in order of their numbers."""
         return {
-            name: list(vocabulary.items)
-            for name in ("words", "characters", "symbols", "labels")
-            if (vocabulary := getattr(self, name)) is not None
+            field.name: list(vocabulary.items)
+            for field in fields(self)
+            if (vocabulary := getattr(self, field.name)) is not None
         }
 
     @classmethod
