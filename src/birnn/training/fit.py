@@ -34,8 +34,9 @@ from birnn.training.callbacks import (
 )
 from birnn.training.datamodule import DataModule
 from birnn.training.fingerprint import describe
+from birnn.training.inputs import input_kind
 from birnn.training.module import CHOICE, TrainingModule
-from birnn.training.prepare import Prepared, input_kind, prepare
+from birnn.training.prepare import Prepared, prepare
 from birnn.training.recipe import Recipe, Task, TrainingSettings
 from birnn.training.workspace import WholeCheckpoints, Workspace
 

@@ -12,20 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import (
-    Characters,
-    Head,
-    Inputs,
-    Label,
-    SchemeName,
-    Spec,
-    Surface,
-    Symbols,
-    Tags,
-    Values,
-    Vectors,
-    Words,
-)
+from birnn.bundle.spec import Head, Label, SchemeName, Spec, Tags, Values, Words
 from birnn.data import (
     Codec,
     Encoded,
@@ -34,21 +21,15 @@ from birnn.data import (
     Vocabulary,
     convert,
     detect,
-    learn_traits,
-    normalise,
-    read_vectors,
     violations,
 )
 from birnn.errors import ConfigError, DataError
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
-from birnn.models.inputs import WORD_SPREAD
-from birnn.training.recipe import HeadSettings, InputSettings, Kind, Recipe, Task
+from birnn.training.inputs import describe_inputs, ratio_table, standard_units
+from birnn.training.recipe import HeadSettings, Recipe, Task
 
 Tensor = npt.NDArray[Any]
 Scorer = LabelScorer | TagScorer | ValueScorer
-
-SMALLEST_SPREAD = 1e-7  # of the mean: what float32 cannot tell from a constant
-RATIO_SCALE = 0.25  # log-count ratios reach about 4: loud beside fresh vectors, but no louder
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +77,15 @@ def prepare(
     """
     notes: list[str] = []
     _check_learnable(task, train)
-    kind = input_kind(train, recipe.inputs)
-    vocabularies = Vocabularies.learn(
-        train,
-        kind,
-        lowercase=recipe.inputs.lowercase,
-        digits=recipe.inputs.digits,
-        min_count=recipe.inputs.min_count,
-        max_size=recipe.inputs.max_words,
-    )
+    inputs, vocabularies, initial = describe_inputs(train, recipe.inputs, notes)
     labels = vocabularies.labels
-    initial: dict[str, Tensor] = {}
-    inputs: Inputs
-    if kind == "vectors":
-        inputs = _vector_inputs(train, initial)
-    elif kind == "symbols":
-        assert vocabularies.symbols is not None
-        inputs = Symbols(size=len(vocabularies.symbols), dim=recipe.inputs.symbol_dim)
-    else:
-        inputs, vocabularies = _word_inputs(train, vocabularies, recipe.inputs, initial, notes)
     head = _head(task, train, labels, recipe.head, initial)
     if recipe.inputs.class_ratios and isinstance(inputs, Words) and isinstance(head, Label):
-        _start_with_ratios(train, inputs, vocabularies, initial)
+        words = vocabularies.words
+        assert words is not None
+        assert labels is not None
+        # Pretrained vectors know more than ratios do.
+        initial.setdefault("inputs.words.weight", ratio_table(train, inputs, words, labels))
     if isinstance(head, Tags) and head.scheme != "none":
         train = _with_legal_tags(train, head.scheme, notes)
     spec = Spec(inputs=inputs, encoder=recipe.encoder, head=head)
@@ -174,95 +142,6 @@ def _unseen_labels(labels: Vocabulary | None, examples: Sequence[Example]) -> Co
     return Counter(label for label in _labels_of(examples) if label not in labels)
 
 
-def input_kind(train: Sequence[Example], settings: InputSettings) -> Kind:
-    """What the steps of the examples are: as set, or as the examples show.
-
-    Raises:
-        ConfigError: A setting that the examples do not fit.
-    """
-    holds_vectors = any(isinstance(example.inputs, np.ndarray) for example in train)
-    kind = settings.kind
-    if kind == "auto":
-        if holds_vectors:
-            return "vectors"
-        single = all(len(token) == 1 for example in train for token in example.inputs)
-        return "symbols" if single else "words"
-    if holds_vectors != (kind == "vectors"):
-        holds = "vectors" if holds_vectors else "tokens"
-        raise ConfigError(f"inputs.kind is {kind}, the training data holds {holds}")
-    return kind
-
-
-def _vector_inputs(train: Sequence[Example], initial: dict[str, Tensor]) -> Vectors:
-    rows_ND = np.concatenate([np.asarray(e.inputs, np.float32) for e in train if len(e.inputs)])
-    initial["inputs.mean"] = rows_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
-    initial["inputs.scale"] = _spread(rows_ND)
-    return Vectors(size=rows_ND.shape[1])
-
-
-def _word_inputs(
-    train: Sequence[Example],
-    vocabularies: Vocabularies,
-    settings: InputSettings,
-    initial: dict[str, Tensor],
-    notes: list[str],
-) -> tuple[Words, Vocabularies]:
-    words, characters = vocabularies.words, vocabularies.characters
-    assert words is not None
-    assert characters is not None
-    dim = settings.word_dim
-    if settings.vectors is not None:
-        seen = len(words)
-        dim, vectors = read_vectors(settings.vectors, words, first=settings.first_vectors)
-        known = sum(word in vectors for word in words.items)
-        notes.append(f"{settings.vectors}: {len(vectors)} vectors, {known} of {seen} words known")
-        words, initial["inputs.words.weight"] = _with_pretrained(words, vectors, dim)
-    traits = None
-    if settings.surface_dim:
-        forms = sorted({str(token) for example in train for token in example.inputs})
-        traits = learn_traits(
-            forms, settings.prefixes, settings.suffixes, min_count=settings.surface_min_count
-        )
-    inputs = Words(
-        size=len(words),
-        dim=dim,
-        lowercase=settings.lowercase,
-        digits=settings.digits,
-        characters=Characters(
-            size=len(characters), dim=settings.character_dim, hidden_size=settings.character_hidden
-        )
-        if settings.character_hidden
-        else None,
-        surface=Surface(
-            size=len(traits),
-            dim=settings.surface_dim,
-            prefixes=settings.prefixes,
-            suffixes=settings.suffixes,
-        )
-        if traits is not None
-        else None,
-    )
-    kept = characters if settings.character_hidden else None
-    return inputs, replace(vocabularies, words=words, characters=kept, traits=traits)
-
-
-def _with_pretrained(
-    words: Vocabulary, vectors: dict[str, Tensor], dim: int
-) -> tuple[Vocabulary, Tensor]:
-    """Words of training, then words that only the vectors know; and their table (V, dim)."""
-    counts = words.counts if words.counts is not None else np.ones(len(words), np.int64)
-    more = [word for word in vectors if word not in words]
-    joined = Vocabulary(
-        (*words.items, *more), counts=np.concatenate([counts, np.ones(len(more), np.int64)])
-    )
-    known = np.stack(list(vectors.values()))
-    spread = float(known.std()) or 1.0
-    table = np.random.default_rng(0).normal(0.0, spread, (len(joined), dim)).astype(np.float32)
-    for word, vector in vectors.items():
-        table[joined.id(word)] = vector
-    return joined, table
-
-
 def _head(
     task: Task,
     train: Sequence[Example],
@@ -282,43 +161,8 @@ def _head(
         assert labels is not None
         return Label(size=len(labels), pooling=pooling, attention_size=attention)
     targets_BK = np.stack([np.asarray(example.target, np.float32) for example in train])
-    initial["head.mean"] = targets_BK.mean(axis=0, dtype=np.float64).astype(np.float32)
-    initial["head.scale"] = _spread(targets_BK)
+    initial["head.mean"], initial["head.scale"] = standard_units(targets_BK)
     return Values(size=targets_BK.shape[1], pooling=pooling, attention_size=attention)
-
-
-def _start_with_ratios(
-    train: Sequence[Example], inputs: Words, vocabularies: Vocabularies, initial: dict[str, Tensor]
-) -> None:
-    """Let word vectors start with the log-count ratio of each label.
-
-    ``r[w, k] = log p(w | k) - log p(w | other labels)``, over the share of the examples that hold
-    the word, add-one smoothed: the features by which naive Bayes weighs words. They stand in the
-    first dimensions of the vectors, as many as there are labels and room; training goes on from
-    there.
-
-    Source:
-        Wang & Manning 2012, Baselines and Bigrams: Simple, Good Sentiment and Topic
-        Classification, section 2.
-    """
-    words, labels = vocabularies.words, vocabularies.labels
-    assert words is not None
-    assert labels is not None
-    held_VK = np.zeros((len(words), len(labels)))
-    for example in train:
-        held = {normalise(str(t), inputs.lowercase, inputs.digits) for t in example.inputs}
-        held_VK[words.ids(held), labels.id(str(example.target))] += 1
-    others_VK = held_VK.sum(axis=1, keepdims=True) - held_VK
-    share_VK = (held_VK + 1) / (held_VK + 1).sum(axis=0)
-    other_share_VK = (others_VK + 1) / (others_VK + 1).sum(axis=0)
-    ratios_VK = np.log(share_VK / other_share_VK)
-    ratios_VK[0] = 0.0  # unknown words say nothing
-    room = min(len(labels), inputs.dim)
-    table = initial.get("inputs.words.weight")
-    if table is None:
-        table = np.random.default_rng(0).normal(0.0, WORD_SPREAD, (len(words), inputs.dim))
-    table[:, :room] = RATIO_SCALE * ratios_VK[:, :room]
-    initial["inputs.words.weight"] = table.astype(np.float32)
 
 
 def _with_legal_tags(
@@ -341,14 +185,6 @@ def _with_legal_tags(
             "their tags made legal"
         )
     return legal
-
-
-def _spread(rows_ND: Tensor) -> Tensor:
-    """Standard deviation of each column; 1 for one that never moves, which so stays as it is."""
-    mean_D = rows_ND.mean(axis=0, dtype=np.float64)
-    spread_D: Tensor = rows_ND.std(axis=0, dtype=np.float64).astype(np.float32)
-    # Relative to the mean, so that the unit of a column does not matter.
-    return np.where(spread_D > SMALLEST_SPREAD * np.abs(mean_D), spread_D, np.float32(1.0))
 
 
 def _class_weights(

@@ -1,0 +1,206 @@
+"""What the rows of a model are made of, found out from the training examples."""
+
+# N rows of all sequences, D channels, V words, K labels
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.bundle.spec import Characters, Inputs, Surface, Symbols, Vectors, Words
+from birnn.data import (
+    Example,
+    Vocabularies,
+    Vocabulary,
+    learn_traits,
+    normalise,
+    read_vectors,
+)
+from birnn.errors import ConfigError
+from birnn.models.inputs import WORD_SPREAD
+from birnn.training.recipe import InputSettings, Kind
+
+Tensor = npt.NDArray[Any]
+
+SMALLEST_SPREAD = 1e-7  # of the mean: what float32 cannot tell from a constant
+RATIO_SCALE = 0.25  # log-count ratios reach about 4: loud beside fresh vectors, but no louder
+
+
+def describe_inputs(
+    train: Sequence[Example], settings: InputSettings, notes: list[str]
+) -> tuple[Inputs, Vocabularies, dict[str, Tensor]]:
+    """Inputs of a model for these examples.
+
+    Args:
+        train: Training examples.
+        settings: What the user wants.
+        notes: Takes what is worth telling.
+
+    Returns:
+        The inputs' part of the spec, the vocabularies, and the tensors that start from the data,
+        by their names in the spec.
+
+    Raises:
+        ConfigError: Settings that the examples do not fit.
+        FormatError: Pretrained vectors that do not read.
+    """
+    kind = input_kind(train, settings)
+    vocabularies = Vocabularies.learn(
+        train,
+        kind,
+        lowercase=settings.lowercase,
+        digits=settings.digits,
+        min_count=settings.min_count,
+        max_size=settings.max_words,
+    )
+    if kind == "vectors":
+        inputs, initial = _vectors(train)
+        return inputs, vocabularies, initial
+    if kind == "symbols":
+        assert vocabularies.symbols is not None
+        size = len(vocabularies.symbols)
+        return Symbols(size=size, dim=settings.symbol_dim), vocabularies, {}
+    return _words(train, vocabularies, settings, notes)
+
+
+def input_kind(train: Sequence[Example], settings: InputSettings) -> Kind:
+    """What the steps of the examples are: as set, or as the examples show.
+
+    Raises:
+        ConfigError: A setting that the examples do not fit.
+    """
+    holds_vectors = any(isinstance(example.inputs, np.ndarray) for example in train)
+    kind = settings.kind
+    if kind == "auto":
+        if holds_vectors:
+            return "vectors"
+        single = all(len(token) == 1 for example in train for token in example.inputs)
+        return "symbols" if single else "words"
+    if holds_vectors != (kind == "vectors"):
+        holds = "vectors" if holds_vectors else "tokens"
+        raise ConfigError(f"inputs.kind is {kind}, the training data holds {holds}")
+    return kind
+
+
+def _vectors(train: Sequence[Example]) -> tuple[Vectors, dict[str, Tensor]]:
+    rows_ND = np.concatenate([np.asarray(e.inputs, np.float32) for e in train if len(e.inputs)])
+    mean_D, scale_D = standard_units(rows_ND)
+    return Vectors(size=rows_ND.shape[1]), {"inputs.mean": mean_D, "inputs.scale": scale_D}
+
+
+def _words(
+    train: Sequence[Example],
+    vocabularies: Vocabularies,
+    settings: InputSettings,
+    notes: list[str],
+) -> tuple[Words, Vocabularies, dict[str, Tensor]]:
+    words, characters = vocabularies.words, vocabularies.characters
+    assert words is not None
+    assert characters is not None
+    initial: dict[str, Tensor] = {}
+    dim = settings.word_dim
+    if settings.vectors is not None:
+        seen = len(words)
+        met = {normalise(form, settings.lowercase, settings.digits) for form in _forms(train)}
+        dim, vectors = read_vectors(settings.vectors, met, first=settings.first_vectors)
+        known = sum(word in vectors for word in words.items)
+        notes.append(f"{settings.vectors}: {len(vectors)} vectors, {known} of {seen} words known")
+        words, initial["inputs.words.weight"] = _with_pretrained(words, vectors, dim)
+    traits = None
+    if settings.surface_dim:
+        traits = learn_traits(
+            _forms(train),
+            settings.prefixes,
+            settings.suffixes,
+            min_count=settings.surface_min_count,
+        )
+    inputs = Words(
+        size=len(words),
+        dim=dim,
+        lowercase=settings.lowercase,
+        digits=settings.digits,
+        characters=Characters(
+            size=len(characters), dim=settings.character_dim, hidden_size=settings.character_hidden
+        )
+        if settings.character_hidden
+        else None,
+        surface=Surface(
+            size=len(traits),
+            dim=settings.surface_dim,
+            prefixes=settings.prefixes,
+            suffixes=settings.suffixes,
+        )
+        if traits is not None
+        else None,
+    )
+    kept = characters if settings.character_hidden else None
+    vocabularies = replace(vocabularies, words=words, characters=kept, traits=traits)
+    return inputs, vocabularies, initial
+
+
+def _forms(examples: Sequence[Example]) -> list[str]:
+    """The distinct written forms of words, in a fixed order."""
+    return sorted({str(token) for example in examples for token in example.inputs})
+
+
+def _with_pretrained(
+    words: Vocabulary, vectors: dict[str, Tensor], dim: int
+) -> tuple[Vocabulary, Tensor]:
+    """Words of training, then words that only the vectors know; and their table (V, dim)."""
+    counts = words.counts if words.counts is not None else np.ones(len(words), np.int64)
+    more = [word for word in vectors if word not in words]
+    joined = Vocabulary(
+        (*words.items, *more), counts=np.concatenate([counts, np.ones(len(more), np.int64)])
+    )
+    known = np.stack(list(vectors.values()))
+    spread = float(known.std()) or 1.0
+    table = np.random.default_rng(0).normal(0.0, spread, (len(joined), dim)).astype(np.float32)
+    for word, vector in vectors.items():
+        table[joined.id(word)] = vector
+    return joined, table
+
+
+def ratio_table(
+    train: Sequence[Example], inputs: Words, words: Vocabulary, labels: Vocabulary
+) -> Tensor:
+    """Word vectors (V, D) that start with the log-count ratio of each label.
+
+    ``r[w, k] = log p(w | k) - log p(w | other labels)``, over the share of the examples that hold
+    the word, add-one smoothed: the features by which naive Bayes weighs words. They stand in the
+    first dimensions of the vectors, as many as there are labels and room; training goes on from
+    there.
+
+    Source:
+        Wang & Manning 2012, Baselines and Bigrams: Simple, Good Sentiment and Topic
+        Classification, section 2.
+    """
+    held_VK = np.zeros((len(words), len(labels)))
+    for example in train:
+        held = {normalise(str(t), inputs.lowercase, inputs.digits) for t in example.inputs}
+        held_VK[words.ids(held), labels.id(str(example.target))] += 1
+    others_VK = held_VK.sum(axis=1, keepdims=True) - held_VK
+    share_VK = (held_VK + 1) / (held_VK + 1).sum(axis=0)
+    other_share_VK = (others_VK + 1) / (others_VK + 1).sum(axis=0)
+    ratios_VK = np.log(share_VK / other_share_VK)
+    ratios_VK[0] = 0.0  # unknown words say nothing
+    room = min(len(labels), inputs.dim)
+    table = np.random.default_rng(0).normal(0.0, WORD_SPREAD, (len(words), inputs.dim))
+    table[:, :room] = RATIO_SCALE * ratios_VK[:, :room]
+    start: Tensor = table.astype(np.float32)
+    return start
+
+
+def standard_units(rows_ND: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each column, (D,) each, float32.
+
+    The deviation of a column that never moves is 1, so that it stays as it is.
+    """
+    mean_D = rows_ND.mean(axis=0, dtype=np.float64)
+    spread_D = rows_ND.std(axis=0, dtype=np.float64)
+    # Relative to the mean, so that the unit of a column does not matter.
+    moves_D = spread_D.astype(np.float32) > SMALLEST_SPREAD * np.abs(mean_D)
+    return mean_D.astype(np.float32), np.where(moves_D, spread_D, 1.0).astype(np.float32)
