@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from birnn.data import Example
 from birnn.models import build
 from birnn.training.callbacks import AveragedWeights
 from birnn.training.datamodule import DataModule
-from birnn.training.module import TrainingModule
+from birnn.training.module import DevBatch, TrainingModule
 from birnn.training.prepare import prepare
 
 
@@ -112,3 +113,32 @@ def test_the_average_is_the_stated_recurrence():
         expected = decay * expected + (1 - decay) * weight
         update([average], [weight], torch.tensor(count))
         torch.testing.assert_close(average, expected)
+
+
+@pytest.mark.parametrize("count", [4, 400])
+def test_surprise_weighs_more_on_a_small_dev_set(tiny, count):
+    examples = [Example(("a", "b"), "x"), Example(("b",), "y")] * (count // 2)
+    prepared = prepare("classifier", examples, examples, tiny("classifier"))
+    network = build(prepared.spec, labels=prepared.labels).eval()
+    module = TrainingModule(
+        network,
+        tiny("classifier").training,
+        steps=1,
+        seed=1,
+        labels=prepared.labels,
+        scorer=prepared.new_scorer,
+        monitor=prepared.monitor,
+    )
+    logged = {}
+    module.log = lambda name, value, **_: logged.update({name: value})
+    module.on_validation_epoch_start()
+    with torch.no_grad():
+        batch = prepared.dev.batch(range(count))
+        module.validation_step(DevBatch(batch, [e.target for e in examples]), 0)
+        chances = network(batch).scores.softmax(dim=1)
+    module.on_validation_epoch_end()
+    targets = torch.from_numpy(batch.targets)
+    surprise = -chances[torch.arange(count), targets].log().mean().item()
+    accuracy = (chances.argmax(dim=1) == targets).float().mean().item()
+    assert logged["dev_accuracy"] == pytest.approx(accuracy)
+    assert logged["choice"] == pytest.approx(accuracy - 2 * surprise / count**0.5, abs=1e-6)

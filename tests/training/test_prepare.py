@@ -10,6 +10,7 @@ import pytest
 from birnn.data import Example
 from birnn.errors import ConfigError, DataError
 from birnn.training.fit import fit, hold_out, planned_epochs
+from birnn.training.inputs import RATIO_SCALE
 from birnn.training.prepare import prepare
 
 SYMBOLS = [Example(("a", "b"), ("x", "y")), Example((), ()), Example(("b",), ("x",))]
@@ -226,3 +227,56 @@ def test_epochs_make_up_the_wanted_rows_within_a_range(tiny, rows, expected):
 
 def test_epochs_that_are_set_are_the_epochs(tiny):
     assert planned_epochs(tiny(training__epochs=77).training, 10**9) == 77
+
+
+def test_a_word_below_the_minimum_count_keeps_its_pretrained_vector(tiny, tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("other 9 9\nof 1 2\n", encoding="utf-8")
+    recipe = tiny(inputs__vectors=path, inputs__first_vectors=0, inputs__min_count=2)
+    prepared = prepare("tagger", WORDS, [], recipe)
+    assert set(prepared.vocabularies.words.items) == {"<unk>", "the", "bank", "of"}
+    row = prepared.vocabularies.words.id("of")
+    assert prepared.initial["inputs.words.weight"][row].tolist() == [1, 2]
+
+
+# ---------------------------------------------------------------------- log-count ratios
+
+
+def test_ratios_weigh_words_as_naive_bayes_does(tiny):
+    recipe = tiny("classifier", inputs__class_ratios=True)
+    prepared = prepare("classifier", TEXTS, [], recipe)
+    table = prepared.initial["inputs.words.weight"]
+    words, labels = prepared.vocabularies.words, prepared.labels
+    for word in words.items[1:]:
+        for k, label in enumerate(labels):
+            holds = [(e.target == label, word in e.inputs) for e in TEXTS]
+            inside = sum(same and held for same, held in holds) + 1
+            outside = sum(not same and held for same, held in holds) + 1
+            of = sum(e.target == label for e in TEXTS for _ in set(e.inputs)) + len(words)
+            of_others = sum(e.target != label for e in TEXTS for _ in set(e.inputs)) + len(words)
+            expected = RATIO_SCALE * np.log((inside / of) / (outside / of_others))
+            np.testing.assert_allclose(table[words.id(word), k], expected, rtol=1e-5)
+    assert not table[0, : len(labels)].any()
+
+
+def test_ratios_give_way_to_pretrained_vectors_and_are_for_classifiers(tiny, tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("good 5 6\n", encoding="utf-8")
+    recipe = tiny("classifier", inputs__class_ratios=True, inputs__vectors=path)
+    prepared = prepare("classifier", TEXTS, [], recipe)
+    row = prepared.vocabularies.words.id("good")
+    assert prepared.initial["inputs.words.weight"][row].tolist() == [5, 6]
+    assert not prepare("tagger", WORDS, [], tiny(inputs__class_ratios=True)).initial
+
+
+# ---------------------------------------------------------------------- tags that break a scheme
+
+
+def test_training_tags_are_made_legal_with_the_spans_they_mark(tiny):
+    broken = Example(("a", "b", "c"), ("O", "I-P", "I-P"))
+    prepared = prepare("tagger", [*SPANS, *SPANS, broken], [broken], tiny())
+    assert prepared.spec.head.scheme == "iob2"
+    targets = prepared.train.batch([4]).targets
+    assert [prepared.labels[i] for i in targets] == ["O", "B-P", "I-P"]
+    assert prepared.dev_examples[0].target == broken.target  # scored as it stands
+    assert any("1 training sequences break the iob2 scheme" in note for note in prepared.notes)

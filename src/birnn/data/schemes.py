@@ -122,7 +122,7 @@ def convert(tags: Sequence[str], source: SchemeName, target: SchemeName) -> tupl
     """
     _check(source)
     _check(target)
-    if source == target:
+    if source == target == "none":
         return tuple(tags)
     if "none" in (source, target):
         raise ConfigError(f"tags cannot be converted from {source} to {target}: none marks no span")

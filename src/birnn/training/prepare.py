@@ -77,17 +77,19 @@ def prepare(
     """
     notes: list[str] = []
     _check_learnable(task, train)
+    scheme: SchemeName = "none"
+    if task == "tagger":
+        scheme = detect(e.target for e in train if isinstance(e.target, tuple))
+        train = _with_legal_tags(train, scheme, notes)
     inputs, vocabularies, initial = describe_inputs(train, recipe.inputs, notes)
     labels = vocabularies.labels
-    head = _head(task, train, labels, recipe.head, initial)
+    head = _head(task, train, labels, scheme, recipe.head, initial)
     if recipe.inputs.class_ratios and isinstance(inputs, Words) and isinstance(head, Label):
         words = vocabularies.words
         assert words is not None
         assert labels is not None
         # Pretrained vectors know more than ratios do.
         initial.setdefault("inputs.words.weight", ratio_table(train, inputs, words, labels))
-    if isinstance(head, Tags) and head.scheme != "none":
-        train = _with_legal_tags(train, head.scheme, notes)
     spec = Spec(inputs=inputs, encoder=recipe.encoder, head=head)
     codec = Codec(inputs, vocabularies)
     unseen = _unseen_labels(labels, dev)
@@ -146,12 +148,12 @@ def _head(
     task: Task,
     train: Sequence[Example],
     labels: Vocabulary | None,
+    scheme: SchemeName,
     settings: HeadSettings,
     initial: dict[str, Tensor],
 ) -> Head:
     if task == "tagger":
         assert labels is not None
-        scheme = detect(e.target for e in train if isinstance(e.target, tuple))
         decoder = settings.decoder
         if decoder == "auto":
             decoder = "softmax" if scheme == "none" else "crf"
