@@ -131,3 +131,17 @@ def test_a_checkpoint_is_old_or_whole_when_its_writing_is_cut_short(tmp_path, mo
     with pytest.raises(KeyboardInterrupt):
         checkpoints.save_checkpoint({"epoch": 2}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
+
+
+def test_a_finished_run_leaves_its_logs_in_the_bundle_and_no_state(tmp_path):
+    workspace = Workspace.open(tmp_path / "model", resume=False, overwrite=False)
+    workspace.begin({"task": "tagger"}, resume=False)
+    workspace.log.write_text("epoch\n1\n")
+    workspace.tensorboard.mkdir()
+    (workspace.tensorboard / "events").write_text("new")
+    (workspace.folder / "tensorboard").mkdir(parents=True)
+    (workspace.folder / "tensorboard" / "old").touch()
+    workspace.close()
+    assert (workspace.folder / "training.csv").read_text() == "epoch\n1\n"
+    assert [p.name for p in (workspace.folder / "tensorboard").iterdir()] == ["events"]
+    assert not workspace.state.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -18,15 +19,20 @@ _MARKS = (
 # scripts written without spaces between words: each character is a token
 _SINGLE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _LETTER = f"(?:(?![{_SINGLE}])[\\w{_MARKS}])"
-_TOKEN = re.compile(
-    rf"\d+(?:[.,:]\d+)+(?!{_LETTER})"  # 3.14, 1,000, 12:30
-    rf"|{_LETTER}+(?:['’]{_LETTER}+)*"  # words, don't, n't
-    # 's, 'til, 'n' and '70s standing on their own
-    rf"|(?<!{_LETTER})['’](?:n['’]|(?:s|d|m|t|re|ve|ll|em|n|til|\d\ds?)(?!{_LETTER}))"
-    rf"|[{_SINGLE}]"
-    r"|[!?]+|(?P<mark>[^\w\s])(?P=mark)*",  # ?!, ... and -- are one token each
-    re.IGNORECASE,
-)
+
+
+@functools.cache
+def _token() -> re.Pattern[str]:
+    """One token. Compiled when first asked for: a tagger that reads tokens never needs it."""
+    return re.compile(
+        rf"\d+(?:[.,:]\d+)+(?!{_LETTER})"  # 3.14, 1,000, 12:30
+        rf"|{_LETTER}+(?:['’]{_LETTER}+)*"  # words, don't, n't
+        # 's, 'til, 'n' and '70s standing on their own
+        rf"|(?<!{_LETTER})['’](?:n['’]|(?:s|d|m|t|re|ve|ll|em|n|til|\d\ds?)(?!{_LETTER}))"
+        rf"|[{_SINGLE}]"
+        r"|[!?]+|(?P<mark>[^\w\s])(?P=mark)*",  # ?!, ... and -- are one token each
+        re.IGNORECASE,
+    )
 
 
 def tokenise(text: str) -> tuple[str, ...]:
@@ -45,7 +51,7 @@ def tokenise(text: str) -> tuple[str, ...]:
         >>> tokenise("they wo n't sit , parker 's")
         ('they', 'wo', "n't", 'sit', ',', 'parker', "'s")
     """
-    return tuple(match.group() for match in _TOKEN.finditer(text))
+    return tuple(match.group() for match in _token().finditer(text))
 
 
 def read_text(source: Source, wanted: Wanted) -> Iterator[Example]:

@@ -306,7 +306,8 @@ def _tensorboard(workspace: Workspace) -> TensorBoardLogger | bool:
         require("tensorboard", extra="train")
     except MissingExtra:
         return False
-    return TensorBoardLogger(workspace.state, name=None, version="tensorboard")
+    log = workspace.tensorboard
+    return TensorBoardLogger(log.parent, name=None, version=log.name)
 
 
 @contextmanager

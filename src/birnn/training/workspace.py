@@ -110,6 +110,11 @@ class Workspace:
         self.state.mkdir(parents=True)
         marker.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's log, where TensorBoard is installed."""
+        return self.state / "tensorboard"
+
     def last_checkpoint(self) -> Path | None:
         """State after the last whole epoch, if there is one."""
         path = self.state / f"{self.LAST}.ckpt"
@@ -124,9 +129,12 @@ class Workspace:
         return {name: state[f"network.{name}"].numpy() for name in names}
 
     def close(self) -> None:
-        """Drop the state; what a user may read again, the log, moves into the bundle."""
+        """Drop the state; what a user may read again, the logs, moves into the bundle."""
         if self.log.is_file():
             shutil.copyfile(self.log, self.folder / self.log.name)
+        if self.tensorboard.is_dir():
+            shutil.rmtree(self.folder / self.tensorboard.name, ignore_errors=True)
+            shutil.copytree(self.tensorboard, self.folder / self.tensorboard.name)
         shutil.rmtree(self.state)
 
     def _refuse_occupied(self, *, replace: bool) -> None:
