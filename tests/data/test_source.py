@@ -44,6 +44,7 @@ def test_standard_input(monkeypatch):
         ("cut.gz", gzip.compress(os.urandom(4000))[:2000], "ends early"),
         ("flipped.gz", gzip.compress(b"a\n" * 9)[:-8] + bytes(8), "not gzip, or damaged"),
     ],
+    ids=["empty", "latin", "plain", "cut", "flipped"],  # the bytes hold the time of day
 )
 def test_faults_name_the_file(write, name, content, says):
     path = write(name, content)
