@@ -237,8 +237,14 @@ DEFAULTS: dict[tuple[Task, Kind | None], dict[str, dict[str, Any]]] = {
     },
     ("classifier", "vectors"): {
         "encoder": {"cell": "gru", "hidden_size": 100},
-        "dropout": {"noise": 0.3, "shift": 0.2, "inputs": 0.1, "layers": 0.3, "output": 0.5},
-        "training": {"label_smoothing": 0.1, "ema": 0.99, "patience": 60},
+        "head": {"pooling": "mean"},
+        "dropout": {"noise": 0.3, "shift": 0.3, "inputs": 0.1, "layers": 0.3, "output": 0.5},
+        "training": {
+            "label_smoothing": 0.1,
+            "ema": 0.99,
+            "patience": 120,
+            "epochs_range": [6, 120],
+        },
     },
     ("regressor", None): {
         "dropout": {"words": 0.05, "inputs": 0.1, "output": 0.2},
