@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,82 +110,49 @@ def fit(
     say = _say_nothing if quiet else say or _say
     workspace = Workspace.open(Path(out), resume=resume, overwrite=overwrite)
     begun = time.perf_counter()
-    train_examples = _examples(train, task, format, field)
-    if dev is None:
-        train_examples, dev_examples = hold_out(train_examples, seed)
-        say(
-            f"no dev file: {len(dev_examples)} of the training examples, drawn with seed {seed}, "
-            "are held out"
-        )
-    else:
-        dev_examples = _examples(dev, task, format, field)
-    # Read now what is scored at the end: its faults must not show after an hour of training.
-    test_examples = _examples(test, task, format, field) if test is not None else []
-    check_alike(train_examples, dev_examples, test_examples)
-    recipe = recipe.for_kind(task, input_kind(train_examples, recipe.inputs))
-    prepared = prepare(task, train_examples, dev_examples, recipe)
-    notes = _empty_notes(train_examples, dev_examples) + prepared.notes
+    sets = _read_sets(train, dev, test, task=task, format=format, field=field, seed=seed, say=say)
+    recipe = recipe.for_kind(task, input_kind(sets.train, recipe.inputs))
+    prepared = prepare(task, sets.train, sets.dev, recipe)
+    notes = [*sets.notes, *prepared.notes]
     for note in notes:
         say(note)
-    workspace.begin(
-        describe(
-            task=task,
-            seed=seed,
-            recipe=recipe.model_dump(mode="json"),
-            train=train_examples,
-            dev=dev_examples,
-            initial=prepared.initial,
-        ),
-        resume=resume,
+    settings = recipe.model_dump(mode="json")
+    run = describe(
+        task=task,
+        seed=seed,
+        recipe=settings,
+        train=sets.train,
+        dev=sets.dev,
+        initial=prepared.initial,
     )
-    torch.manual_seed(seed)
-    network = build(
-        prepared.spec,
-        dropout=recipe.dropout,
-        labels=prepared.labels,
-        word_counts=prepared.word_counts,
-        class_weights=prepared.class_weights,
-        label_smoothing=recipe.training.label_smoothing,
-    )
-    network.load_tensors(network.tensors() | prepared.initial)
+    workspace.begin(run, resume=resume)
+    network = _fresh_network(prepared, recipe, seed)
     say(
-        f"{prepared.spec.task}: {len(train_examples)} training and {len(dev_examples)} dev "
-        f"examples, {prepared.spec.parameter_count():,} parameters"
+        f"{task}: {len(sets.train)} training and {len(sets.dev)} dev examples, "
+        f"{prepared.spec.parameter_count():,} parameters"
     )
     epochs, interrupted = _run(network, prepared, recipe.training, workspace, seed, quiet)
-    best = workspace.best_tensors(network.tensors().keys())
-    if best is None:
-        raise Interrupted(
-            "interrupted before the first epoch was scored: there is no model to keep. "
-            "Start the run anew."
-        )
     facts = {
         "seed": seed,
         "train": _name(train),
         "dev": _name(dev) if dev is not None else "held out from train",
-        "train_examples": len(train_examples),
+        "train_examples": len(sets.train),
         "train_steps": int(prepared.train.lengths.sum()),
         "epochs": epochs,
         "field": field if _name(train).removesuffix(".gz").endswith(".conllu") else None,
         "format": format,
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": settings,
         "interrupted": interrupted,
         "torch": torch.__version__,
     }
-    bundle = Bundle(
-        spec=prepared.spec,
-        vocabularies={k: tuple(v) for k, v in prepared.vocabularies.to_dict().items()},
-        tensors=best,
-        facts=facts,
-        metrics={},
-    )
-    metrics = {"dev": Predictor(bundle).evaluate(dev_examples)}
-    if test is not None:
-        metrics["test"] = Predictor(bundle).evaluate(test_examples)
+    bundle = _best_bundle(prepared, workspace, facts)
+    metrics = {"dev": Predictor(bundle).evaluate(sets.dev)}
+    if sets.test:
+        metrics["test"] = Predictor(bundle).evaluate(sets.test)
         if unknown := metrics["test"].get("unknown_labels"):
             named = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items()))
             say(f"labels in test that training never saw, counted as wrong: {named}")
-    save(_with_metrics(bundle, metrics), workspace.folder)
+    save(replace(bundle, metrics=metrics), workspace.folder)
     if not interrupted:
         workspace.close()
     return FitResult(
@@ -196,6 +163,71 @@ def fit(
         interrupted=interrupted,
         notes=tuple(notes),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    """The examples of a run."""
+
+    train: list[Example]
+    dev: list[Example]
+    test: list[Example]
+    notes: list[str]
+
+
+def _read_sets(
+    train: Source,
+    dev: Source | None,
+    test: Source | None,
+    *,
+    task: Task,
+    format: str | None,  # noqa: A002
+    field: str,
+    seed: int,
+    say: Callable[[str], None],
+) -> _Sets:
+    """Read all files at the start: a fault in the last must not show after an hour of training."""
+    train_examples = _examples(train, task, format, field)
+    if dev is None:
+        train_examples, dev_examples = hold_out(train_examples, seed)
+        say(
+            f"no dev file: {len(dev_examples)} of the training examples, drawn with seed {seed}, "
+            "are held out"
+        )
+    else:
+        dev_examples = _examples(dev, task, format, field)
+    test_examples = _examples(test, task, format, field) if test is not None else []
+    check_alike(train_examples, dev_examples, test_examples)
+    empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
+    notes = [f"{empty} examples of length 0 are kept"] if empty else []
+    return _Sets(train_examples, dev_examples, test_examples, notes)
+
+
+def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
+    """The model before its first step, the same for the same seed."""
+    torch.manual_seed(seed)
+    network = build(
+        prepared.spec,
+        dropout=recipe.dropout,
+        labels=prepared.labels,
+        word_counts=prepared.word_counts,
+        class_weights=prepared.class_weights,
+        label_smoothing=recipe.training.label_smoothing,
+    )
+    network.load_tensors(network.tensors() | prepared.initial)
+    return network
+
+
+def _best_bundle(prepared: Prepared, workspace: Workspace, facts: dict[str, Any]) -> Bundle:
+    """The best weights of the run, and all that is needed to run them."""
+    best = workspace.best_tensors(prepared.spec.tensors())
+    if best is None:
+        raise Interrupted(
+            "interrupted before the first epoch was scored: there is no model to keep. "
+            "Start the run anew."
+        )
+    vocabularies = {name: tuple(items) for name, items in prepared.vocabularies.to_dict().items()}
+    return Bundle(prepared.spec, vocabularies, best, facts)
 
 
 def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
@@ -336,17 +368,8 @@ def _examples(source: Source, task: Task, format: str | None, field: str) -> lis
     return examples
 
 
-def _empty_notes(*sets: Sequence[Example]) -> list[str]:
-    empty = sum(len(example.inputs) == 0 for examples in sets for example in examples)
-    return [f"{empty} examples of length 0 are kept"] if empty else []
-
-
 def _name(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else f"{len(source)} examples"
-
-
-def _with_metrics(bundle: Bundle, metrics: dict[str, Any]) -> Bundle:
-    return Bundle(bundle.spec, bundle.vocabularies, bundle.tensors, bundle.facts, metrics)
 
 
 def _say_nothing(line: str) -> None:
