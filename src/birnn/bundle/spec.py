@@ -135,12 +135,12 @@ class Vectors(Frozen):
 class Encoder(Frozen):
     """The stacked recurrent network between inputs and head."""
 
-    cell: CellName = "lstm"
-    hidden_size: PositiveInt = 200
-    num_layers: Annotated[int, Field(ge=1, le=256)] = 1
-    bidirectional: bool = True
-    merge: MergeName = "concat"
-    residual: bool = False
+    cell: CellName = Field(default="lstm", description="rnn_tanh, rnn_relu, lstm or gru")
+    hidden_size: PositiveInt = Field(default=200, description="hidden units of each direction")
+    num_layers: int = Field(default=1, ge=1, le=256, description="layers on top of each other")
+    bidirectional: bool = Field(default=True, description="a backward half beside the forward one")
+    merge: MergeName = Field(default="concat", description="concat, sum, mean, product or project")
+    residual: bool = Field(default=False, description="add a layer's input to its output")
 
     def stack(self, input_size: int) -> Stack:
         """The network over rows of ``input_size``."""

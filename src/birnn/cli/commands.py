@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,11 @@ from birnn.data.examples import Task
 from birnn.errors import DataError, FormatError, UsageError, nearest, require
 from birnn.kernels import isa
 from birnn.runtime import Predictor
+
+if TYPE_CHECKING:
+    # At run time it would load torch.
+    from birnn.training.recipe import Kind
+    from birnn.training.recipe import Task as TrainingTask
 
 PACKAGES = ("numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "keras", "flax")
 
@@ -177,16 +182,16 @@ def quickstart(out: Path, *, seed: int, as_json: bool) -> int:
     return 0
 
 
-def settings(task: str, *, as_json: bool) -> int:
+def settings(task: TrainingTask, kind: Kind, *, as_json: bool) -> int:
     """List the settings of training."""
     require("torch", extra="train")
     from birnn.training.recipe import settings_table
 
-    rows = settings_table(task)  # type: ignore[arg-type] # typer has checked it
+    rows = settings_table(task, kind)
     if as_json:
         _print_json({name: {"default": value, "meaning": text} for name, value, text in rows})
     else:
-        print_table(f"settings of a {task}", ("setting", "default", "meaning"), rows)
+        print_table(f"settings of a {task} of {kind}", ("setting", "default", "meaning"), rows)
     return 0
 
 

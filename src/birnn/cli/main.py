@@ -165,12 +165,15 @@ def quickstart(
 @app.command()
 def settings(
     task: Annotated[Literal["tagger", "classifier", "regressor"], typer.Argument()] = "tagger",
+    kind: Annotated[
+        Literal["words", "symbols", "vectors"], typer.Option(help="What the sequences are made of.")
+    ] = "words",
     json: Json = False,
 ) -> int:
     """List every setting of training with its default and meaning."""
     from birnn.cli import commands
 
-    return commands.settings(task, as_json=json)
+    return commands.settings(task, kind, as_json=json)
 
 
 @app.command()

@@ -30,12 +30,12 @@ class InputSettings(Frozen):
         description="auto: vectors where the file has them, symbols where all tokens are single "
         "characters, words otherwise",
     )
-    word_dim: PositiveInt = 100
+    word_dim: PositiveInt = Field(default=100, description="width of a word's vector")
     min_count: PositiveInt = Field(default=2, description="rarer words are unknown")
     max_words: PositiveInt | None = Field(default=None, description="keep the most frequent")
-    lowercase: bool = True
+    lowercase: bool = Field(default=True, description="look words up in lower case")
     digits: bool = Field(default=True, description="look words up with every digit as 0")
-    character_dim: PositiveInt = 32
+    character_dim: PositiveInt = Field(default=32, description="width of a character's vector")
     character_hidden: int = Field(
         default=64, ge=0, description="hidden units of each half of the character LSTM; 0: none"
     )
@@ -45,9 +45,13 @@ class InputSettings(Frozen):
     surface_min_count: PositiveInt = Field(
         default=2, description="a trait of fewer written forms is unknown"
     )
-    prefixes: tuple[PositiveInt, ...] = (1, 2, 3, 4)
-    suffixes: tuple[PositiveInt, ...] = (1, 2, 3, 4)
-    symbol_dim: PositiveInt = 64
+    prefixes: tuple[PositiveInt, ...] = Field(
+        default=(1, 2, 3, 4), description="lengths of the prefixes that are traits"
+    )
+    suffixes: tuple[PositiveInt, ...] = Field(
+        default=(1, 2, 3, 4), description="lengths of the suffixes that are traits"
+    )
+    symbol_dim: PositiveInt = Field(default=64, description="width of a symbol's vector")
     class_ratios: bool = Field(
         default=False,
         description="a classifier's word vectors start with the word's log-count ratio of each "
@@ -69,8 +73,10 @@ class HeadSettings(Frozen):
     decoder: Literal["auto", "softmax", "crf"] = Field(
         default="auto", description="auto: a CRF where the tags mark spans, softmax otherwise"
     )
-    pooling: PoolingName = "last+max+mean"
-    attention_size: PositiveInt = 64
+    pooling: PoolingName = Field(
+        default="last+max+mean", description="last, max, mean, last+max+mean or attention"
+    )
+    attention_size: PositiveInt = Field(default=64, description="hidden units of the attention")
 
 
 class TrainingSettings(Frozen):
@@ -88,19 +94,26 @@ class TrainingSettings(Frozen):
     )
     batch_rows: PositiveInt = Field(default=8192, description="rows of a batch, at most")
     batch_sequences: PositiveInt = Field(default=32, description="sequences of a batch, at most")
-    learning_rate: float = Field(default=3e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0, description="of AdamW, at its highest")
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of training that warms up")
     final_rate: float = Field(
         default=0.02, ge=0, le=1, description="share of the learning rate left at the end"
     )
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW, on matrices")
     clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(
         default=0.998, ge=0, lt=1, description="decay of the average of the weights; 0: none"
     )
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
-    device: Literal["auto", "cpu"] = "auto"
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the probability spread over all labels"
+    )
+    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
+        default="none",
+        description="of labels in the loss: none, balanced (by rarity), or a table of weights",
+    )
+    device: Literal["auto", "cpu"] = Field(
+        default="auto", description="auto: a GPU where there is one"
+    )
 
 
 class Recipe(Frozen):
@@ -318,14 +331,14 @@ def _fault(item: Any) -> str:
     return f"{key}: {item['msg']}, got {item['input']!r}"
 
 
-def settings_table(task: Task) -> list[tuple[str, str, str]]:
-    """Name, default and meaning of every setting of a task, for the help and the docs.
+def settings_table(task: Task, kind: Kind = "words") -> list[tuple[str, str, str]]:
+    """Name, default and meaning of every setting of a task on a kind of input.
 
     Example:
         >>> settings_table("tagger")[0][:2]
         ('inputs.kind', 'auto')
     """
-    recipe = default(task)
+    recipe = default(task, kind)
     rows = []
     for section in type(recipe).model_fields:
         settings = getattr(recipe, section)
