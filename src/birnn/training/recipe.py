@@ -88,7 +88,9 @@ class TrainingSettings(Frozen):
         "within `epochs_range`",
     )
     rows: PositiveInt = Field(default=1_250_000, description="rows to train on, see `epochs`")
-    epochs_range: tuple[PositiveInt, PositiveInt] = (6, 60)
+    epochs_range: tuple[PositiveInt, PositiveInt] = Field(
+        default=(6, 60), description="fewest and most epochs where `rows` decides"
+    )
     patience: PositiveInt = Field(
         default=10, description="epochs without a better dev score before training stops"
     )
