@@ -4,7 +4,7 @@ Runs ``birnn train`` for each data set and seed with the default recipe of the t
 side by side with one thread each, and prints the median over seeds as a Markdown table. Scores
 are kept in ``--results`` as they come, so that a run that was stopped goes on where it was.
 
-    .venv/bin/python benchmarks/accuracy.py --data ../shared/data --jobs 2
+    .venv/bin/python benchmarks/accuracy.py --data FOLDER --jobs 2
 """
 
 from __future__ import annotations
