@@ -123,3 +123,10 @@ def test_reading_streams(write):
     tracemalloc.stop()
     assert rows == 60_000
     assert peak < 500_000  # the tokens alone would take 3 MB
+
+
+def test_a_place_that_is_no_file_is_told_before_its_ending(tmp_path):
+    with pytest.raises(FormatError, match="is a directory"):
+        read(tmp_path, "tagger")
+    with pytest.raises(FormatError, match="no such file"):
+        read(tmp_path / "nowhere.odd", "tagger")

@@ -86,8 +86,8 @@ def read(
     """
     if task not in TASKS:
         raise UsageError(f"no task {task!r}: {nearest(str(task), TASKS)}")
-    reader = FORMATS[_format_of(path, task, format)].reader
     source = Source.from_path(path)
+    reader = FORMATS[_format_of(path, task, format)].reader
     return _at_least_one(source, reader(source, Wanted(task, field, labelled)))
 
 
