@@ -1,7 +1,7 @@
 """How to train: every setting, with one set of defaults for each task.
 
 A recipe is read from TOML, a section for each part, and overridden key by key
-(``encoder.hidden_size=128``). ``birnn train --help`` and ``docs`` list the same keys.
+(``encoder.hidden_size=128``). ``birnn settings`` lists the keys.
 """
 
 from __future__ import annotations
