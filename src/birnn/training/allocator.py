@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Keep freed blocks up to a gigabyte for the next batch, where the C library is glibc.
 
     By default glibc maps a block of some megabytes afresh for each tensor and unmaps it when the
-    tensor goes, so the kernel zeroes the same pages at every step. The price is memory: a block that is
-    kept is not there for others, and batches of many shapes leave gaps.
+    tensor goes, so the kernel zeroes the same pages at every step. The price is memory: a block
+    that is kept is not there for others, and batches of many shapes leave gaps.
 
     Returns:
         Whether the allocator took the setting.
