@@ -1,38 +1,23 @@
 // The Python module birnn.kernels._native.
-//
-// The kernels themselves come with the performance work; today the module proves the build chain
-// (CMake, nanobind, the wheel, the fallback without a compiler) with one function that Python
-// checks against its own arithmetic.
 
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
-#include <cstdint>
-#include <stdexcept>
+#include "dispatch.h"
+#include "pool.h"
 
 namespace nb = nanobind;
 
-namespace {
-
-using Lengths = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-// Number of rows of a ragged batch: the sum of its lengths.
-std::int64_t count_rows(const Lengths& lengths) {
-  std::int64_t rows = 0;
-  for (std::size_t i = 0; i < lengths.shape(0); ++i) {
-    if (lengths(i) < 0) {
-      throw std::invalid_argument("lengths must not be negative");
-    }
-    rows += lengths(i);
-  }
-  return rows;
-}
-
-}  // namespace
+namespace birnn {
+void bind_layer(nb::module_& m);
+void bind_linear(nb::module_& m);
+void bind_chain(nb::module_& m);
+}  // namespace birnn
 
 NB_MODULE(_native, m) {
+  using namespace nb::literals;
   m.doc() = "Compiled kernels of birnn.";
-  m.def("count_rows", &count_rows, nb::arg("lengths"), "Sum of non-negative int64 lengths.");
   m.attr("compiler") =
 #if defined(__clang__)
       "clang " __clang_version__;
@@ -41,4 +26,13 @@ NB_MODULE(_native, m) {
 #else
       "unknown";
 #endif
+  m.def("engines", &birnn::engines, "Engines that this processor has, best first.");
+  m.def("choose_engine", &birnn::choose_engine, "name"_a, "Run on one of `engines`.");
+  m.def(
+      "engine", [] { return std::string(birnn::engine().name); }, "The engine in use.");
+  m.def("set_threads", &birnn::set_threads, "threads"_a, "Threads of a call that asks for none.");
+  m.def("stop_threads", &birnn::stop_threads, "End the threads that wait for work.");
+  birnn::bind_layer(m);
+  birnn::bind_linear(m);
+  birnn::bind_chain(m);
 }

@@ -52,7 +52,8 @@ def test_scores_and_answers_are_those_of_torch(trained: Trained, kind: str) -> N
     answers = network.answer(batch)
 
     rows = rows_of(bundle)([example.inputs for example in examples])
-    scores = Network(bundle.spec, bundle.tensors)(Ragged(rows, batch.lengths))
+    network = Network(bundle.spec, bundle.tensors)
+    scores = network(Ragged(rows.values, batch.lengths), table=rows.table)
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
 
     predicted = model.predict(example.inputs for example in examples)

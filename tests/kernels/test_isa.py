@@ -1,65 +1,145 @@
-"""Which engine runs: visible, never lowered in silence."""
+"""Which engine runs, and on how many threads: visible, never lowered in silence."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from birnn.errors import EngineError
-from birnn.kernels import isa, layer
+from birnn.errors import ConfigError, EngineError
+from birnn.kernels import isa, layer, recurrent
+from birnn.kernels.linear import Linear
 from birnn.ragged import Ragged
 from birnn.reference import Stack, initialise
 
+ABSENT = [
+    "sse9",
+    "Reference",
+    *(name for name in isa.DETAILS if name not in isa.available()),
+]
 
-def test_the_reference_is_what_runs(monkeypatch):
+
+@pytest.fixture
+def no_compiled_module(monkeypatch):
+    """``no_compiled_module(error)``: importing the compiled module raises this."""
+
+    def fail(error):
+        def broken(name):
+            raise error
+
+        monkeypatch.setattr(isa, "importlib", SimpleNamespace(import_module=broken))
+        isa._import_native.cache_clear()
+        isa._module_for.cache_clear()
+
+    yield fail
+    monkeypatch.undo()
+    isa._import_native.cache_clear()
+    isa._module_for.cache_clear()
+
+
+def test_the_best_engine_runs_unless_one_is_forced(monkeypatch):
     monkeypatch.delenv(isa.FORCE, raising=False)
-    assert isa.active().name == "reference"
-    assert np.__version__ in isa.active().detail
+    assert isa.active().name == isa.available()[0]
+    assert isa.active().detail == isa.DETAILS[isa.available()[0]]
 
 
-def test_forcing_the_reference_is_allowed(monkeypatch):
-    monkeypatch.setenv(isa.FORCE, "reference")
-    assert isa.active().name == "reference"
+def test_an_empty_setting_forces_nothing(monkeypatch):
+    monkeypatch.setenv(isa.FORCE, "")
+    assert isa.active().name == isa.available()[0]
 
 
-@pytest.mark.parametrize("name", ["avx512", "native", "referense"])
+@pytest.mark.parametrize("name", isa.available())
+def test_every_engine_that_is_here_can_be_forced(forced, name):
+    forced(name)
+    assert isa.active().name == name
+    assert (isa.in_use() is None) == (name == isa.REFERENCE)
+
+
+def test_what_is_compiled_is_here_best_first():
+    order = ["avx512", "avx2", "generic", "reference"]
+    assert sorted(isa.available(), key=order.index) == list(isa.available())
+    if isa.native_module() is not None:
+        assert "generic" in isa.available()
+
+
+@pytest.mark.parametrize("name", ABSENT)
 def test_an_engine_that_is_not_here_is_refused_and_what_there_is_named(monkeypatch, name):
     monkeypatch.setenv(isa.FORCE, name)
     stack = Stack("gru", 1, 1)
-    with pytest.raises(EngineError, match=f"{name}.*reference"):
-        layer.run(Ragged(np.ones((1, 1)), np.array([1])), initialise(stack, 0), stack)
+    calls = [
+        isa.active,
+        lambda: layer.run(Ragged(np.ones((1, 1)), np.array([1])), initialise(stack, 0), stack),
+        lambda: recurrent.pack("gru", [(np.ones((3, 1)), np.ones((3, 1)), None, None)]),
+        lambda: Linear(np.ones((1, 1)))(np.ones((1, 1))),
+    ]
+    for call in calls:
+        with pytest.raises(EngineError, match=f"{isa.FORCE} is '{name}', which is not here") as e:
+            call()
+        assert any(known in str(e.value) for known in isa.available())
 
 
 def test_the_native_module_is_here_or_its_absence_explained():
     installed = importlib.util.find_spec("birnn.kernels._native") is not None
     assert (isa.native_module() is not None) == installed
     assert (isa.why_no_native() is None) == installed
-    if not installed:
-        assert "compiler" in str(isa.why_no_native())
 
 
-def test_a_native_module_that_does_not_load_says_why(monkeypatch):
-    def broken(name):
-        raise ImportError("libstdc++ is too old")
+def test_without_the_native_module_the_reference_runs_and_says_what_to_do(
+    monkeypatch, no_compiled_module
+):
+    monkeypatch.delenv(isa.FORCE, raising=False)
+    no_compiled_module(ModuleNotFoundError("No module named 'birnn.kernels._native'"))
+    assert isa.available() == (isa.REFERENCE,)
+    assert isa.active().name == isa.REFERENCE
+    assert np.__version__ in isa.active().detail
+    with pytest.raises(EngineError, match=r"Install a C\+\+ compiler"):
+        recurrent.pack("gru", [(np.ones((3, 1)), np.ones((3, 1)), None, None)])
+    monkeypatch.setenv(isa.FORCE, "generic")
+    with pytest.raises(EngineError, match="compiled module is not installed"):
+        isa.active()
 
-    monkeypatch.setattr(isa, "importlib", SimpleNamespace(import_module=broken))
-    isa._import_native.cache_clear()
-    try:
-        assert isa.native_module() is None
-        assert "libstdc++ is too old" in str(isa.why_no_native())
-    finally:
-        isa._import_native.cache_clear()
+
+def test_a_native_module_that_does_not_load_says_why(no_compiled_module):
+    no_compiled_module(ImportError("libstdc++ is too old"))
+    assert isa.native_module() is None
+    assert "libstdc++ is too old" in str(isa.why_no_native())
 
 
-def test_the_native_module_counts_rows():
-    native = isa.native_module()
-    if native is None:
-        pytest.skip(f"no native module: {isa.why_no_native()}")
-    lengths = np.random.default_rng(0).integers(0, 50, 100)
-    assert native.count_rows(lengths) == int(lengths.sum())
-    assert native.count_rows(np.zeros(0, np.int64)) == 0
-    with pytest.raises(ValueError, match="negative"):
-        native.count_rows(np.array([2, -1]))
+@pytest.fixture
+def unset_threads(monkeypatch):
+    """No number of threads is set, in the process or by its environment."""
+    monkeypatch.setattr(isa, "_threads", None)
+    monkeypatch.delenv(isa.THREADS, raising=False)
+
+
+def test_threads_are_by_default_the_processors_this_process_may_use(unset_threads):
+    assert isa.get_num_threads() == len(os.sched_getaffinity(0))
+
+
+def test_threads_can_be_set_by_the_environment_and_by_a_call(unset_threads, monkeypatch):
+    monkeypatch.setenv(isa.THREADS, "3")
+    assert isa.get_num_threads() == 3
+    isa.set_num_threads(2)
+    assert isa.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("setting", ["0", "-1", "two", "1.5", " 2", "²"])
+def test_a_bad_number_of_threads_in_the_environment_is_refused(unset_threads, monkeypatch, setting):
+    monkeypatch.setenv(isa.THREADS, setting)
+    with pytest.raises(ConfigError, match=f"{isa.THREADS} is '{setting}'.*whole number from 1"):
+        isa.get_num_threads()
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.0, "2", True, None])
+def test_a_bad_number_of_threads_is_refused(unset_threads, threads):
+    with pytest.raises(ConfigError, match="whole number from 1"):
+        isa.set_num_threads(threads)
+
+
+def test_the_peak_is_that_of_a_compiled_engine(forced):
+    forced(isa.REFERENCE)
+    with pytest.raises(EngineError, match="only a compiled one can be measured"):
+        isa.fma_peak()

@@ -1,14 +1,16 @@
-"""The checked call: what it refuses, and that what passes is the reference."""
+"""The checked call of a stack: what it refuses, and that what passes is the reference's answer."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from birnn.errors import ShapeError
-from birnn.kernels import layer
+from birnn.kernels import isa, layer, recurrent
 from birnn.ragged import Ragged
-from birnn.reference import Stack, State, bidirectional, initialise
+from birnn.reference import GATES, MERGE_WIDTH, Stack, State, bidirectional, initialise
 
 STACK = Stack("lstm", 3, 2)
 
@@ -24,30 +26,119 @@ def parameters():
     return initialise(STACK, 0, dtype=np.float32)
 
 
-def test_what_passes_is_the_reference(x, parameters):
+stacks = st.builds(
+    Stack,
+    cell=st.sampled_from(sorted(GATES)),
+    input_size=st.integers(1, 5),
+    hidden_size=st.integers(1, 5),
+    num_layers=st.integers(1, 3),
+    bidirectional=st.booleans(),
+    merge=st.sampled_from(sorted(MERGE_WIDTH)),
+    residual=st.booleans(),
+)
+
+
+@given(
+    stack=stacks,
+    lengths=st.lists(st.integers(0, 6), max_size=5),
+    dtype=st.sampled_from(["float32", "float64"]),
+    starts=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_what_passes_is_the_reference_s_answer(engine, stack, lengths, dtype, starts, seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((sum(lengths), stack.input_size)).astype(dtype)
+    x = Ragged(rows, np.array(lengths, np.int64))
+    parameters = initialise(stack, seed, scheme="torch", dtype=dtype)
+    initial = None
+    if starts:
+        zeros = State.zeros(stack, len(x), np.dtype(dtype)).parts
+        initial = State(*(rng.standard_normal(part.shape).astype(dtype) for part in zeros))
+    tolerance = {"float32": 1e-5, "float64": 1e-10}[dtype]
+
+    def same(found, expected):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+    found = layer.run(x, parameters, stack, initial)
+    expected = bidirectional.run(x, parameters, stack, initial)
+    same(found.output.values, expected.output.values)
+    same(found.forward.values, expected.forward.values)
+    same(found.final, expected.final)
+    assert (found.backward is None) == (not stack.bidirectional)
+    if found.backward is not None:
+        same(found.backward.values, expected.backward.values)
+    for part, other in zip(found.state.parts, expected.state.parts, strict=True):
+        same(part, other)
+
+
+def test_where_the_reference_is_forced_it_runs(forced, x, parameters):
+    forced(isa.REFERENCE)
     found = layer.run(x, parameters, STACK)
     expected = bidirectional.run(x, parameters, STACK)
     np.testing.assert_array_equal(found.output.values, expected.output.values)
     np.testing.assert_array_equal(found.final, expected.final)
-    assert found.output.values.dtype == np.float32
+
+
+def test_a_prepared_stack_packs_its_weights_once_for_each_engine(
+    monkeypatch, forced, same_bits, x, parameters
+):
+    packed_for = []
+    pack = recurrent.pack
+
+    def watched(cell, weights):
+        packed_for.append(isa.active().name)
+        return pack(cell, weights)
+
+    monkeypatch.setattr(recurrent, "pack", watched)
+    prepared = layer.Prepared(parameters, STACK)
+    engines = [name for name in isa.available() if name != isa.REFERENCE]
+    turns = [*engines, isa.REFERENCE, *engines]
+    for name in turns:
+        forced(name)
+        for _ in range(2):
+            found = prepared.run(x)
+            same_bits(found.output.values, layer.run(x, parameters, STACK).output.values)
+    # Of `turns` the reference packs nothing; each run without preparation packs too.
+    changes = [name for name in turns if name != isa.REFERENCE]
+    assert packed_for == [name for name in changes for _ in range(3)]
+
+
+def test_a_prepared_stack_can_be_run_again(engine, same_bits, x, parameters):
+    prepared = layer.Prepared(parameters, STACK)
+    first = prepared.run(x)
+    other = prepared.run(x.select([2, 0]))
+    same_bits(prepared.run(x).output.values, first.output.values)
+    same_bits(other.output.values, first.output.select([2, 0]).values)
 
 
 def test_everything_that_is_wrong_is_named_at_once(x, parameters):
     parameters["weight_hh_l0"] = parameters["weight_hh_l0"].T
     parameters["bias_ih_l0"] = parameters["bias_ih_l0"].astype(np.float64)
     parameters["bias"] = parameters.pop("bias_hh_l0_reverse")
+    initial = State(np.zeros((2, 3, 1), np.float32), np.zeros((2, 3, 2), np.float32))
     with pytest.raises(ShapeError) as caught:
-        layer.run(x, parameters, STACK)
+        layer.run(x.map(lambda values: values[:, :2]), parameters, STACK, initial)
     message = str(caught.value)
+    assert "rows of shape (2,), the stack reads (3,)" in message
     assert "weight_hh_l0 has shape (2, 8), it must be (8, 2)" in message
     assert "bias_ih_l0 is float64, x is float32" in message
     assert "bias is no parameter" in message
     assert "bias_hh_l0_reverse (8,) is missing" in message
+    assert "initial h has shape (2, 3, 1), it must be (2, 3, 2)" in message
 
 
-def test_rows_of_another_width_are_refused(x, parameters):
-    with pytest.raises(ShapeError, match=r"rows of shape \(2,\), the stack reads \(3,\)"):
-        layer.run(x.map(lambda values: values[:, :2]), parameters, STACK)
+def test_preparing_names_everything_that_is_wrong_at_once(parameters):
+    parameters["weight_hh_l0"] = parameters["weight_hh_l0"].T
+    del parameters["bias_ih_l0"]
+    with pytest.raises(ShapeError, match=r"weight_hh_l0 has shape.*; bias_ih_l0 \(8,\) is missing"):
+        layer.Prepared(parameters, STACK)
+
+
+def test_a_prepared_stack_refuses_rows_of_another_dtype(x, parameters):
+    prepared = layer.Prepared(parameters, STACK)
+    with pytest.raises(ShapeError, match="x is float64, the parameters are float32"):
+        prepared.run(x.map(lambda values: values.astype(np.float64)))
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float16, np.complex64])

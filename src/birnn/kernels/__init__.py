@@ -1,6 +1,24 @@
 """The fast engine's Python face: NumPy arrays in, NumPy arrays out, checked."""
 
-from birnn.kernels.isa import Engine, active, native_module, why_no_native
-from birnn.kernels.layer import run
+from birnn.kernels.isa import (
+    Engine,
+    active,
+    available,
+    get_num_threads,
+    native_module,
+    set_num_threads,
+    why_no_native,
+)
+from birnn.kernels.layer import Prepared, run
 
-__all__ = ["Engine", "active", "native_module", "run", "why_no_native"]
+__all__ = [
+    "Engine",
+    "Prepared",
+    "active",
+    "available",
+    "get_num_threads",
+    "native_module",
+    "run",
+    "set_num_threads",
+    "why_no_native",
+]

@@ -1,9 +1,123 @@
-"""Compiled kernels of birnn."""
+"""Compiled kernels of birnn: see native/. Arrays are C-contiguous and checked again inside."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+Array = npt.NDArray[Any]
+Integers = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+Doubles = npt.NDArray[np.float64]
+
 compiler: str
 
-def count_rows(lengths: npt.NDArray[np.int64]) -> int:
-    """Sum of non-negative int64 lengths."""
+def engines() -> list[str]:
+    """Engines that this processor has, best first."""
+
+def choose_engine(name: str) -> None:
+    """Run on one of `engines`."""
+
+def engine() -> str:
+    """The engine in use."""
+
+def set_threads(threads: int) -> None:
+    """Threads of a call that asks for none."""
+
+def stop_threads() -> None:
+    """End the threads that wait for work."""
+
+def packed_bytes(cell: int, inputs: int, hidden: int, wide: bool) -> int:
+    """Bytes of the packed weights of one direction."""
+
+def pack(cell: int, weights: Sequence[Array | None], packed: Bytes) -> None:
+    """Pack the weights of all directions into (directions, packed_bytes) uint8."""
+
+def saved_elements(cell: int, rows: int, hidden: int, keep: int, wide: bool) -> int:
+    """Elements that one direction keeps for the backward pass."""
+
+def layer_forward(
+    cell: int,
+    x: Array,
+    lengths: Integers,
+    starts: Integers,
+    steps: Integers,
+    numbers: Integers | None,
+    weights: Sequence[Array | None],
+    packed: Bytes | None,
+    h0: Array | None,
+    c0: Array | None,
+    keep: int,
+    output: Array,
+    h_n: Array,
+    c_n: Array | None,
+    saved: Array | None,
+    hidden: int,
+    threads: int,
+) -> None:
+    """One layer, forward."""
+
+def layer_backward(
+    cell: int,
+    x: Array,
+    lengths: Integers,
+    starts: Integers,
+    steps: Integers,
+    weights: Sequence[Array | None],
+    h0: Array | None,
+    c0: Array | None,
+    output: Array,
+    saved: Array | None,
+    keep: int,
+    d_output: Array | None,
+    d_h_n: Array | None,
+    d_c_n: Array | None,
+    d_x: Array | None,
+    d_weights: Sequence[Array | None],
+    d_h0: Array,
+    d_c0: Array | None,
+    threads: int,
+) -> None:
+    """One layer, backward."""
+
+def linear_bytes(inputs: int, outputs: int, wide: bool) -> int:
+    """Bytes of the packed weights of a linear layer."""
+
+def linear_pack(weight: Array, packed: Bytes) -> None:
+    """Pack the weights (outputs, inputs) of a linear layer."""
+
+def linear(x: Array, packed: Bytes, bias: Array | None, y: Array, threads: int) -> None:
+    """The linear layer: y = x w^T + bias."""
+
+def fma_rate(wide: bool, threads: int) -> float:
+    """Floating point operations that the engine's fused multiply-adds do in a second."""
+
+def chain_sums(
+    emissions: Doubles,
+    offsets: Integers,
+    transitions: Doubles,
+    start: Doubles,
+    end: Doubles,
+    log_partition: Doubles | None,
+    marginals: Doubles | None,
+    weight: Doubles | None,
+    d_emissions: Doubles | None,
+    d_transitions: Doubles | None,
+    d_start: Doubles | None,
+    d_end: Doubles | None,
+    threads: int,
+) -> None:
+    """Sums over all tag sequences, and their gradients; what is None is not asked for."""
+
+def chain_paths(
+    emissions: Doubles,
+    offsets: Integers,
+    transitions: Doubles,
+    start: Doubles,
+    end: Doubles,
+    tags: Integers,
+    scores: Doubles,
+    threads: int,
+) -> None:
+    """The best tag sequences."""

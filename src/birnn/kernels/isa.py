@@ -1,11 +1,13 @@
-"""Which engine runs the recurrence here, and why.
+"""Which engine runs the recurrence here, why, and on how many threads.
 
-The compiled module is optional: without a C++ compiler the install is pure Python. Today it holds
-no kernels, so the recurrence runs on the NumPy reference with it or without it.
+The compiled module holds the kernels once for each instruction set and runs the best that the
+processor has. ``BIRNN_ISA`` forces one, ``BIRNN_NUM_THREADS`` sets the threads. The module is
+optional: without a C++ compiler the install is pure Python and the NumPy reference runs.
 """
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib
 import os
@@ -14,10 +16,18 @@ from types import ModuleType
 
 import numpy as np
 
-from birnn.errors import EngineError, nearest
+from birnn.errors import ConfigError, EngineError, nearest
 
 FORCE = "BIRNN_ISA"
-ENGINES = ("reference",)
+THREADS = "BIRNN_NUM_THREADS"
+REFERENCE = "reference"
+
+DETAILS = {
+    "avx512": "compiled for AVX-512 (x86-64-v4)",
+    "avx2": "compiled for AVX2 and FMA (x86-64-v3)",
+    "generic": "compiled for any processor of this kind",
+    REFERENCE: f"NumPy {np.__version__}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +35,23 @@ class Engine:
     """What runs the recurrence.
 
     Args:
-        name: ``reference``.
+        name: ``avx512``, ``avx2``, ``generic`` or ``reference``.
         detail: One line on what that is.
     """
 
     name: str
     detail: str
+
+
+def available() -> tuple[str, ...]:
+    """Names of the engines that can run here, best first; the last is always ``reference``.
+
+    Example:
+        >>> available()[-1]
+        'reference'
+    """
+    native = native_module()
+    return (*(native.engines() if native is not None else ()), REFERENCE)
 
 
 def active() -> Engine:
@@ -40,16 +61,108 @@ def active() -> Engine:
         EngineError: ``BIRNN_ISA`` names one that is not here.
 
     Example:
-        >>> active().name
-        'reference'
+        >>> active().name in available()
+        True
     """
-    forced = os.environ.get(FORCE, "")
-    if forced and forced not in ENGINES:
+    native = in_use()
+    name = REFERENCE if native is None else native.engine()
+    return Engine(name, DETAILS[name])
+
+
+def in_use() -> ModuleType | None:
+    """The compiled module, set to the engine that is wanted; None where the reference runs.
+
+    Raises:
+        EngineError: ``BIRNN_ISA`` names an engine that is not here.
+    """
+    return _module_for(os.environ.get(FORCE, ""))
+
+
+@functools.lru_cache(maxsize=1)  # one: choosing another engine has to be done again
+def _module_for(forced: str) -> ModuleType | None:
+    names = available()
+    if forced and forced not in names:
+        why = why_no_native()
         raise EngineError(
-            f"{FORCE} is {forced!r}, which is not here: {nearest(forced, ENGINES)}. "
-            f"Unset {FORCE} to let birnn choose."
+            f"{FORCE} is {forced!r}, which is not here: {nearest(forced, names)}. "
+            f"Unset {FORCE} to let birnn choose." + (f" ({why})" if why else "")
         )
-    return Engine("reference", f"NumPy {np.__version__}")
+    name = forced or names[0]
+    if name == REFERENCE:
+        return None
+    native = native_module()
+    assert native is not None
+    native.choose_engine(name)
+    return native
+
+
+def set_num_threads(threads: int) -> None:
+    """Set on how many threads the kernels run; inside torch's modules torch's setting holds.
+
+    The default is ``BIRNN_NUM_THREADS``, or the number of processors this process may use. Results
+    have the same bits with any number.
+
+    Args:
+        threads: From 1 on.
+
+    Raises:
+        ConfigError: Not a whole number from 1 on.
+
+    Example:
+        >>> before = get_num_threads()
+        >>> set_num_threads(1)
+        >>> get_num_threads()
+        1
+        >>> set_num_threads(before)
+    """
+    global _threads
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ConfigError(f"the number of threads is {threads!r}, it must be a whole number from 1")
+    _threads = threads
+
+
+def get_num_threads() -> int:
+    """Threads that the kernels run on.
+
+    Raises:
+        ConfigError: ``BIRNN_NUM_THREADS`` is no whole number from 1 on.
+    """
+    return _threads if _threads is not None else _threads_by_default(os.environ.get(THREADS, ""))
+
+
+_threads: int | None = None
+
+
+@functools.lru_cache(maxsize=8)
+def _threads_by_default(setting: str) -> int:
+    if not setting:
+        has = getattr(os, "sched_getaffinity", None)
+        return len(has(0)) if has is not None else os.cpu_count() or 1
+    if not setting.isdecimal() or int(setting) < 1:
+        raise ConfigError(
+            f"{THREADS} is {setting!r}, it must be a whole number from 1. Unset it for all cores."
+        )
+    return int(setting)
+
+
+def fma_peak(*, threads: int | None = None) -> float:
+    """What the processor does at best: float32 operations in a second by fused multiply-adds.
+
+    Args:
+        threads: How many run at once; as many as are set where it is None.
+
+    Raises:
+        EngineError: The reference runs, which has no such measure.
+
+    Example:
+        >>> fma_peak(threads=1) > 1e8 if in_use() is not None else True
+        True
+    """
+    native = in_use()
+    if native is None:
+        raise EngineError(f"the {REFERENCE} engine runs, only a compiled one can be measured")
+    rates = [native.fma_rate(False, threads or get_num_threads()) for _ in range(5)]
+    return float(max(rates))
 
 
 def native_module() -> ModuleType | None:
@@ -65,7 +178,7 @@ def why_no_native() -> str | None:
 @functools.cache
 def _import_native() -> tuple[ModuleType | None, str | None]:
     try:
-        return importlib.import_module("birnn.kernels._native"), None
+        native = importlib.import_module("birnn.kernels._native")
     except ModuleNotFoundError:
         return None, (
             "the compiled module is not installed. "
@@ -73,3 +186,5 @@ def _import_native() -> tuple[ModuleType | None, str | None]:
         )
     except ImportError as error:
         return None, f"the compiled module does not load: {error}. Install birnn again."
+    atexit.register(native.stop_threads)
+    return native, None

@@ -1,32 +1,150 @@
-"""The checked call into the engine that runs recurrent layers."""
+"""Stacks of recurrent layers on the engine in use: the compiled kernels, or the reference."""
 
 # N rows of all sequences, B sequences, S layers times directions, D inputs, H hidden units
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.errors import ShapeError
-from birnn.kernels import isa
+from birnn.kernels import isa, recurrent
+from birnn.kernels.layout import Layout
+from birnn.kernels.linear import Linear
+from birnn.kernels.memory import DTYPES
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
 from birnn.reference.bidirectional import Outcome, State
 from birnn.reference.cells import CELLS
+from birnn.reference.merge import MERGES
 from birnn.reference.stack import Stack
 
 Array = npt.NDArray[Any]
-DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+Parameters = Mapping[str, Array]
+
+
+class Prepared:
+    """A stack with parameters that stay as they are, packed once for many runs.
+
+    Args:
+        parameters: Arrays by the names and shapes of ``stack.shapes()``, of one dtype. They must
+            not be changed afterwards.
+        stack: Settings of the stack.
+
+    Raises:
+        ShapeError: A name, shape or dtype that does not fit; all of them are named at once.
+
+    Example:
+        >>> stack = Stack("gru", 2, 3)
+        >>> parameters = {name: np.zeros(shape) for name, shape in stack.shapes().items()}
+        >>> prepared = Prepared(parameters, stack)
+        >>> prepared.run(Ragged(np.ones((2, 2)), np.array([2]))).final.shape
+        (1, 6)
+    """
+
+    def __init__(self, parameters: Parameters, stack: Stack) -> None:
+        faults = _parameter_faults(parameters, stack)
+        if faults:
+            raise ShapeError("; ".join(faults))
+        self._stack = stack
+        self._parameters = dict(parameters)
+        self._dtype = parameters["weight_ih_l0"].dtype
+        self._packed: list[recurrent.Packed] = []
+        self._merges = [_merge(parameters, layer, stack) for layer in range(stack.num_layers)]
+
+    def run(
+        self, x: Ragged[Array], initial: State | None = None, *, table: Array | None = None
+    ) -> Outcome:
+        """Run the stack over a ragged batch.
+
+        Args:
+            x: Batch of rows (N, D), of the parameters' dtype; with ``table`` of row numbers (N,).
+            initial: Initial states (S, B, H); zeros where it is None.
+            table: Distinct rows (F, D). Where the same rows come again and again, as words and
+                letters do, their product with the first layer's weights is formed but once.
+
+        Returns:
+            The last layer's rows, halves and final states.
+
+        Raises:
+            ShapeError: A shape or dtype that does not fit, or a number that no row has.
+            EngineError: ``BIRNN_ISA`` asks for an engine that is not here.
+        """
+        rows, numbers = x.values, None
+        if table is not None:
+            rows, numbers = table, _numbers(x, table)
+            # A table of more rows than the batch has would cost more than it saves.
+            if isa.in_use() is None or table.shape[0] > numbers.shape[0]:
+                rows, numbers = table[numbers], None
+        faults = [
+            *_row_faults(rows, self._stack, self._dtype),
+            *_state_faults(len(x), self._dtype, self._stack, initial),
+        ]
+        if faults:
+            raise ShapeError("; ".join(faults))
+        if isa.in_use() is None:
+            return bidirectional.run(x.with_values(rows), self._parameters, self._stack, initial)
+        return self._run_native(x, rows, numbers, initial)
+
+    # NaN and overflow stay in the sequence that has them; they are its answer, not a fault.
+    @np.errstate(over="ignore", invalid="ignore", under="ignore")
+    def _run_native(
+        self, x: Ragged[Array], rows_NW: Array, numbers_N: Array | None, initial: State | None
+    ) -> Outcome:
+        """Run the stack on rows, or on the table that row numbers stand for."""
+        stack = self._stack
+        layout = Layout.ragged(x.lengths)
+        finals: list[tuple[Array, ...]] = []
+        halves: list[Array] = []
+        for layer, packed in enumerate(self._pack()):
+            own = slice(layer * stack.directions, (layer + 1) * stack.directions)
+            start = None if initial is None else tuple(part[own] for part in initial.parts)
+            found = recurrent.forward(
+                stack.cell,
+                rows_NW,
+                layout,
+                self._weights(layer),
+                start,
+                numbers=numbers_N,
+                packed=packed,
+            )
+            finals.append(found.final)
+            halves = np.split(found.output, stack.directions, axis=1)
+            merged_NW = self._merges[layer](found.output, halves)
+            if stack.adds_input(layer):
+                merged_NW = merged_NW + (rows_NW if numbers_N is None else rows_NW[numbers_N])
+            rows_NW, numbers_N = merged_NW, None
+        tops = list(finals[-1][0])
+        backward = x.with_values(halves[1]) if stack.bidirectional else None
+        return Outcome(
+            x.with_values(rows_NW),
+            x.with_values(halves[0]),
+            backward,
+            self._merges[-1](np.concatenate(tops, axis=1), tops),
+            State(*(np.concatenate(parts) for parts in zip(*finals, strict=True))),
+        )
+
+    def _weights(self, layer: int) -> list[recurrent.Weights]:
+        return [
+            bidirectional.direction_weights(self._parameters, layer, suffix)
+            for suffix in self._stack.suffixes
+        ]
+
+    def _pack(self) -> list[recurrent.Packed]:
+        """The layers' weights for the engine in use."""
+        if not self._packed or self._packed[0].engine != isa.active().name:
+            self._packed = [
+                recurrent.pack(self._stack.cell, self._weights(layer))
+                for layer in range(self._stack.num_layers)
+            ]
+        return self._packed
 
 
 def run(
-    x: Ragged[Array],
-    parameters: Mapping[str, Array],
-    stack: Stack,
-    initial: State | None = None,
+    x: Ragged[Array], parameters: Parameters, stack: Stack, initial: State | None = None
 ) -> Outcome:
     """Run a stack of recurrent layers over a ragged batch.
 
@@ -37,7 +155,8 @@ def run(
         initial: Initial states (S, B, H), of x's dtype; zeros where it is None.
 
     Returns:
-        The last layer's rows, halves and final states, in x's dtype.
+        The last layer's rows, halves and final states, in x's dtype. With a compiled engine a
+        sequence's answer has the same bits in every batch.
 
     Raises:
         ShapeError: A name, shape or dtype that does not fit; all of them are named at once.
@@ -49,46 +168,89 @@ def run(
         >>> run(Ragged(np.ones((2, 2)), np.array([2])), parameters, stack).output.values.shape
         (2, 6)
     """
-    faults = [*_faults(x, parameters, stack), *_state_faults(x, stack, initial)]
+    faults = [
+        *_row_faults(x.values, stack, x.values.dtype),
+        *_parameter_faults(parameters, stack, x.values.dtype),
+        *_state_faults(len(x), x.values.dtype, stack, initial),
+    ]
     if faults:
         raise ShapeError("; ".join(faults))
-    isa.active()
-    return bidirectional.run(x, parameters, stack, initial)
+    return Prepared(parameters, stack).run(x, initial)
 
 
-def _faults(x: Ragged[Array], parameters: Mapping[str, Array], stack: Stack) -> list[str]:
-    """What is wrong with the rows and the parameters."""
-    faults: list[str] = []
-    dtype = x.values.dtype
-    if dtype not in DTYPES:
-        faults.append(f"x is {dtype}. Make it float32 or float64")
-    if x.values.shape[1:] != (stack.input_size,):
-        faults.append(
-            f"x has rows of shape {x.values.shape[1:]}, the stack reads ({stack.input_size},)"
+Merge = Callable[[Array, list[Array]], Array]
+
+
+def _merge(parameters: Parameters, layer: int, stack: Stack) -> Merge:
+    """How a layer's halves become one row: from both side by side, and from each."""
+    if not stack.bidirectional or stack.merge == "concat":
+        return lambda both, _: both
+    if stack.projects:
+        name = f"merge_l{layer}"
+        project = Linear(parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+        return lambda both, _: project(both)
+    merge = MERGES[stack.merge]
+    return lambda _, halves: merge.forward(halves[0], halves[1], None)
+
+
+def _numbers(x: Ragged[Array], table: Array) -> Array:
+    """The row numbers, once they are numbers of rows that the table has."""
+    numbers = x.values
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        raise ShapeError(
+            f"with a table x is row numbers (N,), got shape {numbers.shape} of {numbers.dtype}"
         )
-    shapes = stack.shapes()
-    faults += [f"{name} is no parameter of this stack" for name in parameters if name not in shapes]
-    for name, shape in shapes.items():
-        if name not in parameters:
-            faults.append(f"{name} {shape} is missing")
-        else:
-            faults += _array_faults(name, parameters[name], shape, dtype)
+    beyond = np.flatnonzero((numbers < 0) | (numbers >= table.shape[0]))
+    if beyond.size:
+        number = numbers[beyond[0]]
+        raise ShapeError(f"row {beyond[0]} is number {number}, the table has {table.shape[0]} rows")
+    return numbers.astype(np.int64, copy=False)
+
+
+def _row_faults(rows: Array, stack: Stack, dtype: np.dtype[Any]) -> list[str]:
+    """What is wrong with the rows."""
+    faults: list[str] = []
+    if rows.dtype not in DTYPES:
+        faults.append(f"x is {rows.dtype}. Make it float32 or float64")
+    elif rows.dtype != dtype:
+        faults.append(f"x is {rows.dtype}, the parameters are {dtype}. Give both the same dtype")
+    if rows.shape[1:] != (stack.input_size,):
+        faults.append(
+            f"x has rows of shape {rows.shape[1:]}, the stack reads ({stack.input_size},)"
+        )
     return faults
 
 
-def _state_faults(x: Ragged[Array], stack: Stack, initial: State | None) -> list[str]:
+def _parameter_faults(
+    parameters: Parameters, stack: Stack, dtype: np.dtype[Any] | None = None
+) -> list[str]:
+    """What is wrong with the parameters; they are of ``dtype``, or of one among themselves."""
+    shapes = stack.shapes()
+    faults = [f"{name} is no parameter of this stack" for name in parameters if name not in shapes]
+    for name, shape in shapes.items():
+        if name not in parameters:
+            faults.append(f"{name} {shape} is missing")
+            continue
+        dtype = parameters[name].dtype if dtype is None else dtype
+        faults += _array_faults(name, parameters[name], shape, dtype)
+    return faults
+
+
+def _state_faults(
+    sequences: int, dtype: np.dtype[Any], stack: Stack, initial: State | None
+) -> list[str]:
     """What is wrong with the initial states."""
     if initial is None:
         return []
-    shape = (stack.num_layers * stack.directions, len(x), stack.hidden_size)
-    faults = _array_faults("initial h", initial.h, shape, x.values.dtype)
+    shape = (stack.num_layers * stack.directions, sequences, stack.hidden_size)
+    faults = _array_faults("initial h", initial.h, shape, dtype)
     if CELLS[stack.cell].states == 1:
         if initial.c is not None:
             faults.append(f"initial c is given, {stack.cell} has none. Leave it None")
     elif initial.c is None:
         faults.append(f"initial c {shape} is missing")
     else:
-        faults += _array_faults("initial c", initial.c, shape, x.values.dtype)
+        faults += _array_faults("initial c", initial.c, shape, dtype)
     return faults
 
 

@@ -372,7 +372,8 @@ def _beta(scan_NL: Floats, schedule: Schedule, chain: Chain) -> Floats:
 def _partition(alpha_NL: Floats, schedule: Schedule, lengths: Lengths, chain: Chain) -> Floats:
     """Log-partition of each sequence in the batch's order, (B,); 0 for the empty one."""
     partition_B = np.zeros(lengths.shape[0])
-    last_BL = alpha_NL[schedule.last_places(lengths)] + chain.end
+    with np.errstate(invalid="ignore"):  # an infinite emission may meet an end that is ruled out
+        last_BL = alpha_NL[schedule.last_places(lengths)] + chain.end
     partition_B[: last_BL.shape[0]] = log_sum_exp(last_BL, axis=1)
     return schedule.unsort((partition_B,))[0]
 

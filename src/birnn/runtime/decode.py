@@ -67,7 +67,7 @@ def softmax(scores: Floats) -> Floats:
 
 def _chain(head: Tags, labels: Sequence[str], tensors: Tensors) -> Decoder:
     """A CRF: the best allowed tag sequence, and each tag's probability in all of them."""
-    scores = tuple(tensors[f"head.crf.{name}"] for name in ("transitions", "start", "end"))
+    scores = (tensors[f"head.crf.{name}"] for name in ("transitions", "start", "end"))
     names = ("allowed", "allowed_start", "allowed_end")
     # In a scheme of spans impossible sequences (O I-PER in IOB2) are ruled out.
     masks = (
@@ -75,13 +75,14 @@ def _chain(head: Tags, labels: Sequence[str], tensors: Tensors) -> Decoder:
         if head.scheme == "none"
         else dict(zip(names, transitions(labels, head.scheme), strict=True))
     )
+    chain = crf.chain_of(*scores, **masks)
 
     def answers(emissions: Floats, lengths: Lengths) -> list[Any]:
-        paths = crf.viterbi(Ragged(emissions, lengths), *scores, **masks)
+        paths = crf.viterbi(Ragged(emissions, lengths), chain)
         return _named(paths.tags.values, lengths, labels)
 
     def probabilities(emissions: Floats, lengths: Lengths) -> list[Any]:
-        marginals = crf.marginals(Ragged(emissions, lengths), *scores, **masks)
+        marginals = crf.marginals(Ragged(emissions, lengths), chain)
         return Ragged(marginals.astype(np.float32), lengths).to_list()
 
     return Decoder(answers=answers, probabilities=probabilities)

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import Spec, Tags, Words
-from birnn.kernels.layer import run
+from birnn.kernels.layer import Prepared
+from birnn.kernels.linear import Linear
 from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
 
@@ -30,12 +32,19 @@ class Recurrent:
     """
 
     def __init__(self, tensors: Tensors, prefix: str, stack: Stack) -> None:
-        self._stack = stack
-        self._parameters = {name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}
+        parameters = {name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}
+        self._prepared = Prepared(parameters, stack)
 
-    def __call__(self, x: Ragged[Floats]) -> tuple[Ragged[Floats], Floats]:
-        """Output rows (N, W) and merged final states (B, W)."""
-        outcome = run(x, self._parameters, self._stack)
+    def __call__(
+        self, x: Ragged[Any], *, table: Floats | None = None
+    ) -> tuple[Ragged[Floats], Floats]:
+        """Output rows (N, W) and merged final states (B, W).
+
+        Args:
+            x: Rows (N, W), or with ``table`` (F, W) the numbers of its rows, (N,).
+            table: Distinct rows.
+        """
+        outcome = self._prepared.run(x, table=table)
         return outcome.output, outcome.final
 
 
@@ -74,18 +83,16 @@ class Forms:
         if self._characters is not None:
             assert characters is not None
             # The final states: each half after it has read the whole word.
-            spelt = Ragged(self._symbols[characters.values], characters.lengths)
-            parts.append(self._characters(spelt)[1])
+            parts.append(self._characters(characters, table=self._symbols)[1])
         if self._surface is not None:
             assert traits_FT is not None
             parts.append(self._surface[traits_FT].sum(axis=1))
         return np.concatenate(parts, axis=1)
 
 
-def linear(x: Floats, tensors: Tensors, name: str) -> Floats:
-    """``x W^T + b``."""
-    out: Floats = x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
-    return out
+def linear(tensors: Tensors, name: str) -> Linear:
+    """The linear layer ``x W^T + b`` of that name."""
+    return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
 
 # ---------------------------------------------------------------------- pooling
@@ -118,22 +125,33 @@ POOLS: dict[str, Callable[[Ragged[Floats], Floats], Floats]] = {
 }
 
 
-def attend(x: Ragged[Floats], tensors: Tensors, name: str) -> Floats:
+class Attention:
     """Weighted mean of each sequence's rows, (B, W); zeros for an empty sequence.
 
     ``a = softmax(q . tanh(W x + b))`` over the real steps of each sequence.
+
+    Args:
+        tensors: Tensors of the model.
+        name: Where the attention's parameters stand among them.
 
     Source:
         Bahdanau et al. 2015, Neural Machine Translation by Jointly Learning to Align and
         Translate, appendix A.1.2.
     """
-    scores_N1 = np.tanh(linear(x.values, tensors, name)) @ tensors[f"{name}.query"][:, None]
-    top_B1 = _reduce(x.with_values(scores_N1), np.maximum)
-    weights = x.with_values(np.exp(scores_N1 - np.repeat(top_B1, x.lengths, axis=0)))
-    total_B1 = _reduce(weights, np.add)
-    total_B1[x.lengths == 0] = 1.0
-    pooled: Floats = _reduce(x.with_values(x.values * weights.values), np.add) / total_B1
-    return pooled
+
+    def __init__(self, tensors: Tensors, name: str) -> None:
+        self._project = linear(tensors, name)
+        self._score = Linear(tensors[f"{name}.query"][None, :])
+
+    def __call__(self, x: Ragged[Floats]) -> Floats:
+        """Pool the rows (N, W)."""
+        scores_N1 = self._score(np.tanh(self._project(x.values)))
+        top_B1 = _reduce(x.with_values(scores_N1), np.maximum)
+        weights = x.with_values(np.exp(scores_N1 - np.repeat(top_B1, x.lengths, axis=0)))
+        total_B1 = _reduce(weights, np.add)
+        total_B1[x.lengths == 0] = 1.0
+        pooled: Floats = _reduce(x.with_values(x.values * weights.values), np.add) / total_B1
+        return pooled
 
 
 def _reduce(x: Ragged[Floats], operation: np.ufunc) -> Floats:
@@ -159,21 +177,22 @@ class Network:
 
     def __init__(self, spec: Spec, tensors: Tensors) -> None:
         self._head = spec.head
-        self._tensors = tensors
         self._encoder = Recurrent(tensors, "encoder", spec.stack)
+        self._linear = linear(tensors, "head.linear")
+        attends = not isinstance(spec.head, Tags) and spec.head.pooling == "attention"
+        self._attention = Attention(tensors, "head.attention") if attends else None
 
-    def __call__(self, x: Ragged[Floats]) -> Floats:
+    def __call__(self, x: Ragged[Any], *, table: Floats | None = None) -> Floats:
         """Scores: (N, L), one row for each step, for tags; (B, L) for the other heads.
 
         Args:
-            x: Input rows, (N, W).
+            x: Input rows, (N, W), or with ``table`` (F, W) the numbers of its rows, (N,).
+            table: Distinct rows.
         """
-        output, final_BW = self._encoder(x)
+        output, final_BW = self._encoder(x, table=table)
         if isinstance(self._head, Tags):
-            return linear(output.values, self._tensors, "head.linear")
-        if self._head.pooling == "attention":
-            pooled = attend(output, self._tensors, "head.attention")
-        else:
-            parts = [POOLS[part](output, final_BW) for part in self._head.pooling.split("+")]
-            pooled = np.concatenate(parts, axis=1)
-        return linear(pooled, self._tensors, "head.linear")
+            return self._linear(output.values)
+        if self._attention is not None:
+            return self._linear(self._attention(output))
+        parts = [POOLS[part](output, final_BW) for part in self._head.pooling.split("+")]
+        return self._linear(np.concatenate(parts, axis=1))

@@ -262,7 +262,7 @@ class Predictor:
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
         for batch in in_order(lengths, tokens=BATCH_ROWS):
             rows = self._rows([sequences[i] for i in batch.tolist()])
-            scores = self._network(Ragged(rows, lengths[batch]))
+            scores = self._network(Ragged(rows.values, lengths[batch]), table=rows.table)
             for i, answer in zip(batch.tolist(), decode(scores, lengths[batch]), strict=True):
                 answers[i] = answer
         return answers

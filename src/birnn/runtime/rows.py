@@ -1,11 +1,11 @@
 """From sequences to the input rows of the network."""
 
-# N rows of all sequences, W width of a row, D channels, F distinct written forms
+# N rows of all sequences, W width of a row, D channels, F distinct rows
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,25 @@ from birnn.runtime.forms import FormTable
 from birnn.runtime.layers import Forms
 
 Floats = npt.NDArray[np.float32]
-Rows = Callable[[Sequence[Any]], Floats]
 
 
-def rows_of(bundle: Bundle) -> Rows:
-    """The function from checked sequences to their rows (N, W), first sequence first.
+class Rows(NamedTuple):
+    """Input rows of sequences, first sequence first.
+
+    Args:
+        values: The rows (N, W); with ``table`` their numbers in it, (N,).
+        table: Distinct rows (F, W): words, letters, residues come again and again.
+    """
+
+    values: npt.NDArray[Any]
+    table: Floats | None
+
+
+Read = Callable[[Sequence[Any]], Rows]
+
+
+def rows_of(bundle: Bundle) -> Read:
+    """The function from checked sequences to their rows.
 
     Args:
         bundle: The model.
@@ -36,7 +50,7 @@ def rows_of(bundle: Bundle) -> Rows:
     return _symbols(bundle)
 
 
-def _words(bundle: Bundle, inputs: Words) -> Rows:
+def _words(bundle: Bundle, inputs: Words) -> Read:
     codec = _codec(bundle)
     forms = Forms(inputs, bundle.tensors)
 
@@ -48,37 +62,34 @@ def _words(bundle: Bundle, inputs: Words) -> Rows:
 
     table = FormTable(compute, inputs.width)
 
-    def rows(sequences: Sequence[Any]) -> Floats:
+    def rows(sequences: Sequence[Any]) -> Rows:
         known: dict[str, int] = {}
         form_of_row = [
             known.setdefault(token, len(known)) for sequence in sequences for token in sequence
         ]
-        found_FW = table.rows(list(known))
-        return found_FW[np.array(form_of_row, np.int64)]
+        return Rows(np.array(form_of_row, np.int64), table.rows(list(known)))
 
     return rows
 
 
-def _symbols(bundle: Bundle) -> Rows:
+def _symbols(bundle: Bundle) -> Read:
     codec = _codec(bundle)
     table = bundle.tensors["inputs.symbols.weight"]
 
-    def rows(sequences: Sequence[Any]) -> Floats:
+    def rows(sequences: Sequence[Any]) -> Rows:
         encoded = codec.encode([tuple(sequence) for sequence in sequences]).inputs
         assert isinstance(encoded, SymbolRows)
-        found: Floats = table[encoded.symbols]
-        return found
+        return Rows(encoded.symbols, table)
 
     return rows
 
 
-def _vectors(bundle: Bundle, channels: int) -> Rows:
+def _vectors(bundle: Bundle, channels: int) -> Read:
     mean_D, scale_D = bundle.tensors["inputs.mean"], bundle.tensors["inputs.scale"]
     empty = np.zeros((0, channels), np.float32)
 
-    def rows(sequences: Sequence[Any]) -> Floats:
-        standardised: Floats = (np.concatenate([empty, *sequences]) - mean_D) / scale_D
-        return standardised
+    def rows(sequences: Sequence[Any]) -> Rows:
+        return Rows((np.concatenate([empty, *sequences]) - mean_D) / scale_D, None)
 
     return rows
 

@@ -1,0 +1,111 @@
+// NumPy arrays as the bindings take them, and the checks that keep bad ones from the kernels.
+
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+namespace birnn {
+
+namespace nb = nanobind;
+
+using In = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using Out = nb::ndarray<nb::c_contig, nb::device::cpu>;
+using MaybeIn = std::optional<In>;
+using MaybeOut = std::optional<Out>;
+using Integers = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Extents = std::initializer_list<std::int64_t>;
+
+inline std::string shape_text(const std::int64_t* shape, std::size_t ndim) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < ndim; ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  }
+  return text + ")";
+}
+
+template <class Array>
+void check(const Array& array, const char* name, nb::dlpack::dtype dtype, Extents shape) {
+  if (array.dtype() != dtype) {
+    throw std::invalid_argument(std::string(name) + " has another dtype than x");
+  }
+  bool same = array.ndim() == shape.size();
+  for (std::size_t i = 0; same && i < shape.size(); ++i) {
+    same = static_cast<std::int64_t>(array.shape(i)) == shape.begin()[i];
+  }
+  if (!same) {
+    throw std::invalid_argument(std::string(name) + " has shape " +
+                                shape_text(array.shape_ptr(), array.ndim()) + ", it must be " +
+                                shape_text(shape.begin(), shape.size()));
+  }
+}
+
+// The data of an array that is there, null for one that is not.
+inline const void* data_of(const MaybeIn& array, const char* name, nb::dlpack::dtype dtype,
+                           Extents shape) {
+  if (!array) return nullptr;
+  check(*array, name, dtype, shape);
+  return array->data();
+}
+
+inline void* data_of(const MaybeOut& array, const char* name, nb::dlpack::dtype dtype,
+                     Extents shape) {
+  if (!array) return nullptr;
+  check(*array, name, dtype, shape);
+  return array->data();
+}
+
+// Whether arrays are float64; throws for anything but float32 and float64.
+inline bool is_double(nb::dlpack::dtype dtype) {
+  if (dtype == nb::dtype<float>()) return false;
+  if (dtype == nb::dtype<double>()) return true;
+  throw std::invalid_argument("x is neither float32 nor float64");
+}
+
+// Memory that a thread keeps between calls: fresh pages cost more than the work on a small batch.
+class Scratch {
+ public:
+  // Room for `bytes`, on a cache line; std::bad_alloc where it cannot be had.
+  char* room(std::int64_t bytes) {
+    const auto wanted = static_cast<std::size_t>(bytes > 0 ? bytes : 1);
+    if (wanted > size_) {
+      memory_.reset();
+      size_ = 0;
+      memory_.reset(static_cast<char*>(::operator new[](wanted, std::align_val_t{64})));
+      size_ = wanted;
+    }
+    return memory_.get();
+  }
+
+  // Gives back what is too much to keep.
+  void settle() {
+    if (size_ <= most_kept) return;
+    memory_.reset();
+    size_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t most_kept = std::size_t{64} << 20;
+  struct Free {
+    void operator()(char* p) const { ::operator delete[](p, std::align_val_t{64}); }
+  };
+  std::unique_ptr<char[], Free> memory_;
+  std::size_t size_ = 0;
+};
+
+// The calling thread's own.
+inline Scratch& scratch() {
+  static thread_local Scratch memory;
+  return memory;
+}
+
+}  // namespace birnn

@@ -1,0 +1,109 @@
+// The linear layer over rows, and the measure of what the processor can do.
+
+#include <nanobind/stl/optional.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+
+#include "arrays.h"
+#include "dispatch.h"
+#include "pool.h"
+#include "unlocked.h"
+
+namespace birnn {
+
+namespace {
+
+constexpr double worth_a_thread = 1e6;  // floating point operations
+
+const Kernels& kernels_of(bool wide) { return wide ? engine().float64 : engine().float32; }
+
+std::int64_t size_of(std::int64_t inputs, std::int64_t outputs, bool wide) {
+  constexpr std::int64_t most = std::int64_t{1} << 24;
+  if (inputs < 1 || inputs > most || outputs < 1 || outputs > most) {
+    throw std::invalid_argument("inputs and outputs are from 1 to 2**24");
+  }
+  return kernels_of(wide).packed_linear(inputs, outputs);
+}
+
+void linear_pack(const In& weight, const Out& packed) {
+  const bool wide = is_double(weight.dtype());
+  if (weight.ndim() != 2) throw std::invalid_argument("weight is a matrix");
+  const auto outputs = static_cast<std::int64_t>(weight.shape(0));
+  const auto inputs = static_cast<std::int64_t>(weight.shape(1));
+  check(packed, "packed", nb::dtype<std::uint8_t>(), {size_of(inputs, outputs, wide)});
+  kernels_of(wide).pack_linear(weight.data(), inputs, outputs, packed.data());
+}
+
+void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, int threads) {
+  const auto dtype = x.dtype();
+  const bool wide = is_double(dtype);
+  if (x.ndim() != 2 || y.ndim() != 2) throw std::invalid_argument("x and y are matrices");
+  Linear call{};
+  call.rows = static_cast<std::int64_t>(x.shape(0));
+  call.inputs = static_cast<std::int64_t>(x.shape(1));
+  call.outputs = static_cast<std::int64_t>(y.shape(1));
+  check(packed, "packed", nb::dtype<std::uint8_t>(), {size_of(call.inputs, call.outputs, wide)});
+  check(y, "y", dtype, {call.rows, call.outputs});
+  call.x = x.data();
+  call.packed = packed.data();
+  call.bias = data_of(bias, "bias", dtype, {call.outputs});
+  call.y = y.data();
+  const Kernels& kernels = kernels_of(wide);
+  const double work = 2.0 * static_cast<double>(call.rows) * static_cast<double>(call.inputs) *
+                      static_cast<double>(call.outputs);
+  struct Job {
+    const Kernels& kernels;
+    const Linear& call;
+  } job{kernels, call};
+  unlocked([&] {
+    run_on_threads(
+        work < worth_a_thread ? 1 : threads_wanted(threads),
+        [](void* context, int rank, int count) {
+          const Job& here = *static_cast<const Job*>(context);
+          here.kernels.linear(&here.call, rank, count);
+        },
+        &job);
+  });
+}
+
+// Floating point operations in a second, all threads together.
+double fma_rate(bool wide, int threads) {
+  struct Job {
+    const Kernels& kernels;
+    std::atomic<double> done{0.0};
+  } job{kernels_of(wide)};
+  std::chrono::duration<double> taken{};
+  unlocked([&] {
+    const auto begun = std::chrono::steady_clock::now();
+    run_on_threads(
+        threads_wanted(threads),
+        [](void* context, int, int) {
+          Job& here = *static_cast<Job*>(context);
+          const double mine = here.kernels.fma(2'000'000);
+          double before = here.done.load();
+          while (!here.done.compare_exchange_weak(before, before + mine)) {
+          }
+        },
+        &job);
+    taken = std::chrono::steady_clock::now() - begun;
+  });
+  return job.done.load() / taken.count();
+}
+
+}  // namespace
+
+void bind_linear(nb::module_& m) {
+  using namespace nb::literals;
+  m.def("linear_bytes", &size_of, "inputs"_a, "outputs"_a, "wide"_a,
+        "Bytes of the packed weights of a linear layer.");
+  m.def("linear_pack", &linear_pack, "weight"_a.noconvert(), "packed"_a.noconvert(),
+        "Pack the weights (outputs, inputs) of a linear layer.");
+  m.def("linear", &linear, "x"_a.noconvert(), "packed"_a.noconvert(),
+        "bias"_a.noconvert().none(), "y"_a.noconvert(), "threads"_a, "y = x w^T + bias.");
+  m.def("fma_rate", &fma_rate, "wide"_a, "threads"_a,
+        "Floating point operations that the engine's fused multiply-adds do in a second.");
+}
+
+}  // namespace birnn

@@ -1,0 +1,278 @@
+// One direction of one layer, forward.
+//
+// Each thread runs sequences rank, rank + threads, ... of every block by itself and never waits for
+// another. The input product is formed for a stretch of steps at a time, so that gates stay in the
+// second cache and weights are read once for many rows; then the recurrence goes through the stretch
+// step by step. Where the rows are entries of a table, the product is formed once for each entry.
+
+// What is kept for the backward pass: cell states of all rows, then, stretch after stretch, gates
+// by panel. Rows are in scan order.
+template <class T, class C>
+struct Saved {
+  T* c;
+  T* gates;
+
+  Saved(const Sizes<T, C>& sizes, int64_t places, Keep keep, T* memory)
+      : c(memory != nullptr && keep != Keep::nothing && C::memory ? memory : nullptr),
+        gates(memory != nullptr && keep == Keep::gates
+                  ? memory + (C::memory ? places * sizes.padded : 0)
+                  : nullptr) {}
+};
+
+template <class T, class C>
+int64_t saved(const Shape* shape, int64_t places, Keep keep) {
+  const Sizes<T, C> sizes(*shape);
+  const int64_t memory = C::memory && keep != Keep::nothing ? sizes.padded : 0;
+  const int64_t gates = keep == Keep::gates ? sizes.panels * sizes.width : 0;
+  return places * (memory + gates);
+}
+
+template <class T, class C>
+struct ForwardScratch {
+  T* table;  // input products of a table's entries
+  T* gates;  // of one stretch, where they are not kept
+  T* h[2];
+  T* c;
+  const T** rows;
+  const T** starts;
+  int64_t* numbers;
+
+  ForwardScratch(const Sizes<T, C>& sizes, const Batch& batch, Keep keep, int64_t entries,
+                 int threads, Cutter cutter, int64_t* used = nullptr) {
+    const int64_t width = sizes.panels * sizes.width;
+    table = cutter.cut<T>(entries * width);
+    gates = cutter.cut<T>(keep == Keep::gates ? 0 : threads * batch.stretch_rows * width);
+    for (auto& part : h) part = cutter.cut<T>(batch.block_sequences * sizes.padded);
+    c = cutter.cut<T>(C::memory ? batch.block_sequences * sizes.padded : 0);
+    rows = cutter.cut<const T*>(batch.stretch_rows * threads);
+    starts = cutter.cut<const T*>(batch.stretch_rows * threads);
+    numbers = cutter.cut<int64_t>(batch.stretch_rows * threads);
+    if (used != nullptr) *used = cutter.used;
+  }
+};
+
+template <class T, class C>
+int64_t forward_scratch(const Shape* shape, const Batch* batch, Keep keep, int64_t entries,
+                        int threads) {
+  int64_t used = 0;
+  ForwardScratch<T, C>(Sizes<T, C>(*shape), *batch, keep, entries, threads, Cutter{nullptr}, &used);
+  return used;
+}
+
+// Gates of `count` rows from their inputs, the recurrent part still to come.
+template <class T, class C>
+void input_product(const Sizes<T, C>& sizes, const Packed<T, C>& weights, const T* const* x,
+                   const int64_t* numbers, int64_t count, T* gates, int64_t gate_rows) {
+  constexpr int L = LANES<T>;
+  for (int64_t panel = 0; panel < sizes.panels; ++panel) {
+    const T* bias = weights.bias + panel * sizes.width;
+    const Rows<T> rows{x, gates + panel * gate_rows * sizes.width, numbers, sizes.width};
+    panel_product<T, C::product, C::product - 1>(
+        sizes.inputs, rows, count, weights.ih + panel * sizes.input_panel(), bias);
+    if constexpr (C::last == C::product) {
+      const Vec<T> recurrent = load<T>(bias + C::last * L);
+      for (int64_t i = 0; i < count; ++i) {
+        store<T>(rows.c + numbers[i] * sizes.width + C::last * L, recurrent);
+      }
+    }
+  }
+}
+
+template <class T, class C>
+struct ForwardPass {
+  Forward& call;
+  const int direction, rank, threads;
+  const Batch& batch;
+  const Sizes<T, C> sizes;
+  const int64_t H, out;
+  const bool reverse;
+  const Packed<T, C> weights;
+  const ForwardScratch<T, C> scratch;
+  const Saved<T, C> kept;
+  const T* const x;
+  T* const output;
+  const T *h0, *c0;
+  T *h_n, *c_n;
+  const T** const rows;
+  const T** const starts;
+  int64_t* const numbers;
+  T* now;   // h before a step, by sequence of the block
+  T* next;  // h after it
+
+  ForwardPass(Forward& the_call, int the_direction, int the_rank, int the_threads)
+      : call(the_call),
+        direction(the_direction),
+        rank(the_rank),
+        threads(the_threads),
+        batch(*call.batch),
+        sizes(call.shape),
+        H(sizes.hidden),
+        out(call.shape.directions * H),
+        reverse(direction == 1),
+        weights(sizes, static_cast<char*>(const_cast<void*>(call.packed[direction]))),
+        scratch(sizes, batch, call.keep, call.entries, threads, Cutter{call.scratch[direction]}),
+        kept(sizes, batch.places, call.keep, static_cast<T*>(call.saved[direction])),
+        x(static_cast<const T*>(call.x)),
+        output(static_cast<T*>(call.output) + direction * H),
+        h0(part<const T>(call.h0)),
+        c0(part<const T>(call.c0)),
+        h_n(part<T>(call.h_n)),
+        c_n(part<T>(call.c_n)),
+        rows(scratch.rows + rank * batch.stretch_rows),
+        starts(scratch.starts + rank * batch.stretch_rows),
+        numbers(scratch.numbers + rank * batch.stretch_rows),
+        now(scratch.h[0]),
+        next(scratch.h[1]) {}
+
+  // This direction's states of an array (directions, B, H).
+  template <class Item, class Array>
+  Item* part(Array* array) const {
+    return array == nullptr ? nullptr
+                            : static_cast<Item*>(array) + direction * batch.sequences * H;
+  }
+
+  void run() {
+    if (call.numbers != nullptr) {
+      fill_table();
+      wait_for_all(&call.barrier[direction], threads);
+    }
+    for (int64_t b = 0; b < batch.blocks; ++b) {
+      const Block& block = batch.block[b];
+      start_block(block);
+      for (int64_t stretch = 0; stretch < block.stretches; ++stretch) {
+        run_stretch(block, block.stretch[stretch], block.stretch[stretch + 1]);
+      }
+    }
+  }
+
+  // Input products of this thread's share of the table.
+  void fill_table() {
+    const int64_t most = greatest(1, batch.stretch_rows);
+    for (int64_t begin = rank * most; begin < call.entries; begin += threads * most) {
+      const int64_t count = least(most, call.entries - begin);
+      for (int64_t i = 0; i < count; ++i) {
+        rows[i] = x + (begin + i) * sizes.inputs;
+        numbers[i] = begin + i;
+      }
+      input_product<T, C>(sizes, weights, rows, numbers, count, scratch.table, call.entries);
+    }
+  }
+
+  void start_block(const Block& block) {
+    for (int64_t s = rank; s < block.sequences; s += threads) {
+      const int64_t sequence = block.order[s];
+      T* const h = now + s * sizes.padded;
+      zero<T>(h, sizes.padded);
+      if (h0 != nullptr) copy<T>(h, h0 + sequence * H, H);
+      if constexpr (C::memory) {
+        zero<T>(scratch.c + s * sizes.padded, sizes.padded);
+        if (c0 != nullptr) copy<T>(scratch.c + s * sizes.padded, c0 + sequence * H, H);
+      }
+      if (block.length[s] == 0) finish(block, s, h);
+    }
+  }
+
+  // The state that a sequence ends in.
+  void finish(const Block& block, int64_t s, const T* h) {
+    copy<T>(h_n + block.order[s] * H, h, H);
+    if constexpr (C::memory) copy<T>(c_n + block.order[s] * H, scratch.c + s * sizes.padded, H);
+  }
+
+  void run_stretch(const Block& block, int64_t begin, int64_t end) {
+    const int64_t place = block.first_place + block.first[begin];
+    // Gates that are kept stand in the order of all rows; others in this thread's own memory,
+    // because the threads are not in the same stretch at the same time.
+    const bool keeps = kept.gates != nullptr;
+    const int64_t gate_rows = keeps ? block.first[end] - block.first[begin] : batch.stretch_rows;
+    T* const gates = keeps ? kept.gates + place * sizes.panels * sizes.width
+                           : scratch.gates + rank * gate_rows * sizes.panels * sizes.width;
+    int64_t mine = 0;
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t s = rank; s < block.count[t]; s += threads) {
+        const int64_t row = row_at(batch, block, s, t, reverse);
+        if (call.numbers != nullptr) {
+          starts[mine] = scratch.table + call.numbers[row] * sizes.width;
+        } else {
+          rows[mine] = x + row * sizes.inputs;
+        }
+        numbers[mine] = keeps ? block.first[t] - block.first[begin] + s : mine;
+        ++mine;
+      }
+    }
+    if (call.numbers == nullptr) {
+      input_product<T, C>(sizes, weights, rows, numbers, mine, gates, gate_rows);
+    }
+    int64_t done = 0;
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t here = step(block, t, gates, gate_rows, done);
+      if (here == 0) break;  // shorter from here on: nothing of this thread's runs any more
+      done += here;
+    }
+  }
+
+  // One step of this thread's sequences; `done` of its rows in the stretch are before it.
+  int64_t step(const Block& block, int64_t t, T* gates, int64_t gate_rows, int64_t done) {
+    constexpr int L = LANES<T>;
+    int64_t here = 0;
+    for (int64_t s = rank; s < block.count[t]; s += threads) rows[here++] = now + s * sizes.padded;
+    if (here == 0) return 0;
+    const int64_t* const number = numbers + done;
+    const bool table = call.numbers != nullptr;
+    const int64_t table_panel = call.entries * sizes.width;
+    for (int64_t panel = 0; panel < sizes.panels; ++panel) {
+      Rows<T> to{rows, gates + panel * gate_rows * sizes.width, number, sizes.width};
+      if (table) {
+        to.start = starts + done;
+        to.start_offset = panel * table_panel;
+        prefetch(to, here, table_panel);
+      }
+      panel_product<T, C::product, C::last>(H, to, here,
+                                            weights.hh + panel * sizes.hidden_panel(), nullptr);
+      if constexpr (C::last == C::product) {
+        // The input part of the GRU's third gate is not in the recurrent product.
+        for (int64_t i = 0; table && i < here; ++i) {
+          store<T>(to.c + number[i] * sizes.width + 2 * L,
+                   load<T>(to.start[i] + to.start_offset + 2 * L));
+        }
+      }
+      // Two loops: a row's operations depend on each other, and neighbouring rows overlap.
+      for (int64_t i = 0; i < here; ++i) C::activate(to.c + number[i] * sizes.width);
+      for (int64_t i = 0; i < here; ++i) {
+        const int64_t at = (rank + i * threads) * sizes.padded + panel * C::units * L;
+        C::update(to.c + number[i] * sizes.width, now + at, scratch.c + at, next + at);
+      }
+    }
+    for (int64_t s = rank; s < block.count[t]; s += threads) leave(block, s, t);
+    T* const swapped = now;
+    now = next;
+    next = swapped;
+    return here;
+  }
+
+  // The table's rows stand anywhere: those of the next panel are fetched during this one's product.
+  static void prefetch(const Rows<T>& to, int64_t count, int64_t table_panel) {
+    constexpr int64_t line = 64 / sizeof(T);
+    for (int64_t i = 0; i < count; ++i) {
+      const T* const row = to.start[i] + to.start_offset + table_panel;
+      for (int64_t at = 0; at < FOUR * LANES<T>; at += line) __builtin_prefetch(row + at);
+    }
+  }
+
+  // A sequence's state after step t: to the output, to what is kept, and to the final states.
+  void leave(const Block& block, int64_t s, int64_t t) {
+    const T* const h = next + s * sizes.padded;
+    copy<T>(output + row_at(batch, block, s, t, reverse) * out, h, H);
+    if constexpr (C::memory) {
+      const int64_t place = block.first_place + block.first[t] + s;
+      if (kept.c != nullptr) {
+        copy<T>(kept.c + place * sizes.padded, scratch.c + s * sizes.padded, sizes.padded);
+      }
+    }
+    if (block.length[s] == t + 1) finish(block, s, h);
+  }
+};
+
+template <class T, class C>
+void forward(Forward* call, int direction, int rank, int threads) {
+  ForwardPass<T, C>(*call, direction, rank, threads).run();
+}

@@ -1,0 +1,193 @@
+// What the checked, portable part of the module and the kernels say to each other.
+//
+// The kernels are compiled once for each instruction set. Nothing here may have code that the
+// linker could merge between them, so this header holds plain data and function pointers only.
+//
+// N rows of all sequences, B sequences, D inputs, H hidden units, T steps of the longest sequence
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace birnn {
+
+enum class Cell : int { rnn_tanh, rnn_relu, lstm, gru };
+
+// What a forward pass leaves for the backward pass.
+enum class Keep : int {
+  nothing,
+  gates,   // activated gates and cell states
+  states,  // cell states alone; the backward pass computes the gates again
+};
+
+struct Shape {
+  Cell cell;
+  int64_t inputs;      // D
+  int64_t hidden;      // H
+  int64_t directions;  // 1 or 2
+};
+
+// Sequences that run together, longest first. Rows are counted in scan order: step by step, the
+// running sequences of each.
+struct Block {
+  int64_t sequences;
+  int64_t steps;            // of the longest
+  int64_t stretches;
+  int64_t first_place;      // rows of the blocks before this one
+  const int64_t* order;     // (sequences) number in the batch
+  const int64_t* length;    // (sequences)
+  const int64_t* count;     // (steps + 1) sequences running at each step; the last is 0
+  const int64_t* first;     // (steps + 1) rows of the steps before, in this block
+  const int64_t* stretch;   // (stretches + 1) first step of each stretch
+};
+
+// A ragged batch: row of step t of sequence b is starts[b] + steps[t].
+struct Batch {
+  int64_t sequences;
+  int64_t places;           // N: real rows
+  int64_t stretch_rows;     // most rows of one stretch
+  int64_t block_sequences;  // most sequences of one block
+  const int64_t* starts;    // (sequences)
+  const int64_t* steps;     // (T)
+  int64_t blocks;
+  const Block* block;
+};
+
+// Parameters of one direction, or room for their gradients, in torch's layout and gate order.
+struct Weights {
+  const void* ih;       // (G, D)
+  const void* hh;       // (G, H)
+  const void* bias_ih;  // (G) or null
+  const void* bias_hh;  // (G) or null
+};
+
+struct Gradients {
+  void* ih;
+  void* hh;
+  void* bias_ih;  // null where there is none
+  void* bias_hh;
+};
+
+// Where the threads of one direction wait for each other.
+struct alignas(64) Barrier {
+  int32_t arrived;
+  int32_t turn;
+};
+
+// Pointers are to float or double, as the table of kernels says.
+struct Forward {
+  Shape shape;
+  Keep keep;
+  const Batch* batch;
+  const void* x;              // (rows, D), or a table of distinct rows (entries, D)
+  const int64_t* numbers;     // (rows) row of the table that stands at each row; null: no table
+  int64_t entries;            // rows of the table
+  const void* packed[2];      // forward weights of each direction, by `pack_forward`
+  const void* h0;             // (directions, B, H) or null
+  const void* c0;             // likewise
+  void* output;               // (rows, directions * H)
+  void* h_n;                  // (directions, B, H)
+  void* c_n;                  // likewise, or null
+  void* saved[2];             // null where nothing is kept
+  char* scratch[2];           // by `forward_scratch`, shared by a direction's threads
+  Barrier barrier[2];
+};
+
+struct Backward {
+  Shape shape;
+  Keep keep;
+  const Batch* batch;
+  const void* x;
+  Weights weights[2];
+  const void* packed[2];      // forward weights, only for Keep::states
+  const void* h0;
+  const void* c0;
+  const void* output;
+  const void* saved[2];
+  const void* d_output;       // (rows, directions * H) or null
+  const void* d_h_n;          // (directions, B, H) or null
+  const void* d_c_n;          // likewise
+  void* d_x[2];               // (rows, D) of each direction; null where not asked for
+  Gradients d_weights[2];     // null where not asked for
+  void* d_h0;                 // (directions, B, H)
+  void* d_c0;                 // likewise, or null
+  char* scratch[2];
+  Barrier barrier[2];
+};
+
+// y = x w^T + bias
+struct Linear {
+  int64_t rows;
+  int64_t inputs;
+  int64_t outputs;
+  const void* x;       // (rows, inputs)
+  const void* packed;  // by `pack_linear`
+  const void* bias;    // (outputs) or null
+  void* y;             // (rows, outputs)
+};
+
+// A linear chain over a ragged batch whose rows lie together, all of it float64.
+struct Chain {
+  int64_t sequences;
+  int64_t labels;              // L
+  const int64_t* offsets;      // (sequences + 1)
+  const double* emissions;     // (N, L)
+  const double* transitions;   // (L, L) [from, to]; minus infinity where not allowed
+  const double* start;         // (L)
+  const double* end;           // (L)
+};
+
+// What is null is not asked for.
+struct ChainSums {
+  double* log_partition;       // (sequences)
+  double* marginals;           // (N, L)
+  const double* weight;        // (sequences) factor of each sequence in the gradients
+  double* d_emissions;         // (N, L) gradient of the weighted sum of log-partitions
+  double* d_transitions;       // (parts, L, L) the parts are to be added up in order
+  double* d_start;             // (parts, L)
+  double* d_end;               // (parts, L)
+};
+
+struct ChainPaths {
+  int64_t* tags;               // (N)
+  double* scores;              // (sequences)
+};
+
+// The kernels for one instruction set and one floating type. Each runs the share of thread `rank`
+// of `threads`; sizes of scratch and packed weights are in bytes.
+struct Kernels {
+  int64_t (*packed_forward)(const Shape*);
+  void (*pack_forward)(const Shape*, const Weights*, void* packed, int rank, int threads);
+  int64_t (*saved)(const Shape*, int64_t places, Keep);  // of one direction, in elements
+  int64_t (*forward_scratch)(const Shape*, const Batch*, Keep, int64_t entries, int threads);
+  void (*forward)(Forward*, int direction, int rank, int threads);
+  int64_t (*backward_scratch)(const Shape*, const Batch*, Keep, int threads);
+  void (*backward)(Backward*, int direction, int rank, int threads);
+  int64_t (*packed_linear)(int64_t inputs, int64_t outputs);
+  void (*pack_linear)(const void* weight, int64_t inputs, int64_t outputs, void* packed);
+  void (*linear)(const Linear*, int rank, int threads);
+  double (*fma)(int64_t rounds);  // floating point operations done in that many rounds
+};
+
+// The chain is computed in float64 alone. Sequences [begin, end) go into part `part`.
+struct ChainKernels {
+  int64_t (*scratch)(int64_t labels, int64_t longest);  // bytes for one thread
+  void (*sums)(const Chain*, const ChainSums*, int64_t begin, int64_t end, int64_t part,
+               char* scratch);
+  void (*paths)(const Chain*, const ChainPaths*, int64_t begin, int64_t end, char* scratch);
+};
+
+struct Engine {
+  const char* name;
+  Kernels float32;
+  Kernels float64;
+  ChainKernels chain;
+};
+
+// One table for each instruction set that was compiled.
+extern "C" const Engine* birnn_engine_generic();
+extern "C" const Engine* birnn_engine_avx2();
+extern "C" const Engine* birnn_engine_avx512();
+
+}  // namespace birnn

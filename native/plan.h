@@ -1,0 +1,38 @@
+// How a ragged batch is cut into blocks, steps and stretches.
+
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels.h"
+
+namespace birnn {
+
+// Owns the arrays that a `Batch` points to. It follows from the lengths alone, so that results
+// cannot depend on the number of threads.
+class Plan {
+ public:
+  // Throws std::invalid_argument for rows that are outside of the array.
+  Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t sequences,
+       const std::int64_t* steps, std::int64_t step_count, std::int64_t rows);
+
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  const Batch& batch() const { return batch_; }
+
+ private:
+  struct Arrays {
+    std::vector<std::int64_t> order, length, count, first, stretch;
+  };
+
+  void add_block(const std::vector<std::int64_t>& order, std::size_t begin, std::size_t end,
+                 const std::int64_t* lengths);
+
+  std::vector<Arrays> arrays_;
+  std::vector<Block> blocks_;
+  Batch batch_{};
+};
+
+}  // namespace birnn

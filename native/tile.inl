@@ -1,0 +1,158 @@
+// The micro-kernels: a small tile of a matrix product that lives in registers from its first to its
+// last summand.
+//
+// Every element is summed in the order of k by one chain of fused multiply-adds, whatever the height
+// of the tile, so a row's result has the same bits next to any other rows. K is never split for
+// that reason, except by `tile_over_rows`, whose blocks do not depend on threads.
+//
+// R rows of a tile, V vectors of a row of it
+
+// Vectors of a tile that a panel of four is cut into, and rows of a tile of V vectors: as many
+// accumulators as the registers hold beside V vectors of weights and one broadcast.
+constexpr int CUT = BIRNN_REGISTERS == 32 ? 4 : 2;
+template <int V>
+constexpr int ROWS = BIRNN_REGISTERS == 32 ? (V == 3 ? 8 : 6) : (V == 3 ? 4 : 6);
+
+// Where the rows of a tile are: rows of `a` by their pointers, rows of `c` by their number.
+template <class T>
+struct Rows {
+  const T* const* a;
+  T* c;
+  const int64_t* number;
+  int64_t stride;                     // elements from one row of c to the next
+  const T* const* start = nullptr;    // rows that the sums start from; null: those of c
+  int64_t start_offset = 0;           // elements to go on from each of them
+};
+
+// c[r] = start + a[r] b, with start = c[r], or `bias`, or a row of its own where that is given.
+//
+// b holds V vectors for each k. Vector v of c is at v, the last one at LAST: the GRU keeps the input
+// and the recurrent part of its third gate apart. Not inlined: inside its driver the compiler spills
+// accumulators, which halves the speed.
+template <class T, int R, int V, int LAST>
+__attribute__((noinline)) void tile(int64_t K, Rows<T> rows, const T* b, const T* bias) {
+  constexpr int L = LANES<T>;
+  const T* a[R];
+  Vec<T> sum[R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    a[r] = rows.a[r];
+    const T* start = bias != nullptr         ? bias
+                     : rows.start != nullptr ? rows.start[r] + rows.start_offset
+                                             : rows.c + rows.number[r] * rows.stride;
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) sum[r][v] = load<T>(start + (v == V - 1 ? LAST : v) * L);
+  }
+  for (int64_t k = 0; k < K; ++k) {
+    Vec<T> weight[V];
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) weight[v] = load<T>(b + v * L);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const Vec<T> value = fill<T>(a[r][k]);
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) sum[r][v] += value * weight[v];
+    }
+    b += V * L;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    T* end = rows.c + rows.number[r] * rows.stride;
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) store<T>(end + (v == V - 1 ? LAST : v) * L, sum[r][v]);
+  }
+}
+
+// c += a^T b over K rows: a holds R values for each row, b STRIDE vectors of which V are taken, the
+// last of them at LAST. The sum over the K rows is formed first, then added.
+template <class T, int R, int V, int STRIDE, int LAST>
+__attribute__((noinline)) void tile_over_rows(int64_t K, const T* a, const T* b, T* c) {
+  constexpr int L = LANES<T>;
+  Vec<T> sum[R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) sum[r][v] = Vec<T>{};
+  }
+  for (int64_t k = 0; k < K; ++k) {
+    Vec<T> gradient[V];
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) gradient[v] = load<T>(b + (v == V - 1 ? LAST : v) * L);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const Vec<T> value = fill<T>(a[r]);
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) sum[r][v] += value * gradient[v];
+    }
+    a += R;
+    b += STRIDE * L;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) {
+      T* element = c + (r * V + v) * L;
+      store<T>(element, load<T>(element) + sum[r][v]);
+    }
+  }
+}
+
+template <class T>
+using TileFunction = void (*)(int64_t, Rows<T>, const T*, const T*);
+
+// Tiles of every height up to the highest.
+template <class T, int V, int LAST>
+struct Tiles {
+  static constexpr int most = ROWS<V>;
+  static void run(int height, int64_t K, const Rows<T>& rows, const T* b, const T* bias) {
+    static constexpr TileFunction<T> heights[9] = {
+        nullptr,
+        tile<T, 1, V, LAST>,
+        tile<T, 2, V, LAST>,
+        tile<T, 3, V, LAST>,
+        tile<T, 4, V, LAST>,
+        most >= 5 ? tile<T, most >= 5 ? 5 : 1, V, LAST> : nullptr,
+        most >= 6 ? tile<T, most >= 6 ? 6 : 1, V, LAST> : nullptr,
+        most >= 7 ? tile<T, most >= 7 ? 7 : 1, V, LAST> : nullptr,
+        most >= 8 ? tile<T, most >= 8 ? 8 : 1, V, LAST> : nullptr,
+    };
+    heights[height](K, rows, b, bias);
+  }
+};
+
+// c[i] = start + a[i] b for `count` rows and one packed slice of b.
+template <class T, int V, int LAST>
+void slice(int64_t K, Rows<T> rows, int64_t count, const T* b, const T* bias) {
+  // Tiles of nearly equal height: a last tile of one row would run at a sixth of the speed.
+  const int64_t tiles = (count + ROWS<V> - 1) / ROWS<V>;
+  for (int64_t i = 0; i < tiles; ++i) {
+    const int height = static_cast<int>(count / tiles + (i < count % tiles ? 1 : 0));
+    Tiles<T, V, LAST>::run(height, K, rows, b, bias);
+    rows.a += height;
+    rows.number += height;
+    if (rows.start != nullptr) rows.start += height;
+  }
+}
+
+// The same for a panel of V vectors, cut into as many slices as the registers ask for.
+template <class T, int V, int LAST>
+void panel_product(int64_t K, const Rows<T>& rows, int64_t count, const T* b, const T* bias) {
+  if constexpr (V % CUT != 0) {
+    slice<T, V, LAST>(K, rows, count, b, bias);
+  } else {
+    for (int v = 0; v < V; v += CUT) {
+      Rows<T> part = rows;
+      part.c += v * LANES<T>;
+      part.start_offset += v * LANES<T>;
+      slice<T, CUT, CUT - 1>(K, part, count, b + v * K * LANES<T>,
+                             bias == nullptr ? nullptr : bias + v * LANES<T>);
+    }
+  }
+}
+
+// Element v, lane of row k of a packed panel of V vectors: slice after slice, each K rows high.
+template <class T, int V>
+inline int64_t packed_place(int64_t K, int64_t k, int v) {
+  constexpr int width = V % CUT != 0 ? V : CUT;
+  return ((v / width) * K + k) * width * LANES<T> + (v % width) * LANES<T>;
+}

@@ -1,0 +1,108 @@
+"""Where the rows of a batch stand."""
+
+# B sequences, T steps, R rows of the array, padding included
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from birnn.errors import LengthError, ShapeError
+from birnn.ragged import Lengths
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Row of step t of sequence b is ``starts[b] + steps[t]``.
+
+    That covers rows one sequence after another, padded batches with either axis first, and packed
+    sequences, so that the kernels read and write each of them where it stands.
+
+    Args:
+        lengths: Steps of each sequence, (B,).
+        starts: Row of each sequence's first step less ``steps[0]``, (B,).
+        steps: Offset of each step, (T,), T at least the longest length.
+        rows: Rows R of the array.
+
+    Raises:
+        ShapeError: Arrays that are no vectors, or differ in number.
+        LengthError: A length that is negative or beyond the steps, or rows that are not there.
+
+    Example:
+        >>> Layout.padded(np.array([2, 1]), steps=3).starts.tolist()
+        [0, 3]
+    """
+
+    lengths: Lengths
+    starts: Lengths
+    steps: Lengths
+    rows: int
+
+    def __post_init__(self) -> None:
+        for name in ("lengths", "starts", "steps"):
+            given = getattr(self, name)
+            array = np.ascontiguousarray(given, dtype=np.int64)
+            if array.ndim != 1:
+                raise ShapeError(f"{name} are a vector, got shape {array.shape}")
+            object.__setattr__(self, name, array)
+        if self.starts.shape != self.lengths.shape:
+            raise ShapeError(f"{self.starts.shape[0]} starts for {self.lengths.shape[0]} lengths")
+        if self.lengths.size == 0:
+            return
+        shortest, longest = int(self.lengths.min()), int(self.lengths.max())
+        if shortest < 0:
+            where = int(np.argmin(self.lengths))
+            raise LengthError(f"lengths[{where}] is {shortest}. A sequence has 0 or more steps.")
+        if longest > self.steps.shape[0]:
+            where, steps = int(np.argmax(self.lengths)), self.steps.shape[0]
+            raise LengthError(
+                f"lengths[{where}] is {longest}, x has {steps} steps. "
+                f"Trim it to {steps} or pad x to {longest}."
+            )
+
+    @classmethod
+    def ragged(cls, lengths: Lengths) -> Layout:
+        """Sequences one after another, as in `Ragged`.
+
+        Example:
+            >>> Layout.ragged(np.array([2, 0, 1])).starts.tolist()
+            [0, 2, 2]
+        """
+        starts = np.cumsum(lengths) - lengths
+        return cls(lengths, starts, np.arange(int(lengths.max(initial=0))), int(lengths.sum()))
+
+    @classmethod
+    def padded(cls, lengths: Lengths, *, steps: int, batch_first: bool = True) -> Layout:
+        """A padded batch: (B, steps) rows, or (steps, B).
+
+        Example:
+            >>> Layout.padded(np.array([2, 1]), steps=3, batch_first=False).steps.tolist()
+            [0, 2, 4]
+        """
+        count = int(lengths.shape[0])
+        sequence, step = np.arange(count), np.arange(steps)
+        if batch_first:
+            return cls(lengths, sequence * steps, step, count * steps)
+        return cls(lengths, sequence, step * count, count * steps)
+
+    @classmethod
+    def packed(cls, batch_sizes: Lengths) -> Layout:
+        """Step after step, longest sequence first, as in torch's ``PackedSequence``.
+
+        Args:
+            batch_sizes: Sequences that run at each step, (T,).
+
+        Example:
+            >>> Layout.packed(np.array([2, 1])).lengths.tolist()
+            [2, 1]
+        """
+        most = int(batch_sizes[0]) if batch_sizes.size else 0
+        lengths = (batch_sizes[None, :] > np.arange(most)[:, None]).sum(axis=1)
+        starts = np.cumsum(batch_sizes) - batch_sizes
+        return cls(lengths, np.arange(most), starts, int(batch_sizes.sum()))
+
+    @property
+    def full(self) -> bool:
+        """Whether every row belongs to a sequence."""
+        return int(self.lengths.sum()) == self.rows

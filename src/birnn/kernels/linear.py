@@ -1,0 +1,84 @@
+"""The linear layer over rows, each row with the same bits whatever stands beside it."""
+
+# R rows, I inputs, O outputs
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.errors import ShapeError
+from birnn.kernels import isa
+from birnn.kernels.memory import DTYPES, aligned_empty
+
+Array = npt.NDArray[Any]
+
+
+class Linear:
+    """``y = x W^T + b`` with weights that stay as they are.
+
+    They are packed for the engine in use when they are first needed, so they must not be changed
+    afterwards.
+
+    Args:
+        weight: (O, I), float32 or float64.
+        bias: (O,), of the same dtype; None for none.
+
+    Raises:
+        ShapeError: Shapes or dtypes that do not fit.
+
+    Example:
+        >>> Linear(np.array([[1.0, 2.0]]), np.array([0.5]))(np.array([[3.0, 4.0]])).tolist()
+        [[11.5]]
+    """
+
+    def __init__(self, weight: Array, bias: Array | None = None) -> None:
+        if weight.ndim != 2 or weight.dtype not in DTYPES:
+            raise ShapeError(
+                f"weight is a matrix of float32 or float64, got {weight.shape} of {weight.dtype}"
+            )
+        if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != weight.dtype):
+            raise ShapeError(
+                f"bias is {bias.shape} of {bias.dtype}, "
+                f"it must be {weight.shape[:1]} of {weight.dtype}"
+            )
+        self._weight = np.ascontiguousarray(weight)
+        self._bias = None if bias is None else np.ascontiguousarray(bias)
+        self._packed: tuple[str, Array] | None = None
+
+    def __call__(self, x: Array, *, threads: int | None = None) -> Array:
+        """Outputs (R, O) of rows (R, I).
+
+        Args:
+            x: Rows, of the weight's dtype.
+            threads: How many run at once; as many as are set where it is None.
+
+        Raises:
+            ShapeError: Rows of another width or dtype.
+            EngineError: ``BIRNN_ISA`` asks for an engine that is not here.
+        """
+        outputs, inputs = self._weight.shape
+        if x.ndim != 2 or x.shape[1] != inputs or x.dtype != self._weight.dtype:
+            raise ShapeError(
+                f"x is {x.shape} of {x.dtype}, it must be (rows, {inputs}) of {self._weight.dtype}"
+            )
+        native = isa.in_use()
+        if native is None:
+            y: Array = x @ self._weight.T
+            return y if self._bias is None else y + self._bias
+        if self._packed is None or self._packed[0] != native.engine():
+            wide = x.dtype == np.float64
+            packed = aligned_empty(native.linear_bytes(inputs, outputs, wide), np.dtype(np.uint8))
+            native.linear_pack(self._weight, packed)
+            self._packed = native.engine(), packed
+        y = np.empty((x.shape[0], outputs), x.dtype)
+        native.linear(
+            np.ascontiguousarray(x),
+            self._packed[1],
+            self._bias,
+            y,
+            threads or isa.get_num_threads(),
+        )
+        return y

@@ -1,0 +1,337 @@
+"""One recurrent layer of one or two directions, forward and backward, on the compiled kernels.
+
+NumPy arrays in, NumPy arrays out, nothing is copied that stands as the kernels need it. A
+sequence's results have the same bits alone and in any batch, in any order, on any number of
+threads.
+"""
+
+# R rows of the array, N rows of all sequences, B sequences, D inputs, H hidden units,
+# G gate rows (gates * H)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.errors import EngineError, ShapeError
+from birnn.kernels import isa
+from birnn.kernels.layout import Layout
+from birnn.kernels.memory import DTYPES, aligned_empty
+from birnn.reference.stack import GATES, CellName
+
+Array = npt.NDArray[Any]
+Arrays = tuple[Array, ...]
+Weights = tuple[Array, Array, Array | None, Array | None]
+"""weight_ih (G, D), weight_hh (G, H), bias_ih (G,), bias_hh (G,) of one direction."""
+
+Keep = Literal["nothing", "gates", "states"]
+
+CELL_NUMBERS: dict[CellName, int] = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3}
+KEEP_NUMBERS: dict[Keep, int] = {"nothing": 0, "gates": 1, "states": 2}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forward:
+    """What `forward` gives.
+
+    Args:
+        output: Hidden state after each row, the directions side by side, (R, directions * H); rows
+            of padding are 0.
+        final: (h,), or (h, c) for the LSTM, each (directions, B, H).
+        saved: What `backward` needs; None where nothing was to be kept.
+    """
+
+    output: Array
+    final: Arrays
+    saved: Array | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backward:
+    """Gradients with respect to what `forward` was given, in its shapes.
+
+    Args:
+        x: (R, D), rows of padding 0; None where it was not asked for.
+        weights: Of each direction; empty where they were not asked for.
+        initial: (h,), or (h, c).
+    """
+
+    x: Array | None
+    weights: list[Weights]
+    initial: Arrays
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """Weights of all directions as one engine reads them."""
+
+    engine: str
+    data: Array  # (directions, bytes)
+
+
+def pack(cell: CellName, weights: Sequence[Weights]) -> Packed:
+    """Pack weights once for many calls of `forward`, which else does it in each.
+
+    Raises:
+        EngineError: The reference runs: there is nothing to pack for.
+    """
+    native = _native()
+    inputs, hidden = weights[0][0].shape[1], weights[0][1].shape[1]
+    wide = weights[0][0].dtype == np.float64
+    count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, wide)
+    data = aligned_empty(len(weights) * count, np.dtype(np.uint8)).reshape(len(weights), count)
+    native.pack(CELL_NUMBERS[cell], _flat(weights), data)
+    return Packed(native.engine(), data)
+
+
+def saved_size(
+    cell: CellName, rows: int, hidden: int, directions: int, dtype: np.dtype[Any], keep: Keep
+) -> int:
+    """Elements that `forward` keeps for ``rows`` rows of all sequences.
+
+    Example:
+        >>> saved_size("lstm", 0, 8, 2, np.dtype("f4"), "gates") if isa.in_use() else 0
+        0
+    """
+    wide = dtype == np.float64
+    each = _native().saved_elements(CELL_NUMBERS[cell], rows, hidden, KEEP_NUMBERS[keep], wide)
+    return directions * int(each)
+
+
+def forward(
+    cell: CellName,
+    x: Array,
+    layout: Layout,
+    weights: Sequence[Weights],
+    initial: Arrays | None = None,
+    *,
+    keep: Keep = "nothing",
+    saved_rows: int | None = None,
+    numbers: npt.NDArray[np.int64] | None = None,
+    packed: Packed | None = None,
+    threads: int | None = None,
+) -> Forward:
+    """Run one layer; the second direction, where there is one, reads every sequence from its end.
+
+    Args:
+        cell: Which cell.
+        x: Rows, (R, D), float32 or float64; with ``numbers`` the distinct rows.
+        layout: Where the rows of the sequences stand.
+        weights: Of each direction, in x's dtype.
+        initial: (h,), or (h, c) for the LSTM, each (directions, B, H); zeros where it is None.
+        keep: What is kept for `backward`: ``gates``, or ``states`` alone, which takes a fifth of
+            the memory for an LSTM and computes the gates again.
+        saved_rows: Rows that ``saved`` has room for, where more than those of the sequences.
+        numbers: Which row of x stands at each row, (R,). The product of inputs and weights is then
+            formed once for each distinct row. For inference alone.
+        packed: The weights by `pack`, which then are not read again.
+        threads: How many; as many as are set where it is None.
+
+    Returns:
+        Output rows, final states and what was kept. A sequence of length 0 ends in its initial
+        state.
+
+    Raises:
+        ShapeError: Shapes or dtypes that do not fit; all that do not are named at once.
+        EngineError: The reference runs, or the weights are packed for another engine.
+        MemoryError: There is not enough memory.
+
+    Example:
+        >>> layout = Layout.ragged(np.array([2, 1]))
+        >>> weights = (np.zeros((4, 3)), np.zeros((4, 1)), None, None)
+        >>> forward("lstm", np.ones((3, 3)), layout, [weights]).output.shape
+        (3, 1)
+    """
+    native = _native()
+    hidden = _check(cell, x, layout, weights, initial, numbers)
+    if numbers is not None and keep != "nothing":
+        raise ShapeError("rows by number are for inference: nothing can be kept for a backward")
+    if packed is not None and packed.engine != native.engine():
+        raise EngineError(
+            f"the weights are packed for {packed.engine}, {native.engine()} runs. Pack them again."
+        )
+    directions = len(weights)
+    x = np.ascontiguousarray(x)
+    shape = (directions, layout.lengths.shape[0], hidden)
+    # Padding is not written to, so it has to be 0 from the start.
+    room = np.empty if layout.full else np.zeros
+    output = room((layout.rows, directions * hidden), x.dtype)
+    final = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
+    saved = None
+    if keep != "nothing":
+        rows = max(int(layout.lengths.sum()), saved_rows or 0)
+        saved = aligned_empty(saved_size(cell, rows, hidden, directions, x.dtype, keep), x.dtype)
+    h0, c0 = _pair(initial)
+    native.layer_forward(
+        CELL_NUMBERS[cell],
+        x,
+        layout.lengths,
+        layout.starts,
+        layout.steps,
+        None if numbers is None else np.ascontiguousarray(numbers, np.int64),
+        [] if packed is not None else _flat(weights),
+        None if packed is None else packed.data,
+        h0,
+        c0,
+        KEEP_NUMBERS[keep],
+        output,
+        final[0],
+        final[1] if cell == "lstm" else None,
+        saved,
+        hidden,
+        threads or isa.get_num_threads(),
+    )
+    return Forward(output, final, saved)
+
+
+def backward(
+    cell: CellName,
+    x: Array,
+    layout: Layout,
+    weights: Sequence[Weights],
+    initial: Arrays | None,
+    *,
+    output: Array,
+    saved: Array,
+    keep: Keep,
+    d_output: Array | None,
+    d_final: Sequence[Array | None],
+    wants_x: bool = True,
+    wants_weights: bool = True,
+    threads: int | None = None,
+) -> Backward:
+    """Backward through time of `forward`, which was given the same and kept ``saved``.
+
+    Args:
+        cell: Which cell.
+        x: Rows, (R, D).
+        layout: Where the rows of the sequences stand.
+        weights: Of each direction.
+        initial: As `forward` had it.
+        output: What it gave.
+        saved: What it kept.
+        keep: What it was asked to keep.
+        d_output: Gradient with respect to the output, (R, directions * H); None for zeros.
+        d_final: Gradients with respect to the final states; None for zeros.
+        wants_x: Whether the rows' gradient is wanted.
+        wants_weights: Whether the weights' are.
+        threads: How many; as many as are set where it is None.
+
+    Raises:
+        ShapeError: Shapes or dtypes that do not fit.
+        EngineError: The reference runs.
+        MemoryError: There is not enough memory.
+    """
+    native = _native()
+    hidden = _check(cell, x, layout, weights, initial)
+    x = np.ascontiguousarray(x)
+    shape = (len(weights), layout.lengths.shape[0], hidden)
+    room = np.empty if layout.full else np.zeros
+    d_x = room(x.shape, x.dtype) if wants_x else None
+    d_weights: list[Weights] = []
+    if wants_weights:
+        d_weights = [
+            (
+                np.empty_like(w_ih, order="C"),
+                np.empty_like(w_hh, order="C"),
+                None if b_ih is None else np.empty_like(b_ih, order="C"),
+                None if b_hh is None else np.empty_like(b_hh, order="C"),
+            )
+            for w_ih, w_hh, b_ih, b_hh in weights
+        ]
+    d_initial = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
+    h0, c0 = _pair(initial)
+    d_h, d_c = _pair(tuple(d_final))
+    native.layer_backward(
+        CELL_NUMBERS[cell],
+        x,
+        layout.lengths,
+        layout.starts,
+        layout.steps,
+        _flat(weights),
+        h0,
+        c0,
+        np.ascontiguousarray(output),
+        saved,
+        KEEP_NUMBERS[keep],
+        _contiguous(d_output),
+        d_h,
+        d_c,
+        d_x,
+        [part for one in d_weights for part in one],
+        d_initial[0],
+        d_initial[1] if cell == "lstm" else None,
+        threads or isa.get_num_threads(),
+    )
+    return Backward(d_x, d_weights, d_initial)
+
+
+def _native() -> ModuleType:
+    native = isa.in_use()
+    if native is None:
+        why = isa.why_no_native() or f"{isa.FORCE} asks for it"
+        raise EngineError(f"the {isa.REFERENCE} engine runs, this needs a compiled one: {why}")
+    return native
+
+
+def _contiguous(array: Array | None) -> Array | None:
+    return None if array is None else np.ascontiguousarray(array)
+
+
+def _flat(weights: Sequence[Weights]) -> list[Array | None]:
+    return [_contiguous(part) for one in weights for part in one]
+
+
+def _pair(state: Sequence[Array | None] | None) -> tuple[Array | None, Array | None]:
+    """The hidden and the cell state, None where there is none."""
+    parts = [_contiguous(part) for part in state or ()]
+    return (*parts, None, None)[0], (*parts, None, None)[1]
+
+
+def _check(
+    cell: CellName,
+    x: Array,
+    layout: Layout,
+    weights: Sequence[Weights],
+    initial: Arrays | None,
+    numbers: npt.NDArray[np.int64] | None = None,
+) -> int:
+    """Hidden units, once everything fits; the compiled module checks again what it is given."""
+    if x.ndim != 2 or x.dtype not in DTYPES:
+        raise ShapeError(f"x is a matrix of float32 or float64, got {x.shape} of {x.dtype}")
+    given = x.shape[0] if numbers is None else numbers.shape[0]
+    if given != layout.rows:
+        raise ShapeError(f"x has {given} rows, the layout has {layout.rows}")
+    if len(weights) not in (1, 2):
+        raise ShapeError(f"weights are those of 1 or 2 directions, got {len(weights)}")
+    if weights[0][1].ndim != 2:
+        raise ShapeError(f"weight_hh is a matrix, got shape {weights[0][1].shape}")
+    hidden = int(weights[0][1].shape[1])
+    rows = GATES[cell] * hidden
+    shapes = ((rows, x.shape[1]), (rows, hidden), (rows,), (rows,))
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    expected = [
+        (name, part, shape)
+        for one in weights
+        for name, part, shape in zip(names, one, shapes, strict=True)
+        if part is not None
+    ]
+    if initial is not None:
+        states = 2 if cell == "lstm" else 1
+        if len(initial) != states:
+            raise ShapeError(f"{cell} has {states} initial states, got {len(initial)}")
+        shape = (len(weights), layout.lengths.shape[0], hidden)
+        expected += [(f"initial {n}", s, shape) for n, s in zip("hc", initial, strict=False)]
+    faults = [
+        f"{name} is {part.shape} of {part.dtype}, it must be {shape} of {x.dtype}"
+        for name, part, shape in expected
+        if part.shape != shape or part.dtype != x.dtype
+    ]
+    if faults:
+        raise ShapeError("; ".join(faults))
+    return hidden

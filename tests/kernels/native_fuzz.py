@@ -1,0 +1,359 @@
+"""Right calls of the compiled module, and everything that can be wrong with them.
+
+A program of its own, so that a crash is seen: ``python native_fuzz.py SEED TRIALS``. Each trial
+spoils some arguments of a call; what comes of it has to be an exception, or the answer that the
+same numbers give in plain arrays, and nothing may be written outside of the arrays. The last line
+on standard error names the trial; ``python native_fuzz.py SEED TRIALS FIRST`` begins with it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from birnn.kernels import isa
+from birnn.kernels.layout import Layout
+
+GUARD = 256  # bytes before and behind each array, which nobody may touch
+UNTOUCHED = 0xA5
+
+REFUSALS = (ValueError, TypeError, MemoryError, BufferError)
+
+DTYPES = ["f4", "f8", "f2", ">f4", ">f8", "i8", "i4", "u1", "?", "c8", "O"]
+NUMBERS = [-(2**63), -(2**31), -1, 0, 1, 2, 3, 4, 5, 2**24, 2**24 + 1, 2**31, 2**62, 2**63 - 1]
+OUTPUTS = (
+    *("output", "h_n", "c_n", "saved", "d_x", "d_weights", "d_h0", "d_c0", "packed", "y", "tags"),
+    *("scores", "log_partition", "marginals", "d_emissions", "d_transitions", "d_start", "d_end"),
+)
+
+
+class Fuzz:
+    """Calls of the compiled module that are right, and what can be wrong with them."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.native = isa.in_use()
+        self.guarded = []
+
+    def some(self, *choices):
+        return choices[self.rng.integers(len(choices))]
+
+    def array(self, *shape, dtype=None):
+        """Random numbers between guards."""
+        dtype = np.dtype(dtype or self.dtype)
+        count = int(np.prod(shape)) * dtype.itemsize
+        memory = np.full(count + 2 * GUARD, UNTOUCHED, np.uint8)
+        self.guarded.append(memory)
+        inner = memory[GUARD : GUARD + count].view(dtype).reshape(shape)
+        inner[...] = self.rng.standard_normal(shape) if dtype.kind == "f" else 0
+        return inner
+
+    def integers(self, values):
+        array = self.array(len(values), dtype=np.int64)
+        array[:] = values
+        return array
+
+    def guards_hold(self):
+        return all(
+            (memory[:GUARD] == UNTOUCHED).all() and (memory[-GUARD:] == UNTOUCHED).all()
+            for memory in self.guarded
+        )
+
+    def layer(self):
+        """What forward and backward have in common."""
+        some, rng = self.some, self.rng
+        self.dtype = some("float32", "float64")
+        self.cell, self.directions = int(rng.integers(4)), some(1, 2)
+        inputs, self.hidden = some(1, 3, 8, 17, 40), some(1, 2, 5, 16, 33)
+        lengths = np.sort(rng.integers(0, some(2, 5, 30), some(0, 1, 3, 7)))[::-1].astype(np.int64)
+        steps = int(lengths.max(initial=0)) + some(0, 1)
+        layout = some(
+            Layout.ragged(lengths),
+            Layout.padded(lengths, steps=steps),
+            Layout.padded(lengths, steps=steps, batch_first=False),
+        )
+        self.count, self.rows, self.places = len(lengths), layout.rows, int(lengths.sum())
+        gates = (1, 1, 4, 3)[self.cell] * self.hidden
+        weights = []
+        for _ in range(self.directions):
+            weights += [self.array(gates, inputs), self.array(gates, self.hidden)]
+            weights += [self.array(gates) if some(0, 1) else None for _ in range(2)]
+        return {
+            "cell": self.cell,
+            "x": self.array(self.rows, inputs),
+            "lengths": self.integers(layout.lengths),
+            "starts": self.integers(layout.starts),
+            "steps": self.integers(layout.steps),
+            "weights": weights,
+            "h0": self.state() if some(0, 1) else None,
+            "c0": self.state() if self.cell == 2 and some(0, 1) else None,
+            "keep": some(1, 2),
+            "threads": some(1, 2, 3),
+        }
+
+    def state(self):
+        return self.array(self.directions, self.count, self.hidden)
+
+    def outcome(self):
+        return self.array(self.rows, self.directions * self.hidden)
+
+    def saved(self, keep):
+        wide = self.dtype == "float64"
+        each = self.native.saved_elements(self.cell, self.places, self.hidden, keep, wide)
+        return self.array(self.directions * each)
+
+    def layer_forward(self):
+        call = self.layer()
+        call["keep"] = self.some(0, call["keep"])
+        memory = self.cell == 2
+        packed, numbers = None, None
+        if self.some(0, 1):
+            wide, inputs = self.dtype == "float64", call["x"].shape[1]
+            size = self.native.packed_bytes(self.cell, inputs, self.hidden, wide)
+            packed = self.array(self.directions, size, dtype=np.uint8)
+            self.native.pack(self.cell, call["weights"], packed)
+            call["weights"] = []
+        if call["keep"] == 0 and self.some(0, 1):
+            entries = self.some(1, 4) if self.rows else self.some(0, 1, 4)
+            numbers = self.integers(self.rng.integers(0, max(entries, 1), self.rows))
+            call["x"] = self.array(entries, call["x"].shape[1])
+        return call | {
+            "numbers": numbers,
+            "packed": packed,
+            "output": self.outcome(),
+            "h_n": self.state(),
+            "c_n": self.state() if memory else None,
+            "saved": self.saved(call["keep"]) if call["keep"] else None,
+            "hidden": self.hidden,
+        }
+
+    def layer_backward(self):
+        call = self.layer()
+        memory = self.cell == 2
+        d_weights = [None if w is None else self.array(*w.shape) for w in call["weights"]]
+        return call | {
+            "output": self.outcome(),
+            "saved": self.saved(call["keep"]),
+            "d_output": self.some(self.outcome(), None),
+            "d_h_n": self.some(self.state(), None),
+            "d_c_n": self.state() if memory and self.some(0, 1) else None,
+            "d_x": self.some(self.array(*call["x"].shape), None),
+            "d_weights": self.some(d_weights, []),
+            "d_h0": self.state(),
+            "d_c0": self.state() if memory else None,
+        }
+
+    def pack(self):
+        call = self.layer()
+        wide, inputs = self.dtype == "float64", call["x"].shape[1]
+        size = self.native.packed_bytes(self.cell, inputs, self.hidden, wide)
+        packed = self.array(self.directions, size, dtype=np.uint8)
+        return {"cell": self.cell, "weights": call["weights"], "packed": packed}
+
+    def packed_bytes(self):
+        return {"cell": 2, "inputs": 3, "hidden": 4, "wide": True}
+
+    def saved_elements(self):
+        return {"cell": 2, "rows": 3, "hidden": 4, "keep": 1, "wide": True}
+
+    def linear_bytes(self):
+        return {"inputs": 3, "outputs": 4, "wide": False}
+
+    def linear_pack(self):
+        self.dtype = self.some("float32", "float64")
+        outputs, inputs = self.some(1, 5, 70), self.some(1, 9)
+        size = self.native.linear_bytes(inputs, outputs, self.dtype == "float64")
+        return {
+            "weight": self.array(outputs, inputs),
+            "packed": self.array(size, dtype=np.uint8),
+        }
+
+    def linear(self):
+        packed = self.linear_pack()
+        self.native.linear_pack(**packed)
+        outputs, inputs = packed["weight"].shape
+        rows = self.some(0, 1, 50, 100)
+        return {
+            "x": self.array(rows, inputs),
+            "packed": packed["packed"],
+            "bias": self.some(self.array(outputs), None),
+            "y": self.array(rows, outputs),
+            "threads": self.some(1, 3),
+        }
+
+    def chain(self):
+        self.dtype = "float64"
+        self.labels = self.some(1, 2, 5, 20)
+        lengths = self.rng.integers(0, 9, self.some(0, 1, 6, 20))
+        self.count, self.rows = len(lengths), int(lengths.sum())
+        return {
+            "emissions": self.array(self.rows, self.labels),
+            "offsets": self.integers([0, *np.cumsum(lengths)]),
+            "transitions": self.array(self.labels, self.labels),
+            "start": self.array(self.labels),
+            "end": self.array(self.labels),
+            "threads": self.some(1, 3),
+        }
+
+    def chain_sums(self):
+        call, labels = self.chain(), self.labels
+        wanted = {
+            "log_partition": self.array(self.count),
+            "marginals": self.array(self.rows, labels),
+            "weight": self.array(self.count),
+            "d_emissions": self.array(self.rows, labels),
+            "d_transitions": self.array(labels, labels),
+            "d_start": self.array(labels),
+            "d_end": self.array(labels),
+        }
+        if self.some(0, 1):
+            wanted |= dict.fromkeys(list(wanted)[2:])
+        return call | wanted
+
+    def chain_paths(self):
+        call = self.chain()
+        return call | {
+            "tags": self.array(self.rows, dtype=np.int64),
+            "scores": self.array(self.count),
+        }
+
+    def choose_engine(self):
+        return {"name": self.native.engine()}
+
+    def set_threads(self):
+        return {"threads": 1}
+
+    def spoil(self, value):
+        """Something else in the place of an argument, near to it or far."""
+        if isinstance(value, list) and value:
+            at = int(self.rng.integers(len(value)))
+            changed = [*value[:at], self.spoil(value[at]), *value[at + 1 :]]
+            return self.some(changed, changed, changed, value[:-1], [*value, value[0]], None, 5)
+        if isinstance(value, np.ndarray) and self.rng.random() < 0.95:
+            return self.spoil_array(value)
+        if isinstance(value, int) and self.rng.random() < 0.8:
+            return self.some(*NUMBERS)
+        return self.some(None, [], "text", 1.5, b"bytes", object(), -1, self.array(2, dtype="f4"))
+
+    def spoil_array(self, array):
+        some = self.some
+        axis = int(self.rng.integers(array.ndim))
+        twice = np.repeat(array, 2, axis=axis)
+        half = [slice(None)] * array.ndim
+        half[axis] = slice(None, None, 2)
+        bytes_behind = np.frombuffer(b"\0" + array.tobytes(), np.uint8)[1:].copy()
+        shifted = np.empty(bytes_behind.size + 1, np.uint8)[1:]
+        shifted[:] = bytes_behind
+        read_only = array.copy()
+        read_only.flags.writeable = False
+        spoilt = [
+            twice,
+            twice[tuple(half)],  # the right shape, but not contiguous
+            np.flip(array, axis),
+            array.T,
+            np.asfortranarray(array),
+            np.take(array, [], axis=axis),
+            np.delete(array, 0, axis=axis) if array.shape[axis] else array[None],
+            array[None],
+            array.ravel(),
+            array.astype(some(*DTYPES)),
+            read_only,
+            shifted.view(array.dtype).reshape(array.shape),  # at an odd address
+            np.broadcast_to(array[..., :1], array.shape) if array.size else array,
+            array.tolist(),
+            memoryview(array),
+        ]
+        values = array.copy()
+        if array.size:
+            odd = NUMBERS[:-1] if array.dtype.kind == "i" else [np.nan, np.inf, -np.inf, 1e30, 0]
+            if array.dtype.kind in "if":
+                values.flat[self.rng.integers(array.size)] = some(*odd)
+        return values if self.rng.random() < 0.4 else some(*spoilt)
+
+
+CALLS = [n for n in vars(Fuzz) if n[0] != "_" and hasattr(isa.native_module(), n)]
+# There is more to get wrong in the larger ones.
+CALLS += 3 * ["layer_forward", "layer_backward", "chain_sums", "linear"]
+
+
+def trial(seed, number):
+    """One spoilt call; what is wrong with what came of it, or None."""
+    fuzz = Fuzz([seed, number])
+    name = fuzz.some(*CALLS)
+    call = getattr(fuzz, name)()
+    spoilt = fuzz.rng.choice(list(call), size=fuzz.some(0, 1, 1, 1, 2, 3))
+    call |= {key: fuzz.spoil(call[key]) for key in spoilt}
+    print(seed, number, name, *spoilt, file=sys.stderr, flush=True)
+    plain = {key: copied(value) for key, value in call.items()}
+    try:
+        try:
+            answer = getattr(fuzz.native, name)(**call)
+        except REFUSALS as error:
+            return f"{name} is right, and refused: {error}" if not len(spoilt) else None
+        if not fuzz.guards_hold():
+            return f"{name} has written outside of its arrays"
+        if name in ("fma_rate", "set_threads") or shares_rows(plain):
+            return None
+        again = getattr(fuzz.native, name)(**plain)
+        same = repr(answer) == repr(again) and all(
+            same_bits(call[key], plain[key]) for key in OUTPUTS if key in call
+        )
+        return None if same else f"{name} gives something else than with plain arrays"
+    finally:
+        fuzz.native.set_threads(1)
+
+
+def copied(value):
+    """The same numbers in memory as NumPy hands it out."""
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    if isinstance(value, np.ndarray | memoryview):
+        return np.array(value, order="C", copy=True)
+    return value
+
+
+def same_bits(one, other):
+    if isinstance(one, list):
+        return all(same_bits(*pair) for pair in zip(one, other, strict=True))
+    if isinstance(one, np.ndarray | memoryview):
+        return np.asarray(one).tobytes() == other.tobytes()
+    return True
+
+
+def shares_rows(call):
+    """Whether sequences stand in the same rows: then the last to be written there is seen."""
+    if "starts" not in call:
+        return False
+    taken = [
+        row
+        for start, length in zip(call["starts"].tolist(), call["lengths"].tolist(), strict=True)
+        for row in (start + call["steps"][:length]).tolist()
+    ]
+    return len(set(taken)) < len(taken)
+
+
+def limit_memory(more):
+    """From here on the process gets at most so many bytes more."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def main(seed, trials, first=0):
+    faulthandler.enable()
+    # Under a sanitizer a process has all addresses, and ends where memory cannot be had.
+    if not {"ASAN_OPTIONS", "TSAN_OPTIONS"} & set(os.environ):
+        limit_memory(2**30)
+    for number in range(first, trials):
+        fault = trial(seed, number)
+        if fault is not None:
+            sys.exit(f"trial {number} of seed {seed}: {fault}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

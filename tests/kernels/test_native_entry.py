@@ -1,0 +1,189 @@
+"""The compiled module with whatever one may hand it: an exception or the right answer, no crash.
+
+Everything runs in processes of their own, so that a crash is a test that fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birnn.kernels import isa, recurrent
+from birnn.kernels.layout import Layout
+from birnn.kernels.linear import Linear
+
+TRIALS = 1500
+SEEDS = (0, 1)
+FUZZ = Path(__file__).with_name("native_fuzz.py")
+
+# Under a sanitizer a process has all addresses, and ends where memory cannot be had.
+SANITIZED = bool({"ASAN_OPTIONS", "TSAN_OPTIONS"} & set(os.environ))
+
+
+def run_alone(*command):
+    """Runs a Python program, with the engine of the environment."""
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_call_crashes_or_gives_a_wrong_answer(engine, seed):
+    found = run_alone(FUZZ, seed, TRIALS)
+    assert found.returncode == 0, f"seed {seed}: {found.stderr[-3000:]}"
+
+
+def lstm(rows, inputs, hidden, directions=1):
+    """Rows and weights of a layer of random numbers."""
+    rng = np.random.default_rng(0)
+    shapes = ((4 * hidden, inputs), (4 * hidden, hidden), (4 * hidden,), (4 * hidden,))
+    weights = [
+        tuple(rng.uniform(-1, 1, shape) / np.sqrt(hidden) for shape in shapes)
+        for _ in range(directions)
+    ]
+    return rng.standard_normal((rows, inputs)), weights
+
+
+def a_million_steps():
+    steps, cut = 1_000_000, 600_001
+    x, weights = lstm(steps, 1, 1)
+
+    def run(rows, initial=None):
+        layout = Layout.ragged(np.array([rows.shape[0]]))
+        found = recurrent.forward("lstm", rows, layout, weights, initial, keep="gates")
+        ones = np.ones_like(found.output)
+        back = recurrent.backward(
+            "lstm",
+            rows,
+            layout,
+            weights,
+            initial,
+            output=found.output,
+            saved=found.saved,
+            keep="gates",
+            d_output=ones,
+            d_final=(None, None),
+        )
+        return found, back
+
+    whole, back = run(x)
+    # One direction can stop and go on from its state.
+    first, _ = run(x[:cut])
+    second, back_of_second = run(x[cut:], first.final)
+    np.testing.assert_array_equal(np.concatenate([first.output, second.output]), whole.output)
+    np.testing.assert_array_equal(second.final, whole.final)
+    np.testing.assert_array_equal(back_of_second.x, back.x[cut:])
+    assert np.isfinite(back.x).all()
+
+
+@contextlib.contextmanager
+def memory_limited(more):
+    """The process gets at most so many bytes more."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def memory_that_cannot_be_had():
+    # So wide that no memory of this size is kept from one call to the next.
+    x, weights = lstm(5, 8, 1536)
+    layout = Layout.ragged(np.array([2, 3]))
+    kept = recurrent.forward("lstm", x, layout, weights, keep="states")
+    rows, weight = np.ones((3, 4)), np.ones((1_000_000, 4))
+
+    def forward():
+        return recurrent.forward("lstm", x, layout, weights).output
+
+    def backward():
+        return recurrent.backward(
+            "lstm",
+            x,
+            layout,
+            weights,
+            None,
+            output=kept.output,
+            saved=kept.saved,
+            keep="states",
+            d_output=None,
+            d_final=(np.ones((1, 2, 1536)), None),
+        ).x
+
+    def linear():
+        return Linear(weight)(rows)
+
+    for call in (forward, backward, linear):
+        with memory_limited(16 << 20):
+            try:
+                call()
+            except MemoryError:
+                pass
+            else:
+                raise AssertionError(f"{call.__name__} needs less memory than this test thinks")
+        expected = call()
+        np.testing.assert_array_equal(call(), expected)
+
+
+def arrays_that_change_meanwhile():
+    """Where the rows stand is read once, before the interpreter's lock is released."""
+    native = isa.in_use()
+    x, weights = lstm(4000, 64, 64, directions=2)
+    flat = [part for one in weights for part in one]
+    lengths, starts, steps = np.full(40, 100), np.arange(0, 4000, 100), np.arange(100)
+    numbers = np.arange(4000)
+    for given in (None, numbers):
+        answers = []
+        for changes in (False, True):
+            output, h_n, c_n = np.zeros((4000, 128)), np.zeros((2, 40, 64)), np.zeros((2, 40, 64))
+            arguments = (2, x, lengths, starts, steps, given, flat, None, None, None, 0)
+            call = threading.Thread(
+                target=native.layer_forward, args=(*arguments, output, h_n, c_n, None, 64, 1)
+            )
+            arrays = (lengths, starts, steps, numbers)
+            before = [array.copy() for array in arrays]
+            call.start()
+            while changes and call.is_alive():
+                for array in arrays:
+                    array[:] = 2**40
+                time.sleep(0)
+            call.join()
+            for array, old in zip(arrays, before, strict=True):
+                array[:] = old
+            answers.append(output)
+        np.testing.assert_array_equal(*answers)
+
+
+ALONE = {
+    function.__name__: function
+    for function in (a_million_steps, memory_that_cannot_be_had, arrays_that_change_meanwhile)
+}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("name", ALONE)
+def test_alone(engine, name):
+    if SANITIZED and "memory" in name:
+        pytest.skip("under a sanitizer memory cannot be limited")
+    found = run_alone(__file__, name)
+    assert found.returncode == 0, found.stderr
+
+
+if __name__ == "__main__":
+    ALONE[sys.argv[1]]()

@@ -1,0 +1,313 @@
+"""One layer on every compiled engine: forward and backward, held to the reference."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from birnn.errors import EngineError, ShapeError
+from birnn.kernels import isa, recurrent
+from birnn.kernels.layout import Layout
+from birnn.reference import GATES
+
+CELLS = sorted(GATES)
+
+# Around the widths of vectors (2 to 16 units) and of panels (4 vectors).
+WIDTHS = [1, 15, 16, 17, 63, 64, 65]
+
+
+@given(data=st.data())
+def test_all_answers_are_the_reference_s(engine, layers, data):
+    layer = data.draw(layers())
+    layer.agree(layer.run(), layer.expected())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_widths_around_those_of_vectors_and_tiles(engine, draw_layer, cell, width):
+    # Row counts of the steps from 14 down to 1: tiles of every height.
+    lengths = np.arange(15)
+    for dtype in ("float32", "float64"):
+        for inputs, hidden in ((width, 5), (5, width)):
+            layer = draw_layer(cell, lengths, inputs=inputs, hidden=hidden, dtype=dtype)
+            layer.agree(layer.run(), layer.expected())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_long_sequences(engine, draw_layer, cell):
+    layer = draw_layer(cell, [700, 3, 411], hidden=6)
+    layer.agree(layer.run(), layer.expected())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_more_sequences_than_one_block_holds(engine, draw_layer, cell):
+    lengths = np.random.default_rng(3).integers(0, 4, 300)
+    layer = draw_layer(cell, lengths, hidden=3)
+    layer.agree(layer.run(), layer.expected())
+
+
+@given(data=st.data())
+def test_gradients_are_the_central_differences(engine, layers, data):
+    # A rectifier has a kink, which differences cannot see.
+    cell = data.draw(st.sampled_from(["rnn_tanh", "lstm", "gru"]))
+    layer = data.draw(layers(cell=cell, dtype="float64", initial=True))
+    rng = np.random.default_rng(0)
+    found = layer.run()
+    for name, inner in _inputs(layer).items():
+        along = rng.standard_normal(inner.shape)
+        ahead, behind = (_loss(_moved(layer, name, step * along)) for step in (1e-5, -1e-5))
+        slope = float((found[f"d_{name}"] * along).sum())
+        assert slope == pytest.approx((ahead - behind) / 2e-5, rel=1e-6, abs=1e-6), name
+
+
+@given(data=st.data())
+def test_states_alone_give_the_bits_that_kept_gates_give(engine, layers, same_bits, data):
+    layer = data.draw(layers())
+    same_bits(layer.run(keep="states"), layer.run(keep="gates"))
+
+
+@given(data=st.data())
+def test_keeping_changes_no_answer(engine, layers, same_bits, data):
+    layer = data.draw(layers())
+    kept, not_kept = layer.forward(keep="gates"), layer.forward()
+    assert not_kept.saved is None
+    same_bits(kept.output, not_kept.output)
+    for part, other in zip(kept.final, not_kept.final, strict=True):
+        same_bits(part, other)
+
+
+@given(data=st.data(), keep=st.sampled_from(["gates", "states"]))
+def test_rows_give_the_same_bits_wherever_they_stand(engine, layers, same_bits, data, keep):
+    lengths = data.draw(st.lists(st.integers(0, 6), min_size=1, max_size=6))
+    lengths = np.array(sorted(lengths, reverse=True))
+    layer = data.draw(layers(lengths=st.just(lengths)))
+    steps = int(lengths[0]) + data.draw(st.integers(0, 2))
+    running = (lengths[None, :] > np.arange(lengths[0])[:, None]).sum(axis=1)
+    layouts = {
+        "batch first": Layout.padded(lengths, steps=steps),
+        "time first": Layout.padded(lengths, steps=steps, batch_first=False),
+    }
+    if lengths[-1] > 0:
+        layouts["packed"] = Layout.packed(running)
+    expected = layer.run(keep=keep)
+    for layout in layouts.values():
+        moved = layer.place(layout)
+        found = moved.run(keep=keep)
+        padding = np.setdiff1d(np.arange(layout.rows), moved.rows)
+        for name in ("output", "d_x"):
+            assert not found[name][padding].any()
+            found[name] = found[name][moved.rows]
+        same_bits(found, expected)
+
+
+@given(data=st.data())
+def test_memory_that_is_not_contiguous_changes_nothing(engine, layers, same_bits, data):
+    layer = data.draw(layers())
+
+    def strided(array):
+        if array is None:
+            return None
+        wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan, array.dtype)
+        wide[..., ::2] = array
+        return wide[..., ::2]
+
+    scattered = dataclasses.replace(
+        layer,
+        x=strided(layer.x),
+        weights=[tuple(map(strided, one)) for one in layer.weights],
+        initial=layer.initial and tuple(map(strided, layer.initial)),
+        d_output=strided(layer.d_output),
+        d_final=tuple(map(strided, layer.d_final)),
+    )
+    same_bits(scattered.run(), layer.run())
+
+
+@given(data=st.data())
+def test_gradients_that_are_not_given_are_zeros(engine, layers, same_bits, data):
+    layer = data.draw(layers())
+    none = dataclasses.replace(layer, d_output=None, d_final=(None,) * len(layer.d_final))
+    zeros = dataclasses.replace(
+        layer,
+        d_output=np.zeros_like(layer.d_output),
+        d_final=tuple(map(np.zeros_like, layer.d_final)),
+    )
+    layer.agree(none.run(), zeros.run())
+    layer.agree(none.run(), none.expected())
+
+
+@given(data=st.data())
+def test_gradients_that_are_not_wanted_are_left_out(engine, layers, same_bits, data):
+    layer = data.draw(layers())
+    whole = layer.run()
+    for wants, left_out in (
+        ({"wants_x": False}, "d_x"),
+        ({"wants_weights": False}, ("d_weight", "d_bias")),
+    ):
+        rest = {name: part for name, part in whole.items() if not name.startswith(left_out)}
+        same_bits(layer.run(**wants), rest)
+
+
+@given(data=st.data())
+def test_packed_weights_give_the_same_bits(engine, layers, same_bits, data):
+    layer = data.draw(layers())
+    packed = recurrent.pack(layer.cell, layer.weights)
+    assert packed.engine == engine
+    same_bits(layer.forward(packed=packed).output, layer.forward().output)
+
+
+@given(data=st.data())
+def test_rows_by_number_are_the_rows_written_out(engine, layers, same_bits, data):
+    layer = data.draw(layers())
+    entries = data.draw(st.integers(1, 5))
+    table = np.random.default_rng(0).standard_normal((entries, layer.x.shape[1]))
+    table = table.astype(layer.dtype)
+    rows = st.lists(
+        st.integers(0, entries - 1), min_size=layer.layout.rows, max_size=layer.layout.rows
+    )
+    numbers = np.array(data.draw(rows), np.int64)
+    found = dataclasses.replace(layer, x=table).forward(numbers=numbers)
+    expected = dataclasses.replace(layer, x=table[numbers]).forward()
+    same_bits(found.output, expected.output)
+    for part, other in zip(found.final, expected.final, strict=True):
+        same_bits(part, other)
+
+
+@pytest.mark.parametrize("number", [-1, 5, 2**40])
+def test_numbers_of_no_row_are_refused(engine, draw_layer, number):
+    layer = draw_layer("gru", [2, 3])
+    with pytest.raises(ValueError, match=rf"numbers\[3\] is {number}, the table has 5 rows"):
+        layer.forward(numbers=np.array([0, 4, 0, number, 0]))
+    with pytest.raises(ShapeError, match="for inference"):
+        layer.forward(numbers=np.arange(5), keep="gates")
+
+
+@given(data=st.data(), value=st.sampled_from([np.nan, np.inf, -np.inf]))
+def test_what_is_not_finite_stays_in_its_sequence(engine, layers, same_bits, data, value):
+    layer = data.draw(layers(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=6)))
+    at = data.draw(st.integers(0, layer.x.shape[0] - 1))
+    sequence = np.repeat(np.arange(len(layer.layout.lengths)), layer.layout.lengths)
+    x = layer.x.copy()
+    x[at] = value
+    clean, found = layer.run(), dataclasses.replace(layer, x=x).run()
+    others, rest = sequence != sequence[at], np.arange(sequence.max() + 1) != sequence[at]
+    for name in ("output", "d_x"):
+        same_bits(found[name][others], clean[name][others], name)
+    for name in ("h_n", "c_n", "d_h_0", "d_c_0"):
+        if name in found:
+            same_bits(found[name][:, rest], clean[name][:, rest], name)
+    if np.isnan(value):
+        assert np.isnan(found["output"][at]).all()
+
+
+@given(data=st.data(), value=st.sampled_from([np.inf, -np.inf]))
+def test_infinite_input_saturates_as_in_the_reference(engine, layers, data, value):
+    # Units that only fill up a vector meet inf * 0: what becomes of them must not be seen.
+    cell = data.draw(st.sampled_from(["rnn_tanh", "lstm", "gru"]))
+    lengths = st.lists(st.integers(1, 5), min_size=1, max_size=4)
+    layer = data.draw(layers(lengths=lengths, cell=cell, dtype="float64"))
+    layer.x[data.draw(st.integers(0, layer.x.shape[0] - 1)), 0] = value
+    found, expected = layer.run(), layer.expected()
+    # There alone it is multiplied by slopes that have fallen to 0.
+    seen = [name for name in expected if not name.startswith("d_weight_ih")]
+    layer.agree({name: found[name] for name in seen}, {name: expected[name] for name in seen})
+
+
+def test_an_empty_sequence_ends_in_its_initial_state(engine, draw_layer, same_bits):
+    for cell in CELLS:
+        layer = draw_layer(cell, [0, 2, 0])
+        found = layer.run()
+        empty = [0, 2]
+        for name, initial in zip(("h_n", "c_n"), layer.initial, strict=False):
+            same_bits(found[name][:, empty], initial[:, empty])
+        for name, d_final in zip(("d_h_0", "d_c_0"), layer.d_final, strict=False):
+            same_bits(found[name][:, empty], d_final[:, empty])
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0, 0]])
+def test_a_batch_without_rows(engine, draw_layer, lengths):
+    for cell in CELLS:
+        layer = draw_layer(cell, lengths)
+        layer.agree(layer.run(), layer.expected())
+
+
+@pytest.mark.parametrize("keep", ["gates", "states"])
+def test_saved_size_is_what_forward_keeps(engine, draw_layer, keep):
+    for cell in CELLS:
+        layer = draw_layer(cell, [3, 0, 5], hidden=5, dtype="float32")
+        size = recurrent.saved_size(cell, 8, 5, 2, layer.x.dtype, keep)
+        assert layer.forward(keep=keep).saved.shape == (size,)
+
+
+def test_everything_that_does_not_fit_is_named_at_once(engine, draw_layer):
+    layer = draw_layer("lstm", [2, 1])
+    w_ih, w_hh, b_ih, b_hh = layer.weights[1]
+    wrong = [layer.weights[0], (w_ih[:-1], w_hh, b_ih.astype(np.float32), b_hh)]
+    with pytest.raises(ShapeError) as caught:
+        recurrent.forward(
+            "lstm", layer.x, layer.layout, wrong, (layer.initial[0][:1], layer.initial[1])
+        )
+    message = str(caught.value)
+    assert "weight_ih is (15, 3)" in message
+    assert "bias_ih is (16,) of float32, it must be (16,) of float64" in message
+    assert "initial h is (1, 2, 4) of float64, it must be (2, 2, 4)" in message
+
+
+def test_rows_that_the_layout_does_not_have_are_refused(engine, draw_layer):
+    layer = draw_layer("gru", [2, 1])
+    with pytest.raises(ShapeError, match="x has 2 rows, the layout has 3"):
+        dataclasses.replace(layer, x=layer.x[:2]).forward()
+    fewer = dataclasses.replace(
+        layer, x=layer.x[:2], layout=dataclasses.replace(layer.layout, rows=2)
+    )
+    with pytest.raises(ValueError, match="leave the 2 rows"):
+        fewer.forward()
+
+
+def test_weights_packed_for_another_engine_are_refused(engine, draw_layer):
+    layer = draw_layer("gru", [2])
+    packed = dataclasses.replace(recurrent.pack("gru", layer.weights), engine="abacus")
+    with pytest.raises(EngineError, match=f"packed for abacus, {engine} runs"):
+        layer.forward(packed=packed)
+
+
+def test_the_reference_has_no_such_kernel(forced, draw_layer):
+    forced(isa.REFERENCE)
+    with pytest.raises(EngineError, match="needs a compiled one"):
+        draw_layer("gru", [2]).forward()
+
+
+def _loss(layer):
+    """What the gradients of `Layer.run` are those of."""
+    forward = layer.forward()
+    loss = (forward.output * layer.d_output).sum()
+    return float(
+        loss + sum((f * d).sum() for f, d in zip(forward.final, layer.d_final, strict=True))
+    )
+
+
+def _inputs(layer):
+    """Everything that there is a gradient for, by its name."""
+    named = {"x": layer.x} | dict(zip(("h_0", "c_0"), layer.initial, strict=False))
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    for direction, parts in enumerate(layer.weights):
+        named |= {f"{n} {direction}": p for n, p in zip(names, parts, strict=True) if p is not None}
+    return named
+
+
+def _moved(layer, name, by):
+    """The layer with ``by`` added to one of `_inputs`."""
+    old = _inputs(layer)[name]
+
+    def moved(part):
+        return part + by if part is old else part
+
+    return dataclasses.replace(
+        layer,
+        x=moved(layer.x),
+        initial=tuple(map(moved, layer.initial)),
+        weights=[tuple(map(moved, one)) for one in layer.weights],
+    )

@@ -1,0 +1,208 @@
+"""The pool of threads behind the kernels: forks, many callers, an exit in the middle of work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birnn.kernels import crf, isa
+from birnn.ragged import Ragged
+
+pytestmark = pytest.mark.skipif(isa.native_module() is None, reason="no compiled module")
+
+counted = pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="no /proc to count threads in"
+)
+
+LABELS = 20
+SECONDS = 60  # after which something hangs
+
+
+@pytest.fixture(autouse=True)
+def unforced(monkeypatch):
+    """The best engine, and the setting of threads as it was."""
+    monkeypatch.delenv(isa.FORCE, raising=False)
+    monkeypatch.delenv(isa.THREADS, raising=False)
+    monkeypatch.setattr(isa, "_threads", None)
+
+
+@pytest.fixture
+def problem(unforced):
+    """Enough work for several threads, and the answer of one."""
+    random = np.random.default_rng(0)
+    lengths = random.integers(10, 50, 64)
+    emissions = Ragged(random.standard_normal((int(lengths.sum()), LABELS)), lengths)
+    scores = (random.standard_normal((LABELS, LABELS)), np.zeros(LABELS), np.zeros(LABELS))
+    chain = crf.chain_of(*scores)
+    return emissions, chain, crf.marginals(emissions, chain, threads=1).tobytes()
+
+
+def script(body, **environment):
+    """Runs a script in a process of its own; its standard output."""
+    head = """
+        import os, sys, threading, time
+        import numpy as np
+        from birnn.kernels import crf, isa
+        from birnn.ragged import Ragged
+
+        rows = np.random.default_rng(0).standard_normal((2000, 20))
+        emissions = Ragged(rows, np.full(50, 40))
+        chain = crf.chain_of(np.zeros((20, 20)), np.zeros(20), np.zeros(20))
+
+        def run(threads=3):
+            return crf.marginals(emissions, chain, threads=threads).tobytes()
+
+        def alive():
+            return len(os.listdir("/proc/self/task"))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(head) + textwrap.dedent(body)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+def test_more_and_fewer_threads_from_call_to_call(problem):
+    emissions, chain, expected = problem
+    for threads in (1, 4, 2, 3, 1, 5, 2):
+        assert crf.marginals(emissions, chain, threads=threads).tobytes() == expected
+
+
+def test_several_callers_at_once(problem):
+    emissions, chain, expected = problem
+    answers = []
+
+    def call():
+        answers.extend([crf.marginals(emissions, chain, threads=2).tobytes() for _ in range(20)])
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(SECONDS)
+    assert len(answers) == 80
+    assert set(answers) == {expected}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_forked_child_has_threads_of_its_own(problem, busy):
+    emissions, chain, expected = problem
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            crf.marginals(emissions, chain, threads=2)
+
+    other = threading.Thread(target=work)
+    if busy:
+        other.start()
+    crf.marginals(emissions, chain, threads=3)
+    for _ in range(10):
+        with warnings.catch_warnings():
+            # Newer Pythons warn of forks with threads about; that is what is tested.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            same = all(
+                crf.marginals(emissions, chain, threads=threads).tobytes() == expected
+                for threads in (2, 3)
+            )
+            os._exit(0 if same else 1)
+        deadline = time.monotonic() + SECONDS
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(child, 9)
+                pytest.fail("the child hangs")
+            time.sleep(0.001)
+        assert ended[1] == 0
+    stop.set()
+    if busy:
+        other.join(SECONDS)
+    assert crf.marginals(emissions, chain, threads=3).tobytes() == expected
+
+
+def test_the_interpreter_runs_on_meanwhile(problem):
+    emissions, chain, _ = problem
+    many = emissions.select(np.tile(np.arange(64), 40))
+    caller = threading.Thread(target=lambda: crf.viterbi(many, chain, threads=1))
+    turns = 0
+    caller.start()
+    while caller.is_alive():
+        time.sleep(0)
+        turns += 1
+    assert turns > 10
+
+
+@counted
+def test_threads_start_when_they_are_needed_and_end_at_the_exit():
+    out = script("""
+        one, before = run(1), alive()
+        assert run(3) == one and alive() == before + 2
+        assert run(2) == one and alive() == before + 2
+        small = emissions.select([0])
+        crf.marginals(small, chain, threads=8)  # not worth a thread
+        assert alive() == before + 2
+        isa.native_module().stop_threads()
+        assert alive() == before
+        assert run(3) == one and alive() == before  # after the end one thread does it all
+        print("done")
+    """)
+    assert out == "done\n"
+
+
+@counted
+@pytest.mark.parametrize(("setting", "workers"), [("1", 0), ("3", 2)])
+def test_the_environment_sets_the_threads(setting, workers):
+    out = script(
+        """
+        before = alive()
+        run(None)
+        print(alive() - before, isa.get_num_threads())
+        """,
+        BIRNN_NUM_THREADS=setting,
+    )
+    assert out == f"{workers} {setting}\n"
+
+
+def test_a_process_ends_while_a_thread_is_at_work():
+    out = script("""
+        def work():
+            while True:
+                run(2)
+
+        run(3)
+        threading.Thread(target=work, daemon=True).start()
+        time.sleep(0.2)
+        print("ends")
+    """)
+    assert out == "ends\n"
+
+
+@counted
+def test_threads_that_cannot_start_leave_the_work_to_one():
+    out = script("""
+        import resource
+
+        one, before = run(1), alive()
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20),) * 2)
+        assert run(2) == one and alive() == before
+        print("done")
+    """)
+    assert out == "done\n"
