@@ -165,15 +165,18 @@ void layer_forward(int cell, const In& x, const Integers& lengths, const Integer
   call.keep = keep_of(keep);
   call.batch = &batch;
   call.x = x.data();
+  std::vector<std::int64_t> table_rows;  // a copy, as in `Plan`
   if (numbers) {
+    table_rows.assign(numbers->data(), numbers->data() + rows);
     for (std::int64_t row = 0; row < rows; ++row) {
-      if ((*numbers)(row) < 0 || (*numbers)(row) >= entries) {
+      const auto number = table_rows[static_cast<std::size_t>(row)];
+      if (number < 0 || number >= entries) {
         throw std::invalid_argument("numbers[" + std::to_string(row) + "] is " +
-                                    std::to_string((*numbers)(row)) + ", the table has " +
+                                    std::to_string(number) + ", the table has " +
                                     std::to_string(entries) + " rows");
       }
     }
-    call.numbers = numbers->data();
+    call.numbers = table_rows.data();
     call.entries = entries;
   }
   call.h0 = data_of(h0, "h0", dtype, {directions, count, hidden});

@@ -132,7 +132,7 @@ struct ForwardPass {
   }
 
   void run() {
-    if (call.numbers != nullptr) {
+    if (call.numbers != nullptr && batch.places > 0) {
       fill_table();
       wait_for_all(&call.barrier[direction], threads);
     }
@@ -147,7 +147,7 @@ struct ForwardPass {
 
   // Input products of this thread's share of the table.
   void fill_table() {
-    const int64_t most = greatest(1, batch.stretch_rows);
+    const int64_t most = batch.stretch_rows;
     for (int64_t begin = rank * most; begin < call.entries; begin += threads * most) {
       const int64_t count = least(most, call.entries - begin);
       for (int64_t i = 0; i < count; ++i) {

@@ -64,8 +64,10 @@ Plan::Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t
   arrays_.reserve(blocks);
   blocks_.reserve(blocks);
   batch_.sequences = sequences;
-  batch_.starts = starts;
-  batch_.steps = steps;
+  starts_.assign(starts, starts + sequences);
+  steps_.assign(steps, steps + longest);
+  batch_.starts = starts_.data();
+  batch_.steps = steps_.data();
   for (std::size_t i = 0; i < blocks; ++i) {
     add_block(order, i * count / blocks, (i + 1) * count / blocks, lengths);
   }

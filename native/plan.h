@@ -9,8 +9,9 @@
 
 namespace birnn {
 
-// Owns the arrays that a `Batch` points to. It follows from the lengths alone, so that results
-// cannot depend on the number of threads.
+// Owns the arrays that a `Batch` points to: copies, so that nobody can change them while the
+// interpreter's lock is released. The cuts follow from the lengths alone, so that results cannot
+// depend on the number of threads.
 class Plan {
  public:
   // Throws std::invalid_argument for rows that are outside of the array.
@@ -30,6 +31,7 @@ class Plan {
   void add_block(const std::vector<std::int64_t>& order, std::size_t begin, std::size_t end,
                  const std::int64_t* lengths);
 
+  std::vector<std::int64_t> starts_, steps_;
   std::vector<Arrays> arrays_;
   std::vector<Block> blocks_;
   Batch batch_{};

@@ -4,6 +4,7 @@
 #include "pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #include <atomic>
@@ -63,10 +64,24 @@ struct alignas(64) Worker {
 
   void call(State next) {
     if (state.exchange(next) == ASLEEP) {
+      avoid_this_processor();
       // A worker between its look at `state` and its sleep holds the mutex: it hears this.
       std::lock_guard<std::mutex> hold(mutex);
       woken.notify_one();
     }
+  }
+
+  // Linux often wakes a thread on the processor of the one that calls it, where it then waits until
+  // the caller has done its own part, other processors idle. So it may be woken on any but that.
+  void avoid_this_processor() {
+#if defined(__linux__)
+    cpu_set_t allowed;
+    const int here = sched_getcpu();
+    if (here < 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    CPU_CLR(here, &allowed);
+    if (CPU_COUNT(&allowed) == 0) return;
+    pthread_setaffinity_np(thread.native_handle(), sizeof allowed, &allowed);
+#endif
   }
 
   // The state that ends the wait, CALLED or ENDED.
@@ -134,6 +149,7 @@ class Pool {
         auto worker = std::make_unique<Worker>();
         const int rank = static_cast<int>(workers_.size()) + 1;
         worker->thread = std::thread(&Pool::live, this, worker.get(), rank);
+        worker->avoid_this_processor();
         workers_.push_back(std::move(worker));
       }
     } catch (const std::exception&) {
