@@ -6,13 +6,15 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH := .venv-bench
+SANITIZED := build/sanitize
 BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check format bench docs clean
+.PHONY: help setup quickstart test check format bench bench-setup sanitize docs clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 setup: $(INSTALLED)  ## make .venv with birnn, its compiled module and the tools, all pinned
 
@@ -42,12 +44,36 @@ format: $(INSTALLED)  ## rewrite the sources as `check` wants them
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: $(INSTALLED)  ## the accuracy table (needs the real data, takes hours)
-	$(BIN)/python benchmarks/accuracy.py
+bench: $(INSTALLED)  ## the layers against torch and whatever other peers are installed
+	$(BIN)/birnn bench
+
+bench-setup: $(BENCH)/.installed  ## make .venv-bench with the peers of the benchmarks, all pinned
+
+# Not with constraints.txt: Flair's boto3 wants an older python-dateutil than Lightning's.
+$(BENCH)/.installed: benchmarks/requirements.txt $(BUILT_FROM)
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --disable-pip-version-check --quiet \
+		-r benchmarks/requirements.txt
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BENCH)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
+	@touch $@
+
+# Its own build of the compiled module, run in the place of the installed one. The interpreter is
+# not sanitized: what it keeps until its end is no leak, and the sanitizer has to be there first.
+sanitize: $(INSTALLED)  ## the kernels' tests under the address and undefined behaviour sanitizers (Linux, GCC)
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --upgrade \
+		--target $(SANITIZED)/site --config-settings=build-dir=$(SANITIZED)/cmake \
+		--config-settings=cmake.build-type=RelWithDebInfo \
+		--config-settings=cmake.define.BIRNN_SANITIZE=ON .
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 OMP_NUM_THREADS=1 \
+	BIRNN_NATIVE="$$(ls $(CURDIR)/$(SANITIZED)/site/birnn/kernels/_native*.so)" \
+	PYTHONPATH=tests/sanitize $(BIN)/python -m pytest tests/kernels
 
 docs: $(INSTALLED)  ## run the examples of the Markdown pages, check that their links lead somewhere
 	$(BIN)/python -m pytest --doctest-glob='*.md' README.md docs tests/docs
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) build dist quickstart .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(BENCH) build dist quickstart .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

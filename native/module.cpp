@@ -31,6 +31,8 @@ NB_MODULE(_native, m) {
   m.def(
       "engine", [] { return std::string(birnn::engine().name); }, "The engine in use.");
   m.def("set_threads", &birnn::set_threads, "threads"_a, "Threads of a call that asks for none.");
+  m.def("share_openmp_threads", &birnn::share_openmp_threads,
+        "Run on the threads of the OpenMP runtime that is loaded; whether there is one.");
   m.def("stop_threads", &birnn::stop_threads, "End the threads that wait for work.");
   birnn::bind_layer(m);
   birnn::bind_linear(m);

@@ -3,6 +3,7 @@
 
 #include "pool.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -191,10 +192,21 @@ class Pool {
 // Never destroyed: at the process's exit threads may still run.
 std::atomic<Pool*> current{nullptr};
 
+// The entry points of GNU's OpenMP runtime, which LLVM's and Intel's have too.
+struct OpenMp {
+  void (*parallel)(void (*work)(void*), void* context, unsigned threads, unsigned flags);
+  int (*rank)();
+  int (*threads)();
+};
+
+std::atomic<const OpenMp*> shared{nullptr};
+
 // In a child the threads of its parent are not there, and its locks may be held by one of them:
 // the child starts anew.
-[[maybe_unused]] const int at_fork =
-    pthread_atfork(nullptr, nullptr, [] { current.store(nullptr); });
+[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] {
+  current.store(nullptr);
+  shared.store(nullptr);
+});
 
 Pool* pool() {
   Pool* here = current.load(std::memory_order_acquire);
@@ -209,7 +221,32 @@ Pool* pool() {
 
 }  // namespace
 
+bool share_openmp_threads() {
+  static OpenMp found{};
+  found.parallel = reinterpret_cast<decltype(found.parallel)>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+  found.rank = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_thread_num"));
+  found.threads = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_num_threads"));
+  const bool here = found.parallel != nullptr && found.rank != nullptr && found.threads != nullptr;
+  if (here) shared.store(&found);
+  return here;
+}
+
 void run_on_threads(int wanted, void (*work)(void* context, int rank, int threads), void* context) {
+  const OpenMp* const openmp = shared.load(std::memory_order_acquire);
+  if (wanted > 1 && openmp != nullptr) {
+    struct Shared {
+      const OpenMp* openmp;
+      const Job job;
+    } call{openmp, Job{work, context, wanted}};
+    // The runtime may give fewer threads than were asked for, but those at the same time.
+    openmp->parallel(
+        [](void* given) {
+          const Shared& here = *static_cast<const Shared*>(given);
+          here.job.work(here.job.context, here.openmp->rank(), here.openmp->threads());
+        },
+        &call, static_cast<unsigned>(wanted), 0);
+    return;
+  }
   if (wanted <= 1 || !pool()->run(wanted, Job{work, context, wanted})) {
     work(context, 0, 1);
   }

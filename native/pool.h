@@ -10,6 +10,12 @@ namespace birnn {
 // `stop_threads`: no result may depend on it.
 void run_on_threads(int wanted, void (*work)(void* context, int rank, int threads), void* context);
 
+// From here on work runs on the threads of the OpenMP runtime that is loaded, where one is: torch's,
+// which go round waiting for work after each of its operators, on the very processors that threads of
+// our own would need. Whether there is one. A child after `fork` has threads of its own again,
+// because OpenMP's do not survive that.
+bool share_openmp_threads();
+
 // Ends the threads; called at the interpreter's exit. Does not wait for work that still runs.
 void stop_threads();
 

@@ -69,13 +69,18 @@ def best_of(
 
 
 def test_exported_names_are_pinned() -> None:
-    assert sorted(birnn.__all__) == ["Ragged", "__version__", "load", "train"]
+    names = ["Ragged", "__version__", "accelerate", "decelerate", "load"]
+    names += ["set_num_threads", "train"]
+    assert sorted(birnn.__all__) == names
     assert set(birnn.__all__) <= set(dir(birnn))
 
 
 def test_names_are_those_of_their_rooms() -> None:
+    from birnn.nn.accelerate import accelerate, decelerate
     from birnn.training.api import train
 
+    assert birnn.accelerate is accelerate
+    assert birnn.decelerate is decelerate
     assert birnn.Ragged is Ragged
     assert birnn.load == Predictor.load
     assert birnn.train is train

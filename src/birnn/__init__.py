@@ -15,6 +15,8 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from birnn.kernels.isa import set_num_threads
+    from birnn.nn.accelerate import accelerate, decelerate
     from birnn.ragged import Ragged
     from birnn.runtime.predictor import Predictor
     from birnn.training.api import train
@@ -25,11 +27,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Ragged": "birnn.ragged:Ragged",
+    "accelerate": "birnn.nn.accelerate:accelerate",
+    "decelerate": "birnn.nn.accelerate:decelerate",
     "load": "birnn.runtime.predictor:Predictor.load",
+    "set_num_threads": "birnn.kernels.isa:set_num_threads",
     "train": "birnn.training.api:train",
 }
 
-__all__ = ["Ragged", "__version__", "load", "train"]
+__all__ = ["Ragged", "__version__", "accelerate", "decelerate", "load", "set_num_threads", "train"]
 
 
 def __getattr__(name: str) -> Any:

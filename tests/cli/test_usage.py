@@ -12,7 +12,7 @@ import birnn
 from birnn.errors import MissingExtra
 from birnn.kernels import isa
 
-COMMANDS = ("train", "evaluate", "predict", "quickstart", "settings", "info")
+COMMANDS = ("train", "evaluate", "predict", "quickstart", "settings", "bench", "info")
 
 
 def test_version(call: Any) -> None:

@@ -1,20 +1,23 @@
 """The engines that must keep the contract, and the strategies that try them.
 
 An engine is a function ``run(x, parameters, stack, initial) -> Outcome`` on NumPy arrays. To hold
-another engine to the contract, add it to `ENGINES`: the key names it in the test report, the value
-imports it when it is asked for.
+another engine to the contract, add it to `ENGINES`: the key names it in the test report. The native
+kernels are tried by both of their doors, each instruction set that runs here by itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
 
-from birnn.kernels import layer
+from birnn.kernels import isa, layer
 from birnn.nn import BiRNN
 from birnn.nn import State as TorchState
 from birnn.ragged import Ragged
@@ -29,8 +32,8 @@ from birnn.reference import (
 )
 
 
-def run_torch(x, parameters, stack, initial=None):
-    """`birnn.nn.BiRNN` as an engine."""
+def run_nn(x, parameters, stack, initial=None):
+    """`birnn.nn.BiRNN` as an engine: on the native kernels, or on torch's without them."""
     encoder = BiRNN.from_stack(stack).to(torch.from_numpy(x.values).dtype)
     encoder.load_state_dict({name: torch.from_numpy(v) for name, v in parameters.items()})
     if initial is not None:
@@ -47,11 +50,28 @@ def run_torch(x, parameters, stack, initial=None):
     )
 
 
-ENGINES = {
-    "reference": lambda: bidirectional.run,
-    "kernels": lambda: layer.run,
-    "torch": lambda: run_torch,
-}
+@contextlib.contextmanager
+def running_on(name):
+    """``BIRNN_ISA`` set to this engine, which then is the one that runs."""
+    with mock.patch.dict(os.environ, {isa.FORCE: name}):
+        assert isa.active().name == name
+        yield
+
+
+def on(name, run):
+    """``run`` on the engine of this name, whatever else is set."""
+
+    def forced(*arguments):
+        with running_on(name):
+            return run(*arguments)
+
+    return forced
+
+
+ENGINES = {"reference": bidirectional.run}
+for _name in isa.available():
+    ENGINES[f"kernels on {_name}"] = on(_name, layer.run)
+    ENGINES["torch" if _name == isa.REFERENCE else f"nn on {_name}"] = on(_name, run_nn)
 
 # Outputs are of order 1, so the tolerance is absolute and relative alike.
 TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
@@ -60,7 +80,7 @@ TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
 @pytest.fixture(scope="session", params=sorted(ENGINES))
 def engine(request):
     """An engine's ``run``."""
-    return ENGINES[request.param]()
+    return ENGINES[request.param]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -104,26 +104,38 @@ def test_rows_give_the_same_bits_wherever_they_stand(engine, layers, same_bits, 
         same_bits(found, expected)
 
 
+def strided(array):
+    """The same numbers, others in between."""
+    wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan, array.dtype)
+    wide[..., ::2] = array
+    return wide[..., ::2]
+
+
+def unaligned(array):
+    """The same numbers at an odd address, as arrays that are cut out of a file may stand."""
+    memory = np.empty(array.nbytes + 1, np.uint8)[1:]
+    moved = memory.view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
+
+
+@pytest.mark.parametrize("move", [strided, unaligned])
 @given(data=st.data())
-def test_memory_that_is_not_contiguous_changes_nothing(engine, layers, same_bits, data):
+def test_memory_of_another_form_changes_nothing(engine, layers, same_bits, data, move):
     layer = data.draw(layers())
 
-    def strided(array):
-        if array is None:
-            return None
-        wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan, array.dtype)
-        wide[..., ::2] = array
-        return wide[..., ::2]
+    def moved(part):
+        return None if part is None else move(part)
 
-    scattered = dataclasses.replace(
+    elsewhere = dataclasses.replace(
         layer,
-        x=strided(layer.x),
-        weights=[tuple(map(strided, one)) for one in layer.weights],
-        initial=layer.initial and tuple(map(strided, layer.initial)),
-        d_output=strided(layer.d_output),
-        d_final=tuple(map(strided, layer.d_final)),
+        x=moved(layer.x),
+        weights=[tuple(map(moved, one)) for one in layer.weights],
+        initial=layer.initial and tuple(map(moved, layer.initial)),
+        d_output=moved(layer.d_output),
+        d_final=tuple(map(moved, layer.d_final)),
     )
-    same_bits(scattered.run(), layer.run())
+    same_bits(elsewhere.run(), layer.run())
 
 
 @given(data=st.data())

@@ -4,13 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
-from birnn.nn import BiRNN, State
+from birnn.kernels import isa
+from birnn.nn import GRU, LSTM, RNN, BiRNN, State, engines
 from birnn.ragged import Ragged
 
 
@@ -60,3 +66,107 @@ def randomised() -> Callable[..., torch.nn.Module]:
 @pytest.fixture(scope="session")
 def draw_states() -> Callable[..., State]:
     return states
+
+
+@contextlib.contextmanager
+def running_on(engine: str) -> Iterator[None]:
+    """``native``: whatever is chosen by itself; ``torch``: no native kernel runs."""
+    if engine == "native":
+        if isa.in_use() is None:
+            pytest.skip("no native engine is here")
+        yield
+        return
+    with mock.patch.dict(os.environ, {isa.FORCE: isa.REFERENCE}):
+        yield
+
+
+@contextlib.contextmanager
+def native_calls() -> Iterator[list[str]]:
+    """The cells of the native engine's forward passes meanwhile."""
+    if isa.in_use() is None:
+        pytest.skip("no native engine is here")
+    calls: list[str] = []
+    forward = engines.recurrent.forward
+
+    def counted(cell, *arguments, **options):
+        calls.append(cell)
+        return forward(cell, *arguments, **options)
+
+    with mock.patch.object(engines.recurrent, "forward", counted):
+        yield calls
+
+
+@pytest.fixture(scope="session")
+def on_engine() -> Callable[[str], contextlib.AbstractContextManager[None]]:
+    return running_on
+
+
+@pytest.fixture
+def native() -> None:
+    """The test needs the native engine."""
+    if isa.in_use() is None:
+        pytest.skip("no native engine is here")
+
+
+@pytest.fixture(scope="session")
+def count_native() -> Callable[[], contextlib.AbstractContextManager[list[str]]]:
+    return native_calls
+
+
+# ---------------------------------------------------------------------- beside torch's own
+
+PAIRS = {"lstm": (LSTM, nn.LSTM), "gru": (GRU, nn.GRU), "rnn": (RNN, nn.RNN)}
+
+
+def modules_of(kind, *, seed=0, **options):
+    """One of birnn's modules and torch's own with the same weights, float64 if not said."""
+    options = {"dtype": torch.float64} | options
+    ours, own = (cls(3, 4, **options) for cls in PAIRS[kind])
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in own.parameters():
+            parameter.uniform_(-0.7, 0.7, generator=draw)
+    ours.load_state_dict(own.state_dict())
+    return ours, own
+
+
+def hidden_of(module, *batch):
+    """Random initial states as torch takes them."""
+    draw = torch.Generator().manual_seed(7)
+    shape = (module.num_layers * (1 + module.bidirectional), *batch, module.hidden_size)
+    parts = [torch.rand(shape, generator=draw, dtype=torch.float64) - 0.5 for _ in range(2)]
+    return tuple(parts) if isinstance(module, nn.LSTM) else parts[0]
+
+
+def tensors_of(answer):
+    """Output rows and final states of a module's answer."""
+    output, final = answer
+    rows = output.data if isinstance(output, PackedSequence) else output
+    return [rows, *(final if isinstance(final, tuple) else (final,))]
+
+
+def assert_same(found, expected, *, rtol=1e-10, atol=1e-10):
+    """Assert that two answers agree in form and within the tolerance."""
+    assert type(found[0]) is type(expected[0])
+    for one, other in zip(tensors_of(found), tensors_of(expected), strict=True):
+        torch.testing.assert_close(one, other, rtol=rtol, atol=atol)
+
+
+@pytest.fixture(scope="session")
+def pair() -> Callable[..., tuple[nn.Module, nn.Module]]:
+    return modules_of
+
+
+@pytest.fixture(scope="session")
+def hidden() -> Callable[..., object]:
+    return hidden_of
+
+
+@pytest.fixture(scope="session")
+def flat() -> Callable[..., list[torch.Tensor]]:
+    return tensors_of
+
+
+@pytest.fixture(scope="session")
+def same() -> Callable[..., None]:
+    return assert_same

@@ -247,62 +247,32 @@ def test_without_gradients_the_answers_are_the_same(draw, randomised):
     assert torch.equal(quiet.output.values, encoder(batch).output.values)
 
 
-# ---------------------------------------------------------------------- doors
-
-FORMS = {
-    "padded": (lambda batch: (batch.to_padded(steps=7), batch.lengths), Ragged.from_padded),
-    "packed": (lambda batch: (batch.to_packed(),), None),
-    "jagged": (lambda batch: (batch.to_jagged(),), None),
-    "ragged": (lambda batch: (batch,), None),
-}
-
-
-@pytest.mark.parametrize("form", sorted(FORMS))
-def test_rows_leave_by_the_door_they_came_in(draw, randomised, form):
-    encoder = randomised(BiRNN("gru", 3, 4, num_layers=2, merge="sum"))
-    batch = draw([2, 5, 1], 3)
-    expected = encoder(batch)
-    found = encoder(*FORMS[form][0](batch))
-    for name in ("output", "forward", "backward"):
-        rows, wanted = getattr(found, name), getattr(expected, name)
-        if form == "padded":
-            assert rows.shape[:2] == (3, 7)
-            back = Ragged.from_padded(rows, batch.lengths)
-            assert not rows[0, 2:].any()
-        elif form == "packed":
-            assert isinstance(rows, torch.nn.utils.rnn.PackedSequence)
-            back = Ragged.from_packed(rows)
-        elif form == "jagged":
-            assert rows.layout == torch.jagged
-            back = Ragged.from_jagged(rows)
-        else:
-            back = rows
-        torch.testing.assert_close(back.values, wanted.values, **CLOSE)
-        assert back.lengths.tolist() == [2, 5, 1]
-    torch.testing.assert_close(found.final, expected.final, **CLOSE)
-
-
-def test_padded_without_lengths_is_full(draw, randomised):
-    encoder = randomised(BiRNN("lstm", 3, 4))
-    x = torch.randn(2, 4, 3, dtype=torch.float64)
-    assert torch.equal(encoder(x).output, encoder(x, [4, 4]).output)
+# ---------------------------------------------------------------------- memory, and NaN
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_padding_is_never_read(draw, randomised, cell):
-    encoder = randomised(BiRNN(cell, 3, 4, num_layers=2))
-    batch = draw([2, 0, 5], 3)
-    expected = encoder(batch)
-    padded = batch.to_padded(fill=float("nan")).requires_grad_()
-    found = encoder(padded, batch.lengths)
+def test_checkpoint_changes_memory_and_no_answer(draw, randomised, cell):
+    batch = draw([3, 0, 5], 3)
+    answers = []
+    for checkpoint in (False, True):
+        encoder = randomised(BiRNN(cell, 3, 4, num_layers=2, checkpoint=checkpoint))
+        rows = batch.values.clone().requires_grad_()
+        found = encoder(batch.with_values(rows))
+        loss = found.output.values.sin().sum() + found.final.sum()
+        grads = torch.autograd.grad(loss, [rows, *encoder.parameters()])
+        answers.append([found.output.values, found.final, *grads])
+    for one, other in zip(*answers, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-14)
+
+
+def test_halves_are_views_of_a_concatenated_output(draw, native):
+    found = BiRNN("lstm", 3, 4).double()(draw([3, 2], 3))
+    where = found.output.values.untyped_storage().data_ptr()
+    for half in (found.forward, found.backward):
+        assert half.values.untyped_storage().data_ptr() == where
     assert torch.equal(
-        Ragged.from_padded(found.output, batch.lengths).values, expected.output.values
+        torch.cat([found.forward.values, found.backward.values], dim=1), found.output.values
     )
-    assert torch.equal(found.final, expected.final)
-    found.output.sum().backward()
-    assert padded.grad.isfinite().all()
-    assert not padded.grad[0, 2:].any()
-    assert all(parameter.grad.isfinite().all() for parameter in encoder.parameters())
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -380,16 +350,20 @@ def test_settings_that_cannot_be_are_refused(settings, message):
 
 def test_from_stack_keeps_every_setting():
     stack = Stack("gru", 3, 5, num_layers=2, bidirectional=True, merge="mean", residual=True)
-    encoder = BiRNN.from_stack(stack, dropout=0.25)
+    encoder = BiRNN.from_stack(stack, dropout=0.25, checkpoint=True)
     assert encoder.stack == stack
     assert encoder.dropout.rate == 0.25
+    assert encoder.checkpoint
 
 
 def test_repr_says_the_settings():
     assert "(lstm, 3, 4, num_layers=2" not in repr(BiRNN("lstm", 3, 4))
     text = repr(BiRNN("lstm", 3, 4, num_layers=2, merge="sum", residual=True, dropout=0.5))
-    assert "lstm, 3, 4, num_layers=2, merge=sum, residual=True" in text
+    assert "lstm, 3, 4, num_layers=2, merge=sum, residual=True\n" in text
     assert "rate=0.5" in text
+    assert "num_layers=1, merge=concat, checkpoint=True\n" in repr(
+        BiRNN("gru", 3, 4, checkpoint=True)
+    )
     assert "bidirectional=False" in repr(BiRNN("gru", 3, 4, bidirectional=False))
 
 

@@ -12,6 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from birnn.errors import ShapeError
+from birnn.kernels import isa
 from birnn.nn import CRF
 from birnn.ragged import Ragged
 from birnn.reference import crf as reference
@@ -20,6 +22,16 @@ from birnn.reference.crf import Chain
 LENGTHS = st.lists(st.integers(0, 4), max_size=4)
 SEEDS = st.integers(0, 2**31)
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
+
+
+@pytest.fixture(params=["native", "torch"], autouse=True)
+def engine(request, monkeypatch):
+    """What runs the chain: the compiled kernels, or torch where they do not run."""
+    if request.param == "torch":
+        monkeypatch.setenv(isa.FORCE, isa.REFERENCE)
+    elif isa.in_use() is None:
+        pytest.skip("no compiled module")
+    return request.param
 
 
 def masks_of(labels, random):
@@ -150,7 +162,7 @@ def test_more_pairs_than_are_held_at_a_time(monkeypatch):
     gold = torch.zeros(16, dtype=torch.int64)
     grads = []
     for pairs in (2048, 3):
-        monkeypatch.setattr("birnn.nn.crf.PAIRS", pairs)
+        monkeypatch.setattr("birnn.nn.chain.PAIRS", pairs)
         crf.zero_grad()
         crf.negative_log_likelihood(emissions, gold).sum().backward()
         grads.append(crf.transitions.grad.clone())
@@ -255,3 +267,26 @@ def test_nan_stays_in_its_sequence():
     found = crf.negative_log_likelihood(emissions, torch.zeros(6, dtype=torch.int64))
     assert found.isnan().tolist() == [False, True, False]
     torch.testing.assert_close(found[[0, 2]], clean[[0, 2]], **CLOSE)
+
+
+def test_labels_that_there_are_not(engine):
+    crf, emissions, _ = case(3, [2], 4)
+    error = ShapeError if engine == "native" else RuntimeError
+    for labels in ([0, 3], [-1, 0]):
+        with pytest.raises(error):
+            crf.negative_log_likelihood(emissions, torch.tensor(labels))
+
+
+def test_the_answer_has_the_dtype_of_the_emissions():
+    crf, emissions, _ = case(3, [2, 3], 4)
+    labels = torch.zeros(5, dtype=torch.int64)
+    expected = crf.negative_log_likelihood(emissions, labels)
+    for dtype, close in ((torch.float32, 1e-5), (torch.bfloat16, 0.1)):
+        narrow = emissions.map(lambda values, to=dtype: values.to(to).requires_grad_())
+        nll = crf.to(dtype).negative_log_likelihood(narrow, labels)
+        assert nll.dtype == crf.marginals(narrow).dtype == dtype
+        np.testing.assert_allclose(nll.detach().double(), expected.detach(), rtol=close, atol=close)
+        nll.sum().backward()
+        assert narrow.values.grad.dtype == dtype
+        assert crf.transitions.grad.dtype == dtype
+        crf.zero_grad()

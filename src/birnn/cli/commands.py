@@ -55,7 +55,7 @@ def train(
     quiet: bool,
 ) -> int:
     """Train a model and tell its scores."""
-    for module in ("birnn.training", "torch", "lightning"):  # in this order: see birnn.training
+    for module in ("torch", "lightning"):
         require(module, extra="train")
     from birnn.training import fit as fitting
     from birnn.training.recipe import TASKS, Recipe

@@ -177,6 +177,47 @@ def settings(
 
 
 @app.command()
+def bench(
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shape",
+            metavar="BxDxHxL",
+            help="Batch, inputs, hidden, mean length; repeatable. Seven shapes by default.",
+        ),
+    ] = None,
+    peers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--peer", metavar="NAME", help="Only this one; repeatable. All installed by default."
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each peer in each case.")] = 3,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each; two by default.")
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Equal lengths, one direction, GRU and RNN against torch too."),
+    ] = False,
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False,
+) -> int:
+    """Measure the layers against the peers that are installed."""
+    from birnn.cli import bench as command
+
+    return command.bench(
+        shapes=shapes or [],
+        peers=peers or [],
+        rounds=rounds,
+        threads=threads,
+        full=full,
+        as_json=json,
+        as_markdown=markdown,
+    )
+
+
+@app.command()
 def info(json: Json = False) -> int:
     """Tell versions, engine and threads."""
     from birnn.cli import commands

@@ -25,6 +25,9 @@ def engine() -> str:
 def set_threads(threads: int) -> None:
     """Threads of a call that asks for none."""
 
+def share_openmp_threads() -> bool:
+    """Run on the threads of the OpenMP runtime that is loaded; whether there is one."""
+
 def stop_threads() -> None:
     """End the threads that wait for work."""
 

@@ -1,19 +1,27 @@
 """Layers for ragged batches, in torch."""
 
+from birnn.nn.accelerate import Swapped, accelerate, decelerate
 from birnn.nn.attention import AdditiveAttention
 from birnn.nn.birnn import BiRNN, BiRNNOutput, State
 from birnn.nn.crf import CRF
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.pooling import pool
+from birnn.nn.recurrent import GRU, LSTM, RNN
 
 __all__ = [
     "CRF",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdditiveAttention",
     "BiRNN",
     "BiRNNOutput",
     "SequenceNoise",
     "State",
+    "Swapped",
     "VariationalDropout",
     "WordDropout",
+    "accelerate",
+    "decelerate",
     "pool",
 ]

@@ -1,9 +1,10 @@
 """`BiRNN`: stacked recurrent layers in one or two directions over ragged batches."""
 
-# N rows of all sequences, B sequences, D inputs, H hidden units, G gate rows, W width out
+# R rows with padding, B sequences, D inputs, H hidden units, W width out
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,8 @@ from birnn.errors import ShapeError
 from birnn.nn.doors import enter
 from birnn.nn.dropout import VariationalDropout
 from birnn.nn.merge import Projection, merge_halves
-from birnn.nn.ops import Schedule, Weights, scan
-from birnn.ragged import Ragged
+from birnn.nn.ops import layer
+from birnn.nn.stretches import Weights
 from birnn.reference.stack import CellName, MergeName, Stack
 
 
@@ -57,6 +58,8 @@ class BiRNN(nn.Module):
         merge: ``concat`` (2H wide), ``sum``, ``mean``, ``product`` or ``project`` (H wide).
         residual: Whether a layer's input is added to its output where the widths agree.
         dropout: Variational dropout between layers, in [0, 1).
+        checkpoint: Whether training keeps only the states of each layer, a fifth of the memory
+            for an LSTM, and computes the gates again in the backward pass.
 
     Raises:
         ConfigError: A setting that does not exist or is out of range.
@@ -82,8 +85,10 @@ class BiRNN(nn.Module):
         merge: MergeName = "concat",
         residual: bool = False,
         dropout: float = 0.0,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
+        self.checkpoint = checkpoint
         self.stack = Stack(
             cell,
             input_size,
@@ -103,7 +108,7 @@ class BiRNN(nn.Module):
         self.reset_parameters()
 
     @classmethod
-    def from_stack(cls, stack: Stack, *, dropout: float = 0.0) -> BiRNN:
+    def from_stack(cls, stack: Stack, *, dropout: float = 0.0, checkpoint: bool = False) -> BiRNN:
         """The module that a `Stack` describes."""
         return cls(
             stack.cell,
@@ -114,6 +119,7 @@ class BiRNN(nn.Module):
             merge=stack.merge,
             residual=stack.residual,
             dropout=dropout,
+            checkpoint=checkpoint,
         )
 
     def reset_parameters(self, *, forget_bias: float = 1.0) -> None:
@@ -137,8 +143,8 @@ class BiRNN(nn.Module):
                     nn.init.orthogonal_(gate)
                 else:
                     nn.init.xavier_uniform_(gate)
-        for layer in range(self.stack.num_layers if self.stack.projects else 0):
-            getattr(self, f"merge_l{layer}").reset_parameters()
+        for at in range(self.stack.num_layers if self.stack.projects else 0):
+            getattr(self, f"merge_l{at}").reset_parameters()
 
     def forward(self, x: Any, lengths: Any = None, *, initial: State | None = None) -> BiRNNOutput:
         """Run the stack.
@@ -156,61 +162,60 @@ class BiRNN(nn.Module):
             ShapeError: Rows of another width, or initial states of another shape.
             LengthError: Lengths that do not fit ``x``.
         """
-        batch, door = enter(x, lengths)
-        if batch.values.ndim != 2 or batch.values.shape[1] != self.stack.input_size:
-            raise ShapeError(
-                f"rows are {self.stack.input_size} wide, got {tuple(batch.values.shape[1:])}"
-            )
-        parts = self._initial(initial, batch)
-        schedule = Schedule(batch.lengths, batch.values.device)
+        door = enter(x, lengths)
+        rows = door.rows
+        if rows.ndim != 2 or rows.shape[1] != self.stack.input_size:
+            raise ShapeError(f"rows are {self.stack.input_size} wide, got {tuple(rows.shape[1:])}")
+        sequences = door.layout.lengths.shape[0]
+        states = self._states(initial, sequences)
+        directions, last = self.stack.directions, self.stack.num_layers - 1
         finals: list[tuple[Tensor, ...]] = []
-        for layer in range(self.stack.num_layers):
-            if layer > 0:
-                batch = self.dropout(batch)
-            halves = []
-            for direction, suffix in enumerate(self.stack.suffixes):
-                index = layer * self.stack.directions + direction
-                half_NH, final = scan(
-                    self.stack.cell,
-                    batch.values,
-                    self._weights(f"l{layer}{suffix}"),
-                    tuple(part[index] for part in parts),
-                    schedule,
-                    reverse=direction == 1,
-                )
-                halves.append(half_NH)
-                finals.append(final)
-            merged_NW = self._merge(layer, halves)
-            if self.stack.adds_input(layer):
-                merged_NW = merged_NW + batch.values
-            batch = batch.with_values(merged_NW)
-        h, *c = (torch.stack(pieces) for pieces in zip(*finals, strict=True))
-        top = [final[0] for final in finals[-self.stack.directions :]]
+        for at in range(self.stack.num_layers):
+            if at > 0 and self.dropout.drops:
+                rows = rows * door.spread(self.dropout.mask(rows, sequences))
+            both, final = layer(
+                self.stack.cell,
+                rows,
+                door.layout,
+                [self._weights(f"l{at}{suffix}") for suffix in self.stack.suffixes],
+                tuple(part[at * directions : (at + 1) * directions] for part in states),
+                checkpoint=self.checkpoint,
+            )
+            finals.append(final)
+            halves = both.chunk(directions, dim=1)
+            merged = self._merge(at, both, halves)
+            rows = merged + rows if self.stack.adds_input(at) else merged
+        if self.stack.projects or self.stack.adds_input(last):
+            rows = door.clear(rows)
+        h, *c = (torch.cat(pieces) for pieces in zip(*finals, strict=True))
+        top = finals[-1][0]
         return BiRNNOutput(
-            output=door.leave(batch),
-            forward=door.leave(batch.with_values(halves[0])),
-            backward=door.leave(batch.with_values(halves[1])) if len(halves) == 2 else None,
-            final=self._merge(self.stack.num_layers - 1, top),
+            output=door.leave(rows),
+            forward=door.leave(halves[0]),
+            backward=door.leave(halves[1]) if len(halves) == 2 else None,
+            final=self._merge(last, None, top.unbind()),
             state=State(h, c[0] if c else None),
         )
 
-    def _merge(self, layer: int, halves: list[Tensor]) -> Tensor:
-        projection = getattr(self, f"merge_l{layer}") if self.stack.projects else None
+    def _merge(self, at: int, both: Tensor | None, halves: Sequence[Tensor]) -> Tensor:
+        """Merge the halves, which may stand side by side in ``both`` already."""
+        if both is not None and (len(halves) == 1 or self.stack.merge == "concat"):
+            return both
+        projection = getattr(self, f"merge_l{at}") if self.stack.projects else None
         backward = halves[1] if len(halves) == 2 else None
         return merge_halves(self.stack, projection, halves[0], backward)
 
     def _weights(self, end: str) -> Weights:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        w_ih, w_hh, b_ih, b_hh = (getattr(self, f"{name}_{end}") for name in names)
-        return w_ih, w_hh, b_ih, b_hh
+        return [getattr(self, f"{name}_{end}") for name in names]
 
-    def _initial(self, initial: State | None, batch: Ragged[Tensor]) -> tuple[Tensor, ...]:
-        layers = self.stack.num_layers * self.stack.directions
-        shape = (layers, len(batch), self.stack.hidden_size)
-        wants_c = self.stack.cell == "lstm"
+    def _states(self, initial: State | None, sequences: int) -> tuple[Tensor, ...]:
+        """The states to begin with, none for zeros."""
         if initial is None:
-            zeros = batch.values.new_zeros(shape)
-            return (zeros, zeros) if wants_c else (zeros,)
+            return ()
+        layers = self.stack.num_layers * self.stack.directions
+        shape = (layers, sequences, self.stack.hidden_size)
+        wants_c = self.stack.cell == "lstm"
         parts = (initial.h,) if initial.c is None else (initial.h, initial.c)
         if len(parts) != 1 + wants_c:
             needs = "h and c" if wants_c else "h alone"
@@ -224,6 +229,6 @@ class BiRNN(nn.Module):
         """The settings."""
         s = self.stack
         text = f"{s.cell}, {s.input_size}, {s.hidden_size}, num_layers={s.num_layers}"
-        if s.bidirectional:
-            return f"{text}, merge={s.merge}" + (", residual=True" if s.residual else "")
-        return f"{text}, bidirectional=False"
+        text += f", merge={s.merge}" if s.bidirectional else ", bidirectional=False"
+        text += ", residual=True" if s.residual else ""
+        return text + (", checkpoint=True" if self.checkpoint else "")

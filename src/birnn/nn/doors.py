@@ -1,5 +1,7 @@
 """The forms in which a batch may enter a layer, each given back at the same door."""
 
+# R rows with padding, B sequences, T steps, W width of a row
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,52 +13,102 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from birnn.errors import ShapeError, UsageError
+from birnn.nn.layout import TensorLayout, as_lengths
 from birnn.ragged import Ragged
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Gives rows back in the form in which the batch came."""
+    """A batch where it stands: nothing is copied, whatever its form.
 
-    leave: Callable[[Ragged[Tensor]], Any]
+    Args:
+        rows: Rows of all sequences, (R, ...); with padding where the batch came padded.
+        layout: Which of them are the sequences'.
+        leave: Gives rows (R, W) the form in which the batch came.
+        spread: From a row for each sequence, (B, W), to one for each row of the batch, (R, W).
+        clear: Rows (R, W) with zeros in the padding.
+    """
+
+    rows: Tensor
+    layout: TensorLayout
+    leave: Callable[[Tensor], Any]
+    spread: Callable[[Tensor], Tensor]
+    clear: Callable[[Tensor], Tensor] = lambda rows: rows
 
 
-def enter(x: Any, lengths: Any = None) -> tuple[Ragged[Tensor], Door]:
+def enter(x: Any, lengths: Any = None) -> Door:
     """Take a batch in any of its forms.
 
     Args:
         x: `Ragged` of tensors; padded (B, T, ...); ``PackedSequence``; nested tensor, jagged.
         lengths: Lengths of the sequences, for padded input only.
 
-    Returns:
-        The ragged batch, and the door that gives rows back in the form of ``x``.
-
     Raises:
         UsageError: Lengths given twice.
         ShapeError: A form that is none of these.
 
     Example:
-        >>> batch, door = enter(torch.ones(2, 3, 1), [3, 1])
-        >>> batch.lengths.tolist(), door.leave(batch).squeeze(-1).tolist()
-        ([3, 1], [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+        >>> door = enter(torch.ones(2, 3, 1), [3, 1])
+        >>> door.layout.starts.tolist(), door.leave(door.clear(door.rows)).squeeze(-1).tolist()
+        ([0, 3], [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     """
     if isinstance(x, Tensor) and not x.is_nested:
         if x.ndim != 3:
             raise ShapeError(f"a padded batch is (B, T, D), got shape {tuple(x.shape)}")
-        steps = int(x.shape[1])
-        batch = Ragged.from_padded(x, lengths)
-        return batch, Door(lambda rows: rows.to_padded(steps=steps))
+        return _padded(x, lengths)
     if lengths is not None:
         raise UsageError(f"{type(x).__name__} knows its lengths: leave lengths= out")
     if isinstance(x, Ragged):
         if not isinstance(x.values, Tensor):
             raise ShapeError("rows are a NumPy array here, give torch.from_numpy(values)")
-        return x, Door(lambda rows: rows)
+        return _ragged(x, x.with_values)
     if isinstance(x, PackedSequence):
-        return Ragged.from_packed(x), Door(lambda rows: rows.to_packed())
+        return _packed(x)
     if isinstance(x, Tensor) and x.layout == torch.jagged:
-        return Ragged.from_jagged(x), Door(lambda rows: rows.to_jagged())
+        batch = Ragged.from_jagged(x)
+        return _ragged(batch, lambda rows: batch.with_values(rows).to_jagged())
     raise ShapeError(
         f"expected Ragged, a padded tensor, a PackedSequence or a jagged nested tensor, "
         f"got {type(x).__name__}"
+    )
+
+
+def _padded(x: Tensor, lengths: Any) -> Door:
+    batch, steps = x.shape[:2]
+    counts = None if lengths is None else as_lengths(lengths, batch)
+
+    def clear(rows_RW: Tensor) -> Tensor:
+        if counts is None:
+            return rows_RW
+        beyond_BT = torch.arange(steps, device="cpu") >= counts.unsqueeze(1)
+        # Not a product with 0: what stands in the padding may be NaN.
+        return rows_RW.masked_fill(beyond_BT.reshape(-1, 1).to(rows_RW.device), 0)
+
+    return Door(
+        x.reshape(batch * steps, x.shape[2]),
+        TensorLayout.padded(batch, steps, counts),
+        lambda rows_RW: rows_RW.view(batch, steps, rows_RW.shape[1]),
+        lambda rows_BW: rows_BW.repeat_interleave(steps, dim=0),
+        clear,
+    )
+
+
+def _ragged(batch: Ragged[Tensor], leave: Callable[[Tensor], Any]) -> Door:
+    def spread(rows_BW: Tensor) -> Tensor:
+        sequence = torch.from_numpy(batch.sequence_of_row).to(rows_BW.device)
+        return rows_BW.index_select(0, sequence)
+
+    return Door(batch.values, TensorLayout.ragged(batch.lengths), leave, spread)
+
+
+def _packed(x: PackedSequence) -> Door:
+    def spread(rows_BW: Tensor) -> Tensor:
+        ordered = rows_BW if x.sorted_indices is None else rows_BW.index_select(0, x.sorted_indices)
+        return torch.cat([ordered[:size] for size in x.batch_sizes.tolist()])
+
+    return Door(
+        x.data,
+        TensorLayout.packed(x),
+        lambda rows: PackedSequence(rows, x.batch_sizes, x.sorted_indices, x.unsorted_indices),
+        spread,
     )

@@ -48,11 +48,20 @@ class VariationalDropout(nn.Module):
 
     def forward(self, x: Ragged[Tensor]) -> Ragged[Tensor]:
         """Drop in training mode; otherwise the same rows."""
-        if not self.training or self.rate == 0:
+        if not self.drops:
             return x
-        mask_BD = x.values.new_empty(len(x), x.values.shape[1]).bernoulli_(1 - self.rate)
         rows = torch.from_numpy(x.sequence_of_row).to(x.values.device)
-        return x.with_values(x.values * mask_BD.div_(1 - self.rate).index_select(0, rows))
+        return x.with_values(x.values * self.mask(x.values, len(x)).index_select(0, rows))
+
+    @property
+    def drops(self) -> bool:
+        """Whether anything is dropped now."""
+        return self.training and self.rate > 0
+
+    def mask(self, rows_ND: Tensor, sequences: int) -> Tensor:
+        """What the rows of each sequence are to be multiplied by, (B, D): 0 where dropped."""
+        kept_BD = rows_ND.new_empty(sequences, rows_ND.shape[1]).bernoulli_(1 - self.rate)
+        return kept_BD.div_(1 - self.rate)
 
     def extra_repr(self) -> str:
         """The rate."""

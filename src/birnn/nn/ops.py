@@ -1,185 +1,304 @@
-"""One direction of one layer over ragged rows, on torch's own kernels.
-
-Torch's recurrent kernels are exact and fast where all sequences are equally long. Sorted by
-length, a ragged batch is a few *stretches* of that kind: from the length of one sequence to the
-next longer one, all sequences still running take the same number of steps. Each stretch is one
-call on rows that lie together, its final state starts the next. Nothing is padded, every
-sequence's final state is its state after its own last step, and autograd sees torch's operations.
+"""The recurrent layer as operators of torch, and the door to them.
 
 ```
-lengths 2 4 4      step 0 1 2 3
-                   long x x|x x     two stretches: 2 steps of 3 sequences,
-                   long x x|x x                    2 steps of 2 sequences
-                   short x x|
+layer                      the door: the native engine or torch's, by the same call
+birnn::recurrent           the layer; autograd makes it the next one where gradients are wanted
+birnn::recurrent_keep      the layer, and what its backward pass needs
+birnn::recurrent_backward  the gradients
 ```
+
+A graph of ``torch.compile`` or ``torch.export`` holds the operators as they are. Lengths are a
+tensor to it, so that one graph serves every batch of a shape. On what the native engine does not
+run (other devices, other dtypes) they run torch's, so they answer everywhere. Where nothing looks
+on, the door goes past torch's dispatcher, whose way there and back takes longer than a small batch.
 """
 
-# N rows of all sequences, B sequences, D inputs, H hidden units, G gate rows (gates * H)
+# R rows with padding, B sequences, D inputs, H hidden units
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.library import Library, register_fake
 
-from birnn.ragged import Lengths
-from birnn.reference.stack import CellName
+from birnn.kernels import isa
+from birnn.nn import engines, stretches
+from birnn.nn.engines import DTYPES, Call, autocasts
+from birnn.nn.layout import TensorLayout
+from birnn.nn.stretches import Schedule, Weights
+from birnn.reference.stack import GATES, CellName
 
-Weights = tuple[Tensor, Tensor, Tensor, Tensor]
-"""weight_ih (G, D), weight_hh (G, H), bias_ih (G,), bias_hh (G,)."""
-
-KERNELS: dict[CellName, Callable[..., tuple[Tensor, ...]]] = {
-    "rnn_tanh": torch.rnn_tanh,
-    "rnn_relu": torch.rnn_relu,
-    "lstm": torch.lstm,
-    "gru": torch.gru,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """``steps`` steps that the ``sequences`` longest sequences take together."""
-
-    start: int  # first row, in step-major order
-    steps: int
-    sequences: int
+P = ParamSpec("P")
+R = TypeVar("R")
+PLAIN = (Tensor, torch.nn.Parameter)
+NO_VMAP = (
+    "the recurrent layers have no rule for torch.vmap. Make the mapped axis a part of the batch, "
+    "or loop over it."
+)
 
 
-class Schedule:
-    """How a ragged batch is laid out for the kernels: made once, used by every layer.
-
-    Args:
-        lengths: Length of each sequence, (B,).
-        device: Where the rows are.
-    """
-
-    def __init__(self, lengths: Lengths, device: torch.device) -> None:
-        self.lengths = lengths
-        self.device = device
-        self._by_length = np.argsort(-lengths, kind="stable")
-        ordered = lengths[self._by_length]
-        edges = np.unique(ordered)
-        edges = edges[edges > 0]
-        running = np.searchsorted(-ordered, -edges, side="right")
-        steps = np.diff(edges, prepend=0)
-        starts = np.cumsum(steps * running) - steps * running
-        self.stretches = [
-            Stretch(int(start), int(count), int(width))
-            for start, count, width in zip(starts, steps, running, strict=True)
-        ]
-        self._starts = np.cumsum(lengths) - lengths
-
-    @cached_property
-    def by_length(self) -> Tensor:
-        """Sequences, longest first; (B,)."""
-        return self._to_device(self._by_length)
-
-    @cached_property
-    def from_by_length(self) -> Tensor:
-        """Place of each sequence in `by_length`; (B,)."""
-        return self._to_device(np.argsort(self._by_length))
-
-    @cached_property
-    def _step_major(self) -> tuple[Lengths, Lengths]:
-        """Sequence and step of each row in step-major order."""
-        sequences, steps = [], []
-        first = 0
-        for stretch in self.stretches:
-            last = first + stretch.steps
-            sequences.append(np.tile(self._by_length[: stretch.sequences], stretch.steps))
-            steps.append(np.repeat(np.arange(first, last), stretch.sequences))
-            first = last
-        if not sequences:
-            empty = np.zeros(0, dtype=np.int64)
-            return empty, empty
-        return np.concatenate(sequences), np.concatenate(steps)
-
-    @cached_property
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Row at each place in step-major order, and the place of each row; (N,) each."""
-        sequence, step = self._step_major
-        return self._both_ways(self._starts[sequence] + step)
-
-    @cached_property
-    def backward(self) -> tuple[Tensor, Tensor]:
-        """The same with every sequence read from its end."""
-        sequence, step = self._step_major
-        return self._both_ways(self._starts[sequence] + self.lengths[sequence] - 1 - step)
-
-    def _both_ways(self, order: Lengths) -> tuple[Tensor, Tensor]:
-        inverse = np.empty_like(order)
-        inverse[order] = np.arange(order.shape[0])
-        return self._to_device(order), self._to_device(inverse)
-
-    def _to_device(self, index: Any) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(index, dtype=np.int64)).to(self.device)
-
-
-def scan(
+def layer(
     cell: CellName,
-    x_ND: Tensor,
-    weights: Weights,
-    initial: tuple[Tensor, ...],
-    schedule: Schedule,
+    rows: Tensor,
+    layout: TensorLayout,
+    weights: Sequence[Weights],
+    initial: Sequence[Tensor] = (),
     *,
-    reverse: bool,
+    checkpoint: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run one direction of one layer.
+    """Run one layer in one or two directions.
 
     Args:
         cell: Which cell.
-        x_ND: Rows of all sequences, (N, D).
-        weights: ``weight_ih``, ``weight_hh``, ``bias_ih``, ``bias_hh`` in torch's layout.
-        initial: State before the first step: (h,) or, for the LSTM, (h, c); (B, H) each.
-        schedule: Layout of the batch.
-        reverse: Read every sequence from its end; the output stays in the rows' order.
+        rows: Rows of the batch, (R, D).
+        layout: Where the rows of each sequence stand.
+        weights: Parameters of each direction in torch's layout: ``weight_ih``, ``weight_hh``, and
+            ``bias_ih``, ``bias_hh`` or neither.
+        initial: State before the first step: (h,) or, for the LSTM, (h, c), each
+            (directions, B, H); nothing for zeros.
+        checkpoint: Keep only the states for the backward pass, and compute the gates again; on
+            torch's engine it changes nothing.
 
     Returns:
-        Hidden state after each row, (N, H), and the final state of each sequence, (B, H) each;
-        a sequence of length 0 ends in its initial state.
+        Hidden states after each row, (R, directions * H), the forward half first, zeros in
+        padding; and the final states, (directions, B, H) each.
 
-    Source:
-        Hochreiter & Schmidhuber 1997 (LSTM), Cho et al. 2014 (GRU), in the conventions of
-        ``torch.nn.LSTM`` and ``torch.nn.GRU``.
+    Raises:
+        LengthError: A length that the rows cannot have.
+        RuntimeError: Under ``torch.vmap``.
+
+    Example:
+        >>> weights = (torch.zeros(4, 3), torch.zeros(4, 1))
+        >>> output, (h, c) = layer("lstm", torch.ones(2, 3), TensorLayout.padded(1, 2), [weights])
+        >>> tuple(output.shape), tuple(h.shape)
+        ((2, 1), (1, 1, 1))
     """
-    kernel = KERNELS[cell]
-    order, inverse = schedule.backward if reverse else schedule.forward
-    rows_ND = x_ND.index_select(0, order)
-    state = tuple(part.index_select(0, schedule.by_length).unsqueeze(0) for part in initial)
-    outputs: list[Tensor] = []
-    ended: list[tuple[Tensor, ...]] = []
-    for stretch in schedule.stretches:
-        # The state's sequences beyond this stretch's have taken their last step.
-        ended.append(tuple(part[0, stretch.sequences :] for part in state))
-        count = stretch.steps * stretch.sequences
-        block = rows_ND[stretch.start : stretch.start + count]
-        out, *state_parts = kernel(
-            block.view(stretch.steps, stretch.sequences, -1),
-            *_as_kernel_state(tuple(part[:, : stretch.sequences].contiguous() for part in state)),
-            weights,
-            True,  # biases
-            1,  # layer
-            0.0,  # dropout
-            torch.is_grad_enabled(),  # keep what the backward pass needs
-            False,  # one direction
-            False,  # time first
-        )
-        state = tuple(state_parts)
-        outputs.append(out.reshape(count, -1))
-    ended.append(tuple(part[0] for part in state))
-    final = tuple(
-        torch.cat(pieces[::-1]).index_select(0, schedule.from_by_length)
-        for pieces in map(list, zip(*ended, strict=True))
+    dtype = weights[0][0].dtype
+    if runs_on_operators(rows, dtype):
+        if autocasts(rows.device.type):
+            # The kernels have one dtype for all: the weights' is the one that loses nothing.
+            rows, *initial = (part.to(dtype) for part in (rows, *initial))
+        flat = [part for own in weights for part in own]
+        call = Call(cell, rows, *layout.parts, flat, list(initial), len(weights), checkpoint)
+        output, h, c = _RECURRENT(*call) if watched(call) else _differentiate(call, direct=True)
+        return output, (h, c) if cell == "lstm" else (h,)
+    schedule = Schedule.of(layout, rows.device)
+    return on_torch(stretches.run, cell, rows, schedule, weights, initial)
+
+
+def on_torch(run: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    """Call what runs torch's layers; where they lack a rule for vmap, name the remedy.
+
+    Raises:
+        RuntimeError: Under ``torch.vmap``.
+    """
+    try:
+        return run(*arguments, **options)
+    except RuntimeError as error:
+        if "Batching rule not implemented" in str(error):
+            raise RuntimeError(NO_VMAP) from error
+        raise
+
+
+def runs_on_operators(rows: Tensor, dtype: torch.dtype) -> bool:
+    """Whether these rows go to the operators: to the native engine, or into a graph."""
+    return torch.compiler.is_compiling() or runs_native(rows, dtype)
+
+
+def runs_native(rows: Tensor, dtype: torch.dtype) -> bool:
+    """Whether the native engine takes these rows with weights of this dtype."""
+    if dtype not in DTYPES or rows.device.type != "cpu":
+        return False
+    if torch.compiler.is_compiling():
+        return True  # what runs is found out when the graph does
+    return (
+        isa.in_use() is not None
+        # Transforms of torch.func and forward mode look into torch's own operators, not into ours.
+        and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
     )
-    y_NH = torch.cat(outputs) if outputs else x_ND.new_zeros(0, initial[0].shape[1])
-    return y_NH.index_select(0, inverse), final
 
 
-def _as_kernel_state(state: tuple[Tensor, ...]) -> tuple[Any, ...]:
-    """Torch's LSTM takes a list of two states, the other cells take one tensor."""
-    return (list(state),) if len(state) == 2 else state
+def is_mapped(tensor: Tensor) -> bool:
+    """Whether vmap has hidden an axis of the tensor."""
+    inside = torch._C._functorch
+    return inside.is_batchedtensor(tensor) or inside.is_legacy_batchedtensor(tensor)
+
+
+def watched(call: Call) -> bool:
+    """Whether somebody follows what operators are called: a tracer, a mode, a tensor's class."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
+        or any(type(part) not in PLAIN for part in call.differentiable)
+    )
+
+
+# ---------------------------------------------------------------------- the operators
+
+_LIBRARY: Any = Library("birnn", "FRAGMENT")  # type: ignore[no-untyped-call]
+_CALL = (
+    "str cell, Tensor x, Tensor lengths, Tensor starts, Tensor steps, Tensor[] weights, "
+    "Tensor[] initial, int directions, bool checkpoint"
+)
+_GRADIENTS = (
+    "Tensor output, Tensor saved, Tensor? d_output, Tensor? d_h, Tensor? d_c, "
+    "bool wants_x, bool wants_weights"
+)
+_LIBRARY.define(f"recurrent({_CALL}) -> (Tensor, Tensor, Tensor)")
+_LIBRARY.define(f"recurrent_keep({_CALL}) -> (Tensor, Tensor, Tensor, Tensor)")
+_LIBRARY.define(f"recurrent_backward({_CALL}, {_GRADIENTS}) -> Tensor[]")
+_RECURRENT = torch.ops.birnn.recurrent.default
+_RECURRENT_KEEP = torch.ops.birnn.recurrent_keep.default
+_RECURRENT_BACKWARD = torch.ops.birnn.recurrent_backward.default
+
+
+def _run(*call: Any) -> tuple[Tensor, ...]:
+    return engines.forward(Call(*call), keep=False)[:3]
+
+
+def _run_keep(*arguments: Any) -> tuple[Tensor, ...]:
+    call = Call(*arguments)
+    *answer, saved = engines.forward(call, keep=True)
+    # In a graph every size has to follow from the shapes.
+    unused = call.saved_size - saved.shape[0]
+    return *answer, torch.cat([saved, saved.new_zeros(unused)]) if unused else saved
+
+
+def _run_backward(*arguments: Any) -> list[Tensor]:
+    call, (output, saved, *d_outputs, wants_x, wants_weights) = _split(arguments)
+    return engines.backward(
+        call, output, saved, d_outputs, wants_x=wants_x, wants_weights=wants_weights
+    )
+
+
+def _split(arguments: tuple[Any, ...]) -> tuple[Call, tuple[Any, ...]]:
+    count = len(Call._fields)
+    return Call(*arguments[:count]), arguments[count:]
+
+
+def _refuse_vmap(*_: Any) -> Any:
+    raise RuntimeError(NO_VMAP)
+
+
+# ---------------------------------------------------------------------- shapes alone
+
+
+def _shapes(*arguments: Any) -> tuple[Tensor, ...]:
+    call = Call(*arguments)
+    # With a projection, h is narrower than c.
+    sequences, hidden = call.lengths.shape[0], call.weights[1].shape[1]
+    cells = call.weights[0].shape[0] // GATES[call.cell]
+    new = call.x.new_empty
+    return (
+        new(call.x.shape[0], call.directions * hidden),
+        new(call.directions, sequences, hidden),
+        new(call.directions, sequences, cells) if call.cell == "lstm" else new(0),
+    )
+
+
+def _shapes_keep(*arguments: Any) -> tuple[Tensor, ...]:
+    call = Call(*arguments)
+    return *_shapes(*arguments), call.x.new_empty(call.saved_size)
+
+
+def _shapes_backward(*arguments: Any) -> list[Tensor]:
+    call, (*_, wants_x, wants_weights) = _split(arguments)
+    wanted = [wants_x, *[wants_weights] * len(call.weights), *[True] * len(call.initial)]
+    return [
+        part.new_empty(part.shape if wants else 0)
+        for part, wants in zip(call.differentiable, wanted, strict=True)
+    ]
+
+
+# ---------------------------------------------------------------------- autograd
+
+
+class _Recurrent(torch.autograd.Function):
+    """The layer, with its gradients by the engine that ran it."""
+
+    @staticmethod
+    def forward(ctx: Any, settings: Settings, *tensors: Tensor) -> tuple[Tensor, ...]:
+        call = settings.call(tensors)
+        if settings.direct:
+            output, h, c, saved = engines.forward(call, keep=True)
+        else:
+            output, h, c, saved = _RECURRENT_KEEP(*call)
+        ctx.save_for_backward(output, saved, *tensors)
+        ctx.settings = settings
+        ctx.set_materialize_grads(False)
+        return output, h, c
+
+    @staticmethod
+    def backward(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        output, saved, *tensors = ctx.saved_tensors
+        call = ctx.settings.call(tensors)
+        wanted = ctx.needs_input_grad[4:]
+        again = torch.is_grad_enabled()
+        if again or any(d is not None and is_mapped(d) for d in d_outputs):
+            # Gradients of these gradients may be asked for, or many at a time: torch's operators
+            # have both. Views, so that none passes through one input to another it was made of.
+            inputs = [
+                part.view_as(part) if again else part.detach().requires_grad_(wants)
+                for part, wants in zip(call.differentiable, wanted, strict=True)
+            ]
+            found = engines.gradients_on_torch(call, inputs, d_outputs, create_graph=again)
+        else:
+            direct = ctx.settings.direct and torch._C._len_torch_dispatch_stack() == 0
+            run = _run_backward if direct else _RECURRENT_BACKWARD
+            wants_weights = any(wanted[1 : 1 + len(call.weights)])
+            found = run(*call, output, saved, *d_outputs, wanted[0], wants_weights)
+        d_parts = (d if wants else None for d, wants in zip(found, wanted, strict=True))
+        return None, None, None, None, *d_parts
+
+
+class Settings(NamedTuple):
+    """A call but for its tensors, which autograd keeps and guards."""
+
+    cell: CellName
+    weights: int
+    directions: int
+    checkpoint: bool
+    direct: bool  # past the dispatcher
+
+    def call(self, tensors: Sequence[Tensor]) -> Call:
+        """The call with its tensors: lengths, starts, steps, x, weights, initial states."""
+        lengths, starts, steps, x, *rest = tensors
+        own = rest[: self.weights], rest[self.weights :]
+        return Call(self.cell, x, lengths, starts, steps, *own, self.directions, self.checkpoint)
+
+
+def _differentiate(call: Call, *, direct: bool) -> tuple[Tensor, ...]:
+    """The layer, with gradients where they are wanted."""
+    found: tuple[Tensor, ...]
+    parts = call.differentiable
+    if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
+        settings = Settings(call.cell, len(call.weights), call.directions, call.checkpoint, direct)
+        layout = (call.lengths, call.starts, call.steps)
+        found = _Recurrent.apply(settings, *layout, *parts)  # type: ignore[no-untyped-call]
+        return found
+    if direct:
+        return _run(*call)
+    with torch._C._AutoDispatchBelowAutograd():
+        found = _RECURRENT(*call)
+    return found
+
+
+def _autograd(*call: Any) -> tuple[Tensor, ...]:
+    return _differentiate(Call(*call), direct=False)
+
+
+for _name, _implementation, _fake in (
+    ("recurrent", _run, _shapes),
+    ("recurrent_keep", _run_keep, _shapes_keep),
+    ("recurrent_backward", _run_backward, _shapes_backward),
+):
+    _LIBRARY.impl(_name, _implementation, "CompositeExplicitAutograd")
+    _LIBRARY.impl(_name, _refuse_vmap, "FuncTorchBatched")
+    register_fake(f"birnn::{_name}", _fake, lib=_LIBRARY)
+_LIBRARY.impl("recurrent", _autograd, "Autograd")

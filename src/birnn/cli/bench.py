@@ -1,0 +1,89 @@
+"""What `birnn bench` does: measure the layers against the peers that are installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from birnn.errors import UsageError, require
+
+if TYPE_CHECKING:
+    # At run time it would load torch.
+    from birnn.experiments.bench import Report
+    from birnn.experiments.bench.tables import Table
+
+DEFAULT_THREADS = 2
+
+
+def bench(
+    *,
+    shapes: Sequence[str],
+    peers: Sequence[str],
+    rounds: int,
+    threads: int | None,
+    full: bool,
+    as_json: bool,
+    as_markdown: bool,
+) -> int:
+    """Measure, and print what was measured."""
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown are two forms of one answer: choose one.")
+    require("torch", extra="train")
+    from birnn.experiments import bench as measuring
+    from birnn.experiments.bench import tables
+
+    chosen = [measuring.Shape.parse(text) for text in shapes]
+    chosen = chosen or [*measuring.SHAPES, measuring.WIDE]
+    kinds = (measuring.COMPARED, *(measuring.TORCH_KINDS if full else ()))
+    plan = measuring.Plan(
+        cases=tuple(measuring.Case(shape, kind) for kind in kinds for shape in chosen),
+        peers=tuple(peers),
+        rounds=rounds,
+        threads=threads or min(DEFAULT_THREADS, os.cpu_count() or 1),
+    )
+    report = measuring.run(plan, tell=_tell)
+    if as_json:
+        print(json.dumps(tables.to_dict(report), ensure_ascii=False, allow_nan=False))
+    elif as_markdown:
+        print(tables.markdown(report))
+    else:
+        show(report)
+    return 0
+
+
+def show(report: Report) -> None:
+    """Print the tables of a report, and what has to be known to read them."""
+    from birnn.experiments.bench import tables
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    for table in tables.tables(report):
+        console.print(Text(table.title, style="bold"), soft_wrap=True)
+        console.print(_narrow(table))
+        console.print()
+    for note in tables.footnotes(report):
+        console.print(note)
+
+
+def _narrow(table: Table) -> RichTable:
+    """The table with little between its columns: eight peers side by side fit eighty."""
+    shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
+    for number, name in enumerate(table.header):
+        numbers = number > 0 and table.numeric
+        # A word a line: the numbers under it are short.
+        title = name.replace(" ", "\n") if numbers else name
+        shown.add_column(title, justify="right" if numbers else "left", no_wrap=numbers)
+    for row in table.rows:
+        shown.add_row(*row)
+    return shown
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

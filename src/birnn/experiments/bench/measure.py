@@ -1,0 +1,316 @@
+"""The measuring: peers checked against our answer, then timed in turns, round by round."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import birnn
+from birnn.errors import EngineError, UsageError
+from birnn.experiments.bench.cases import WORKS, Array, Case, Problem, Work, problem
+from birnn.experiments.bench.peers import OURS, TORCH, Peer, Way, choose
+from birnn.kernels import isa
+
+# Pools of threads spin for a while after their work, and would be in the next one's way.
+PAUSE = 0.01  # seconds
+TURN = 0.05  # seconds of work that a turn aims at
+MOST_CALLS = 20  # in one turn
+LONG = 0.2  # seconds; a call that long finds nothing of an earlier one in the caches
+TOLERANCE = 1e-3  # of the largest value; float32 engines with quick exponentials reach 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure.
+
+    Args:
+        cases: Layers and batches.
+        peers: Names of peers; all that are installed where there are none.
+        rounds: Turns that each peer has in each case.
+        threads: Threads of each peer.
+        works: Forward, and forward with backward.
+
+    Raises:
+        UsageError: Rounds or threads below 1, or no case.
+    """
+
+    cases: tuple[Case, ...]
+    peers: tuple[str, ...] = ()
+    rounds: int = 3
+    threads: int = 2
+    works: tuple[Work, ...] = WORKS
+
+    def __post_init__(self) -> None:
+        for name, number in (("rounds", self.rounds), ("threads", self.threads)):
+            if number < 1:
+                raise UsageError(f"{name} is {number}, it must be 1 or more")
+        if not self.cases:
+            raise UsageError("nothing to measure: give at least one shape")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What one peer took in one case.
+
+    Args:
+        case: Layer and batch.
+        work: Forward, or forward with backward.
+        peer: Name of the peer.
+        seconds: Median over rounds.
+        difference: Largest difference from our answer as a share of our largest value; None for
+            ourselves and where the answers cannot agree.
+        way: Which of the peer's ways was the fastest and is timed.
+    """
+
+    case: Case
+    work: Work
+    peer: str
+    seconds: float
+    difference: float | None = None
+    way: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """All that was measured, and where.
+
+    Args:
+        plan: What was asked for.
+        machine: Processor, cores, versions.
+        engine: Name of the engine that ran birnn's layers.
+        lowered: Whether a better one is here, and ``BIRNN_ISA`` forced this one.
+        timings: Cases in their order, birnn first in each.
+        peak: Best measure of the processor's FMA units with these threads, one taken in each
+            round, FLOP/s; None where there is no native engine to measure it.
+        versions: Versions of the peers that took part, by their names.
+        missing: Names of the peers that are not installed.
+        faults: What went wrong with a peer, a sentence each.
+    """
+
+    plan: Plan
+    machine: dict[str, str]
+    engine: str
+    lowered: bool = False
+    timings: list[Timing] = field(default_factory=list)
+    peak: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def find(self, case: Case, work: Work, peer: str) -> Timing | None:
+        """The timing of a peer in a case, or None."""
+        for timing in self.timings:
+            if (timing.case, timing.work, timing.peer) == (case, work, peer):
+                return timing
+        return None
+
+    def ratio(self, case: Case, work: Work, peer: str) -> float | None:
+        """How many times as long as birnn the peer takes."""
+        ours, theirs = self.find(case, work, OURS), self.find(case, work, peer)
+        return theirs.seconds / ours.seconds if ours and theirs else None
+
+    def share(self, case: Case, work: Work) -> float | None:
+        """Share of the measured FMA peak that birnn reaches, padding not counted as work."""
+        ours = self.find(case, work, OURS)
+        return case.flops(work) / ours.seconds / self.peak if ours and self.peak else None
+
+
+def run(plan: Plan, *, tell: Callable[[str], None] = lambda _: None) -> Report:
+    """Measure what the plan says.
+
+    Args:
+        plan: Cases, peers, rounds, threads.
+        tell: Called with a line after each case.
+
+    Raises:
+        UsageError: A peer that does not exist, or was asked for and is not installed.
+        EngineError: torch, given the same weights, answers otherwise than birnn.
+    """
+    peers, missing = choose(plan.peers)
+    report = Report(
+        plan,
+        machine=machine(),
+        engine=isa.active().name,
+        lowered=isa.active().name != isa.available()[0],
+        versions={peer.name: peer.version() for peer in peers if peer.name != OURS},
+        missing=[peer.name for peer in missing],
+    )
+    peaks: list[float] = []
+    for case in plan.cases:
+        drawn = problem(case)
+        for work in plan.works:
+            takers = _takers(peers, drawn, work, report)
+            for number in range(plan.rounds):
+                peak = measured_peak(plan.threads)
+                peaks += [] if peak is None else [peak]
+                # Another one first in each round: who follows whom must not matter.
+                for taker in takers[number % len(takers) :] + takers[: number % len(takers)]:
+                    taker.turn()
+            done = [taker.timing(case, work) for taker in takers]
+            report.timings += done
+            shown = ", ".join(f"{timing.peer} {1e3 * timing.seconds:.1f}" for timing in done)
+            tell(f"{case.kind.called} {case.shape} {work}, ms: {shown}")
+    report.peak = max(peaks, default=None)
+    return report
+
+
+def machine() -> dict[str, str]:
+    """What runs here."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": _processor(),
+        "cores": str(cores),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "birnn": birnn.__version__,
+    }
+
+
+def measured_peak(threads: int) -> float | None:
+    """What the FMA units of so many cores do when nothing else is asked of them, in FLOP/s.
+
+    None where there is no native engine, which is what measures it.
+    """
+    if isa.active().name == "reference":
+        return None
+    return isa.fma_peak(threads=threads)
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+@dataclass(slots=True)
+class _Taker:
+    """A peer that takes turns in a case."""
+
+    name: str
+    way: Way
+    difference: float | None
+    expected: float  # seconds of a call
+    times: list[float] = field(default_factory=list)
+
+    def turn(self) -> None:
+        """Some calls; what they took in the mean is kept."""
+        time.sleep(PAUSE)
+        if self.expected < LONG:
+            self.way.call()
+        calls = max(1, min(MOST_CALLS, round(TURN / self.expected)))
+        begun = time.perf_counter()
+        for _ in range(calls):
+            self.way.call()
+        self.times.append((time.perf_counter() - begun) / calls)
+
+    def timing(self, case: Case, work: Work) -> Timing:
+        return Timing(
+            case, work, self.name, statistics.median(self.times), self.difference, self.way.called
+        )
+
+
+def _takers(peers: Sequence[Peer], drawn: Problem, work: Work, report: Report) -> list[_Taker]:
+    """The peers of a case, warm, with answers that agree with ours; the others become faults."""
+    takers: list[_Taker] = []
+    ours: Array | None = None
+    for peer in peers:
+        if not peer.does(drawn.case, work):
+            continue
+        right: list[_Taker] = []
+        wrong: list[str] = []
+        for way in _ways(peer, drawn, work, report):
+            warm = way.call()
+            answer = np.asarray(way.answer(warm), np.float64)
+            if ours is None:
+                ours = answer
+            columns = peer.compared(drawn.case, work)
+            difference = None
+            if columns is not None and peer.name != OURS:
+                difference = _difference(answer, ours, drawn, columns)
+                # NaN is no agreement either.
+                if not difference <= TOLERANCE:
+                    wrong.append(f"{way.called or 'its answer'} differs by {difference:.1e}")
+                    continue
+            begun = time.perf_counter()
+            way.call()
+            right.append(_Taker(peer.name, way, difference, time.perf_counter() - begun))
+        where = f"{drawn.case.kind.called} {drawn.case.shape} {work}"
+        if wrong and peer.name in TORCH:
+            raise EngineError(f"birnn and {peer.called} disagree on {where}: {'; '.join(wrong)}")
+        if wrong:
+            report.faults.append(f"{peer.called}, {where}: {'; '.join(wrong)}")
+        if right:
+            takers.append(min(right, key=lambda taker: taker.expected))
+    return takers
+
+
+def _ways(peer: Peer, drawn: Problem, work: Work, report: Report) -> list[Way]:
+    """The ways of a peer; a peer that cannot be set up must not end the measuring of the others."""
+    try:
+        return peer.ways(drawn, work, report.plan.threads)
+    except Exception as error:
+        if peer.name == OURS:
+            raise
+        told = f"{peer.called} cannot run: {type(error).__name__}: {error}"
+        if told not in report.faults:
+            report.faults.append(told)
+        return []
+
+
+def _difference(answer: Array, ours: Array, drawn: Problem, columns: slice) -> float:
+    """Largest difference on real steps, as a share of our largest value.
+
+    Example:
+        >>> from birnn.experiments.bench.cases import Kind, Shape
+        >>> drawn = problem(Case(Shape(1, 1, 1, 2), Kind("", ragged=False)))
+        >>> ours = np.array([[[4.0, 1.0], [2.0, 0.0]]])
+        >>> _difference(ours + 1.0, ours, drawn, slice(None))
+        0.25
+    """
+    real = drawn.real
+    theirs, ours = answer[real][:, columns], ours[real][:, columns]
+    return float(np.abs(theirs - ours).max() / np.abs(ours).max())
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """The report as plain data, for JSON."""
+    told = []
+    for timing in report.timings:
+        ours = timing.peer == OURS
+        told.append(
+            {
+                "layer": timing.case.kind.called,
+                "shape": str(timing.case.shape),
+                "rows": int(timing.case.lengths().sum()),
+                "work": timing.work,
+                "peer": timing.peer,
+                "way": timing.way,
+                "milliseconds": 1e3 * timing.seconds,
+                "times_birnn": report.ratio(timing.case, timing.work, timing.peer),
+                "fma_share": report.share(timing.case, timing.work) if ours else None,
+                "difference": timing.difference,
+            }
+        )
+    return {
+        "machine": report.machine,
+        "engine": report.engine,
+        "threads": report.plan.threads,
+        "rounds": report.plan.rounds,
+        "fma_peak_gflops": report.peak and report.peak / 1e9,
+        "versions": report.versions,
+        "missing": report.missing,
+        "faults": report.faults,
+        "timings": told,
+    }

@@ -1,0 +1,197 @@
+"""The linear chain as operators of torch, and the doors to them.
+
+```
+negative_log_likelihood            the door: the native engine or torch's, by the same call
+birnn::chain_likelihood            on the native engine; its gradient is the next one
+birnn::chain_likelihood_gradients  the gradient of a weighted sum of them
+marginals, best_path               doors too; they have no gradient
+```
+
+All take the emissions of the rows, (N, L), float32 or float64 for the native engine; the length
+of each sequence, (B,); and the scores of the chain: transitions [from, to] (L, L), start (L,), end
+(L,). The native engine computes in float64 and answers in the dtype of what it was given.
+"""
+
+# N rows of all sequences, B sequences, L labels
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from birnn.errors import ShapeError
+from birnn.kernels import crf, isa
+from birnn.nn import chain
+from birnn.ragged import Lengths, Ragged
+from birnn.reference.crf import Chain, score
+
+DTYPES = (torch.float32, torch.float64)
+
+
+def negative_log_likelihood(
+    emissions: Tensor,
+    lengths: Lengths,
+    labels: Tensor,
+    transitions: Tensor,
+    start: Tensor,
+    end: Tensor,
+) -> Tensor:
+    """``log Z - score(labels)`` of each sequence, (B,).
+
+    Raises:
+        ShapeError: Labels that there are not.
+
+    Example:
+        >>> scores = torch.zeros(2, 2), torch.zeros(2), torch.zeros(2)
+        >>> labels = torch.tensor([0])
+        >>> negative_log_likelihood(torch.zeros(1, 2), np.array([1]), labels, *scores).exp()
+        tensor([2.])
+    """
+    if _runs_native(emissions):
+        counts = torch.from_numpy(lengths)
+        found: Tensor = _likelihood(emissions, counts, labels, transitions, start, end)
+        return found
+    log_z_B: Tensor = chain.LogPartition.apply(  # type: ignore[no-untyped-call]
+        emissions, lengths, transitions, start, end
+    )
+    return log_z_B - chain.score(emissions, lengths, labels, transitions, start, end)
+
+
+def marginals(
+    emissions: Tensor, lengths: Lengths, transitions: Tensor, start: Tensor, end: Tensor
+) -> Tensor:
+    """Probability of each label at each row, (N, L)."""
+    if not _runs_native(emissions):
+        return chain.StepChain(emissions, lengths, transitions, start, end).marginals()
+    problem = _problem(emissions, torch.from_numpy(lengths), transitions, start, end)
+    found = crf.marginals(*problem, threads=torch.get_num_threads())
+    return torch.from_numpy(found).to(emissions.dtype)
+
+
+def best_path(
+    emissions: Tensor, lengths: Lengths, transitions: Tensor, start: Tensor, end: Tensor
+) -> Tensor:
+    """The label sequence of the highest score of each sequence, (N,).
+
+    Example:
+        >>> zeros = torch.zeros(2)
+        >>> best_path(torch.eye(2), np.array([2]), torch.zeros(2, 2), zeros, zeros).tolist()
+        [0, 1]
+    """
+    if not _runs_native(emissions):
+        return chain.best_path(emissions, lengths, transitions, start, end)
+    problem = _problem(emissions, torch.from_numpy(lengths), transitions, start, end)
+    return torch.from_numpy(crf.viterbi(*problem, threads=torch.get_num_threads()).tags.values)
+
+
+def _runs_native(emissions: Tensor) -> bool:
+    return (
+        emissions.device.type == "cpu"
+        and emissions.dtype in DTYPES
+        and (torch.compiler.is_compiling() or isa.in_use() is not None)
+    )
+
+
+# ---------------------------------------------------------------------- the operators
+
+
+@custom_op("birnn::chain_likelihood", mutates_args=(), device_types="cpu")
+def _likelihood(
+    emissions: Tensor,
+    lengths: Tensor,
+    labels: Tensor,
+    transitions: Tensor,
+    start: Tensor,
+    end: Tensor,
+) -> Tensor:
+    rows, scores = _problem(emissions, lengths, transitions, start, end)
+    tags_N = _labels(labels, transitions.shape[0])
+    log_z_B = crf.log_partition(rows, scores, threads=torch.get_num_threads())
+    return torch.from_numpy(log_z_B - score(rows, tags_N, scores)).to(emissions.dtype)
+
+
+@custom_op("birnn::chain_likelihood_gradients", mutates_args=(), device_types="cpu")
+def _likelihood_gradients(
+    weights: Tensor,
+    emissions: Tensor,
+    lengths: Tensor,
+    labels: Tensor,
+    transitions: Tensor,
+    start: Tensor,
+    end: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    rows, scores = _problem(emissions, lengths, transitions, start, end)
+    weights_B, tags_N = weights.numpy().astype(np.float64), labels.numpy()
+    found = crf.log_partition_gradient(rows, scores, weights_B, threads=torch.get_num_threads())
+    _take_off(found, rows, tags_N, weights_B)
+    d_emissions, d_transitions, d_start, d_end = map(torch.from_numpy, found)
+    return (
+        d_emissions.to(emissions.dtype),
+        d_transitions.to(transitions.dtype),
+        d_start.to(start.dtype),
+        d_end.to(end.dtype),
+    )
+
+
+def _take_off(found: crf.Gradient, rows: Ragged[Any], tags_N: Any, weights_B: Any) -> None:
+    """Takes off what the labels themselves count, weighted."""
+    labels, count = rows.values.shape[1], tags_N.shape[0]
+    filled = np.flatnonzero(rows.lengths)
+    first, last = rows.offsets[filled], rows.offsets[filled + 1] - 1
+    weights_N = np.repeat(weights_B, rows.lengths)
+    found.emissions[np.arange(count), tags_N] -= weights_N
+    to = np.flatnonzero(rows.step_of_row)
+    pairs = tags_N[to - 1] * labels + tags_N[to]
+    used = np.bincount(pairs, weights_N[to], minlength=labels * labels)
+    found.transitions[...] -= used.reshape(labels, labels)
+    found.start[...] -= np.bincount(tags_N[first], weights_N[first], minlength=labels)
+    found.end[...] -= np.bincount(tags_N[last], weights_N[last], minlength=labels)
+
+
+def _problem(emissions: Tensor, lengths: Tensor, *scores: Tensor) -> tuple[Ragged[Any], Chain]:
+    """The arguments of the kernels."""
+    arrays = (np.asarray(part.detach().numpy(), np.float64) for part in scores)
+    return Ragged(emissions.detach().numpy(), lengths.numpy()), Chain(*arrays)
+
+
+def _labels(labels: Tensor, size: int) -> Any:
+    """The labels as an array, each of them one that there is."""
+    tags_N = labels.numpy()
+    if tags_N.size and not 0 <= int(tags_N.min()) <= int(tags_N.max()) < size:
+        raise ShapeError(
+            f"labels are from {tags_N.min()} to {tags_N.max()}, "
+            f"for {size} labels they are from 0 to {size - 1}"
+        )
+    return tags_N
+
+
+@_likelihood.register_fake
+def _(emissions: Tensor, lengths: Tensor, labels: Tensor, *scores: Tensor) -> Tensor:
+    del labels, scores
+    return emissions.new_empty(lengths.shape[0])
+
+
+@_likelihood_gradients.register_fake
+def _(
+    weights: Tensor, emissions: Tensor, lengths: Tensor, labels: Tensor, *scores: Tensor
+) -> tuple[Tensor, ...]:
+    del weights, lengths, labels
+    return tuple(part.new_empty(part.shape) for part in (emissions, *scores))
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(*inputs)
+
+
+def _differentiate(ctx: Any, weights_B: Tensor) -> tuple[Tensor | None, ...]:
+    # The sums are computed once more, which takes less than keeping them.
+    d_emissions, *d_scores = _likelihood_gradients(weights_B, *ctx.saved_tensors)
+    return d_emissions, None, None, *d_scores
+
+
+_likelihood.register_autograd(_differentiate, setup_context=_keep)

@@ -1,0 +1,160 @@
+"""Where the rows of a batch's sequences stand, as tensors that a graph can hold.
+
+Padded, packed and ragged batches differ in nothing else: step ``t`` of sequence ``b`` is row
+``starts[b] + steps[t]``, so none of them has to be copied into another.
+
+```
+ragged              starts = rows before the sequence   steps = 0, 1, 2, ...
+padded (B, T, ...)  starts = 0, T, 2 T, ...             steps = 0, 1, 2, ...
+padded (T, B, ...)  starts = 0, 1, 2, ...               steps = 0, B, 2 B, ...
+packed              starts = rank of the sequence       steps = rows before the step
+```
+"""
+
+# B sequences, T steps of the longest
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from birnn.errors import LengthError, ShapeError
+from birnn.ragged import Lengths, host_lengths
+
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class TensorLayout:
+    """Row of each step of each sequence: ``starts[b] + steps[t]``; int64 on the CPU.
+
+    Args:
+        lengths: Length of each sequence, (B,).
+        starts: What the sequence adds to a row's number, (B,).
+        steps: What the step adds to it, (T,); no sequence is longer than T.
+        made: What an engine has made of the layout, for the next layer to use.
+    """
+
+    lengths: Tensor
+    starts: Tensor
+    steps: Tensor
+    made: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Lengths, starts, steps."""
+        return self.lengths, self.starts, self.steps
+
+    @classmethod
+    def ragged(cls, lengths: Lengths) -> TensorLayout:
+        """The rows of each sequence one after another."""
+        counts = torch.from_numpy(lengths)
+        steps = torch.arange(int(lengths.max(initial=0)), device="cpu")
+        return cls(counts, counts.cumsum(0) - counts, steps)
+
+    @classmethod
+    def padded(
+        cls, batch: int, steps: int, lengths: Tensor | None = None, *, batch_first: bool = True
+    ) -> TensorLayout:
+        """Rows (B, T) or, with ``batch_first=False``, (T, B), laid flat; without lengths all full.
+
+        Example:
+            >>> layout = TensorLayout.padded(2, 3, batch_first=False)
+            >>> layout.starts.tolist(), layout.steps.tolist()
+            ([0, 1], [0, 2, 4])
+        """
+        if lengths is None:
+            if _unwatched():
+                return _full(batch, steps, batch_first)
+            lengths = torch.full((batch,), steps, device="cpu")
+        sequence, step = (torch.arange(count, device="cpu") for count in (batch, steps))
+        if batch_first:
+            return cls(lengths, sequence * steps, step)
+        return cls(lengths, sequence, step * batch)
+
+    @classmethod
+    def packed(cls, packed: PackedSequence) -> TensorLayout:
+        """The rows of a ``PackedSequence``, its sequences in the order they had unpacked."""
+        sizes = packed.batch_sizes.numpy()
+        if packed.unsorted_indices is None:
+            ranks = np.arange(sizes.max(initial=0))
+        else:
+            ranks = packed.unsorted_indices.cpu().numpy()
+        # Sizes fall: a sequence's length is the first step that no longer has its rank.
+        lengths = torch.from_numpy(np.searchsorted(-sizes, -ranks))
+        first = packed.batch_sizes.cumsum(0) - packed.batch_sizes
+        return cls(lengths, torch.from_numpy(ranks), first)
+
+
+@functools.lru_cache(maxsize=256)
+def _full(batch: int, steps: int, batch_first: bool) -> TensorLayout:
+    """Full batches of a shape share a layout: making it takes longer than running a small one."""
+    with torch.inference_mode(False):  # whose tensors could not be kept for a backward pass
+        lengths = torch.full((batch,), steps, device="cpu")
+        return TensorLayout.padded(batch, steps, lengths, batch_first=batch_first)
+
+
+def _unwatched() -> bool:
+    """Whether tensors made here are plain ones, not those of a tracer, a mode or a transform."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._are_functorch_transforms_active()
+    )
+
+
+def as_lengths(lengths: Any, batch: int) -> Tensor:
+    """Lengths of any kind, on any device, as an int64 tensor on the CPU; values are not read.
+
+    Args:
+        lengths: Tensor, array or list of whole numbers, (B,).
+        batch: Number of sequences B.
+
+    Raises:
+        ShapeError: Not a vector of whole numbers, or not one for each sequence.
+
+    Example:
+        >>> as_lengths([3, 0], 2)
+        tensor([3, 0])
+    """
+    if not isinstance(lengths, Tensor):
+        if torch.compiler.is_compiling():
+            lengths = torch.tensor(lengths, dtype=torch.int64, device="cpu")
+        else:
+            lengths = torch.from_numpy(host_lengths(lengths))
+    if lengths.ndim != 1 or lengths.dtype not in INTEGERS:
+        raise ShapeError(
+            f"lengths are a vector of integers, got shape {tuple(lengths.shape)} of {lengths.dtype}"
+        )
+    if lengths.shape[0] != batch:
+        raise ShapeError(f"{lengths.shape[0]} lengths for {batch} sequences")
+    on_host: Tensor = lengths.detach().to("cpu", torch.int64)
+    return on_host
+
+
+def check_lengths(lengths: Lengths, steps: int) -> None:
+    """Refuse lengths that the rows cannot have.
+
+    Raises:
+        LengthError: A negative length, or one beyond ``steps``.
+
+    Example:
+        >>> check_lengths(np.array([2, 9]), 7)
+        Traceback (most recent call last):
+        ...
+        birnn.errors.LengthError: lengths[1] is 9, x has 7 steps. Trim it to 7 or pad x to 9.
+    """
+    for i in np.flatnonzero((lengths < 0) | (lengths > steps))[:1].tolist():
+        if lengths[i] < 0:
+            raise LengthError(f"lengths[{i}] is {lengths[i]}. A sequence has 0 or more steps.")
+        raise LengthError(
+            f"lengths[{i}] is {lengths[i]}, x has {steps} steps. "
+            f"Trim it to {steps} or pad x to {lengths[i]}."
+        )

@@ -1,0 +1,273 @@
+"""`RNN`, `LSTM` and `GRU`: torch.nn's modules on the native engine, and with lengths.
+
+They are torch's own in name, arguments, parameters, `isinstance`, and answers. What the native
+engine does not run (other devices and dtypes, a projection, arguments that do not fit) goes to
+torch's own forward, which runs it or says in its words what is wrong.
+"""
+
+# R rows with padding, B sequences, T steps, D inputs, H hidden units, L layers times directions
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+from torch.nn.utils.rnn import PackedSequence
+
+from birnn.errors import ShapeError, UsageError
+from birnn.nn.engines import autocasts
+from birnn.nn.layout import TensorLayout, as_lengths
+from birnn.nn.ops import layer, on_torch, runs_native, runs_on_operators
+from birnn.nn.stretches import Weights
+from birnn.reference.stack import CellName
+
+Own = Callable[[Any, Any], Any]
+"""torch's forward of the module: input and hx to output and final states."""
+
+
+class RNN(nn.RNN):
+    """``torch.nn.RNN`` on the native engine, and with lengths; see `LSTM`.
+
+    Example:
+        >>> output, h = RNN(4, 8, nonlinearity="relu")(torch.randn(5, 2, 4), lengths=[5, 3])
+        >>> bool(output[3:, 1].any())
+        False
+    """
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,  # noqa: A002 - torch's name
+        hx: Tensor | None = None,
+        *,
+        lengths: Any = None,
+    ) -> tuple[Any, Tensor]:
+        """As `LSTM.forward`, with one state."""
+        output, states = _forward(self, super().forward, input, hx, lengths)
+        return output, states
+
+
+class GRU(nn.GRU):
+    """``torch.nn.GRU`` on the native engine, and with lengths; see `LSTM`.
+
+    Example:
+        >>> output, h = GRU(4, 8, batch_first=True)(torch.randn(2, 5, 4), lengths=[5, 3])
+        >>> bool((output[1, 2] == h[0, 1]).all())
+        True
+    """
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,  # noqa: A002 - torch's name
+        hx: Tensor | None = None,
+        *,
+        lengths: Any = None,
+    ) -> tuple[Any, Tensor]:
+        """As `LSTM.forward`, with one state."""
+        output, states = _forward(self, super().forward, input, hx, lengths)
+        return output, states
+
+
+class LSTM(nn.LSTM):
+    """``torch.nn.LSTM`` on the native engine, and with lengths.
+
+    Arguments, parameters and answers are those of ``torch.nn.LSTM``. Padded input may come with
+    the length of each sequence: then the answer is that of each sequence alone, and the backward
+    half starts at its last step, not in the padding.
+
+    Source:
+        Hochreiter & Schmidhuber 1997, Long Short-Term Memory, in the conventions of torch.
+
+    Example:
+        >>> lstm = LSTM(4, 8, bidirectional=True, batch_first=True)
+        >>> output, (h, c) = lstm(torch.randn(2, 5, 4), lengths=[5, 3])
+        >>> bool(output[1, 3:].any()), tuple(h.shape)
+        (False, (2, 2, 8))
+    """
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,  # noqa: A002 - torch's name
+        hx: tuple[Tensor, Tensor] | None = None,
+        *,
+        lengths: Any = None,
+    ) -> tuple[Any, tuple[Tensor, Tensor]]:
+        """Run the layers.
+
+        Args:
+            input: Padded (T, B, D), or (B, T, D) with ``batch_first``; (T, D) for one sequence;
+                or a ``PackedSequence``.
+            hx: States before the first step, each (L, B, H); zeros where None.
+            lengths: Length of each sequence of padded input, (B,), a tensor on any device, an
+                array or a list; 0 is legal. None: all are full.
+
+        Returns:
+            Output in the form of the input, zeros in its padding, and the final states, (L, B, H)
+            each; a sequence of length 0 ends in its initial state.
+
+        Raises:
+            LengthError: A length that is negative or beyond the input.
+            ShapeError: Lengths for another number of sequences.
+            UsageError: Lengths for a ``PackedSequence``, which knows its own.
+        """
+        output, (h, c) = _forward(self, super().forward, input, hx, lengths)
+        return output, (h, c)
+
+
+def _forward(module: nn.RNNBase, own: Own, x: Any, hx: Any, lengths: Any) -> tuple[Any, Any]:
+    """Run a module; ``own`` is torch's forward of it."""
+    weights = _weights(module)
+    states = _states(module, hx)
+    if lengths is not None:
+        _check(module, x, hx)
+    elif states is None or not _fits(module, x, states, weights):
+        if isinstance(x, PackedSequence) and states:
+            # torch's LSTM leaves that out for packed input, and then reads past its rows.
+            module.check_forward_args(x.data, hx, x.batch_sizes)
+        elif isinstance(x, PackedSequence):
+            module.check_input(x.data, x.batch_sizes)
+        answer: tuple[Any, Any] = on_torch(own, x, hx)
+        return answer
+    assert states is not None
+    output: Any
+    if isinstance(x, PackedSequence):
+        layout = TensorLayout.packed(x)
+        rows, final = _layers(module, x.data, layout, weights, states, packed=True)
+        output = PackedSequence(rows, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
+    elif x.dim() == 2:
+        states = [part.unsqueeze(1) for part in states]
+        output, final = _layers(module, x, TensorLayout.padded(1, x.shape[0]), weights, states)
+        final = [part.squeeze(1) for part in final]
+    else:
+        output, final = _padded(module, x, lengths, weights, states)
+    return output, tuple(final) if module.mode == "LSTM" else final[0]
+
+
+def _padded(
+    module: nn.RNNBase,
+    x: Tensor,
+    lengths: Any,
+    weights: list[Weights],
+    states: Sequence[Tensor],
+) -> tuple[Tensor, list[Tensor]]:
+    """Run all layers over padded input with either axis first, copying neither."""
+    batch_first = module.batch_first
+    turned = not x.is_contiguous() and x.transpose(0, 1).is_contiguous()
+    if turned:
+        x, batch_first = x.transpose(0, 1), not batch_first
+    batch, steps = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
+    counts = None if lengths is None else as_lengths(lengths, batch)
+    layout = TensorLayout.padded(batch, steps, counts, batch_first=batch_first)
+    flat = x.reshape(batch * steps, x.shape[2])
+    rows, final = _layers(module, flat, layout, weights, states)
+    output = rows.view(x.shape[0], x.shape[1], rows.shape[1])
+    return output.transpose(0, 1) if turned else output, final
+
+
+def _layers(
+    module: nn.RNNBase,
+    rows: Tensor,
+    layout: TensorLayout,
+    weights: list[Weights],
+    states: Sequence[Tensor],
+    *,
+    packed: bool = False,
+) -> tuple[Tensor, list[Tensor]]:
+    """Run all layers; output rows of the last one and final states of all, (L, B, H) each."""
+    directions = 2 if module.bidirectional else 1
+    cell = cast("CellName", module.mode.lower())
+    dtype = _answer_dtype(module.mode, rows, weights[0][0].dtype, packed=packed)
+    finals = []
+    for first in range(0, len(weights), directions):
+        if first and module.training and module.dropout:
+            rows = dropout(rows, module.dropout)
+        here = slice(first, first + directions)
+        rows, final = layer(cell, rows, layout, weights[here], [part[here] for part in states])
+        finals.append(final)
+    ended = [
+        parts[0] if len(parts) == 1 else torch.cat(parts) for parts in zip(*finals, strict=True)
+    ]
+    if dtype is not None:
+        rows, *ended = (part.to(dtype) for part in (rows, *ended))
+    elif rows.requires_grad and rows.device.type == "cpu":
+        # The native backward pass reads the output, and torch's own may be changed in place.
+        rows = rows.clone()
+    return rows, ended
+
+
+def _answer_dtype(
+    mode: str, rows: Tensor, dtype: torch.dtype, *, packed: bool
+) -> torch.dtype | None:
+    """What the answer is to be rounded to under autocast, where torch's own would be."""
+    device = rows.device.type
+    if not autocasts(device) or dtype != torch.float32:
+        return None
+    if not runs_on_operators(rows, dtype):
+        return None
+    # Of torch's own modules, the GRU and the packed LSTM stay in the input's dtype.
+    stays = mode == "GRU" or (mode == "LSTM" and packed)
+    return rows.dtype if stays else torch.get_autocast_dtype(device)
+
+
+def _weights(module: nn.RNNBase) -> list[Weights]:
+    """Parameters of each layer and direction, wherever the module has them now."""
+    own = module._parameters
+    # Past nn.Module's __getattr__, which takes longer. Not there where they are made of others.
+    return [
+        [own[name] if name in own else getattr(module, name) for name in names]  # type: ignore[misc]
+        for names in module._all_weights
+    ]
+
+
+def _states(module: nn.RNNBase, hx: Any) -> Sequence[Tensor] | None:
+    """The initial states, empty for zeros; None where it is none that torch would take."""
+    if hx is None:
+        return ()
+    if module.mode != "LSTM":
+        return (hx,)
+    return hx if isinstance(hx, tuple | list) and len(hx) == 2 else None
+
+
+def _fits(module: nn.RNNBase, x: Any, states: Sequence[Tensor], weights: list[Weights]) -> bool:
+    """Whether the native engine takes the call; torch's forward runs or refuses the others."""
+    packed = isinstance(x, PackedSequence)
+    rows: Tensor = x.data if packed else x
+    if not isinstance(rows, Tensor) or rows.is_nested:
+        return False
+    like, axes = weights[0][0], rows.dim()
+    if module.proj_size or not runs_native(rows, like.dtype) or like.device != rows.device:
+        return False
+    if axes not in ((2,) if packed else (2, 3)) or rows.shape[-1] != module.input_size:
+        return False
+    steps, *sequences = rows.shape[:-1]
+    if packed:
+        sequences = [int(x.batch_sizes[0])]
+    elif axes == 3 and module.batch_first:
+        steps, sequences = rows.shape[1], [rows.shape[0]]
+    shape = (len(weights), *sequences, module.hidden_size)
+    if steps == 0 or not all(isinstance(part, Tensor) for part in states):
+        return False
+    if any(part.shape != shape or part.device != rows.device for part in states):
+        return False
+    if autocasts("cpu"):
+        # Full padded batches are what torch runs fast, and faster in the dtype of autocast.
+        return packed
+    return all(part.dtype == like.dtype for part in (rows, *states))
+
+
+def _check(module: nn.RNNBase, x: Any, hx: Any) -> None:
+    """Refuse what does not go with lengths, the rest in torch's words."""
+    if isinstance(x, PackedSequence):
+        raise UsageError("PackedSequence knows its lengths: leave lengths= out")
+    if not isinstance(x, Tensor):
+        raise ShapeError(f"with lengths x is a padded tensor, got {type(x).__name__}")
+    if x.dim() == 2:
+        raise ShapeError("(T, D) is one full sequence: leave lengths= out, or give (B, T, D)")
+    if _states(module, hx) is None:
+        raise ShapeError(f"hx of an LSTM is a pair (h, c), got {type(hx).__name__}")
+    if hx is None:
+        module.check_input(x, None)
+    else:
+        module.check_forward_args(x, hx, None)

@@ -1,0 +1,214 @@
+"""`accelerate` and `decelerate` on models that were not made for them."""
+
+from __future__ import annotations
+
+import copy
+import os
+from unittest import mock
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import birnn
+from birnn.errors import UsageError
+from birnn.kernels import isa
+from birnn.nn import GRU, LSTM, RNN, Swapped, accelerate, decelerate
+
+OURS = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
+
+
+class Model(nn.Module):
+    """Layers in every place that a model may have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 3)
+        self.encoder = nn.LSTM(3, 4, 2, bidirectional=True, batch_first=True, dropout=0.3)
+        self.stack = nn.ModuleList([nn.GRU(8, 4, batch_first=True), nn.RNN(4, 4, batch_first=True)])
+        self.shared = self.stack[0]
+        self.cell = nn.LSTMCell(4, 4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, ids):
+        x, _ = self.encoder(self.embedding(ids))
+        packed = pack_padded_sequence(x, [5, 3], batch_first=True)
+        _, h = self.shared(packed)
+        y, _ = self.stack[1](h)
+        return self.head(y)
+
+
+IDS = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 8, 0, 0]])
+
+
+def recurrent(model):
+    return {name: type(m) for name, m in model.named_modules() if isinstance(m, tuple(OURS))}
+
+
+def test_every_layer_is_swapped_and_answers_as_before(count_native):
+    model = Model().eval()
+    before = model(IDS)
+    report = accelerate(model)
+    assert report.swapped == ("encoder", "stack.0", "stack.1")
+    assert report.skipped == {}
+    assert recurrent(model) == {"encoder": LSTM, "stack.0": GRU, "stack.1": RNN}
+    assert model.shared is model.stack[0]
+    with count_native() as calls:
+        torch.testing.assert_close(model(IDS), before)
+    assert calls == ["lstm", "lstm", "gru", "rnn_tanh"]
+    undone = decelerate(model)
+    assert undone.swapped == report.swapped
+    assert recurrent(model) == {"encoder": nn.LSTM, "stack.0": nn.GRU, "stack.1": nn.RNN}
+    with count_native() as calls:
+        assert torch.equal(model(IDS), before)
+    assert not calls
+
+
+@pytest.mark.parametrize("own", OURS)
+def test_a_model_that_is_such_a_layer(own):
+    layer = own(3, 4)
+    x = torch.randn(5, 2, 3)
+    before = layer(x)[0]
+    assert accelerate(layer).swapped == ("",)
+    assert type(layer) is OURS[own]
+    torch.testing.assert_close(layer(x)[0], before)
+    assert layer(x, lengths=[5, 1])[0][1:, 1].any().item() is False
+    assert decelerate(layer).swapped == ("",)
+    assert type(layer) is own
+
+
+def test_the_layer_stays_the_object_it_was():
+    model = Model()
+    layer, heard = model.encoder, []
+    parameters = dict(model.named_parameters())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    layer.register_forward_hook(lambda *_: heard.append("forward"))
+    layer.register_full_backward_hook(lambda *_: heard.append("backward"))
+    layer.weight_hh_l0.register_hook(lambda grad: heard.append("weight"))
+    layer.note = "mine"
+    layer.weight_ih_l0.requires_grad_(False)
+    model.eval()
+    accelerate(model)
+    assert model.encoder is layer
+    assert layer.note == "mine"
+    assert not layer.training
+    model.train()
+    assert {n: id(p) for n, p in model.named_parameters()} == {
+        n: id(p) for n, p in parameters.items()
+    }
+    before = {name: p.detach().clone() for name, p in parameters.items()}
+    model(IDS).sum().backward()
+    optimizer.step()
+    assert set(heard) == {"forward", "backward", "weight"}
+    assert layer.weight_ih_l0.grad is None
+    changed = {n for n, p in parameters.items() if not torch.equal(p, before[n])}
+    assert {"encoder.weight_hh_l0", "encoder.bias_ih_l1_reverse", "stack.0.weight_ih_l0"} <= changed
+    assert "encoder.weight_ih_l0" not in changed
+
+
+def test_state_dicts_go_either_way():
+    plain, fast = Model().eval(), Model().eval()
+    accelerate(fast)
+    fast.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(fast(IDS), plain(IDS))
+    plain.load_state_dict(copy.deepcopy(fast).state_dict())
+
+
+def test_training_takes_the_same_steps():
+    models = [Model().double() for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    accelerate(models[1])
+    for model in models:
+        model.encoder.dropout = 0.0
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        for _ in range(5):
+            optimizer.zero_grad()
+            model(IDS).square().sum().backward()
+            optimizer.step()
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-7)
+
+
+class Scaled(nn.LSTM):
+    """Somebody's subclass, with a forward of its own."""
+
+    def forward(self, x):
+        return super().forward(2 * x)
+
+
+def test_what_is_not_swapped_is_told_with_the_reason(native):
+    replaced = nn.LSTM(3, 4)
+    replaced.forward = lambda x: x
+    model = nn.ModuleDict(
+        {
+            "projected": nn.LSTM(3, 4, proj_size=2),
+            "subclass": Scaled(3, 4),
+            "parametrized": nn.utils.parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0"),
+            "replaced": replaced,
+            "ours": LSTM(3, 4),
+            "swapped": nn.LSTM(3, 4),
+            "other": nn.Linear(3, 4),
+        }
+    )
+    classes = recurrent(model)
+    report = accelerate(model)
+    assert report.swapped == ("swapped",)
+    assert report.skipped == {
+        "projected": "it has a projection, which torch runs",
+        "subclass": "it is of a class of its own, Scaled",
+        "parametrized": "it is of a class of its own, ParametrizedGRU",
+        "replaced": "its forward was replaced",
+        "ours": "it is a birnn LSTM already",
+    }
+    assert recurrent(model) == classes | {"swapped": LSTM}
+    assert str(report) == (
+        f"1 recurrent layer put on birnn's engine ({isa.active().name})\n"
+        "  swapped\n"
+        "5 recurrent layers left as before\n"
+        "  projected: it has a projection, which torch runs\n"
+        "  subclass: it is of a class of its own, Scaled\n"
+        "  parametrized: it is of a class of its own, ParametrizedGRU\n"
+        "  replaced: its forward was replaced\n"
+        "  ours: it is a birnn LSTM already"
+    )
+    assert str(accelerate(nn.LSTM(3, 4))).endswith(")\n  (the model)")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_layer_is_told():
+    model = nn.Sequential(torch.jit.script(nn.LSTM(3, 4)))
+    report = accelerate(model)
+    assert report.swapped == ()
+    assert report.skipped == {"0": "it is compiled by TorchScript. Swap before torch.jit.script"}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_decelerate_makes_way_for_torchscript():
+    model = nn.Sequential(LSTM(3, 4))
+    assert decelerate(model).swapped == ("0",)
+    x = torch.randn(5, 2, 3)
+    torch.testing.assert_close(torch.jit.script(model)(x), model(x))
+
+
+def test_a_model_without_such_layers_is_left_alone():
+    assert accelerate(nn.Linear(2, 2)) == Swapped((), {}, mock.ANY)
+
+
+@pytest.mark.parametrize("swap", [accelerate, decelerate])
+def test_only_modules_are_taken(swap):
+    with pytest.raises(UsageError, match=r"expected a torch\.nn\.Module, got dict"):
+        swap({})
+
+
+def test_the_report_is_no_model():
+    report = accelerate(Model())
+    with pytest.raises(UsageError, match="They change the model in place: call the model itself"):
+        report(IDS)
+
+
+def test_the_report_names_the_engine_that_runs():
+    with mock.patch.dict(os.environ, {isa.FORCE: isa.REFERENCE}):
+        engine = birnn.accelerate(Model()).engine
+    assert engine == "torch's engine, since birnn's does not run: BIRNN_ISA is reference"
+    assert birnn.decelerate(Model()).engine == "torch's engine"

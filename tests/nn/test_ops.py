@@ -1,0 +1,415 @@
+"""The operators and their door: gradients, transforms, tracers, and what they cannot do."""
+
+# R rows with padding, B sequences, T steps, D inputs, H hidden units, G gate rows
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
+
+from birnn.errors import LengthError
+from birnn.kernels import isa
+from birnn.nn import BiRNN, engines, ops
+from birnn.nn.layout import TensorLayout
+from birnn.nn.ops import layer
+from birnn.reference import GATES
+
+CELLS = sorted(GATES)
+CLOSE = {"rtol": 1e-10, "atol": 1e-10}
+LENGTHS = torch.tensor([3, 0, 2])
+
+
+def parts(
+    cell, *, directions=2, bias=True, steps=4, inputs=3, hidden=2, dtype=torch.float64, seed=0
+):
+    """Rows of a padded batch, its layout, weights and initial states, all wanting gradients."""
+    draw = torch.Generator().manual_seed(seed)
+
+    def random(*shape):
+        values = torch.rand(shape, generator=draw, dtype=torch.float64) * 1.6 - 0.8
+        return values.to(dtype).requires_grad_()
+
+    gates = GATES[cell] * hidden
+    shapes = [(gates, inputs), (gates, hidden), *([(gates,)] * 2 if bias else [])]
+    weights = [[random(*shape) for shape in shapes] for _ in range(directions)]
+    initial = [random(directions, 3, hidden) for _ in range(2 if cell == "lstm" else 1)]
+    return random(3 * steps, inputs), TensorLayout.padded(3, steps, LENGTHS), weights, initial
+
+
+def flat(rows, weights, initial):
+    return [rows, *(part for own in weights for part in own), *initial]
+
+
+def outputs(answer):
+    output, final = answer
+    return [output, *final]
+
+
+def gradients(answer, wanted, **options):
+    loss = sum((p * torch.arange(1, p.numel() + 1).view_as(p).sin()).sum() for p in outputs(answer))
+    return torch.autograd.grad(loss, wanted, **options)
+
+
+def operator_call(cell, **options):
+    """Arguments of ``birnn::recurrent``."""
+    rows, layout, weights, initial = parts(cell, **options)
+    own = [part for one in weights for part in one]
+    return cell, rows, *layout.parts, own, initial, len(weights), False
+
+
+# ---------------------------------------------------------------------- gradients
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@settings(max_examples=10)
+@given(
+    directions=st.integers(1, 2),
+    bias=st.booleans(),
+    checkpoint=st.booleans(),
+    wanted=st.sets(st.sampled_from(["rows", "weights", "initial"]), min_size=1),
+)
+def test_gradients_are_those_of_torchs_operators(
+    on_engine, cell, directions, bias, checkpoint, wanted
+):
+    rows, layout, weights, initial = parts(cell, directions=directions, bias=bias)
+    groups = {"rows": [rows], "weights": [p for own in weights for p in own], "initial": initial}
+    for name, group in groups.items():
+        for part in group:
+            part.requires_grad_(name in wanted)
+    asked = [part for name in sorted(wanted) for part in groups[name]]
+    found = {}
+    for engine in ("native", "torch"):
+        with on_engine(engine):
+            answer = layer(cell, rows, layout, weights, initial, checkpoint=checkpoint)
+            found[engine] = [*outputs(answer), *gradients(answer, asked)]
+    for one, other in zip(found["native"], found["torch"], strict=True):
+        torch.testing.assert_close(one, other, **CLOSE)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_gradients_are_central_differences(native, cell, checkpoint):
+    rows, layout, weights, initial = parts(cell)
+    each = len(weights[0])
+
+    def run(x, *rest):
+        own = [rest[:each], rest[each : 2 * each]]
+        return outputs(layer(cell, x, layout, own, rest[2 * each :], checkpoint=checkpoint))
+
+    assert torch.autograd.gradcheck(run, flat(rows, weights, initial))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_gradients_of_gradients(native, cell):
+    rows, layout, weights, initial = parts(cell, directions=1, steps=3)
+
+    def run(x, *rest):
+        return outputs(layer(cell, x, layout, [rest[:4]], rest[4:]))
+
+    assert torch.autograd.gradgradcheck(run, flat(rows, weights, initial))
+
+
+def test_a_gradient_does_not_pass_through_one_input_to_another(native):
+    # weight_hh is made of weight_ih: its share must be counted once.
+    rows, layout, [[w_ih, *_]], _ = parts("rnn_tanh", directions=1, bias=False, inputs=2)
+
+    def loss(run):
+        output, _ = run(rows, [[w_ih, w_ih.sin()]])
+        (first,) = torch.autograd.grad(output.sin().sum(), w_ih, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), w_ih)[0]
+
+    found = loss(lambda x, weights: layer("rnn_tanh", x, layout, weights))
+    schedule = engines.Schedule.of(layout, rows.device)
+    expected = loss(lambda x, own: engines.stretches.run("rnn_tanh", x, schedule, own, []))
+    torch.testing.assert_close(found, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_the_graph_can_be_used_twice(native, checkpoint):
+    rows, layout, weights, initial = parts("lstm")
+    answer = layer("lstm", rows, layout, weights, initial, checkpoint=checkpoint)
+    wanted = flat(rows, weights, initial)
+    first = gradients(answer, wanted, retain_graph=True)
+    for one, other in zip(first, gradients(answer, wanted), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_changed_weights_are_noticed(native):
+    rows, layout, weights, initial = parts("lstm")
+    answer = layer("lstm", rows, layout, weights, initial)
+    with torch.no_grad():
+        weights[0][1].add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        gradients(answer, [rows])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_many_gradients_at_a_time(native, cell):
+    rows, layout, weights, initial = parts(cell)
+    output, _ = layer(cell, rows, layout, weights, initial)
+    wanted = flat(rows, weights, initial)
+    d_outputs = torch.eye(output.numel(), dtype=torch.float64)[:5].view(5, *output.shape)
+    together = torch.autograd.grad(
+        output, wanted, d_outputs, is_grads_batched=True, retain_graph=True
+    )
+    for i in range(5):
+        alone = torch.autograd.grad(output, wanted, d_outputs[i], retain_graph=True)
+        for one, other in zip(together, alone, strict=True):
+            torch.testing.assert_close(one[i], other, **CLOSE)
+
+
+def test_what_no_loss_depends_on_gets_zeros(native):
+    rows, layout, weights, initial = parts("lstm")
+    _, (h, _) = layer("lstm", rows, layout, weights, initial)
+    d_rows, d_c0 = torch.autograd.grad(h[:, 1].sum(), [rows, initial[1]])
+    assert not d_rows.any()  # sequence 1 has no step
+    assert not d_c0.any()
+
+
+def test_gradients_are_computed_only_where_they_are_wanted(native, monkeypatch):
+    asked = []
+    backward = engines.recurrent.backward
+
+    def noted(*arguments, wants_x, wants_weights, **options):
+        asked.append((wants_x, wants_weights))
+        return backward(*arguments, wants_x=wants_x, wants_weights=wants_weights, **options)
+
+    monkeypatch.setattr(engines.recurrent, "backward", noted)
+    rows, layout, weights, _ = parts("gru")
+    layer("gru", rows.detach(), layout, weights)[0].sum().backward()
+    assert rows.grad is None
+    frozen = [[part.detach() for part in own] for own in weights]
+    layer("gru", rows, layout, frozen)[0].sum().backward()
+    assert asked == [(False, True), (True, False)]
+
+
+def test_nothing_is_kept_where_no_gradient_is_wanted(native, monkeypatch):
+    kept = []
+    forward = engines.recurrent.forward
+
+    def noted(*arguments, keep, **options):
+        kept.append(keep)
+        return forward(*arguments, keep=keep, **options)
+
+    monkeypatch.setattr(engines.recurrent, "forward", noted)
+    rows, layout, weights, _ = parts("gru")
+    layer("gru", rows, layout, weights)
+    layer("gru", rows, layout, weights, checkpoint=True)
+    with torch.no_grad():
+        layer("gru", rows, layout, weights)
+    layer("gru", rows.detach(), layout, [[p.detach() for p in own] for own in weights])
+    assert kept == ["gates", "states", "nothing", "nothing"]
+
+
+# ---------------------------------------------------------------------- engines
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("cell", CELLS)
+def test_other_dtypes_take_torchs_engine(cell, dtype):
+    rows, layout, weights, initial = parts(cell, dtype=dtype)
+    exact = layer(
+        cell,
+        rows.double(),
+        layout,
+        [[part.double() for part in own] for own in weights],
+        [part.double() for part in initial],
+    )
+    for one, other in zip(
+        outputs(layer(cell, rows, layout, weights, initial)), outputs(exact), strict=True
+    ):
+        assert one.dtype == dtype
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=0.03)
+
+
+def test_threads_are_torchs(native, monkeypatch):
+    seen = []
+    for name in ("forward", "backward"):
+        run = getattr(engines.recurrent, name)
+
+        def noted(*arguments, threads, run=run, **options):
+            seen.append(threads)
+            return run(*arguments, threads=threads, **options)
+
+        monkeypatch.setattr(engines.recurrent, name, noted)
+    rows, layout, weights, _ = parts("lstm")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        layer("lstm", rows, layout, weights)[0].sum().backward()
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [3, 3]
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_lengths_that_the_rows_cannot_have_are_refused(on_engine, engine):
+    rows, _, weights, _ = parts("lstm")
+    with on_engine(engine):
+        for lengths, message in (([3, 5, 1], r"lengths\[1\] is 5"), ([3, 1, -2], r"\[2\] is -2")):
+            layout = TensorLayout.padded(3, 4, torch.tensor(lengths))
+            with pytest.raises(LengthError, match=message):
+                layer("lstm", rows, layout, weights)
+
+
+# ---------------------------------------------------------------------- the operators
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_operators_are_what_torch_takes_them_for(on_engine, engine, cell, bias):
+    call = operator_call(cell, bias=bias)
+    with on_engine(engine):
+        torch.library.opcheck(torch.ops.birnn.recurrent.default, call)
+        *answer, saved = torch.ops.birnn.recurrent_keep(*call)
+        plain = [part.detach() if isinstance(part, torch.Tensor) else part for part in call]
+        for i in (5, 6):
+            plain[i] = [part.detach() for part in call[i]]
+        torch.library.opcheck(torch.ops.birnn.recurrent_keep.default, plain)
+        d_outputs = [torch.ones_like(part) for part in answer]
+        if cell != "lstm":
+            d_outputs[2] = None
+        for wants in ((True, True), (True, False), (False, True)):
+            torch.library.opcheck(
+                torch.ops.birnn.recurrent_backward.default,
+                (*plain, answer[0].detach(), saved.detach(), *d_outputs, *wants),
+            )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("keep", ["gates", "states"])
+def test_what_is_kept_grows_by_the_row(native, cell, keep):
+    # A graph knows how many rows there are, and nothing else.
+    size = engines.recurrent.saved_size
+    for dtype in engines.DTYPES.values():
+        each = size(cell, 1, 7, 2, dtype, keep)
+        assert [size(cell, rows, 7, 2, dtype, keep) for rows in (0, 5, 64)] == [
+            0,
+            5 * each,
+            64 * each,
+        ]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_short_way_and_the_operators_agree_to_the_bit(native, cell):
+    rows, layout, weights, initial = parts(cell)
+    wanted = flat(rows, weights, initial)
+    short = layer(cell, rows, layout, weights, initial)
+    own = [part for one in weights for part in one]
+    output, h, c = torch.ops.birnn.recurrent(cell, rows, *layout.parts, own, initial, 2, False)
+    long = output, (h, c) if cell == "lstm" else (h,)
+    pairs = zip(
+        (*outputs(short), *gradients(short, wanted)),
+        (*outputs(long), *gradients(long, wanted)),
+        strict=True,
+    )
+    for one, other in pairs:
+        assert torch.equal(one, other)
+
+
+def test_a_layer_with_a_projection_runs_as_an_operator():
+    rows, layout, _, _ = parts("lstm")
+    lstm = torch.nn.LSTM(3, 4, proj_size=2, dtype=torch.float64)
+    output, h, c = torch.ops.birnn.recurrent(
+        "lstm", rows, *layout.parts, list(lstm.parameters()), [], 1, False
+    )
+    expected, (h_expected, c_expected) = lstm(rows.view(3, 4, 3)[0, :3])
+    torch.testing.assert_close(output.view(3, 4, 2)[0, :3], expected, **CLOSE)
+    torch.testing.assert_close(h[:, 0], h_expected, **CLOSE)
+    torch.testing.assert_close(c[:, 0], c_expected, **CLOSE)
+    torch.library.opcheck(
+        torch.ops.birnn.recurrent.default,
+        ("lstm", rows, *layout.parts, list(lstm.parameters()), [], 1, False),
+    )
+
+
+def test_fake_tensors_have_the_shapes_of_the_answers():
+    rows, layout, weights, initial = parts("lstm")
+    expected = layer("lstm", rows, layout, weights, initial)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fakes = [mode.from_tensor(part) for part in flat(rows, weights, initial)]
+        found = layer("lstm", fakes[0], layout, [fakes[1:5], fakes[5:9]], fakes[9:])
+    for one, other in zip(outputs(found), outputs(expected), strict=True):
+        assert (one.shape, one.stride(), one.dtype) == (other.shape, other.stride(), other.dtype)
+
+
+# ---------------------------------------------------------------------- transforms
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_transforms_of_torch_func(cell):
+    rows, layout, weights, initial = parts(cell)
+
+    def loss(x):
+        return layer(cell, x, layout, weights, initial)[0].sin().sum()
+
+    found = torch.func.grad(loss)(rows.detach())
+    torch.testing.assert_close(found, torch.autograd.grad(loss(rows), rows)[0], **CLOSE)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own use of it
+@pytest.mark.parametrize("cell", ["gru", "rnn_tanh"])
+def test_forward_mode(cell):
+    rows, layout, weights, initial = parts(cell)
+    x, tangent = rows.detach(), torch.linspace(-1, 1, rows.numel()).view_as(rows).double()
+
+    def run(x):
+        return layer(cell, x, layout, weights, initial)[0].sin().sum()
+
+    slope = (torch.autograd.grad(run(rows), rows)[0] * tangent).sum()
+    with forward_ad.dual_level():
+        dual = forward_ad.unpack_dual(run(forward_ad.make_dual(x, tangent)))
+    torch.testing.assert_close(dual.tangent, slope, **CLOSE)
+    _, found = torch.func.jvp(run, (x,), (tangent,))
+    torch.testing.assert_close(found, slope, **CLOSE)
+
+
+@pytest.mark.parametrize("call", ["layer", "operator"])
+def test_vmap_is_refused_with_a_remedy(call):
+    rows, layout, weights, initial = parts("lstm")
+    own = [part for one in weights for part in one]
+    run = {
+        "layer": lambda x: layer("lstm", x, layout, weights, initial)[0],
+        "operator": lambda x: torch.ops.birnn.recurrent(
+            "lstm", x, *layout.parts, own, initial, 2, False
+        )[0],
+    }[call]
+    with pytest.raises(RuntimeError, match=r"no rule for torch\.vmap. Make the mapped axis a part"):
+        torch.vmap(run)(rows.detach().expand(2, -1, -1))
+
+
+def test_vmap_over_something_else_runs():
+    rows, layout, weights, _ = parts("gru")
+    output = layer("gru", rows, layout, weights)[0]
+
+    def scaled(factor):
+        return layer("gru", rows, layout, weights)[0] * factor
+
+    factors = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    found = torch.vmap(scaled)(factors)
+    torch.testing.assert_close(found[1], 2 * output, **CLOSE)
+
+
+# ---------------------------------------------------------------------- memory
+
+
+def test_checkpoint_keeps_a_fifth_for_an_lstm(native):
+    sizes = {}
+    for checkpoint in (True, False):
+        encoder = BiRNN("lstm", 8, 16, checkpoint=checkpoint)
+        assert encoder.checkpoint is checkpoint
+        call = encoder(torch.randn(4, 50, 8)).state.h.grad_fn
+        while call.name() != "_RecurrentBackward":
+            call = call.next_functions[0][0]
+        sizes[checkpoint] = call.saved_tensors[1].numel()
+    assert sizes[True] * 5 == sizes[False]
+
+
+def test_every_engine_is_tried_here_or_told():
+    assert ops.DTYPES == engines.DTYPES
+    assert isa.REFERENCE in isa.available()
