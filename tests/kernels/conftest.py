@@ -30,8 +30,7 @@ def engine(request):
         patch.setenv(isa.FORCE, request.param)
         assert isa.active().name == request.param
         yield request.param
-        # No test in between has set the compiled module to another.
-        assert isa.native_module().engine() == request.param
+        assert isa.active().name == isa.native_module().engine() == request.param
 
 
 @pytest.fixture

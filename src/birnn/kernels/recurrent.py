@@ -164,8 +164,12 @@ def forward(
     final = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
     saved = None
     if keep != "nothing":
-        rows = max(int(layout.lengths.sum()), saved_rows or 0)
-        saved = aligned_empty(saved_size(cell, rows, hidden, directions, x.dtype, keep), x.dtype)
+        sizes = [
+            saved_size(cell, rows, hidden, directions, x.dtype, keep)
+            for rows in (int(layout.lengths.sum()), saved_rows or 0)
+        ]
+        saved = aligned_empty(max(sizes), x.dtype)
+        saved[sizes[0] :] = 0  # what no row fills is the same in every run
     h0, c0 = _pair(initial)
     native.layer_forward(
         CELL_NUMBERS[cell],
