@@ -13,6 +13,7 @@ import pytest
 
 from birnn.data import read, tokenise
 from birnn.runtime import Predictor
+from birnn.runtime.predictor import WINDOW
 
 Trained = Callable[[str], Path]
 
@@ -208,12 +209,12 @@ def test_answers_come_while_the_file_is_still_read(
     call: Any, trained: Trained, tmp_path: Path
 ) -> None:
     data = tmp_path / "data.tsv"
-    good = "dog\tNOUN\n\n" * 3000
+    good = "dog\tNOUN\n\n" * (2 * WINDOW)
     data.write_bytes(good.encode() + b"\xff\n")
     told = call("predict", trained("tagger"), data)
     assert told.status == 1
-    assert told.err.startswith(f"birnn: {data}:6001: not UTF-8")
-    assert len(blocks(told.out)) >= 1024
+    assert told.err.startswith(f"birnn: {data}:{4 * WINDOW + 1}: not UTF-8")
+    assert len(blocks(told.out)) >= WINDOW
 
 
 PEAK = """

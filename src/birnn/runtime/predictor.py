@@ -25,10 +25,10 @@ from birnn.runtime.layers import Network
 from birnn.runtime.rows import rows_of
 
 # Sequences and rows that are read ahead, sorted by length and given back in order.
-WINDOW = 1024
+WINDOW = 4096
 WINDOW_ROWS = 1 << 16
-# Rows that go through the network together.
-BATCH_ROWS = 1 << 12
+# Rows that go through the network together: of many, more are of words that came before.
+BATCH_ROWS = 1 << 14
 
 
 class Predictor:
