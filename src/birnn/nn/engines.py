@@ -108,8 +108,15 @@ class Answer(NamedTuple):
     saved: Tensor  # empty where nothing was kept
 
 
-def forward(call: Call, *, keep: bool) -> Answer:
-    """Run the layer; ``keep`` says that a backward pass is to follow."""
+def forward(call: Call, *, keep: bool, sized: bool = False) -> Answer:
+    """Run the layer.
+
+    Args:
+        call: What it is called with.
+        keep: Whether a backward pass is to follow.
+        sized: Whether what is kept takes the size that the shapes tell, padding included, and not
+            only what the lengths ask for.
+    """
     nothing = call.x.new_empty  # of 0 elements, and never twice the same
     if not call.native:
         output, (h, *c) = on_torch(call)
@@ -118,7 +125,7 @@ def forward(call: Call, *, keep: bool) -> Answer:
         call.cell,
         *_arrays(call),
         keep=call.keep if keep else "nothing",
-        saved_rows=call.x.shape[0],  # for padding too, as the shapes alone would have it
+        saved_rows=call.x.shape[0] if sized else None,
         threads=torch.get_num_threads(),
     )
     saved = nothing(0) if found.saved is None else torch.from_numpy(found.saved)

@@ -162,12 +162,9 @@ def _run(*call: Any) -> tuple[Tensor, ...]:
     return engines.forward(Call(*call), keep=False)[:3]
 
 
-def _run_keep(*arguments: Any) -> tuple[Tensor, ...]:
-    call = Call(*arguments)
-    *answer, saved = engines.forward(call, keep=True)
+def _run_keep(*call: Any) -> tuple[Tensor, ...]:
     # In a graph every size has to follow from the shapes.
-    unused = call.saved_size - saved.shape[0]
-    return *answer, torch.cat([saved, saved.new_zeros(unused)]) if unused else saved
+    return engines.forward(Call(*call), keep=True, sized=True)
 
 
 def _run_backward(*arguments: Any) -> list[Tensor]:
