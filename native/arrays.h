@@ -33,6 +33,15 @@ inline std::string shape_text(const std::int64_t* shape, std::size_t ndim) {
   return text + ")";
 }
 
+// Throws where items do not stand at multiples of `bytes`, as in an array cut out of a file.
+template <class Array>
+void check_aligned(const Array& array, const char* name, std::size_t bytes) {
+  if (array.size() > 0 && reinterpret_cast<std::uintptr_t>(array.data()) % bytes != 0) {
+    throw std::invalid_argument(std::string(name) + " does not begin at a multiple of " +
+                                std::to_string(bytes) + " bytes. Copy it");
+  }
+}
+
 template <class Array>
 void check(const Array& array, const char* name, nb::dlpack::dtype dtype, Extents shape) {
   if (array.dtype() != dtype) {
@@ -47,6 +56,18 @@ void check(const Array& array, const char* name, nb::dlpack::dtype dtype, Extent
                                 shape_text(array.shape_ptr(), array.ndim()) + ", it must be " +
                                 shape_text(shape.begin(), shape.size()));
   }
+  check_aligned(array, name, dtype.bits / 8u);
+}
+
+// Where the rows of sequences stand, and packed weights, which are of the kernels' own making.
+inline void check_integers(const Integers& array, const char* name) {
+  check_aligned(array, name, sizeof(std::int64_t));
+}
+
+template <class Array>
+void check_packed(const Array& array, Extents shape) {
+  check(array, "packed", nb::dtype<std::uint8_t>(), shape);
+  check_aligned(array, "packed", sizeof(double));
 }
 
 // The data of an array that is there, null for one that is not.

@@ -53,6 +53,8 @@ Problem problem_of(const In& emissions, const Integers& offsets, const In& trans
   check(transitions, "transitions", nb::dtype<double>(), {chain.labels, chain.labels});
   check(start, "start", nb::dtype<double>(), {chain.labels});
   check(end, "end", nb::dtype<double>(), {chain.labels});
+  check_aligned(emissions, "emissions", sizeof(double));
+  check_integers(offsets, "offsets");
   problem.offsets.assign(offsets.data(), offsets.data() + offsets.shape(0));
   const Offsets& edges = problem.offsets;
   if (edges.empty() || edges.front() != 0 || edges.back() != problem.rows) {

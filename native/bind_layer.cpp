@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "arrays.h"
@@ -117,7 +118,7 @@ void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed) {
                                static_cast<std::int64_t>(weights[1]->shape(1)),
                                static_cast<std::int64_t>(weights.size() / 4));
   const auto each = kernels.packed_forward(&shape);
-  check(packed, "packed", nb::dtype<std::uint8_t>(), {shape.directions, each});
+  check_packed(packed, {shape.directions, each});
   const auto from = weights_of(shape, weights, dtype);
   char* to = static_cast<char*>(packed.data());
   run_parallel(1, [&](int, int) {
@@ -131,7 +132,11 @@ void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed) {
 std::int64_t saved_elements(int cell, std::int64_t rows, std::int64_t hidden, int keep, bool wide) {
   const Shape shape = shape_of(cell, 1, hidden, 1);
   if (rows < 0) throw std::invalid_argument("rows are negative");
-  return kernels_of(wide).saved(&shape, rows, keep_of(keep));
+  const auto each = kernels_of(wide).saved(&shape, 1, keep_of(keep));
+  if (each > 0 && rows > std::numeric_limits<std::int64_t>::max() / each) {
+    throw std::invalid_argument("there cannot be " + std::to_string(rows) + " rows");
+  }
+  return rows * each;
 }
 
 void layer_forward(int cell, const In& x, const Integers& lengths, const Integers& starts,
@@ -152,6 +157,10 @@ void layer_forward(int cell, const In& x, const Integers& lengths, const Integer
     throw std::invalid_argument("starts and lengths differ in number");
   }
   const auto count = static_cast<std::int64_t>(lengths.shape(0));
+  check_aligned(x, "x", dtype.bits / 8u);
+  check_integers(lengths, "lengths");
+  check_integers(starts, "starts");
+  check_integers(steps, "steps");
   const Plan plan(lengths.data(), starts.data(), count, steps.data(),
                   static_cast<std::int64_t>(steps.shape(0)), rows);
   const Batch& batch = plan.batch();
@@ -167,6 +176,7 @@ void layer_forward(int cell, const In& x, const Integers& lengths, const Integer
   call.x = x.data();
   std::vector<std::int64_t> table_rows;  // a copy, as in `Plan`
   if (numbers) {
+    check_integers(*numbers, "numbers");
     table_rows.assign(numbers->data(), numbers->data() + rows);
     for (std::int64_t row = 0; row < rows; ++row) {
       const auto number = table_rows[static_cast<std::size_t>(row)];
@@ -194,6 +204,7 @@ void layer_forward(int cell, const In& x, const Integers& lengths, const Integer
       throw std::invalid_argument("saved is a vector of x's dtype of at least " +
                                   std::to_string(directions * kept) + " elements");
     }
+    check_aligned(*saved, "saved", dtype.bits / 8u);
     for (std::int64_t d = 0; d < directions; ++d) {
       call.saved[d] = static_cast<char*>(saved->data()) + d * kept * item;
     }
@@ -208,7 +219,7 @@ void layer_forward(int cell, const In& x, const Integers& lengths, const Integer
   }
   std::vector<Weights> from;
   if (packed) {
-    check(*packed, "packed", nb::dtype<std::uint8_t>(), {directions, each_packed});
+    check_packed(*packed, {directions, each_packed});
     for (std::int64_t d = 0; d < directions; ++d) {
       call.packed[d] = static_cast<const char*>(packed->data()) + d * each_packed;
     }
@@ -264,6 +275,10 @@ void layer_backward(int cell, const In& x, const Integers& lengths, const Intege
     throw std::invalid_argument("starts and lengths differ in number");
   }
   const auto count = static_cast<std::int64_t>(lengths.shape(0));
+  check_aligned(x, "x", dtype.bits / 8u);
+  check_integers(lengths, "lengths");
+  check_integers(starts, "starts");
+  check_integers(steps, "steps");
   const Plan plan(lengths.data(), starts.data(), count, steps.data(),
                   static_cast<std::int64_t>(steps.shape(0)), rows);
   const Batch& batch = plan.batch();
@@ -296,6 +311,7 @@ void layer_backward(int cell, const In& x, const Integers& lengths, const Intege
     throw std::invalid_argument("saved is a vector of x's dtype of at least " +
                                 std::to_string(directions * kept) + " elements");
   }
+  if (kept > 0) check_aligned(*saved, "saved", dtype.bits / 8u);
   if (!d_weights.empty() && d_weights.size() != weights.size()) {
     throw std::invalid_argument("d_weights are four arrays for each direction, or none");
   }

@@ -32,7 +32,8 @@ void linear_pack(const In& weight, const Out& packed) {
   if (weight.ndim() != 2) throw std::invalid_argument("weight is a matrix");
   const auto outputs = static_cast<std::int64_t>(weight.shape(0));
   const auto inputs = static_cast<std::int64_t>(weight.shape(1));
-  check(packed, "packed", nb::dtype<std::uint8_t>(), {size_of(inputs, outputs, wide)});
+  check_aligned(weight, "weight", weight.dtype().bits / 8u);
+  check_packed(packed, {size_of(inputs, outputs, wide)});
   kernels_of(wide).pack_linear(weight.data(), inputs, outputs, packed.data());
 }
 
@@ -44,7 +45,8 @@ void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, in
   call.rows = static_cast<std::int64_t>(x.shape(0));
   call.inputs = static_cast<std::int64_t>(x.shape(1));
   call.outputs = static_cast<std::int64_t>(y.shape(1));
-  check(packed, "packed", nb::dtype<std::uint8_t>(), {size_of(call.inputs, call.outputs, wide)});
+  check_aligned(x, "x", dtype.bits / 8u);
+  check_packed(packed, {size_of(call.inputs, call.outputs, wide)});
   check(y, "y", dtype, {call.rows, call.outputs});
   call.x = x.data();
   call.packed = packed.data();
@@ -59,7 +61,7 @@ void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, in
   } job{kernels, call};
   unlocked([&] {
     run_on_threads(
-        work < worth_a_thread ? 1 : threads_wanted(threads),
+        static_cast<int>(std::min<double>(threads_wanted(threads), 1 + work / worth_a_thread)),
         [](void* context, int rank, int count) {
           const Job& here = *static_cast<const Job*>(context);
           here.kernels.linear(&here.call, rank, count);

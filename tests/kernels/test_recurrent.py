@@ -254,6 +254,11 @@ def test_saved_size_is_what_forward_keeps(engine, draw_layer, keep):
         assert layer.forward(keep=keep).saved.shape == (size,)
 
 
+def test_more_rows_than_can_be_counted_are_refused(engine):
+    with pytest.raises(ValueError, match="there cannot be 4611686018427387904 rows"):
+        recurrent.saved_size("lstm", 2**62, 5, 1, np.dtype("float32"), "gates")
+
+
 def test_everything_that_does_not_fit_is_named_at_once(engine, draw_layer):
     layer = draw_layer("lstm", [2, 1])
     w_ih, w_hh, b_ih, b_hh = layer.weights[1]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from birnn.errors import ConfigError, ShapeError
 from birnn.kernels import isa
+from birnn.kernels.memory import contiguous
 from birnn.ragged import Ragged
 from birnn.reference import crf
 from birnn.reference.crf import Chain, Paths
@@ -207,7 +208,7 @@ def log_partition_gradient(
         emissions,
         chain,
         threads,
-        weight=np.ascontiguousarray(weights, np.float64),
+        weight=contiguous(weights, np.float64),
         **{f"d_{name}": part for name, part in found._asdict().items()},
     )
     return found
@@ -300,7 +301,7 @@ def _check(emissions: Ragged[Array], chain: Chain) -> None:
 
 def _problem(emissions: Ragged[Array], chain: Chain) -> Problem:
     scores = (emissions.values, chain.transitions, chain.start, chain.end)
-    rows, *parameters = (np.ascontiguousarray(score, np.float64) for score in scores)
+    rows, *parameters = (contiguous(score, np.float64) for score in scores)
     transitions, start, end = parameters
     return rows, emissions.offsets, transitions, start, end
 

@@ -20,6 +20,7 @@ from birnn.errors import ConfigError, EngineError, nearest
 
 FORCE = "BIRNN_ISA"
 THREADS = "BIRNN_NUM_THREADS"
+MOST_THREADS = 256  # as in native/dispatch.cpp
 REFERENCE = "reference"
 
 DETAILS = {
@@ -103,10 +104,10 @@ def set_num_threads(threads: int) -> None:
     have the same bits with any number.
 
     Args:
-        threads: From 1 on.
+        threads: From 1 to 256.
 
     Raises:
-        ConfigError: Not a whole number from 1 on.
+        ConfigError: Not a whole number from 1 to 256.
 
     Example:
         >>> before = get_num_threads()
@@ -116,8 +117,12 @@ def set_num_threads(threads: int) -> None:
         >>> set_num_threads(before)
     """
     global _threads
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ConfigError(f"the number of threads is {threads!r}, it must be a whole number from 1")
+    whole = isinstance(threads, int) and not isinstance(threads, bool)
+    if not whole or not 1 <= threads <= MOST_THREADS:
+        raise ConfigError(
+            f"the number of threads is {threads!r}, "
+            f"it must be a whole number from 1 to {MOST_THREADS}"
+        )
     _threads = threads
 
 
@@ -125,7 +130,7 @@ def get_num_threads() -> int:
     """Threads that the kernels run on.
 
     Raises:
-        ConfigError: ``BIRNN_NUM_THREADS`` is no whole number from 1 on.
+        ConfigError: ``BIRNN_NUM_THREADS`` is no whole number from 1 to 256.
     """
     return _threads if _threads is not None else _threads_by_default(os.environ.get(THREADS, ""))
 
@@ -138,9 +143,10 @@ def _threads_by_default(setting: str) -> int:
     if not setting:
         has = getattr(os, "sched_getaffinity", None)
         return len(has(0)) if has is not None else os.cpu_count() or 1
-    if not setting.isdecimal() or int(setting) < 1:
+    if not setting.isdecimal() or not 1 <= int(setting) <= MOST_THREADS:
         raise ConfigError(
-            f"{THREADS} is {setting!r}, it must be a whole number from 1. Unset it for all cores."
+            f"{THREADS} is {setting!r}, it must be a whole number from 1 to {MOST_THREADS}. "
+            "Unset it for all cores."
         )
     return int(setting)
 

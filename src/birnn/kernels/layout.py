@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from birnn.errors import LengthError, ShapeError
+from birnn.kernels.memory import contiguous
 from birnn.ragged import Lengths
 
 
@@ -27,7 +28,7 @@ class Layout:
 
     Raises:
         ShapeError: Arrays that are no vectors, or differ in number.
-        LengthError: A length that is negative or beyond the steps, or rows that are not there.
+        LengthError: A length that is negative or beyond the steps.
 
     Example:
         >>> Layout.padded(np.array([2, 1]), steps=3).starts.tolist()
@@ -42,7 +43,7 @@ class Layout:
     def __post_init__(self) -> None:
         for name in ("lengths", "starts", "steps"):
             given = getattr(self, name)
-            array = np.ascontiguousarray(given, dtype=np.int64)
+            array = contiguous(np.asarray(given), np.int64)
             if array.ndim != 1:
                 raise ShapeError(f"{name} are a vector, got shape {array.shape}")
             object.__setattr__(self, name, array)

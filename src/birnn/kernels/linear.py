@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from birnn.errors import ShapeError
 from birnn.kernels import isa
-from birnn.kernels.memory import DTYPES, aligned_empty
+from birnn.kernels.memory import DTYPES, aligned_empty, contiguous
 
 Array = npt.NDArray[Any]
 
@@ -44,8 +44,8 @@ class Linear:
                 f"bias is {bias.shape} of {bias.dtype}, "
                 f"it must be {weight.shape[:1]} of {weight.dtype}"
             )
-        self._weight = np.ascontiguousarray(weight)
-        self._bias = None if bias is None else np.ascontiguousarray(bias)
+        self._weight = contiguous(weight)
+        self._bias = None if bias is None else contiguous(bias)
         self._packed: tuple[str, Array] | None = None
 
     def __call__(self, x: Array, *, threads: int | None = None) -> Array:
@@ -75,7 +75,7 @@ class Linear:
             self._packed = native.engine(), packed
         y = np.empty((x.shape[0], outputs), x.dtype)
         native.linear(
-            np.ascontiguousarray(x),
+            contiguous(x),
             self._packed[1],
             self._bias,
             y,

@@ -10,10 +10,11 @@ threads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from birnn.errors import EngineError, ShapeError
 from birnn.kernels import isa
 from birnn.kernels.layout import Layout
-from birnn.kernels.memory import DTYPES, aligned_empty
+from birnn.kernels.memory import DTYPES, aligned_empty, contiguous
 from birnn.reference.stack import GATES, CellName
 
 Array = npt.NDArray[Any]
@@ -30,6 +31,10 @@ Weights = tuple[Array, Array, Array | None, Array | None]
 """weight_ih (G, D), weight_hh (G, H), bias_ih (G,), bias_hh (G,) of one direction."""
 
 Keep = Literal["nothing", "gates", "states"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Run = Callable[Concatenate[CellName, Array, Layout, P], R]
 
 CELL_NUMBERS: dict[CellName, int] = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3}
 KEEP_NUMBERS: dict[Keep, int] = {"nothing": 0, "gates": 1, "states": 2}
@@ -103,6 +108,25 @@ def saved_size(
     return directions * int(each)
 
 
+def _tell_memory(run: Run[P, R]) -> Run[P, R]:
+    """Say for what there is not enough memory, and what helps."""
+
+    @functools.wraps(run)
+    def telling(
+        cell: CellName, x: Array, layout: Layout, /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        try:
+            return run(cell, x, layout, *args, **kwargs)
+        except MemoryError as error:
+            raise MemoryError(
+                f"no memory for a layer of {cell} over {layout.rows} rows ({error}). "
+                "Split the batch, or keep the states alone for the backward pass."
+            ) from error
+
+    return telling
+
+
+@_tell_memory
 def forward(
     cell: CellName,
     x: Array,
@@ -138,6 +162,7 @@ def forward(
 
     Raises:
         ShapeError: Shapes or dtypes that do not fit; all that do not are named at once.
+        ValueError: The layout has a row that is not there.
         EngineError: The reference runs, or the weights are packed for another engine.
         MemoryError: There is not enough memory.
 
@@ -156,7 +181,7 @@ def forward(
             f"the weights are packed for {packed.engine}, {native.engine()} runs. Pack them again."
         )
     directions = len(weights)
-    x = np.ascontiguousarray(x)
+    x = contiguous(x)
     shape = (directions, layout.lengths.shape[0], hidden)
     # Padding is not written to, so it has to be 0 from the start.
     room = np.empty if layout.full else np.zeros
@@ -177,7 +202,7 @@ def forward(
         layout.lengths,
         layout.starts,
         layout.steps,
-        None if numbers is None else np.ascontiguousarray(numbers, np.int64),
+        None if numbers is None else contiguous(numbers, np.int64),
         [] if packed is not None else _flat(weights),
         None if packed is None else packed.data,
         h0,
@@ -193,6 +218,7 @@ def forward(
     return Forward(output, final, saved)
 
 
+@_tell_memory
 def backward(
     cell: CellName,
     x: Array,
@@ -228,12 +254,13 @@ def backward(
 
     Raises:
         ShapeError: Shapes or dtypes that do not fit.
+        ValueError: The layout has a row that is not there.
         EngineError: The reference runs.
         MemoryError: There is not enough memory.
     """
     native = _native()
     hidden = _check(cell, x, layout, weights, initial)
-    x = np.ascontiguousarray(x)
+    x = contiguous(x)
     shape = (len(weights), layout.lengths.shape[0], hidden)
     room = np.empty if layout.full else np.zeros
     d_x = room(x.shape, x.dtype) if wants_x else None
@@ -260,7 +287,7 @@ def backward(
         _flat(weights),
         h0,
         c0,
-        np.ascontiguousarray(output),
+        contiguous(output),
         saved,
         KEEP_NUMBERS[keep],
         _contiguous(d_output),
@@ -284,7 +311,7 @@ def _native() -> ModuleType:
 
 
 def _contiguous(array: Array | None) -> Array | None:
-    return None if array is None else np.ascontiguousarray(array)
+    return None if array is None else contiguous(array)
 
 
 def _flat(weights: Sequence[Weights]) -> list[Array | None]:
