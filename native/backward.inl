@@ -1,66 +1,10 @@
 // One direction of one layer, backward through time.
 //
-// Stretch after stretch from the end. In a stretch each thread first runs its own sequences
-// backward: gradients of the gates, then of the state before. The weights' gradients are products
-// over all rows of the stretch, so after a barrier each thread forms them for panels of its own.
-// Their order of summation follows from the batch alone, never from the threads.
-
-template <class T, class C>
-struct BackwardScratch {
-  static constexpr int strip = ROWS<C::product % CUT != 0 ? C::product : CUT>;
-  int64_t input_strips, hidden_strips;  // of x and a one, of h before the step and a one
-  T* gates;       // computed again where they were not kept
-  T* d_gates;     // by panel
-  T* d_rows;      // by row
-  T* left_ih;     // strips of [x 1], the left factor of a weight's gradient
-  T* left_hh;     // strips of [h 1]
-  T* sum_ih;      // by panel: (strips * strip, product * L)
-  T* sum_hh;
-  T* back_ih;     // weight_ih packed for d_x
-  T* back_hh;     // weight_hh packed for d_h
-  T* d_h;
-  T* d_c;
-  T* before;      // h before the step, padded
-  T* plain;       // one stretch of d_x, in whole panels
-  T* zeros;
-  const T** rows;
-  int64_t* numbers;
-  int64_t d_x_width;
-
-  BackwardScratch(const Sizes<T, C>& sizes, const Batch& batch, Keep keep, int threads,
-                  Cutter cutter, int64_t* used = nullptr) {
-    const int64_t R = batch.stretch_rows, B = batch.block_sequences;
-    constexpr int L = LANES<T>;
-    input_strips = (sizes.inputs + 1 + strip - 1) / strip;
-    hidden_strips = (sizes.hidden + 1 + strip - 1) / strip;
-    d_x_width = plain_panels<T>(sizes.inputs) * FOUR * L;
-    gates = cutter.cut<T>(keep == Keep::states ? R * sizes.panels * sizes.width : 0);
-    d_gates = cutter.cut<T>(R * sizes.panels * sizes.width);
-    d_rows = cutter.cut<T>(R * sizes.row_width());
-    left_ih = cutter.cut<T>(R * input_strips * strip);
-    left_hh = cutter.cut<T>(R * hidden_strips * strip);
-    sum_ih = cutter.cut<T>(sizes.panels * input_strips * strip * C::product * L);
-    sum_hh = cutter.cut<T>(sizes.panels * hidden_strips * strip * C::product * L);
-    const int64_t K = C::gates * sizes.padded;
-    back_ih = cutter.cut<T>(K * d_x_width);
-    back_hh = cutter.cut<T>(K * sizes.outputs);
-    d_h = cutter.cut<T>(B * sizes.outputs);
-    d_c = cutter.cut<T>(C::memory ? B * sizes.padded : 0);
-    before = cutter.cut<T>(B * sizes.padded);
-    plain = cutter.cut<T>(R * d_x_width);
-    zeros = cutter.cut<T>(greatest(sizes.outputs, sizes.width));
-    rows = cutter.cut<const T*>(R * threads);
-    numbers = cutter.cut<int64_t>(R * threads);
-    if (used != nullptr) *used = cutter.used;
-  }
-};
-
-template <class T, class C>
-int64_t backward_scratch(const Shape* shape, const Batch* batch, Keep keep, int threads) {
-  int64_t used = 0;
-  BackwardScratch<T, C>(Sizes<T, C>(*shape), *batch, keep, threads, Cutter{nullptr}, &used);
-  return used;
-}
+// Stretch after stretch from the end. In a stretch each thread first runs its part backward, its own
+// sequences or its own groups of hidden units: gradients of the gates, then of the state before. The
+// weights' gradients are products over all rows of the stretch, so after a barrier each thread forms
+// them for panels of its own. Their order of summation follows from the batch alone, never from the
+// threads.
 
 // Everything that one thread needs to go backward through one direction.
 template <class T, class C>
@@ -71,6 +15,9 @@ struct BackwardPass {
 
   Backward& call;
   const int direction, rank, threads;
+  const bool together;  // whether threads share hidden units, not sequences
+  // Of this thread; a group is as many hidden units as a panel of a plain product has.
+  const Part sequences, groups;
   const Batch& batch;
   const Sizes<T, C> sizes;
   const int64_t D, H, out;
@@ -86,6 +33,9 @@ struct BackwardPass {
         direction(the_direction),
         rank(the_rank),
         threads(the_threads),
+        together(the_call.share == Share::panels),
+        sequences(together ? Part{0, 1} : Part{rank, threads}),
+        groups(together ? Part{rank, threads} : Part{0, 1}),
         batch(*the_call.batch),
         sizes(the_call.shape),
         D(sizes.inputs),
@@ -106,6 +56,16 @@ struct BackwardPass {
   // This direction's part of an array, `offset` elements for each direction.
   const T* part(const void* array, int64_t offset) const {
     return array == nullptr ? nullptr : static_cast<const T*>(array) + direction * offset;
+  }
+
+  // Waits for the threads that share hidden units with this one.
+  void meet() {
+    if (together) wait_for_all(&call.barrier[direction], threads);
+  }
+
+  // The first of this thread's rows of a step, where work is shared by rows; then every `threads`th.
+  int64_t first_row(int64_t t) const {
+    return together ? (rank + threads - t % threads) % threads : rank;
   }
 
   void run() {
@@ -181,6 +141,7 @@ struct BackwardPass {
         if (d_c_n != nullptr) copy<T>(d_c, d_c_n + sequence * H, H);
       }
     }
+    meet();
   }
 
   void end_block(const Block& block) {
@@ -215,89 +176,104 @@ struct BackwardPass {
     wait_for_all(&call.barrier[direction], threads);
   }
 
-  // The gates of this thread's rows as the forward pass had them, to the last bit.
+  // The gates of this thread's part as the forward pass had them, to the last bit.
   void compute_gates(const Block& block, int64_t begin, int64_t end, int64_t count) {
     const Packed<T, C> weights(sizes,
                                static_cast<char*>(const_cast<void*>(call.packed[direction])));
+    const Part panels = groups;
     int64_t mine = 0;
     for (int64_t t = begin; t < end; ++t) {
-      for (int64_t s = rank; s < block.count[t]; s += threads) {
+      for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
         rows[mine] = x + row_at(batch, block, s, t, reverse) * D;
         numbers[mine++] = block.first[t] - block.first[begin] + s;
       }
     }
-    input_product<T, C>(sizes, weights, rows, numbers, mine, scratch.gates, count);
+    input_product<T, C>(sizes, panels, weights, rows, numbers, mine, scratch.gates, count);
     mine = 0;
     for (int64_t t = begin; t < end; ++t) {
-      for (int64_t s = rank; s < block.count[t]; s += threads) {
+      for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
         rows[mine++] = h_before(block, s, t);
       }
     }
-    for (int64_t panel = 0; panel < sizes.panels; ++panel) {
+    for (int64_t panel = panels.first; panel < sizes.panels; panel += panels.step) {
       T* const here = scratch.gates + panel * count * sizes.width;
       panel_product<T, C::product, C::last>(H, Rows<T>{rows, here, numbers, sizes.width}, mine,
                                             weights.hh + panel * sizes.hidden_panel(), nullptr);
       for (int64_t i = 0; i < mine; ++i) C::activate(here + numbers[i] * sizes.width);
     }
+    meet();
   }
 
   // Gradients of the gates of one step, and of the state before it.
   void step(const Block& block, int64_t begin, int64_t t, const T* gates, int64_t count) {
+    const int64_t first = block.first[t] - block.first[begin], running = block.count[t];
+    for (int64_t s = first_row(t); s < running; s += threads) {
+      fill_strips(scratch.left_hh, h_before(block, s, t), H, first + s, count);
+      fill_strips(scratch.left_ih, x + row_at(batch, block, s, t, reverse) * D, D, first + s, count);
+    }
     int64_t here = 0;
-    for (int64_t s = rank; s < block.count[t]; s += threads) {
-      const int64_t number = block.first[t] - block.first[begin] + s;
-      T* const d_h = scratch.d_h + s * sizes.outputs;
-      if (d_output != nullptr) {
-        const T* const d = d_output + row_at(batch, block, s, t, reverse) * out;
-        for (int64_t unit = 0; unit < H; ++unit) d_h[unit] += d[unit];
+    for (int64_t s = sequences.first; s < running; s += sequences.step) {
+      for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
+        gate_gradients(block, s, t, group, gates, count, first + s);
       }
-      const T* const h = h_before(block, s, t);
-      T* const before = scratch.before + s * sizes.padded;
-      if constexpr (C::direct) {
-        zero<T>(before + H, sizes.padded - H);
-        copy<T>(before, h, H);
-      }
-      fill_strips(scratch.left_hh, h, H, number, count);
-      fill_strips(scratch.left_ih, x + row_at(batch, block, s, t, reverse) * D, D, number, count);
-
-      const int64_t place = block.first_place + block.first[t] + s;
-      const T* const c = C::memory ? kept.c + place * sizes.padded : nullptr;
-      const T* c_before = nullptr;
-      if constexpr (C::memory) {
-        c_before = scratch.before + s * sizes.padded;
-        if (t > 0) {
-          c_before = kept.c + (block.first_place + block.first[t - 1] + s) * sizes.padded;
-        } else {
-          zero<T>(before, sizes.padded);
-          if (c0 != nullptr) copy<T>(before, c0 + block.order[s] * H, H);
-        }
-      }
-      T* const d_row = scratch.d_rows + number * sizes.row_width();
-      for (int64_t panel = 0; panel < sizes.panels; ++panel) {
-        const int64_t at = (panel * count + number) * sizes.width, unit = panel * C::units * L;
-        T* const d_panel = scratch.d_gates + at;
-        C::gradient(gates + at, before + unit, C::memory ? c_before + unit : nullptr,
-                    C::memory ? c + unit : nullptr, d_h + unit,
-                    C::memory ? scratch.d_c + s * sizes.padded + unit : nullptr, d_panel);
-        for (int v = 0; v < FOUR; ++v) {
-          T* const to = C::units == 1 ? d_row + C::row_block(v) * sizes.padded + unit
-                                      : d_row + unit + v * L;
-          store<T>(to, load<T>(d_panel + v * L));
-        }
-      }
-      // Units that only fill up a panel may have met inf * 0: their NaN must not reach others.
-      for (int v = 0; v < C::row_blocks; ++v) {
-        zero<T>(d_row + v * sizes.padded + H, sizes.padded - H);
-      }
+      T* const d_row = scratch.d_rows + (first + s) * sizes.row_width();
       rows[here] = d_row + (C::row_blocks - C::gates) * sizes.padded;
       numbers[here++] = s;
     }
     if (here == 0) return;
+    meet();  // a state's gradient is a sum over the gates of all hidden units
     const int64_t K = C::gates * sizes.padded;
-    for (int64_t panel = 0; panel * sizes.width < sizes.hidden; ++panel) {
-      const Rows<T> to{rows, scratch.d_h + panel * sizes.width, numbers, sizes.outputs};
-      panel_product<T, FOUR, FOUR - 1>(K, to, here, scratch.back_hh + panel * K * sizes.width,
+    for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
+      const Rows<T> to{rows, scratch.d_h + group * sizes.width, numbers, sizes.outputs};
+      panel_product<T, FOUR, FOUR - 1>(K, to, here, scratch.back_hh + group * K * sizes.width,
                                        C::direct ? nullptr : scratch.zeros);
+    }
+  }
+
+  // Gradients of one row's gates, for one group of hidden units.
+  void gate_gradients(const Block& block, int64_t s, int64_t t, int64_t group, const T* gates,
+                      int64_t count, int64_t number) {
+    const int64_t first = group * sizes.width, last = least(first + sizes.width, sizes.padded);
+    const int64_t real = least(last, H) - first, filled = last - first - real;
+    T* const d_h = scratch.d_h + s * sizes.outputs;
+    if (d_output != nullptr) {
+      const T* const d = d_output + row_at(batch, block, s, t, reverse) * out + first;
+      for (int64_t i = 0; i < real; ++i) d_h[first + i] += d[i];
+    }
+    // Units that only fill up a panel: zeros, as their memory may hold anything.
+    T* const before = scratch.before + s * sizes.padded;
+    const auto fill_before = [&](const T* from) {
+      zero<T>(before + first + real, filled);
+      copy<T>(before + first, from + first, real);
+    };
+    if constexpr (C::direct) fill_before(h_before(block, s, t));
+    const int64_t place = block.first_place + block.first[t] + s;
+    const T* const c = C::memory ? kept.c + place * sizes.padded : nullptr;
+    const T* c_before = nullptr;
+    if constexpr (C::memory) {
+      c_before = before;
+      if (t > 0) {
+        c_before = kept.c + (block.first_place + block.first[t - 1] + s) * sizes.padded;
+      } else {
+        fill_before(c0 != nullptr ? c0 + block.order[s] * H : scratch.zeros);
+      }
+    }
+    T* const d_row = scratch.d_rows + number * sizes.row_width();
+    for (int64_t unit = first; unit < last; unit += C::units * L) {
+      const int64_t at = (unit / (C::units * L) * count + number) * sizes.width;
+      T* const d_panel = scratch.d_gates + at;
+      C::gradient(gates + at, before + unit, C::memory ? c_before + unit : nullptr,
+                  C::memory ? c + unit : nullptr, d_h + unit,
+                  C::memory ? scratch.d_c + s * sizes.padded + unit : nullptr, d_panel);
+      for (int v = 0; v < FOUR; ++v) {
+        T* const to = C::units == 1 ? d_row + C::row_block(v) * sizes.padded + unit
+                                    : d_row + unit + v * L;
+        store<T>(to, load<T>(d_panel + v * L));
+      }
+    }
+    // Those units may have met inf * 0: their NaN must not reach others.
+    for (int v = 0; v < C::row_blocks; ++v) {
+      zero<T>(d_row + v * sizes.padded + first + real, filled);
     }
   }
 
@@ -312,7 +288,7 @@ struct BackwardPass {
   void input_gradient(const Block& block, int64_t begin, int64_t end) {
     int64_t mine = 0;
     for (int64_t t = begin; t < end; ++t) {
-      for (int64_t s = rank; s < block.count[t]; s += threads) {
+      for (int64_t s = first_row(t); s < block.count[t]; s += threads) {
         numbers[mine] = block.first[t] - block.first[begin] + s;
         rows[mine] = scratch.d_rows + numbers[mine] * sizes.row_width();
         ++mine;
@@ -327,7 +303,7 @@ struct BackwardPass {
     T* const d_x = static_cast<T*>(call.d_x[direction]);
     mine = 0;
     for (int64_t t = begin; t < end; ++t) {
-      for (int64_t s = rank; s < block.count[t]; s += threads) {
+      for (int64_t s = first_row(t); s < block.count[t]; s += threads) {
         copy<T>(d_x + row_at(batch, block, s, t, reverse) * D,
                 scratch.plain + numbers[mine++] * width, D);
       }

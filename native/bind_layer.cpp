@@ -5,26 +5,20 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "arrays.h"
 #include "dispatch.h"
 #include "plan.h"
-#include "pool.h"
-#include "unlocked.h"
+#include "team.h"
 
 namespace birnn {
 
 namespace {
 
 #include "barrier.inl"
-
-// Below this many floating point operations a second thread costs more than it brings.
-constexpr double worth_a_thread = 1e6;
-
-// Gates of each cell, in the order of `Cell`.
-constexpr std::int64_t gate_counts[] = {1, 1, 4, 3};
 
 Cell cell_of(int number) {
   if (number < 0 || number > 3) throw std::invalid_argument("there is no such cell");
@@ -68,39 +62,77 @@ std::vector<Weights> weights_of(const Shape& shape, const std::vector<MaybeIn>& 
   return weights;
 }
 
-// Threads worth having: directions first, then sequences.
-int threads_for(const Shape& shape, const Batch& batch, int asked) {
-  const double gates = gate_counts[static_cast<int>(shape.cell)];
-  const double work = 2.0 * static_cast<double>(batch.places) * gates *
-                      static_cast<double>(shape.directions) * static_cast<double>(shape.hidden) *
-                      static_cast<double>(shape.inputs + shape.hidden);
-  if (work < worth_a_thread) return 1;
-  const auto most = shape.directions * std::max<std::int64_t>(1, batch.block_sequences);
-  return static_cast<int>(std::min<std::int64_t>(threads_wanted(asked), most));
-}
+// What forward and backward are both called with.
+struct Problem {
+  nb::dlpack::dtype dtype;
+  std::int64_t item;  // bytes of a number
+  std::int64_t rows, count;
+  Shape shape;
+  Plan plan;
 
-// Calls run(direction, rank, threads) for the directions that thread `rank` of `threads` has.
-template <class Run>
-void share_directions(std::int64_t directions, int rank, int threads, Run run) {
-  const int count = static_cast<int>(directions);
-  if (threads < count) {
-    for (int direction = rank; direction < count; direction += threads) run(direction, 0, 1);
-    return;
+  Problem(const In& x, const Integers& lengths, const Integers& starts, const Integers& steps,
+          std::int64_t row_count, const Shape& the_shape)
+      : dtype(x.dtype()),
+        item(dtype.bits / 8),
+        rows(row_count),
+        count(static_cast<std::int64_t>(lengths.shape(0))),
+        shape(the_shape),
+        plan(checked(lengths, "lengths"), checked(starts, "starts", lengths.shape(0)), count,
+             checked(steps, "steps"), static_cast<std::int64_t>(steps.shape(0)), rows) {
+    check_aligned(x, "x", static_cast<std::size_t>(item));
   }
-  const int direction = rank % count;
-  run(direction, rank / count, (threads - direction + count - 1) / count);
-}
 
-// run(rank, threads) on `threads` threads, without the interpreter's lock.
-template <class Run>
-void run_parallel(int threads, Run run) {
-  unlocked([&] {
-    run_on_threads(
-        threads,
-        [](void* context, int rank, int count) { (*static_cast<Run*>(context))(rank, count); },
-        &run);
-  });
-}
+  const Batch& batch() const { return plan.batch(); }
+  bool memory() const { return shape.cell == Cell::lstm; }
+  std::int64_t output_width() const { return shape.directions * shape.hidden; }
+
+  const void* state(const MaybeIn& array, const char* name) const {
+    return data_of(array, name, dtype, {shape.directions, count, shape.hidden});
+  }
+
+  void* state(const MaybeOut& array, const char* name) const {
+    return data_of(array, name, dtype, {shape.directions, count, shape.hidden});
+  }
+
+  // Bytes that each direction keeps, once `saved` is long enough for that.
+  template <class Array>
+  std::int64_t kept(const Kernels& kernels, Keep keep, const std::optional<Array>& saved) const {
+    const auto each = kernels.saved(&shape, batch().places, keep);
+    if (each == 0) return 0;
+    const auto elements = shape.directions * each;
+    if (!saved || saved->ndim() != 1 || saved->dtype() != dtype ||
+        static_cast<std::int64_t>(saved->shape(0)) < elements) {
+      throw std::invalid_argument("saved is a vector of x's dtype of at least " +
+                                  std::to_string(elements) + " elements");
+    }
+    check_aligned(*saved, "saved", static_cast<std::size_t>(item));
+    return each * item;
+  }
+
+  // Zeros for a thread's share of the padding, as nothing else is written there.
+  void clear_padding(void* array, std::int64_t width, int rank, int threads) const {
+    const auto& padding = plan.padding();
+    const auto bytes = static_cast<std::size_t>(width * item);
+    const auto all = padding.size(), mine = static_cast<std::size_t>(rank),
+               of = static_cast<std::size_t>(threads);
+    for (auto i = all * mine / of; i < all * (mine + 1) / of; ++i) {
+      std::memset(static_cast<char*>(array) + padding[i] * width * item, 0, bytes);
+    }
+  }
+
+ private:
+  static const std::int64_t* checked(const Integers& array, const char* name) {
+    check_integers(array, name);
+    return array.data();
+  }
+
+  static const std::int64_t* checked(const Integers& array, const char* name, std::size_t count) {
+    if (array.shape(0) != count) {
+      throw std::invalid_argument(std::string(name) + " and lengths differ in number");
+    }
+    return checked(array, name);
+  }
+};
 
 std::int64_t packed_bytes(int cell, std::int64_t inputs, std::int64_t hidden, bool wide) {
   const Shape shape = shape_of(cell, inputs, hidden, 1);
@@ -141,31 +173,21 @@ std::int64_t saved_elements(int cell, std::int64_t rows, std::int64_t hidden, in
 
 void layer_forward(int cell, const In& x, const Integers& lengths, const Integers& starts,
                    const Integers& steps, const std::optional<Integers>& numbers,
-                   const std::vector<MaybeIn>& weights, const MaybeIn& packed, const MaybeIn& h0, const MaybeIn& c0, int keep,
-                   const Out& output, const Out& h_n, const MaybeOut& c_n, const MaybeOut& saved,
-                   std::int64_t hidden, int threads) {
-  const auto dtype = x.dtype();
-  const Kernels& kernels = kernels_of(is_double(dtype));
+                   const std::vector<MaybeIn>& weights, const MaybeIn& packed, const MaybeIn& h0,
+                   const MaybeIn& c0, int keep, const Out& output, const Out& h_n,
+                   const MaybeOut& c_n, const MaybeOut& saved, std::int64_t hidden, int threads) {
+  const Kernels& kernels = kernels_of(is_double(x.dtype()));
   if (x.ndim() != 2) throw std::invalid_argument("x is a matrix of rows");
   const auto entries = static_cast<std::int64_t>(x.shape(0));
-  const auto rows = numbers ? static_cast<std::int64_t>(numbers->shape(0)) : entries;
   const auto directions = static_cast<std::int64_t>(
       packed ? (packed->ndim() == 2 ? packed->shape(0) : 0) : weights.size() / 4);
-  const Shape shape =
-      shape_of(cell, static_cast<std::int64_t>(x.shape(1)), hidden, directions);
-  if (starts.shape(0) != lengths.shape(0)) {
-    throw std::invalid_argument("starts and lengths differ in number");
-  }
-  const auto count = static_cast<std::int64_t>(lengths.shape(0));
-  check_aligned(x, "x", dtype.bits / 8u);
-  check_integers(lengths, "lengths");
-  check_integers(starts, "starts");
-  check_integers(steps, "steps");
-  const Plan plan(lengths.data(), starts.data(), count, steps.data(),
-                  static_cast<std::int64_t>(steps.shape(0)), rows);
-  const Batch& batch = plan.batch();
-  const bool memory = shape.cell == Cell::lstm;
-  if (memory != c_n.has_value() || (c0 && !memory)) {
+  const Problem problem(x, lengths, starts, steps,
+                        numbers ? static_cast<std::int64_t>(numbers->shape(0)) : entries,
+                        shape_of(cell, static_cast<std::int64_t>(x.shape(1)), hidden, directions));
+  const Shape& shape = problem.shape;
+  const Batch& batch = problem.batch();
+  const auto dtype = problem.dtype;
+  if (problem.memory() != c_n.has_value() || (c0 && !problem.memory())) {
     throw std::invalid_argument("the LSTM, and it alone, has a cell state");
   }
 
@@ -177,65 +199,57 @@ void layer_forward(int cell, const In& x, const Integers& lengths, const Integer
   std::vector<std::int64_t> table_rows;  // a copy, as in `Plan`
   if (numbers) {
     check_integers(*numbers, "numbers");
-    table_rows.assign(numbers->data(), numbers->data() + rows);
-    for (std::int64_t row = 0; row < rows; ++row) {
-      const auto number = table_rows[static_cast<std::size_t>(row)];
-      if (number < 0 || number >= entries) {
+    table_rows.assign(numbers->data(), numbers->data() + problem.rows);
+    for (std::size_t row = 0; row < table_rows.size(); ++row) {
+      if (table_rows[row] < 0 || table_rows[row] >= entries) {
         throw std::invalid_argument("numbers[" + std::to_string(row) + "] is " +
-                                    std::to_string(number) + ", the table has " +
+                                    std::to_string(table_rows[row]) + ", the table has " +
                                     std::to_string(entries) + " rows");
       }
     }
     call.numbers = table_rows.data();
     call.entries = entries;
   }
-  call.h0 = data_of(h0, "h0", dtype, {directions, count, hidden});
-  call.c0 = data_of(c0, "c0", dtype, {directions, count, hidden});
-  check(output, "output", dtype, {rows, directions * hidden});
+  call.h0 = problem.state(h0, "h0");
+  call.c0 = problem.state(c0, "c0");
+  check(output, "output", dtype, {problem.rows, problem.output_width()});
   call.output = output.data();
-  check(h_n, "h_n", dtype, {directions, count, hidden});
+  check(h_n, "h_n", dtype, {directions, problem.count, hidden});
   call.h_n = h_n.data();
-  call.c_n = data_of(c_n, "c_n", dtype, {directions, count, hidden});
-  const auto item = static_cast<std::int64_t>(dtype.bits / 8);
-  const auto kept = kernels.saved(&shape, batch.places, call.keep);
-  if (kept > 0) {
-    if (!saved || saved->ndim() != 1 || saved->dtype() != dtype ||
-        static_cast<std::int64_t>(saved->shape(0)) < directions * kept) {
-      throw std::invalid_argument("saved is a vector of x's dtype of at least " +
-                                  std::to_string(directions * kept) + " elements");
-    }
-    check_aligned(*saved, "saved", dtype.bits / 8u);
-    for (std::int64_t d = 0; d < directions; ++d) {
-      call.saved[d] = static_cast<char*>(saved->data()) + d * kept * item;
-    }
-  }
-  const int team = threads_for(shape, batch, threads);
+  call.c_n = problem.state(c_n, "c_n");
+  const auto kept = problem.kept(kernels, call.keep, saved);
+  const Team team = team_for(shape, batch, problem.item, threads);
+  call.share = team.share;
   const auto each_packed = kernels.packed_forward(&shape);
-  const auto room = kernels.forward_scratch(&shape, &batch, call.keep, call.entries, team);
-  char* memory_here = scratch().room(directions * (room + each_packed));
-  for (std::int64_t d = 0; d < directions; ++d) {
-    call.scratch[d] = memory_here + d * room;
-    call.packed[d] = memory_here + directions * room + d * each_packed;
-  }
+  const auto room =
+      kernels.forward_scratch(&shape, &batch, call.keep, call.entries, team.threads) +
+      (packed ? 0 : each_packed);
   std::vector<Weights> from;
   if (packed) {
     check_packed(*packed, {directions, each_packed});
-    for (std::int64_t d = 0; d < directions; ++d) {
-      call.packed[d] = static_cast<const char*>(packed->data()) + d * each_packed;
-    }
   } else {
     from = weights_of(shape, weights, dtype);
   }
-  Barrier packing[2] = {};
-  run_parallel(team, [&](int rank, int count_here) {
-    share_directions(directions, rank, count_here, [&](int direction, int mine, int of) {
+  char* const memory = scratch().room(team.copies(shape) * room);
+  for (std::int64_t d = 0; d < directions; ++d) {
+    char* const own = memory + (team.in_turn ? 0 : d * room);
+    call.scratch[d] = packed ? own : own + each_packed;
+    call.packed[d] = packed ? static_cast<const char*>(packed->data()) + d * each_packed : own;
+    if (kept > 0) call.saved[d] = static_cast<char*>(saved->data()) + d * kept;
+  }
+  Barrier all{}, packing[2] = {};
+  run_parallel(team.threads, [&](int rank, int count_here) {
+    problem.clear_padding(call.output, problem.output_width(), rank, count_here);
+    const auto run = [&](int direction, int mine, int of) {
       if (!from.empty()) {
         kernels.pack_forward(&shape, &from[static_cast<std::size_t>(direction)],
                              const_cast<void*>(call.packed[direction]), mine, of);
         wait_for_all(&packing[direction], of);
       }
       kernels.forward(&call, direction, mine, of);
-    });
+    };
+    team.each_direction(directions, rank, count_here, run,
+                        [&] { wait_for_all(&all, count_here); });
   });
   scratch().settle();
 }
@@ -260,8 +274,7 @@ void layer_backward(int cell, const In& x, const Integers& lengths, const Intege
                     const MaybeIn& d_output, const MaybeIn& d_h_n, const MaybeIn& d_c_n,
                     const MaybeOut& d_x, const std::vector<MaybeOut>& d_weights, const Out& d_h0,
                     const MaybeOut& d_c0, int threads) {
-  const auto dtype = x.dtype();
-  const bool wide = is_double(dtype);
+  const bool wide = is_double(x.dtype());
   const Kernels& kernels = kernels_of(wide);
   if (x.ndim() != 2 || d_h0.ndim() != 3) {
     throw std::invalid_argument("x is a matrix of rows, d_h0 has three axes");
@@ -270,20 +283,12 @@ void layer_backward(int cell, const In& x, const Integers& lengths, const Intege
   const auto inputs = static_cast<std::int64_t>(x.shape(1));
   const auto directions = static_cast<std::int64_t>(weights.size() / 4);
   const auto hidden = static_cast<std::int64_t>(d_h0.shape(2));
-  const Shape shape = shape_of(cell, inputs, hidden, directions);
-  if (starts.shape(0) != lengths.shape(0)) {
-    throw std::invalid_argument("starts and lengths differ in number");
-  }
-  const auto count = static_cast<std::int64_t>(lengths.shape(0));
-  check_aligned(x, "x", dtype.bits / 8u);
-  check_integers(lengths, "lengths");
-  check_integers(starts, "starts");
-  check_integers(steps, "steps");
-  const Plan plan(lengths.data(), starts.data(), count, steps.data(),
-                  static_cast<std::int64_t>(steps.shape(0)), rows);
-  const Batch& batch = plan.batch();
-  const bool memory = shape.cell == Cell::lstm;
-  if (memory != d_c0.has_value() || ((c0 || d_c_n) && !memory)) {
+  const Problem problem(x, lengths, starts, steps, rows,
+                        shape_of(cell, inputs, hidden, directions));
+  const Shape& shape = problem.shape;
+  const Batch& batch = problem.batch();
+  const auto dtype = problem.dtype;
+  if (problem.memory() != d_c0.has_value() || ((c0 || d_c_n) && !problem.memory())) {
     throw std::invalid_argument("the LSTM, and it alone, has a cell state");
   }
   const auto from = weights_of(shape, weights, dtype);
@@ -294,39 +299,35 @@ void layer_backward(int cell, const In& x, const Integers& lengths, const Intege
   if (call.keep == Keep::nothing) throw std::invalid_argument("nothing was kept for a backward");
   call.batch = &batch;
   call.x = x.data();
-  call.h0 = data_of(h0, "h0", dtype, {directions, count, hidden});
-  call.c0 = data_of(c0, "c0", dtype, {directions, count, hidden});
-  check(output, "output", dtype, {rows, directions * hidden});
+  call.h0 = problem.state(h0, "h0");
+  call.c0 = problem.state(c0, "c0");
+  check(output, "output", dtype, {rows, problem.output_width()});
   call.output = output.data();
-  call.d_output = data_of(d_output, "d_output", dtype, {rows, directions * hidden});
-  call.d_h_n = data_of(d_h_n, "d_h_n", dtype, {directions, count, hidden});
-  call.d_c_n = data_of(d_c_n, "d_c_n", dtype, {directions, count, hidden});
-  check(d_h0, "d_h0", dtype, {directions, count, hidden});
+  call.d_output = data_of(d_output, "d_output", dtype, {rows, problem.output_width()});
+  call.d_h_n = problem.state(d_h_n, "d_h_n");
+  call.d_c_n = problem.state(d_c_n, "d_c_n");
+  check(d_h0, "d_h0", dtype, {directions, problem.count, hidden});
   call.d_h0 = d_h0.data();
-  call.d_c0 = data_of(d_c0, "d_c0", dtype, {directions, count, hidden});
-  const auto item = static_cast<std::int64_t>(dtype.bits / 8);
-  const auto kept = kernels.saved(&shape, batch.places, call.keep);
-  if (kept > 0 && (!saved || saved->ndim() != 1 || saved->dtype() != dtype ||
-                   static_cast<std::int64_t>(saved->shape(0)) < directions * kept)) {
-    throw std::invalid_argument("saved is a vector of x's dtype of at least " +
-                                std::to_string(directions * kept) + " elements");
-  }
-  if (kept > 0) check_aligned(*saved, "saved", dtype.bits / 8u);
+  call.d_c0 = problem.state(d_c0, "d_c0");
+  const auto kept = problem.kept(kernels, call.keep, saved);
   if (!d_weights.empty() && d_weights.size() != weights.size()) {
     throw std::invalid_argument("d_weights are four arrays for each direction, or none");
   }
   const std::int64_t gate_rows = gate_counts[cell] * hidden;
   void* const d_x_data = data_of(d_x, "d_x", dtype, {rows, inputs});
-  const int team = threads_for(shape, batch, threads);
+  const Team team = team_for(shape, batch, problem.item, threads);
+  call.share = team.share;
   const auto each_packed = call.keep == Keep::states ? kernels.packed_forward(&shape) : 0;
-  const auto room = kernels.backward_scratch(&shape, &batch, call.keep, team);
-  const auto second = d_x_data != nullptr && directions == 2 ? rows * inputs * item : 0;
-  char* here = scratch().room(directions * (room + each_packed) + second);
+  const auto room =
+      kernels.backward_scratch(&shape, &batch, call.keep, team.threads) + each_packed;
+  const auto second = d_x_data != nullptr && directions == 2 ? rows * inputs * problem.item : 0;
+  char* const memory = scratch().room(team.copies(shape) * room + second);
   for (std::int64_t d = 0; d < directions; ++d) {
+    char* const own = memory + (team.in_turn ? 0 : d * room);
     call.weights[d] = from[static_cast<std::size_t>(d)];
-    call.scratch[d] = here + d * room;
-    call.packed[d] = here + directions * room + d * each_packed;
-    if (kept > 0) call.saved[d] = static_cast<const char*>(saved->data()) + d * kept * item;
+    call.packed[d] = own;
+    call.scratch[d] = own + each_packed;
+    if (kept > 0) call.saved[d] = static_cast<const char*>(saved->data()) + d * kept;
     if (!d_weights.empty()) {
       const auto at = static_cast<std::size_t>(4 * d);
       Gradients& to = call.d_weights[d];
@@ -340,20 +341,23 @@ void layer_backward(int cell, const In& x, const Integers& lengths, const Intege
     }
   }
   call.d_x[0] = d_x_data;
-  if (second > 0) call.d_x[1] = here + directions * (room + each_packed);
+  if (second > 0) call.d_x[1] = memory + team.copies(shape) * room;
 
   Barrier all{}, packing[2] = {};
-  run_parallel(team, [&](int rank, int count_here) {
-    share_directions(directions, rank, count_here, [&](int direction, int mine, int of) {
+  run_parallel(team.threads, [&](int rank, int count_here) {
+    if (d_x_data != nullptr) problem.clear_padding(d_x_data, inputs, rank, count_here);
+    const auto run = [&](int direction, int mine, int of) {
       if (each_packed > 0) {
         kernels.pack_forward(&shape, &call.weights[direction],
                              const_cast<void*>(call.packed[direction]), mine, of);
         wait_for_all(&packing[direction], of);
       }
       kernels.backward(&call, direction, mine, of);
-    });
+    };
+    const auto wait = [&] { wait_for_all(&all, count_here); };
+    team.each_direction(directions, rank, count_here, run, wait);
     if (second == 0) return;
-    wait_for_all(&all, count_here);
+    wait();
     if (wide) {
       add_rows(batch, inputs, static_cast<double*>(call.d_x[0]),
                static_cast<const double*>(call.d_x[1]), rank, count_here);
@@ -377,8 +381,8 @@ void bind_layer(nb::module_& m) {
         "Elements that one direction keeps for the backward pass.");
   m.def("layer_forward", &layer_forward, "cell"_a, "x"_a.noconvert(), "lengths"_a.noconvert(),
         "starts"_a.noconvert(), "steps"_a.noconvert(), "numbers"_a.noconvert().none(),
-        "weights"_a.noconvert(), "packed"_a.noconvert().none(), "h0"_a.noconvert().none(), "c0"_a.noconvert().none(),
-        "keep"_a, "output"_a.noconvert(), "h_n"_a.noconvert(), "c_n"_a.noconvert().none(),
+        "weights"_a.noconvert(), "packed"_a.noconvert().none(), "h0"_a.noconvert().none(),
+        "c0"_a.noconvert().none(), "keep"_a, "output"_a.noconvert(), "h_n"_a.noconvert(), "c_n"_a.noconvert().none(),
         "saved"_a.noconvert().none(), "hidden"_a, "threads"_a, "One layer, forward.");
   m.def("layer_backward", &layer_backward, "cell"_a, "x"_a.noconvert(), "lengths"_a.noconvert(),
         "starts"_a.noconvert(), "steps"_a.noconvert(), "weights"_a.noconvert(),

@@ -1,7 +1,7 @@
 // One direction of one layer, forward.
 //
-// Each thread runs sequences rank, rank + threads, ... of every block by itself and never waits for
-// another. The input product is formed for a stretch of steps at a time, so that gates stay in the
+// Threads share the sequences of every block, and then never wait for each other; or, where there are
+// few sequences, the panels of hidden units. The input product is formed for a stretch of steps at a time, so that gates stay in the
 // second cache and weights are read once for many rows; then the recurrence goes through the stretch
 // step by step. Where the rows are entries of a table, the product is formed once for each entry.
 
@@ -61,10 +61,11 @@ int64_t forward_scratch(const Shape* shape, const Batch* batch, Keep keep, int64
 
 // Gates of `count` rows from their inputs, the recurrent part still to come.
 template <class T, class C>
-void input_product(const Sizes<T, C>& sizes, const Packed<T, C>& weights, const T* const* x,
-                   const int64_t* numbers, int64_t count, T* gates, int64_t gate_rows) {
+void input_product(const Sizes<T, C>& sizes, Part panels, const Packed<T, C>& weights,
+                   const T* const* x, const int64_t* numbers, int64_t count, T* gates,
+                   int64_t gate_rows) {
   constexpr int L = LANES<T>;
-  for (int64_t panel = 0; panel < sizes.panels; ++panel) {
+  for (int64_t panel = panels.first; panel < sizes.panels; panel += panels.step) {
     const T* bias = weights.bias + panel * sizes.width;
     const Rows<T> rows{x, gates + panel * gate_rows * sizes.width, numbers, sizes.width};
     panel_product<T, C::product, C::product - 1>(
@@ -82,6 +83,8 @@ template <class T, class C>
 struct ForwardPass {
   Forward& call;
   const int direction, rank, threads;
+  const bool together;           // whether threads share panels, not sequences
+  const Part sequences, panels;  // of this thread
   const Batch& batch;
   const Sizes<T, C> sizes;
   const int64_t H, out;
@@ -104,6 +107,9 @@ struct ForwardPass {
         direction(the_direction),
         rank(the_rank),
         threads(the_threads),
+        together(call.share == Share::panels),
+        sequences(together ? Part{0, 1} : Part{rank, threads}),
+        panels(together ? Part{rank, threads} : Part{0, 1}),
         batch(*call.batch),
         sizes(call.shape),
         H(sizes.hidden),
@@ -131,6 +137,11 @@ struct ForwardPass {
                             : static_cast<Item*>(array) + direction * batch.sequences * H;
   }
 
+  // Waits for the threads that share panels with this one.
+  void meet() {
+    if (together) wait_for_all(&call.barrier[direction], threads);
+  }
+
   void run() {
     if (call.numbers != nullptr && batch.places > 0) {
       fill_table();
@@ -154,11 +165,13 @@ struct ForwardPass {
         rows[i] = x + (begin + i) * sizes.inputs;
         numbers[i] = begin + i;
       }
-      input_product<T, C>(sizes, weights, rows, numbers, count, scratch.table, call.entries);
+      input_product<T, C>(sizes, Part{0, 1}, weights, rows, numbers, count, scratch.table,
+                          call.entries);
     }
   }
 
   void start_block(const Block& block) {
+    meet();  // nobody reads states of the block before any more
     for (int64_t s = rank; s < block.sequences; s += threads) {
       const int64_t sequence = block.order[s];
       T* const h = now + s * sizes.padded;
@@ -170,6 +183,7 @@ struct ForwardPass {
       }
       if (block.length[s] == 0) finish(block, s, h);
     }
+    meet();
   }
 
   // The state that a sequence ends in.
@@ -180,15 +194,15 @@ struct ForwardPass {
 
   void run_stretch(const Block& block, int64_t begin, int64_t end) {
     const int64_t place = block.first_place + block.first[begin];
-    // Gates that are kept stand in the order of all rows; others in this thread's own memory,
-    // because the threads are not in the same stretch at the same time.
+    // Gates that are kept stand in the order of all rows; others in memory of a thread's own, because
+    // threads that do not share panels are not in the same stretch at the same time.
     const bool keeps = kept.gates != nullptr;
     const int64_t gate_rows = keeps ? block.first[end] - block.first[begin] : batch.stretch_rows;
     T* const gates = keeps ? kept.gates + place * sizes.panels * sizes.width
-                           : scratch.gates + rank * gate_rows * sizes.panels * sizes.width;
+                           : scratch.gates + sequences.first * gate_rows * sizes.panels * sizes.width;
     int64_t mine = 0;
     for (int64_t t = begin; t < end; ++t) {
-      for (int64_t s = rank; s < block.count[t]; s += threads) {
+      for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
         const int64_t row = row_at(batch, block, s, t, reverse);
         if (call.numbers != nullptr) {
           starts[mine] = scratch.table + call.numbers[row] * sizes.width;
@@ -200,7 +214,7 @@ struct ForwardPass {
       }
     }
     if (call.numbers == nullptr) {
-      input_product<T, C>(sizes, weights, rows, numbers, mine, gates, gate_rows);
+      input_product<T, C>(sizes, panels, weights, rows, numbers, mine, gates, gate_rows);
     }
     int64_t done = 0;
     for (int64_t t = begin; t < end; ++t) {
@@ -214,17 +228,20 @@ struct ForwardPass {
   int64_t step(const Block& block, int64_t t, T* gates, int64_t gate_rows, int64_t done) {
     constexpr int L = LANES<T>;
     int64_t here = 0;
-    for (int64_t s = rank; s < block.count[t]; s += threads) rows[here++] = now + s * sizes.padded;
+    for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
+      rows[here++] = now + s * sizes.padded;
+    }
     if (here == 0) return 0;
     const int64_t* const number = numbers + done;
     const bool table = call.numbers != nullptr;
     const int64_t table_panel = call.entries * sizes.width;
-    for (int64_t panel = 0; panel < sizes.panels; ++panel) {
+    const int64_t place = block.first_place + block.first[t];
+    for (int64_t panel = panels.first; panel < sizes.panels; panel += panels.step) {
       Rows<T> to{rows, gates + panel * gate_rows * sizes.width, number, sizes.width};
       if (table) {
         to.start = starts + done;
         to.start_offset = panel * table_panel;
-        prefetch(to, here, table_panel);
+        prefetch(to, here, panels.step * table_panel);
       }
       panel_product<T, C::product, C::last>(H, to, here,
                                             weights.hh + panel * sizes.hidden_panel(), nullptr);
@@ -238,10 +255,15 @@ struct ForwardPass {
       // Two loops: a row's operations depend on each other, and neighbouring rows overlap.
       for (int64_t i = 0; i < here; ++i) C::activate(to.c + number[i] * sizes.width);
       for (int64_t i = 0; i < here; ++i) {
-        const int64_t at = (rank + i * threads) * sizes.padded + panel * C::units * L;
+        const int64_t s = sequences.first + i * sequences.step;
+        const int64_t unit = panel * C::units * L, at = s * sizes.padded + unit;
         C::update(to.c + number[i] * sizes.width, now + at, scratch.c + at, next + at);
+        if (C::memory && kept.c != nullptr) {
+          store<T>(kept.c + (place + s) * sizes.padded + unit, load<T>(scratch.c + at));
+        }
       }
     }
+    meet();
     for (int64_t s = rank; s < block.count[t]; s += threads) leave(block, s, t);
     T* const swapped = now;
     now = next;
@@ -250,24 +272,18 @@ struct ForwardPass {
   }
 
   // The table's rows stand anywhere: those of the next panel are fetched during this one's product.
-  static void prefetch(const Rows<T>& to, int64_t count, int64_t table_panel) {
+  static void prefetch(const Rows<T>& to, int64_t count, int64_t ahead) {
     constexpr int64_t line = 64 / sizeof(T);
     for (int64_t i = 0; i < count; ++i) {
-      const T* const row = to.start[i] + to.start_offset + table_panel;
+      const T* const row = to.start[i] + to.start_offset + ahead;
       for (int64_t at = 0; at < FOUR * LANES<T>; at += line) __builtin_prefetch(row + at);
     }
   }
 
-  // A sequence's state after step t: to the output, to what is kept, and to the final states.
+  // A sequence's state after step t: to the output and to the final states.
   void leave(const Block& block, int64_t s, int64_t t) {
     const T* const h = next + s * sizes.padded;
     copy<T>(output + row_at(batch, block, s, t, reverse) * out, h, H);
-    if constexpr (C::memory) {
-      const int64_t place = block.first_place + block.first[t] + s;
-      if (kept.c != nullptr) {
-        copy<T>(kept.c + place * sizes.padded, scratch.c + s * sizes.padded, sizes.padded);
-      }
-    }
     if (block.length[s] == t + 1) finish(block, s, h);
   }
 };

@@ -26,6 +26,8 @@ namespace {
 
 #include "forward.inl"
 
+#include "backward_scratch.inl"
+
 #include "backward.inl"
 
 #include "linear.inl"

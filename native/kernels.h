@@ -46,12 +46,19 @@ struct Block {
 struct Batch {
   int64_t sequences;
   int64_t places;           // N: real rows
+  int64_t total_steps;      // of all blocks
   int64_t stretch_rows;     // most rows of one stretch
   int64_t block_sequences;  // most sequences of one block
   const int64_t* starts;    // (sequences)
   const int64_t* steps;     // (T)
   int64_t blocks;
   const Block* block;
+};
+
+// What the threads of one direction share.
+enum class Share : int {
+  sequences,  // each runs sequences of its own, and never waits for another
+  panels,     // each runs panels of hidden units of its own, and all meet at every step
 };
 
 // Parameters of one direction, or room for their gradients, in torch's layout and gate order.
@@ -79,6 +86,7 @@ struct alignas(64) Barrier {
 struct Forward {
   Shape shape;
   Keep keep;
+  Share share;
   const Batch* batch;
   const void* x;              // (rows, D), or a table of distinct rows (entries, D)
   const int64_t* numbers;     // (rows) row of the table that stands at each row; null: no table
@@ -97,6 +105,7 @@ struct Forward {
 struct Backward {
   Shape shape;
   Keep keep;
+  Share share;
   const Batch* batch;
   const void* x;
   Weights weights[2];

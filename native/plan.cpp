@@ -73,6 +73,19 @@ Plan::Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t
   }
   batch_.blocks = static_cast<std::int64_t>(blocks_.size());
   batch_.block = blocks_.data();
+  if (places < rows) find_padding(lengths, rows);
+}
+
+void Plan::find_padding(const std::int64_t* lengths, std::int64_t rows) {
+  std::vector<char> real(static_cast<std::size_t>(rows), 0);
+  for (std::size_t b = 0; b < starts_.size(); ++b) {
+    for (std::int64_t t = 0; t < lengths[b]; ++t) {
+      real[static_cast<std::size_t>(starts_[b] + steps_[static_cast<std::size_t>(t)])] = 1;
+    }
+  }
+  for (std::int64_t row = 0; row < rows; ++row) {
+    if (!real[static_cast<std::size_t>(row)]) padding_.push_back(row);
+  }
 }
 
 void Plan::add_block(const std::vector<std::int64_t>& order, std::size_t begin, std::size_t end,
@@ -114,6 +127,7 @@ void Plan::add_block(const std::vector<std::int64_t>& order, std::size_t begin, 
   block.first = to.first.data();
   block.stretch = to.stretch.data();
   batch_.places += rows;
+  batch_.total_steps += steps;
   batch_.block_sequences = std::max(batch_.block_sequences, block.sequences);
 }
 

@@ -23,6 +23,9 @@ class Plan {
 
   const Batch& batch() const { return batch_; }
 
+  // Rows in which no sequence stands.
+  const std::vector<std::int64_t>& padding() const { return padding_; }
+
  private:
   struct Arrays {
     std::vector<std::int64_t> order, length, count, first, stretch;
@@ -31,7 +34,9 @@ class Plan {
   void add_block(const std::vector<std::int64_t>& order, std::size_t begin, std::size_t end,
                  const std::int64_t* lengths);
 
-  std::vector<std::int64_t> starts_, steps_;
+  void find_padding(const std::int64_t* lengths, std::int64_t rows);
+
+  std::vector<std::int64_t> starts_, steps_, padding_;
   std::vector<Arrays> arrays_;
   std::vector<Block> blocks_;
   Batch batch_{};

@@ -28,6 +28,11 @@ struct Cutter {
   }
 };
 
+// The items first, first + step, ... of a work: one thread's part.
+struct Part {
+  int64_t first, step;
+};
+
 // Row of the batch at a step of a block's sequence.
 inline int64_t row_at(const Batch& batch, const Block& block, int64_t sequence, int64_t step,
                       bool reverse) {
@@ -56,6 +61,7 @@ struct Sizes {
   int64_t input_panel() const { return inputs * C::product * L; }
   int64_t hidden_panel() const { return hidden * C::product * L; }
   int64_t row_width() const { return C::row_blocks * padded; }
+  int64_t groups() const { return outputs / width; }
 };
 
 // Packed forward weights: all panels of weight_ih, of weight_hh, of the biases.

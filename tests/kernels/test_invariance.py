@@ -108,6 +108,34 @@ def test_blocks_and_stretches_change_no_bit(engine, draw_layer, same_bits, cell)
         same_bits(found[name], alone[name][rows], name)
 
 
+@pytest.mark.parametrize("keep", ["gates", "states"])
+@pytest.mark.parametrize("lengths", [[40], [17, 0, 23], [3, 150, 1, 90, 2]])
+@pytest.mark.parametrize("cell", CELLS)
+def test_hidden_units_that_threads_share_have_the_same_bits(
+    engine, draw_layer, same_bits, cell, lengths, keep
+):
+    # Few sequences of many hidden units: `few_sequences_use_threads` shows that these are shared.
+    for hidden, dtype, directions, threads in (
+        (130, "float32", 1, 2),
+        (200, "float64", 1, 3),
+        (128, "float32", 2, 5),
+    ):
+        layer = draw_layer(
+            cell, lengths, inputs=19, hidden=hidden, directions=directions, dtype=dtype
+        )
+        same_bits(layer.run(threads=threads, keep=keep), layer.run(threads=1, keep=keep))
+
+
+@pytest.mark.parametrize("keep", ["gates", "states"])
+def test_directions_in_turn_have_the_same_bits(engine, draw_layer, same_bits, keep):
+    # Weights of more than the 16 MiB at which the directions run one after another.
+    layer = draw_layer("lstm", [3, 0, 6], inputs=7, hidden=530)
+    alone = layer.run(threads=1, keep=keep)
+    layer.agree(alone, layer.expected())
+    for threads in (2, 3):
+        same_bits(layer.run(threads=threads, keep=keep), alone)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_calls_from_many_threads_at_once_give_the_same_bits(engine, draw_layer, same_bits, cell):
     layer = draw_layer(cell, [30, 0, 25, 40, 5], **ENOUGH)
@@ -155,6 +183,17 @@ def threads_are_used():
     assert threads_of_process() == before + 2
 
 
+def few_sequences_use_threads():
+    rng = np.random.default_rng(0)
+    shapes = ((512, 64), (512, 128), (512,), (512,))
+    weights = [tuple(rng.standard_normal(shape) / 8 for shape in shapes)]
+    before = threads_of_process()
+    for lengths in ([0], [1], [30]):
+        x = rng.standard_normal((sum(lengths), 64))
+        recurrent.forward("lstm", x, Layout.ragged(np.array(lengths)), weights, threads=2)
+        assert threads_of_process() == before + (lengths == [30])
+
+
 def children_give_the_same_bits():
     call = lstm_of_enough_work()
     expected = call()
@@ -188,7 +227,8 @@ def child_that_calls(call, expected):
 
 
 ALONE = {
-    function.__name__: function for function in (threads_are_used, children_give_the_same_bits)
+    function.__name__: function
+    for function in (threads_are_used, few_sequences_use_threads, children_give_the_same_bits)
 }
 
 

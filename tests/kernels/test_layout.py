@@ -28,7 +28,6 @@ def test_ragged_rows_lie_one_after_another(lengths):
     layout = Layout.ragged(lengths)
     assert list(itertools.chain(*rows_of(layout))) == list(range(int(lengths.sum())))
     assert layout.rows == lengths.sum()
-    assert layout.full
 
 
 @given(lengths=some_lengths, more=st.integers(0, 2), batch_first=st.booleans())
@@ -42,7 +41,6 @@ def test_padded_rows_are_those_of_the_array(lengths, more, batch_first):
     expected = [numbers[b, :length].tolist() for b, length in enumerate(lengths.tolist())]
     assert rows_of(layout) == expected
     assert layout.rows == numbers.size
-    assert layout.full == bool((lengths == steps).all())
 
 
 @given(lengths=some_lengths)
@@ -59,7 +57,6 @@ def test_packed_rows_go_step_by_step(lengths):
     assert layout.lengths.tolist() == lengths.tolist()
     expected = [[order.index((b, t)) for t in range(n)] for b, n in enumerate(lengths.tolist())]
     assert rows_of(layout) == expected
-    assert layout.full
 
 
 def test_integers_of_any_kind_become_int64():

@@ -102,8 +102,3 @@ class Layout:
         lengths = (batch_sizes[None, :] > np.arange(most)[:, None]).sum(axis=1)
         starts = np.cumsum(batch_sizes) - batch_sizes
         return cls(lengths, np.arange(most), starts, int(batch_sizes.sum()))
-
-    @property
-    def full(self) -> bool:
-        """Whether every row belongs to a sequence."""
-        return int(self.lengths.sum()) == self.rows

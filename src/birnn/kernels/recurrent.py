@@ -183,9 +183,7 @@ def forward(
     directions = len(weights)
     x = contiguous(x)
     shape = (directions, layout.lengths.shape[0], hidden)
-    # Padding is not written to, so it has to be 0 from the start.
-    room = np.empty if layout.full else np.zeros
-    output = room((layout.rows, directions * hidden), x.dtype)
+    output = np.empty((layout.rows, directions * hidden), x.dtype)
     final = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
     saved = None
     if keep != "nothing":
@@ -262,8 +260,7 @@ def backward(
     hidden = _check(cell, x, layout, weights, initial)
     x = contiguous(x)
     shape = (len(weights), layout.lengths.shape[0], hidden)
-    room = np.empty if layout.full else np.zeros
-    d_x = room(x.shape, x.dtype) if wants_x else None
+    d_x = np.empty(x.shape, x.dtype) if wants_x else None
     d_weights: list[Weights] = []
     if wants_weights:
         d_weights = [

@@ -1,0 +1,95 @@
+// Who runs what of a layer: how many threads, and what they share.
+
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "dispatch.h"
+#include "kernels.h"
+#include "pool.h"
+#include "unlocked.h"
+
+namespace birnn {
+
+// Gates of each cell, in the order of `Cell`.
+constexpr std::int64_t gate_counts[] = {1, 1, 4, 3};
+
+// Calls run(rank, threads) on `threads` threads, without the interpreter's lock.
+template <class Run>
+void run_parallel(int threads, Run run) {
+  unlocked([&] {
+    run_on_threads(
+        threads,
+        [](void* context, int rank, int count) { (*static_cast<Run*>(context))(rank, count); },
+        &run);
+  });
+}
+
+// The threads of one call. No result depends on any of it.
+struct Team {
+  int threads = 1;
+  Share share = Share::sequences;
+  // One direction after another, all threads on each: where the weights of both would take turns in
+  // the cache that the processors share.
+  bool in_turn = false;
+
+  // Memory that each direction needs for itself, times this, is what all of them need.
+  std::int64_t copies(const Shape& shape) const { return in_turn ? 1 : shape.directions; }
+
+  // Calls run(direction, rank, threads) for the directions of thread `rank` of `count`, and
+  // between() where all threads go on to the next one together.
+  template <class Run, class Between>
+  void each_direction(std::int64_t directions, int rank, int count, Run run, Between between) const {
+    const int all = static_cast<int>(directions);
+    if (in_turn) {
+      for (int direction = 0; direction < all; ++direction) {
+        if (direction > 0) between();
+        run(direction, rank, count);
+      }
+    } else if (count < all) {
+      for (int direction = rank; direction < all; direction += count) run(direction, 0, 1);
+    } else {
+      const int direction = rank % all;
+      run(direction, rank / all, (count - direction + all - 1) / all);
+    }
+  }
+};
+
+// Directions first, then sequences; panels of hidden units where sequences are few.
+inline Team team_for(const Shape& shape, const Batch& batch, std::int64_t item, int asked) {
+  // Below these many floating point operations another thread costs more than it brings: for a whole
+  // call, and for a thread between two meetings with the others.
+  constexpr double worth_a_thread = 1e6, worth_a_meeting = 2e4;
+  // Bytes of weights that stay in the last cache from one step to the next.
+  constexpr double stays = 16 << 20;
+  // Sequences of a thread below which its products wait for their weights.
+  constexpr std::int64_t few = 5;
+  // Hidden units of a thread below which it may have none on the way back.
+  constexpr std::int64_t narrow = 64;
+
+  const double hidden = static_cast<double>(shape.hidden);
+  const double recurrent = gate_counts[static_cast<int>(shape.cell)] * hidden * hidden;
+  const double input = recurrent / hidden * static_cast<double>(shape.inputs);
+  const double rows = static_cast<double>(batch.places);
+  Team team;
+  if (2 * rows * static_cast<double>(shape.directions) * (input + recurrent) < worth_a_thread) {
+    return team;
+  }
+  team.threads = threads_wanted(asked);
+  if (team.threads == 1) return team;
+  team.in_turn = shape.directions == 2 && 2 * recurrent * static_cast<double>(item) > stays;
+  const auto each = team.in_turn ? team.threads : team.threads / static_cast<int>(shape.directions);
+  const auto most = std::max<std::int64_t>(1, batch.block_sequences);
+  const double at_a_step = rows / static_cast<double>(batch.total_steps);
+  if (each > 1 && shape.hidden >= narrow * each && (team.in_turn || most < few * each) &&
+      2 * recurrent * at_a_step / each > worth_a_meeting) {
+    team.share = Share::panels;
+    return team;
+  }
+  const auto useful = (team.in_turn ? 1 : shape.directions) * most;
+  team.threads = static_cast<int>(std::min<std::int64_t>(team.threads, useful));
+  return team;
+}
+
+}  // namespace birnn
