@@ -84,7 +84,9 @@ void Plan::find_padding(const std::int64_t* lengths, std::int64_t rows) {
     }
   }
   for (std::int64_t row = 0; row < rows; ++row) {
-    if (!real[static_cast<std::size_t>(row)]) padding_.push_back(row);
+    if (real[static_cast<std::size_t>(row)]) continue;
+    if (padding_.empty() || padding_.back().end < row) padding_.push_back({row, row});
+    padding_.back().end = row + 1;
   }
 }
 

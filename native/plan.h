@@ -23,8 +23,13 @@ class Plan {
 
   const Batch& batch() const { return batch_; }
 
+  // Rows from begin on, before end.
+  struct Range {
+    std::int64_t begin, end;
+  };
+
   // Rows in which no sequence stands.
-  const std::vector<std::int64_t>& padding() const { return padding_; }
+  const std::vector<Range>& padding() const { return padding_; }
 
  private:
   struct Arrays {
@@ -36,7 +41,8 @@ class Plan {
 
   void find_padding(const std::int64_t* lengths, std::int64_t rows);
 
-  std::vector<std::int64_t> starts_, steps_, padding_;
+  std::vector<std::int64_t> starts_, steps_;
+  std::vector<Range> padding_;
   std::vector<Arrays> arrays_;
   std::vector<Block> blocks_;
   Batch batch_{};
