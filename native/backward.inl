@@ -46,7 +46,7 @@ struct BackwardPass {
         kept(sizes, batch.places, call.keep,
              static_cast<T*>(const_cast<void*>(call.saved[direction]))),
         x(static_cast<const T*>(call.x)),
-        output(static_cast<const T*>(call.output) + direction * H),
+        output(part(call.output, H)),
         d_output(part(call.d_output, H)),
         h0(part(call.h0, batch.sequences * H)),
         c0(part(call.c0, batch.sequences * H)),
@@ -157,6 +157,9 @@ struct BackwardPass {
 
   // h before a step, H wide.
   const T* h_before(const Block& block, int64_t s, int64_t t) const {
+    if (t > 0 && kept.h != nullptr) {
+      return kept.h + (block.first_place + block.first[t - 1] + s) * sizes.padded;
+    }
     if (t > 0) return output + row_at(batch, block, s, t - 1, reverse) * out;
     return h0 != nullptr ? h0 + block.order[s] * H : scratch.zeros;
   }

@@ -26,7 +26,7 @@ Cell cell_of(int number) {
 }
 
 Keep keep_of(int number) {
-  if (number < 0 || number > 2) throw std::invalid_argument("there is no such keep");
+  if (number < 0 || number > 3) throw std::invalid_argument("there is no such keep");
   return static_cast<Keep>(number);
 }
 
@@ -269,7 +269,7 @@ void add_rows(const Batch& batch, std::int64_t width, T* to, const T* from, int 
 
 void layer_backward(int cell, const In& x, const Integers& lengths, const Integers& starts,
                     const Integers& steps, const std::vector<MaybeIn>& weights, const MaybeIn& h0,
-                    const MaybeIn& c0, const In& output, const MaybeIn& saved, int keep,
+                    const MaybeIn& c0, const MaybeIn& output, const MaybeIn& saved, int keep,
                     const MaybeIn& d_output, const MaybeIn& d_h_n, const MaybeIn& d_c_n,
                     const MaybeOut& d_x, const std::vector<MaybeOut>& d_weights, const Out& d_h0,
                     const MaybeOut& d_c0, int threads) {
@@ -300,8 +300,10 @@ void layer_backward(int cell, const In& x, const Integers& lengths, const Intege
   call.x = x.data();
   call.h0 = problem.state(h0, "h0");
   call.c0 = problem.state(c0, "c0");
-  check(output, "output", dtype, {rows, problem.output_width()});
-  call.output = output.data();
+  call.output = data_of(output, "output", dtype, {rows, problem.output_width()});
+  if (call.output == nullptr && call.keep != Keep::everything) {
+    throw std::invalid_argument("without the output everything must have been kept");
+  }
   call.d_output = data_of(d_output, "d_output", dtype, {rows, problem.output_width()});
   call.d_h_n = problem.state(d_h_n, "d_h_n");
   call.d_c_n = problem.state(d_c_n, "d_c_n");
@@ -385,7 +387,7 @@ void bind_layer(nb::module_& m) {
         "saved"_a.noconvert().none(), "hidden"_a, "threads"_a, "One layer, forward.");
   m.def("layer_backward", &layer_backward, "cell"_a, "x"_a.noconvert(), "lengths"_a.noconvert(),
         "starts"_a.noconvert(), "steps"_a.noconvert(), "weights"_a.noconvert(),
-        "h0"_a.noconvert().none(), "c0"_a.noconvert().none(), "output"_a.noconvert(),
+        "h0"_a.noconvert().none(), "c0"_a.noconvert().none(), "output"_a.noconvert().none(),
         "saved"_a.noconvert().none(), "keep"_a, "d_output"_a.noconvert().none(),
         "d_h_n"_a.noconvert().none(), "d_c_n"_a.noconvert().none(), "d_x"_a.noconvert().none(),
         "d_weights"_a.noconvert(), "d_h0"_a.noconvert(), "d_c0"_a.noconvert().none(),

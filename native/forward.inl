@@ -5,26 +5,32 @@
 // second cache and weights are read once for many rows; then the recurrence goes through the stretch
 // step by step. Where the rows are entries of a table, the product is formed once for each entry.
 
-// What is kept for the backward pass: cell states of all rows, then, stretch after stretch, gates
-// by panel. Rows are in scan order.
+inline bool keeps_gates(Keep keep) { return keep == Keep::gates || keep == Keep::everything; }
+
+// What is kept for the backward pass: hidden states of all rows, cell states, then, stretch after
+// stretch, gates by panel. Rows are in scan order; null is what is not kept.
 template <class T, class C>
 struct Saved {
-  T* c;
-  T* gates;
+  T* h = nullptr;
+  T* c = nullptr;
+  T* gates = nullptr;
+  int64_t size = 0;
 
-  Saved(const Sizes<T, C>& sizes, int64_t places, Keep keep, T* memory)
-      : c(memory != nullptr && keep != Keep::nothing && C::memory ? memory : nullptr),
-        gates(memory != nullptr && keep == Keep::gates
-                  ? memory + (C::memory ? places * sizes.padded : 0)
-                  : nullptr) {}
+  Saved(const Sizes<T, C>& sizes, int64_t places, Keep keep, T* memory) {
+    const auto cut = [&](bool is_kept, int64_t width) {
+      T* const here = is_kept && memory != nullptr ? memory + size : nullptr;
+      size += is_kept ? places * width : 0;
+      return here;
+    };
+    h = cut(keep == Keep::everything, sizes.padded);
+    c = cut(keep != Keep::nothing && C::memory, sizes.padded);
+    gates = cut(keeps_gates(keep), sizes.panels * sizes.width);
+  }
 };
 
 template <class T, class C>
 int64_t saved(const Shape* shape, int64_t places, Keep keep) {
-  const Sizes<T, C> sizes(*shape);
-  const int64_t memory = C::memory && keep != Keep::nothing ? sizes.padded : 0;
-  const int64_t gates = keep == Keep::gates ? sizes.panels * sizes.width : 0;
-  return places * (memory + gates);
+  return Saved<T, C>(Sizes<T, C>(*shape), places, keep, nullptr).size;
 }
 
 template <class T, class C>
@@ -41,7 +47,7 @@ struct ForwardScratch {
                  int threads, Cutter cutter, int64_t* used = nullptr) {
     const int64_t width = sizes.panels * sizes.width;
     table = cutter.cut<T>(entries * width);
-    gates = cutter.cut<T>(keep == Keep::gates ? 0 : threads * batch.stretch_rows * width);
+    gates = cutter.cut<T>(keeps_gates(keep) ? 0 : threads * batch.stretch_rows * width);
     for (auto& part : h) part = cutter.cut<T>(batch.block_sequences * sizes.padded);
     c = cutter.cut<T>(C::memory ? batch.block_sequences * sizes.padded : 0);
     rows = cutter.cut<const T*>(batch.stretch_rows * threads);
@@ -258,8 +264,10 @@ struct ForwardPass {
         const int64_t s = sequences.first + i * sequences.step;
         const int64_t unit = panel * C::units * L, at = s * sizes.padded + unit;
         C::update(to.c + number[i] * sizes.width, now + at, scratch.c + at, next + at);
-        if (C::memory && kept.c != nullptr) {
-          store<T>(kept.c + (place + s) * sizes.padded + unit, load<T>(scratch.c + at));
+        const int64_t to_keep = (place + s) * sizes.padded + unit;
+        if (kept.c != nullptr) store<T>(kept.c + to_keep, load<T>(scratch.c + at));
+        for (int v = 0; kept.h != nullptr && v < C::units; ++v) {
+          store<T>(kept.h + to_keep + v * L, load<T>(next + at + v * L));
         }
       }
     }

@@ -17,8 +17,9 @@ enum class Cell : int { rnn_tanh, rnn_relu, lstm, gru };
 // What a forward pass leaves for the backward pass.
 enum class Keep : int {
   nothing,
-  gates,   // activated gates and cell states
-  states,  // cell states alone; the backward pass computes the gates again
+  gates,       // activated gates and cell states; hidden states are read from the output
+  states,      // cell states alone; the backward pass computes the gates again
+  everything,  // hidden states as well: the output may be changed after the forward pass
 };
 
 struct Shape {

@@ -89,7 +89,7 @@ class Layer:
             self.layout,
             self.weights,
             self.initial,
-            output=forward.output,
+            output=None if keep == "everything" else forward.output,
             saved=forward.saved,
             keep=keep,
             d_output=self.d_output,

@@ -54,7 +54,7 @@ def test_every_pair_of_engines_has_its_bound():
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-@given(data=st.data(), keep=st.sampled_from(["gates", "states"]))
+@given(data=st.data(), keep=st.sampled_from(["gates", "states", "everything"]))
 def test_engines_agree_on_a_layer(on_each, layers, pair, data, keep):
     lengths = st.lists(st.integers(0, 20), max_size=12)
     size = data.draw(st.tuples(st.integers(1, 64), st.integers(1, 64)))

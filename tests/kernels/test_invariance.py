@@ -51,7 +51,11 @@ def big_layers(draw_layer):
     )
 
 
-@given(data=st.data(), threads=st.permutations(THREADS), keep=st.sampled_from(["gates", "states"]))
+@given(
+    data=st.data(),
+    threads=st.permutations(THREADS),
+    keep=st.sampled_from(["gates", "states", "everything"]),
+)
 def test_a_sequence_has_the_same_bits_in_any_batch(
     engine, big_layers, same_bits, data, threads, keep
 ):
@@ -84,7 +88,7 @@ def test_a_row_by_its_number_has_the_bits_that_it_has_written_out(
         same_bits(part, expected)
 
 
-@given(data=st.data(), keep=st.sampled_from(["gates", "states"]))
+@given(data=st.data(), keep=st.sampled_from(["gates", "states", "everything"]))
 def test_threads_change_no_bit(engine, big_layers, same_bits, data, keep):
     layer = data.draw(big_layers)
     alone = layer.run(threads=1, keep=keep)
@@ -108,7 +112,7 @@ def test_blocks_and_stretches_change_no_bit(engine, draw_layer, same_bits, cell)
         same_bits(found[name], alone[name][rows], name)
 
 
-@pytest.mark.parametrize("keep", ["gates", "states"])
+@pytest.mark.parametrize("keep", ["gates", "states", "everything"])
 @pytest.mark.parametrize("lengths", [[40], [17, 0, 23], [3, 150, 1, 90, 2]])
 @pytest.mark.parametrize("cell", CELLS)
 def test_hidden_units_that_threads_share_have_the_same_bits(
@@ -126,7 +130,7 @@ def test_hidden_units_that_threads_share_have_the_same_bits(
         same_bits(layer.run(threads=threads, keep=keep), layer.run(threads=1, keep=keep))
 
 
-@pytest.mark.parametrize("keep", ["gates", "states"])
+@pytest.mark.parametrize("keep", ["gates", "states", "everything"])
 def test_directions_in_turn_have_the_same_bits(engine, draw_layer, same_bits, keep):
     # Weights of more than the 16 MiB at which the directions run one after another.
     layer = draw_layer("lstm", [3, 0, 6], inputs=7, hidden=530)

@@ -65,9 +65,10 @@ def test_gradients_are_the_central_differences(engine, layers, data):
 
 
 @given(data=st.data())
-def test_states_alone_give_the_bits_that_kept_gates_give(engine, layers, same_bits, data):
+def test_what_is_kept_changes_no_gradient(engine, layers, same_bits, data):
     layer = data.draw(layers())
-    same_bits(layer.run(keep="states"), layer.run(keep="gates"))
+    for keep in ("states", "everything"):
+        same_bits(layer.run(keep=keep), layer.run(keep="gates"))
 
 
 @given(data=st.data())
@@ -80,7 +81,7 @@ def test_keeping_changes_no_answer(engine, layers, same_bits, data):
         same_bits(part, other)
 
 
-@given(data=st.data(), keep=st.sampled_from(["gates", "states"]))
+@given(data=st.data(), keep=st.sampled_from(["gates", "states", "everything"]))
 def test_rows_give_the_same_bits_wherever_they_stand(engine, layers, same_bits, data, keep):
     lengths = data.draw(st.lists(st.integers(0, 6), min_size=1, max_size=6))
     lengths = np.array(sorted(lengths, reverse=True))
@@ -246,7 +247,7 @@ def test_a_batch_without_rows(engine, draw_layer, lengths):
         layer.agree(layer.run(), layer.expected())
 
 
-@pytest.mark.parametrize("keep", ["gates", "states"])
+@pytest.mark.parametrize("keep", ["gates", "states", "everything"])
 def test_saved_size_is_what_forward_keeps(engine, draw_layer, keep):
     for cell in CELLS:
         layer = draw_layer(cell, [3, 0, 5], hidden=5, dtype="float32")

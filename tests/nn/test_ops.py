@@ -22,6 +22,8 @@ CELLS = sorted(GATES)
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
 LENGTHS = torch.tensor([3, 0, 2])
 
+KEEPS = ["gates", "states", "everything"]
+
 
 def parts(
     cell, *, directions=2, bias=True, steps=4, inputs=3, hidden=2, dtype=torch.float64, seed=0
@@ -58,7 +60,7 @@ def operator_call(cell, **options):
     """Arguments of ``birnn::recurrent``."""
     rows, layout, weights, initial = parts(cell, **options)
     own = [part for one in weights for part in one]
-    return cell, rows, *layout.parts, own, initial, len(weights), False
+    return cell, rows, *layout.parts, own, initial, len(weights), "gates"
 
 
 # ---------------------------------------------------------------------- gradients
@@ -69,12 +71,10 @@ def operator_call(cell, **options):
 @given(
     directions=st.integers(1, 2),
     bias=st.booleans(),
-    checkpoint=st.booleans(),
+    keep=st.sampled_from(KEEPS),
     wanted=st.sets(st.sampled_from(["rows", "weights", "initial"]), min_size=1),
 )
-def test_gradients_are_those_of_torchs_operators(
-    on_engine, cell, directions, bias, checkpoint, wanted
-):
+def test_gradients_are_those_of_torchs_operators(on_engine, cell, directions, bias, keep, wanted):
     rows, layout, weights, initial = parts(cell, directions=directions, bias=bias)
     groups = {"rows": [rows], "weights": [p for own in weights for p in own], "initial": initial}
     for name, group in groups.items():
@@ -84,21 +84,21 @@ def test_gradients_are_those_of_torchs_operators(
     found = {}
     for engine in ("native", "torch"):
         with on_engine(engine):
-            answer = layer(cell, rows, layout, weights, initial, checkpoint=checkpoint)
+            answer = layer(cell, rows, layout, weights, initial, keep=keep)
             found[engine] = [*outputs(answer), *gradients(answer, asked)]
     for one, other in zip(found["native"], found["torch"], strict=True):
         torch.testing.assert_close(one, other, **CLOSE)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("checkpoint", [True, False])
-def test_gradients_are_central_differences(native, cell, checkpoint):
+@pytest.mark.parametrize("keep", KEEPS)
+def test_gradients_are_central_differences(native, cell, keep):
     rows, layout, weights, initial = parts(cell)
     each = len(weights[0])
 
     def run(x, *rest):
         own = [rest[:each], rest[each : 2 * each]]
-        return outputs(layer(cell, x, layout, own, rest[2 * each :], checkpoint=checkpoint))
+        return outputs(layer(cell, x, layout, own, rest[2 * each :], keep=keep))
 
     assert torch.autograd.gradcheck(run, flat(rows, weights, initial))
 
@@ -128,10 +128,10 @@ def test_a_gradient_does_not_pass_through_one_input_to_another(native):
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
-@pytest.mark.parametrize("checkpoint", [True, False])
-def test_the_graph_can_be_used_twice(native, checkpoint):
+@pytest.mark.parametrize("keep", KEEPS)
+def test_the_graph_can_be_used_twice(native, keep):
     rows, layout, weights, initial = parts("lstm")
-    answer = layer("lstm", rows, layout, weights, initial, checkpoint=checkpoint)
+    answer = layer("lstm", rows, layout, weights, initial, keep=keep)
     wanted = flat(rows, weights, initial)
     first = gradients(answer, wanted, retain_graph=True)
     for one, other in zip(first, gradients(answer, wanted), strict=True):
@@ -198,7 +198,7 @@ def test_nothing_is_kept_where_no_gradient_is_wanted(native, monkeypatch):
     monkeypatch.setattr(engines.recurrent, "forward", noted)
     rows, layout, weights, _ = parts("gru")
     layer("gru", rows, layout, weights)
-    layer("gru", rows, layout, weights, checkpoint=True)
+    layer("gru", rows, layout, weights, keep="states")
     with torch.no_grad():
         layer("gru", rows, layout, weights)
     layer("gru", rows.detach(), layout, [[p.detach() for p in own] for own in weights])
@@ -251,9 +251,8 @@ def test_lengths_that_the_rows_cannot_have_are_refused(on_engine, engine):
     rows, _, weights, _ = parts("lstm")
     with on_engine(engine):
         for lengths, message in (([3, 5, 1], r"lengths\[1\] is 5"), ([3, 1, -2], r"\[2\] is -2")):
-            layout = TensorLayout.padded(3, 4, torch.tensor(lengths))
             with pytest.raises(LengthError, match=message):
-                layer("lstm", rows, layout, weights)
+                layer("lstm", rows, TensorLayout.padded(3, 4, torch.tensor(lengths)), weights)
 
 
 # ---------------------------------------------------------------------- the operators
@@ -282,7 +281,7 @@ def test_the_operators_are_what_torch_takes_them_for(on_engine, engine, cell, bi
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("keep", ["gates", "states"])
+@pytest.mark.parametrize("keep", KEEPS)
 def test_what_is_kept_grows_by_the_row(native, cell, keep):
     # A graph knows how many rows there are, and nothing else.
     size = engines.recurrent.saved_size
@@ -301,7 +300,7 @@ def test_the_short_way_and_the_operators_agree_to_the_bit(native, cell):
     wanted = flat(rows, weights, initial)
     short = layer(cell, rows, layout, weights, initial)
     own = [part for one in weights for part in one]
-    output, h, c = torch.ops.birnn.recurrent(cell, rows, *layout.parts, own, initial, 2, False)
+    output, h, c = torch.ops.birnn.recurrent(cell, rows, *layout.parts, own, initial, 2, "gates")
     long = output, (h, c) if cell == "lstm" else (h,)
     pairs = zip(
         (*outputs(short), *gradients(short, wanted)),
@@ -316,7 +315,7 @@ def test_a_layer_with_a_projection_runs_as_an_operator():
     rows, layout, _, _ = parts("lstm")
     lstm = torch.nn.LSTM(3, 4, proj_size=2, dtype=torch.float64)
     output, h, c = torch.ops.birnn.recurrent(
-        "lstm", rows, *layout.parts, list(lstm.parameters()), [], 1, False
+        "lstm", rows, *layout.parts, list(lstm.parameters()), [], 1, "gates"
     )
     expected, (h_expected, c_expected) = lstm(rows.view(3, 4, 3)[0, :3])
     torch.testing.assert_close(output.view(3, 4, 2)[0, :3], expected, **CLOSE)
@@ -324,7 +323,7 @@ def test_a_layer_with_a_projection_runs_as_an_operator():
     torch.testing.assert_close(c[:, 0], c_expected, **CLOSE)
     torch.library.opcheck(
         torch.ops.birnn.recurrent.default,
-        ("lstm", rows, *layout.parts, list(lstm.parameters()), [], 1, False),
+        ("lstm", rows, *layout.parts, list(lstm.parameters()), [], 1, "gates"),
     )
 
 
@@ -376,7 +375,7 @@ def test_vmap_is_refused_with_a_remedy(call):
     run = {
         "layer": lambda x: layer("lstm", x, layout, weights, initial)[0],
         "operator": lambda x: torch.ops.birnn.recurrent(
-            "lstm", x, *layout.parts, own, initial, 2, False
+            "lstm", x, *layout.parts, own, initial, 2, "gates"
         )[0],
     }[call]
     with pytest.raises(RuntimeError, match=r"no rule for torch\.vmap. Make the mapped axis a part"):

@@ -70,7 +70,7 @@ def layer_backward(
     weights: Sequence[Array | None],
     h0: Array | None,
     c0: Array | None,
-    output: Array,
+    output: Array | None,
     saved: Array | None,
     keep: int,
     d_output: Array | None,

@@ -30,14 +30,14 @@ Arrays = tuple[Array, ...]
 Weights = tuple[Array, Array, Array | None, Array | None]
 """weight_ih (G, D), weight_hh (G, H), bias_ih (G,), bias_hh (G,) of one direction."""
 
-Keep = Literal["nothing", "gates", "states"]
+Keep = Literal["nothing", "gates", "states", "everything"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Run = Callable[Concatenate[CellName, Array, Layout, P], R]
 
 CELL_NUMBERS: dict[CellName, int] = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3}
-KEEP_NUMBERS: dict[Keep, int] = {"nothing": 0, "gates": 1, "states": 2}
+KEEP_NUMBERS: dict[Keep, int] = {"nothing": 0, "gates": 1, "states": 2, "everything": 3}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,8 +148,9 @@ def forward(
         layout: Where the rows of the sequences stand.
         weights: Of each direction, in x's dtype.
         initial: (h,), or (h, c) for the LSTM, each (directions, B, H); zeros where it is None.
-        keep: What is kept for `backward`: ``gates``, or ``states`` alone, which takes a fifth of
-            the memory for an LSTM and computes the gates again.
+        keep: What is kept for `backward`: ``gates``; ``states`` alone, which takes a fifth of the
+            memory for an LSTM and computes the gates again; or ``everything``, so that `backward`
+            needs no output and it may be changed.
         saved_rows: Rows that ``saved`` has room for, where more than those of the sequences.
         numbers: Which row of x stands at each row, (R,). The product of inputs and weights is then
             formed once for each distinct row. For inference alone.
@@ -224,7 +225,7 @@ def backward(
     weights: Sequence[Weights],
     initial: Arrays | None,
     *,
-    output: Array,
+    output: Array | None,
     saved: Array,
     keep: Keep,
     d_output: Array | None,
@@ -284,7 +285,7 @@ def backward(
         _flat(weights),
         h0,
         c0,
-        contiguous(output),
+        _contiguous(output),
         saved,
         KEEP_NUMBERS[keep],
         _contiguous(d_output),

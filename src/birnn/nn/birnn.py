@@ -179,7 +179,7 @@ class BiRNN(nn.Module):
                 door.layout,
                 [self._weights(f"l{at}{suffix}") for suffix in self.stack.suffixes],
                 tuple(part[at * directions : (at + 1) * directions] for part in states),
-                checkpoint=self.checkpoint,
+                keep="states" if self.checkpoint else "gates",
             )
             finals.append(final)
             halves = both.chunk(directions, dim=1)

@@ -58,7 +58,7 @@ class Call(NamedTuple):
         weights: Parameters of all directions, direction by direction.
         initial: State before the first step, (directions, B, H) each; empty for zeros.
         directions: 1 or 2.
-        checkpoint: Whether only the states are kept for the backward pass.
+        keep: What the native engine keeps for the backward pass, where one is to follow.
     """
 
     cell: CellName
@@ -69,17 +69,12 @@ class Call(NamedTuple):
     weights: list[Tensor]
     initial: list[Tensor]
     directions: int
-    checkpoint: bool
+    keep: Keep
 
     @property
     def differentiable(self) -> tuple[Tensor, ...]:
         """x, the weights and the initial states."""
         return self.x, *self.weights, *self.initial
-
-    @property
-    def keep(self) -> Keep:
-        """What is kept where a backward pass is to follow."""
-        return "states" if self.checkpoint else "gates"
 
     @property
     def native(self) -> bool:
@@ -108,11 +103,12 @@ class Answer(NamedTuple):
     saved: Tensor  # empty where nothing was kept
 
 
-def forward(call: Call, *, keep: bool, sized: bool = False) -> Answer:
+def forward(call: Call, host: Layout | None, *, keep: bool, sized: bool = False) -> Answer:
     """Run the layer.
 
     Args:
         call: What it is called with.
+        host: Its layout where that is known already.
         keep: Whether a backward pass is to follow.
         sized: Whether what is kept takes the size that the shapes tell, padding included, and not
             only what the lengths ask for.
@@ -123,7 +119,7 @@ def forward(call: Call, *, keep: bool, sized: bool = False) -> Answer:
         return Answer(output, h, c[0] if c else nothing(0), nothing(0))
     found = recurrent.forward(
         call.cell,
-        *_arrays(call),
+        *_arrays(call, host),
         keep=call.keep if keep else "nothing",
         saved_rows=call.x.shape[0] if sized else None,
         threads=torch.get_num_threads(),
@@ -135,7 +131,8 @@ def forward(call: Call, *, keep: bool, sized: bool = False) -> Answer:
 
 def backward(
     call: Call,
-    output: Tensor,
+    host: Layout | None,
+    output: Tensor | None,
     saved: Tensor,
     d_outputs: Sequence[Tensor | None],
     *,
@@ -146,7 +143,8 @@ def backward(
 
     Args:
         call: What `forward` was called with.
-        output: What it gave.
+        host: Its layout where that is known already.
+        output: What it gave; None where everything was kept.
         saved: What it kept.
         d_outputs: Gradients with respect to the output, h and c; None for zeros.
         wants_x: Whether x's gradient is asked for; else it is empty.
@@ -160,8 +158,8 @@ def backward(
     d_output, *d_final = (None if d is None else _array(d) for d in d_outputs)
     found = recurrent.backward(
         call.cell,
-        *_arrays(call),
-        output=_array(output),
+        *_arrays(call, host),
+        output=None if output is None else _array(output),
         saved=_array(saved),
         keep=call.keep,
         d_output=d_output,
@@ -188,18 +186,18 @@ def _array(tensor: Tensor) -> Array:
 
 
 def _arrays(
-    call: Call,
+    call: Call, host: Layout | None
 ) -> tuple[Array, Layout, list[WeightArrays], tuple[Array, ...] | None]:
     """Rows, layout, weights and initial states."""
-    lengths, starts, steps = (_array(part) for part in (call.lengths, call.starts, call.steps))
-    layout = Layout(lengths, starts, steps, call.x.shape[0])
+    if host is None:
+        host = TensorLayout(call.lengths, call.starts, call.steps).host(call.x.shape[0])
     parts = [_array(part) for part in call.weights]
     weights: list[WeightArrays]
     if len(parts) == 4 * call.directions:
         weights = list(zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=True))
     else:
         weights = [(ih, hh, None, None) for ih, hh in zip(parts[::2], parts[1::2], strict=True)]
-    return _array(call.x), layout, weights, tuple(map(_array, call.initial)) or None
+    return _array(call.x), host, weights, tuple(map(_array, call.initial)) or None
 
 
 # ---------------------------------------------------------------------- torch's engine

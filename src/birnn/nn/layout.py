@@ -16,8 +16,9 @@ packed              starts = rank of the sequence       steps = rows before the 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,8 +26,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from birnn.errors import LengthError, ShapeError
+from birnn.kernels.layout import Layout
 from birnn.ragged import Lengths, host_lengths
 
+M = TypeVar("M")
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -51,12 +54,37 @@ class TensorLayout:
         """Lengths, starts, steps."""
         return self.lengths, self.starts, self.steps
 
+    def once(self, name: Any, make: Callable[[], M]) -> M:
+        """What ``make`` makes of the layout, made when it is first asked for."""
+        if name not in self.made:
+            self.made[name] = make()
+        found: M = self.made[name]
+        return found
+
+    def host(self, rows: int) -> Layout:
+        """The layout as the native engine reads it.
+
+        Args:
+            rows: Rows R of the array.
+
+        Raises:
+            LengthError: A length that the rows cannot have.
+        """
+        lengths, starts, steps = self.parts
+        return self.once(
+            Layout, lambda: Layout(lengths.numpy(), starts.numpy(), steps.numpy(), rows)
+        )
+
+    @classmethod
+    def of(cls, host: Layout) -> TensorLayout:
+        """A layout whose numbers are known."""
+        lengths, starts, steps = map(torch.from_numpy, (host.lengths, host.starts, host.steps))
+        return cls(lengths, starts, steps, {Layout: host})
+
     @classmethod
     def ragged(cls, lengths: Lengths) -> TensorLayout:
         """The rows of each sequence one after another."""
-        counts = torch.from_numpy(lengths)
-        steps = torch.arange(int(lengths.max(initial=0)), device="cpu")
-        return cls(counts, counts.cumsum(0) - counts, steps)
+        return cls.of(Layout.ragged(lengths))
 
     @classmethod
     def padded(
@@ -64,14 +92,21 @@ class TensorLayout:
     ) -> TensorLayout:
         """Rows (B, T) or, with ``batch_first=False``, (T, B), laid flat; without lengths all full.
 
+        Raises:
+            LengthError: A length that the rows cannot have, where lengths can be read already.
+
         Example:
             >>> layout = TensorLayout.padded(2, 3, batch_first=False)
             >>> layout.starts.tolist(), layout.steps.tolist()
             ([0, 1], [0, 2, 4])
         """
-        if lengths is None:
-            if _unwatched():
+        if _unwatched(lengths):
+            if lengths is None:
                 return _full(batch, steps, batch_first)
+            # A copy: the lengths are to be those of the forward pass in the backward pass as well.
+            counts = lengths.numpy().copy()
+            return cls.of(Layout.padded(counts, steps=steps, batch_first=batch_first))
+        if lengths is None:
             lengths = torch.full((batch,), steps, device="cpu")
         sequence, step = (torch.arange(count, device="cpu") for count in (batch, steps))
         if batch_first:
@@ -96,13 +131,13 @@ class TensorLayout:
 def _full(batch: int, steps: int, batch_first: bool) -> TensorLayout:
     """Full batches of a shape share a layout: making it takes longer than running a small one."""
     with torch.inference_mode(False):  # whose tensors could not be kept for a backward pass
-        lengths = torch.full((batch,), steps, device="cpu")
-        return TensorLayout.padded(batch, steps, lengths, batch_first=batch_first)
+        lengths = np.full(batch, steps)
+        return TensorLayout.of(Layout.padded(lengths, steps=steps, batch_first=batch_first))
 
 
-def _unwatched() -> bool:
-    """Whether tensors made here are plain ones, not those of a tracer, a mode or a transform."""
-    return not (
+def _unwatched(lengths: Tensor | None) -> bool:
+    """Whether tensors here are plain ones, not those of a tracer, a mode or a transform."""
+    return (lengths is None or type(lengths) is Tensor) and not (
         torch.compiler.is_compiling()
         or torch._C._get_tracing_state() is not None
         or torch._C._len_torch_dispatch_stack() > 0

@@ -26,6 +26,8 @@ from torch.autograd import forward_ad
 from torch.library import Library, register_fake
 
 from birnn.kernels import isa
+from birnn.kernels.layout import Layout
+from birnn.kernels.recurrent import Keep
 from birnn.nn import engines, stretches
 from birnn.nn.engines import DTYPES, Call, autocasts
 from birnn.nn.layout import TensorLayout
@@ -48,7 +50,7 @@ def layer(
     weights: Sequence[Weights],
     initial: Sequence[Tensor] = (),
     *,
-    checkpoint: bool = False,
+    keep: Keep = "gates",
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run one layer in one or two directions.
 
@@ -60,8 +62,8 @@ def layer(
             ``bias_ih``, ``bias_hh`` or neither.
         initial: State before the first step: (h,) or, for the LSTM, (h, c), each
             (directions, B, H); nothing for zeros.
-        checkpoint: Keep only the states for the backward pass, and compute the gates again; on
-            torch's engine it changes nothing.
+        keep: What the native engine keeps for the backward pass: ``gates``; ``states`` alone, and
+            computes the gates again; or ``everything``, and the output may be changed in place.
 
     Returns:
         Hidden states after each row, (R, directions * H), the forward half first, zeros in
@@ -83,8 +85,9 @@ def layer(
             # The kernels have one dtype for all: the weights' is the one that loses nothing.
             rows, *initial = (part.to(dtype) for part in (rows, *initial))
         flat = [part for own in weights for part in own]
-        call = Call(cell, rows, *layout.parts, flat, list(initial), len(weights), checkpoint)
-        output, h, c = _RECURRENT(*call) if watched(call) else _differentiate(call, direct=True)
+        call = Call(cell, rows, *layout.parts, flat, list(initial), len(weights), keep)
+        host = None if watched(call) else layout.host(rows.shape[0])
+        output, h, c = _RECURRENT(*call) if host is None else _differentiate(call, host)
         return output, (h, c) if cell == "lstm" else (h,)
     schedule = Schedule.of(layout, rows.device)
     return on_torch(stretches.run, cell, rows, schedule, weights, initial)
@@ -144,10 +147,10 @@ def watched(call: Call) -> bool:
 _LIBRARY: Any = Library("birnn", "FRAGMENT")  # type: ignore[no-untyped-call]
 _CALL = (
     "str cell, Tensor x, Tensor lengths, Tensor starts, Tensor steps, Tensor[] weights, "
-    "Tensor[] initial, int directions, bool checkpoint"
+    "Tensor[] initial, int directions, str keep"
 )
 _GRADIENTS = (
-    "Tensor output, Tensor saved, Tensor? d_output, Tensor? d_h, Tensor? d_c, "
+    "Tensor? output, Tensor saved, Tensor? d_output, Tensor? d_h, Tensor? d_c, "
     "bool wants_x, bool wants_weights"
 )
 _LIBRARY.define(f"recurrent({_CALL}) -> (Tensor, Tensor, Tensor)")
@@ -159,18 +162,18 @@ _RECURRENT_BACKWARD = torch.ops.birnn.recurrent_backward.default
 
 
 def _run(*call: Any) -> tuple[Tensor, ...]:
-    return engines.forward(Call(*call), keep=False)[:3]
+    return engines.forward(Call(*call), None, keep=False)[:3]
 
 
 def _run_keep(*call: Any) -> tuple[Tensor, ...]:
     # In a graph every size has to follow from the shapes.
-    return engines.forward(Call(*call), keep=True, sized=True)
+    return engines.forward(Call(*call), None, keep=True, sized=True)
 
 
 def _run_backward(*arguments: Any) -> list[Tensor]:
     call, (output, saved, *d_outputs, wants_x, wants_weights) = _split(arguments)
     return engines.backward(
-        call, output, saved, d_outputs, wants_x=wants_x, wants_weights=wants_weights
+        call, None, output, saved, d_outputs, wants_x=wants_x, wants_weights=wants_weights
     )
 
 
@@ -222,11 +225,13 @@ class _Recurrent(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, settings: Settings, *tensors: Tensor) -> tuple[Tensor, ...]:
         call = settings.call(tensors)
-        if settings.direct:
-            output, h, c, saved = engines.forward(call, keep=True)
+        if settings.host is not None:
+            output, h, c, saved = engines.forward(call, settings.host, keep=True)
         else:
             output, h, c, saved = _RECURRENT_KEEP(*call)
-        ctx.save_for_backward(output, saved, *tensors)
+        # What is returned may be changed, and what is saved must not be.
+        needs_output = call.keep != "everything"
+        ctx.save_for_backward(output if needs_output else None, saved, *tensors)
         ctx.settings = settings
         ctx.set_materialize_grads(False)
         return output, h, c
@@ -246,10 +251,12 @@ class _Recurrent(torch.autograd.Function):
             ]
             found = engines.gradients_on_torch(call, inputs, d_outputs, create_graph=again)
         else:
-            direct = ctx.settings.direct and torch._C._len_torch_dispatch_stack() == 0
-            run = _run_backward if direct else _RECURRENT_BACKWARD
-            wants_weights = any(wanted[1 : 1 + len(call.weights)])
-            found = run(*call, output, saved, *d_outputs, wanted[0], wants_weights)
+            host = ctx.settings.host if torch._C._len_torch_dispatch_stack() == 0 else None
+            wants = {"wants_x": wanted[0], "wants_weights": any(wanted[1 : 1 + len(call.weights)])}
+            if host is None:
+                found = _RECURRENT_BACKWARD(*call, output, saved, *d_outputs, **wants)
+            else:
+                found = engines.backward(call, host, output, saved, d_outputs, **wants)
         d_parts = (d if wants else None for d, wants in zip(found, wanted, strict=True))
         return None, None, None, None, *d_parts
 
@@ -260,34 +267,34 @@ class Settings(NamedTuple):
     cell: CellName
     weights: int
     directions: int
-    checkpoint: bool
-    direct: bool  # past the dispatcher
+    keep: Keep
+    host: Layout | None  # where the call goes past the dispatcher
 
     def call(self, tensors: Sequence[Tensor]) -> Call:
         """The call with its tensors: lengths, starts, steps, x, weights, initial states."""
         lengths, starts, steps, x, *rest = tensors
         own = rest[: self.weights], rest[self.weights :]
-        return Call(self.cell, x, lengths, starts, steps, *own, self.directions, self.checkpoint)
+        return Call(self.cell, x, lengths, starts, steps, *own, self.directions, self.keep)
 
 
-def _differentiate(call: Call, *, direct: bool) -> tuple[Tensor, ...]:
-    """The layer, with gradients where they are wanted."""
+def _differentiate(call: Call, host: Layout | None) -> tuple[Tensor, ...]:
+    """The layer, with gradients where they are wanted; past the dispatcher with ``host``."""
     found: tuple[Tensor, ...]
     parts = call.differentiable
     if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
-        settings = Settings(call.cell, len(call.weights), call.directions, call.checkpoint, direct)
+        settings = Settings(call.cell, len(call.weights), call.directions, call.keep, host)
         layout = (call.lengths, call.starts, call.steps)
         found = _Recurrent.apply(settings, *layout, *parts)  # type: ignore[no-untyped-call]
         return found
-    if direct:
-        return _run(*call)
+    if host is not None:
+        return engines.forward(call, host, keep=False)[:3]
     with torch._C._AutoDispatchBelowAutograd():
         found = _RECURRENT(*call)
     return found
 
 
 def _autograd(*call: Any) -> tuple[Tensor, ...]:
-    return _differentiate(Call(*call), direct=False)
+    return _differentiate(Call(*call), None)
 
 
 for _name, _implementation, _fake in (

@@ -18,6 +18,7 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from birnn.errors import ShapeError, UsageError
+from birnn.kernels.recurrent import Keep
 from birnn.nn.engines import autocasts
 from birnn.nn.layout import TensorLayout, as_lengths
 from birnn.nn.ops import layer, on_torch, runs_native, runs_on_operators
@@ -184,16 +185,16 @@ def _layers(
         if first and module.training and module.dropout:
             rows = dropout(rows, module.dropout)
         here = slice(first, first + directions)
-        rows, final = layer(cell, rows, layout, weights[here], [part[here] for part in states])
+        # The output of torch's own layers may be changed in place.
+        keep: Keep = "everything" if here.stop == len(weights) else "gates"
+        own = [part[here] for part in states]
+        rows, final = layer(cell, rows, layout, weights[here], own, keep=keep)
         finals.append(final)
     ended = [
         parts[0] if len(parts) == 1 else torch.cat(parts) for parts in zip(*finals, strict=True)
     ]
     if dtype is not None:
         rows, *ended = (part.to(dtype) for part in (rows, *ended))
-    elif rows.requires_grad and rows.device.type == "cpu":
-        # The native backward pass reads the output, and torch's own may be changed in place.
-        rows = rows.clone()
     return rows, ended
 
 

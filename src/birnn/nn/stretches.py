@@ -93,14 +93,15 @@ class Schedule:
         Raises:
             LengthError: A length that the rows cannot have.
         """
-        if device not in layout.made:
+
+        def make() -> Schedule:
             with torch._C._DisableFuncTorch():
                 # Transforms of torch.func hide the data of tensors, these as well.
                 lengths, starts, steps = (part.numpy() for part in layout.parts)
             check_lengths(lengths, steps.shape[0])
-            layout.made[device] = cls(lengths, device, starts=starts, steps=steps)
-        schedule: Schedule = layout.made[device]
-        return schedule
+            return cls(lengths, device, starts=starts, steps=steps)
+
+        return layout.once(device, make)
 
     @cached_property
     def by_length(self) -> Tensor:
