@@ -26,10 +26,10 @@ struct Rows {
 
 // c[r] = start + a[r] b, with start = c[r], or `bias`, or a row of its own where that is given.
 //
-// b holds V vectors for each k. Vector v of c is at v, the last one at LAST: the GRU keeps the input
-// and the recurrent part of its third gate apart. Not inlined: inside its driver the compiler spills
-// accumulators, which halves the speed.
-template <class T, int R, int V, int LAST>
+// b holds V vectors for each k, in slices of WIDTH. Vector v of c is at v, the last one at LAST: the
+// GRU keeps the input and the recurrent part of its third gate apart. Not inlined: inside its driver
+// the compiler spills accumulators, which halves the speed.
+template <class T, int R, int V, int LAST, int WIDTH = V>
 __attribute__((noinline)) void tile(int64_t K, Rows<T> rows, const T* b, const T* bias) {
   constexpr int L = LANES<T>;
   const T* a[R];
@@ -46,14 +46,16 @@ __attribute__((noinline)) void tile(int64_t K, Rows<T> rows, const T* b, const T
   for (int64_t k = 0; k < K; ++k) {
     Vec<T> weight[V];
 #pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) weight[v] = load<T>(b + v * L);
+    for (int v = 0; v < V; ++v) {
+      weight[v] = load<T>(b + (v / WIDTH * K * WIDTH + v % WIDTH) * L);
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vec<T> value = fill<T>(a[r][k]);
 #pragma GCC unroll 16
       for (int v = 0; v < V; ++v) sum[r][v] += value * weight[v];
     }
-    b += V * L;
+    b += WIDTH * L;
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
@@ -140,6 +142,9 @@ void panel_product(int64_t K, const Rows<T>& rows, int64_t count, const T* b, co
   if constexpr (V % CUT != 0) {
     slice<T, V, LAST>(K, rows, count, b, bias);
   } else {
+    // One slice of one or two rows has too few sums to keep the units busy.
+    if (V > CUT && count == 1) return tile<T, 1, V, LAST, CUT>(K, rows, b, bias);
+    if (V > CUT && count == 2) return tile<T, 2, V, LAST, CUT>(K, rows, b, bias);
     for (int v = 0; v < V; v += CUT) {
       Rows<T> part = rows;
       part.c += v * LANES<T>;
