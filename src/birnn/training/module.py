@@ -69,6 +69,7 @@ class TrainingModule(lightning.LightningModule):
         self.monitor = monitor
         self.scorer: Any = None
         self._rows = 0
+        self._loss: Tensor | float = 0.0  # summed over the epoch's rows
         self._clock = 0.0
         self._speed = 0.0
         self._surprise: list[float] = []
@@ -80,14 +81,15 @@ class TrainingModule(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Start the epoch's own stream of random numbers."""
         torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
-        self._rows, self._clock = 0, time.perf_counter()
+        self._rows, self._loss, self._clock = 0, 0.0, time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of the batch."""
         loss = self.network.loss(batch)
         rows = int(batch.lengths.sum())
         self._rows += rows
-        self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=max(1, rows))
+        # Lightning's own mean over an epoch takes a tenth of the time of a step.
+        self._loss += loss.detach() * rows
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -125,6 +127,7 @@ class TrainingModule(lightning.LightningModule):
         score = float(self.scorer.result()[self.monitor])
         count = len(self._surprise)
         surprise = SAY * float(np.mean(self._surprise)) / count**0.5 if count else 0.0
+        self.log("loss", self._loss / max(1, self._rows), prog_bar=True, batch_size=1)
         self.log(f"dev_{self.monitor}", score, prog_bar=True, batch_size=1)
         self.log(CHOICE, score - surprise, batch_size=1)
         self.log("tokens_per_second", self._speed, prog_bar=True, batch_size=1)
