@@ -102,6 +102,7 @@ struct BackwardPass {
     for (int64_t panel = rank; panel < plain_panels<T>(columns); panel += threads) {
       T* const to = packed + panel * K * FOUR * L;
       const int64_t column = panel * FOUR * L;
+      const int vectors = plain_vectors<T>(columns, panel);
       for (int v = 0; v < C::row_blocks; ++v) {
         const int64_t at = C::row_block(v) - skipped;
         if (at < 0 || at >= C::gates) continue;
@@ -109,7 +110,7 @@ struct BackwardPass {
         const int64_t gate = C::direct && v == 3 ? 2 : v;
         for (int64_t unit = 0; unit < sizes.padded; ++unit) {
           const bool real = unit < H;
-          pack_plain_row<T>(to, K, at * sizes.padded + unit,
+          pack_plain_row<T>(to, vectors, K, at * sizes.padded + unit,
                             w + (real ? (gate * H + unit) * columns + column : 0),
                             real ? columns - column : 0);
         }
@@ -228,8 +229,9 @@ struct BackwardPass {
     const int64_t K = C::gates * sizes.padded;
     for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
       const Rows<T> to{rows, scratch.d_h + group * sizes.width, numbers, sizes.outputs};
-      panel_product<T, FOUR, FOUR - 1>(K, to, here, scratch.back_hh + group * K * sizes.width,
-                                       C::direct ? nullptr : scratch.zeros);
+      plain_product<T>(plain_vectors<T>(H, group), K, to, here,
+                       scratch.back_hh + group * K * sizes.width,
+                       C::direct ? nullptr : scratch.zeros);
     }
   }
 
@@ -300,8 +302,8 @@ struct BackwardPass {
     const int64_t K = C::gates * sizes.padded, width = scratch.d_x_width;
     for (int64_t panel = 0; panel < plain_panels<T>(D); ++panel) {
       const Rows<T> to{rows, scratch.plain + panel * sizes.width, numbers, width};
-      panel_product<T, FOUR, FOUR - 1>(K, to, mine, scratch.back_ih + panel * K * sizes.width,
-                                       scratch.zeros);
+      plain_product<T>(plain_vectors<T>(D, panel), K, to, mine,
+                       scratch.back_ih + panel * K * sizes.width, scratch.zeros);
     }
     T* const d_x = static_cast<T*>(call.d_x[direction]);
     mine = 0;

@@ -10,11 +10,12 @@ void pack_linear(const void* weight, int64_t inputs, int64_t outputs, void* pack
   constexpr int L = LANES<T>;
   for (int64_t panel = 0; panel < plain_panels<T>(outputs); ++panel) {
     T* const to = static_cast<T*>(packed) + panel * inputs * FOUR * L;
-    for (int v = 0; v < FOUR; ++v) {
+    const int vectors = plain_vectors<T>(outputs, panel);
+    for (int v = 0; v < vectors; ++v) {
       const int64_t row = panel * FOUR * L + v * L;
       const int64_t rows = greatest(0, least(L, outputs - row));
       turn<T>(static_cast<const T*>(weight) + (rows > 0 ? row * inputs : 0), rows, inputs,
-              to + packed_place<T, FOUR>(inputs, 0, v), CUT * L);
+              to + plain_place<T>(vectors, inputs, 0, v), plain_step<T>(vectors));
     }
   }
 }
@@ -38,9 +39,9 @@ void linear(const Linear* call, int rank, int threads) {
     for (int64_t group = rank; group < groups; group += threads) {
       const int64_t first = group * together, count = least(together, call->rows - first);
       for (int64_t i = 0; i < count; ++i) rows[i] = x + (first + i) * call->inputs;
-      panel_product<T, FOUR, FOUR - 1>(
-          call->inputs, Rows<T>{rows, result, numbers, width}, count,
-          static_cast<const T*>(call->packed) + panel * call->inputs * width, bias);
+      plain_product<T>(plain_vectors<T>(call->outputs, panel), call->inputs,
+                       Rows<T>{rows, result, numbers, width}, count,
+                       static_cast<const T*>(call->packed) + panel * call->inputs * width, bias);
       for (int64_t i = 0; i < count; ++i) {
         copy<T>(y + (first + i) * call->outputs + column, result + i * width, columns);
       }

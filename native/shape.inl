@@ -186,20 +186,61 @@ void pack_forward(const Shape* shape, const Weights* weights, void* packed, int 
   }
 }
 
-// Weights of a plain product y = x w: `outputs` columns in panels of four vectors.
+// Weights of a plain product y = x w: `outputs` columns in panels of four vectors, the last panel of
+// as many as are left.
 template <class T>
 inline int64_t plain_panels(int64_t outputs) {
   return (outputs + FOUR * LANES<T> - 1) / (FOUR * LANES<T>);
 }
 
-// Row k of a plain panel from a row of w, filled up with zeros.
 template <class T>
-inline void pack_plain_row(T* panel, int64_t K, int64_t k, const T* row, int64_t columns) {
+inline int plain_vectors(int64_t outputs, int64_t panel) {
+  const int64_t left = outputs - panel * FOUR * LANES<T>;
+  return static_cast<int>(least(FOUR, (left + LANES<T> - 1) / LANES<T>));
+}
+
+// Element v, lane of row k of a packed panel of `vectors`.
+template <class T>
+inline int64_t plain_place(int vectors, int64_t K, int64_t k, int v) {
+  switch (vectors) {
+    case 1: return packed_place<T, 1>(K, k, v);
+    case 2: return packed_place<T, 2>(K, k, v);
+    case 3: return packed_place<T, 3>(K, k, v);
+    default: return packed_place<T, 4>(K, k, v);
+  }
+}
+
+// Elements from one row of a packed panel of `vectors` to the next.
+template <class T>
+inline int64_t plain_step(int vectors) {
+  return plain_place<T>(vectors, 0, 1, 0);
+}
+
+// Row k of a plain panel from a row of w, of which `columns` belong to the panel; zeros beyond.
+template <class T>
+inline void pack_plain_row(T* panel, int vectors, int64_t K, int64_t k, const T* row,
+                           int64_t columns) {
   constexpr int L = LANES<T>;
-  for (int v = 0; v < FOUR; v += CUT) {
-    T* to = panel + packed_place<T, FOUR>(K, k, v);
-    const int64_t here = greatest(0, least(CUT * L, columns - v * L));
-    if (here > 0) copy<T>(to, row + v * L, here);
-    if (here < CUT * L) zero<T>(to + here, CUT * L - here);
+  for (int v = 0; v < vectors; ++v) {
+    T* const to = panel + plain_place<T>(vectors, K, k, v);
+    const int64_t here = greatest(0, least(L, columns - v * L));
+    if (here == L) {
+      store<T>(to, load<T>(row + v * L));
+      continue;
+    }
+    copy<T>(to, row + v * L, here);
+    zero<T>(to + here, L - here);
+  }
+}
+
+// c[i] = start + a[i] b for `count` rows and one plain panel.
+template <class T>
+void plain_product(int vectors, int64_t K, const Rows<T>& rows, int64_t count, const T* b,
+                   const T* bias) {
+  switch (vectors) {
+    case 1: return panel_product<T, 1, 0>(K, rows, count, b, bias);
+    case 2: return panel_product<T, 2, 1>(K, rows, count, b, bias);
+    case 3: return panel_product<T, 3, 2>(K, rows, count, b, bias);
+    default: return panel_product<T, 4, 3>(K, rows, count, b, bias);
   }
 }
