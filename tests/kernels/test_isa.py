@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,13 +32,15 @@ def no_compiled_module(monkeypatch):
             raise error
 
         monkeypatch.setattr(isa, "importlib", SimpleNamespace(import_module=broken))
-        isa._import_native.cache_clear()
-        isa._module_for.cache_clear()
+        forget()
+
+    def forget():
+        for known in (isa._import_native, isa._module_for, isa._tell_slow):
+            known.cache_clear()
 
     yield fail
     monkeypatch.undo()
-    isa._import_native.cache_clear()
-    isa._module_for.cache_clear()
+    forget()
 
 
 def test_the_best_engine_runs_unless_one_is_forced(monkeypatch):
@@ -93,7 +96,13 @@ def test_without_the_native_module_the_reference_runs_and_says_what_to_do(
     monkeypatch.delenv(isa.FORCE, raising=False)
     no_compiled_module(ModuleNotFoundError("No module named 'birnn.kernels._native'"))
     assert isa.available() == (isa.REFERENCE,)
+    with pytest.warns(RuntimeWarning, match=r"many times slower.*Install a C\+\+ compiler"):
+        assert isa.active().name == isa.REFERENCE
+    monkeypatch.setenv(isa.FORCE, isa.REFERENCE)
     assert isa.active().name == isa.REFERENCE
+    monkeypatch.delenv(isa.FORCE)
+    with warnings.catch_warnings(action="error"):
+        assert isa.active().name == isa.REFERENCE  # told once
     assert np.__version__ in isa.active().detail
     with pytest.raises(EngineError, match=r"Install a C\+\+ compiler"):
         recurrent.pack("gru", [(np.ones((3, 1)), np.ones((3, 1)), None, None)])

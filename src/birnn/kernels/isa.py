@@ -11,6 +11,7 @@ import atexit
 import functools
 import importlib
 import os
+import warnings
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -73,6 +74,8 @@ def active() -> Engine:
 def in_use() -> ModuleType | None:
     """The compiled module, set to the engine that is wanted; None where the reference runs.
 
+    Where it runs because there is no compiled module, a warning says so once.
+
     Raises:
         EngineError: ``BIRNN_ISA`` names an engine that is not here.
     """
@@ -90,11 +93,23 @@ def _module_for(forced: str) -> ModuleType | None:
         )
     name = forced or names[0]
     if name == REFERENCE:
+        if not forced:
+            _tell_slow()
         return None
     native = native_module()
     assert native is not None
     native.choose_engine(name)
     return native
+
+
+@functools.cache  # told once
+def _tell_slow() -> None:
+    warnings.warn(
+        f"the NumPy {REFERENCE} runs, many times slower: {why_no_native()} "
+        f"{FORCE}={REFERENCE} chooses it without this warning.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 def set_num_threads(threads: int) -> None:
