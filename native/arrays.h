@@ -5,6 +5,10 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -92,17 +96,32 @@ inline bool is_double(nb::dlpack::dtype dtype) {
   throw std::invalid_argument("x is neither float32 nor float64");
 }
 
+struct Free {
+  std::align_val_t alignment{64};
+  void operator()(char* p) const { ::operator delete[](p, alignment); }
+};
+
 // Memory that a thread keeps between calls: fresh pages cost more than the work on a small batch.
 class Scratch {
+  using Memory = std::unique_ptr<char[], Free>;
+
  public:
   // Room for `bytes`, on a cache line; std::bad_alloc where it cannot be had.
   char* room(std::int64_t bytes) {
-    const auto wanted = static_cast<std::size_t>(bytes > 0 ? bytes : 1);
+    auto wanted = static_cast<std::size_t>(bytes > 0 ? bytes : 1);
     if (wanted > size_) {
       memory_.reset();
       size_ = 0;
-      memory_.reset(static_cast<char*>(::operator new[](wanted, std::align_val_t{64})));
+      const bool large = wanted >= huge_page / 4;
+      if (large) wanted = (wanted + huge_page - 1) / huge_page * huge_page;
+      const std::align_val_t alignment{large ? huge_page : 64};
+      memory_ = Memory(static_cast<char*>(::operator new[](wanted, alignment)), Free{alignment});
       size_ = wanted;
+#if defined(__linux__)
+      // Packed weights fill the second cache. Small pages stand anywhere in memory: some sets of the
+      // cache would get too many of them, and it would be another call's luck that it is fast.
+      if (large) madvise(memory_.get(), wanted, MADV_HUGEPAGE);
+#endif
     }
     return memory_.get();
   }
@@ -116,10 +135,8 @@ class Scratch {
 
  private:
   static constexpr std::size_t most_kept = std::size_t{64} << 20;
-  struct Free {
-    void operator()(char* p) const { ::operator delete[](p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<char[], Free> memory_;
+  static constexpr std::size_t huge_page = std::size_t{2} << 20;  // of x86 and ARM
+  Memory memory_;
   std::size_t size_ = 0;
 };
 

@@ -20,8 +20,11 @@ from birnn.experiments.bench.cases import WORKS, Array, Case, Problem, Work, pro
 from birnn.experiments.bench.peers import OURS, TORCH, Peer, Way, choose
 from birnn.kernels import isa
 
-# Pools of threads spin for a while after their work, and would be in the next one's way.
-PAUSE = 0.01  # seconds
+# Pools of threads spin for a while after their work, and would be in the next one's way: ONNX
+# Runtime's for more than 10 ms.
+PAUSE = 0.05  # seconds
+# Calls before those that are timed: threads are awake then, and each on a processor of its own.
+WARM = 0.02  # seconds
 TURN = 0.05  # seconds of work that a turn aims at
 MOST_CALLS = 20  # in one turn
 LONG = 0.2  # seconds; a call that long finds nothing of an earlier one in the caches
@@ -207,8 +210,11 @@ class _Taker:
     def turn(self) -> None:
         """Some calls; what they took in the mean is kept."""
         time.sleep(PAUSE)
-        if self.expected < LONG:
+        warm = time.perf_counter() + WARM
+        while self.expected < LONG:
             self.way.call()
+            if time.perf_counter() > warm:
+                break
         calls = max(1, min(MOST_CALLS, round(TURN / self.expected)))
         begun = time.perf_counter()
         for _ in range(calls):
