@@ -96,9 +96,12 @@ def test_info_tells_the_engine_and_the_version(call: Any) -> None:
 
 
 def test_info_tells_why_there_is_no_native_module(
-    call: Any, monkeypatch: pytest.MonkeyPatch
+    call: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr(isa, "_import_native", lambda: (None, "no compiler was here"))
+    # What runs is found out once; here, and again for the tests that follow.
+    isa._module_for.cache_clear()
+    request.addfinalizer(isa._module_for.cache_clear)
     assert "no compiler was here" in call("info").out
     assert json.loads(call("info", "--json").out)["native module"] == "no compiler was here"
 

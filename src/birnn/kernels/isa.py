@@ -66,7 +66,7 @@ def active() -> Engine:
         >>> active().name in available()
         True
     """
-    native = in_use()
+    native = _module_for(os.environ.get(FORCE, ""))
     name = REFERENCE if native is None else native.engine()
     return Engine(name, DETAILS[name])
 
@@ -79,7 +79,11 @@ def in_use() -> ModuleType | None:
     Raises:
         EngineError: ``BIRNN_ISA`` names an engine that is not here.
     """
-    return _module_for(os.environ.get(FORCE, ""))
+    forced = os.environ.get(FORCE, "")
+    native = _module_for(forced)
+    if native is None and not forced:
+        _tell_slow()
+    return native
 
 
 @functools.lru_cache(maxsize=1)  # one: choosing another engine has to be done again
@@ -93,8 +97,6 @@ def _module_for(forced: str) -> ModuleType | None:
         )
     name = forced or names[0]
     if name == REFERENCE:
-        if not forced:
-            _tell_slow()
         return None
     native = native_module()
     assert native is not None
@@ -108,7 +110,7 @@ def _tell_slow() -> None:
         f"the NumPy {REFERENCE} runs, many times slower: {why_no_native()} "
         f"{FORCE}={REFERENCE} chooses it without this warning.",
         RuntimeWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
 
 
