@@ -112,7 +112,8 @@ struct Problem {
   // Zeros for a thread's share of the padding, as nothing else is written there.
   void clear_padding(void* array, std::int64_t width, int rank, int threads) const {
     const auto& padding = plan.padding();
-    for (auto i = static_cast<std::size_t>(rank); i < padding.size(); i += static_cast<std::size_t>(threads)) {
+    const auto step = static_cast<std::size_t>(threads);
+    for (auto i = static_cast<std::size_t>(rank); i < padding.size(); i += step) {
       const auto rows_here = padding[i].end - padding[i].begin;
       std::memset(static_cast<char*>(array) + padding[i].begin * width * item, 0,
                   static_cast<std::size_t>(rows_here * width * item));

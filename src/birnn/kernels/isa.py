@@ -107,8 +107,8 @@ def _module_for(forced: str) -> ModuleType | None:
 @functools.cache  # told once
 def _tell_slow() -> None:
     warnings.warn(
-        f"the NumPy {REFERENCE} runs, many times slower: {why_no_native()} "
-        f"{FORCE}={REFERENCE} chooses it without this warning.",
+        f"recurrent layers run slower than they could, on torch's kernels or NumPy: "
+        f"{why_no_native()} {FORCE}={REFERENCE} chooses that without this warning.",
         RuntimeWarning,
         stacklevel=3,
     )
