@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from birnn import errors
-from birnn.errors import BirnnError, MissingExtra, nearest, require
+from birnn.errors import BirnnError, DirectionError, MissingExtra, nearest, require
 
 
 def drawn():
@@ -50,6 +50,7 @@ def test_every_error_says_itself_in_one_line(name):
     [
         ("UsageError", ValueError),
         ("DataError", ValueError),
+        ("DirectionError", ValueError),
         ("MissingExtra", ImportError),
         ("OutputError", OSError),
         ("EngineError", RuntimeError),
@@ -57,6 +58,16 @@ def test_every_error_says_itself_in_one_line(name):
 )
 def test_errors_are_also_the_builtin_that_callers_expect(name, builtin):
     assert issubclass(getattr(errors, name), builtin)
+
+
+def test_a_direction_error_says_what_why_and_what_instead():
+    error = DirectionError.of("streaming", instead="one half", unread="are the answer")
+    assert isinstance(error, DirectionError)
+    asked, why, instead = str(error).replace(": ", ". ").split(". ")
+    assert asked.startswith("streaming needs one direction")
+    assert why.startswith("the backward half")
+    assert why.endswith("steps t+1 to the last, which are the answer")
+    assert instead == "Use one half."
 
 
 def test_require_gives_the_module():

@@ -4,6 +4,7 @@
 BirnnError
 ├── UsageError             the call is wrong                      (exit status 2)
 │   ├── ConfigError        a setting that does not exist or does not fit
+│   ├── DirectionError     two directions asked for what only one can do
 │   └── MissingExtra       an optional dependency is not installed
 ├── DataError              the data is wrong                      (exit status 1)
 │   ├── FormatError        a file that does not read as its format: file:line
@@ -40,6 +41,32 @@ class UsageError(BirnnError, ValueError):
 
 class ConfigError(UsageError):
     """A setting that does not exist or has a value that does not fit."""
+
+
+class DirectionError(UsageError):
+    """A bidirectional model was asked for what only one direction can do."""
+
+    @classmethod
+    def of(
+        cls, asked: str, *, instead: str, unread: str = "have not come yet when step t is answered"
+    ) -> DirectionError:
+        """The error with its reason: what the backward half has read by step t.
+
+        Args:
+            asked: What was asked for.
+            instead: What to use, as it is typed.
+            unread: What is wrong with having read the steps after t.
+
+        Example:
+            >>> print(DirectionError.of("streaming", instead="BiRNN(..., bidirectional=False)"))
+            streaming needs one direction, this model has two: the backward half's state at step t
+            has read steps t+1 to the last, which have not come yet when step t is answered.
+            Use BiRNN(..., bidirectional=False).
+        """
+        return cls(
+            f"{asked} needs one direction, this model has two: the backward half's state at "
+            f"step t has read steps t+1 to the last, which {unread}. Use {instead}."
+        )
 
 
 class MissingExtra(UsageError, ImportError):

@@ -9,9 +9,10 @@ import pytest
 
 from birnn.data import Example
 from birnn.errors import ConfigError, DataError
-from birnn.training.fit import fit, hold_out, planned_epochs
+from birnn.training.fit import fit, planned_epochs
 from birnn.training.inputs import RATIO_SCALE
 from birnn.training.prepare import prepare
+from birnn.training.sets import hold_out
 
 SYMBOLS = [Example(("a", "b"), ("x", "y")), Example((), ()), Example(("b",), ("x",))]
 WORDS = [Example(("The", "bank"), ("D", "N")), Example(("the", "bank", "of"), ("D", "N", "P"))]

@@ -3,6 +3,7 @@
 from birnn.nn.accelerate import Swapped, accelerate, decelerate
 from birnn.nn.attention import AdditiveAttention
 from birnn.nn.birnn import BiRNN, BiRNNOutput, State
+from birnn.nn.causal import Forecaster, LanguageModel
 from birnn.nn.crf import CRF
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.pooling import pool
@@ -16,6 +17,8 @@ __all__ = [
     "AdditiveAttention",
     "BiRNN",
     "BiRNNOutput",
+    "Forecaster",
+    "LanguageModel",
     "SequenceNoise",
     "State",
     "Swapped",

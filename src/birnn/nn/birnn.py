@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from birnn.errors import ShapeError
+from birnn.errors import DirectionError, ShapeError, UsageError
 from birnn.nn.doors import enter
 from birnn.nn.dropout import VariationalDropout
 from birnn.nn.merge import Projection, merge_halves
@@ -196,6 +196,48 @@ class BiRNN(nn.Module):
             final=self._merge(last, None, top.unbind()),
             state=State(h, c[0] if c else None),
         )
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One step of each sequence, of a stack with one direction.
+
+        Step after step gives what a run over the whole gives, to rounding; the next step may
+        depend on what this one gave.
+
+        Args:
+            x: The next row of each sequence, (B, D).
+            state: What the step before gave, or ``state`` of a run; ``None`` before the first.
+
+        Returns:
+            The last layer's row of each sequence, (B, W), and the state after it.
+
+        Raises:
+            DirectionError: The stack has two directions.
+            ShapeError: Rows of another width, or a state of another shape.
+            UsageError: Dropout is at work: its mask is one for a whole sequence.
+
+        Example:
+            >>> encoder = BiRNN("gru", 4, 8, bidirectional=False)
+            >>> x = torch.randn(2, 3, 4)
+            >>> state = None
+            >>> for t in range(3):
+            ...     row, state = encoder.step(x[:, t], state)
+            >>> torch.allclose(row, encoder(x).output[:, -1], atol=1e-6)
+            True
+        """
+        if self.stack.bidirectional:
+            raise DirectionError.of("BiRNN.step", instead="BiRNN(..., bidirectional=False)")
+        if self.dropout.drops:
+            raise UsageError(
+                "dropout keeps one mask for a whole sequence, which steps do not share. "
+                "Call eval() first."
+            )
+        if x.ndim != 2:
+            raise ShapeError(
+                f"a step is one row of each sequence, (B, {self.stack.input_size}), "
+                f"got shape {tuple(x.shape)}"
+            )
+        out = self(x.unsqueeze(1), initial=state)
+        return out.output.squeeze(1), out.state
 
     def _merge(self, at: int, both: Tensor | None, halves: Sequence[Tensor]) -> Tensor:
         """Merge the halves, which may stand side by side in ``both`` already."""

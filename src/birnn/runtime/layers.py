@@ -15,7 +15,9 @@ from birnn.bundle.spec import Spec, Tags, Words
 from birnn.kernels.layer import Prepared
 from birnn.kernels.linear import Linear
 from birnn.ragged import Ragged
+from birnn.reference.bidirectional import Outcome, State
 from birnn.reference.stack import Stack
+from birnn.runtime import running
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -46,6 +48,16 @@ class Recurrent:
         """
         outcome = self._prepared.run(x, table=table)
         return outcome.output, outcome.final
+
+    def step(self, x: Ragged[Any], state: State | None, *, table: Floats | None = None) -> Outcome:
+        """One step of a stack with one direction, from the state that the step before left.
+
+        Args:
+            x: One row (1, W), or with ``table`` (F, W) its number, (1,).
+            state: None before the first step.
+            table: Distinct rows.
+        """
+        return self._prepared.run(x, state, table=table)
 
 
 class Forms:
@@ -143,9 +155,13 @@ class Attention:
         self._project = linear(tensors, name)
         self._score = Linear(tensors[f"{name}.query"][None, :])
 
+    def scores(self, rows_NW: Floats) -> Floats:
+        """Scores of rows before the softmax, (N, 1)."""
+        return self._score(np.tanh(self._project(rows_NW)))
+
     def __call__(self, x: Ragged[Floats]) -> Floats:
         """Pool the rows (N, W)."""
-        scores_N1 = self._score(np.tanh(self._project(x.values)))
+        scores_N1 = self.scores(x.values)
         top_B1 = _reduce(x.with_values(scores_N1), np.maximum)
         weights = x.with_values(np.exp(scores_N1 - np.repeat(top_B1, x.lengths, axis=0)))
         total_B1 = _reduce(weights, np.add)
@@ -196,3 +212,32 @@ class Network:
             return self._linear(self._attention(output))
         parts = [POOLS[part](output, final_BW) for part in self._head.pooling.split("+")]
         return self._linear(np.concatenate(parts, axis=1))
+
+    def step(
+        self,
+        x: Ragged[Any],
+        state: State | None,
+        pool: running.Pool | None,
+        *,
+        table: Floats | None = None,
+    ) -> tuple[Floats, State]:
+        """Scores (1, L) after one more row of a sequence, and the state for the next.
+
+        Args:
+            x: The row, (1, W), or with ``table`` (F, W) its number, (1,).
+            state: What the step before gave; None before the first.
+            pool: What `running_pool` gave for this sequence.
+            table: Distinct rows.
+        """
+        outcome = self._encoder.step(x, state, table=table)
+        row_1W = outcome.output.values
+        pooled = row_1W if pool is None else pool(row_1W, outcome.final)
+        return self._linear(pooled), outcome.state
+
+    def running_pool(self) -> running.Pool | None:
+        """The head's pooling for a new sequence that comes row by row; None for tags."""
+        if isinstance(self._head, Tags):
+            return None
+        if self._attention is not None:
+            return running.Attention(self._attention.scores)
+        return running.Beside([running.POOLS[part]() for part in self._head.pooling.split("+")])

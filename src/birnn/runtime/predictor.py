@@ -22,6 +22,7 @@ from birnn.ragged import Ragged
 from birnn.runtime.decode import Decode, decoder
 from birnn.runtime.door import Sequence, admit
 from birnn.runtime.layers import Network
+from birnn.runtime.online import Online
 from birnn.runtime.rows import rows_of
 
 # Sequences and rows that are read ahead, sorted by length and given back in order.
@@ -66,6 +67,11 @@ class Predictor:
     def __repr__(self) -> str:
         spec = self.spec
         return f"Predictor({spec.task}, {spec.inputs.kind}, {spec.parameter_count():,} parameters)"
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model as data."""
+        return self._bundle
 
     @property
     def spec(self) -> Spec:
@@ -171,6 +177,25 @@ class Predictor:
             return list(pairs)
 
         return self._stream(admit(self.spec, sequences), both, window)
+
+    def online(self) -> Online:
+        """A session that answers at each step, while the sequence is still coming.
+
+        Raises:
+            DirectionError: The encoder has two directions.
+            UsageError: The tags are decoded by a CRF, which needs the whole sequence.
+
+        Example:
+            >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
+            >>> encoder = Encoder(hidden_size=2, bidirectional=False)
+            >>> spec = Spec(inputs=Symbols(size=3, dim=2), encoder=encoder, head=Tags(size=2))
+            >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
+            >>> vocabularies = {"symbols": ("<unk>", "A", "C"), "labels": ("coil", "helix")}
+            >>> session = Predictor(Bundle(spec, vocabularies, tensors)).online()
+            >>> [session.step(symbol) for symbol in "ACA"]
+            ['coil', 'coil', 'coil']
+        """
+        return Online(self.spec, self._rows, self._network, self._decoder)
 
     def evaluate(
         self,

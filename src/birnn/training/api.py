@@ -9,8 +9,8 @@ from birnn.errors import require
 from birnn.runtime import Predictor
 
 if TYPE_CHECKING:
-    from birnn.training.fit import Source
     from birnn.training.recipe import Task
+    from birnn.training.sets import Source
 
 
 def train(

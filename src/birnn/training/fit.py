@@ -6,24 +6,21 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from birnn.bundle.io import Bundle, save
-from birnn.data import Example, read
-from birnn.errors import DataError, Interrupted, MissingExtra, UsageError, require
+from birnn.errors import Interrupted, MissingExtra, UsageError, require
 from birnn.models import Network, build
 from birnn.runtime import Predictor
-from birnn.training.alike import check_alike
 from birnn.training.allocator import keep_freed_memory
 from birnn.training.callbacks import (
     AveragedWeights,
@@ -38,12 +35,10 @@ from birnn.training.inputs import input_kind
 from birnn.training.module import CHOICE, TrainingModule
 from birnn.training.prepare import Prepared, prepare
 from birnn.training.recipe import Recipe, Task, TrainingSettings
+from birnn.training.sets import Source, name_of, read_sets
 from birnn.training.workspace import WholeCheckpoints, Workspace
 
 LARGEST_SEED = 2**32 - 1
-DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
-
-Source = str | Path | Sequence[Example]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +105,7 @@ def fit(
     say = _say_nothing if quiet else say or _say
     workspace = Workspace.open(Path(out), resume=resume, overwrite=overwrite)
     begun = time.perf_counter()
-    sets = _read_sets(train, dev, test, task=task, format=format, field=field, seed=seed, say=say)
+    sets = read_sets(train, dev, test, task=task, format=format, field=field, seed=seed, say=say)
     recipe = recipe.for_kind(task, input_kind(sets.train, recipe.inputs))
     prepared = prepare(task, sets.train, sets.dev, recipe)
     notes = [*sets.notes, *prepared.notes]
@@ -134,12 +129,12 @@ def fit(
     epochs, interrupted = _run(network, prepared, recipe.training, workspace, seed, quiet)
     facts = {
         "seed": seed,
-        "train": _name(train),
-        "dev": _name(dev) if dev is not None else "held out from train",
+        "train": name_of(train),
+        "dev": name_of(dev) if dev is not None else "held out from train",
         "train_examples": len(sets.train),
         "train_steps": int(prepared.train.lengths.sum()),
         "epochs": epochs,
-        "field": field if _name(train).removesuffix(".gz").endswith(".conllu") else None,
+        "field": field if name_of(train).removesuffix(".gz").endswith(".conllu") else None,
         "format": format,
         "recipe": settings,
         "interrupted": interrupted,
@@ -163,44 +158,6 @@ def fit(
         interrupted=interrupted,
         notes=tuple(notes),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Sets:
-    """The examples of a run."""
-
-    train: list[Example]
-    dev: list[Example]
-    test: list[Example]
-    notes: list[str]
-
-
-def _read_sets(
-    train: Source,
-    dev: Source | None,
-    test: Source | None,
-    *,
-    task: Task,
-    format: str | None,  # noqa: A002
-    field: str,
-    seed: int,
-    say: Callable[[str], None],
-) -> _Sets:
-    """Read all files at the start: a fault in the last must not show after an hour of training."""
-    train_examples = _examples(train, task, format, field)
-    if dev is None:
-        train_examples, dev_examples = hold_out(train_examples, seed)
-        say(
-            f"no dev file: {len(dev_examples)} of the training examples, drawn with seed {seed}, "
-            "are held out"
-        )
-    else:
-        dev_examples = _examples(dev, task, format, field)
-    test_examples = _examples(test, task, format, field) if test is not None else []
-    check_alike(train_examples, dev_examples, test_examples)
-    empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
-    notes = [f"{empty} examples of length 0 are kept"] if empty else []
-    return _Sets(train_examples, dev_examples, test_examples, notes)
 
 
 def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
@@ -228,21 +185,6 @@ def _best_bundle(prepared: Prepared, workspace: Workspace, facts: dict[str, Any]
         )
     vocabularies = {name: tuple(items) for name, items in prepared.vocabularies.to_dict().items()}
     return Bundle(prepared.spec, vocabularies, best, facts)
-
-
-def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
-    """A seeded tenth of the examples, at least one, and the rest.
-
-    Raises:
-        DataError: Fewer than two examples.
-    """
-    if len(examples) < 2:
-        raise DataError(f"{len(examples)} training example(s): a dev set cannot be held out")
-    count = max(1, len(examples) // DEV_SHARE)
-    order = np.random.default_rng(seed).permutation(len(examples))
-    held = set(order[:count].tolist())
-    rest = [example for i, example in enumerate(examples) if i not in held]
-    return rest, [examples[i] for i in sorted(held)]
 
 
 def planned_epochs(settings: TrainingSettings, rows: int) -> int:
@@ -356,20 +298,6 @@ def _peaceful() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def _examples(source: Source, task: Task, format: str | None, field: str) -> list[Example]:  # noqa: A002
-    if isinstance(source, str | Path):
-        examples = list(read(source, task, format=format, field=field))
-    else:
-        examples = list(source)
-    if not examples:
-        raise DataError(f"{_name(source)}: no example in it")
-    return examples
-
-
-def _name(source: Source) -> str:
-    return str(source) if isinstance(source, str | Path) else f"{len(source)} examples"
 
 
 def _say_nothing(line: str) -> None:

@@ -27,6 +27,7 @@ from birnn.errors import ConfigError, DataError
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
 from birnn.training.inputs import describe_inputs, ratio_table, standard_units
 from birnn.training.recipe import HeadSettings, Recipe, Task
+from birnn.training.shifted import check_direction
 
 Tensor = npt.NDArray[Any]
 Scorer = LabelScorer | TagScorer | ValueScorer
@@ -74,9 +75,11 @@ def prepare(
     Raises:
         DataError: Nothing to learn from: no example, no label, a single label.
         ConfigError: Settings that do not fit the data.
+        DirectionError: Two directions for tags that are the next step's token.
     """
     notes: list[str] = []
     _check_learnable(task, train)
+    check_direction(train, recipe.encoder)
     scheme: SchemeName = "none"
     if task == "tagger":
         scheme = detect(e.target for e in train if isinstance(e.target, tuple))

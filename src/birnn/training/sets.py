@@ -1,0 +1,100 @@
+"""The examples of a run: read from files, held out where there is no dev file, checked together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from birnn.data import Example, read
+from birnn.errors import DataError
+from birnn.training.alike import check_alike
+from birnn.training.recipe import Task
+
+DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
+
+Source = str | Path | Sequence[Example]
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """The examples of a run, and what there is to say of them."""
+
+    train: list[Example]
+    dev: list[Example]
+    test: list[Example]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_sets(
+    train: Source,
+    dev: Source | None,
+    test: Source | None,
+    *,
+    task: Task,
+    format: str | None,  # noqa: A002
+    field: str,
+    seed: int,
+    say: Callable[[str], None],
+) -> Sets:
+    """Read all files at the start: a fault in the last must not show after an hour of training.
+
+    Args:
+        train: File of labelled examples, or the examples themselves.
+        dev: Likewise; a seeded tenth of ``train`` where it is ``None``.
+        test: Likewise; none where it is ``None``.
+        task: ``tagger``, ``classifier`` or ``regressor``.
+        format: Format of the files where their ending does not tell.
+        field: Column of CoNLL-U that holds the tags.
+        seed: Of what is held out.
+        say: Takes each notice, one line.
+
+    Raises:
+        DataError: A file that does not read, holds no example, or does not fit the others.
+    """
+    train_examples = _examples(train, task, format, field)
+    if dev is None:
+        train_examples, dev_examples = hold_out(train_examples, seed)
+        say(
+            f"no dev file: {len(dev_examples)} of the training examples, drawn with seed {seed}, "
+            "are held out"
+        )
+    else:
+        dev_examples = _examples(dev, task, format, field)
+    test_examples = _examples(test, task, format, field) if test is not None else []
+    check_alike(train_examples, dev_examples, test_examples)
+    empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
+    notes = [f"{empty} examples of length 0 are kept"] if empty else []
+    return Sets(train_examples, dev_examples, test_examples, notes)
+
+
+def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
+    """A seeded tenth of the examples, at least one, and the rest.
+
+    Raises:
+        DataError: Fewer than two examples.
+    """
+    if len(examples) < 2:
+        raise DataError(f"{len(examples)} training example(s): a dev set cannot be held out")
+    count = max(1, len(examples) // DEV_SHARE)
+    order = np.random.default_rng(seed).permutation(len(examples))
+    held = set(order[:count].tolist())
+    rest = [example for i, example in enumerate(examples) if i not in held]
+    return rest, [examples[i] for i in sorted(held)]
+
+
+def _examples(source: Source, task: Task, format: str | None, field: str) -> list[Example]:  # noqa: A002
+    if isinstance(source, str | Path):
+        examples = list(read(source, task, format=format, field=field))
+    else:
+        examples = list(source)
+    if not examples:
+        raise DataError(f"{name_of(source)}: no example in it")
+    return examples
+
+
+def name_of(source: Source) -> str:
+    """How a source is called where it has to be named."""
+    return str(source) if isinstance(source, str | Path) else f"{len(source)} examples"
