@@ -176,6 +176,7 @@ def test_a_finished_run_leaves_a_bundle_and_its_log_alone(run):
         "birnn.json",
         "vocab.json",
         "model.safetensors",
+        "background.safetensors",
         "README.md",
         "training.csv",
     }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from birnn.bundle.spec import Label, Spec, Symbols, Tags, Words
+from birnn.bundle.spec import Label, Shape, Spec, Symbols, Tags, Words
 
 # What stands first in every vocabulary but the labels'.
 UNKNOWN = "<unk>"
@@ -88,11 +88,12 @@ def vocabulary_faults(spec: Spec, vocabularies: Mapping[str, Any]) -> list[str]:
 
 
 def tensor_faults(
-    spec: Spec, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str]
+    expected: Mapping[str, Shape],
+    shapes: Mapping[str, tuple[int, ...]],
+    dtypes: Mapping[str, str],
 ) -> list[str]:
-    """All that is wrong with the names, shapes and dtypes of a model's tensors."""
+    """All that is wrong with the names, shapes and dtypes of tensors that a spec expects."""
     found: list[str] = []
-    expected = spec.tensors()
     missing = [f"{name} {shape}" for name, shape in expected.items() if name not in shapes]
     if missing:
         found.append(f"lacks {_tensors(len(missing))} {', '.join(missing)}")

@@ -4,6 +4,7 @@
 birnn.json          format version, spec, training facts, metrics, the names of the other files
 vocab.json          vocabularies: words, characters, symbols, labels
 model.safetensors   every tensor of `Spec.tensors`, float32
+background.safetensors   mean states of the encoder over data, for explanations; may be missing
 README.md           model card
 ```
 
@@ -36,12 +37,13 @@ from birnn.bundle.checks import (
     value_faults,
     vocabulary_faults,
 )
-from birnn.bundle.spec import Spec
+from birnn.bundle.spec import Shape, Spec
 from birnn.errors import BundleError, OutputError
 
 FORMAT_VERSION = 1
 MANIFEST = "birnn.json"
 FILES = {"vocabularies": "vocab.json", "tensors": "model.safetensors"}
+BACKGROUND = "background.safetensors"
 CARD = "README.md"
 
 _DTYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16"}
@@ -57,6 +59,7 @@ class Bundle:
         tensors: Every tensor of ``spec.tensors()``, float32.
         facts: How it was trained: whatever JSON can hold.
         metrics: What it reached: whatever JSON can hold.
+        background: The tensors of ``spec.background()``, float32, or nothing.
     """
 
     spec: Spec
@@ -64,17 +67,19 @@ class Bundle:
     tensors: Mapping[str, np.ndarray]
     facts: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    background: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def faults(bundle: Bundle) -> list[str]:
     """All that is wrong with a model: names, shapes, dtypes, vocabularies, values."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in bundle.tensors.items()}
-    dtypes = {name: str(tensor.dtype) for name, tensor in bundle.tensors.items()}
-    return (
-        vocabulary_faults(bundle.spec, bundle.vocabularies)
-        + tensor_faults(bundle.spec, shapes, dtypes)
-        + value_faults(bundle.tensors)
-    )
+    found = vocabulary_faults(bundle.spec, bundle.vocabularies)
+    parts = [(bundle.spec.tensors(), bundle.tensors)]
+    parts += [(bundle.spec.background(), bundle.background)] if bundle.background else []
+    for expected, tensors in parts:
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        dtypes = {name: str(tensor.dtype) for name, tensor in tensors.items()}
+        found += tensor_faults(expected, shapes, dtypes) + value_faults(tensors)
+    return found
 
 
 def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()) -> None:
@@ -174,8 +179,11 @@ def _load(folder: str | Path) -> Bundle:
         if spec is not None and len(found) == earlier:
             found += vocabulary_faults(spec, vocabularies)
     tensors: dict[str, np.ndarray] = {}
+    background: dict[str, np.ndarray] = {}
     if "tensors" in paths:
-        tensors = _read_tensors(paths["tensors"], spec, found)
+        tensors = _read_tensors(paths["tensors"], None if spec is None else spec.tensors(), found)
+    if "background" in paths and spec is not None:
+        background = _read_tensors(paths["background"], spec.background(), found)
     for name in ("facts", "metrics"):
         if not isinstance(manifest.get(name, {}), dict):
             found.append(f"{MANIFEST}: {name} is not an object")
@@ -187,6 +195,7 @@ def _load(folder: str | Path) -> Bundle:
         tensors=tensors,
         facts=manifest.get("facts", {}),
         metrics=manifest.get("metrics", {}),
+        background=background,
     )
 
 
@@ -199,7 +208,7 @@ def _paths(folder: Path, files: Any, found: list[str]) -> dict[str, Path]:
         found.append(f"{MANIFEST}: files is not an object")
         return {}
     paths: dict[str, Path] = {}
-    for role in FILES:
+    for role in (*FILES, *({"background"} & set(files))):
         fault = path_fault(folder, role, files.get(role))
         if fault is not None:
             found.append(fault)
@@ -236,7 +245,9 @@ def _read_json(path: Path, found: list[str]) -> dict[str, Any]:
     return {}
 
 
-def _read_tensors(path: Path, spec: Spec | None, found: list[str]) -> dict[str, np.ndarray]:
+def _read_tensors(
+    path: Path, expected: Mapping[str, Shape] | None, found: list[str]
+) -> dict[str, np.ndarray]:
     """The tensors, once their names, shapes and dtypes are known to be right."""
     try:
         with path.open("rb") as file:
@@ -256,11 +267,11 @@ def _read_tensors(path: Path, spec: Spec | None, found: list[str]) -> dict[str, 
                 name: _DTYPES.get(part.get_dtype(), part.get_dtype())
                 for name, part in slices.items()
             }
-            wrong = [] if spec is None else tensor_faults(spec, shapes, dtypes)
+            wrong = [] if expected is None else tensor_faults(expected, shapes, dtypes)
             found += [f"{path.name} {fault}" for fault in wrong]
-            if wrong or spec is None:
+            if wrong or expected is None:
                 return {}
-            tensors = {name: file.get_tensor(name) for name in spec.tensors()}
+            tensors = {name: file.get_tensor(name) for name in expected}
     except (safetensors.SafetensorError, OSError) as error:
         found.append(f"{path.name} is truncated or damaged: {error}")
         return {}
@@ -284,24 +295,30 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
     manifest = {
         "format": "birnn",
         "format_version": FORMAT_VERSION,
-        "files": FILES,
+        "files": FILES | ({"background": BACKGROUND} if bundle.background else {}),
         "spec": bundle.spec.model_dump(mode="json"),
         "facts": _plain(bundle.facts),
         "metrics": _plain(bundle.metrics),
     }
     vocabularies = {name: list(items) for name, items in bundle.vocabularies.items()}
-    tensors = {
-        name: np.ascontiguousarray(bundle.tensors[name]).reshape(shape)
-        for name, shape in bundle.spec.tensors().items()
-    }
-    return {
-        FILES["tensors"]: safetensors.numpy.save(tensors),
+    contents = {
+        FILES["tensors"]: _safetensors(bundle.tensors, bundle.spec.tensors()),
         FILES["vocabularies"]: _json(vocabularies),
         CARD: card(bundle.spec, facts=_plain(bundle.facts), metrics=_plain(bundle.metrics)).encode(
             "utf-8", errors="replace"
         ),
         MANIFEST: _json(manifest),
     }
+    if bundle.background:
+        contents[BACKGROUND] = _safetensors(bundle.background, bundle.spec.background())
+    return contents
+
+
+def _safetensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> bytes:
+    content: bytes = safetensors.numpy.save(
+        {name: np.ascontiguousarray(tensors[name]).reshape(shape) for name, shape in shapes.items()}
+    )
+    return content
 
 
 def _json(value: Any) -> bytes:

@@ -272,6 +272,15 @@ class Spec(Frozen):
             | prefixed("head", self.head.tensors(self.stack.output_size))
         )
 
+    def background(self) -> dict[str, Shape]:
+        """Name and shape of what explanations put in the place of a half that is silenced.
+
+        The mean state of each direction of the last layer over data: of all steps (``rows``), and
+        of the final ones (``last``).
+        """
+        shape = (self.stack.directions, self.encoder.hidden_size)
+        return {"rows": shape, "last": shape}
+
     def parameter_count(self) -> int:
         """Number of values in all tensors."""
         total = 0

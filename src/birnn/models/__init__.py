@@ -1,7 +1,8 @@
 """Whole models in torch, built from a `birnn.bundle.spec.Spec`."""
 
+from birnn.models.background import MeanStates, mean_states
 from birnn.models.build import build
 from birnn.models.network import Answer, Network
 from birnn.models.regularisation import Dropout
 
-__all__ = ["Answer", "Dropout", "Network", "build"]
+__all__ = ["Answer", "Dropout", "MeanStates", "Network", "build", "mean_states"]

@@ -18,8 +18,9 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from birnn.bundle.io import Bundle, save
+from birnn.data.batching import batches
 from birnn.errors import Interrupted, MissingExtra, UsageError, require
-from birnn.models import Network, build
+from birnn.models import Network, build, mean_states
 from birnn.runtime import Predictor
 from birnn.training.allocator import keep_freed_memory
 from birnn.training.callbacks import (
@@ -29,7 +30,7 @@ from birnn.training.callbacks import (
     Patience,
     StopOnInterrupt,
 )
-from birnn.training.datamodule import DataModule
+from birnn.training.datamodule import DEV_ROWS, DataModule
 from birnn.training.fingerprint import describe
 from birnn.training.inputs import input_kind
 from birnn.training.module import CHOICE, TrainingModule
@@ -141,6 +142,7 @@ def fit(
         "torch": torch.__version__,
     }
     bundle = _best_bundle(prepared, workspace, facts)
+    bundle = replace(bundle, background=_background(network, bundle, prepared))
     metrics = {"dev": Predictor(bundle).evaluate(sets.dev)}
     if sets.test:
         metrics["test"] = Predictor(bundle).evaluate(sets.test)
@@ -185,6 +187,14 @@ def _best_bundle(prepared: Prepared, workspace: Workspace, facts: dict[str, Any]
         )
     vocabularies = {name: tuple(items) for name, items in prepared.vocabularies.to_dict().items()}
     return Bundle(prepared.spec, vocabularies, best, facts)
+
+
+def _background(network: Network, bundle: Bundle, prepared: Prepared) -> dict[str, Any]:
+    """What the encoder says on average of the dev set, for explanations."""
+    network.load_tensors(bundle.tensors)
+    network.eval()
+    groups = batches(prepared.dev.lengths, tokens=DEV_ROWS, seed=0, epoch=0)
+    return mean_states(network, map(prepared.dev.batch, groups))
 
 
 def planned_epochs(settings: TrainingSettings, rows: int) -> int:

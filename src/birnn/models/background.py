@@ -1,0 +1,84 @@
+"""What an encoder says on average: mean states of its last layer over data.
+
+Explanations put it in the place of a half that is silenced. A bundle carries it, so that a model
+can be explained where its data is not.
+"""
+
+# N rows of all sequences, B sequences, H hidden units, D directions
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from birnn.data import Batch
+from birnn.models.network import Network
+from birnn.ragged import Ragged
+
+Array = npt.NDArray[np.float64]
+
+
+class MeanStates:
+    """Sums of states in float64, batch by batch.
+
+    Example:
+        >>> means = MeanStates()
+        >>> means.add([torch.tensor([[1.0], [3.0]])], [torch.tensor([[3.0]])])
+        >>> means.rows.tolist(), means.last.tolist(), means.steps, means.sequences
+        ([[2.0]], [[3.0]], 2, 1)
+    """
+
+    def __init__(self) -> None:
+        self._rows: Any = 0.0
+        self._last: Any = 0.0
+        self.steps = 0
+        self.sequences = 0
+
+    def add(self, halves_NH: Sequence[Tensor], last_BH: Sequence[Tensor]) -> None:
+        """Count a batch: the states of each direction, and its final ones."""
+        self._rows = self._rows + _sums(halves_NH)
+        self._last = self._last + _sums(last_BH)
+        self.steps += halves_NH[0].shape[0]
+        self.sequences += last_BH[0].shape[0]
+
+    @property
+    def rows(self) -> Array:
+        """Mean state of each direction over all steps, (D, H)."""
+        return np.asarray(self._rows / max(1, self.steps))
+
+    @property
+    def last(self) -> Array:
+        """Mean final state of each direction over the sequences, (D, H)."""
+        return np.asarray(self._last / max(1, self.sequences))
+
+
+@torch.no_grad()
+def mean_states(network: Network, batches: Iterable[Batch]) -> dict[str, npt.NDArray[np.float32]]:
+    """The tensors of ``spec.background()``.
+
+    Args:
+        network: The model, in eval mode.
+        batches: Data; sequences without steps count for nothing.
+
+    Returns:
+        ``rows`` and ``last``, (D, H); nothing where there is not one step.
+    """
+    means = MeanStates()
+    directions = network.spec.stack.directions
+    for batch in batches:
+        out = network.encoder(Ragged(network.inputs(batch.inputs), batch.lengths))
+        halves = [out.forward.values, *([] if out.backward is None else [out.backward.values])]
+        filled = torch.from_numpy(batch.lengths > 0)
+        means.add(halves, [final[filled.to(final.device)] for final in out.state.h[-directions:]])
+    if not means.steps:
+        return {}
+    return {"rows": means.rows.astype(np.float32), "last": means.last.astype(np.float32)}
+
+
+def _sums(parts: Sequence[Tensor]) -> Array:
+    return np.stack([part.double().sum(dim=0).cpu().numpy() for part in parts])

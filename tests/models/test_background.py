@@ -1,0 +1,64 @@
+"""Mean states against the states of each sequence on its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from birnn.experiments import senses
+from birnn.models import mean_states
+from birnn.ragged import Ragged
+from birnn.runtime import Predictor
+from birnn.training.fit import fit
+from birnn.training.recipe import Recipe
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_means_are_those_of_all_steps(
+    describe: Any, make: Any, codec: Any, draw: Any, bidirectional: bool, layers: int
+) -> None:
+    spec = describe("symbols", "tags", bidirectional=bidirectional, num_layers=layers)
+    network = make(spec).eval()
+    encoded = codec(spec).encode(draw(spec, [3, 0, 5, 1, 2]))
+    batches = [encoded.batch(indices) for indices in ([0, 1, 2], [3, 4])]
+    found = mean_states(network, batches)
+    steps, finals = [], []
+    for batch in batches:
+        rows = Ragged(network.inputs(batch.inputs), batch.lengths)
+        for sequence in rows:
+            if len(sequence):
+                with torch.no_grad():
+                    out = network.encoder(sequence.unsqueeze(0))
+                parts = [out.forward, out.backward][: 2 if bidirectional else 1]
+                steps.append(np.stack([part[0].numpy() for part in parts]))
+                finals.append(
+                    np.stack(
+                        [part[0, end].numpy() for part, end in zip(parts, (-1, 0), strict=False)]
+                    )
+                )
+    np.testing.assert_allclose(
+        found["rows"], np.concatenate(steps, axis=1).mean(axis=1), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(found["last"], np.mean(finals, axis=0), rtol=1e-5, atol=1e-6)
+    assert {name: array.shape for name, array in found.items()} == spec.background()
+
+
+def test_nothing_has_no_mean(describe: Any, make: Any, codec: Any, draw: Any) -> None:
+    spec = describe("symbols", "tags")
+    empty = codec(spec).encode(draw(spec, [0, 0])).batch([0, 1])
+    assert mean_states(make(spec).eval(), [empty]) == {}
+
+
+def test_training_leaves_the_means_over_dev(tmp_path: Any) -> None:
+    cases = [case.example for case in senses.generate(60, 1)]
+    settings = {"training.epochs": 1, "encoder.hidden_size": 4, "training.ema": 0}
+    recipe = Recipe.load("tagger").with_settings(settings)
+    fit("tagger", train=cases[:40], dev=cases[40:], out=tmp_path / "m", recipe=recipe, quiet=True)
+    bundle = Predictor.load(tmp_path / "m").bundle
+    shape = bundle.spec.background()
+    assert {name: array.shape for name, array in bundle.background.items()} == shape
+    assert all(np.abs(array).max() > 0 for array in bundle.background.values())
