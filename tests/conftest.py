@@ -1,12 +1,20 @@
-"""What all tests share: the Hypothesis profiles and the door to real data."""
+"""What all tests share: the Hypothesis profiles, the door to real data, a browser for pages."""
 
 from __future__ import annotations
 
+import html
+import json
 import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from PIL import Image
 
 settings.register_profile("ci", max_examples=40, deadline=None, derandomize=True)
 settings.register_profile(
@@ -15,6 +23,11 @@ settings.register_profile(
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SCREENSHOTS = Path(__file__).resolve().parents[1] / "build" / "screenshots"
+
+PHONE = 360  # pixels: a small one held upright
+DESKTOP = 1000
+TALLEST = 16_000  # of a screenshot
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +36,147 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("real data is not here: it stands in ../shared/data in development and CI only")
     return SHARED
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure as the browser laid it out, in pixels; `spilled` are labels that leave it."""
+
+    label: str
+    width: float
+    height: float
+    smallest_text: float
+    spilled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a browser made of a page."""
+
+    console: tuple[str, ...]
+    figures: tuple[Drawn, ...]
+    width: int
+    scroll_width: int
+    too_wide: tuple[str, ...]
+    fetched: tuple[str, ...]
+    height: int
+    dark: bool
+    paper: str
+    screenshot: Path
+
+    def check(self, figures: int) -> None:
+        """A quiet console, nothing fetched, so many figures in sight, nothing beside the page."""
+        assert self.console == ()
+        assert self.fetched == ()
+        assert len(self.figures) == figures
+        for figure in self.figures:
+            assert figure.width >= 0.7 * min(self.width, 600), figure
+            assert figure.height >= 60, figure
+            assert figure.label
+            assert figure.spilled == (), figure
+            assert figure.smallest_text >= 7, figure
+        assert self.scroll_width <= self.width, self.too_wide
+        assert self.screenshot.stat().st_size > 0
+
+
+# Appended to a copy of the page: tells the frame around it what the layout came to.
+MEASURE = """<script>
+addEventListener("load", () => {
+  const box = element => element.getBoundingClientRect();
+  const inside = (a, b) => a.left >= b.left - 2 && a.right <= b.right + 2
+                        && a.top >= b.top - 2 && a.bottom <= b.bottom + 2;
+  const figures = [...document.querySelectorAll("svg[role=img]")].map(svg => {
+    const scale = box(svg).width / svg.viewBox.baseVal.width;
+    const texts = [...svg.querySelectorAll("text")];
+    return {
+      label: svg.getAttribute("aria-label"), width: box(svg).width, height: box(svg).height,
+      smallest_text: Math.min(...texts.map(t => scale * parseFloat(getComputedStyle(t).fontSize))),
+      spilled: texts.filter(t => !inside(box(t), box(svg))).map(t => t.textContent),
+    };
+  });
+  const root = document.documentElement;
+  const wide = [...document.querySelectorAll("main *")].filter(element =>
+    box(element).right > innerWidth + 1 && !element.closest(".scroll, pre, .unseen"));
+  parent.postMessage(JSON.stringify({
+    figures, width: innerWidth, scroll_width: root.scrollWidth, height: root.scrollHeight,
+    too_wide: wide.slice(0, 5).map(element => element.outerHTML.slice(0, 120)),
+    fetched: performance.getEntriesByType("resource").map(entry => entry.name)
+      .filter(name => !name.startsWith("data:")),
+    dark: matchMedia("(prefers-color-scheme: dark)").matches,
+    paper: getComputedStyle(document.body).backgroundColor,
+  }), "*");
+});
+</script>"""
+
+# A window cannot be as narrow as a phone, a frame in it can.
+FRAME = """<!doctype html><meta name="color-scheme" content="light dark">
+<style>body { margin: 0 } iframe { border: 0; width: WIDTHpx; height: 800px }</style>
+<pre id="measured" hidden></pre>
+<script>
+addEventListener("message", event => {
+  document.querySelector("#measured").textContent = event.data;
+  document.querySelector("iframe").style.height = JSON.parse(event.data).height + "px";
+});
+</script>
+<iframe src="PAGE"></iframe>"""
+
+
+@pytest.fixture(scope="session")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Opened]:
+    """Opens a page in Chromium: ``opened(page, width=PHONE, dark=False)``.
+
+    A screenshot of the whole page is left in ``build/screenshots``, named after the page, its
+    width and its light.
+    """
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    chromium = next((path for path in map(shutil.which, names) if path), None)
+    if chromium is None:
+        pytest.skip(f"no browser is here to open pages in: looked for {', '.join(names)}")
+
+    def run(folder: Path, frame: Path, dark: bool, *arguments: str) -> tuple[str, str]:
+        command = [
+            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            "--disable-background-networking", "--disable-dev-shm-usage", "--no-first-run",
+            "--host-resolver-rules=MAP * ~NOTFOUND",  # a page needs no network: there is none
+            f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr",
+            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+            *arguments, frame.as_uri(),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, timeout=90, check=True)
+        return done.stdout.decode(), done.stderr.decode()
+
+    def open_page(page: Path, *, width: int = PHONE, dark: bool = False) -> Opened:
+        folder = tmp_path_factory.mktemp("browser")
+        copy, frame = folder / "page.html", folder / "frame.html"
+        text = page.read_text("utf-8")
+        assert text.count("</body>") == 1
+        copy.write_text(text.replace("</body>", MEASURE + "</body>"), "utf-8")
+
+        frame.write_text(FRAME.replace("WIDTH", str(width)).replace("PAGE", copy.name), "utf-8")
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        shot = SCREENSHOTS / f"{page.stem}-{width}{'-dark' if dark else ''}.png"
+        document, log = run(
+            folder, frame, dark, "--dump-dom", f"--screenshot={shot}",
+            f"--window-size={width},{TALLEST}",
+        )  # fmt: skip
+        found = re.search(r'<pre id="measured"[^>]*>(.+?)</pre>', document, re.DOTALL)
+        assert found, f"the page was not laid out: {log[-2000:]}"
+        measured = json.loads(html.unescape(found[1]))
+        with Image.open(shot) as image:
+            cropped = image.crop((0, 0, width, min(TALLEST, measured["height"])))
+        cropped.save(shot)
+        figures = [
+            Drawn(**figure | {"spilled": tuple(figure["spilled"])})
+            for figure in measured.pop("figures")
+        ]
+        lines = (line for line in log.splitlines() if ":CONSOLE" in line)
+        return Opened(
+            console=tuple(line.partition("] ")[2] for line in lines),
+            figures=tuple(figures),
+            screenshot=shot,
+            too_wide=tuple(measured.pop("too_wide")),
+            fetched=tuple(measured.pop("fetched")),
+            **measured,
+        )
+
+    return open_page

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import statistics
+from importlib import resources
+
 import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 
 from birnn.errors import DataError
 from birnn.explain import figures
-from birnn.explain.figures import READERS, TIP
+from birnn.explain.figures import READERS, TIP, in_words
 
 shares = st.floats(0, 1, allow_nan=False)
 
@@ -85,6 +91,62 @@ def test_the_bound_is_drawn_where_it_is() -> None:
     ]
 
 
+@given(runs=st.lists(st.lists(shares, min_size=1, max_size=6), min_size=2, max_size=5))
+def test_several_runs_are_their_median_in_a_band(runs: list[list[float]]) -> None:
+    (axes,) = figures.learning_curves({"half": runs}).axes
+    longest = max(map(len, runs))
+    at_each = [[100 * run[n] for run in runs if len(run) > n] for n in range(longest)]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [*map(statistics.median, at_each)])
+    band = next(c for c in axes.collections if isinstance(c, PolyCollection))
+    corners = {tuple(np.round(corner, 6)) for corner in band.get_paths()[0].vertices}
+    for epoch, scores in enumerate(at_each, start=1):
+        for end in (min(scores), max(scores)):
+            assert (epoch, round(end, 6)) in corners
+    assert axes.get_ylim()[0] <= min(map(min, at_each))
+
+
+def test_positions_may_have_names() -> None:
+    names = ["1", "2-9", "10+"]
+    (axes,) = figures.accuracy_by_position({"equal": [0.5, 0.6, 0.7]}, positions=names).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == names
+    assert axes.collections[1].get_gid() == f"{TIP}position 2-9, {READERS['equal'].name}: 60.0 %"
+
+
+@given(scores=st.lists(shares, min_size=1, max_size=9))
+def test_every_seed_is_a_point_and_the_median_a_line(scores: list[float]) -> None:
+    figure = figures.scores_by_seed({"both": scores, "half": scores[::-1]})
+    (axes,) = figure.axes
+    points = [c for c in axes.collections if not (c.get_gid() or "").startswith(TIP)]
+    for row, (drawn, key) in enumerate(zip(points, ("both", "half"), strict=True)):
+        values = scores if key == "both" else scores[::-1]
+        np.testing.assert_allclose(drawn.get_offsets()[:, 0], 100 * np.array(values))
+        assert set(np.round(drawn.get_offsets()[:, 1])) == {row}
+        middle = 100 * statistics.median(values)
+        np.testing.assert_allclose(axes.lines[row].get_xdata(), [middle, middle])
+        assert f"median {middle:.1f} %" in in_words(figure)
+
+
+@given(cost=st.floats(0.1, 1e9), ratio=st.floats(0.001, 1000))
+def test_costs_are_bars_from_zero_or_points_where_they_are_too_far_apart(
+    cost: float, ratio: float
+) -> None:
+    costs = {"forward": {"time, ms": cost}, "both": {"time, ms": cost * ratio}}
+    figure = figures.cost_bars(costs)
+    (axes,) = figure.axes
+    far = max(ratio, 1 / ratio) > 50
+    if far:
+        drawn = [points.get_offsets()[0, 0] for points in axes.collections]
+    else:
+        drawn = [bar.get_width() for bar in axes.patches]
+        assert {bar.get_x() for bar in axes.patches} == {0}
+    assert drawn == [cost, cost * ratio]
+    assert axes.get_xscale() == ("log" if far else "linear")
+    for reader, numbers in costs.items():
+        written = figures.style.number(numbers["time, ms"])
+        assert written in {text.get_text() for text in axes.texts}
+        assert f"{READERS[reader].name[1:]}: time, ms {written}." in in_words(figure)
+
+
 def test_matplotlib_is_left_as_it_was() -> None:
     before = dict(matplotlib.rcParams)
     figures.accuracy_by_position({"both": [1.0, 0.9]})
@@ -103,6 +165,63 @@ def test_readers_are_told_apart_without_colour() -> None:
         assert 1.05 / (luminance + 0.05) >= 3
 
 
+# what is left of red, green and blue to who lacks one kind of cone, on linear light (Machado,
+# Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision
+# Deficiency", 2009, severity 1)
+SIGHTS = {
+    "all cones": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def seen(colour: str, sight: str) -> np.ndarray:
+    """A colour in Oklab (Ottosson, 2020), where equal distances look equally far."""
+    share = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    light = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    light = np.clip(np.array(SIGHTS[sight]) @ light, 0, 1)
+    cones = [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+    lab = [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+    return np.array(lab) @ np.cbrt(np.array(cones) @ light)
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("page", [0, 1], ids=["light", "dark"])
+def test_colours_are_told_apart_by_every_eye(sight: str, page: int) -> None:
+    css = resources.files("birnn.explain").joinpath("templates/page.css").read_text("utf-8")
+    names = [*READERS, "plus", "minus"]
+    of = {name: re.findall(rf"--{name}: (#\w{{6}})", css)[page] for name in names}
+    if page == 0:
+        drawn = {key: reader.colour for key, reader in READERS.items()}
+        assert of == drawn | {"plus": figures.PLUS, "minus": figures.MINUS}
+    pairs = [*itertools.combinations(READERS, 2), ("plus", "minus")]
+    for one, other in pairs:
+        distance = np.linalg.norm(seen(of[one], sight) - seen(of[other], sight))
+        # 0.02 can just be told apart side by side
+        assert distance > 0.05, (one, other)
+
+
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
@@ -117,6 +236,15 @@ def test_readers_are_told_apart_without_colour() -> None:
             r"different numbers of positions: \[1, 2\]",
         ),
         (lambda: figures.accuracy_by_position({"both": [1.0]}, bound=[1.0, 1.0]), "positions"),
+        (lambda: figures.accuracy_by_position({"both": [1.0]}, positions="ab"), "positions"),
+        (lambda: figures.learning_curves({"both": []}), "two directions has no epoch"),
+        (lambda: figures.learning_curves({"both": [[], []]}), "two directions has no epoch"),
+        (lambda: figures.scores_by_seed({"both": []}), "two directions has no score"),
+        (lambda: figures.cost_bars({"both": {}}), "at least one quantity"),
+        (
+            lambda: figures.cost_bars({"both": {"a": 1}, "half": {"b": 1}}),
+            "the same quantities",
+        ),
     ],
 )
 def test_bad_calls_are_refused(draw: object, message: str) -> None:

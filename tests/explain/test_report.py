@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from birnn.errors import OutputError, ShapeError
+from birnn.errors import DataError, OutputError, ShapeError
 from birnn.explain import (
     Code,
+    Notes,
     Picture,
     Section,
     Sentence,
@@ -21,6 +22,7 @@ from birnn.explain import (
     Table,
     Text,
     Tiles,
+    Words,
     figures,
     render,
     write,
@@ -97,6 +99,8 @@ def sections() -> list[Section]:
                 Strips([Strip("(a)", "oio", {"forward": "ooo", "both": "oio"}, "i")]),
                 Table(["what", "one", "two"], [["all", 1, 0.5], [NASTY, "x", "y"]], "A table"),
                 Code("birnn predict a < b"),
+                Words(["so", "<b>", "bad"], [0.5, 0.0, -0.25], "logit", 2, ["A", "B", "C"], "why"),
+                Notes(["No attention & no CRF."]),
             ],
         ),
     ]
@@ -118,6 +122,7 @@ def test_the_page_is_well_formed_and_says_everything(html: str) -> None:
         "a note",
         "A table",
         "birnn predict a < b",
+        "No attention & no CRF.",
         "on a machine",
         f"Title {NASTY}",
     ):
@@ -166,7 +171,8 @@ def test_pictures_are_whole_svg_in_the_colours_of_the_page(html: str) -> None:
         assert figures.READERS["both"].colour.lower() not in drawing
         # text stays text: readable by machines, in the page's own font
         assert "two directions</text>" in drawing
-    variables = set(re.findall(r"var\(--(\w+)", html)) - {"colour"}
+    set_where_used = {"colour", "share", "tone"}
+    variables = set(re.findall(r"var\(--(\w+)", html)) - set_where_used
     defined = re.findall(r"--(\w+):", html)
     # once for the light page, once for the dark one
     assert all(defined.count(variable) >= 2 for variable in variables)
@@ -185,6 +191,33 @@ def test_right_and_wrong_are_told_without_colour(html: str) -> None:
     assert html.count('class="marked"') == 2
     assert html.count('missed" title="o, wrong">✗</td>') == 1
     assert html.count(", wrong") == 1
+    # and by ear: nothing that is said only there is hidden from it
+    assert 'class="unseen"> (wrong)<' in html
+    assert "<span hidden" not in html
+
+
+def test_words_carry_their_number_for_eye_ear_and_pointer(html: str) -> None:
+    # each word: how strongly it is coloured, what a pointer sees, what a screen reader says
+    found = re.findall(
+        r'<span class="(\w+)( here)?" style="--share: (\d+)%" title="([^"]*)">'
+        r'<b>([^<]*)</b><span class="unseen"> ([^<]*)</span><small>(\w)</small>',
+        html,
+    )
+    assert found == [
+        ("plus", "", "100", "so: +0.5", "so", "+0.5", "A"),
+        ("even", "", "0", "&lt;b&gt;: 0", "&lt;b&gt;", "0", "B"),
+        ("minus", " here", "50", "bad: -0.25, the word that is explained", "bad", "-0.25", "C"),
+    ]
+    assert "-0.5 +0.5 logit; the word that is explained" in Page(html).text
+
+
+def test_a_picture_says_itself_or_is_given_words() -> None:
+    figure = figures.learning_curves({"both": [0.5, 1.0]})
+    assert Picture(figure, "A caption.").alternative == figures.in_words(figure)
+    assert Picture(figure, "A caption.", "Mine.").alternative == "Mine."
+    figure.set_label("")
+    with pytest.raises(DataError, match="give its alternative text"):
+        Picture(figure, "A caption.")
 
 
 def test_the_same_page_twice_is_the_same_text() -> None:
@@ -203,3 +236,9 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         Table(["a", "b"], [[1, 2], [3]])
     with pytest.raises(ShapeError, match="both: 2 tags for 3 symbols"):
         Strip("abc", "ooo", {"both": "oo"}, "i")
+    with pytest.raises(ShapeError, match="values: 1 for 2 words"):
+        Words(["a", "b"], [1.0], "x")
+    with pytest.raises(ShapeError, match="beneath: 1 for 2 words"):
+        Words(["a", "b"], [1.0, 2.0], "x", beneath=["t"])
+    with pytest.raises(ShapeError, match="position is 2, there are 2 words"):
+        Words(["a", "b"], [1.0, 2.0], "x", position=2)

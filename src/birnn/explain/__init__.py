@@ -2,6 +2,7 @@
 
 from birnn.explain.report import (
     Code,
+    Notes,
     Picture,
     Section,
     Sentence,
@@ -11,12 +12,14 @@ from birnn.explain.report import (
     Table,
     Text,
     Tiles,
+    Words,
     render,
     write,
 )
 
 __all__ = [
     "Code",
+    "Notes",
     "Picture",
     "Section",
     "Sentence",
@@ -26,6 +29,7 @@ __all__ = [
     "Table",
     "Text",
     "Tiles",
+    "Words",
     "render",
     "write",
 ]

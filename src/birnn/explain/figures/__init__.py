@@ -1,0 +1,78 @@
+"""Figures of measured numbers, in one house style.
+
+Each function takes numbers and returns a `matplotlib.figure.Figure`; none takes a model and none
+keeps state (`architecture` takes a `birnn.bundle.Spec`, which is data too). `in_words` says what
+a figure shows.
+"""
+
+from birnn.explain.figures.blueprint import architecture
+from birnn.explain.figures.causality import no_generation
+from birnn.explain.figures.contests import (
+    BOUND,
+    accuracy_by_group,
+    accuracy_by_position,
+    learning_curves,
+    scores_by_seed,
+)
+from birnn.explain.figures.costs import cost_bars
+from birnn.explain.figures.decoded import attention_weights, tag_marginals
+from birnn.explain.figures.influence import flow, influence_by_distance
+from birnn.explain.figures.style import (
+    GRID,
+    HALVES,
+    INK,
+    MINUS,
+    PLUS,
+    READERS,
+    STYLE,
+    TIP,
+    Reader,
+    describe,
+    in_house_style,
+    in_words,
+)
+from birnn.explain.figures.units import (
+    activations,
+    correlation_histogram,
+    gate_saturation,
+    output_layout,
+    state_norms,
+    unit_correlation,
+)
+from birnn.explain.figures.verdicts import attribution, deciding_by_position, deciding_direction
+
+__all__ = [
+    "BOUND",
+    "GRID",
+    "HALVES",
+    "INK",
+    "MINUS",
+    "PLUS",
+    "READERS",
+    "STYLE",
+    "TIP",
+    "Reader",
+    "accuracy_by_group",
+    "accuracy_by_position",
+    "activations",
+    "architecture",
+    "attention_weights",
+    "attribution",
+    "correlation_histogram",
+    "cost_bars",
+    "deciding_by_position",
+    "deciding_direction",
+    "describe",
+    "flow",
+    "gate_saturation",
+    "in_house_style",
+    "in_words",
+    "influence_by_distance",
+    "learning_curves",
+    "no_generation",
+    "output_layout",
+    "scores_by_seed",
+    "state_norms",
+    "tag_marginals",
+    "unit_correlation",
+]

@@ -1,0 +1,271 @@
+"""Figures of ways of reading against each other: by group, by position, by epoch, by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from birnn.errors import DataError, require
+from birnn.explain.figures.style import (
+    INK,
+    Reader,
+    canvas,
+    capital,
+    describe,
+    in_house_style,
+    legend,
+    readers_of,
+    sentence,
+    target,
+    tip,
+    told,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FloatArray = NDArray[np.float64]
+
+BOUND = "the best that one direction can do"
+
+
+@in_house_style
+def accuracy_by_group(
+    accuracy: Mapping[str, Mapping[str, float]],
+    *,
+    groups: str,
+    bound: Mapping[str, float] | None = None,
+) -> Figure:
+    """Accuracy of each reader in each group, as bars side by side.
+
+    Args:
+        accuracy: Reader (a key of `READERS`), then group, to accuracy between 0 and 1.
+        groups: What the groups are, for the axis.
+        bound: Group to the accuracy that one direction cannot exceed in expectation, as dashes.
+
+    Raises:
+        DataError: No reader, a reader that is not known, or readers with different groups.
+
+    Example:
+        >>> figure = accuracy_by_group(
+        ...     {"forward": {"left": 1.0, "right": 0.5}, "both": {"left": 1.0, "right": 1.0}},
+        ...     groups="where the evidence stands",
+        ... )
+        >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
+        [100.0, 50.0, 100.0, 100.0]
+    """
+    readers = readers_of(accuracy)
+    names = list(next(iter(accuracy.values())))
+    if any(list(values) != names for values in accuracy.values()):
+        raise DataError("every reader needs the same groups in the same order")
+    figure, axes = canvas()
+    width = 0.8 / len(readers)
+    crowded = len(readers) * len(names) > 12
+    for index, (key, reader) in enumerate(readers.items()):
+        places = [place + (index - (len(readers) - 1) / 2) * width for place in range(len(names))]
+        heights = [100 * accuracy[key][name] for name in names]
+        bars = axes.bar(places, heights, 0.94 * width, color=reader.colour, label=reader.name)
+        for bar, name, height in zip(bars, names, heights, strict=True):
+            tip(bar, f"{name}, {reader.name}: {height:.1f} %")
+        axes.bar_label(bars, fmt="%.0f", padding=2, color=INK, fontsize=8 if crowded else 10)
+    if bound is not None:
+        for index, name in enumerate(names):
+            label = BOUND if index == 0 else None
+            ends = (index - 0.45, index + 0.45)
+            height = 100 * bound[name]
+            axes.plot(ends, (height, height), "--", color=INK, linewidth=1.2, label=label)
+    axes.set_xticks(range(len(names)), names)
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlabel(groups)
+    axes.set_ylim(0, 108)
+    axes.set_yticks(range(0, 101, 25))
+    axes.set_ylabel("accuracy, %")
+    legend(figure, axes, last=BOUND)
+    return told(figure, f"Accuracy by {groups}.", describe(accuracy))
+
+
+@in_house_style
+def accuracy_by_position(
+    accuracy: Mapping[str, Sequence[float]],
+    *,
+    positions: Sequence[str] | None = None,
+    bound: Sequence[float] | None = None,
+) -> Figure:
+    """Accuracy of each reader at each position.
+
+    Args:
+        accuracy: Reader (a key of `READERS`) to the accuracy at each position, between 0 and 1;
+            NaN where there is nothing to count.
+        positions: Names of the positions (``"1"``, ``"20-29"``); 1, 2, 3 by default.
+        bound: The accuracy that one direction cannot exceed in expectation, at each position.
+
+    Raises:
+        DataError: No reader, a reader that is not known, or different numbers of positions.
+
+    Example:
+        >>> figure = accuracy_by_position({"forward": [1.0, 0.9], "both": [1.0, 1.0]})
+        >>> [line.get_ydata().tolist() for line in figure.axes[0].lines]
+        [[100.0, 90.0], [100.0, 100.0]]
+    """
+    readers = readers_of(accuracy)
+    others = [values for values in (bound, positions) if values is not None]
+    lengths = {len(values) for values in (*accuracy.values(), *others)}
+    if len(lengths) != 1:
+        raise DataError(f"readers have different numbers of positions: {sorted(lengths)}")
+    length = lengths.pop()
+    places = range(1, length + 1)
+    names = [str(place) for place in places] if positions is None else list(positions)
+    figure, axes = canvas()
+    if bound is not None:
+        values = [100 * value for value in bound]
+        axes.plot(places, values, "--", color=INK, linewidth=1.2, label=BOUND)
+    for key, reader in readers.items():
+        _line(axes, accuracy[key], reader, [f"position {name}" for name in names])
+    axes.set_xlabel("position in the sequence")
+    every = 1 if length <= 20 else length // 10
+    long = max(map(len, names)) * 0.08 + 0.1 > 4.4 * every / length  # inches of a name, of a place
+    axes.set_xticks(places[::every], names[::every], rotation=90 if long else 0)
+    _percent(axes, "accuracy")
+    legend(figure, axes, last=BOUND)
+    numbers = {
+        key: {f"position {name}": value for name, value in zip(names, values, strict=True)}
+        for key, values in accuracy.items()
+    }
+    return told(figure, "Accuracy at each position.", describe(numbers))
+
+
+@in_house_style
+def learning_curves(
+    curves: Mapping[str, Sequence[float] | Sequence[Sequence[float]]],
+    *,
+    metric: str = "accuracy",
+) -> Figure:
+    """A metric of each reader on held-out data after each epoch of training.
+
+    Several runs of one reader are drawn as the line of their medians in the band between the
+    least and the most; a run that stopped early counts as long as it lasted.
+
+    Args:
+        curves: Reader (a key of `READERS`) to the metric after each epoch, between 0 and 1; or
+            to such numbers for each of several runs.
+        metric: What is measured, for the axis.
+
+    Raises:
+        DataError: No reader, a reader that is not known, or no epoch.
+
+    Example:
+        >>> figure = learning_curves({"both": [[0.25, 0.5, 1.0], [0.5, 0.5, 0.9], [0.0, 0.75]]})
+        >>> figure.axes[0].lines[0].get_ydata().tolist()
+        [25.0, 50.0, 95.0]
+    """
+    readers = readers_of(curves)
+    figure, axes = canvas()
+    ends, least = {}, []
+    for key, reader in readers.items():
+        at_SE = _runs(curves[key], reader)
+        low, middle, high = (pick(at_SE, axis=0) for pick in (np.nanmin, np.nanmedian, np.nanmax))
+        if len(at_SE) > 1:
+            places = range(1, at_SE.shape[1] + 1)
+            axes.fill_between(
+                places, 100 * low, 100 * high, color=reader.colour, alpha=0.18, linewidth=0
+            )
+        _line(axes, middle.tolist(), reader, [f"epoch {n + 1}" for n in range(at_SE.shape[1])])
+        least.append(100 * low)
+        ends[key] = {"first": float(middle[0]), "last": float(middle[-1])}
+    axes.set_xlabel("epoch")
+    whole = require("matplotlib.ticker", extra="plots").MaxNLocator(integer=True)
+    axes.xaxis.set_major_locator(whole)
+    _percent(axes, metric, *least)
+    legend(figure, axes)
+    return told(figure, f"{capital(metric)} after each epoch.", describe(ends))
+
+
+@in_house_style
+def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accuracy") -> Figure:
+    """The score of every seed as a point, and each reader's median as a line across.
+
+    Args:
+        scores: Reader (a key of `READERS`) to the score of each seed, between 0 and 1.
+        metric: What is measured, for the axis.
+
+    Raises:
+        DataError: No reader, a reader that is not known, or one without a score.
+
+    Example:
+        >>> figure = scores_by_seed({"forward": [0.90, 0.92, 0.91], "both": [0.97, 0.99]})
+        >>> from birnn.explain.figures import in_words
+        >>> in_words(figure).split(". ")[1]
+        'One direction, left to right: median 91.0 %, least 90.0 %, most 92.0 %, seeds 3'
+    """
+    readers = readers_of(scores)
+    figure, axes = canvas(0.9 + 0.55 * len(readers))
+    facts = []
+    for row, (key, reader) in enumerate(readers.items()):
+        percents = 100 * np.asarray(scores[key], dtype=float)
+        if percents.size == 0:
+            raise DataError(f"nothing to draw: {reader.name} has no score")
+        # side by side, in the order of the seeds: points that coincide stay visible
+        offsets = np.linspace(-0.18, 0.18, len(percents)) if len(percents) > 1 else np.zeros(1)
+        axes.scatter(
+            percents, row + offsets, s=34, marker=reader.marker, color=reader.colour, alpha=0.75,
+            linewidth=0,
+        )  # fmt: skip
+        for seed, (percent, offset) in enumerate(zip(percents, offsets, strict=True)):
+            target(axes, percent, row + offset, f"{reader.name}, seed {seed}: {percent:.2f} %")
+        middle = float(np.median(percents))
+        axes.plot([middle] * 2, [row - 0.34, row + 0.34], color=INK, linewidth=1.6)
+        axes.annotate(
+            f"{middle:.1f}", (middle, row - 0.34), (0, 1), textcoords="offset points",
+            ha="center", va="bottom", fontsize=9,
+        )  # fmt: skip
+        ends = {"median": middle, "least": percents.min(), "most": percents.max()}
+        told_ends = [(name, f"{value:.1f} %") for name, value in ends.items()]
+        facts.append(sentence(reader.name, [*told_ends, ("seeds", str(len(percents)))]))
+    names = [reader.name.replace(", ", ",\n") for reader in readers.values()]
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_ylim(len(names) - 0.5, -0.75)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x")
+    axes.margins(x=0.08)
+    axes.set_xlabel(f"{metric}, %: every seed, and the median")
+    return told(figure, f"{capital(metric)} of each seed.", *facts)
+
+
+def _runs(curves: Sequence[float] | Sequence[Sequence[float]], reader: Reader) -> FloatArray:
+    """One run or several as a matrix (runs, epochs), NaN after a run's end."""
+    runs = [np.atleast_1d(np.asarray(run, dtype=float)) for run in curves]
+    single = all(np.ndim(run) == 0 for run in curves)
+    runs = [np.concatenate(runs)] if single and runs else runs
+    epochs = max((len(run) for run in runs), default=0)
+    if epochs == 0:
+        raise DataError(f"nothing to draw: {reader.name} has no epoch")
+    at_SE = np.full((len(runs), epochs), np.nan)
+    for row, run in zip(at_SE, runs, strict=True):
+        row[: len(run)] = run
+    return at_SE
+
+
+def _line(axes: Axes, values: Sequence[float], reader: Reader, names: Sequence[str]) -> None:
+    percents = [100 * value for value in values]
+    places = range(1, len(percents) + 1)
+    many = len(percents) > 40
+    axes.plot(
+        places, percents, marker="" if many else reader.marker, color=reader.colour,
+        label=reader.name,
+    )  # fmt: skip
+    for place, percent, name in zip(places, percents, names, strict=True):
+        if np.isfinite(percent):
+            target(axes, place, percent, f"{name}, {reader.name}: {percent:.1f} %")
+
+
+def _percent(axes: Axes, metric: str, *least: FloatArray) -> None:
+    """Show the part of the scale that is used, with room above 100 for markers."""
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axes.lines]
+    lowest = float(np.nanmin(np.concatenate([*drawn, *least])))
+    floor = max(0.0, lowest - 0.15 * (100 - lowest) - 0.5)
+    axes.set_ylim(floor, 100 + 0.06 * (100 - floor))
+    axes.set_ylabel(f"{metric}, %")

@@ -1,0 +1,239 @@
+"""Figures of information flow: which inputs a state depends on, and how far back or ahead."""
+
+# T steps of a sequence
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from birnn.errors import DataError, ShapeError, require
+from birnn.explain.figures.heat import below, name_tokens, place, scale, tiles
+from birnn.explain.figures.style import (
+    HALVES,
+    INK,
+    PITCH,
+    READERS,
+    blank,
+    canvas,
+    capital,
+    in_house_style,
+    number,
+    target,
+    told,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FloatArray = NDArray[np.float64]
+
+DECADES = 3  # of a logarithmic scale of influence
+SEEN = 1e-5  # of the greatest influence: what is less has no place in a figure
+
+
+@in_house_style
+def flow(
+    forward_TT: ArrayLike, backward_TT: ArrayLike | None, combined_TT: ArrayLike,
+    tokens: Sequence[str],
+) -> Figure:  # fmt: skip
+    """Norms of d h_t / d x_s as matrices side by side: row t is the state, column s the input.
+
+    One logarithmic scale for all, from the greatest norm down to a thousandth of it. With one
+    direction there is one matrix.
+
+    Args:
+        forward_TT: Norms for the forward states, (steps, steps).
+        backward_TT: Norms for the backward states, or None where there are none.
+        combined_TT: Norms for both states side by side.
+        tokens: The inputs, written beside the rows where they fit.
+
+    Raises:
+        ShapeError: A matrix that is not (steps, steps).
+        DataError: No step.
+
+    Example:
+        >>> figure = flow([[1, 0], [0.5, 1]], [[1, 0.1], [0, 1]], [[2, 0.1], [0.5, 2]], "ab")
+        >>> from birnn.explain.figures import in_words
+        >>> in_words(figure).split(": ")[-1]
+        "the state at 'b' (2) by 'a' (1), 1 step back, with 0.5."
+    """
+    matrices = {"forward": _square(forward_TT, tokens, "forward_TT")}
+    if backward_TT is not None:
+        matrices["backward"] = _square(backward_TT, tokens, "backward_TT")
+        matrices["both"] = _square(combined_TT, tokens, "combined_TT")
+    steps, panels = len(tokens), len(matrices)
+    most = max(float(np.nanmax(norms)) for norms in matrices.values()) or 1.0
+
+    inches = 3.4 if panels == 1 else 1.2
+    tall = max(inches, steps * PITCH) if steps <= 25 else inches
+    figure = blank(tall + 1.05 + below(tokens, inches))
+    grid = figure.add_gridspec(1, panels + 1, width_ratios=[1.0] * panels + [0.09])
+    written = True
+    for index, (key, norms_TT) in enumerate(matrices.items()):
+        axes = figure.add_subplot(grid[index])
+        with np.errstate(divide="ignore"):
+            shares = np.clip(1 + np.log10(norms_TT / most) / DECADES, 0, 1)
+
+        def tell(t: int, s: int, norms_TT: FloatArray = norms_TT) -> str:
+            return (
+                f"state at {place(tokens, t)}, input {place(tokens, s)}: {number(norms_TT[t, s])}"
+            )
+
+        tiles(axes, shares, READERS[key].colour, tell)
+        title = HALVES[key] if panels == 1 else key
+        axes.set_title(title, color=READERS[key].colour, fontweight="bold")
+        name_tokens(axes.xaxis, tokens, inches)
+        if index == 0:
+            written = name_tokens(axes.yaxis, tokens, tall, upright=True)
+            axes.set_ylabel("state at" if written else "state at step")
+        else:
+            axes.set_yticks([])
+        if index == panels // 2:
+            axes.set_xlabel("moved by the input at" if written else "moved by the input at step")
+    marks = [1 - power / DECADES for power in range(DECADES + 1)]
+    labels = [number(most * 10.0**-power) for power in range(DECADES + 1)]
+    labels[-1] = f"≤ {labels[-1]}"
+    scale(figure.add_subplot(grid[panels]), marks, labels, "norm of ∂h/∂x")
+    return told(
+        figure,
+        f"How much each input moves each state, {steps} steps.",
+        *(_strongest(HALVES[key], norms, tokens) for key, norms in matrices.items()),
+    )
+
+
+@in_house_style
+def influence_by_distance(
+    forward: Sequence[float],
+    backward: Sequence[float] | None,
+    context: Mapping[str, float] | None = None,
+) -> Figure:
+    """How much an input moves a state, against how many steps lie between them.
+
+    The forward half's influence runs to the left of the state's own step, the backward half's to
+    the right, as the inputs do.
+
+    Args:
+        forward: Mean norm of d h_t / d x_s at distance t - s = 0, 1, 2, ...
+        backward: The same for the backward states at distance s - t, or None.
+        context: ``forward`` and ``backward`` to the effective context of each, in steps, marked.
+
+    Raises:
+        DataError: No distance, or a context that is not of one of the halves.
+
+    Example:
+        >>> figure = influence_by_distance([1.0, 0.1], [1.0, 0.5, 0.2], {"backward": 2})
+        >>> from birnn.explain.figures import in_words
+        >>> in_words(figure).split(". ")[2]
+        'Backward half: 1 at its own step, 0.2 at 2 steps, effective context 2 steps.'
+    """
+    halves = {"forward": forward} | ({} if backward is None else {"backward": backward})
+    context = dict(context or {})
+    for key in context:
+        if key not in halves:
+            raise DataError(f"context has {key!r}, the halves are: {', '.join(halves)}")
+    figure, axes = canvas(3.0)
+    every, facts = [], []
+    for key, influence in halves.items():
+        norms = np.asarray(influence, dtype=float)
+        if norms.size == 0:
+            raise DataError(f"nothing to draw: the {HALVES[key]} has no distance")
+        side = -1 if key == "forward" else 1
+        places = side * np.arange(len(norms))
+        reader = READERS[key]
+        seen = norms > 0  # a logarithmic axis has no zero
+        marker = reader.marker if len(norms) <= 40 else ""
+        axes.plot(places[seen], norms[seen], marker=marker, color=reader.colour, label=HALVES[key])
+        every += norms[seen].tolist()
+        way = "back" if key == "forward" else "ahead"
+        if len(norms) <= 100:
+            for distance, norm in enumerate(norms):
+                if norm > 0:
+                    text = f"{HALVES[key]}, {_steps(distance, way)}: {number(norm)}"
+                    target(axes, side * distance, norm, text)
+        words = f"{HALVES[key]}: {number(norms[0])} at its own step"
+        if len(norms) > 1:
+            words += f", {number(norms[-1])} at {_steps(len(norms) - 1)}"
+        if key in context:
+            axes.axvline(side * context[key], color=reader.colour, linestyle="--", linewidth=1.4)
+            axes.annotate(
+                f"context\n{_steps(context[key])}", (side * context[key], 1),
+                (4 * side, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
+                ha="left" if side > 0 else "right", va="top", fontsize=9, color=INK,
+            )  # fmt: skip
+            words += f", effective context {_steps(context[key])}"
+        facts.append(f"{capital(words)}.")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda norm, _: number(norm))
+    axes.yaxis.set_minor_formatter(require("matplotlib.ticker", extra="plots").NullFormatter())
+    if every:
+        lowest = max(min(every), max(every) * SEEN)
+        axes.set_ylim(10 ** np.floor(np.log10(lowest)), max(every) * 4)
+    far = {
+        key: max(_reach(values, max(every, default=0.0)), context.get(key, 0))
+        for key, values in halves.items()
+    }
+    _distances(axes, far["forward"], far.get("backward", 0))
+    sides = "← inputs before · distance, steps · inputs after →"
+    axes.set_xlabel(sides if backward is not None else "← inputs before · distance, steps")
+    axes.set_ylabel("mean norm of ∂h/∂x")
+    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
+    return told(figure, "How much an input moves a state, by distance.", *facts)
+
+
+def _distances(axes: Axes, back: float, ahead: float) -> None:
+    ticker = require("matplotlib.ticker", extra="plots")
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=9, integer=True))
+    axes.xaxis.set_major_formatter(lambda place, _: f"{abs(place):g}")
+    axes.set_xlim(-1.03 * back - 0.3, 1.03 * ahead + 0.3)
+
+
+def _reach(influence: Sequence[float], most: float) -> int:
+    """The last distance with an influence that can be seen.
+
+    Example:
+        >>> _reach([1.0, 0.5, 1e-9, 0.0], most=1.0)
+        1
+    """
+    seen = np.flatnonzero(np.asarray(influence) > SEEN * most)
+    return int(seen[-1]) if seen.size else 0
+
+
+def _square(norms: ArrayLike, tokens: Sequence[str], name: str) -> FloatArray:
+    norms_TT = np.asarray(norms, dtype=float)
+    steps = len(tokens)
+    if steps == 0:
+        raise DataError("nothing to draw: there is no step")
+    if norms_TT.shape != (steps, steps):
+        raise ShapeError(f"{name} is {norms_TT.shape}, for {steps} tokens it is ({steps}, {steps})")
+    return norms_TT
+
+
+def _steps(count: float, way: str = "") -> str:
+    """A distance in words.
+
+    Example:
+        >>> _steps(1, "back"), _steps(0, "back"), _steps(2.5)
+        ('1 step back', 'own step', '2.5 steps')
+    """
+    if count == 0 and way:
+        return "own step"
+    return f"{count:.3g} step{'' if count == 1 else 's'} {way}".rstrip()
+
+
+def _strongest(half: str, norms_TT: FloatArray, tokens: Sequence[str]) -> str:
+    """The greatest influence of another step, in words."""
+    others_TT = norms_TT * (1 - np.eye(len(tokens)))
+    t, s = (int(i) for i in np.unravel_index(np.argmax(others_TT), others_TT.shape))
+    if others_TT[t, s] <= 0:
+        return f"{capital(half)}: no state is moved by another step."
+    way = _steps(abs(t - s), "back" if s < t else "ahead")
+    own = number(float(np.mean(np.diag(norms_TT))))
+    return (
+        f"{capital(half)}: moved by its own input with {own} on average; most by another step: the "
+        f"state at {place(tokens, t)} by {place(tokens, s)}, {way}, with {number(others_TT[t, s])}."
+    )

@@ -1,0 +1,232 @@
+"""The house style: who is drawn how, on what canvas, with which hover texts, told in which words.
+
+Forward, backward and the other ways of reading always have the same colours (`READERS`), which
+people with a colour vision deficiency tell apart (Okabe and Ito, "Color Universal Design", 2008;
+the fifth is Paul Tol's wine). What speaks for something and what against it has two more
+(`PLUS`, `MINUS`), so that a sign is never taken for a direction.
+
+Bars and points carry their numbers as hover texts: an artist whose group id starts with `TIP`
+gets the rest of it as its title in the report. Each figure also carries itself in words.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from birnn.errors import DataError, nearest, require
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How one way of reading a sequence is named and drawn everywhere."""
+
+    name: str
+    colour: str
+    marker: str
+
+
+READERS = {
+    "forward": Reader("one direction, left to right", "#0072B2", "o"),
+    "backward": Reader("one direction, right to left", "#D55E00", "s"),
+    "both": Reader("two directions", "#009E73", "D"),
+    "half": Reader("two directions, half width", "#CC79A7", "^"),
+    "equal": Reader("two directions, equal parameters", "#882255", "v"),
+}
+
+# the halves of one bidirectional model: the colours of the readers, but not their names
+HALVES = {"forward": "forward half", "backward": "backward half", "both": "both halves"}
+
+INK, GRID = "#24292f", "#d8dee4"  # the report maps these to its own, light or dark
+PLUS, MINUS = "#5e3c99", "#a87900"
+TIP = "tip: "
+
+WIDTH = 5.2  # inches of every figure; small, so that its text is readable on a phone
+PITCH = 0.15  # inches that a line of small text needs
+TOKENS = 25  # that many tokens at most are written beside an axis
+LETTERS = 14  # of a token at most
+
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": INK,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "figure.figsize": (WIDTH, 3.2),
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "grid.color": GRID,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+    "savefig.transparent": True,
+    "text.color": INK,
+    "text.parse_math": False,  # words of a text may well have dollars in them
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "ytick.left": False,
+}
+
+
+def in_house_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Let a drawing function run under `STYLE`, and leave matplotlib's settings as they were."""
+
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with require("matplotlib", extra="plots").rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def in_words(figure: Figure) -> str:
+    """What a figure shows, in words, for who cannot see it; its numbers are those drawn.
+
+    Example:
+        >>> from birnn.explain import figures
+        >>> figures.in_words(figures.learning_curves({"both": [0.25, 1.0]}))
+        'Accuracy after each epoch. Two directions: first 25.0 %, last 100.0 %.'
+    """
+    return str(figure.get_label())
+
+
+def told(figure: Figure, *sentences: str) -> Figure:
+    """The figure, with its words."""
+    figure.set_label(" ".join(sentence for sentence in sentences if sentence))
+    return figure
+
+
+def describe(values: Mapping[str, Mapping[str, float]]) -> str:
+    """Numbers between 0 and 1 as a sentence for each reader: a figure for who cannot see it.
+
+    Example:
+        >>> describe({"both": {"left": 1.0, "right": 0.998}})
+        'Two directions: left 100.0 %, right 99.8 %.'
+    """
+    return " ".join(
+        sentence(reader.name, ((name, f"{100 * value:.1f} %") for name, value in numbers.items()))
+        for reader, numbers in zip(readers_of(values).values(), values.values(), strict=True)
+    )
+
+
+def sentence(subject: str, facts: Iterable[tuple[str, str]]) -> str:
+    """A sentence of names and numbers.
+
+    Example:
+        >>> sentence("both halves", [("first", "1"), ("last", "2")])
+        'Both halves: first 1, last 2.'
+    """
+    return f"{capital(subject)}: {', '.join(f'{name} {value}' for name, value in facts)}."
+
+
+def capital(text: str) -> str:
+    """The text with its first letter large, all others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def number(value: float) -> str:
+    """A number as figures show it.
+
+    Example:
+        >>> number(365568), number(0.01234), number(-2.5), number(0.0)
+        ('365,568', '0.0123', '-2.5', '0')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def shown(token: object) -> str:
+    r"""A token as it is written beside an axis: short, and nothing that cannot be seen.
+
+    Example:
+        >>> shown("bank"), shown("Donaudampfschifffahrt"), shown("a\tb")
+        ('bank', 'Donaudampfsch…', 'a·b')
+    """
+    text = "".join(letter if letter.isprintable() else "·" for letter in str(token))
+    return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
+
+
+def readers_of(values: Mapping[str, object]) -> dict[str, Reader]:
+    """The readers that have values.
+
+    Raises:
+        DataError: There is none, or one that is not known.
+    """
+    if not values:
+        raise DataError("nothing to draw: give the numbers of at least one reader")
+    for key in values:
+        if key not in READERS:
+            raise DataError(f"{key!r} is no way of reading: {nearest(key, READERS)}")
+    return {key: READERS[key] for key in values}
+
+
+def blank(height: float = 3.2) -> Figure:
+    """An empty figure of the house's width."""
+    matplotlib = require("matplotlib.figure", extra="plots")
+    figure: Figure = matplotlib.Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure
+
+
+def canvas(height: float = 3.2) -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes."""
+    figure = blank(height)
+    return figure, figure.subplots()
+
+
+def tip(artist: Artist, text: str) -> None:
+    """Give an artist a hover text."""
+    artist.set_gid(TIP + text)
+
+
+def target(axes: Axes, x: float, y: float, text: str) -> None:
+    """An unseen target for the pointer, wider than a marker."""
+    tip(axes.scatter([x], [y], s=120, alpha=0), text)
+
+
+def legend(figure: Figure, axes: Axes, last: str = "") -> None:
+    """Entries above the axes, the one labelled ``last`` in a row of its own where there is one."""
+    handles, labels = axes.get_legend_handles_labels()
+    entries = dict(zip(labels, handles, strict=True))
+    others = [label for label in entries if label != last]
+    few = len(others) <= 2
+    columns = len(others) if few else 2
+    if last in entries:
+        others.insert(1 if few else len(others), last)  # legends fill column by column
+    figure.legend(
+        [entries[label] for label in others],
+        others,
+        loc="outside upper left",
+        ncols=columns,
+        columnspacing=1.2,
+        labelcolor=INK,
+    )
+
+
+def same_length(what: str, **sized: Sequence[object] | None) -> int:
+    """The length that all have.
+
+    Raises:
+        DataError: They differ, or are empty.
+    """
+    lengths = {name: len(values) for name, values in sized.items() if values is not None}
+    if len(set(lengths.values())) != 1:
+        told_lengths = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise DataError(f"not one number for each {what}: {told_lengths}")
+    length = next(iter(lengths.values()))
+    if length == 0:
+        raise DataError(f"nothing to draw: there is no {what}")
+    return length

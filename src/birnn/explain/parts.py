@@ -1,0 +1,217 @@
+"""What a page is made of: text, numbers, figures, words, in sections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from birnn.errors import DataError, ShapeError
+from birnn.explain.figures import in_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Cell = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    kind: Literal["text"] = field(default="text", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Lines of a terminal or a program, as they are typed."""
+
+    code: str
+    kind: Literal["code"] = field(default="code", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """A few numbers that matter most: name, number as it is shown, reader or ``""``."""
+
+    tiles: Sequence[tuple[str, str, str]]
+    kind: Literal["tiles"] = field(default="tiles", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under a header; the first column names the row, numbers stand on the right.
+
+    Raises:
+        ShapeError: A row that is not as long as the header.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    title: str = ""
+    kind: Literal["table"] = field(default="table", init=False)
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.header):
+                raise ShapeError(
+                    f"row {number} has {len(row)} cells under {len(self.header)} headings"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure, its caption, and the words for who cannot see it.
+
+    Args:
+        figure: The figure.
+        caption: What it shows and what to see in it.
+        alternative: The figure in words; by default what it says of itself (`in_words`).
+
+    Raises:
+        DataError: No words, from neither.
+    """
+
+    figure: Figure
+    caption: str
+    alternative: str = ""
+    kind: Literal["picture"] = field(default="picture", init=False)
+
+    def __post_init__(self) -> None:
+        if not self.alternative:
+            if not in_words(self.figure):
+                raise DataError("this figure says nothing of itself: give its alternative text")
+            object.__setattr__(self, "alternative", in_words(self.figure))
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence with one word that was tagged by several readers.
+
+    Args:
+        words: The words.
+        position: Index of the word in question.
+        gold: Its right tag.
+        answers: Reader (a key of `READERS`) to the tag it gave.
+        clues: Indices of the words that settle the tag, underlined.
+        note: What to know about the sentence.
+    """
+
+    words: Sequence[str]
+    position: int
+    gold: str
+    answers: Mapping[str, str]
+    clues: Sequence[int] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """Sentences, one under the other."""
+
+    sentences: Sequence[Sentence]
+    kind: Literal["sentences"] = field(default="sentences", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A short sequence with the tags that several readers gave to each symbol.
+
+    Args:
+        symbols: The sequence.
+        gold: The right tags.
+        answers: Reader (a key of `READERS`) to its tags.
+        marked: The tag that is shown as a filled cell; all others are empty cells.
+        note: What to know about the sequence.
+
+    Raises:
+        ShapeError: Tags that are not as many as the symbols.
+    """
+
+    symbols: Sequence[str]
+    gold: Sequence[str]
+    answers: Mapping[str, Sequence[str]]
+    marked: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for name, tags in {"gold": self.gold, **self.answers}.items():
+            if len(tags) != len(self.symbols):
+                raise ShapeError(f"{name}: {len(tags)} tags for {len(self.symbols)} symbols")
+
+
+@dataclass(frozen=True, slots=True)
+class Strips:
+    """Short sequences, one under the other."""
+
+    strips: Sequence[Strip]
+    kind: Literal["strips"] = field(default="strips", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words, each coloured by how much it speaks for something or against it.
+
+    Args:
+        words: The words, in their order.
+        values: A number for each, above 0 for, below 0 against.
+        what: What the numbers are, with their unit.
+        position: Index of the word that is explained, marked; None for the whole text.
+        beneath: A second line under each word, such as its tag.
+        note: What to know about the text.
+
+    Raises:
+        ShapeError: Not one number or not one second line for each word, or a position outside.
+
+    Example:
+        >>> line = Words(["not", "bad"], [0.5, -0.25], "attribution to positive, logit")
+        >>> line.shares
+        (100, -50)
+    """
+
+    words: Sequence[str]
+    values: Sequence[float]
+    what: str
+    position: int | None = None
+    beneath: Sequence[str] = ()
+    note: str = ""
+    kind: Literal["words"] = field(default="words", init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.words)
+        for name, line in {"values": self.values, "beneath": self.beneath}.items():
+            if len(line) != count and (line or name == "values"):
+                raise ShapeError(f"{name}: {len(line)} for {count} words")
+        if self.position is not None and not 0 <= self.position < count:
+            raise ShapeError(f"position is {self.position}, there are {count} words")
+
+    @property
+    def most(self) -> float:
+        """The value that has the full colour."""
+        return max((abs(float(value)) for value in self.values), default=0.0)
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """How strongly each word is coloured, -100 to 100."""
+        most = self.most or 1.0
+        return tuple(round(100 * float(value) / most) for value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Short lines: what was left out, and why."""
+
+    notes: Sequence[str]
+    kind: Literal["notes"] = field(default="notes", init=False)
+
+
+Part = Text | Code | Tiles | Table | Picture | Sentences | Strips | Words | Notes
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Parts under a heading."""
+
+    heading: str
+    parts: Sequence[Part]

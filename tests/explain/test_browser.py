@@ -1,0 +1,173 @@
+"""A page with every figure and every kind of part, opened in a browser: phone and desk, light
+and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from birnn.bundle import Spec
+from birnn.bundle.spec import Characters, Encoder, Tags
+from birnn.bundle.spec import Words as WordInputs
+from birnn.explain import (
+    Code,
+    Notes,
+    Picture,
+    Section,
+    Sentence,
+    Sentences,
+    Strip,
+    Strips,
+    Table,
+    Text,
+    Tiles,
+    Words,
+    figures,
+    write,
+)
+
+# markup, mathematics, a script that matplotlib's font lacks, a word that is too long
+WORDS = ["i", "<b>thought</b>", "$5$", "&", "银行", "would", "Donaudampfschifffahrtsgesellschaft"]
+STEPS = len(WORDS)
+LONG = [f"w{step}" for step in range(300)]
+LABELS = ["O", "B-PER", "I-PER", "B-LOC"]
+
+
+def every_figure() -> Iterator[Figure]:
+    """Each function of `birnn.explain.figures`; some on a long text too."""
+    random = np.random.default_rng(7)
+
+    def norms(steps: int) -> tuple[Any, Any, Any]:
+        t, s = np.indices((steps, steps))
+        forward = np.where(s <= t, np.exp((s - t) / 4), 0)
+        return forward, forward.T, np.hypot(forward, forward.T)
+
+    def saturation(units: int) -> tuple[Any, Any]:
+        shut, opened, _ = random.dirichlet((1, 1, 1), units).T
+        return shut, opened
+
+    readers = list(figures.READERS)
+    scores = {reader: random.uniform(0.8, 1, 5).tolist() for reader in readers}
+    groups = {reader: {"left": 0.9, "right": 0.6} for reader in readers}
+    yield figures.accuracy_by_group(groups, groups="evidence", bound={"left": 1.0, "right": 0.5})
+    yield figures.accuracy_by_position(scores, positions=["1", "2", "3-9", "10-19", "20+"])
+    yield figures.learning_curves({reader: [row, row[:3]] for reader, row in scores.items()})
+    yield figures.scores_by_seed(scores)
+    costs = {"parameters": 365_568.0, "forward and backward, ms": 3.25, "weights, MB": 1.4}
+    yield figures.cost_bars(dict.fromkeys(readers, costs))
+    yield figures.flow(*norms(STEPS), WORDS)
+    yield figures.flow(*norms(len(LONG)), LONG)
+    yield figures.influence_by_distance([1, 0.5, 0.1], [1, 0.2], {"forward": 2, "backward": 1})
+    yield figures.deciding_direction(
+        {"full": 3, "without forward": -1, "without backward": 2, "without both": 0}, "positive"
+    )
+    adds = random.normal(size=(2, STEPS))
+    yield figures.deciding_by_position(*adds, WORDS)
+    yield figures.attribution(WORDS, *adds, "a label with a very long name")
+    yield figures.attribution(LONG, random.normal(size=300), None, "positive")
+    yield figures.state_norms(*np.abs(adds), WORDS)
+    yield figures.activations(*random.normal(size=(2, STEPS, 8)), WORDS)
+    yield figures.activations(*random.normal(size=(2, 300, 64)), LONG)
+    yield figures.unit_correlation(random.uniform(-1, 1, (12, 12)))
+    yield figures.correlation_histogram(random.uniform(-1, 1, (12, 12)))
+    yield figures.output_layout([(0, 16, "forward"), (16, 32, "backward")], 32)
+    yield figures.gate_saturation(
+        {half: {gate: saturation(16) for gate in "ifo"} for half in ("forward", "backward")}
+    )
+    yield figures.attention_weights(WORDS, random.dirichlet(np.ones(STEPS)))
+    marginals = random.dirichlet(np.ones(4), STEPS)
+    order = np.argsort(-marginals, axis=1)
+    yield figures.tag_marginals(WORDS, LABELS, marginals, order[:, 0], order[:, 1])
+    inputs = WordInputs(size=900, dim=50, characters=Characters(size=60, dim=12, hidden_size=12))
+    head = Tags(size=17, decoder="crf")
+    encoder = Encoder(hidden_size=64, num_layers=3, merge="project")
+    yield figures.architecture(Spec(inputs=inputs, encoder=encoder, head=head))
+    yield figures.no_generation()
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Picture]:
+    return [Picture(figure, f"Figure {n}.") for n, figure in enumerate(every_figure(), start=1)]
+
+
+@pytest.fixture(scope="module")
+def page(pictures: list[Picture], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    values = np.linspace(-2, 3, STEPS).tolist()
+    case = Sentence(WORDS, 2, "x", {"forward": "y", "half": "x", "equal": "x"}, (1,), "a note")
+    strip = Strip("(a)bcdefgh", "oioooooooo", {"forward": "o" * 10, "both": "oioooooooo"}, "i")
+    sections = [
+        Section(
+            "Words and numbers",
+            [
+                Text("A paragraph."),
+                Tiles([(reader.name, "98.7 %", key) for key, reader in figures.READERS.items()]),
+                Words(WORDS, values, "attribution, logit", 3, ["TAG"] * STEPS, "a note"),
+                Words(LONG, random_values(300), "attribution, logit"),
+                Sentences([case]),
+                Strips([strip]),
+                Table(["what", *"abcdefgh"], [["a row", *[365_568] * 8]], "A wide table"),
+                Code("birnn explain some/bundle 'a sentence that is rather long' --out r.html"),
+                Notes(["No attention: this model has none.", "No CRF."]),
+            ],
+        ),
+        Section("Figures", pictures),
+    ]
+    path = tmp_path_factory.mktemp("page") / "every-part.html"
+    return write(path, "Every kind of part", sections, lead="For the browser.", footer="a test")
+
+
+def random_values(count: int) -> list[float]:
+    return np.random.default_rng(1).normal(size=count).tolist()
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1000, False)])
+def test_the_page_opens(
+    page: Path, pictures: list[Picture], opened: Callable[..., Any], width: int, dark: bool
+) -> None:
+    seen = opened(page, width=width, dark=dark)
+    assert seen.width == width
+    seen.check(figures=len(pictures))
+    assert [figure.label for figure in seen.figures] == [item.alternative for item in pictures]
+    assert seen.dark == dark
+    red, green, blue = (int(part) for part in seen.paper.strip("rgb()").split(","))
+    assert (red + green + blue < 3 * 64) == dark
+
+
+def test_every_figure_is_on_the_page() -> None:
+    drawn = {line.split(".")[1].split("(")[0] for line in _calls(every_figure)}
+    offered = {
+        name for name in figures.__all__ if getattr(figures, name).__class__.__name__ == "function"
+    } - {"describe", "in_house_style", "in_words"}
+    assert drawn == offered
+
+
+def _calls(function: Callable[..., Any]) -> list[str]:
+    """The lines of a function that call a figure."""
+    import inspect
+
+    lines = inspect.getsource(function).splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("yield figures.")]
+
+
+def test_a_page_that_fails_is_noticed(opened: Callable[..., Any], tmp_path: Path) -> None:
+    """The browser's findings are not empty because nobody looks."""
+    path = tmp_path / "broken.html"
+    path.write_text(
+        "<!doctype html><meta charset=utf-8><title>t</title><link rel=icon href='data:,'>"
+        "<body><main><p style='width: 900px'>wide</p><svg role=img aria-label=x viewBox='0 0 9 9'"
+        " width=90 height=90><text x=20 y=5 font-size=3>out</text></svg>"
+        "<img src='http://example.org/gone.png'></main>"
+        "<script>console.warn('careful'); nowhere.to.be.found</script></body>"
+    )
+    seen = opened(path)
+    assert any("careful" in line for line in seen.console)
+    assert any("nowhere is not defined" in line for line in seen.console)
+    assert seen.fetched == ("http://example.org/gone.png",)
+    assert seen.scroll_width >= 900 > seen.width
+    assert seen.figures[0].spilled == ("out",)
+    assert any("900px" in element for element in seen.too_wide)

@@ -1,0 +1,124 @@
+"""Diagrams: drawn from a spec and from what depends on what, to scale and in full."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.patches import Rectangle
+
+from birnn.bundle import Spec
+from birnn.bundle.spec import (
+    Characters,
+    Encoder,
+    Label,
+    PoolingName,
+    Surface,
+    Symbols,
+    Tags,
+    Values,
+    Vectors,
+    Words,
+)  # fmt: skip
+from birnn.errors import ConfigError
+from birnn.explain import figures
+from birnn.explain.figures import HALVES, TIP, in_words
+from birnn.explain.figures.blueprint import stages
+from birnn.explain.figures.causality import LEVELS
+from birnn.reference.stack import CellName, MergeName
+
+sizes = st.integers(1, 300)
+poolings = st.sampled_from(get_args(PoolingName))
+inputs = st.one_of(
+    st.builds(Symbols, size=sizes, dim=sizes),
+    st.builds(Vectors, size=sizes),
+    st.builds(
+        Words,
+        size=sizes,
+        dim=sizes,
+        characters=st.none() | st.builds(Characters, size=sizes, dim=sizes, hidden_size=sizes),
+        surface=st.none()
+        | st.builds(Surface, size=sizes, dim=sizes, prefixes=st.just((1,)), suffixes=st.just((2,))),
+    ),
+)
+heads = st.one_of(
+    st.builds(Tags, size=sizes, decoder=st.sampled_from(["softmax", "crf"])),
+    st.builds(Label, size=sizes, pooling=poolings, attention_size=sizes),
+    st.builds(Values, size=sizes, pooling=poolings, attention_size=sizes),
+)
+encoders = st.builds(
+    Encoder,
+    cell=st.sampled_from(get_args(CellName)),
+    hidden_size=sizes,
+    num_layers=st.integers(1, 7),
+    bidirectional=st.booleans(),
+    merge=st.sampled_from(get_args(MergeName)),
+    residual=st.booleans(),
+)
+specs = st.builds(Spec, inputs=inputs, encoder=encoders, head=heads)
+
+
+@given(spec=specs)
+def test_no_parameter_is_left_out_or_counted_twice(spec: Spec) -> None:
+    rows = list(stages(spec))
+    assert sum(row.parameters for row in rows) == spec.parameter_count()
+    assert rows[0].width == spec.inputs.width
+    assert rows[-1].width == spec.head.size
+    layers = [row for row in rows if row.apart]
+    assert {row.width for row in layers} == {spec.encoder.hidden_size * spec.stack.directions}
+    if isinstance(spec.head, (Label, Values)):
+        assert rows[-2].width == spec.head.pooled_width(spec.stack.output_size)
+    if spec.encoder.num_layers <= 4:
+        assert len(layers) == spec.encoder.num_layers
+
+
+@given(spec=specs)
+def test_boxes_are_to_one_scale_and_arrows_point_as_the_halves_read(spec: Spec) -> None:
+    figure = figures.architecture(spec)
+    (axes,) = figure.axes
+    boxes = [
+        patch for patch in axes.patches
+        if isinstance(patch, Rectangle) and (patch.get_gid() or "").startswith(TIP)
+    ]  # fmt: skip
+    told = [box for row in stages(spec) for box in row.boxes]
+    scales = [drawn.get_width() / box.width for drawn, box in zip(boxes, told, strict=True)]
+    assert scales == pytest.approx([scales[0]] * len(scales))
+    reading = [(drawn, box) for drawn, box in zip(boxes, told, strict=True) if box.reads]
+    annotations = [text for text in axes.texts if text.get_text() == ""]
+    for annotation, (drawn, box) in zip(annotations, reading, strict=True):
+        assert annotation.arrow_patch is not None
+        tip, tail = annotation.xy[0], annotation.get_position()[0]
+        assert (tip > tail) == (box.half == "forward")
+        for end in (tip, tail):
+            assert drawn.get_x() < end < drawn.get_x() + drawn.get_width()
+    words = in_words(figure)
+    assert f"{spec.parameter_count():,} parameters" in words
+    assert (HALVES["backward"] in words) == spec.encoder.bidirectional
+
+
+@given(data=st.data(), steps=st.integers(2, 9))
+def test_a_state_exists_if_all_that_it_reads_is_written(data: Any, steps: int) -> None:
+    now = data.draw(st.integers(1, steps - 1))
+    (axes,) = figures.no_generation(steps=steps, now=now).axes
+    boxes = [patch for patch in axes.patches if (patch.get_gid() or "").startswith(TIP)]
+    assert len(boxes) == 3 * steps
+    for level, height in LEVELS.items():
+        row = [box for box in boxes if abs(box.get_y() + box.get_height() / 2 - height) < 0.1]
+        exists = {
+            round(box.get_x() + box.get_width() / 2): box.get_facecolor()[3] > 0 for box in row
+        }
+        written = set(range(1, now + 1))
+        # read step by step, as a model would: forward from the start, backward from the end
+        read: set[int] = set()
+        order = range(steps, 0, -1) if level == "backward" else range(1, steps + 1)
+        for step in order:
+            read = {step} if level == "input" else read | {step}
+            assert exists[step] == (read <= written)
+
+
+@pytest.mark.parametrize("now", [0, 4])
+def test_there_must_be_something_written_and_something_to_write(now: int) -> None:
+    with pytest.raises(ConfigError, match=f"now is {now}, it must be from 1 to 3"):
+        figures.no_generation(steps=4, now=now)
