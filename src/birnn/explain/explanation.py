@@ -1,0 +1,296 @@
+"""Everything that can be told of one answer: the numbers behind the page of `birnn explain`."""
+
+# T steps, L labels
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from birnn.bundle.spec import Spec, Symbols, Words
+from birnn.errors import UsageError, nearest
+from birnn.explain.attribution import Attribution, Occlusion, integrated_gradients, occlusion
+from birnn.explain.decision import Background, Decision, decide
+from birnn.explain.decoding import Decoding, attention, decoding
+from birnn.explain.flow import Flow, affordable, flow
+from birnn.explain.gates import NAMES, Saturation, saturation
+from birnn.explain.states import Correlation, States, correlation, states
+from birnn.explain.subject import Array, Model, Subject
+
+LONG = 400  # steps from which on leaving out each of them in turn takes too long
+MOST_ROWS = 1 << 17  # of all copies of a sequence that its flow is read off
+FEWEST = 8  # steps that a correlation needs to mean anything
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """One sequence, what a model says of it, and why.
+
+    Args:
+        spec: What the model is.
+        tokens: The steps as written; of vectors their numbers from 1 on.
+        unknown: Which of them the model does not know, (T,) bool.
+        answer: Its answer: a label for each step, one label, or values.
+        position: The step whose tag is explained; None where the model answers once.
+        target: Name of the answer that is explained.
+        probability: Its probability; None for values.
+        decision: The answer with and without either half.
+        attribution: What each step adds to it.
+        occlusion: What it loses without each step; None for long sequences.
+        flows: Influence of inputs on states: of the first layer, and of the last where there are
+            more.
+        states: Of the last layer.
+        correlation: Between the units of both halves; None where it means nothing.
+        saturation: Of the gates; None for a cell that has none.
+        attention: Weight of each step, (T,); None without attention.
+        decoding: Marginals and the runner-up of tags; None for other heads.
+        left_out: What is not here, and why: a line each.
+    """
+
+    spec: Spec
+    tokens: tuple[str, ...]
+    unknown: Array
+    answer: Any
+    position: int | None
+    target: str
+    probability: float | None
+    decision: Decision
+    attribution: Attribution
+    occlusion: Occlusion | None
+    flows: tuple[Flow, ...]
+    states: States
+    correlation: Correlation | None
+    saturation: Saturation | None
+    attention: Array | None
+    decoding: Decoding | None
+    left_out: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers of the answer as plain Python objects."""
+        contexts = [found.context() for found in self.flows]
+        logits = self.decision.logits(self.target)
+        at = slice(None) if self.position is None else self.position
+        return {
+            "tokens": list(self.tokens),
+            "unknown": [t for t, new in zip(self.tokens, self.unknown, strict=True) if new],
+            "answer": self.answer,
+            "step": None if self.position is None else self.position + 1,
+            "target": self.target,
+            "probability": self.probability,
+            "logits": {case: float(values[at]) for case, values in logits.items()},
+            "attribution": {
+                "gradients": self.attribution.steps.tolist(),
+                "occlusion": None if self.occlusion is None else self.occlusion.steps.tolist(),
+                "completeness_gap": self.attribution.gap,
+            },
+            "context": [
+                {"layer": found.layer, "forward": one.forward, "backward": one.backward}
+                for found, one in zip(self.flows, contexts, strict=True)
+            ],
+            "attention": None if self.attention is None else self.attention.tolist(),
+            "left_out": list(self.left_out),
+        }
+
+
+def explanation(
+    model: Model,
+    sequence: Any,
+    *,
+    step: int | str | None = None,
+    target: str | None = None,
+    data: Iterable[Any] | None = None,
+) -> Explanation:
+    """Explain one answer of a whole model.
+
+    Args:
+        model: As for `Subject.of`, but no bare `BiRNN`.
+        sequence: As ``predict`` takes one, at least one step long.
+        step: Of a tagger, the step whose tag is explained: its number from 1 on, or the token
+            itself. By default the step of which the model is least sure.
+        target: The answer that is explained; by default the one that the model gives.
+        data: Sequences to take means over (what silenced halves are replaced by, correlation,
+            saturation); by default the means that training left in the bundle, where there are
+            any, and the sequence itself.
+
+    Raises:
+        UsageError: A step or target that there is not, or a step of a model that answers once.
+        DataError: A sequence that the model cannot read, or one without steps.
+
+    Example:
+        >>> from birnn.bundle import Bundle, Encoder, Spec, Symbols, Tags
+        >>> spec = Spec(
+        ...     inputs=Symbols(size=3, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2)
+        ... )
+        >>> random = np.random.default_rng(0)
+        >>> tensors = {
+        ...     name: random.standard_normal(shape).astype(np.float32)
+        ...     for name, shape in spec.tensors().items()
+        ... }
+        >>> bundle = Bundle(spec, {"symbols": ("<unk>", "A", "C"), "labels": ("x", "y")}, tensors)
+        >>> found = explanation(bundle, "ACCA", step=2)
+        >>> found.tokens, found.position, found.attention is None
+        (('A', 'C', 'C', 'A'), 1, True)
+    """
+    subject = Subject.of(model)
+    outputs = subject.outputs
+    if target is not None and target not in outputs:
+        raise UsageError(f"no answer {target!r}: {nearest(target, outputs)}")
+    pool = None if data is None else list(data)
+    background = None if pool is None else Background.over(subject, pool)
+    decision = decide(subject, sequence, background=background)
+    steps = decision.scores.shape[1] if subject.tags else subject.rows(sequence).shape[0]
+    tokens = subject.tokens(sequence) or tuple(str(at + 1) for at in range(steps))
+    decoded = decoding(subject, sequence)
+    position = _position(subject, tokens, step, decoded)
+    wanted, probability = _wanted(subject, decision, decoded, position, target)
+    left_out: list[str] = []
+    averaged: list[Any] = [sequence] if pool is None else pool
+    weights = attention(subject, sequence)
+    if weights is None and not subject.tags:
+        left_out.append("Attention weights: this model pools its steps without attention.")
+    if subject.tags and decoded is not None and not decoded.crf:
+        left_out.append("Transitions between tags: this model has no CRF, each tag stands alone.")
+    return Explanation(
+        spec=subject.spec,
+        tokens=tokens,
+        unknown=_unknown(subject, sequence, steps),
+        answer=_answer(subject, decision),
+        position=position,
+        target=wanted,
+        probability=probability,
+        decision=decision,
+        attribution=integrated_gradients(subject, sequence, target=wanted, position=position),
+        occlusion=_occlusion(subject, sequence, steps, wanted, position, left_out),
+        flows=_flows(subject, sequence, steps, left_out),
+        states=states(subject, sequence),
+        correlation=_correlation(subject, averaged, left_out),
+        saturation=_saturation(subject, averaged, left_out),
+        attention=weights,
+        decoding=decoded,
+        left_out=tuple(left_out),
+    )
+
+
+# ---------------------------------------------------------------------- what is asked
+
+
+def _position(
+    subject: Subject, tokens: Sequence[str], step: int | str | None, decoded: Decoding | None
+) -> int | None:
+    if not subject.tags:
+        if step is not None:
+            raise UsageError(f"step is {step!r}, but this model answers once. Leave it out.")
+        return None
+    if step is None:
+        assert decoded is not None
+        sure = np.take_along_axis(decoded.marginals, decoded.best[:, None], axis=1)
+        return int(sure.argmin())
+    if isinstance(step, str) and step in tokens:
+        return list(tokens).index(step)
+    number = int(step) if isinstance(step, int) or step.isdecimal() else 0
+    if not 1 <= number <= len(tokens):
+        raise UsageError(
+            f"there is no step {step!r}. Give a number from 1 to {len(tokens)}, or one of the "
+            f"tokens ({nearest(str(step), set(tokens))})."
+        )
+    return number - 1
+
+
+def _wanted(
+    subject: Subject,
+    decision: Decision,
+    decoded: Decoding | None,
+    position: int | None,
+    target: str | None,
+) -> tuple[str, float | None]:
+    """The answer that is explained, and its probability."""
+    outputs = decision.outputs
+    if subject.regresses:
+        return target or outputs[0], None
+    if decoded is not None and position is not None:
+        number = int(decoded.best[position]) if target is None else outputs.index(target)
+        return outputs[number], float(decoded.marginals[position, number])
+    number = int(decision.answers[0]) if target is None else outputs.index(target)
+    scores = decision.scores[0]
+    powers = np.exp(scores - scores.max())
+    return outputs[number], float(powers[number] / powers.sum())
+
+
+def _answer(subject: Subject, decision: Decision) -> Any:
+    given = decision.answers[0]
+    if subject.regresses:
+        return [float(value) for value in given]
+    if subject.tags:
+        return [decision.outputs[number] for number in given]
+    return decision.outputs[int(given)]
+
+
+def _unknown(subject: Subject, sequence: Any, steps: int) -> Array:
+    """Tokens whose id is that of the unknown one."""
+    tokens = subject.tokens(sequence)
+    if tokens is None or subject.codec is None:
+        return np.zeros(steps, np.bool_)
+    rows: Any = subject.codec.encode([tokens]).inputs
+    match subject.spec.inputs:
+        case Words():
+            ids = rows.words
+        case Symbols():
+            ids = rows.symbols
+    unknown: Array = np.asarray(ids) == 0
+    return unknown
+
+
+# ---------------------------------------------------------------------- what may be left out
+
+
+def _occlusion(
+    subject: Subject,
+    sequence: Any,
+    steps: int,
+    target: str,
+    position: int | None,
+    left_out: list[str],
+) -> Occlusion | None:
+    if steps > LONG:
+        left_out.append(
+            f"Occlusion: leaving out each of {steps:,} steps in turn takes too long; it is shown "
+            f"for up to {LONG}."
+        )
+        return None
+    return occlusion(subject, sequence, target=target, position=position)
+
+
+def _flows(subject: Subject, sequence: Any, steps: int, left_out: list[str]) -> tuple[Flow, ...]:
+    settings = affordable(subject, steps, rows=MOST_ROWS)
+    window, probes = settings["window"], settings["probes"]
+    if probes is not None:
+        line = f"Exact influence: of {steps:,} steps it is estimated"
+        if window is not None:
+            line += f", and up to {window} steps away alone"
+        left_out.append(f"{line}.")
+    layers = sorted({0, len(subject.layers) - 1})
+    return tuple(
+        flow(subject, sequence, layer=layer, window=window, probes=probes) for layer in layers
+    )
+
+
+def _correlation(subject: Subject, sequences: list[Any], left_out: list[str]) -> Correlation | None:
+    name = "Correlation of forward and backward units"
+    if not subject.stack.bidirectional:
+        left_out.append(f"{name}: this model reads in one direction.")
+        return None
+    found = correlation(subject, sequences)
+    if found.steps < FEWEST:
+        left_out.append(f"{name}: {found.steps} steps are too few, it takes {FEWEST}.")
+        return None
+    return found
+
+
+def _saturation(subject: Subject, sequences: list[Any], left_out: list[str]) -> Saturation | None:
+    if not NAMES[subject.stack.cell]:
+        left_out.append(f"Saturation of gates: {subject.stack.cell} has no gates.")
+        return None
+    return saturation(subject, sequences)

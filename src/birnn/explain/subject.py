@@ -1,0 +1,383 @@
+"""The model that is looked at, taken apart: rows, layers, halves, scores.
+
+Everything that `birnn.explain` measures goes through a `Subject`. It has its own copy of the
+model's weights, in eval mode and without gradients, so the model it was made of stays as it was.
+"""
+
+# N rows of all sequences, B sequences, T steps, W width of an input row, H hidden units,
+# L answers of the head
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from birnn.bundle import Bundle, load
+from birnn.bundle.spec import Spec, Tags, Values, Vectors
+from birnn.data import Codec, SymbolRows, Vocabularies, WordRows
+from birnn.data.batching import windows
+from birnn.errors import ConfigError, DataError, nearest
+from birnn.explain import copies
+from birnn.models import Network
+from birnn.nn import BiRNN, State
+from birnn.nn.merge import merge_halves
+from birnn.ragged import Ragged
+from birnn.reference.stack import Stack
+from birnn.runtime import Predictor
+from birnn.runtime.door import admit
+
+Array = npt.NDArray[Any]
+Rows = Ragged[Tensor]
+
+# Rows that go through the layers together: what a backward pass keeps of them is some 80 MB for
+# an LSTM of 200 units in each direction.
+BATCH_ROWS = 1 << 13
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Halves:
+    """What one layer says of a batch, each direction for itself.
+
+    Args:
+        below: Rows that the layer read, (N, W).
+        forward: States of the forward half after each row, (N, H).
+        backward: States of the backward half; None with one direction.
+        last: Final state of each half, (B, H): the forward half's after the last step, the
+            backward half's after the first.
+    """
+
+    below: Rows
+    forward: Rows
+    backward: Rows | None
+    last: tuple[Tensor, ...]
+
+    @property
+    def parts(self) -> tuple[Rows, ...]:
+        """The halves that there are, forward first."""
+        return (self.forward,) if self.backward is None else (self.forward, self.backward)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """A model taken apart; `Subject.of` makes one.
+
+    Args:
+        stack: Settings of the encoder.
+        layers: Its layers, one by one.
+        spec: What the model is; of a bare `BiRNN` only what it reads.
+        labels: Names of its labels; empty for a regressor and a bare `BiRNN`.
+        network: The whole model; None for a bare `BiRNN`.
+        codec: From sequences to numbers; None for a bare `BiRNN`.
+        means: Mean states of the last layer that training left (`Spec.background`), or nothing.
+
+    Example:
+        >>> encoder = BiRNN("gru", 3, 4, num_layers=2)
+        >>> subject = Subject.of(encoder)
+        >>> halves = subject.run(subject.one(np.ones((5, 3))))
+        >>> tuple(halves.backward.values.shape), subject.layer(-1)
+        ((5, 4), 1)
+    """
+
+    stack: Stack
+    layers: tuple[BiRNN, ...]
+    spec: Spec
+    labels: tuple[str, ...] = ()
+    network: Network | None = None
+    codec: Codec | None = None
+    means: Mapping[str, Array] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Model) -> Subject:
+        """Open a model; what is open already is given back.
+
+        Args:
+            model: The folder of a bundle; a `birnn.bundle.Bundle`; what `birnn.load` gave; or a
+                `birnn.nn.BiRNN`, which reads arrays (T, W) and has no head.
+
+        Raises:
+            BundleError: The folder holds no whole bundle.
+            ConfigError: Something that is no model.
+        """
+        match model:
+            case Subject():
+                return model
+            case str() | Path():
+                return cls._of_bundle(load(model))
+            case Predictor():
+                return cls._of_bundle(model.bundle)
+            case Bundle():
+                return cls._of_bundle(model)
+            case BiRNN():
+                return cls(model.stack, copies.layers(model), copies.description(model.stack))
+            case _:
+                raise ConfigError(
+                    f"model is a {type(model).__name__}. Give the folder of a bundle, "
+                    "what birnn.load gave, or a birnn.nn.BiRNN."
+                )
+
+    @classmethod
+    def _of_bundle(cls, bundle: Bundle) -> Subject:
+        network = copies.network(bundle)
+        return cls(
+            bundle.spec.stack,
+            copies.layers(network.encoder),
+            bundle.spec,
+            bundle.vocabularies.get("labels", ()),
+            network,
+            Codec(bundle.spec.inputs, Vocabularies.from_dict(bundle.vocabularies)),
+            dict(bundle.background),
+        )
+
+    # ------------------------------------------------------------------ sequences into rows
+
+    def one(self, sequence: Any) -> Rows:
+        """One sequence as a batch of input rows.
+
+        Args:
+            sequence: As `birnn.load(...).predict` takes one; of a `BiRNN` an array (T, W).
+
+        Raises:
+            DataError: A sequence that the model cannot read, or one without steps.
+        """
+        batch = self._batch(list(self._admit([sequence])))
+        if not batch.values.shape[0]:
+            raise DataError("the sequence has no steps. Give one with at least one.")
+        return batch
+
+    def rows(self, sequence: Any) -> Tensor:
+        """Input rows of one sequence, (T, W), as `one` reads it."""
+        return self.one(sequence).values
+
+    def batches(self, sequences: Iterable[Any]) -> Iterator[Rows]:
+        """Sequences as batches of input rows; those without steps are left out.
+
+        Raises:
+            DataError: A sequence that the model cannot read, or not one with a step.
+        """
+        found = False
+        for ahead in windows(self._admit(sequences), tokens=BATCH_ROWS, sequences=BATCH_ROWS):
+            filled = [sequence for sequence in ahead if len(sequence)]
+            if filled:
+                found = True
+                yield self._batch(filled)
+        if not found:
+            raise DataError("not one of the sequences has a step. Give some that have.")
+
+    def tokens(self, sequence: Any) -> tuple[str, ...] | None:
+        """The steps of a sequence as written; None where they are vectors."""
+        if isinstance(self.spec.inputs, Vectors):
+            return None
+        return tuple(next(admit(self.spec, [sequence])))
+
+    def baseline(self) -> Tensor:
+        """The row that stands for nothing at all, (W,).
+
+        A word that is not known and has no letters, an unknown symbol, or a vector whose channels
+        all have their mean.
+        """
+        like = self._like
+        if isinstance(self.spec.inputs, Vectors) or self.network is None:
+            return like.new_zeros(self.stack.input_size)
+        zero = np.zeros(1, np.int64)
+        rows: WordRows | SymbolRows = SymbolRows(zero)
+        if self.spec.inputs.kind == "words":
+            inputs = self.spec.inputs
+            rows = WordRows(
+                words=zero,
+                forms=zero,
+                written=np.array([""], dtype=object),
+                characters=Ragged(zero[:0], zero) if inputs.characters is not None else None,
+                traits=np.zeros((1, inputs.surface.traits), np.int64) if inputs.surface else None,
+            )
+        with torch.no_grad():
+            row: Tensor = self.network.inputs(rows)[0]
+        return row
+
+    def _admit(self, sequences: Any) -> Iterator[Any]:
+        """Checked sequences, by the door of `birnn.runtime`."""
+        one_array = isinstance(sequences, np.ndarray) and sequences.ndim == 2
+        listed = isinstance(sequences, Iterable) and not isinstance(sequences, str | bytes)
+        if self.codec is not None or one_array or not listed:
+            yield from admit(self.spec, sequences)
+            return
+        for number, given in enumerate(sequences):
+            array = given.detach().cpu().numpy() if isinstance(given, Tensor) else given
+            [checked] = admit(self.spec, [array], first=number)
+            # The door gives float32, and a BiRNN may be in float64.
+            yield np.array(array, np.float64, order="C").reshape(np.shape(checked))
+
+    def _batch(self, checked: Sequence[Any]) -> Rows:
+        """Input rows of checked sequences."""
+        if self.codec is None or self.network is None:
+            like = self._like
+            return Ragged.from_list([torch.from_numpy(array).to(like) for array in checked])
+        encoded = self.codec.encode(checked)
+        with torch.no_grad():
+            return Ragged(self.network.inputs(encoded.inputs), encoded.lengths)
+
+    # ------------------------------------------------------------------ layers and halves
+
+    def layer(self, layer: int) -> int:
+        """Number of a layer, counted from the end where it is negative.
+
+        Raises:
+            ConfigError: A layer that the model does not have.
+        """
+        count = len(self.layers)
+        if not isinstance(layer, int) or not -count <= layer < count:
+            raise ConfigError(f"layer is {layer!r}, the model has layers 0 to {count - 1}")
+        return layer % count
+
+    def run(self, rows: Rows, *, layer: int = -1, initial: Sequence[State] | None = None) -> Halves:
+        """The halves of a layer.
+
+        Args:
+            rows: Input rows, (N, W).
+            layer: Which layer; the last by default.
+            initial: State of each layer before the first step of each direction; None for zeros.
+        """
+        top = self.layer(layer)
+        for at, run in enumerate(self.layers[: top + 1]):
+            below = rows
+            out = run(below, initial=None if initial is None else initial[at])
+            rows = out.output
+        return Halves(below, out.forward, out.backward, out.state.h.unbind())
+
+    def merge(self, halves: Halves, *, layer: int = -1) -> tuple[Rows, Tensor]:
+        """Output rows (N, W) of a layer from its halves, and merged final states (B, W)."""
+        at = self.layer(layer)
+        own = self.layers[at]
+        projection: Any = own.merge_l0 if self.stack.projects else None
+        backward = None if halves.backward is None else halves.backward.values
+        merged = merge_halves(self.stack, projection, halves.forward.values, backward)
+        if self.stack.adds_input(at):
+            merged = merged + halves.below.values
+        finals = (*halves.last, None)[:2]
+        final_BW = merge_halves(self.stack, projection, halves.last[0], finals[1])
+        return halves.forward.with_values(merged), final_BW
+
+    @property
+    def _like(self) -> Tensor:
+        """A tensor of the model's dtype, where the model is."""
+        return next(self.layers[0].parameters())
+
+    # ------------------------------------------------------------------ the head
+
+    @property
+    def head(self) -> Any:
+        """The head, one of `birnn.models.heads`.
+
+        Raises:
+            ConfigError: A bare `BiRNN`, which has none.
+        """
+        return self._headed().head
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what the head answers with: labels, or ``value 0``, ``value 1``, ..."""
+        head = self._headed().spec.head
+        if isinstance(head, Values):
+            return tuple(f"value {number}" for number in range(head.size))
+        return self.labels
+
+    @property
+    def tags(self) -> bool:
+        """Whether it answers for every step."""
+        return isinstance(self._headed().spec.head, Tags)
+
+    def scores(self, halves: Halves) -> tuple[Tensor, Rows]:
+        """What the head makes of the last layer's halves, and the merged rows that it read.
+
+        Returns:
+            Logits, (N, L) for tags (with a CRF its emissions) and (B, L) for a label, or values
+            (B, L) in the units of their targets; and the rows, (N, W).
+        """
+        rows, final_BW = self.merge(halves)
+        scores: Tensor = self.head(rows, final_BW)
+        # Values are learnt in standard units and told in their own.
+        return (self.head.decode(scores, rows) if self.regresses else scores), rows
+
+    @property
+    def regresses(self) -> bool:
+        """Whether it answers with numbers and not with labels."""
+        return isinstance(self._headed().spec.head, Values)
+
+    def logit(self, halves: Halves, target: int, position: int | None) -> Tensor:
+        """One answer's score for each sequence, (B,); of tags the one at ``position``."""
+        scores, rows = self.scores(halves)
+        if self.tags:
+            assert position is not None, "a position is asked for by `place`"
+            scores = scores[torch.from_numpy(rows.rows_at(position)).to(scores.device)]
+        return scores[:, target]
+
+    def answers(self, scores: Tensor, rows: Rows) -> Array:
+        """What the model says: ids of labels, (N,) or (B,), or values, (B, L)."""
+        with torch.no_grad():
+            return array(scores if self.regresses else self.head.decode(scores, rows))
+
+    def place(self, position: int | None, steps: int) -> int | None:
+        """The step that an answer is asked of, from 0 on; None where the head answers once.
+
+        Raises:
+            ConfigError: None for tags, one for another head, or one beyond the sequence.
+        """
+        if not self.tags:
+            if position is not None:
+                raise ConfigError(
+                    f"position is {position}, but this {self.spec.task} answers once for a whole "
+                    "sequence. Leave position out."
+                )
+            return None
+        if not isinstance(position, int | np.integer) or not -steps <= position < steps:
+            raise ConfigError(
+                f"position is {position}, the sequence has steps 0 to {steps - 1}. "
+                "Say of which of them the tag is asked."
+            )
+        return int(position) % steps
+
+    def target(self, target: str | int) -> int:
+        """Number of an answer, given by its name or number.
+
+        Raises:
+            ConfigError: An answer that the model does not have.
+        """
+        names = self.outputs
+        if isinstance(target, str):
+            if target not in names:
+                raise ConfigError(f"target is {target!r}: {nearest(target, names)}")
+            return names.index(target)
+        if not 0 <= target < len(names):
+            raise ConfigError(f"target is {target}, the model has answers 0 to {len(names) - 1}")
+        return int(target)
+
+    def _headed(self) -> Network:
+        if self.network is None:
+            raise ConfigError(
+                "a bare BiRNN has no head, so it decides nothing. Give a whole model: the folder "
+                "of a bundle, or what birnn.load gave."
+            )
+        return self.network
+
+
+Model = str | Path | Bundle | Predictor | BiRNN | Subject
+
+
+def array(tensor: Tensor) -> Array:
+    """A tensor as an array of its own on the host."""
+    found: Array = tensor.detach().cpu().numpy().copy()
+    return found
+
+
+@contextlib.contextmanager
+def differentiating() -> Iterator[None]:
+    """Gradients are kept, whatever the caller has switched off; also a decorator."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
