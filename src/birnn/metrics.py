@@ -51,7 +51,7 @@ class LabelScorer:
 
         Returns:
             ``accuracy``; ``precision``, ``recall``, ``f1`` and ``macro_f1``: means over the labels
-            that occur (``f1_kind`` is "macro"); ``per_label``, ``confusion`` [gold][predicted],
+            that occur (``f1_kind`` is "macro"); ``per_label``, ``confusion[gold][predicted]``,
             ``unknown_labels``, ``sequences``.
         """
         table = _table(self._pairs, self._labels)

@@ -198,14 +198,27 @@ def _processor() -> str:
 
 
 @dataclass(slots=True)
-class _Taker:
-    """A peer that takes turns in a case."""
+class Taker:
+    """A peer that takes turns in a case.
+
+    Args:
+        name: Name of the peer.
+        way: The work.
+        difference: How far its answer is from ours.
+        expected: Seconds that a call takes, about.
+        times: Seconds of a call in each turn so far.
+    """
 
     name: str
     way: Way
     difference: float | None
-    expected: float  # seconds of a call
+    expected: float
     times: list[float] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Median over the turns."""
+        return statistics.median(self.times)
 
     def turn(self) -> None:
         """Some calls; what they took in the mean is kept."""
@@ -222,19 +235,18 @@ class _Taker:
         self.times.append((time.perf_counter() - begun) / calls)
 
     def timing(self, case: Case, work: Work) -> Timing:
-        return Timing(
-            case, work, self.name, statistics.median(self.times), self.difference, self.way.called
-        )
+        """What the turns say of the peer."""
+        return Timing(case, work, self.name, self.seconds, self.difference, self.way.called)
 
 
-def _takers(peers: Sequence[Peer], drawn: Problem, work: Work, report: Report) -> list[_Taker]:
+def _takers(peers: Sequence[Peer], drawn: Problem, work: Work, report: Report) -> list[Taker]:
     """The peers of a case, warm, with answers that agree with ours; the others become faults."""
-    takers: list[_Taker] = []
+    takers: list[Taker] = []
     ours: Array | None = None
     for peer in peers:
         if not peer.does(drawn.case, work):
             continue
-        right: list[_Taker] = []
+        right: list[Taker] = []
         wrong: list[str] = []
         for way in _ways(peer, drawn, work, report):
             warm = way.call()
@@ -251,7 +263,7 @@ def _takers(peers: Sequence[Peer], drawn: Problem, work: Work, report: Report) -
                     continue
             begun = time.perf_counter()
             way.call()
-            right.append(_Taker(peer.name, way, difference, time.perf_counter() - begun))
+            right.append(Taker(peer.name, way, difference, time.perf_counter() - begun))
         where = f"{drawn.case.kind.called} {drawn.case.shape} {work}"
         if wrong and peer.name in TORCH:
             raise EngineError(f"birnn and {peer.called} disagree on {where}: {'; '.join(wrong)}")

@@ -1,0 +1,345 @@
+"""What the second direction buys on a data set: one direction against two, at several widths.
+
+Four ways of reading (`birnn.experiments.trials.WAYS`) are trained with the same settings and seeds
+and asked for the same test set. Half the width gives an output as wide as that of one direction;
+the width of equal parameters tells the second direction's worth from that of a bigger model.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from birnn.data import Example
+from birnn.errors import UsageError, nearest
+from birnn.experiments.significance import McNemar, mcnemar
+from birnn.experiments.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
+from birnn.explain.figures import READERS
+from birnn.explain.report import Table
+from birnn.training.recipe import Recipe, Task
+from birnn.training.sets import Source, read_sets
+
+TASKS: tuple[Task, ...] = ("tagger", "classifier")
+PAIR = ("forward", "both")  # who meet in McNemar's test
+FEWEST = 20  # steps or sequences that a group needs to have an accuracy of its own
+
+METRICS = {"accuracy": "accuracy", "f1": "span F1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A number over seeds."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of some values, at least one.
+
+        Example:
+            >>> Spread.of([0.5, 0.9, 0.7])
+            Spread(median=0.7, least=0.5, most=0.9)
+        """
+        return cls(statistics.median(values), min(values), max(values))
+
+    def values(self) -> tuple[float, float, float]:
+        """Median, least and most."""
+        return self.median, self.least, self.most
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Ways of reading, trained with several seeds and asked for one test set.
+
+    Args:
+        task: ``tagger`` or ``classifier``.
+        golds: The right answers: tags of each sequence, or its label.
+        lengths: Steps of each test sequence.
+        trials: Way of reading to its trials, in the order of the seeds.
+        threads: Threads of each trial, where they were set.
+        jobs: Trials that ran side by side.
+    """
+
+    task: Task
+    golds: Sequence[Any]
+    lengths: Sequence[int]
+    trials: Mapping[str, Sequence[Trial]]
+    threads: int | None = None
+    jobs: int = 1
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways of reading."""
+        return tuple(self.trials)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of each."""
+        return tuple(trial.seed for trial in next(iter(self.trials.values())))
+
+    @property
+    def metric(self) -> str:
+        """What counts: ``f1`` of spans where the tags mark spans, else ``accuracy``."""
+        scores = next(iter(self.trials.values()))[0].scores
+        return "f1" if scores.get("f1_kind") == "spans" else "accuracy"
+
+    def scores(self) -> dict[str, list[float]]:
+        """The metric on the test set, for each way and seed."""
+        return {
+            way: [float(trial.scores[self.metric]) for trial in trials]
+            for way, trials in self.trials.items()
+        }
+
+    def spread(self, way: str) -> Spread:
+        """The metric of a way over its seeds."""
+        return Spread.of(self.scores()[way])
+
+    def right(self, trial: Trial) -> list[np.ndarray]:
+        """For each test sequence, whether each of its steps, or its one label, is right."""
+        pairs = zip(self.golds, trial.answers, strict=True)
+        if self.task == "classifier":
+            return [np.array([gold == answer]) for gold, answer in pairs]
+        return [
+            np.array([g == a for g, a in zip(gold, answer, strict=True)]) for gold, answer in pairs
+        ]
+
+    def by_position(self) -> tuple[list[str], dict[str, list[float]]]:
+        """Accuracy of steps by their position, or of labels by the sequence's length.
+
+        Positions that few sequences reach are taken together until there are `FEWEST` of them.
+
+        Returns:
+            Names of the groups, such as ``"1"`` and ``"11-20"``; and for each way its accuracy in
+            each, over all seeds.
+        """
+        if self.task == "tagger":
+            place = np.concatenate([[0], *(np.arange(1, n + 1) for n in self.lengths)])[1:]
+        else:
+            place = np.asarray(self.lengths)
+        edges = groups_of(place)
+        names = [_named(first, last) for first, last in edges]
+        accuracy = {}
+        for way, trials in self.trials.items():
+            right = np.mean([np.concatenate(self.right(trial)) for trial in trials], axis=0)
+            accuracy[way] = [
+                float(right[(place >= first) & (place <= last)].mean()) for first, last in edges
+            ]
+        return names, accuracy
+
+    def tests(self) -> dict[str, list[McNemar]]:
+        """McNemar's test of one direction against two, for each seed.
+
+        Returns:
+            What is counted (``steps``, ``sequences``: all of a sequence right or not) to the
+            tests, in the order of the seeds; nothing where one of the two was left out. Steps of
+            one sequence are no independent questions, so that of sequences is the careful test.
+        """
+        if any(way not in self.trials for way in PAIR):
+            return {}
+        pairs = [
+            (self.right(one), self.right(two))
+            for one, two in zip(*(self.trials[way] for way in PAIR), strict=True)
+        ]
+        whole = [
+            mcnemar([bool(r.all()) for r in one], [bool(r.all()) for r in two])
+            for one, two in pairs
+        ]
+        if self.task == "classifier":
+            return {"sequences": whole}
+        steps = [mcnemar(np.concatenate(one), np.concatenate(two)) for one, two in pairs]  # type: ignore[arg-type]
+        return {"steps": steps, "sequences": whole}
+
+    def verdicts(self) -> list[str]:
+        """What the tests say: for each unit, that of the seed with the median p."""
+        lines = []
+        for unit, tests in self.tests().items():
+            middle = sorted(tests, key=lambda test: test.p)[len(tests) // 2]
+            one, two = (READERS[way].name for way in PAIR)
+            lines.append(f"Of {unit}, {middle.verdict(one, two)}")
+        return lines
+
+    def tables(self) -> list[Table]:
+        """What each way of reading reached, and what it took."""
+        seeds = len(self.seeds)
+        reached = Table(
+            ["way of reading", "hidden", "parameters", METRICS[self.metric], "least", "most"],
+            [
+                [
+                    READERS[way].name,
+                    f"{trials[0].spec.encoder.hidden_size}",
+                    f"{trials[0].spec.parameter_count():,}",
+                    *(f"{value:.4f}" for value in self.spread(way).values()),
+                ]
+                for way, trials in self.trials.items()
+            ],
+            f"on the test set: median, least and most of {seeds} seeds"
+            if seeds > 1
+            else "on the test set",
+        )
+        return [reached, self._times()]
+
+    def _times(self) -> Table:
+        steps = sum(self.lengths)
+        rows = []
+        for way, trials in self.trials.items():
+            train = statistics.median(trial.train_seconds for trial in trials)
+            predict = statistics.median(trial.predict_seconds for trial in trials)
+            epochs = statistics.median(trial.epochs for trial in trials)
+            speed = f"{steps / predict:,.0f}" if predict > 0 else ""
+            rows.append([READERS[way].name, f"{epochs:.0f}", f"{train:.1f}", speed])
+        header = ["way of reading", "epochs", "training, s", "prediction, steps/s"]
+        beside = f", {self.jobs} trainings side by side" if self.jobs > 1 else ""
+        threads = f", threads: {self.threads}" if self.threads else ""
+        return Table(header, rows, f"time{beside}{threads}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers as plain Python objects."""
+        names, accuracy = self.by_position()
+        told: dict[str, Any] = {
+            "task": self.task,
+            "metric": METRICS[self.metric],
+            "test_sequences": len(self.golds),
+            "test_steps": sum(self.lengths),
+            "seeds": list(self.seeds),
+        }
+        for way, trials in self.trials.items():
+            spread = self.spread(way)
+            told[way] = {
+                f"{self.metric}_median": spread.median,
+                f"{self.metric}_min": spread.least,
+                f"{self.metric}_max": spread.most,
+                "hidden_size": trials[0].spec.encoder.hidden_size,
+                "parameters": trials[0].spec.parameter_count(),
+                "epochs": [trial.epochs for trial in trials],
+                "train_seconds": [round(trial.train_seconds, 3) for trial in trials],
+                "predict_seconds": [round(trial.predict_seconds, 4) for trial in trials],
+                "scores": self.scores()[way],
+                "dev_by_epoch": [list(trial.curve) for trial in trials],
+                "by_position": dict(zip(names, accuracy[way], strict=True)),
+            }
+        told["mcnemar"] = {
+            unit: [
+                {"only_forward": test.only_first, "only_both": test.only_second, "p": test.p}
+                for test in tests
+            ]
+            for unit, tests in self.tests().items()
+        }
+        told["verdicts"] = self.verdicts()
+        return told
+
+
+def compare(
+    task: Task,
+    *,
+    train: Source,
+    test: Source,
+    dev: Source | None = None,
+    recipe: Recipe | None = None,
+    ways: Sequence[str] = tuple(WAYS),
+    seeds: Sequence[int] = (1, 2, 3),
+    jobs: int = 1,
+    threads: int | None = None,
+    format: str | None = None,  # noqa: A002 - the name that the command line has
+    field: str = "upos",
+    say: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Train every way of reading with every seed and ask each for the test set.
+
+    Args:
+        task: ``tagger`` or ``classifier``.
+        train: File of labelled examples, or the examples themselves.
+        test: What all are asked.
+        dev: What decides which weights are kept; a tenth of ``train``, the same for all, where
+            there is none.
+        recipe: Settings of training; its width is that of the model in one direction.
+        ways: Ways of reading, keys of `WAYS`.
+        seeds: Seeds of the models.
+        jobs: Trials side by side.
+        threads: Threads of each trial.
+        format: Format of the files where their ending does not tell.
+        field: Column of CoNLL-U that holds the tags.
+        say: Takes a line after each trial.
+
+    Raises:
+        UsageError: A task without labels, no such way, or none.
+        DataError: Data that cannot be read or learnt from.
+        Interrupted: Ctrl-C.
+
+    Example:
+        >>> from birnn.experiments import brackets
+        >>> draw = brackets.generate
+        >>> found = compare(
+        ...     "tagger", train=draw(40, 1), dev=draw(20, 2), test=draw(20, 3),
+        ...     recipe=Recipe.load("tagger", overrides=["training.epochs=1"]),
+        ...     ways=("forward", "both"), seeds=(1,),
+        ... )
+        >>> found.ways, found.metric, sorted(found.tests())
+        (('forward', 'both'), 'accuracy', ['sequences', 'steps'])
+    """
+    if task not in TASKS:
+        raise UsageError(
+            f"compare takes {' or '.join(TASKS)}, got {task!r}: {nearest(task, TASKS)}"
+        )
+    for way in ways:
+        if way not in WAYS:
+            raise UsageError(f"{way!r} is no way of reading: {nearest(way, WAYS)}")
+    tell: Say = say or say_nothing
+    sets = read_sets(train, dev, test, task=task, format=format, field=field, seed=1, say=tell)
+    for note in sets.notes:
+        tell(note)
+    plan = Plan(task, sets, recipe or Recipe.load(task), threads)
+    trials = run_trials(plan, ways, seeds, jobs=jobs, say=tell)
+    return comparison(plan, trials, jobs=jobs)
+
+
+def comparison(plan: Plan, trials: Mapping[str, Sequence[Trial]], *, jobs: int = 1) -> Comparison:
+    """Trials of a plan beside the right answers.
+
+    Args:
+        plan: What all trials shared.
+        trials: Way of reading to its trials.
+        jobs: Trials that ran side by side.
+    """
+    test: Sequence[Example] = plan.sets.test
+    golds = [example.target for example in test]
+    lengths = [len(example) for example in test]
+    return Comparison(plan.task, golds, lengths, trials, plan.threads, jobs)
+
+
+def groups_of(places: np.ndarray, *, alone: int = 10) -> list[tuple[int, int]]:
+    """Stretches of positions, the first ones alone, later ones by tens, none nearly empty.
+
+    Args:
+        places: Position of each step, or length of each sequence, from 0 or 1 on.
+        alone: Up to which position each stands for itself.
+
+    Returns:
+        First and last position of each stretch, in order; together they hold every place.
+
+    Example:
+        >>> groups_of(np.repeat([1, 2, 3, 14], [30, 25, 1, 1]))
+        [(1, 1), (2, 14)]
+    """
+    edges: list[tuple[int, int]] = []
+    if places.size == 0:
+        return edges
+    begun, first, top = int(places.min()), int(places.min()), int(places.max())
+    while first <= top:
+        last = min(top, first if first <= alone else first + 9 - (first - 1) % 10)
+        if int(((places >= begun) & (places <= last)).sum()) >= FEWEST:
+            edges.append((begun, last))
+            begun = last + 1
+        first = last + 1
+    if begun <= top:  # too few are left at the end: they join the stretch before
+        edges[-1:] = [(edges[-1][0] if edges else begun, top)]
+    return edges
+
+
+def _named(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"

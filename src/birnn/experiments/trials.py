@@ -1,0 +1,332 @@
+"""One way of reading, trained and asked: the step that every comparison repeats.
+
+A trial trains a model with `birnn.training.fit`, as a user would, and asks it for the test set
+through `birnn.runtime.Predictor`. Trials of one plan differ in the way of reading and in the seed,
+in nothing else.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from birnn.bundle.io import load
+from birnn.bundle.spec import Spec
+from birnn.errors import Interrupted, UsageError, nearest
+from birnn.explain.figures import READERS
+from birnn.kernels import isa
+from birnn.runtime import Predictor
+from birnn.training.fit import fit
+from birnn.training.inputs import input_kind
+from birnn.training.prepare import prepare
+from birnn.training.recipe import Recipe, Task
+from birnn.training.sets import Sets
+
+PREDICTIONS = 3  # timed rounds over the test set
+
+Say = Callable[[str], None]
+
+
+def say_nothing(line: str) -> None:
+    """The `Say` of who wants to hear nothing."""
+    del line
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way of reading: in one direction or two, and how wide each is.
+
+    Args:
+        bidirectional: Whether a backward half runs beside the forward one.
+        hidden_size: From a model in one direction to the hidden units of each direction.
+    """
+
+    bidirectional: bool
+    hidden_size: Callable[[Spec], int]
+
+
+def same_width(spec: Spec) -> int:
+    """As many hidden units in each direction as the model in one direction has."""
+    return spec.encoder.hidden_size
+
+
+def half_width(spec: Spec) -> int:
+    """Half as many in each direction, rounded down: together as wide, or one unit less.
+
+    Example:
+        >>> from birnn.bundle import Encoder, Symbols, Tags
+        >>> half_width(Spec(
+        ...     inputs=Symbols(size=5, dim=8), encoder=Encoder(hidden_size=15), head=Tags(size=3)
+        ... ))
+        7
+    """
+    return max(1, spec.encoder.hidden_size // 2)
+
+
+def equal_width(spec: Spec) -> int:
+    """The width at which two directions have as many parameters as one, as nearly as can be.
+
+    The count grows with the width, so the solution lies between two neighbours found by halving.
+
+    Args:
+        spec: The model in one direction.
+
+    Example:
+        >>> from birnn.bundle import Encoder, Symbols, Tags
+        >>> spec = Spec(
+        ...     inputs=Symbols(size=5, dim=8),
+        ...     encoder=Encoder(hidden_size=16, bidirectional=False),
+        ...     head=Tags(size=3),
+        ... )
+        >>> equal_width(spec), spec.parameter_count(), way_of(spec, "equal").parameter_count()
+        (10, 1755, 1703)
+    """
+    wanted = spec.parameter_count()
+    low, high = 1, spec.encoder.hidden_size
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _two(spec, middle).parameter_count() <= wanted:
+            low = middle
+        else:
+            high = middle
+    return min((low, high), key=lambda h: abs(_two(spec, h).parameter_count() - wanted))
+
+
+WAYS: dict[str, Way] = {
+    "forward": Way(bidirectional=False, hidden_size=same_width),
+    "both": Way(bidirectional=True, hidden_size=same_width),
+    "half": Way(bidirectional=True, hidden_size=half_width),
+    "equal": Way(bidirectional=True, hidden_size=equal_width),
+}
+
+
+def way_of(spec: Spec, way: str) -> Spec:
+    """The same model in another way of reading.
+
+    Args:
+        spec: A model; how many directions it has does not matter.
+        way: A key of `WAYS`.
+
+    Raises:
+        UsageError: No such way.
+    """
+    if way not in WAYS:
+        raise UsageError(f"{way!r} is no way of reading: {nearest(way, WAYS)}")
+    one = _changed(spec, spec.encoder.hidden_size, bidirectional=False)
+    chosen = WAYS[way]
+    return _changed(one, chosen.hidden_size(one), bidirectional=chosen.bidirectional)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all trials of a comparison share.
+
+    Args:
+        task: What is learnt.
+        sets: The data.
+        recipe: Settings of training; its width is that of the model in one direction.
+        threads: Threads of each trial; torch's own number by default.
+    """
+
+    task: Task
+    sets: Sets
+    recipe: Recipe
+    threads: int | None = None
+
+    def spec(self) -> Spec:
+        """The model that the recipe and the data make, in the recipe's own way of reading."""
+        kind = input_kind(self.sets.train, self.recipe.inputs)
+        recipe = self.recipe.for_kind(self.task, kind)
+        return prepare(self.task, self.sets.train, self.sets.dev, recipe).spec
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trained model and what it said of the test set.
+
+    Args:
+        way: Way of reading, a key of `WAYS`.
+        seed: Of the model and the order of the data.
+        spec: What the model is.
+        answers: Its answer to each test sequence: tags or a label.
+        scores: Its measures on the test set.
+        curve: Its score on the dev set after each epoch.
+        train_seconds: Time of the whole training, reading of arrays included.
+        predict_seconds: Time to answer the test set with nothing cached: a median of rounds.
+    """
+
+    way: str
+    seed: int
+    spec: Spec
+    answers: tuple[Any, ...]
+    scores: dict[str, Any]
+    curve: tuple[float, ...]
+    train_seconds: float
+    predict_seconds: float
+
+    @property
+    def epochs(self) -> int:
+        """Rounds over the training data."""
+        return len(self.curve)
+
+
+def run_trial(plan: Plan, spec: Spec, way: str, seed: int, *, folder: Path | None = None) -> Trial:
+    """Train one model and ask it.
+
+    Args:
+        plan: What all trials share.
+        spec: The model of the plan, as `Plan.spec` gives it.
+        way: Way of reading, a key of `WAYS`.
+        seed: Of the model and the order of the data.
+        folder: Where the bundle is left; nowhere by default.
+
+    Raises:
+        UsageError: No such way.
+        Interrupted: Ctrl-C.
+    """
+    wanted = way_of(spec, way)
+    recipe = plan.recipe.with_settings(
+        {
+            "encoder.bidirectional": wanted.encoder.bidirectional,
+            "encoder.hidden_size": wanted.encoder.hidden_size,
+        }
+    )
+    sets = plan.sets
+    with tempfile.TemporaryDirectory() as passing, _threads(plan.threads):
+        place = folder or Path(passing, "model")
+        result = fit(
+            plan.task,
+            train=sets.train,
+            dev=sets.dev,
+            out=place,
+            recipe=recipe,
+            seed=seed,
+            overwrite=True,
+            quiet=True,
+        )
+        if result.interrupted:
+            raise Interrupted("interrupted: nothing is kept of an unfinished comparison")
+        bundle, curve = load(place), _dev_scores(place / "training.csv")
+        rounds, answers = [], []
+        for _ in range(PREDICTIONS):
+            model = Predictor(bundle)
+            started = time.perf_counter()
+            answers = model.predict(example.inputs for example in sets.test)
+            rounds.append(time.perf_counter() - started)
+        scores = Predictor(bundle).evaluate(sets.test)
+    return Trial(
+        way=way,
+        seed=seed,
+        spec=bundle.spec,
+        answers=tuple(tuple(a) if isinstance(a, list) else a for a in answers),
+        scores=scores,
+        curve=curve,
+        train_seconds=result.seconds,
+        predict_seconds=statistics.median(rounds),
+    )
+
+
+def run_trials(
+    plan: Plan,
+    ways: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    jobs: int = 1,
+    keep: Mapping[str, Path] | None = None,
+    say: Say | None = None,
+) -> dict[str, list[Trial]]:
+    """Every way of reading with every seed.
+
+    Args:
+        plan: What all trials share.
+        ways: Ways of reading, keys of `WAYS`.
+        seeds: Seeds of the models.
+        jobs: Trials side by side, each in a process of its own; their times are those of a busy
+            machine.
+        keep: Way of reading to the folder where its model of the first seed stays.
+        say: Takes a line after each trial.
+
+    Returns:
+        The trials of each way, in the order of the seeds.
+
+    Raises:
+        UsageError: No such way, none at all, or no seed.
+        Interrupted: Ctrl-C.
+    """
+    if not ways or not seeds:
+        raise UsageError("a comparison needs at least one way of reading and one seed")
+    spec = plan.spec()
+    kept = {(way, seeds[0]): folder for way, folder in (keep or {}).items()}
+    wanted = [(way, seed, kept.get((way, seed))) for seed in seeds for way in ways]
+    for way in ways:
+        way_of(spec, way)  # a misspelt one is refused before the first training
+    found: dict[str, list[Trial]] = {way: [] for way in ways}
+    for trial in _each(plan, spec, wanted, jobs):
+        found[trial.way].append(trial)
+        if say is not None:
+            say(
+                f"{READERS[trial.way].name}, seed {trial.seed}: "
+                f"{trial.epochs} epochs in {trial.train_seconds:.0f} s"
+            )
+    return found
+
+
+def _each(
+    plan: Plan, spec: Spec, wanted: Sequence[tuple[str, int, Path | None]], jobs: int
+) -> Iterator[Trial]:
+    """The trials, in order."""
+    if jobs == 1:
+        yield from (run_trial(plan, spec, way, seed, folder=folder) for way, seed, folder in wanted)
+        return
+    # Fresh processes: a fork would share the threads of torch, which do not survive it.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        running = [
+            pool.submit(run_trial, plan, spec, way, seed, folder=folder)
+            for way, seed, folder in wanted
+        ]
+        try:
+            yield from (trial.result() for trial in running)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _two(spec: Spec, hidden_size: int) -> Spec:
+    return _changed(spec, hidden_size, bidirectional=True)
+
+
+def _changed(spec: Spec, hidden_size: int, *, bidirectional: bool) -> Spec:
+    encoder = {"hidden_size": hidden_size, "bidirectional": bidirectional}
+    return spec.model_copy(update={"encoder": spec.encoder.model_copy(update=encoder)})
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Threads of training and of prediction for a while."""
+    before = torch.get_num_threads(), isa.get_num_threads()
+    torch.set_num_threads(count or before[0])
+    isa.set_num_threads(count or before[1])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        isa.set_num_threads(before[1])
+
+
+def _dev_scores(log: Path) -> tuple[float, ...]:
+    with log.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    name = next(name for name in rows[0] if name.startswith("dev_"))
+    return tuple(float(row[name]) for row in rows)
