@@ -10,28 +10,22 @@ from typing import Any
 import pytest
 
 from birnn.experiments import quickstart
+from birnn.experiments.cases import Size
 from birnn.runtime import Predictor
 
-TINY = quickstart.Size(
-    senses_train=60,
-    senses_test=60,
-    senses_epochs=1,
-    brackets_train=20,
-    brackets_test=20,
-    brackets_epochs=1,
-)
+TINY = {"senses": Size(train=60, test=60, epochs=1), "brackets": Size(train=20, test=20, epochs=1)}
 
 
 def test_quickstart_leaves_a_bundle_and_a_report(
     call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quickstart, "run", functools.partial(quickstart.run, size=TINY))
+    monkeypatch.setattr(quickstart, "run", functools.partial(quickstart.run, sizes=TINY))
     told = call("quickstart", "--out", tmp_path / "quick")
     assert told.status == 0
     assert Predictor.load(tmp_path / "quick" / "bundle").predict([["the", "bank"]])
     assert "<html" in (tmp_path / "quick" / "report.html").read_text()
     # Results on standard output, progress on standard error.
-    assert all(word in told.out for word in ("two directions", "report.html", "birnn predict"))
+    assert all(word in told.out for word in ("directions", "report.html", "birnn predict"))
     assert told.err
     assert max(len(line) for line in told.out.splitlines() if str(tmp_path) not in line) <= 80
     again = call("quickstart", "--out", tmp_path / "quick", "--json")

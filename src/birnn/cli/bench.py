@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from birnn.cli.output import print_json, tell
 from birnn.errors import UsageError, require
 
 if TYPE_CHECKING:
@@ -49,9 +48,9 @@ def bench(
         rounds=rounds,
         threads=threads or min(DEFAULT_THREADS, os.cpu_count() or 1),
     )
-    report = measuring.run(plan, tell=_tell)
+    report = measuring.run(plan, tell=tell)
     if as_json:
-        print(json.dumps(tables.to_dict(report), ensure_ascii=False, allow_nan=False))
+        print_json(tables.to_dict(report))
     elif as_markdown:
         print(tables.markdown(report))
     else:
@@ -83,7 +82,3 @@ def _narrow(table: Table) -> RichTable:
     for row in table.rows:
         shown.add_row(*row)
     return shown
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

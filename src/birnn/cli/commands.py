@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ import numpy as np
 
 import birnn
 from birnn.bundle.spec import Symbols, Tags, Values, Vectors
-from birnn.cli.output import writing
+from birnn.cli.output import print_json, tell, writing
 from birnn.cli.tables import print_scores, print_table
 from birnn.data import Example, read
 from birnn.data.conll import FIELDS
@@ -90,13 +88,13 @@ def train(
         **result.metrics,
     }
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
         for name, scores in result.metrics.items():
             print_scores(scores, title=name)
         print(f"model in {result.folder}, {_epochs(result.epochs)}, {result.seconds:.0f} s")
     if result.interrupted:
-        _tell(
+        tell(
             f"birnn: interrupted after {_epochs(result.epochs)}: "
             f"{result.folder} holds the best model so far; --resume goes on"
         )
@@ -122,9 +120,9 @@ def evaluate(
     unknown = scores.get("unknown_labels", {})
     if unknown:
         named = ", ".join(f"{label} ({count})" for label, count in unknown.items())
-        _tell(f"labels that the model never saw, counted as wrong: {named}")
+        tell(f"labels that the model never saw, counted as wrong: {named}")
     if as_json:
-        _print_json(scores)
+        print_json(scores)
     else:
         print_scores(scores, title=str(data))
     return 0
@@ -170,9 +168,9 @@ def quickstart(out: Path, *, seed: int, as_json: bool) -> int:
         require(module, extra=extra)
     from birnn.experiments import quickstart as demo
 
-    result = demo.run(out, seed=seed, progress=_tell)
+    result = demo.run(out, seed=seed, progress=tell)
     if as_json:
-        _print_json(result.to_dict())
+        print_json(result.to_dict())
         return 0
     for table in result.tables():
         print_table(table.title, table.header, table.rows)
@@ -189,7 +187,7 @@ def settings(task: TrainingTask, kind: Kind, *, as_json: bool) -> int:
 
     rows = settings_table(task, kind)
     if as_json:
-        _print_json({name: {"default": value, "meaning": text} for name, value, text in rows})
+        print_json({name: {"default": value, "meaning": text} for name, value, text in rows})
     else:
         print_table(f"settings of a {task} of {kind}", ("setting", "default", "meaning"), rows)
     return 0
@@ -213,7 +211,7 @@ def info(*, as_json: bool) -> int:
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
     if as_json:
-        _print_json(told)
+        print_json(told)
         return 0
     for name, value in told.items():
         text = (
@@ -307,20 +305,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _print_json(told: dict[str, Any]) -> None:
-    print(json.dumps(_finite(told), ensure_ascii=False, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for NaN and infinity, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

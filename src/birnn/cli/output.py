@@ -1,15 +1,31 @@
-"""Where predictions go: standard output, or a file that appears only once it is whole."""
+"""What is told and where it goes: results to standard output or a file, all else to errors."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from birnn.errors import OutputError, UsageError
+
+
+def check_page(path: Path | None) -> None:
+    """Refuse a page that cannot be written now, not after an hour of work.
+
+    Raises:
+        OutputError: A directory stands there, or there is no folder to write it to.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise OutputError(f"{path} is a directory. Give --out a file.")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise OutputError(f"{path}: there is no folder that can be written to. Give another --out.")
 
 
 @contextmanager
@@ -63,3 +79,22 @@ def _watched(path: Path) -> Iterator[None]:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}. Give another --out."
         ) from None
+
+
+def print_json(told: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(_finite(told), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def tell(line: str) -> None:
+    """Say a line of progress, or a notice."""
+    print(line, file=sys.stderr, flush=True)

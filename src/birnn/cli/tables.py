@@ -13,14 +13,19 @@ from rich.text import Text
 HEADLINES = ("accuracy", "f1", "precision", "recall", "macro_f1", "rmse", "mae", "r2")
 COUNTS = ("sequences", "tokens", "empty_sequences")
 MOST_LABELS = 20
+LONGEST_WORD = 20  # of a text column, kept whole
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; columns of numbers stand to the right."""
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(header):
-        numeric = all(_is_number(row[i]) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        if all(_is_number(row[i]) for row in rows):
+            # A word a line: the numbers under it are short.
+            table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
+        else:
+            longest = max((len(word) for row in rows for word in _text(row[i]).split()), default=1)
+            table.add_column(name, overflow="fold", min_width=min(longest, LONGEST_WORD))
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
     # Labels and paths are no markup: [b] is a label.
@@ -28,6 +33,21 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
     # Not the title of the table, which would be folded to its width.
     console.print(Text(title, style="bold"), soft_wrap=True)
     console.print(table)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """The same as a Markdown table.
+
+    Example:
+        >>> print(markdown(["way", "n"], [["one", 2000]]))
+        | way | n |
+        |---|---|
+        | one | 2,000 |
+    """
+    lines = [header, ["---"] * len(header), *([_text(cell) for cell in row] for row in rows)]
+    texts = ["| " + " | ".join(line) + " |" for line in lines]
+    texts[1] = texts[1].replace(" ", "")
+    return "\n".join(texts)
 
 
 def print_scores(scores: dict[str, Any], *, title: str) -> None:
@@ -62,7 +82,7 @@ def print_scores(scores: dict[str, Any], *, title: str) -> None:
 
 def _is_number(cell: Any) -> bool:
     try:
-        float(_text(cell).replace(",", "").rstrip("%"))
+        float(_text(cell).replace(",", "").rstrip("%") or "0")
     except ValueError:
         return False
     return True

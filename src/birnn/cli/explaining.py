@@ -1,0 +1,112 @@
+"""What `birnn explain` does."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from birnn.bundle.spec import Spec, Symbols, Tags, Vectors
+from birnn.cli.output import check_page, print_json, tell
+from birnn.cli.tables import print_table
+from birnn.data import read
+from birnn.data.text import tokenise
+from birnn.errors import DataError, require
+from birnn.runtime import Predictor
+
+if TYPE_CHECKING:
+    # At run time it would load torch.
+    from birnn.explain.explanation import Explanation
+
+MOST_SEQUENCES = 1000  # of a file that means are taken over
+MOST_ROWS = 40  # of the table of steps
+
+
+def explain(
+    folder: Path,
+    text: str,
+    *,
+    out: Path | None,
+    step: str | None,
+    target: str | None,
+    data: str | None,
+    format: str | None,  # noqa: A002
+    as_json: bool,
+) -> int:
+    """Explain one answer, on a page or in a table."""
+    check_page(out)
+    require("torch", extra="train")
+    if out is not None:
+        for module in ("matplotlib", "jinja2"):
+            require(module, extra="plots")
+    model = Predictor.load(folder)
+    from birnn.explain.explanation import explanation
+
+    found = explanation(
+        model,
+        _sequence(model.spec, text, format),
+        step=step,
+        target=target,
+        data=None if data is None else _pool(model.spec, data, format),
+    )
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _show(found)
+    if out is not None:
+        from birnn.explain import page
+
+        page.write(out, found, name=str(folder))
+        tell(f"report: {out}")
+    return 0
+
+
+def _sequence(spec: Spec, text: str, format: str | None) -> Any:  # noqa: A002
+    """What the model reads: the text in its tokens, or the first series of a file."""
+    if isinstance(spec.inputs, Vectors):
+        for example in read(text, spec.task, format=format, labelled=False):
+            return example.inputs
+        raise DataError(f"{text}: no series in it")
+    if isinstance(spec.inputs, Symbols):
+        return tuple("".join(text.split()))
+    # Tags stand on the tokens of a file, which spaces part; plain text is parted as in training.
+    tokens = tokenise(text)
+    return tuple(text.split()) if isinstance(spec.head, Tags) and not tokens else tokens
+
+
+def _pool(spec: Spec, data: str, format: str | None) -> list[Any]:  # noqa: A002
+    examples = read(data, spec.task, format=format, labelled=False)
+    return [example.inputs for example in islice(examples, MOST_SEQUENCES)]
+
+
+def _show(found: Explanation) -> None:
+    """The answer, and what each step had to do with it."""
+    decision, at = found.decision, found.position
+    chance = "" if found.probability is None else f" ({100 * found.probability:.1f} %)"
+    where = "" if at is None else f" at step {at + 1}, {found.tokens[at]}"
+    print(f"{found.target}{chance}{where}")
+    cases = decision.logits(found.target)
+    told = [f"{case} {float(v if at is None else v[at]):.3f}" for case, v in cases.items()]
+    print("with and without the halves: " + ", ".join(told))
+    lost = np.full(len(found.tokens), np.nan) if found.occlusion is None else found.occlusion.steps
+    tags = found.answer if at is not None else [""] * len(found.tokens)
+    rows = [
+        [number, token, tag, f"{adds:+.3f}", "" if np.isnan(loses) else f"{loses:+.3f}"]
+        for number, (token, tag, adds, loses) in enumerate(
+            zip(found.tokens, tags, found.attribution.steps, lost, strict=True), start=1
+        )
+    ]
+    header = ["step", "token", "tag", "adds", "lost without it"]
+    if len(rows) > MOST_ROWS:
+        rows = sorted(rows, key=lambda row: -abs(float(row[3])))[:MOST_ROWS]
+    if at is None:
+        header, rows = _without(header, 2), [_without(row, 2) for row in rows]
+    print_table(f"what each step does for {found.target}", header, rows)
+    for line in found.left_out:
+        print(f"left out: {line}")
+
+
+def _without(row: list[Any], place: int) -> list[Any]:
+    return [cell for at, cell in enumerate(row) if at != place]
