@@ -83,12 +83,11 @@ def _pool(spec: Spec, data: str, format: str | None) -> list[Any]:  # noqa: A002
 
 def _show(found: Explanation) -> None:
     """The answer, and what each step had to do with it."""
-    decision, at = found.decision, found.position
+    at = found.position
     chance = "" if found.probability is None else f" ({100 * found.probability:.1f} %)"
     where = "" if at is None else f" at step {at + 1}, {found.tokens[at]}"
     print(f"{found.target}{chance}{where}")
-    cases = decision.logits(found.target)
-    told = [f"{case} {float(v if at is None else v[at]):.3f}" for case, v in cases.items()]
+    told = [f"{case} {logit:.3f}" for case, logit in found.logits().items()]
     print("with and without the halves: " + ", ".join(told))
     lost = np.full(len(found.tokens), np.nan) if found.occlusion is None else found.occlusion.steps
     tags = found.answer if at is not None else [""] * len(found.tokens)

@@ -14,7 +14,7 @@ from birnn.errors import UsageError, nearest, require
 
 if TYPE_CHECKING:
     # At run time it would load torch.
-    from birnn.explain.report import Table
+    from birnn.explain.parts import Table
 
 
 def compare(

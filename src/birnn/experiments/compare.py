@@ -19,7 +19,7 @@ from birnn.errors import UsageError, nearest
 from birnn.experiments.significance import McNemar, mcnemar
 from birnn.experiments.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
 from birnn.explain.figures import READERS
-from birnn.explain.report import Table
+from birnn.explain.parts import Table
 from birnn.training.recipe import Recipe, Task
 from birnn.training.sets import Source, read_sets
 

@@ -9,7 +9,7 @@ from birnn.experiments.compare import METRICS, Comparison
 from birnn.experiments.contest import percent
 from birnn.explain import figures, report
 from birnn.explain.figures import READERS
-from birnn.explain.report import Part, Picture, Section, Text, Tiles
+from birnn.explain.parts import Part, Picture, Section, Text, Tiles
 
 
 def write(path: Path | str, found: Comparison, *, name: str) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 from birnn.experiments.compare import Comparison, Spread
 from birnn.experiments.trials import Trial
 from birnn.explain.figures import READERS
-from birnn.explain.report import Table
+from birnn.explain.parts import Table
 
 Member = tuple[int, int]  # number of the test sequence, step in it; the label of a text is step 0
 

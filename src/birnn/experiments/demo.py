@@ -31,7 +31,7 @@ from birnn.experiments.compare import comparison, groups_of
 from birnn.experiments.contest import Contest, Member, by_step, percent
 from birnn.experiments.trials import Plan, Say, run_trials, say_nothing
 from birnn.explain.figures import READERS
-from birnn.explain.report import Table
+from birnn.explain.parts import Table
 from birnn.training.recipe import Recipe, Task
 from birnn.training.sets import Sets, Source, read_sets
 

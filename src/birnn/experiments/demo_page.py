@@ -13,7 +13,7 @@ from birnn.experiments.contest import Contest, Member, percent
 from birnn.experiments.demo import Shown
 from birnn.explain import figures, report
 from birnn.explain.figures import READERS
-from birnn.explain.report import (
+from birnn.explain.parts import (
     Part,
     Picture,
     Section,

@@ -29,7 +29,7 @@ from birnn.errors import ConfigError, DataError, DirectionError
 from birnn.experiments.cases import Size
 from birnn.experiments.oscillation import floor, floor_ahead, generate
 from birnn.explain.figures import READERS
-from birnn.explain.report import Table
+from birnn.explain.parts import Table
 from birnn.nn import BiRNN, Forecaster
 from birnn.ragged import Ragged
 from birnn.training.alike import check_alike

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from birnn.experiments.forecast import ForecastResult
 from birnn.explain import figures, report
-from birnn.explain.report import Picture, Section, Text
+from birnn.explain.parts import Picture, Section, Text
 
 
 def write(path: Path | str, found: ForecastResult) -> Path:

@@ -17,7 +17,7 @@ from birnn.experiments import demo, quickstart_page
 from birnn.experiments.cases import Size
 from birnn.experiments.contest import Contest
 from birnn.experiments.trials import say_nothing
-from birnn.explain.report import Table
+from birnn.explain.parts import Table
 from birnn.training.workspace import Workspace
 
 SIZES = {

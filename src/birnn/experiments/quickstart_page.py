@@ -7,7 +7,7 @@ from pathlib import Path
 from birnn.experiments.demo import Shown
 from birnn.experiments.demo_page import LIMIT, contest_parts, footer, learning, telling
 from birnn.explain import report
-from birnn.explain.report import Code, Part, Section, Text
+from birnn.explain.parts import Code, Part, Section, Text
 
 
 def sentence(words: Shown) -> str:

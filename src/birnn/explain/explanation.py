@@ -68,11 +68,16 @@ class Explanation:
     decoding: Decoding | None
     left_out: tuple[str, ...]
 
+    def logits(self) -> dict[str, float]:
+        """Score of the target with both halves, without either, and without both."""
+        return {
+            str(case): float(values if self.position is None else values[self.position])
+            for case, values in self.decision.logits(self.target).items()
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """The numbers of the answer as plain Python objects."""
         contexts = [found.context() for found in self.flows]
-        logits = self.decision.logits(self.target)
-        at = slice(None) if self.position is None else self.position
         return {
             "tokens": list(self.tokens),
             "unknown": [t for t, new in zip(self.tokens, self.unknown, strict=True) if new],
@@ -80,7 +85,7 @@ class Explanation:
             "step": None if self.position is None else self.position + 1,
             "target": self.target,
             "probability": self.probability,
-            "logits": {case: float(values[at]) for case, values in logits.items()},
+            "logits": self.logits(),
             "attribution": {
                 "gradients": self.attribution.steps.tolist(),
                 "occlusion": None if self.occlusion is None else self.occlusion.steps.tolist(),

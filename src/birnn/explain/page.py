@@ -143,11 +143,7 @@ def _likeliest(found: Explanation) -> list[Part]:
 
 def _decision(found: Explanation) -> list[Part]:
     decision, at = found.decision, found.position
-    logits = {
-        str(case): float(values if at is None else values[at])
-        for case, values in decision.logits(found.target).items()
-    }
-    figure = figures.deciding_direction(logits, found.target)
+    figure = figures.deciding_direction(found.logits(), found.target)
     if decision.own_background:
         means = "its mean over this text"
     elif decision.background.steps is None:

@@ -12,41 +12,8 @@ from pathlib import Path
 import birnn
 from birnn.errors import OutputError, require
 from birnn.explain.figures import READERS
-from birnn.explain.parts import (
-    Code,
-    Notes,
-    Part,
-    Picture,
-    Section,
-    Sentence,
-    Sentences,
-    Strip,
-    Strips,
-    Table,
-    Text,
-    Tiles,
-    Words,
-)
+from birnn.explain.parts import Picture, Section
 from birnn.explain.vector import inline_svg
-
-__all__ = [
-    "Code",
-    "Notes",
-    "Part",
-    "Picture",
-    "Section",
-    "Sentence",
-    "Sentences",
-    "Strip",
-    "Strips",
-    "Table",
-    "Text",
-    "Tiles",
-    "Words",
-    "inline_svg",
-    "render",
-    "write",
-]
 
 
 def render(title: str, sections: Sequence[Section], *, lead: str = "", footer: str = "") -> str:
@@ -59,6 +26,7 @@ def render(title: str, sections: Sequence[Section], *, lead: str = "", footer: s
         footer: How the page came about: machine, versions, time.
 
     Example:
+        >>> from birnn.explain.parts import Table
         >>> page = render("Hello", [Section("Numbers", [Table(["what", "n"], [["a", 1]])])])
         >>> "<h1>Hello</h1>" in page, page.count("</td>")
         (True, 1)

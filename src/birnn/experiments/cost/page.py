@@ -7,7 +7,7 @@ from pathlib import Path
 
 from birnn.experiments.cost.report import CostReport
 from birnn.explain import figures, report
-from birnn.explain.report import Part, Picture, Section
+from birnn.explain.parts import Part, Picture, Section
 
 
 def write(path: Path | str, found: CostReport) -> Path:

@@ -15,7 +15,7 @@ from birnn.experiments.bench.measure import machine
 from birnn.experiments.cost import count
 from birnn.experiments.cost.count import Bytes, Flops, Parameters
 from birnn.experiments.cost.measure import Batch, Measured, free_memory, measure
-from birnn.explain.report import Table
+from birnn.explain.parts import Table
 from birnn.kernels import isa
 from birnn.reference.stack import CellName, MergeName, Stack
 

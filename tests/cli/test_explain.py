@@ -1,0 +1,94 @@
+"""birnn explain, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TEXT = "the green dog barks and the cat runs"
+GIVEN = {
+    "tagger": TEXT,
+    "chain": TEXT,
+    "residues": "ACDDCA",
+    "classifier": f"{TEXT}, good",
+    "pooling attention": f"{TEXT}, good",
+    "regressor": TEXT,
+}
+
+
+@pytest.mark.parametrize("kind", [*GIVEN, "series"])
+def test_every_kind_of_model_gets_a_page_and_numbers(
+    call: Any, trained: Any, files: Path, tmp_path: Path, kind: str
+) -> None:
+    given = GIVEN.get(kind, files / "test.ts")
+    page = tmp_path / "page.html"
+    told = call("explain", trained(kind), given, "--json", "--out", page)
+    assert told.status == 0, told.err
+    found = json.loads(told.out)
+    text = page.read_text("utf-8")
+    assert text.count("<svg") == text.count('role="img"') >= 8
+    assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", text)
+    assert (found["attention"] is not None) == (kind == "pooling attention")
+    assert found["attribution"]["completeness_gap"] <= 0.01
+    assert all(line in text.replace("&#39;", "'") for line in found["left_out"])
+    plain = call("explain", trained(kind), given)
+    assert plain.status == 0
+    assert found["target"] in plain.out
+
+
+def test_the_answer_is_that_of_predict(call: Any, trained: Any) -> None:
+    told = json.loads(call("explain", trained("chain"), TEXT, "--json").out)
+    predicted = call("predict", trained("chain"), "-", "--json", stdin=(TEXT + "\n").encode())
+    assert told["answer"] == json.loads(predicted.out)["tags"]
+    assert told["tokens"] == TEXT.split()
+
+
+def test_step_target_and_data_are_heeded(call: Any, trained: Any, files: Path) -> None:
+    asked = ("explain", trained("tagger"), TEXT, "--json")
+    told = json.loads(call(*asked, "--step", "dog", "--target", "VERB").out)
+    assert (told["step"], told["target"]) == (3, "VERB")
+    assert json.loads(call(*asked, "--step", "3", "--target", "VERB").out) == told
+    other = json.loads(call(*asked, "--step", "dog", "--data", files / "test.tsv").out)
+    again = json.loads(call(*asked, "--step", "dog").out)
+    assert other["logits"]["full"] == again["logits"]["full"]
+    assert other["logits"]["without both"] != again["logits"]["without both"]
+
+
+@pytest.mark.parametrize("words", ["zorgle", "zorgle blimp", "x" * 200, "good " * 300])
+def test_strange_texts_get_a_page(
+    call: Any, trained: Any, opened: Any, tmp_path: Path, words: str
+) -> None:
+    page = tmp_path / "strange.html"
+    told = call("explain", trained("classifier"), words, "--out", page)
+    assert told.status == 0, told.err
+    opened(page).check(figures=page.read_text("utf-8").count("<svg"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "status", "message"),
+    [
+        ("tagger", ("",), 1, "no steps"),
+        ("tagger", ("the dog", "--step", "cat"), 2, "there is no step 'cat'"),
+        ("tagger", ("the dog", "--target", "NUON"), 2, "did you mean NOUN"),
+        ("classifier", ("good", "--step", "1"), 2, "answers once"),
+        ("series", ("none.ts",), 1, "none.ts"),
+        ("tagger", ("the dog", "--data", "none.tsv"), 1, "none.tsv"),
+    ],
+)
+def test_mistakes_are_one_line(
+    call: Any, trained: Any, kind: str, arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    told = call("explain", trained(kind), *arguments)
+    assert told.status == status
+    assert message in told.complaint
+
+
+def test_a_page_is_refused_before_the_model_is_read(call: Any, tmp_path: Path) -> None:
+    told = call("explain", tmp_path / "no-model", "text", "--out", tmp_path)
+    assert told.status == 1
+    assert "is a directory" in told.complaint
+    assert "no such folder" in call("explain", tmp_path / "no-model", "text").complaint

@@ -1,0 +1,174 @@
+"""What an explanation is asked for, what it leaves out, and its page in a browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from birnn.bundle import Bundle
+from birnn.errors import DataError, UsageError
+from birnn.explain import decide, explanation, page
+from birnn.explain.decision import Background
+from birnn.explain.explanation import LONG, Explanation
+from birnn.runtime import Predictor
+
+
+@pytest.fixture
+def with_means(make: Callable[..., Bundle]) -> Bundle:
+    bundle = make("words", "crf-iob2")
+    random = np.random.default_rng(5)
+    shapes = bundle.spec.background()
+    background = {name: random.standard_normal(s).astype("f4") for name, s in shapes.items()}
+    return Bundle(bundle.spec, bundle.vocabularies, bundle.tensors, background=background)
+
+
+@pytest.mark.parametrize("inputs", ["words", "symbols", "vectors"])
+def test_every_head_is_explained(
+    make: Callable[..., Bundle], draw: Any, heads: tuple[str, ...], inputs: str, tmp_path: Path
+) -> None:
+    for head in heads:
+        bundle = make(inputs, head)
+        given = draw(bundle, 9)
+        found = explanation(bundle, given)
+        [answer] = Predictor(bundle).predict([given])
+        if head.startswith("values"):
+            assert found.answer == pytest.approx(answer, rel=1e-4, abs=1e-5)
+            assert found.probability is None
+        else:
+            assert found.answer == answer
+        json.dumps(found.to_dict(), allow_nan=False)
+        assert (found.attention is not None) == ("attention" in head)
+        assert (found.decoding is not None) == (head in ("tags", "crf", "crf-iob2"))
+        if head.startswith("label"):
+            [chances] = Predictor(bundle).predict_proba([given])
+            assert found.probability == pytest.approx(float(max(chances)), abs=1e-5)
+
+
+def test_the_least_sure_step_is_asked_by_itself(make: Callable[..., Bundle], draw: Any) -> None:
+    bundle = make("words", "crf")
+    given = draw(bundle, 7)
+    found = explanation(bundle, given)
+    [marginals] = Predictor(bundle).predict_proba([given])
+    labels = bundle.vocabularies["labels"]
+    chances = [row[labels.index(tag)] for row, tag in zip(marginals, found.answer, strict=True)]
+    assert found.position == int(np.argmin(chances))
+    assert found.target == found.answer[found.position]
+    assert found.probability == pytest.approx(min(chances), abs=1e-5)
+
+
+def test_steps_and_targets_are_named(make: Callable[..., Bundle]) -> None:
+    bundle = make("words", "tags")
+    words = ["the", "bank", "of", "the", "river"]
+    assert explanation(bundle, words, step=5).position == 4
+    assert explanation(bundle, words, step="5").position == 4
+    assert explanation(bundle, words, step="the").position == 0
+    other = explanation(bundle, words, step="bank", target="I-LOC")
+    assert other.target == "I-LOC"
+    [marginals] = Predictor(bundle).predict_proba([words])
+    assert other.probability == pytest.approx(float(marginals[1][4]), abs=1e-5)
+    for step in ("rivr", 0, 6, "-1", "६"):
+        with pytest.raises(UsageError, match="a number from 1 to 5, or one of the tokens"):
+            explanation(bundle, words, step=step)
+    with pytest.raises(UsageError, match="no answer 'B-LOK': did you mean B-LOC"):
+        explanation(bundle, words, target="B-LOK")
+    with pytest.raises(UsageError, match="this model answers once"):
+        explanation(make("words", "label-max"), words, step=1)
+    with pytest.raises(DataError, match="no steps"):
+        explanation(bundle, [])
+
+
+def test_silenced_halves_take_the_means_of_training_then_of_data(with_means: Bundle) -> None:
+    words = ["the", "bank", "of", "the", "river"]
+    found = explanation(with_means, words).decision
+    assert not found.own_background
+    assert found.background.steps is None
+    np.testing.assert_allclose(found.background.rows, with_means.background["rows"])
+    np.testing.assert_allclose(found.background.last, with_means.background["last"])
+    data = [["bank"], ["the", "river"]]
+    asked = explanation(with_means, words, data=data).decision
+    wanted = decide(with_means, words, background=Background.over(with_means, data))
+    np.testing.assert_array_equal(asked.scores, wanted.scores)
+    bare = Bundle(with_means.spec, with_means.vocabularies, with_means.tensors)
+    assert explanation(bare, words).decision.own_background
+
+
+def left_out(found: Explanation) -> list[str]:
+    return [line.partition(":")[0] for line in found.left_out]
+
+
+def test_what_a_model_does_not_have_is_left_out_and_named(
+    make: Callable[..., Bundle], draw: Any, tmp_path: Path
+) -> None:
+    one = make("symbols", "tags", bidirectional=False, cell="rnn_tanh")
+    found = explanation(one, draw(one, 10))
+    assert found.correlation is None
+    assert found.saturation is None
+    assert left_out(found) == [
+        "Transitions between tags",
+        "Correlation of forward and backward units",
+        "Saturation of gates",
+    ]
+    text = page.write(tmp_path / "page.html", found, name="m").read_text("utf-8")
+    assert "Not on this page" in text
+    assert all(line in text for line in found.left_out)
+    whole = make("words", "crf")
+    assert left_out(explanation(whole, draw(whole, 10))) == []
+    assert left_out(explanation(whole, draw(whole, 1))) == [
+        "Correlation of forward and backward units"
+    ]
+
+
+def test_long_texts_are_estimated_and_say_so(make: Callable[..., Bundle], draw: Any) -> None:
+    bundle = make("words", "label-last", hidden_size=20)
+    found = explanation(bundle, draw(bundle, LONG + 1))
+    assert found.occlusion is None
+    assert found.flows[0].probes is not None
+    assert {"Occlusion", "Exact influence"} <= set(left_out(found))
+
+
+def test_stacks_show_their_first_and_their_last_layer(
+    make: Callable[..., Bundle], draw: Any
+) -> None:
+    bundle = make("symbols", "tags", num_layers=3)
+    first, last = explanation(bundle, draw(bundle, 6)).flows
+    assert (first.layer, last.layer) == (0, 2)
+    assert np.triu(first.forward, 1).max() == 0
+    assert np.triu(last.forward, 1).max() > 0
+
+
+def test_unknown_tokens_are_counted(make: Callable[..., Bundle], tmp_path: Path) -> None:
+    bundle = make("words", "tags")
+    found = explanation(bundle, ["the", "zorgle", "bank", "zorgle"])
+    assert found.unknown.tolist() == [False, True, False, True]
+    text = page.write(tmp_path / "page.html", found, name="m").read_text("utf-8")
+    assert "2 of 4 steps are of tokens the model never met: zorgle." in text
+
+
+CASES = {
+    "crf of words": ("words", "crf-iob2", {}, 12),
+    "one word": ("words", "tags", {}, 1),
+    "attention, one direction": ("symbols", "label-attention", {"bidirectional": False}, 20),
+    "values of series, stacked": ("vectors", "values", {"num_layers": 2, "merge": "sum"}, 15),
+    "a thousand words": ("words", "crf", {}, 1000),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_opens_in_a_browser(
+    make: Callable[..., Bundle], draw: Any, opened: Any, tmp_path: Path, case: str, dark: bool
+) -> None:
+    inputs, head, encoder, steps = CASES[case]
+    bundle = make(inputs, head, **encoder)
+    found = explanation(bundle, draw(bundle, steps))
+    path = tmp_path / f"explain-{case.replace(' ', '-').replace(',', '')}.html"
+    page.write(path, found, name="model/")
+    text = path.read_text("utf-8")
+    opened(path, dark=dark).check(figures=text.count("<svg"))
+    assert text.count("<svg") >= 8
+    assert text.count("<svg") == text.count('role="img"')
