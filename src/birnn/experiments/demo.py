@@ -69,6 +69,8 @@ class Demo:
         task: What is learnt.
         facts: What a page says about it.
         settings: Changes to the task's recipe.
+        marked: Tags that examples on a page show as filled; of each sequence the most missed one
+            where there are none.
         variants: Further models that are compared: name to what else is changed.
         size: How much is trained and tested.
         draw: The data of a size and a seed.
@@ -79,6 +81,7 @@ class Demo:
     settings: Mapping[str, Any]
     size: Size
     draw: Callable[[Size, int], Drawn]
+    marked: tuple[str, ...] = ()
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -332,10 +335,10 @@ def _sets(pool: Sequence[Any], size: Size, test: Sequence[Any]) -> Sets:
 # ---------------------------------------------------------------------- the table
 
 
-def _of_steps(generator: Any, unit: str) -> Demo:
-    return Demo(
-        "tagger", generator.FACTS, generator.SETTINGS, generator.DEFAULT, _steps(generator, unit)
-    )
+def _of_steps(generator: Any, unit: str, *marked: str) -> Demo:
+    draw = _steps(generator, unit)
+    facts, settings, size = generator.FACTS, generator.SETTINGS, generator.DEFAULT
+    return Demo("tagger", facts, settings, size, draw, marked)
 
 
 DEMOS: dict[str, Demo] = {
@@ -350,7 +353,7 @@ DEMOS: dict[str, Demo] = {
     ),
     "senses": Demo("tagger", senses.FACTS, senses.SETTINGS, senses.DEFAULT, _senses),
     "frames": _of_steps(frames, "frames"),
-    "anomaly": _of_steps(anomaly, "steps"),
+    "anomaly": _of_steps(anomaly, "steps", "anomalous"),
     "residues": _of_steps(residues, "residues"),
-    "bases": _of_steps(bases, "bases"),
+    "bases": _of_steps(bases, "bases", "1", "2", "3"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from birnn.explain.parts import (
 )
 
 LONGEST_STRIP = 24  # steps that are shown of a sequence
-MANY_GROUPS = 6  # from here on groups are drawn as a line
+BEFORE = 6  # steps that are shown before the first error
 
 
 def write(path: Path | str, shown: Shown, *, seconds: float) -> Path:
@@ -99,9 +100,9 @@ def tiles(contest: Contest) -> Tiles:
 
 
 def accuracy(contest: Contest) -> Picture:
-    """Accuracy in each group: bars for a few, a line for many."""
+    """Accuracy in each group: a line over positions, else bars."""
     shares = {way: contest.by_group(way) for way in contest.ways}
-    if len(contest.groups) < MANY_GROUPS:
+    if contest.grouping != "position":
         figure = figures.accuracy_by_group(
             shares, groups=contest.grouping, bound=contest.bound or None
         )
@@ -167,18 +168,23 @@ def _senses(shown: Shown) -> Part:
 
 
 def _sentiment(shown: Shown) -> Part:
-    """A sentence of each kind and both verdicts."""
+    """A sentence of each kind and both verdicts: one that parts them, or else one that turns."""
     contest, sentences = shown.contest, []
-    for kind in contest.groups:
-        member = telling(contest, kind)
+
+    def telling_first(member: Member) -> tuple[bool, bool, bool]:
         case = shown.cases[member[0]]
+        parted = contest.right("both", member) and not contest.right("forward", member)
+        return not parted, not case.turns, contest.gold(member) == "neutral"
+
+    for kind, members in contest.groups.items():
+        member = min(members, key=telling_first)
         sentences.append(
             Sentence(
                 words=[str(token) for token in contest.inputs[member[0]]],
                 position=-1,
                 gold=contest.gold(member),
                 answers={way: contest.answer(way, member) for way in contest.ways},
-                clues=case.clues,
+                clues=shown.cases[member[0]].clues,
                 note=kind.capitalize(),
             )
         )
@@ -202,7 +208,7 @@ def _brackets(shown: Shown) -> Part:
         if found:
             inside = {number: _tags(contest, number).count(brackets.INSIDE) for number in found}
             number = max(found, key=lambda n: (_errors(contest, n), inside[n]))
-            strips.append(_strip(contest, number, marked=brackets.INSIDE, note=note))
+            strips.append(_strip(contest, number, marked=(brackets.INSIDE,), note=note))
     return Strips(strips)
 
 
@@ -213,7 +219,10 @@ def _strips(shown: Shown) -> Part | None:
         range(len(contest.inputs)),
         key=lambda n: (_errors(contest, n, "both"), -_errors(contest, n)),
     )
-    strips = [_strip(contest, n, marked=_telling_tag(contest, n)) for n in order[:3]]
+    strips = [
+        _strip(contest, n, marked=shown.demo.marked or (_telling_tag(contest, n),))
+        for n in order[:3]
+    ]
     return Strips(strips) if strips else None
 
 
@@ -229,20 +238,24 @@ def _symbols(shown: Shown) -> bool:
     return bool(inputs) and not isinstance(inputs[0], np.ndarray)
 
 
-def _strip(contest: Contest, number: int, *, marked: str, note: str = "") -> Strip:
-    gold = _tags(contest, number)[:LONGEST_STRIP]
+def _strip(contest: Contest, number: int, *, marked: Sequence[str], note: str = "") -> Strip:
+    """A stretch of a sequence, which of a long one holds the first error of one direction."""
+    gold = _tags(contest, number)
+    errors = (at for at in range(len(gold)) if not contest.right("forward", (number, at)))
+    first = max(0, min(next(errors, 0) - BEFORE, len(gold) - LONGEST_STRIP))
+    part = slice(first, first + LONGEST_STRIP)
     inputs = contest.inputs[number]
     named = [str(step + 1) for step in range(len(inputs))]
     symbols = named if isinstance(inputs, np.ndarray) else [str(symbol) for symbol in inputs]
+    filled = f"Filled: {', '.join(marked)}"
     return Strip(
-        symbols=symbols[:LONGEST_STRIP],
-        gold=gold,
+        symbols=symbols[part],
+        gold=gold[part],
         answers={
-            way: contest.comparison.trials[way][0].answers[number][:LONGEST_STRIP]
-            for way in contest.ways
+            way: contest.comparison.trials[way][0].answers[number][part] for way in contest.ways
         },
         marked=marked,
-        note=f"{note}. Filled: {marked}" if note else f"Filled: {marked}",
+        note=f"{note}. {filled}" if note else filled,
     )
 
 
@@ -257,7 +270,12 @@ def _errors(contest: Contest, number: int, way: str = "forward") -> int:
 
 
 def _telling_tag(contest: Contest, number: int) -> str:
-    """The tag that one direction misses most in a sequence, or the commonest there."""
-    gold: Sequence[str] = _tags(contest, number)
-    missed = [tag for at, tag in enumerate(gold) if not contest.right("forward", (number, at))]
-    return max(missed or gold, key=(missed or gold).count)
+    """The tag that one direction misses most in a sequence, but not the commonest of all."""
+    every: Counter[str] = Counter(tag for tags in contest.comparison.golds for tag in tags)
+    [(commonest, _)] = every.most_common(1)
+    missed: Counter[str] = Counter()
+    for at, tag in enumerate(_tags(contest, number)):
+        answer = contest.answer("forward", (number, at))
+        missed.update([tag, answer] if answer != tag else [])
+    rare = [tag for tag, _ in missed.most_common() if tag != commonest]
+    return rare[0] if rare else commonest

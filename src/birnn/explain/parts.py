@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -122,7 +122,7 @@ class Strip:
         symbols: The sequence.
         gold: The right tags.
         answers: Reader (a key of `READERS`) to its tags.
-        marked: The tag that is shown as a filled cell; all others are empty cells.
+        marked: The tags that are shown as filled cells; all others are empty cells.
         note: What to know about the sequence.
 
     Raises:
@@ -132,7 +132,7 @@ class Strip:
     symbols: Sequence[str]
     gold: Sequence[str]
     answers: Mapping[str, Sequence[str]]
-    marked: str
+    marked: Collection[str]
     note: str = ""
 
     def __post_init__(self) -> None:
