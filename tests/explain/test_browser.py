@@ -99,7 +99,7 @@ def pictures() -> list[Picture]:
 def page(pictures: list[Picture], tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = np.linspace(-2, 3, STEPS).tolist()
     case = Sentence(WORDS, 2, "x", {"forward": "y", "half": "x", "equal": "x"}, (1,), "a note")
-    strip = Strip("(a)bcdefgh", "oioooooooo", {"forward": "o" * 10, "both": "oioooooooo"}, "i")
+    strip = Strip("(a)bcdefgh", "oioooooooo", {"forward": "o" * 10, "both": "oioooooooo"}, ("i",))
     sections = [
         Section(
             "Words and numbers",

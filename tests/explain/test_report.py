@@ -96,7 +96,7 @@ def sections() -> list[Section]:
             "Brackets",
             [
                 Picture(figures.accuracy_by_position(lines), "Another.", "Two lines & a 'quote'"),
-                Strips([Strip("(a)", "oio", {"forward": "ooo", "both": "oio"}, "i")]),
+                Strips([Strip("(a)", "oio", {"forward": "ooo", "both": "oio"}, ("i",))]),
                 Table(["what", "one", "two"], [["all", 1, 0.5], [NASTY, "x", "y"]], "A table"),
                 Code("birnn predict a < b"),
                 Words(["so", "<b>", "bad"], [0.5, 0.0, -0.25], "logit", 2, ["A", "B", "C"], "why"),
@@ -235,7 +235,7 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ShapeError, match="row 1 has 1 cells under 2 headings"):
         Table(["a", "b"], [[1, 2], [3]])
     with pytest.raises(ShapeError, match="both: 2 tags for 3 symbols"):
-        Strip("abc", "ooo", {"both": "oo"}, "i")
+        Strip("abc", "ooo", {"both": "oo"}, ("i",))
     with pytest.raises(ShapeError, match="values: 1 for 2 words"):
         Words(["a", "b"], [1.0], "x")
     with pytest.raises(ShapeError, match="beneath: 1 for 2 words"):

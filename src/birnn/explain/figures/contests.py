@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
+LINE = 55  # characters of names that fit beneath a figure
 BOUND = "the best that one direction can do"
 
 
@@ -78,7 +79,8 @@ def accuracy_by_group(
             ends = (index - 0.45, index + 0.45)
             height = 100 * bound[name]
             axes.plot(ends, (height, height), "--", color=INK, linewidth=1.2, label=label)
-    axes.set_xticks(range(len(names)), names)
+    long = sum(len(name) + 2 for name in names) > LINE
+    axes.set_xticks(range(len(names)), names, rotation=90 if long else 0)
     axes.tick_params(axis="x", length=0)
     axes.set_xlabel(groups)
     axes.set_ylim(0, 108)
