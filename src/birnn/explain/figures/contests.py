@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-LINE = 55  # characters of names that fit beneath a figure
 BOUND = "the best that one direction can do"
 
 
@@ -72,15 +71,14 @@ def accuracy_by_group(
         bars = axes.bar(places, heights, 0.94 * width, color=reader.colour, label=reader.name)
         for bar, name, height in zip(bars, names, heights, strict=True):
             tip(bar, f"{name}, {reader.name}: {height:.1f} %")
-        axes.bar_label(bars, fmt="%.0f", padding=2, color=INK, fontsize=8 if crowded else 10)
+        axes.bar_label(bars, fmt="%.0f", padding=2, color=INK, fontsize=8.5 if crowded else 10)
     if bound is not None:
         for index, name in enumerate(names):
             label = BOUND if index == 0 else None
             ends = (index - 0.45, index + 0.45)
             height = 100 * bound[name]
             axes.plot(ends, (height, height), "--", color=INK, linewidth=1.2, label=label)
-    long = sum(len(name) + 2 for name in names) > LINE
-    axes.set_xticks(range(len(names)), names, rotation=90 if long else 0)
+    axes.set_xticks(range(len(names)), names, rotation=_turn(names, len(names)))
     axes.tick_params(axis="x", length=0)
     axes.set_xlabel(groups)
     axes.set_ylim(0, 108)
@@ -129,8 +127,7 @@ def accuracy_by_position(
         _line(axes, accuracy[key], reader, [f"position {name}" for name in names])
     axes.set_xlabel("position in the sequence")
     every = 1 if length <= 20 else length // 10
-    long = max(map(len, names)) * 0.08 + 0.1 > 4.4 * every / length  # inches of a name, of a place
-    axes.set_xticks(places[::every], names[::every], rotation=90 if long else 0)
+    axes.set_xticks(places[::every], names[::every], rotation=_turn(names, length / every))
     _percent(axes, "accuracy")
     legend(figure, axes, last=BOUND)
     numbers = {
@@ -271,3 +268,9 @@ def _percent(axes: Axes, metric: str, *least: FloatArray) -> None:
     floor = max(0.0, lowest - 0.15 * (100 - lowest) - 0.5)
     axes.set_ylim(floor, 100 + 0.06 * (100 - floor))
     axes.set_ylabel(f"{metric}, %")
+
+
+def _turn(names: Sequence[str], places: float) -> int:
+    """Degrees by which names beneath so many places turn, so that they do not meet."""
+    inches = max(map(len, names)) * 0.08 + 0.1
+    return 90 if inches > 4.4 / places else 0
