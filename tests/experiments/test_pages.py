@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from birnn.experiments import brackets, compare_page, demo, demo_page, forecast, forecast_page
+from birnn.experiments import brackets, demo, demo_page, forecast, forecast_page
 from birnn.experiments import quickstart as first_minute
 from birnn.experiments.cases import Size
 from birnn.experiments.compare import compare
+from birnn.experiments.compare import page as compare_page
 from birnn.experiments.cost import cost
 from birnn.experiments.cost import page as cost_page
 from birnn.training.recipe import Recipe

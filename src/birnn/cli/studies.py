@@ -69,9 +69,9 @@ def compare(
         show(found.tables(), as_markdown=as_markdown)
         print("\n".join(found.verdicts()))
     if out is not None:
-        from birnn.experiments import compare_page
+        from birnn.experiments.compare import page
 
-        compare_page.write(out, found, name=test)
+        page.write(out, found, name=test)
         tell(f"report: {out}")
     return 0
 

@@ -27,9 +27,9 @@ from birnn.experiments import (
     sentiment,
 )
 from birnn.experiments.cases import LATER, SO_FAR, Case, Facts, Size, Split
-from birnn.experiments.compare import comparison, groups_of
-from birnn.experiments.contest import Contest, Member, by_step, percent
-from birnn.experiments.trials import Plan, Say, run_trials, say_nothing
+from birnn.experiments.compare.comparison import Comparison, groups_of
+from birnn.experiments.compare.contest import Contest, Member, by_step, percent
+from birnn.experiments.compare.trials import Plan, Say, run_trials, say_nothing
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Table
 from birnn.training.recipe import Recipe, Task
@@ -192,7 +192,7 @@ def run(
             groups=drawn.groups,
             bound=drawn.bound,
             inputs=[example.inputs for example in drawn.sets.test],
-            comparison=comparison(plan, trials, jobs=jobs),
+            comparison=Comparison.of(plan, trials, jobs=jobs),
         )
 
     main = contest(chosen)

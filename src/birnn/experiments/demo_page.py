@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from birnn.experiments import brackets, senses
-from birnn.experiments.contest import Contest, Member, percent
+from birnn.experiments.compare.contest import Contest, Member, percent
 from birnn.experiments.demo import Shown
 from birnn.explain import figures, report
 from birnn.explain.figures import READERS

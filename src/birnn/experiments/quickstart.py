@@ -15,8 +15,8 @@ from typing import Any
 from birnn.errors import OutputError
 from birnn.experiments import demo, quickstart_page
 from birnn.experiments.cases import Size
-from birnn.experiments.contest import Contest
-from birnn.experiments.trials import say_nothing
+from birnn.experiments.compare.contest import Contest
+from birnn.experiments.compare.trials import say_nothing
 from birnn.explain.parts import Table
 from birnn.training.workspace import Workspace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from birnn.experiments.compare import METRICS, Comparison
-from birnn.experiments.contest import percent
+from birnn.experiments.compare.comparison import METRICS, Comparison
+from birnn.experiments.compare.contest import percent
 from birnn.explain import figures, report
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Part, Picture, Section, Text, Tiles

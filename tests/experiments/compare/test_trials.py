@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from birnn.bundle import Encoder, Label, Spec, Symbols, Tags, Words
 from birnn.errors import UsageError
 from birnn.experiments import brackets
-from birnn.experiments.trials import WAYS, Plan, equal_width, run_trial, run_trials, way_of
+from birnn.experiments.compare.trials import WAYS, Plan, equal_width, run_trial, run_trials, way_of
 from birnn.runtime import Predictor
 from birnn.training.fit import fit
 from birnn.training.recipe import Recipe

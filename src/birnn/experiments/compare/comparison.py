@@ -1,8 +1,8 @@
 """What the second direction buys on a data set: one direction against two, at several widths.
 
-Four ways of reading (`birnn.experiments.trials.WAYS`) are trained with the same settings and seeds
-and asked for the same test set. Half the width gives an output as wide as that of one direction;
-the width of equal parameters tells the second direction's worth from that of a bigger model.
+Four ways of reading (`trials.WAYS`) are trained with the same settings and seeds and asked for the
+same test set. Half the width gives an output as wide as that of one direction; the width of equal
+parameters tells the second direction's worth from that of a bigger model.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 
 from birnn.data import Example
 from birnn.errors import UsageError, nearest
-from birnn.experiments.significance import McNemar, mcnemar
-from birnn.experiments.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
+from birnn.experiments.compare.significance import McNemar, mcnemar
+from birnn.experiments.compare.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Table
 from birnn.training.recipe import Recipe, Task
@@ -72,6 +72,20 @@ class Comparison:
     trials: Mapping[str, Sequence[Trial]]
     threads: int | None = None
     jobs: int = 1
+
+    @classmethod
+    def of(cls, plan: Plan, trials: Mapping[str, Sequence[Trial]], *, jobs: int = 1) -> Comparison:
+        """Trials of a plan beside the right answers.
+
+        Args:
+            plan: What all trials shared.
+            trials: Way of reading to its trials.
+            jobs: Trials that ran side by side.
+        """
+        test: Sequence[Example] = plan.sets.test
+        golds = [example.target for example in test]
+        lengths = [len(example) for example in test]
+        return cls(plan.task, golds, lengths, trials, plan.threads, jobs)
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -295,21 +309,7 @@ def compare(
         tell(note)
     plan = Plan(task, sets, recipe or Recipe.load(task), threads)
     trials = run_trials(plan, ways, seeds, jobs=jobs, say=tell)
-    return comparison(plan, trials, jobs=jobs)
-
-
-def comparison(plan: Plan, trials: Mapping[str, Sequence[Trial]], *, jobs: int = 1) -> Comparison:
-    """Trials of a plan beside the right answers.
-
-    Args:
-        plan: What all trials shared.
-        trials: Way of reading to its trials.
-        jobs: Trials that ran side by side.
-    """
-    test: Sequence[Example] = plan.sets.test
-    golds = [example.target for example in test]
-    lengths = [len(example) for example in test]
-    return Comparison(plan.task, golds, lengths, trials, plan.threads, jobs)
+    return Comparison.of(plan, trials, jobs=jobs)
 
 
 def groups_of(places: np.ndarray, *, alone: int = 10) -> list[tuple[int, int]]:

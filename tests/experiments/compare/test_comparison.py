@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from birnn.bundle import Encoder, Label, Spec, Symbols, Tags
 from birnn.errors import UsageError
 from birnn.experiments import brackets
-from birnn.experiments.compare import FEWEST, Comparison, compare, groups_of
-from birnn.experiments.trials import Trial
+from birnn.experiments.compare.comparison import FEWEST, Comparison, compare, groups_of
+from birnn.experiments.compare.trials import Trial
 from birnn.metrics import TagScorer
 
 SPEC = Spec(inputs=Symbols(size=5, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.errors import ShapeError
-from birnn.experiments.significance import LEVEL, mcnemar, p_value
+from birnn.experiments.compare.significance import LEVEL, mcnemar, p_value
 
 answers = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
 

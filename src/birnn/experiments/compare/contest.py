@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from birnn.experiments.compare import Comparison, Spread
-from birnn.experiments.trials import Trial
+from birnn.experiments.compare.comparison import Comparison, Spread
+from birnn.experiments.compare.trials import Trial
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Table
 
