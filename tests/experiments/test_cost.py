@@ -231,7 +231,8 @@ def test_peaks_hold_what_the_equations_say_is_kept() -> None:
 
 
 def test_measured_times_and_memory_follow_from_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "_peaks", memory.peaks)  # here: a process takes seconds to start
+    # here: a process takes seconds to start
+    monkeypatch.setattr(measure, "_peaks", lambda stack, batch, threads: memory.peaks(stack, batch))
     before = torch.get_num_threads()
     told: list[str] = []
     found = cost("lstm", 8, 16, batch=4, length=20, rounds=2, threads=1, say=told.append)
@@ -263,7 +264,7 @@ def test_a_measuring_process_that_fails_is_told(monkeypatch: pytest.MonkeyPatch)
 
 def test_peaks_are_those_of_the_passes() -> None:
     stack, batch = Stack("lstm", 8, 8), Batch(2, 3)
-    found = memory.peaks(stack, batch, torch.get_num_threads())
+    found = memory.peaks(stack, batch)
     assert found["training"] >= found["forward"] >= 0
 
 

@@ -14,8 +14,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +27,7 @@ from birnn.data.examples import Example
 from birnn.errors import ConfigError, DataError, DirectionError
 from birnn.experiments.cases import Size
 from birnn.experiments.oscillation import floor, floor_ahead, generate
+from birnn.experiments.threads import threads
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Table
 from birnn.nn import BiRNN, Forecaster
@@ -159,7 +159,7 @@ def run(
         raise ConfigError(f"seeds {list(seeds)} and {size}: at least one of each is needed")
     own = None if series is None else _pieces(series)
     found: list[_Measured] = []
-    with _one_thread():
+    with threads(1):
         for seed in seeds:
             train, test = _generated(size, seed) if own is None else _held_out(own, seed)
             units_D = np.ones(1) if own is None else _units(train)
@@ -342,14 +342,3 @@ def _spread(name: str, values: Sequence[float]) -> dict[str, float]:
 
 def _words(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """For models this small, handing work to a second thread costs more than the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -14,18 +14,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from birnn.bundle.io import load
 from birnn.bundle.spec import Spec
 from birnn.errors import Interrupted, UsageError, nearest
+from birnn.experiments.threads import threads
 from birnn.explain.figures import READERS
-from birnn.kernels import isa
 from birnn.runtime import Predictor
 from birnn.training.fit import fit
 from birnn.training.inputs import input_kind
@@ -203,7 +200,7 @@ def run_trial(plan: Plan, spec: Spec, way: str, seed: int, *, folder: Path | Non
         }
     )
     sets = plan.sets
-    with tempfile.TemporaryDirectory() as passing, _threads(plan.threads):
+    with tempfile.TemporaryDirectory() as passing, threads(plan.threads):
         place = folder or Path(passing, "model")
         result = fit(
             plan.task,
@@ -310,19 +307,6 @@ def _two(spec: Spec, hidden_size: int) -> Spec:
 def _changed(spec: Spec, hidden_size: int, *, bidirectional: bool) -> Spec:
     encoder = {"hidden_size": hidden_size, "bidirectional": bidirectional}
     return spec.model_copy(update={"encoder": spec.encoder.model_copy(update=encoder)})
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Threads of training and of prediction for a while."""
-    before = torch.get_num_threads(), isa.get_num_threads()
-    torch.set_num_threads(count or before[0])
-    isa.set_num_threads(count or before[1])
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        isa.set_num_threads(before[1])
 
 
 def _dev_scores(log: Path) -> tuple[float, ...]:

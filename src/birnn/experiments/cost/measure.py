@@ -8,8 +8,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor
 from birnn.errors import EngineError
 from birnn.experiments.bench.measure import Taker
 from birnn.experiments.bench.peers import OURS, Way
+from birnn.experiments.threads import threads as running
 from birnn.nn import BiRNN
 from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
@@ -117,7 +118,7 @@ def measure(
     for stack in stacks:
         say(f"memory: {stack.cell}, {stack.directions} x {stack.hidden_size}")
         peaks.append(_peaks(stack, batch, threads))
-    with _threads(threads):
+    with running(threads):
         works = [Work(stack, batch) for stack in stacks]
         forward = [_taker(work.forward) for work in works]
         training = [_taker(work.train) for work in works]
@@ -146,16 +147,6 @@ def _taker(call: Callable[[], Any]) -> Taker:
     begun = time.perf_counter()
     call()
     return Taker(OURS, Way(call, np.asarray), None, time.perf_counter() - begun)
-
-
-@contextmanager
-def _threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _peaks(stack: Stack, batch: Batch, threads: int) -> dict[str, int]:

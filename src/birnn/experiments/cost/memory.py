@@ -13,18 +13,16 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 from birnn.experiments.cost.measure import Batch, Work
+from birnn.experiments.threads import threads
 from birnn.reference.stack import Stack
 
 SELF = Path("/proc/self")
 REPEATS = 2  # the second pass meets the memory that the first one gave back
 
 
-def peaks(stack: Stack, batch: Batch, threads: int) -> dict[str, int]:
+def peaks(stack: Stack, batch: Batch) -> dict[str, int]:
     """What each pass adds to the memory that is in use before it, in bytes at most."""
-    torch.set_num_threads(threads)
     small = Work(stack, Batch(1, 1))
     small.train(), small.forward()  # libraries, threads and autograd have what they keep
     work = Work(stack, batch)
@@ -61,7 +59,8 @@ def _high_water() -> int:
 def main(task: str) -> None:
     """Print the peaks of a task."""
     told = json.loads(task)
-    print(json.dumps(peaks(Stack(**told["stack"]), Batch(**told["batch"]), told["threads"])))
+    with threads(told["threads"]):
+        print(json.dumps(peaks(Stack(**told["stack"]), Batch(**told["batch"]))))
 
 
 if __name__ == "__main__":
