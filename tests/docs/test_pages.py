@@ -1,4 +1,4 @@
-"""Every block of code in docs/ runs: Python as a script, `birnn` as a shell would run it.
+"""Every block of code in README.md and docs/ runs: Python as a script, `birnn` as in a shell.
 
 All blocks of a page run in order, in one namespace and one folder, which holds the files of
 `conftest`. A comment before a block changes what is done with it:
@@ -29,8 +29,8 @@ import pytest
 from birnn.cli.main import main
 from birnn.kernels import isa
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = sorted(DOCS.glob("**/*.md"))
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 FENCE = re.compile(r"^```(\S*)[^\n]*$")
 COMMENT = re.compile(r"^<!-- (file|not run): (.+) -->$")
 RUN = ("python", "sh")
@@ -38,7 +38,12 @@ SHOWN = ("text", "tsv", "json", "csv")  # what a file or an answer looks like
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 # Blocks that no test runs, by page. Each says why in the page.
-LEFT_OUT = {"how/demo.md": 1, "ideas/cost.md": 1, "start.md": 2}
+LEFT_OUT = {
+    "README.md": 4,
+    "docs/how/demo.md": 1,
+    "docs/ideas/cost.md": 1,
+    "docs/start.md": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Block:
 
     @property
     def where(self) -> str:
-        return f"{self.page.relative_to(DOCS)}:{self.line}"
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -80,7 +85,7 @@ def blocks(page: Path) -> Iterator[Block]:
 ALL = {page: list(blocks(page)) for page in PAGES}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_says_what_it_is(page: Path) -> None:
     for block in ALL[page]:
         assert block.language in (*RUN, *SHOWN, "toml"), f"{block.where}: what is it?"
@@ -96,7 +101,7 @@ def test_every_block_says_what_it_is(page: Path) -> None:
 
 def test_what_is_left_out_is_counted() -> None:
     found = Counter(
-        str(page.relative_to(DOCS)) for page in PAGES for block in ALL[page] if block.left_out
+        str(page.relative_to(ROOT)) for page in PAGES for block in ALL[page] if block.left_out
     )
     assert found == LEFT_OUT
 
@@ -104,7 +109,7 @@ def test_what_is_left_out_is_counted() -> None:
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if any(block.language in RUN for block in ALL[page])],
-    ids=lambda page: str(page.relative_to(DOCS)),
+    ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_every_block_runs(
     page: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -180,7 +185,7 @@ def run_line(block: Block, line: str) -> None:
 
 
 def test_a_block_that_fails_is_found(tmp_path: Path) -> None:
-    page = DOCS / "index.md"
+    page = ROOT / "docs" / "index.md"
     with pytest.raises(AssertionError, match="Expected"):
         run_python(Block(page, 1, "python", ">>> 1 + 1\n3\n"), {})
     with pytest.raises(ZeroDivisionError):
