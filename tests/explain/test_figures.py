@@ -19,7 +19,7 @@ from birnn.errors import DataError
 from birnn.explain import figures
 from birnn.explain.figures import READERS, TIP, in_words
 
-shares = st.floats(0, 1, allow_nan=False)
+shares = st.floats(0, 1, allow_subnormal=False)
 
 
 @given(values=st.lists(st.tuples(shares, shares), min_size=1, max_size=6))

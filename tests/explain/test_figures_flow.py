@@ -18,8 +18,8 @@ from birnn.explain import figures
 from birnn.explain.figures import MINUS, PLUS, READERS, TIP, in_words
 from birnn.explain.figures.heat import TILES, extremes
 
-norms = st.floats(0, 1e3, allow_nan=False).map(lambda norm: norm if norm > 1e-9 else 0.0)
-signed = st.floats(-5, 5, allow_nan=False, width=32)
+norms = st.floats(0, 1e3, allow_subnormal=False).map(lambda norm: norm if norm > 1e-9 else 0.0)
+signed = st.floats(-5, 5, allow_subnormal=False, width=32)
 
 
 def tiles(axes: Axes) -> dict[tuple[int, int], Rectangle]:
@@ -209,7 +209,7 @@ def test_the_layout_is_to_scale() -> None:
 
 
 @given(
-    shares=arrays(float, (2, 3, 2, 5), elements=st.floats(0, 0.5)),
+    shares=arrays(float, (2, 3, 2, 5), elements=st.floats(0, 0.5, allow_subnormal=False)),
 )
 def test_gates_stand_where_their_shares_are(shares: Any) -> None:
     halves = {

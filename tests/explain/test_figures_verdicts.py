@@ -16,7 +16,7 @@ from birnn.errors import DataError, ShapeError
 from birnn.explain import figures
 from birnn.explain.figures import INK, MINUS, PLUS, READERS, TIP, in_words
 
-logits = st.floats(-20, 20, allow_nan=False)
+logits = st.floats(-20, 20, allow_subnormal=False)
 LEFT = {
     "full": READERS["both"].colour,
     "without backward": READERS["forward"].colour,

@@ -34,7 +34,11 @@ def contests(draw: st.DrawFn) -> Contest:
     }
     marks = [np.array([draw(st.integers(0, 1)) for _ in range(length)]) for length in lengths]
     groups = {name: members for name, members in by_step(marks, ["a", "b"]).items() if members}
-    bound = {name: draw(st.floats(0, 1)) for name in groups} if draw(st.booleans()) else {}
+    bound = (
+        {name: draw(st.floats(0, 1, allow_subnormal=False)) for name in groups}
+        if draw(st.booleans())
+        else {}
+    )
     comparison = Comparison("tagger", answers(), lengths, trials)
     inputs = [("s",) * length for length in lengths]
     return Contest("drawn", "steps", "group", groups, bound, inputs, comparison)
