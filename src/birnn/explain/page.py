@@ -101,9 +101,9 @@ def _decided(found: Explanation) -> tuple[str, str, str] | None:
         for reader, adds in _adds(found, found.target).items()
     }
     reader, other = sorted(lost, key=lambda half: -abs(lost[half]))
-    what = "the value" if found.decision.regresses else "the logit"
-    told = f"of {what} gone without the {reader} half; without the {other} half "
-    return told + _signed(lost[other]), _signed(lost[reader]), reader
+    what = "value" if found.decision.regresses else "logit"
+    told = f"what the {reader} half adds to its {what}; the {other} half {_signed(lost[other])}"
+    return told, _signed(lost[reader]), reader
 
 
 def _adds(found: Explanation, target: str | None) -> dict[str, np.ndarray]:
@@ -117,7 +117,7 @@ def _adds(found: Explanation, target: str | None) -> dict[str, np.ndarray]:
 
 
 def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _likeliest(found: Explanation) -> list[Part]:

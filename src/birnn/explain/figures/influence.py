@@ -159,12 +159,6 @@ def influence_by_distance(
         if len(norms) > 1:
             words += f", {number(norms[-1])} at {_steps(len(norms) - 1)}"
         if key in context:
-            axes.axvline(side * context[key], color=reader.colour, linestyle="--", linewidth=1.4)
-            axes.annotate(
-                f"context\n{_steps(context[key])}", (side * context[key], 1),
-                (4 * side, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
-                ha="left" if side > 0 else "right", va="top", fontsize=9, color=INK,
-            )  # fmt: skip
             words += f", effective context {_steps(context[key])}"
         facts.append(f"{capital(words)}.")
     axes.set_yscale("log")
@@ -178,11 +172,25 @@ def influence_by_distance(
         for key, values in halves.items()
     }
     _distances(axes, far["forward"], far.get("backward", 0))
+    for key, steps in context.items():
+        _mark(axes, key, steps, outside=steps < 0.6 * far[key])
     sides = "← inputs before · distance, steps · inputs after →"
     axes.set_xlabel(sides if backward is not None else "← inputs before · distance, steps")
     axes.set_ylabel("mean norm of ∂h/∂x")
     figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
     return told(figure, "How much an input moves a state, by distance.", *facts)
+
+
+def _mark(axes: Axes, key: str, steps: float, *, outside: bool) -> None:
+    """The effective context of a half, its name on the side where there is room."""
+    side = -1 if key == "forward" else 1
+    axes.axvline(side * steps, color=READERS[key].colour, linestyle="--", linewidth=1.4)
+    away = side if outside else -side
+    axes.annotate(
+        f"context\n{_steps(steps)}", (side * steps, 1), (4 * away, -2),
+        xycoords=("data", "axes fraction"), textcoords="offset points",
+        ha="left" if away > 0 else "right", va="top", fontsize=9, color=INK,
+    )  # fmt: skip
 
 
 def _distances(axes: Axes, back: float, ahead: float) -> None:

@@ -247,7 +247,7 @@ def _signed(axes: Axes, values: Sequence[float], rows: int) -> None:
     axes.grid(visible=True, axis="x")
     axes.axvline(0, color=INK, linewidth=0.8)
     low, high = min(0.0, *values), max(0.0, *values)
-    room = 0.16 * ((high - low) or 1.0)
+    room = 0.22 * ((high - low) or 1.0)
     axes.set_xlim(low - room * (low < 0), high + room * (high > 0 or low == 0))
     axes.tick_params(axis="y", length=0)
 
