@@ -10,55 +10,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, get_args
-
-import numpy as np
+from typing import Any, get_args
 
 from birnn.bundle.spec import PoolingName
-from birnn.data import Example
 from birnn.errors import UsageError, nearest
 from birnn.experiments import (
     anomaly,
     bases,
     brackets,
+    drawing,
     frames,
     residues,
     senses,
     sentiment,
 )
-from birnn.experiments.cases import LATER, SO_FAR, Case, Facts, Size, Split
-from birnn.experiments.compare.comparison import Comparison, groups_of
-from birnn.experiments.compare.contest import Contest, Member, by_step, percent
-from birnn.experiments.compare.trials import Plan, Say, run_trials, say_nothing
+from birnn.experiments.cases import Facts, Size
+from birnn.experiments.compare.comparison import Comparison
+from birnn.experiments.compare.contest import Contest, Member, percent
+from birnn.experiments.compare.trials import Plan, Say, run_trials
+from birnn.experiments.drawing import Drawn
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Table
 from birnn.training.recipe import Recipe, Task
-from birnn.training.sets import Sets, Source, read_sets
+from birnn.training.sets import Source
 
 WAYS = ("forward", "both")
 VARIANT = "pooling"
-DEV_SHARE = 5  # so many training sequences for one that chooses the weights
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """The data of a demo, and how its test answers are told apart.
-
-    Args:
-        sets: Training, dev and test examples.
-        unit: What is counted.
-        grouping: What the groups are.
-        groups: Name of a group to the answers in it.
-        bound: Group to what one direction can reach in expectation, where it is known.
-        cases: What is known of the test sequences.
-    """
-
-    sets: Sets
-    unit: str
-    grouping: str
-    groups: Mapping[str, Sequence[Member]]
-    bound: Mapping[str, float]
-    cases: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +46,12 @@ class Demo:
         task: What is learnt.
         facts: What a page says about it.
         settings: Changes to the task's recipe.
-        marked: Tags that examples on a page show as filled; of each sequence the most missed one
-            where there are none.
-        variants: Further models that are compared: name to what else is changed.
         size: How much is trained and tested.
         draw: The data of a size and a seed.
+        marked: Tags that examples on a page show as filled; of each sequence the most missed one
+            where there are none.
+        worse: Of an example, what makes it less worth showing; nothing by default.
+        variants: Further models that are compared: name to what else is changed.
     """
 
     task: Task
@@ -82,6 +60,7 @@ class Demo:
     size: Size
     draw: Callable[[Size, int], Drawn]
     marked: tuple[str, ...] = ()
+    worse: Callable[[Any], Any] | None = None
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -101,11 +80,44 @@ class Shown:
     cases: Sequence[Any]
     variants: Mapping[str, Contest] = field(default_factory=dict)
 
-    def tables(self) -> list[Table]:
-        """The numbers as tables."""
-        return [self.contest.table(), *([self._variants()] if self.variants else [])]
+    def telling(self, group: str) -> Member:
+        """The answer of a group that says most: one that two directions get right and one wrong."""
+        contest = self.contest
 
-    def _variants(self) -> Table:
+        def dull(member: Member) -> tuple[bool, Any]:
+            parted = contest.right("both", member) and not contest.right("forward", member)
+            worse = self.demo.worse
+            return not parted, worse and worse(self.cases[member[0]])
+
+        return min(contest.groups[group], key=dull)
+
+    def tables(self) -> list[Table]:
+        """The numbers as tables, and of whole sequences an example of each group."""
+        examples = self.examples() if self.cases and self.demo.task == "classifier" else None
+        tables = (self.contest.table(), self.by_variant(), examples)
+        return [table for table in tables if table is not None]
+
+    def examples(self) -> Table:
+        """An example of each group and what was said of it."""
+        contest = self.contest
+        members = [self.telling(group) for group in contest.groups]
+        return Table(
+            ["example", "correct", *(READERS[way].name for way in contest.ways)],
+            [
+                [
+                    " ".join(map(str, contest.inputs[member[0]])),
+                    contest.gold(member),
+                    *(contest.answer(way, member) for way in contest.ways),
+                ]
+                for member in members
+            ],
+            f"{contest.name}: an example of each {contest.grouping}",
+        )
+
+    def by_variant(self) -> Table | None:
+        """A row for each variant; None where there are none."""
+        if not self.variants:
+            return None
         header = [VARIANT, *(READERS[way].name for way in self.contest.ways)]
         rows = [
             [name, *(percent(contest.spread(way).median) for way in contest.ways)]
@@ -173,7 +185,7 @@ def run(
         drawn = demo.draw(size, seed)
         chosen["training.epochs"] = size.epochs
     else:
-        drawn = _from_files(demo.task, files, format=format, field=field, seed=seed, say=say)
+        drawn = drawing.from_files(demo.task, files, format=format, field=field, seed=seed, say=say)
     if epochs is not None:
         chosen["training.epochs"] = epochs
     given = Recipe.load(demo.task, overrides=settings)
@@ -206,154 +218,27 @@ def run(
     return Shown(demo, main, drawn.cases, variants)
 
 
-# ---------------------------------------------------------------------- drawing
-
-
-class Generator(Protocol):
-    """A module that draws cases, and knows what a reader from the left can reach."""
-
-    def generate(self, count: int, seed: int, *, split: Split = "train") -> list[Case]:
-        """Cases of a split."""
-
-    def ceiling(self) -> dict[str, float]:
-        """The best that one direction can do, by group of steps."""
-
-
-def _steps(generator: Generator, unit: str) -> Callable[[Size, int], Drawn]:
-    """Steps that are decided by what was read so far, and those that are decided later."""
-
-    def draw(size: Size, seed: int) -> Drawn:
-        test = generator.generate(size.test, seed, split="test")
-        best = generator.ceiling()
-        groups = by_step([np.array(case.decided_later, int) for case in test], (SO_FAR, LATER))
-        return Drawn(
-            sets=_sets(generator.generate(_pool(size), seed), size, test),
-            unit=unit,
-            grouping="tag",
-            groups=groups,
-            bound={group: best[group] for group in groups},
-            cases=test,
-        )
-
-    return draw
-
-
-def _senses(size: Size, seed: int) -> Drawn:
-    """The ambiguous words, by where their evidence stands."""
-    test = senses.generate(size.test, seed, split="test")
-    groups: dict[str, list[Member]] = {evidence: [] for evidence in senses.EVIDENCE}
-    for number, case in enumerate(test):
-        groups[case.evidence].append((number, case.position))
-    return Drawn(
-        sets=_sets(senses.generate(_pool(size), seed), size, test),
-        unit="ambiguous words",
-        grouping="evidence",
-        groups=groups,
-        bound=dict(senses.ceiling().items()),
-        cases=test,
-    )
-
-
-def _brackets(size: Size, seed: int) -> Drawn:
-    """Every position on its own."""
-    test = brackets.generate(size.test, seed + 2)
-    best = brackets.ceiling_by_position()
-    pool = brackets.generate(size.train, seed)
-    return Drawn(
-        sets=Sets(pool, brackets.generate(size.train // DEV_SHARE, seed + 1), test),
-        unit="positions",
-        grouping="position",
-        groups={
-            str(at + 1): [(number, at) for number in range(len(test))] for at in range(len(best))
-        },
-        bound={str(at): share for at, share in enumerate(best, start=1)},
-    )
-
-
-def _sentiment(size: Size, seed: int) -> Drawn:
-    """Whole sentences, by how they turn."""
-    test = sentiment.generate(size.test, seed, split="test")
-    groups: dict[str, list[Member]] = {}
-    for number, case in enumerate(test):
-        groups.setdefault(case.kind, []).append((number, 0))
-    return Drawn(
-        sets=_sets(sentiment.generate(_pool(size), seed), size, test),
-        unit="sentences",
-        grouping="kind",
-        groups=dict(sorted(groups.items())),
-        bound={},
-        cases=test,
-    )
-
-
-def _from_files(
-    task: Task,
-    files: Mapping[str, Source],
-    *,
-    format: str | None,  # noqa: A002
-    field: str,
-    seed: int,
-    say: Say | None,
-) -> Drawn:
-    """The user's own data, by position."""
-    sets = read_sets(
-        files["train"],
-        files.get("dev"),
-        files["test"],
-        task=task,
-        format=format,
-        field=field,
-        seed=seed,
-        say=say or say_nothing,
-    )
-    places = [
-        np.arange(1, len(example) + 1) if task == "tagger" else np.array([len(example)])
-        for example in sets.test
-    ]
-    edges = groups_of(np.concatenate(places))
-    names = [str(a) if a == b else f"{a}-{b}" for a, b in edges]
-    marks = [np.searchsorted([last for _, last in edges], place) for place in places]
-    return Drawn(
-        sets=sets,
-        unit="steps" if task == "tagger" else "sequences",
-        grouping="position" if task == "tagger" else "length",
-        groups=by_step(marks, names),
-        bound={},
-    )
-
-
-def _pool(size: Size) -> int:
-    return size.train + size.train // DEV_SHARE
-
-
-def _sets(pool: Sequence[Any], size: Size, test: Sequence[Any]) -> Sets:
-    """One draw for training and dev: what dev holds, training never shows."""
-    examples: list[Example] = [case.example for case in pool]
-    return Sets(examples[: size.train], examples[size.train :], [case.example for case in test])
-
-
 # ---------------------------------------------------------------------- the table
 
 
-def _of_steps(generator: Any, unit: str, *marked: str) -> Demo:
-    draw = _steps(generator, unit)
-    facts, settings, size = generator.FACTS, generator.SETTINGS, generator.DEFAULT
-    return Demo("tagger", facts, settings, size, draw, marked)
+def _of(
+    generator: Any, draw: Callable[[Size, int], Drawn], *, task: Task = "tagger", **more: Any
+) -> Demo:
+    return Demo(task, generator.FACTS, generator.SETTINGS, generator.DEFAULT, draw, **more)
 
 
 DEMOS: dict[str, Demo] = {
-    "brackets": Demo("tagger", brackets.FACTS, brackets.SETTINGS, brackets.DEFAULT, _brackets),
-    "sentiment": Demo(
-        "classifier",
-        sentiment.FACTS,
-        sentiment.SETTINGS,
-        sentiment.DEFAULT,
-        _sentiment,
+    "brackets": _of(brackets, drawing.of_brackets),
+    "sentiment": _of(
+        sentiment,
+        drawing.of_sentiment,
+        task="classifier",
+        worse=lambda case: (not case.turns, case.example.target == "neutral"),
         variants={name: {"head.pooling": name} for name in get_args(PoolingName)},
     ),
-    "senses": Demo("tagger", senses.FACTS, senses.SETTINGS, senses.DEFAULT, _senses),
-    "frames": _of_steps(frames, "frames"),
-    "anomaly": _of_steps(anomaly, "steps", "anomalous"),
-    "residues": _of_steps(residues, "residues"),
-    "bases": _of_steps(bases, "bases", "1", "2", "3"),
+    "senses": _of(senses, drawing.of_senses),
+    "frames": _of(frames, drawing.steps(frames, "frames")),
+    "anomaly": _of(anomaly, drawing.steps(anomaly, "steps"), marked=("anomalous",)),
+    "residues": _of(residues, drawing.steps(residues, "residues")),
+    "bases": _of(bases, drawing.steps(bases, "bases"), marked=("1", "2", "3")),
 }

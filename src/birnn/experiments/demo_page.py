@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from birnn.experiments import brackets, senses
-from birnn.experiments.compare.contest import Contest, Member, percent
+from birnn.experiments.compare.contest import Contest, percent
 from birnn.experiments.demo import Shown
 from birnn.explain import figures, report
 from birnn.explain.figures import READERS
@@ -45,7 +45,8 @@ def write(path: Path | str, shown: Shown, *, seconds: float) -> Path:
     parts = [*contest_parts(shown)]
     if shown.cases:
         parts.append(Text(shown.demo.facts.one_direction))
-    numbers: list[Part] = [*shown.tables(), *(Text(line) for line in contest.comparison.verdicts())]
+    tables = [contest.table(), *([variants] if (variants := shown.by_variant()) else [])]
+    numbers: list[Part] = [*tables, *(Text(line) for line in contest.comparison.verdicts())]
     if contest.bound:
         numbers.append(Text(LIMIT))
     models = len(contest.ways) * len(contest.comparison.seeds)
@@ -135,15 +136,6 @@ def learning(contest: Contest) -> Picture:
 # ---------------------------------------------------------------------- examples
 
 
-def telling(contest: Contest, group: str) -> Member:
-    """The first answer of a group that two directions get right and one gets wrong, or any."""
-    members = contest.groups[group]
-    return next(
-        (m for m in members if contest.right("both", m) and not contest.right("forward", m)),
-        members[0],
-    )
-
-
 def _senses(shown: Shown) -> Part:
     """A sentence for each place of the evidence, the evidence underlined."""
     notes = {
@@ -153,7 +145,7 @@ def _senses(shown: Shown) -> Part:
     }
     contest, sentences = shown.contest, []
     for evidence in senses.EVIDENCE:
-        number, position = telling(contest, evidence)
+        number, position = shown.telling(evidence)
         sentences.append(
             Sentence(
                 words=[str(token) for token in contest.inputs[number]],
@@ -168,16 +160,10 @@ def _senses(shown: Shown) -> Part:
 
 
 def _sentiment(shown: Shown) -> Part:
-    """A sentence of each kind and both verdicts: one that parts them, or else one that turns."""
+    """A sentence of each kind and both verdicts."""
     contest, sentences = shown.contest, []
-
-    def telling_first(member: Member) -> tuple[bool, bool, bool]:
-        case = shown.cases[member[0]]
-        parted = contest.right("both", member) and not contest.right("forward", member)
-        return not parted, not case.turns, contest.gold(member) == "neutral"
-
-    for kind, members in contest.groups.items():
-        member = min(members, key=telling_first)
+    for kind in contest.groups:
+        member = shown.telling(kind)
         sentences.append(
             Sentence(
                 words=[str(token) for token in contest.inputs[member[0]]],

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from birnn.experiments.demo import Shown
-from birnn.experiments.demo_page import LIMIT, contest_parts, footer, learning, telling
+from birnn.experiments.demo_page import LIMIT, contest_parts, footer, learning
 from birnn.explain import report
 from birnn.explain.parts import Code, Part, Section, Text
 
 
 def sentence(words: Shown) -> str:
     """A test sentence with evidence on the right, that only two directions tag well if any."""
-    number, _ = telling(words.contest, "right")
+    number, _ = words.telling("right")
     return " ".join(str(token) for token in words.contest.inputs[number])
 
 
