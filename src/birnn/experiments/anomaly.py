@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.experiments.cases import Case, Facts, Size, Split, by_group, source_of_chance
+from birnn.experiments.cases import STEADY, Case, Facts, Size, Split, by_group, source_of_chance
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
 CHANNELS = 3
@@ -38,19 +38,12 @@ FACTS = Facts(
     "level that is as normal as the old one.",
     one_direction="At the first steps of a jump a reader from the left sees the same, whether it "
     "will pass or last. It can only bet, and it bets better the longer the jump has lasted.",
-    showing="A passing and a lasting jump side by side: the first steps of both.",
 )
-SETTINGS = {
+SETTINGS = STEADY | {
     "encoder.cell": "gru",
     "encoder.hidden_size": 16,
     "encoder.num_layers": 2,
-    "dropout.inputs": 0,
-    "dropout.layers": 0,
-    "dropout.output": 0,
-    "training.batch_sequences": 16,
-    "training.ema": 0.98,
     "training.learning_rate": 0.02,
-    "training.patience": 1000,
 }
 DEFAULT = Size(train=1000, test=500, epochs=12)
 

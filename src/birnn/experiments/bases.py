@@ -25,7 +25,16 @@ import numpy as np
 
 from birnn.data.examples import Example
 from birnn.errors import ConfigError
-from birnn.experiments.cases import Case, Facts, Size, Split, belongs, by_group, source_of_chance
+from birnn.experiments.cases import (
+    STEADY,
+    Case,
+    Facts,
+    Size,
+    Split,
+    belongs,
+    by_group,
+    source_of_chance,
+)
 
 BASES = "ACGT"
 OUTSIDE = "0"
@@ -55,21 +64,13 @@ FACTS = Facts(
     one_direction="A reader from the left sees the frame open and counts its codons, but whether a "
     "stop codon will come it can only bet: yes while much of the sequence is left, no near its "
     "end.",
-    showing="Sequences with a frame that is never closed, and the same bases in closed frames.",
 )
-SETTINGS = {
+SETTINGS = STEADY | {
     "inputs.symbol_dim": 8,
     "encoder.cell": "gru",
     "encoder.hidden_size": 32,
-    "encoder.num_layers": 1,
     "dropout.words": 0,
-    "dropout.inputs": 0,
-    "dropout.layers": 0,
-    "dropout.output": 0,
-    "training.batch_sequences": 16,
-    "training.ema": 0.98,
     "training.learning_rate": 0.03,
-    "training.patience": 1000,
 }
 DEFAULT = Size(train=1500, test=500, epochs=16)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from birnn.data.examples import Example
 from birnn.errors import ConfigError
-from birnn.experiments.cases import Facts, Size
+from birnn.experiments.cases import STEADY, Facts, Size
 
 OPEN, CLOSE = "(", ")"
 OTHERS = ("a", "b", "c", "d", "e")
@@ -32,25 +32,17 @@ FACTS = Facts(
     "bracket never comes, and in as many the opening one never came.",
     one_direction="Reading from left to right, one can only bet that an open bracket is going to "
     "be closed. The best bet is right for 98 % of the positions.",
-    showing="One sequence of each kind: closed, never closed, never opened.",
 )
-SETTINGS = {
+SETTINGS = STEADY | {
     "inputs.symbol_dim": 8,
     "encoder.hidden_size": 16,
-    "encoder.num_layers": 1,
     "dropout.words": 0,
     "dropout.rare_words": 0,
-    "dropout.inputs": 0,
-    "dropout.layers": 0,
-    "dropout.output": 0,
-    "training.batch_sequences": 16,
     # plain Adam at a constant rate
-    "training.learning_rate": 0.01,
     "training.warmup": 0,
     "training.final_rate": 1,
     "training.weight_decay": 0,
     "training.ema": 0,
-    "training.patience": 1000,  # all get the same number of epochs
 }
 DEFAULT = Size(train=500, test=100, epochs=50)
 

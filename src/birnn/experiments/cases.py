@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,6 +16,20 @@ Split = Literal["train", "test"]
 
 LATER, SO_FAR, ALL = "decided later", "decided so far", "all"  # groups of steps
 HELD_OUT = 5  # of symbol sequences one in so many belongs to the test split
+
+
+# Settings of training that the experiments share: small models, no dropout, and the same number of
+# epochs for all, so that ways of reading differ in nothing but their direction.
+STEADY: dict[str, Any] = {
+    "encoder.num_layers": 1,
+    "dropout.inputs": 0,
+    "dropout.layers": 0,
+    "dropout.output": 0,
+    "training.batch_sequences": 16,
+    "training.ema": 0.98,
+    "training.learning_rate": 0.01,
+    "training.patience": 1000,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +64,11 @@ class Facts:
         title: A few words.
         about: One paragraph: what the sequences are and what is asked.
         one_direction: What a reader from the left cannot know, and how good its best bet is.
-        showing: Which steps or cases to show.
     """
 
     title: str
     about: str
     one_direction: str
-    showing: str
 
 
 def source_of_chance(count: int, seed: int, split: Split) -> np.random.Generator:

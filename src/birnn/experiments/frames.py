@@ -27,6 +27,7 @@ from birnn.experiments.cases import (
     ALL,
     LATER,
     SO_FAR,
+    STEADY,
     Case,
     Facts,
     Size,
@@ -55,19 +56,12 @@ FACTS = Facts(
     one_direction="At the frames of b and d a reader from the left has heard silence and nothing "
     "that tells the two apart: it is right half of the time. A reader from the right has the same "
     "trouble with m and n.",
-    showing="A word with b or d and m or n: the frames of each by way of reading.",
 )
-SETTINGS = {
+SETTINGS = STEADY | {
     "encoder.cell": "gru",
     "encoder.hidden_size": 24,
     "encoder.num_layers": 2,
-    "dropout.inputs": 0,
-    "dropout.layers": 0,
-    "dropout.output": 0,
-    "training.batch_sequences": 16,
-    "training.ema": 0.98,
     "training.learning_rate": 0.02,
-    "training.patience": 1000,
 }
 DEFAULT = Size(train=1500, test=500, epochs=16)
 

@@ -25,7 +25,16 @@ from math import comb
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.experiments.cases import Case, Facts, Size, Split, belongs, by_group, source_of_chance
+from birnn.experiments.cases import (
+    STEADY,
+    Case,
+    Facts,
+    Size,
+    Split,
+    belongs,
+    by_group,
+    source_of_chance,
+)
 
 FAVOUR_HELIX = tuple("AELMQKRH")
 FAVOUR_STRAND = tuple("VIYCWFT")
@@ -50,21 +59,11 @@ FACTS = Facts(
     "settles it: a glycine has capped a helix, a proline a strand, a linker neither.",
     one_direction="Inside a run a reader from the left has only the leaning of the residues so "
     "far to go by. The cap that settles what all of them were comes after the last of them.",
-    showing="The longest runs with the most misleading residues: their tags are decided by one "
-    "residue, the cap.",
 )
-SETTINGS = {
+SETTINGS = STEADY | {
     "inputs.symbol_dim": 16,
     "encoder.hidden_size": 32,
-    "encoder.num_layers": 1,
     "dropout.words": 0,
-    "dropout.inputs": 0,
-    "dropout.layers": 0,
-    "dropout.output": 0,
-    "training.batch_sequences": 16,
-    "training.ema": 0.98,
-    "training.learning_rate": 0.01,
-    "training.patience": 1000,
 }
 DEFAULT = Size(train=500, test=500, epochs=8)
 

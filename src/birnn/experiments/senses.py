@@ -25,7 +25,7 @@ import numpy as np
 
 from birnn.data.examples import Example
 from birnn.errors import ConfigError
-from birnn.experiments.cases import Facts, Size
+from birnn.experiments.cases import STEADY, Facts, Size
 from birnn.experiments.lexicon import (
     CLOSINGS,
     DEED_OPENERS,
@@ -49,24 +49,17 @@ FACTS = Facts(
     "reasons and closings in ways that training never showed.",
     one_direction="With the evidence on the left both ways of reading know it; what is still to "
     "come, only two directions know. One direction is left with a coin toss between two senses.",
-    showing="One sentence with the evidence on the left, one on the right, one on both sides.",
 )
-SETTINGS = {
+SETTINGS = STEADY | {
     "inputs.word_dim": 64,
     "inputs.character_hidden": 0,
     "inputs.surface_dim": 0,
     "encoder.cell": "gru",
     "encoder.hidden_size": 64,
-    "encoder.num_layers": 1,
     "dropout.words": 0.01,  # so that the model has met an unknown word
     "dropout.rare_words": 0,
     "dropout.inputs": 0.1,
-    "dropout.layers": 0,
     "dropout.output": 0.1,
-    "training.batch_sequences": 16,
-    "training.learning_rate": 0.01,
-    "training.ema": 0.98,
-    "training.patience": 1000,  # all get the same number of epochs
 }
 DEFAULT = Size(train=1500, test=600, epochs=16)
 

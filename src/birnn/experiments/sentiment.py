@@ -37,7 +37,7 @@ from typing import Literal
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.experiments.cases import Facts, Size, Split, source_of_chance
+from birnn.experiments.cases import STEADY, Facts, Size, Split, source_of_chance
 from birnn.experiments.sentiment_lexicon import FINDINGS, FRAMES, THINGS
 
 Novelty = Literal["", "filler", "combination"]
@@ -57,28 +57,20 @@ FACTS = Facts(
     "so two directions need not be better. But its states before the turn speak for the wrong "
     "verdict. Pooling by mean or maximum takes them in, and the model has to learn to outvote "
     "them.",
-    showing="Sentences of a turn and of their mirror images, with the verdict of each way of "
-    "reading.",
 )
-SETTINGS = {
+SETTINGS = STEADY | {
     "inputs.word_dim": 32,
     "inputs.character_hidden": 0,
     "inputs.surface_dim": 0,
     "inputs.class_ratios": "false",
     "encoder.cell": "lstm",
     "encoder.hidden_size": 32,
-    "encoder.num_layers": 1,
     "head.pooling": "last",
     "dropout.words": 0.01,  # so that the model has met an unknown word
     "dropout.rare_words": 0,
     "dropout.inputs": 0.1,
-    "dropout.layers": 0,
     "dropout.output": 0.1,
-    "training.batch_sequences": 16,
-    "training.ema": 0.98,
     "training.label_smoothing": 0,
-    "training.learning_rate": 0.01,
-    "training.patience": 1000,
 }
 DEFAULT = Size(train=1200, test=600, epochs=10)
 
