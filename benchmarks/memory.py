@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -15,16 +14,12 @@ import time
 import numpy as np
 import torch
 
+from birnn.experiments.cost.memory import high_water, settled
 from birnn.nn import BiRNN
 from birnn.ragged import Ragged
 
 SHAPES = [(32, 128, 256, 200), (64, 256, 256, 100), (32, 128, 512, 200)]
-ROUNDS = 5
-
-
-def peak_mib() -> float:
-    """Largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+ROUNDS = 15
 
 
 def measure(shape: tuple[int, int, int, int], *, checkpoint: bool) -> dict[str, float]:
@@ -37,13 +32,13 @@ def measure(shape: tuple[int, int, int, int], *, checkpoint: bool) -> dict[str, 
     layer = BiRNN("lstm", inputs, hidden, checkpoint=checkpoint)
     layer(torch.randn(2, 2, inputs)).output.sum().backward()
     x = Ragged(torch.randn(int(lengths.sum()), inputs), lengths)
-    before = peak_mib()
+    before = settled()
     times = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         layer(x).output.values.sum().backward()
         times.append(time.perf_counter() - begun)
-    return {"mib": peak_mib() - before, "ms": statistics.median(times) * 1e3}
+    return {"mib": (high_water() - before) / 2**20, "ms": statistics.median(times) * 1e3}
 
 
 def main() -> None:

@@ -26,25 +26,25 @@ def peaks(stack: Stack, batch: Batch) -> dict[str, int]:
     small = Work(stack, Batch(1, 1))
     small.train(), small.forward()  # libraries, threads and autograd have what they keep
     work = Work(stack, batch)
-    before = _settled()
+    before = settled()
     found = {}
     for name, run in (("forward", work.forward), ("training", work.train)):
         for _ in range(REPEATS):
             run()
-        found[name] = max(0, _high_water() - before)
+        found[name] = max(0, high_water() - before)
     return found
 
 
-def _settled() -> int:
+def settled() -> int:
     """Resident bytes now, freed memory given back and the mark set to it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):
         (SELF / "clear_refs").write_text("5")
-    return _high_water()
+    return high_water()
 
 
-def _high_water() -> int:
+def high_water() -> int:
     """The most bytes that were resident at once."""
     with suppress(OSError):
         for line in (SELF / "status").read_text("ascii").splitlines():
