@@ -147,13 +147,19 @@ def test_a_forked_child_has_threads_of_its_own(problem, busy):
 def test_the_interpreter_runs_on_meanwhile(problem):
     emissions, chain, _ = problem
     many = emissions.select(np.tile(np.arange(64), 40))
-    caller = threading.Thread(target=lambda: crf.viterbi(many, chain, threads=1))
-    turns = 0
-    caller.start()
-    while caller.is_alive():
-        time.sleep(0)
-        turns += 1
-    assert turns > 10
+
+    def turns() -> int:
+        """How often this thread came to its turn while the other one was in the kernel."""
+        caller = threading.Thread(target=lambda: crf.viterbi(many, chain, threads=1))
+        taken = 0
+        caller.start()
+        while caller.is_alive():
+            time.sleep(0)
+            taken += 1
+        return taken
+
+    # With the interpreter locked it is one or two each time; on a busy machine now and then too.
+    assert any(turns() > 10 for _ in range(10))
 
 
 @counted
