@@ -250,3 +250,9 @@ def test_colours_are_told_apart_by_every_eye(sight: str, page: int) -> None:
 def test_bad_calls_are_refused(draw: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         draw()  # type: ignore[operator]
+
+
+def test_places_may_be_lengths() -> None:
+    figure = figures.accuracy_by_position({"both": [0.5, 1.0]}, positions=["1-4", "5"], of="length")
+    assert figure.axes[0].get_xlabel() == "length of the sequence, steps"
+    assert "length 1-4 50.0 %, length 5 100.0 %" in figures.in_words(figure)

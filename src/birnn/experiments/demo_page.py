@@ -103,7 +103,7 @@ def tiles(contest: Contest) -> Tiles:
 def accuracy(contest: Contest) -> Picture:
     """Accuracy in each group: a line over positions, else bars."""
     shares = {way: contest.by_group(way) for way in contest.ways}
-    if contest.grouping != "position":
+    if contest.grouping not in ("position", "length"):
         figure = figures.accuracy_by_group(
             shares, groups=contest.grouping, bound=contest.bound or None
         )
@@ -112,6 +112,7 @@ def accuracy(contest: Contest) -> Picture:
             {way: list(values.values()) for way, values in shares.items()},
             positions=list(contest.groups),
             bound=list(contest.bound.values()) or None,
+            of=contest.grouping,
         )
     return Picture(
         figure,

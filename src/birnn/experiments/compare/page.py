@@ -71,11 +71,11 @@ def _verdicts(found: Comparison) -> list[Part]:
 
 def _positions(found: Comparison) -> Picture:
     names, accuracy = found.by_position()
-    figure = figures.accuracy_by_position(accuracy, positions=names)
-    of = "steps by their position" if found.task == "tagger" else "labels by the sequence's length"
-    return Picture(
-        figure, f"Accuracy of {of}, mean over seeds. 1 is the first.", figures.in_words(figure)
-    )
+    steps = found.task == "tagger"
+    of = "position" if steps else "length"
+    figure = figures.accuracy_by_position(accuracy, positions=names, of=of)
+    what = "steps by their position" if steps else "labels by the sequence's length"
+    return Picture(figure, f"Accuracy of {what}, mean over seeds.", figures.in_words(figure))
 
 
 def _curves(found: Comparison, metric: str) -> Picture:

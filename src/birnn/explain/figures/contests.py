@@ -94,6 +94,7 @@ def accuracy_by_position(
     *,
     positions: Sequence[str] | None = None,
     bound: Sequence[float] | None = None,
+    of: str = "position",
 ) -> Figure:
     """Accuracy of each reader at each position.
 
@@ -102,6 +103,7 @@ def accuracy_by_position(
             NaN where there is nothing to count.
         positions: Names of the positions (``"1"``, ``"20-29"``); 1, 2, 3 by default.
         bound: The accuracy that one direction cannot exceed in expectation, at each position.
+        of: What the places are: the ``position`` in a sequence, or the ``length`` of one.
 
     Raises:
         DataError: No reader, a reader that is not known, or different numbers of positions.
@@ -124,17 +126,17 @@ def accuracy_by_position(
         values = [100 * value for value in bound]
         axes.plot(places, values, "--", color=INK, linewidth=1.2, label=BOUND)
     for key, reader in readers.items():
-        _line(axes, accuracy[key], reader, [f"position {name}" for name in names])
-    axes.set_xlabel("position in the sequence")
+        _line(axes, accuracy[key], reader, [f"{of} {name}" for name in names])
+    axes.set_xlabel(f"{of} in the sequence" if of == "position" else f"{of} of the sequence, steps")
     every = 1 if length <= 20 else length // 10
     axes.set_xticks(places[::every], names[::every], rotation=_turn(names, length / every))
     _percent(axes, "accuracy")
     legend(figure, axes, last=BOUND)
     numbers = {
-        key: {f"position {name}": value for name, value in zip(names, values, strict=True)}
+        key: {f"{of} {name}": value for name, value in zip(names, values, strict=True)}
         for key, values in accuracy.items()
     }
-    return told(figure, "Accuracy at each position.", describe(numbers))
+    return told(figure, f"Accuracy at each {of}.", describe(numbers))
 
 
 @in_house_style
