@@ -83,6 +83,17 @@ def test_settings_win_over_the_demo_s_own() -> None:
         assert trials[0].epochs == 2
 
 
+def test_variants_are_compared_but_for_what_the_user_chose() -> None:
+    every = demo.run("sentiment", seeds=(1,), size=TINY)
+    assert set(every.variants) == {"last", "max", "mean", "last+max+mean", "attention"}
+    for pooling, contest in every.variants.items():
+        for trials in contest.comparison.trials.values():
+            assert trials[0].spec.head.pooling == pooling
+    chosen = demo.run("sentiment", seeds=(1,), size=TINY, settings=["head.pooling=max"])
+    assert chosen.variants == {}
+    assert chosen.contest.comparison.trials["both"][0].spec.head.pooling == "max"
+
+
 def test_an_unknown_demo_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="no demo 'braket': did you mean brackets"):
         demo.run("braket")
