@@ -54,7 +54,9 @@ template <class T>
 __attribute__((noinline)) double fma(int64_t rounds) {
   constexpr int chains = 12;
   Vec<T> sum[chains];
-  const Vec<T> factor = fill<T>(T(0.999)), step = fill<T>(T(0.001));
+  // Not known to the compiler, which else finds the chain that stays what it is and leaves it out.
+  volatile T given[] = {T(0.999), T(0.001)};
+  const Vec<T> factor = fill<T>(given[0]), step = fill<T>(given[1]);
 #pragma GCC unroll 16
   for (int i = 0; i < chains; ++i) sum[i] = fill<T>(T(i));
   for (int64_t k = 0; k < rounds; ++k) {
