@@ -13,6 +13,7 @@ namespace birnn {
 void bind_layer(nb::module_& m);
 void bind_linear(nb::module_& m);
 void bind_chain(nb::module_& m);
+void bind_memory(nb::module_& m);
 }  // namespace birnn
 
 NB_MODULE(_native, m) {
@@ -37,4 +38,5 @@ NB_MODULE(_native, m) {
   birnn::bind_layer(m);
   birnn::bind_linear(m);
   birnn::bind_chain(m);
+  birnn::bind_memory(m);
 }

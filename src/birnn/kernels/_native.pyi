@@ -93,6 +93,7 @@ def linear_pack(weight: Array, packed: Bytes) -> None:
 def linear(x: Array, packed: Bytes, bias: Array | None, y: Array, threads: int) -> None:
     """The linear layer: y = x w^T + bias."""
 
+def lend(bytes: int) -> Bytes: ...
 def fma_rate(wide: bool, threads: int) -> float:
     """Floating point operations that the engine's fused multiply-adds do in a second."""
 

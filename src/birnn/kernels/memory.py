@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 CACHE_LINE = 64
+LARGE = 1 << 20  # bytes; what is smaller the allocator has at hand
 
 
 def aligned_empty(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -21,6 +23,26 @@ def aligned_empty(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     memory = np.empty(count * dtype.itemsize + CACHE_LINE, np.uint8)
     skip = -memory.ctypes.data % CACHE_LINE
     return memory[skip : skip + count * dtype.itemsize].view(dtype)
+
+
+def lent_empty(native: ModuleType, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The same for a vector that a training step needs and the next step again.
+
+    A large one is lent by the compiled module: its pages come back when the last array on them is
+    gone, and wait for the next loan. Fresh ones would be cleared and unmapped at every step.
+
+    Raises:
+        MemoryError: There is not enough memory.
+
+    Example:
+        >>> from birnn.kernels import isa
+        >>> lent_empty(isa.native_module(), 3, np.dtype("f4")).shape
+        (3,)
+    """
+    if count * dtype.itemsize < LARGE:
+        return aligned_empty(count, dtype)
+    memory: npt.NDArray[Any] = native.lend(count * dtype.itemsize)
+    return memory.view(dtype)
 
 
 def contiguous(array: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:

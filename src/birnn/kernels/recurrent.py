@@ -22,7 +22,7 @@ import numpy.typing as npt
 from birnn.errors import EngineError, ShapeError
 from birnn.kernels import isa
 from birnn.kernels.layout import Layout
-from birnn.kernels.memory import DTYPES, aligned_empty, contiguous
+from birnn.kernels.memory import DTYPES, aligned_empty, contiguous, lent_empty
 from birnn.reference.stack import GATES, CellName
 
 Array = npt.NDArray[Any]
@@ -192,7 +192,7 @@ def forward(
             saved_size(cell, rows, hidden, directions, x.dtype, keep)
             for rows in (int(layout.lengths.sum()), saved_rows or 0)
         ]
-        saved = aligned_empty(max(sizes), x.dtype)
+        saved = lent_empty(native, max(sizes), x.dtype)
         saved[sizes[0] :] = 0  # what no row fills is the same in every run
     h0, c0 = _pair(initial)
     native.layer_forward(
