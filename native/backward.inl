@@ -11,6 +11,7 @@ template <class T, class C>
 struct BackwardPass {
   static constexpr int L = LANES<T>;
   static constexpr int strip = BackwardScratch<T, C>::strip;
+  static constexpr int64_t strip_size = strip * C::product * L;
   using Scratch = BackwardScratch<T, C>;
 
   Backward& call;
@@ -27,6 +28,7 @@ struct BackwardPass {
   const T *x, *output, *d_output, *h0, *c0;
   const T** rows;
   int64_t* numbers;
+  int64_t summed = 0;  // rows that the weights' gradients are sums over so far
 
   BackwardPass(Backward& the_call, int the_direction, int the_rank, int the_threads)
       : call(the_call),
@@ -89,8 +91,7 @@ struct BackwardPass {
     if (call.d_x[direction] != nullptr) pack_back(ih, D, scratch.back_ih, 0);
     pack_back(hh, H, scratch.back_hh, C::row_blocks - C::gates);
     for (int64_t panel = rank; panel < sizes.panels; panel += threads) {
-      zero<T>(sum_ih(panel, 0), scratch.input_strips * strip * C::product * L);
-      zero<T>(sum_hh(panel, 0), scratch.hidden_strips * strip * C::product * L);
+      zero<T>(scratch.sum_bias + panel * sizes.width, sizes.width);
     }
     if (rank == 0) zero<T>(scratch.zeros, greatest(sizes.outputs, sizes.width));
   }
@@ -120,12 +121,12 @@ struct BackwardPass {
 
   T* sum_ih(int64_t panel, int64_t strip_number) const {
     return scratch.sum_ih +
-           (panel * scratch.input_strips + strip_number) * strip * C::product * L;
+           (panel * scratch.input_strips + strip_number) * strip_size;
   }
 
   T* sum_hh(int64_t panel, int64_t strip_number) const {
     return scratch.sum_hh +
-           (panel * scratch.hidden_strips + strip_number) * strip * C::product * L;
+           (panel * scratch.hidden_strips + strip_number) * strip_size;
   }
 
   void start_block(const Block& block) {
@@ -212,12 +213,15 @@ struct BackwardPass {
   void step(const Block& block, int64_t begin, int64_t t, const T* gates, int64_t count) {
     const int64_t first = block.first[t] - block.first[begin], running = block.count[t];
     for (int64_t s = first_row(t); s < running; s += threads) {
-      fill_strips(scratch.left_hh, h_before(block, s, t), H, first + s, count);
-      fill_strips(scratch.left_ih, x + row_at(batch, block, s, t, reverse) * D, D, first + s, count);
+      scratch.left_hh[first + s] = h_before(block, s, t);
+      scratch.left_ih[first + s] = x + row_at(batch, block, s, t, reverse) * D;
     }
     int64_t here = 0;
     for (int64_t s = sequences.first; s < running; s += sequences.step) {
       for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
+        if (s + sequences.step < running) {
+          prefetch_row(block, s + sequences.step, t, group, gates, count, first + s + sequences.step);
+        }
         gate_gradients(block, s, t, group, gates, count, first + s);
       }
       T* const d_row = scratch.d_rows + (first + s) * sizes.row_width();
@@ -232,6 +236,25 @@ struct BackwardPass {
       plain_product<T>(plain_vectors<T>(H, group), K, to, here,
                        scratch.back_hh + group * K * sizes.width,
                        C::direct ? nullptr : scratch.zeros);
+    }
+  }
+
+  // What `gate_gradients` is about to read.
+  void prefetch_row(const Block& block, int64_t s, int64_t t, int64_t group, const T* gates,
+                    int64_t count, int64_t number) const {
+    constexpr int64_t line = 64 / sizeof(T);
+    const int64_t unit = group * sizes.width, last = least(unit + sizes.width, sizes.padded);
+    for (int64_t panel = unit / (C::units * L); panel < last / (C::units * L); ++panel) {
+      const int64_t at = (panel * count + number) * sizes.width;
+      for (int64_t i = 0; i < sizes.width; i += line) {
+        __builtin_prefetch(gates + at + i);
+      }
+    }
+    const int64_t place = block.first_place + block.first[t] + s;
+    const T* const d = d_output == nullptr ? nullptr : d_output + row_at(batch, block, s, t, reverse) * out;
+    for (int64_t i = unit; i < last; i += line) {
+      if constexpr (C::memory) __builtin_prefetch(kept.c + place * sizes.padded + i);
+      if (d != nullptr) __builtin_prefetch(d + i);
     }
   }
 
@@ -282,14 +305,6 @@ struct BackwardPass {
     }
   }
 
-  // One row and a one, cut into strips: the left factor of a weight's gradient.
-  void fill_strips(T* strips, const T* row, int64_t width, int64_t number, int64_t count) const {
-    T* to = strips + number * strip;
-    int64_t i = 0;
-    for (; i + strip <= width; i += strip, to += count * strip) copy<T>(to, row + i, strip);
-    for (int64_t j = 0; j < strip; ++j, ++i) to[j] = i < width ? row[i] : i == width ? T(1) : T(0);
-  }
-
   void input_gradient(const Block& block, int64_t begin, int64_t end) {
     int64_t mine = 0;
     for (int64_t t = begin; t < end; ++t) {
@@ -315,22 +330,27 @@ struct BackwardPass {
     }
   }
 
+  // Added to those of the stretches before, where there are any.
   void weight_gradients(int64_t count) {
+    const bool add = summed > 0;
+    summed += count;
     constexpr int slice_width = C::product % CUT != 0 ? C::product : CUT;
+    // The GRU's recurrent product takes the fourth vector for its third.
+    constexpr int last = C::product == C::last ? C::last : slice_width - 1;
     for (int64_t panel = rank; panel < sizes.panels; panel += threads) {
       const T* const d_gates = scratch.d_gates + panel * count * sizes.width;
       for (int v = 0; v < C::product; v += slice_width) {
         const T* const d = d_gates + v * L;
-        for (int64_t i = 0; i < scratch.input_strips; ++i) {
-          tile_over_rows<T, strip, slice_width, FOUR, slice_width - 1>(
-              count, scratch.left_ih + i * count * strip, d, sum_ih(panel, i) + v * strip * L);
-        }
-        // The GRU's recurrent product takes the fourth vector for its third.
-        constexpr int last = C::product == C::last ? C::last : slice_width - 1;
-        for (int64_t i = 0; i < scratch.hidden_strips; ++i) {
-          tile_over_rows<T, strip, slice_width, FOUR, last>(
-              count, scratch.left_hh + i * count * strip, d, sum_hh(panel, i) + v * strip * L);
-        }
+        strips_over_rows<T, slice_width, FOUR, slice_width - 1>(
+            count, scratch.left_ih, D, d, sum_ih(panel, 0) + v * strip * L, strip_size, add);
+        strips_over_rows<T, slice_width, FOUR, last>(
+            count, scratch.left_hh, H, d, sum_hh(panel, 0) + v * strip * L, strip_size, add);
+      }
+      T* const bias = scratch.sum_bias + panel * sizes.width;
+      for (int v = 0; v < FOUR; ++v) {
+        Vec<T> sum{};
+        for (int64_t i = 0; i < count; ++i) sum += load<T>(d_gates + i * sizes.width + v * L);
+        store<T>(bias + v * L, load<T>(bias + v * L) + sum);
       }
     }
   }
@@ -339,13 +359,20 @@ struct BackwardPass {
   void finish() {
     const Gradients& to = call.d_weights[direction];
     if (to.ih == nullptr) return;
+    for (int64_t panel = rank; summed == 0 && panel < sizes.panels; panel += threads) {
+      zero<T>(sum_ih(panel, 0), scratch.input_strips * strip_size);
+      zero<T>(sum_hh(panel, 0), scratch.hidden_strips * strip_size);
+    }
     for (int64_t panel = rank; panel < sizes.panels; panel += threads) {
-      turn_back(panel, sum_ih(panel, 0), D, static_cast<T*>(to.ih), static_cast<T*>(to.bias_ih));
-      turn_back(panel, sum_hh(panel, 0), H, static_cast<T*>(to.hh), static_cast<T*>(to.bias_hh));
+      const T* const bias = scratch.sum_bias + panel * sizes.width;
+      turn_back(panel, sum_ih(panel, 0), D, static_cast<T*>(to.ih));
+      turn_back(panel, sum_hh(panel, 0), H, static_cast<T*>(to.hh));
+      turn_bias(panel, bias, C::product - 1, static_cast<T*>(to.bias_ih));
+      turn_bias(panel, bias, C::last, static_cast<T*>(to.bias_hh));
     }
   }
 
-  void turn_back(int64_t panel, const T* sums, int64_t columns, T* weight, T* bias) const {
+  void turn_back(int64_t panel, const T* sums, int64_t columns, T* weight) const {
     constexpr int slice_width = C::product % CUT != 0 ? C::product : CUT;
     for (int v = 0; v < C::product; ++v) {
       const int64_t unit = (C::units == 1 ? panel : panel * FOUR + v) * L;
@@ -366,8 +393,15 @@ struct BackwardPass {
       for (; j < columns; ++j) {
         for (int64_t i = 0; i < lanes; ++i) weight[(row + i) * columns + j] = column(j)[i];
       }
-      if (bias == nullptr) continue;
-      for (int64_t i = 0; i < lanes; ++i) bias[row + i] = column(columns)[i];
+    }
+  }
+
+  // A panel's part of a bias's gradient; the last of its vectors is at `last`.
+  void turn_bias(int64_t panel, const T* sums, int last, T* bias) const {
+    for (int v = 0; bias != nullptr && v < C::product; ++v) {
+      const int64_t unit = (C::units == 1 ? panel : panel * FOUR + v) * L;
+      const int64_t row = (C::units == 1 ? v : 0) * H + unit;
+      if (unit < H) copy<T>(bias + row, sums + (v == C::product - 1 ? last : v) * L, least(L, H - unit));
     }
   }
 };

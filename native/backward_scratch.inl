@@ -3,14 +3,15 @@
 template <class T, class C>
 struct BackwardScratch {
   static constexpr int strip = ROWS<C::product % CUT != 0 ? C::product : CUT>;
-  int64_t input_strips, hidden_strips;  // of x and a one, of h before the step and a one
+  int64_t input_strips, hidden_strips;  // of x, of h before the step
   T* gates;       // computed again where they were not kept
   T* d_gates;     // by panel
   T* d_rows;      // by row
-  T* left_ih;     // strips of [x 1], the left factor of a weight's gradient
-  T* left_hh;     // strips of [h 1]
+  const T** left_ih;  // rows of x, the left factor of a weight's gradient
+  const T** left_hh;  // h before each of them
   T* sum_ih;      // by panel: (strips * strip, product * L)
   T* sum_hh;
+  T* sum_bias;    // by panel, all four vectors
   T* back_ih;     // weight_ih packed for d_x
   T* back_hh;     // weight_hh packed for d_h
   T* d_h;
@@ -26,16 +27,17 @@ struct BackwardScratch {
                   Cutter cutter, int64_t* used = nullptr) {
     const int64_t R = batch.stretch_rows, B = batch.block_sequences;
     constexpr int L = LANES<T>;
-    input_strips = (sizes.inputs + 1 + strip - 1) / strip;
-    hidden_strips = (sizes.hidden + 1 + strip - 1) / strip;
+    input_strips = (sizes.inputs + strip - 1) / strip;
+    hidden_strips = (sizes.hidden + strip - 1) / strip;
     d_x_width = plain_panels<T>(sizes.inputs) * FOUR * L;
     gates = cutter.cut<T>(keep == Keep::states ? R * sizes.panels * sizes.width : 0);
     d_gates = cutter.cut<T>(R * sizes.panels * sizes.width);
     d_rows = cutter.cut<T>(R * sizes.row_width());
-    left_ih = cutter.cut<T>(R * input_strips * strip);
-    left_hh = cutter.cut<T>(R * hidden_strips * strip);
+    left_ih = cutter.cut<const T*>(R);
+    left_hh = cutter.cut<const T*>(R);
     sum_ih = cutter.cut<T>(sizes.panels * input_strips * strip * C::product * L);
     sum_hh = cutter.cut<T>(sizes.panels * hidden_strips * strip * C::product * L);
+    sum_bias = cutter.cut<T>(sizes.panels * sizes.width);
     const int64_t K = C::gates * sizes.padded;
     back_ih = cutter.cut<T>(K * d_x_width);
     back_hh = cutter.cut<T>(K * sizes.outputs);

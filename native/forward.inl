@@ -242,12 +242,16 @@ struct ForwardPass {
     const bool table = call.numbers != nullptr;
     const int64_t table_panel = call.entries * sizes.width;
     const int64_t place = block.first_place + block.first[t];
-    for (int64_t panel = panels.first; panel < sizes.panels; panel += panels.step) {
+    // To and fro through the panels: what the last step read last is still in the cache.
+    const bool back = t % 2 == 1;
+    const int64_t count = (sizes.panels - panels.first + panels.step - 1) / panels.step;
+    for (int64_t nth = 0; nth < count; ++nth) {
+      const int64_t panel = panels.first + (back ? count - 1 - nth : nth) * panels.step;
       Rows<T> to{rows, gates + panel * gate_rows * sizes.width, number, sizes.width};
       if (table) {
         to.start = starts + done;
         to.start_offset = panel * table_panel;
-        prefetch(to, here, panels.step * table_panel);
+        if (nth + 1 < count) prefetch(to, here, (back ? -1 : 1) * panels.step * table_panel);
       }
       panel_product<T, C::product, C::last>(H, to, here,
                                             weights.hh + panel * sizes.hidden_panel(), nullptr);

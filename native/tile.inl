@@ -7,6 +7,7 @@
 //
 // R rows of a tile, V vectors of a row of it
 
+inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 // Vectors of a tile that a panel of four is cut into, and rows of a tile of V vectors: as many
 // accumulators as the registers hold beside V vectors of weights and one broadcast.
 constexpr int CUT = BIRNN_REGISTERS == 32 ? 4 : 2;
@@ -48,6 +49,7 @@ __attribute__((noinline)) void tile(int64_t K, Rows<T> rows, const T* b, const T
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
       weight[v] = load<T>(b + (v / WIDTH * K * WIDTH + v % WIDTH) * L);
+      if (R > 1) hold<T>(weight[v]);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -65,28 +67,37 @@ __attribute__((noinline)) void tile(int64_t K, Rows<T> rows, const T* b, const T
   }
 }
 
-// c += a^T b over K rows: a holds R values for each row, b STRIDE vectors of which V are taken, the
-// last of them at LAST. The sum over the K rows is formed first, then added.
+// c (+)= a^T b over K rows, given by pointers: R values of each row of a from `column` on, and STRIDE
+// vectors of a row of b, of which V are taken, the last of them at LAST. The sum over the K rows is
+// formed first, then added, or stored where there is none before it.
 template <class T, int R, int V, int STRIDE, int LAST>
-__attribute__((noinline)) void tile_over_rows(int64_t K, const T* a, const T* b, T* c) {
+__attribute__((noinline)) void tile_over_rows(int64_t K, const T* const* a, int64_t column,
+                                              const T* b, T* c, bool add) {
   constexpr int L = LANES<T>;
   Vec<T> sum[R][V];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) sum[r][v] = Vec<T>{};
+    for (int v = 0; v < V; ++v) {
+      sum[r][v] = Vec<T>{};
+      // What the sum is added to is far away: it is fetched while the sum is formed.
+      __builtin_prefetch(c + (r * V + v) * L, 1);
+    }
   }
   for (int64_t k = 0; k < K; ++k) {
+    const T* const row = a[k] + column;
     Vec<T> gradient[V];
 #pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) gradient[v] = load<T>(b + (v == V - 1 ? LAST : v) * L);
+    for (int v = 0; v < V; ++v) {
+      gradient[v] = load<T>(b + (v == V - 1 ? LAST : v) * L);
+      hold<T>(gradient[v]);
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const Vec<T> value = fill<T>(a[r]);
+      const Vec<T> value = fill<T>(row[r]);
 #pragma GCC unroll 16
       for (int v = 0; v < V; ++v) sum[r][v] += value * gradient[v];
     }
-    a += R;
     b += STRIDE * L;
   }
 #pragma GCC unroll 16
@@ -94,8 +105,30 @@ __attribute__((noinline)) void tile_over_rows(int64_t K, const T* a, const T* b,
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
       T* element = c + (r * V + v) * L;
-      store<T>(element, load<T>(element) + sum[r][v]);
+      store<T>(element, add ? load<T>(element) + sum[r][v] : sum[r][v]);
     }
+  }
+}
+
+// The same for `columns` values of each row, in strips of as many as a tile has rows.
+template <class T, int V, int STRIDE, int LAST>
+void strips_over_rows(int64_t K, const T* const* a, int64_t columns, const T* b, T* c, int64_t step,
+                      bool add) {
+  using Function = void (*)(int64_t, const T* const*, int64_t, const T*, T*, bool);
+  constexpr int most = ROWS<V>;
+  static constexpr Function heights[] = {
+      nullptr,
+      tile_over_rows<T, 1, V, STRIDE, LAST>,
+      tile_over_rows<T, 2, V, STRIDE, LAST>,
+      tile_over_rows<T, 3, V, STRIDE, LAST>,
+      tile_over_rows<T, 4, V, STRIDE, LAST>,
+      tile_over_rows<T, most >= 5 ? 5 : 1, V, STRIDE, LAST>,
+      tile_over_rows<T, most >= 6 ? 6 : 1, V, STRIDE, LAST>,
+      tile_over_rows<T, most >= 7 ? 7 : 1, V, STRIDE, LAST>,
+      tile_over_rows<T, most >= 8 ? 8 : 1, V, STRIDE, LAST>,
+  };
+  for (int64_t column = 0; column < columns; column += most, c += step) {
+    heights[least(most, columns - column)](K, a, column, b, c, add);
   }
 }
 
@@ -127,12 +160,20 @@ template <class T, int V, int LAST>
 void slice(int64_t K, Rows<T> rows, int64_t count, const T* b, const T* bias) {
   // Tiles of nearly equal height: a last tile of one row would run at a sixth of the speed.
   const int64_t tiles = (count + ROWS<V> - 1) / ROWS<V>;
+  const auto height = [&](int64_t i) {
+    return i < tiles ? static_cast<int>(count / tiles + (i < count % tiles ? 1 : 0)) : 0;
+  };
   for (int64_t i = 0; i < tiles; ++i) {
-    const int height = static_cast<int>(count / tiles + (i < count % tiles ? 1 : 0));
-    Tiles<T, V, LAST>::run(height, K, rows, b, bias);
-    rows.a += height;
-    rows.number += height;
-    if (rows.start != nullptr) rows.start += height;
+    const int here = height(i);
+    // What the next tile writes is far away: it is fetched during this one.
+    for (int r = here; bias != nullptr && r < here + height(i + 1); ++r) {
+      const T* const row = rows.c + rows.number[r] * rows.stride;
+      for (int v = 0; v < V; ++v) __builtin_prefetch(row + v * LANES<T>, 1);
+    }
+    Tiles<T, V, LAST>::run(here, K, rows, b, bias);
+    rows.a += here;
+    rows.number += here;
+    if (rows.start != nullptr) rows.start += here;
   }
 }
 
