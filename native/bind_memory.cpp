@@ -76,22 +76,22 @@ Lender& lender() {
 
 using Bytes = nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>, nb::device::cpu>;
 
-Bytes lend(std::int64_t bytes) {
-  if (bytes < 0) throw std::invalid_argument("there cannot be fewer than 0 bytes");
-  auto* const loan = new Pages(lender().take(static_cast<std::size_t>(bytes)));
+Bytes lend(std::int64_t size) {
+  if (size < 0) throw std::invalid_argument("there cannot be fewer than 0 bytes");
+  auto* const loan = new Pages(lender().take(static_cast<std::size_t>(size)));
   const nb::capsule owner(loan, [](void* pages) noexcept {
     auto* const mine = static_cast<Pages*>(pages);
     lender().give_back(std::move(*mine));
     delete mine;
   });
-  return Bytes(loan->data(), {static_cast<std::size_t>(bytes)}, owner);
+  return Bytes(loan->data(), {static_cast<std::size_t>(size)}, owner);
 }
 
 }  // namespace
 
 void bind_memory(nb::module_& m) {
   using namespace nb::literals;
-  m.def("lend", &lend, "bytes"_a,
+  m.def("lend", &lend, "size"_a,
         "Memory for an array, on a cache line, not cleared. It is lent again when the array is gone.");
 }
 

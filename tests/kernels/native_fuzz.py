@@ -223,7 +223,7 @@ class Fuzz:
         }
 
     def lend(self):
-        return {"bytes": self.some(0, 1, 1000, 3 << 20)}
+        return {"size": self.some(0, 1, 1000, 3 << 20)}
 
     def choose_engine(self):
         return {"name": self.native.engine()}

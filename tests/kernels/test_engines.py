@@ -125,7 +125,8 @@ def test_the_measure_of_the_peak_does_all_that_it_counts(path):
     assert len(measures) == 2
     for measure in measures:
         fused = len(re.findall(r"\bvfn?madd\w+p[sd]\b", measure))
-        assert fused and fused % 12 == 0
+        assert fused
+        assert fused % 12 == 0
 
 
 def ulps(one, other):

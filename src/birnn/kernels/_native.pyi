@@ -93,7 +93,9 @@ def linear_pack(weight: Array, packed: Bytes) -> None:
 def linear(x: Array, packed: Bytes, bias: Array | None, y: Array, threads: int) -> None:
     """The linear layer: y = x w^T + bias."""
 
-def lend(bytes: int) -> Bytes: ...
+def lend(size: int) -> Bytes:
+    """Memory for an array of so many bytes, on a cache line, not cleared."""
+
 def fma_rate(wide: bool, threads: int) -> float:
     """Floating point operations that the engine's fused multiply-adds do in a second."""
 
