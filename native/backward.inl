@@ -193,7 +193,8 @@ struct BackwardPass {
         numbers[mine++] = block.first[t] - block.first[begin] + s;
       }
     }
-    input_product<T, C>(sizes, panels, weights, rows, numbers, mine, scratch.gates, count);
+    input_product<T, C>(sizes, panels, weights, rows, numbers, mine, scratch.gates,
+                        count * sizes.width);
     mine = 0;
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {

@@ -1,9 +1,10 @@
 // One direction of one layer, forward.
 //
 // Threads share the sequences of every block, and then never wait for each other; or, where there are
-// few sequences, the panels of hidden units. The input product is formed for a stretch of steps at a time, so that gates stay in the
-// second cache and weights are read once for many rows; then the recurrence goes through the stretch
-// step by step. Where the rows are entries of a table, the product is formed once for each entry.
+// few sequences, the panels of hidden units. The recurrence goes step by step through a stretch of
+// steps. Where many sequences run, a step's input and recurrent product are summed in one go. Where few
+// do, the input product is formed for the whole stretch before, so that its weights are read once for
+// many rows. Where the rows are entries of a table, it is formed once for each entry.
 
 inline bool keeps_gates(Keep keep) { return keep == Keep::gates || keep == Keep::everything; }
 
@@ -39,8 +40,8 @@ struct ForwardScratch {
   T* gates;  // of one stretch, where they are not kept
   T* h[2];
   T* c;
-  const T** rows;
-  const T** starts;
+  const T** rows;    // states before a step
+  const T** starts;  // rows of x, or of the table
   int64_t* numbers;
 
   ForwardScratch(const Sizes<T, C>& sizes, const Batch& batch, Keep keep, int64_t entries,
@@ -69,11 +70,11 @@ int64_t forward_scratch(const Shape* shape, const Batch* batch, Keep keep, int64
 template <class T, class C>
 void input_product(const Sizes<T, C>& sizes, Part panels, const Packed<T, C>& weights,
                    const T* const* x, const int64_t* numbers, int64_t count, T* gates,
-                   int64_t gate_rows) {
+                   int64_t gate_panel) {
   constexpr int L = LANES<T>;
   for (int64_t panel = panels.first; panel < sizes.panels; panel += panels.step) {
     const T* bias = weights.bias + panel * sizes.width;
-    const Rows<T> rows{x, gates + panel * gate_rows * sizes.width, numbers, sizes.width};
+    const Rows<T> rows{x, gates + panel * gate_panel, numbers, sizes.width};
     panel_product<T, C::product, C::product - 1>(
         sizes.inputs, rows, count, weights.ih + panel * sizes.input_panel(), bias);
     if constexpr (C::last == C::product) {
@@ -168,11 +169,11 @@ struct ForwardPass {
     for (int64_t begin = rank * most; begin < call.entries; begin += threads * most) {
       const int64_t count = least(most, call.entries - begin);
       for (int64_t i = 0; i < count; ++i) {
-        rows[i] = x + (begin + i) * sizes.inputs;
+        starts[i] = x + (begin + i) * sizes.inputs;
         numbers[i] = begin + i;
       }
-      input_product<T, C>(sizes, Part{0, 1}, weights, rows, numbers, count, scratch.table,
-                          call.entries);
+      input_product<T, C>(sizes, Part{0, 1}, weights, starts, numbers, count, scratch.table,
+                          call.entries * sizes.width);
     }
   }
 
@@ -198,40 +199,61 @@ struct ForwardPass {
     if constexpr (C::memory) copy<T>(c_n + block.order[s] * H, scratch.c + s * sizes.padded, H);
   }
 
+  // Gates of a stretch's rows, panel by panel.
+  struct Gates {
+    T* data;
+    int64_t panel;  // elements from one panel to the next
+  };
+
+  // Whether both products of a step are summed in one go, without the gates going to memory between
+  // them. Every step then reads weight_ih as well, which takes enough rows to be worth it.
+  bool sums_at_once(int64_t rows_here, int64_t steps) const {
+    constexpr int64_t enough = 12;  // rows of a step, for this thread
+    constexpr int64_t near = 4 << 20;  // bytes of weights that are not too far away for it
+    // The GRU keeps the two products of its third gate apart.
+    return C::last != C::product && call.numbers == nullptr && rows_here >= enough * steps &&
+           sizes.panels * (sizes.input_panel() + sizes.hidden_panel()) *
+                   static_cast<int64_t>(sizeof(T)) <= near;
+  }
+
   void run_stretch(const Block& block, int64_t begin, int64_t end) {
     const int64_t place = block.first_place + block.first[begin];
-    // Gates that are kept stand in the order of all rows; others in memory of a thread's own, because
-    // threads that do not share panels are not in the same stretch at the same time.
-    const bool keeps = kept.gates != nullptr;
-    const int64_t gate_rows = keeps ? block.first[end] - block.first[begin] : batch.stretch_rows;
-    T* const gates = keeps ? kept.gates + place * sizes.panels * sizes.width
-                           : scratch.gates + sequences.first * gate_rows * sizes.panels * sizes.width;
+    const int64_t rows_here = block.first[end] - block.first[begin];
+    const bool at_once = sums_at_once(rows_here / sequences.step, end - begin);
+    // Gates that are kept stand in the order of all rows, others in memory of a thread's own.
+    Gates gates{};
+    if (kept.gates != nullptr) {
+      gates = {kept.gates + place * sizes.panels * sizes.width, rows_here * sizes.width};
+    } else {
+      const int64_t most = batch.stretch_rows * sizes.width;
+      // Nobody reads the gates of a step after it: those of the next panel may take their place.
+      gates = {scratch.gates + rank * sizes.panels * most, at_once ? 0 : most};
+    }
     int64_t mine = 0;
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
         const int64_t row = row_at(batch, block, s, t, reverse);
-        if (call.numbers != nullptr) {
-          starts[mine] = scratch.table + call.numbers[row] * sizes.width;
-        } else {
-          rows[mine] = x + row * sizes.inputs;
-        }
-        numbers[mine] = keeps ? block.first[t] - block.first[begin] + s : mine;
+        starts[mine] = call.numbers != nullptr ? scratch.table + call.numbers[row] * sizes.width
+                                               : x + row * sizes.inputs;
+        numbers[mine] = kept.gates != nullptr ? block.first[t] - block.first[begin] + s
+                        : at_once             ? s / sequences.step
+                                              : mine;
         ++mine;
       }
     }
-    if (call.numbers == nullptr) {
-      input_product<T, C>(sizes, panels, weights, rows, numbers, mine, gates, gate_rows);
+    if (call.numbers == nullptr && !at_once) {
+      input_product<T, C>(sizes, panels, weights, starts, numbers, mine, gates.data, gates.panel);
     }
     int64_t done = 0;
     for (int64_t t = begin; t < end; ++t) {
-      const int64_t here = step(block, t, gates, gate_rows, done);
+      const int64_t here = step(block, t, gates, done, at_once);
       if (here == 0) break;  // shorter from here on: nothing of this thread's runs any more
       done += here;
     }
   }
 
   // One step of this thread's sequences; `done` of its rows in the stretch are before it.
-  int64_t step(const Block& block, int64_t t, T* gates, int64_t gate_rows, int64_t done) {
+  int64_t step(const Block& block, int64_t t, Gates gates, int64_t done, bool at_once) {
     constexpr int L = LANES<T>;
     int64_t here = 0;
     for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
@@ -247,14 +269,21 @@ struct ForwardPass {
     const int64_t count = (sizes.panels - panels.first + panels.step - 1) / panels.step;
     for (int64_t nth = 0; nth < count; ++nth) {
       const int64_t panel = panels.first + (back ? count - 1 - nth : nth) * panels.step;
-      Rows<T> to{rows, gates + panel * gate_rows * sizes.width, number, sizes.width};
+      Rows<T> to{rows, gates.data + panel * gates.panel, number, sizes.width};
       if (table) {
         to.start = starts + done;
         to.start_offset = panel * table_panel;
         if (nth + 1 < count) prefetch(to, here, (back ? -1 : 1) * panels.step * table_panel);
       }
-      panel_product<T, C::product, C::last>(H, to, here,
-                                            weights.hh + panel * sizes.hidden_panel(), nullptr);
+      const T* bias = nullptr;
+      if (at_once) {
+        bias = weights.bias + panel * sizes.width;
+        to.first_a = starts + done;
+        to.first_b = weights.ih + panel * sizes.input_panel();
+        to.first_K = sizes.inputs;
+      }
+      panel_product<T, C::product, C::last>(H, to, here, weights.hh + panel * sizes.hidden_panel(),
+                                            bias);
       if constexpr (C::last == C::product) {
         // The input part of the GRU's third gate is not in the recurrent product.
         for (int64_t i = 0; table && i < here; ++i) {

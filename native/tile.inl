@@ -23,27 +23,20 @@ struct Rows {
   int64_t stride;                     // elements from one row of c to the next
   const T* const* start = nullptr;    // rows that the sums start from; null: those of c
   int64_t start_offset = 0;           // elements to go on from each of them
+  // Another product that is summed before this one, where first_K is not 0.
+  const T* const* first_a = nullptr;
+  const T* first_b = nullptr;
+  int64_t first_K = 0;
 };
 
-// c[r] = start + a[r] b, with start = c[r], or `bias`, or a row of its own where that is given.
-//
-// b holds V vectors for each k, in slices of WIDTH. Vector v of c is at v, the last one at LAST: the
-// GRU keeps the input and the recurrent part of its third gate apart. Not inlined: inside its driver
-// the compiler spills accumulators, which halves the speed.
-template <class T, int R, int V, int LAST, int WIDTH = V>
-__attribute__((noinline)) void tile(int64_t K, Rows<T> rows, const T* b, const T* bias) {
+// sum[r] += a[r] b. b holds V vectors for each k, in slices of WIDTH.
+template <class T, int R, int V, int WIDTH>
+inline __attribute__((always_inline)) void add_product(int64_t K, const T* const* rows, const T* b,
+                                                       Vec<T> (&sum)[R][V]) {
   constexpr int L = LANES<T>;
   const T* a[R];
-  Vec<T> sum[R][V];
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-    a[r] = rows.a[r];
-    const T* start = bias != nullptr         ? bias
-                     : rows.start != nullptr ? rows.start[r] + rows.start_offset
-                                             : rows.c + rows.number[r] * rows.stride;
-#pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) sum[r][v] = load<T>(start + (v == V - 1 ? LAST : v) * L);
-  }
+  for (int r = 0; r < R; ++r) a[r] = rows[r];
   for (int64_t k = 0; k < K; ++k) {
     Vec<T> weight[V];
 #pragma GCC unroll 16
@@ -59,6 +52,28 @@ __attribute__((noinline)) void tile(int64_t K, Rows<T> rows, const T* b, const T
     }
     b += WIDTH * L;
   }
+}
+
+// c[r] = start + first_a[r] first_b + a[r] b, with start = c[r], or `bias`, or a row of its own where
+// that is given.
+//
+// Vector v of c is at v, the last one at LAST: the GRU keeps the input and the recurrent part of its
+// third gate apart. Not inlined: inside its driver the compiler spills accumulators, which halves the
+// speed.
+template <class T, int R, int V, int LAST, int WIDTH = V>
+__attribute__((noinline)) void tile(int64_t K, const Rows<T>& rows, const T* b, const T* bias) {
+  constexpr int L = LANES<T>;
+  Vec<T> sum[R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    const T* start = bias != nullptr         ? bias
+                     : rows.start != nullptr ? rows.start[r] + rows.start_offset
+                                             : rows.c + rows.number[r] * rows.stride;
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) sum[r][v] = load<T>(start + (v == V - 1 ? LAST : v) * L);
+  }
+  if (rows.first_K > 0) add_product<T, R, V, WIDTH>(rows.first_K, rows.first_a, rows.first_b, sum);
+  add_product<T, R, V, WIDTH>(K, rows.a, b, sum);
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
     T* end = rows.c + rows.number[r] * rows.stride;
@@ -133,7 +148,7 @@ void strips_over_rows(int64_t K, const T* const* a, int64_t columns, const T* b,
 }
 
 template <class T>
-using TileFunction = void (*)(int64_t, Rows<T>, const T*, const T*);
+using TileFunction = void (*)(int64_t, const Rows<T>&, const T*, const T*);
 
 // Tiles of every height up to the highest.
 template <class T, int V, int LAST>
@@ -174,6 +189,7 @@ void slice(int64_t K, Rows<T> rows, int64_t count, const T* b, const T* bias) {
     rows.a += here;
     rows.number += here;
     if (rows.start != nullptr) rows.start += here;
+    if (rows.first_K > 0) rows.first_a += here;
   }
 }
 
@@ -190,6 +206,7 @@ void panel_product(int64_t K, const Rows<T>& rows, int64_t count, const T* b, co
       Rows<T> part = rows;
       part.c += v * LANES<T>;
       part.start_offset += v * LANES<T>;
+      if (rows.first_K > 0) part.first_b += v * rows.first_K * LANES<T>;
       slice<T, CUT, CUT - 1>(K, part, count, b + v * K * LANES<T>,
                              bias == nullptr ? nullptr : bias + v * LANES<T>);
     }

@@ -113,7 +113,7 @@ def test_blocks_and_stretches_change_no_bit(engine, draw_layer, same_bits, cell)
 
 
 @pytest.mark.parametrize("keep", ["gates", "states", "everything"])
-@pytest.mark.parametrize("lengths", [[40], [17, 0, 23], [3, 150, 1, 90, 2]])
+@pytest.mark.parametrize("lengths", [[40], [17, 0, 23], [3, 150, 1, 90, 2], [9] * 13 + [4]])
 @pytest.mark.parametrize("cell", CELLS)
 def test_hidden_units_that_threads_share_have_the_same_bits(
     engine, draw_layer, same_bits, cell, lengths, keep
@@ -127,7 +127,24 @@ def test_hidden_units_that_threads_share_have_the_same_bits(
         layer = draw_layer(
             cell, lengths, inputs=19, hidden=hidden, directions=directions, dtype=dtype
         )
-        same_bits(layer.run(threads=threads, keep=keep), layer.run(threads=1, keep=keep))
+        alone = layer.run(threads=1, keep=keep)
+        same_bits(layer.run(threads=threads, keep=keep), alone)
+        same_bits(layer.forward(threads=threads).output, alone["output"])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_products_that_are_summed_in_one_go_have_the_same_bits(
+    engine, draw_layer, same_bits, cell
+):
+    # Of 40 sequences a step's two products are summed in one go, of one they are not.
+    layer = draw_layer(cell, [5] * 30 + [17] * 10, inputs=21, hidden=35)
+    together = layer.forward(threads=1).output
+    ends = np.cumsum([0] + [5] * 30 + [17] * 10)
+    for number in (0, 29, 30, 39):
+        alone = layer.select([number]).forward(threads=1).output
+        same_bits(alone, together[ends[number] : ends[number + 1]])
+    for threads in (2, 3):
+        same_bits(layer.forward(threads=threads).output, together)
 
 
 @pytest.mark.parametrize("keep", ["gates", "states", "everything"])
