@@ -100,19 +100,20 @@ struct BackwardPass {
   // begins with block `skipped`.
   void pack_back(const T* w, int64_t columns, T* packed, int skipped) {
     const int64_t K = C::gates * sizes.padded;
-    for (int64_t panel = rank; panel < plain_panels<T>(columns); panel += threads) {
-      T* const to = packed + panel * K * FOUR * L;
-      const int64_t column = panel * FOUR * L;
-      const int vectors = plain_vectors<T>(columns, panel);
-      for (int v = 0; v < C::row_blocks; ++v) {
-        const int64_t at = C::row_block(v) - skipped;
-        if (at < 0 || at >= C::gates) continue;
-        // The GRU's fourth block is the recurrent part of its third gate.
-        const int64_t gate = C::direct && v == 3 ? 2 : v;
-        for (int64_t unit = 0; unit < sizes.padded; ++unit) {
-          const bool real = unit < H;
-          pack_plain_row<T>(to, vectors, K, at * sizes.padded + unit,
-                            w + (real ? (gate * H + unit) * columns + column : 0),
+    for (int v = 0; v < C::row_blocks; ++v) {
+      const int64_t at = C::row_block(v) - skipped;
+      if (at < 0 || at >= C::gates) continue;
+      // The GRU's fourth block is the recurrent part of its third gate.
+      const int64_t gate = C::direct && v == 3 ? 2 : v;
+      // A thread's rows one after another, as they stand: the next ones are fetched meanwhile.
+      const int64_t first = rank * sizes.padded / threads, end = (rank + 1) * sizes.padded / threads;
+      for (int64_t unit = first; unit < end; ++unit) {
+        const bool real = unit < H;
+        const T* const row = w + (real ? (gate * H + unit) * columns : 0);
+        for (int64_t panel = 0; panel < plain_panels<T>(columns); ++panel) {
+          const int64_t column = panel * FOUR * L;
+          pack_plain_row<T>(packed + K * column, plain_vectors<T>(columns, panel), K,
+                            at * sizes.padded + unit, row + (real ? column : 0),
                             real ? columns - column : 0);
         }
       }
@@ -220,9 +221,6 @@ struct BackwardPass {
     int64_t here = 0;
     for (int64_t s = sequences.first; s < running; s += sequences.step) {
       for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
-        if (s + sequences.step < running) {
-          prefetch_row(block, s + sequences.step, t, group, gates, count, first + s + sequences.step);
-        }
         gate_gradients(block, s, t, group, gates, count, first + s);
       }
       T* const d_row = scratch.d_rows + (first + s) * sizes.row_width();
@@ -233,6 +231,7 @@ struct BackwardPass {
     meet();  // a state's gradient is a sum over the gates of all hidden units
     const int64_t K = C::gates * sizes.padded;
     for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
+      if (t > 0 && d_output != nullptr) prefetch_output(block, t - 1, group);
       const Rows<T> to{rows, scratch.d_h + group * sizes.width, numbers, sizes.outputs};
       plain_product<T>(plain_vectors<T>(H, group), K, to, here,
                        scratch.back_hh + group * K * sizes.width,
@@ -240,22 +239,13 @@ struct BackwardPass {
     }
   }
 
-  // What `gate_gradients` is about to read.
-  void prefetch_row(const Block& block, int64_t s, int64_t t, int64_t group, const T* gates,
-                    int64_t count, int64_t number) const {
+  // What the step before is about to read of d_output, for one group of hidden units.
+  void prefetch_output(const Block& block, int64_t t, int64_t group) const {
     constexpr int64_t line = 64 / sizeof(T);
-    const int64_t unit = group * sizes.width, last = least(unit + sizes.width, sizes.padded);
-    for (int64_t panel = unit / (C::units * L); panel < last / (C::units * L); ++panel) {
-      const int64_t at = (panel * count + number) * sizes.width;
-      for (int64_t i = 0; i < sizes.width; i += line) {
-        __builtin_prefetch(gates + at + i);
-      }
-    }
-    const int64_t place = block.first_place + block.first[t] + s;
-    const T* const d = d_output == nullptr ? nullptr : d_output + row_at(batch, block, s, t, reverse) * out;
-    for (int64_t i = unit; i < last; i += line) {
-      if constexpr (C::memory) __builtin_prefetch(kept.c + place * sizes.padded + i);
-      if (d != nullptr) __builtin_prefetch(d + i);
+    const int64_t first = group * sizes.width, last = least(first + sizes.width, H);
+    for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
+      const T* const d = d_output + row_at(batch, block, s, t, reverse) * out;
+      for (int64_t i = first; i < last; i += line) __builtin_prefetch(d + i, 0, 2);
     }
   }
 
