@@ -133,9 +133,7 @@ def test_hidden_units_that_threads_share_have_the_same_bits(
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_products_that_are_summed_in_one_go_have_the_same_bits(
-    engine, draw_layer, same_bits, cell
-):
+def test_products_that_are_summed_in_one_go_have_the_same_bits(engine, draw_layer, same_bits, cell):
     # Of 40 sequences a step's two products are summed in one go, of one they are not.
     layer = draw_layer(cell, [5] * 30 + [17] * 10, inputs=21, hidden=35)
     together = layer.forward(threads=1).output

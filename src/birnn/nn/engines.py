@@ -7,6 +7,7 @@ Both answer the same `Call` in the same form, so that what runs is a matter of d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -51,7 +52,7 @@ class Call(NamedTuple):
 
     Args:
         cell: Which cell.
-        x: Rows, (R, D).
+        x: Rows, (R, D), or on more than one axis, such as (B, T, D).
         lengths: Layout of the rows, as are ``starts`` and ``steps``; see `TensorLayout`.
         starts: (B,).
         steps: (T,).
@@ -77,6 +78,11 @@ class Call(NamedTuple):
         return self.x, *self.weights, *self.initial
 
     @property
+    def rows(self) -> int:
+        """Rows R, padding included."""
+        return math.prod(self.x.shape[:-1])
+
+    @property
     def native(self) -> bool:
         """Whether the native engine runs it."""
         # Three or five tensors of a direction: the last is a projection.
@@ -91,11 +97,11 @@ class Call(NamedTuple):
             return 0
         hidden, dtype = self.weights[1].shape[1], DTYPES[self.x.dtype]
         each = recurrent.saved_size(self.cell, 1, hidden, self.directions, dtype, self.keep)
-        return self.x.shape[0] * each
+        return self.rows * each
 
 
 class Answer(NamedTuple):
-    """What the layer gives: output (R, directions * H), final states, and what was kept."""
+    """What the layer gives: output (..., directions * H), final states, and what was kept."""
 
     output: Tensor
     h: Tensor
@@ -121,12 +127,13 @@ def forward(call: Call, host: Layout | None, *, keep: bool, sized: bool = False)
         call.cell,
         *_arrays(call, host),
         keep=call.keep if keep else "nothing",
-        saved_rows=call.x.shape[0] if sized else None,
+        saved_rows=call.rows if sized else None,
         threads=torch.get_num_threads(),
     )
     saved = nothing(0) if found.saved is None else torch.from_numpy(found.saved)
     h, *c = map(torch.from_numpy, found.final)
-    return Answer(torch.from_numpy(found.output), h, c[0] if c else nothing(0), saved)
+    output = torch.from_numpy(found.output.reshape(*call.x.shape[:-1], found.output.shape[1]))
+    return Answer(output, h, c[0] if c else nothing(0), saved)
 
 
 def backward(
@@ -156,10 +163,12 @@ def backward(
         inputs = [part.requires_grad_(wants) for part, wants in zip(detached, asked, strict=True)]
         return [d.contiguous() for d in gradients_on_torch(call, inputs, d_outputs)]
     d_output, *d_final = (None if d is None else _array(d) for d in d_outputs)
+    if d_output is not None:
+        d_output = _flat(d_output)
     found = recurrent.backward(
         call.cell,
         *_arrays(call, host),
-        output=None if output is None else _array(output),
+        output=None if output is None else _flat(_array(output)),
         saved=_array(saved),
         keep=call.keep,
         d_output=d_output,
@@ -172,7 +181,7 @@ def backward(
     d_weights = [part for own in found.weights for part in own if part is not None]
     given = len(call.weights)
     return [
-        nothing(0) if found.x is None else torch.from_numpy(found.x),
+        nothing(0) if found.x is None else torch.from_numpy(found.x.reshape(call.x.shape)),
         *(map(torch.from_numpy, d_weights) if wants_weights else map(nothing, [0] * given)),
         *(map(torch.from_numpy, found.initial) if call.initial else ()),
     ]
@@ -185,19 +194,23 @@ def _array(tensor: Tensor) -> Array:
     return (tensor.detach() if tensor.requires_grad else tensor).numpy()
 
 
+def _flat(array: Array) -> Array:
+    return array.reshape(-1, array.shape[-1])
+
+
 def _arrays(
     call: Call, host: Layout | None
 ) -> tuple[Array, Layout, list[WeightArrays], tuple[Array, ...] | None]:
     """Rows, layout, weights and initial states."""
     if host is None:
-        host = TensorLayout(call.lengths, call.starts, call.steps).host(call.x.shape[0])
+        host = TensorLayout(call.lengths, call.starts, call.steps).host(call.rows)
     parts = [_array(part) for part in call.weights]
     weights: list[WeightArrays]
     if len(parts) == 4 * call.directions:
         weights = list(zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=True))
     else:
         weights = [(ih, hh, None, None) for ih, hh in zip(parts[::2], parts[1::2], strict=True)]
-    return _array(call.x), host, weights, tuple(map(_array, call.initial)) or None
+    return _flat(_array(call.x)), host, weights, tuple(map(_array, call.initial)) or None
 
 
 # ---------------------------------------------------------------------- torch's engine
@@ -212,7 +225,8 @@ def on_torch(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     device = call.x.device.type
     plain = torch.autocast(device, enabled=False) if autocasts(device) else nullcontext()
     with plain:
-        return stretches.run(call.cell, call.x, schedule, own, call.initial)
+        output, final = stretches.run(call.cell, call.x.flatten(0, -2), schedule, own, call.initial)
+    return output.view(*call.x.shape[:-1], output.shape[1]), final
 
 
 def gradients_on_torch(

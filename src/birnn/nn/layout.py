@@ -30,6 +30,7 @@ from birnn.kernels.layout import Layout
 from birnn.ragged import Lengths, host_lengths
 
 M = TypeVar("M")
+COMMON = 1 << 16  # steps; layouts of longer batches are not kept for the next one
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -101,11 +102,14 @@ class TensorLayout:
             ([0, 1], [0, 2, 4])
         """
         if _unwatched(lengths):
+            make = _full if steps <= COMMON else _full.__wrapped__
+            full = make(batch, steps, batch_first)
             if lengths is None:
-                return _full(batch, steps, batch_first)
+                return full
             # A copy: the lengths are to be those of the forward pass in the backward pass as well.
-            counts = lengths.numpy().copy()
-            return cls.of(Layout.padded(counts, steps=steps, batch_first=batch_first))
+            all_full = full.host(batch * steps)
+            host = Layout(lengths.numpy().copy(), all_full.starts, all_full.steps, all_full.rows)
+            return cls(torch.from_numpy(host.lengths), full.starts, full.steps, {Layout: host})
         if lengths is None:
             lengths = torch.full((batch,), steps, device="cpu")
         sequence, step = (torch.arange(count, device="cpu") for count in (batch, steps))
@@ -129,7 +133,10 @@ class TensorLayout:
 
 @functools.lru_cache(maxsize=256)
 def _full(batch: int, steps: int, batch_first: bool) -> TensorLayout:
-    """Full batches of a shape share a layout: making it takes longer than running a small one."""
+    """Batches of a shape share a layout, or all of it but the lengths.
+
+    Making it takes longer than running a small one.
+    """
     with torch.inference_mode(False):  # whose tensors could not be kept for a backward pass
         lengths = np.full(batch, steps)
         return TensorLayout.of(Layout.padded(lengths, steps=steps, batch_first=batch_first))

@@ -56,7 +56,7 @@ def layer(
 
     Args:
         cell: Which cell.
-        rows: Rows of the batch, (R, D).
+        rows: Rows of the batch, (R, D), or on more than one axis, such as (B, T, D).
         layout: Where the rows of each sequence stand.
         weights: Parameters of each direction in torch's layout: ``weight_ih``, ``weight_hh``, and
             ``bias_ih``, ``bias_hh`` or neither.
@@ -66,7 +66,7 @@ def layer(
             computes the gates again; or ``everything``, and the output may be changed in place.
 
     Returns:
-        Hidden states after each row, (R, directions * H), the forward half first, zeros in
+        Hidden states after each row, (..., directions * H), the forward half first, zeros in
         padding; and the final states, (directions, B, H) each.
 
     Raises:
@@ -86,11 +86,13 @@ def layer(
             rows, *initial = (part.to(dtype) for part in (rows, *initial))
         flat = [part for own in weights for part in own]
         call = Call(cell, rows, *layout.parts, flat, list(initial), len(weights), keep)
-        host = None if watched(call) else layout.host(rows.shape[0])
+        host = None if watched(call) else layout.host(call.rows)
         output, h, c = _RECURRENT(*call) if host is None else _differentiate(call, host)
         return output, (h, c) if cell == "lstm" else (h,)
     schedule = Schedule.of(layout, rows.device)
-    return on_torch(stretches.run, cell, rows, schedule, weights, initial)
+    on_one_axis = rows.flatten(0, -2)
+    output, final = on_torch(stretches.run, cell, on_one_axis, schedule, weights, initial)
+    return output.view(*rows.shape[:-1], output.shape[1]), final
 
 
 def on_torch(run: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
@@ -196,7 +198,7 @@ def _shapes(*arguments: Any) -> tuple[Tensor, ...]:
     cells = call.weights[0].shape[0] // GATES[call.cell]
     new = call.x.new_empty
     return (
-        new(call.x.shape[0], call.directions * hidden),
+        new(*call.x.shape[:-1], call.directions * hidden),
         new(call.directions, sequences, hidden),
         new(call.directions, sequences, cells) if call.cell == "lstm" else new(0),
     )

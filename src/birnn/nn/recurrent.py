@@ -161,9 +161,7 @@ def _padded(
     batch, steps = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
     counts = None if lengths is None else as_lengths(lengths, batch)
     layout = TensorLayout.padded(batch, steps, counts, batch_first=batch_first)
-    flat = x.reshape(batch * steps, x.shape[2])
-    rows, final = _layers(module, flat, layout, weights, states)
-    output = rows.view(x.shape[0], x.shape[1], rows.shape[1])
+    output, final = _layers(module, x, layout, weights, states)
     return output.transpose(0, 1) if turned else output, final
 
 
@@ -176,7 +174,7 @@ def _layers(
     *,
     packed: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Run all layers; output rows of the last one and final states of all, (L, B, H) each."""
+    """Run all layers; output of the last one and final states of all, (L, B, H) each."""
     directions = 2 if module.bidirectional else 1
     cell = cast("CellName", module.mode.lower())
     dtype = _answer_dtype(module.mode, rows, weights[0][0].dtype, packed=packed)
