@@ -10,8 +10,6 @@
 template <class T, class C>
 struct BackwardPass {
   static constexpr int L = LANES<T>;
-  static constexpr int strip = BackwardScratch<T, C>::strip;
-  static constexpr int64_t strip_size = strip * C::product * L;
   using Scratch = BackwardScratch<T, C>;
 
   Backward& call;
@@ -28,7 +26,7 @@ struct BackwardPass {
   const T *x, *output, *d_output, *h0, *c0;
   const T** rows;
   int64_t* numbers;
-  int64_t summed = 0;  // rows that the weights' gradients are sums over so far
+  WeightSums<T, C> sums;
 
   BackwardPass(Backward& the_call, int the_direction, int the_rank, int the_threads)
       : call(the_call),
@@ -53,7 +51,8 @@ struct BackwardPass {
         h0(part(call.h0, batch.sequences * H)),
         c0(part(call.c0, batch.sequences * H)),
         rows(scratch.rows + rank * batch.stretch_rows),
-        numbers(scratch.numbers + rank * batch.stretch_rows) {}
+        numbers(scratch.numbers + rank * batch.stretch_rows),
+        sums{sizes, scratch, rank, threads} {}
 
   // This direction's part of an array, `offset` elements for each direction.
   const T* part(const void* array, int64_t offset) const {
@@ -81,18 +80,15 @@ struct BackwardPass {
       }
       end_block(block);
     }
-    finish();
+    if (call.d_weights[direction].ih != nullptr) sums.finish(call.d_weights[direction]);
   }
 
-  // Weights for the way back, and sums at zero: panels of this thread.
+  // Weights for the way back: rows of this thread.
   void prepare() {
     const T* const ih = static_cast<const T*>(call.weights[direction].ih);
     const T* const hh = static_cast<const T*>(call.weights[direction].hh);
     if (call.d_x[direction] != nullptr) pack_back(ih, D, scratch.back_ih, 0);
     pack_back(hh, H, scratch.back_hh, C::row_blocks - C::gates);
-    for (int64_t panel = rank; panel < sizes.panels; panel += threads) {
-      zero<T>(scratch.sum_bias + panel * sizes.width, sizes.width);
-    }
     if (rank == 0) zero<T>(scratch.zeros, greatest(sizes.outputs, sizes.width));
   }
 
@@ -118,16 +114,6 @@ struct BackwardPass {
         }
       }
     }
-  }
-
-  T* sum_ih(int64_t panel, int64_t strip_number) const {
-    return scratch.sum_ih +
-           (panel * scratch.input_strips + strip_number) * strip_size;
-  }
-
-  T* sum_hh(int64_t panel, int64_t strip_number) const {
-    return scratch.sum_hh +
-           (panel * scratch.hidden_strips + strip_number) * strip_size;
   }
 
   void start_block(const Block& block) {
@@ -178,7 +164,7 @@ struct BackwardPass {
     for (int64_t t = end - 1; t >= begin; --t) step(block, begin, t, gates, count);
     if (call.d_x[direction] != nullptr) input_gradient(block, begin, end);
     wait_for_all(&call.barrier[direction], threads);
-    if (call.d_weights[direction].ih != nullptr) weight_gradients(count);
+    if (call.d_weights[direction].ih != nullptr) sums.add(count);
     wait_for_all(&call.barrier[direction], threads);
   }
 
@@ -318,81 +304,6 @@ struct BackwardPass {
         copy<T>(d_x + row_at(batch, block, s, t, reverse) * D,
                 scratch.plain + numbers[mine++] * width, D);
       }
-    }
-  }
-
-  // Added to those of the stretches before, where there are any.
-  void weight_gradients(int64_t count) {
-    const bool add = summed > 0;
-    summed += count;
-    constexpr int slice_width = C::product % CUT != 0 ? C::product : CUT;
-    // The GRU's recurrent product takes the fourth vector for its third.
-    constexpr int last = C::product == C::last ? C::last : slice_width - 1;
-    for (int64_t panel = rank; panel < sizes.panels; panel += threads) {
-      const T* const d_gates = scratch.d_gates + panel * count * sizes.width;
-      for (int v = 0; v < C::product; v += slice_width) {
-        const T* const d = d_gates + v * L;
-        strips_over_rows<T, slice_width, FOUR, slice_width - 1>(
-            count, scratch.left_ih, D, d, sum_ih(panel, 0) + v * strip * L, strip_size, add);
-        strips_over_rows<T, slice_width, FOUR, last>(
-            count, scratch.left_hh, H, d, sum_hh(panel, 0) + v * strip * L, strip_size, add);
-      }
-      T* const bias = scratch.sum_bias + panel * sizes.width;
-      for (int v = 0; v < FOUR; ++v) {
-        Vec<T> sum{};
-        for (int64_t i = 0; i < count; ++i) sum += load<T>(d_gates + i * sizes.width + v * L);
-        store<T>(bias + v * L, load<T>(bias + v * L) + sum);
-      }
-    }
-  }
-
-  // From the sums by panel to torch's layout: panels of this thread.
-  void finish() {
-    const Gradients& to = call.d_weights[direction];
-    if (to.ih == nullptr) return;
-    for (int64_t panel = rank; summed == 0 && panel < sizes.panels; panel += threads) {
-      zero<T>(sum_ih(panel, 0), scratch.input_strips * strip_size);
-      zero<T>(sum_hh(panel, 0), scratch.hidden_strips * strip_size);
-    }
-    for (int64_t panel = rank; panel < sizes.panels; panel += threads) {
-      const T* const bias = scratch.sum_bias + panel * sizes.width;
-      turn_back(panel, sum_ih(panel, 0), D, static_cast<T*>(to.ih));
-      turn_back(panel, sum_hh(panel, 0), H, static_cast<T*>(to.hh));
-      turn_bias(panel, bias, C::product - 1, static_cast<T*>(to.bias_ih));
-      turn_bias(panel, bias, C::last, static_cast<T*>(to.bias_hh));
-    }
-  }
-
-  void turn_back(int64_t panel, const T* sums, int64_t columns, T* weight) const {
-    constexpr int slice_width = C::product % CUT != 0 ? C::product : CUT;
-    for (int v = 0; v < C::product; ++v) {
-      const int64_t unit = (C::units == 1 ? panel : panel * FOUR + v) * L;
-      const int64_t row = (C::units == 1 ? v : 0) * H + unit, lanes = least(L, H - unit);
-      // Where the vector of column j stands.
-      const auto column = [&](int64_t j) {
-        const int64_t at = (j / strip * C::product + v / slice_width * slice_width) * strip +
-                           j % strip * slice_width + v % slice_width;
-        return sums + at * L;
-      };
-      int64_t j = 0;
-      for (; lanes == L && j + L <= columns; j += L) {
-        Vec<T> block[L];
-        for (int i = 0; i < L; ++i) block[i] = load<T>(column(j + i));
-        turn_block<T>(block);
-        for (int i = 0; i < L; ++i) store<T>(weight + (row + i) * columns + j, block[i]);
-      }
-      for (; j < columns; ++j) {
-        for (int64_t i = 0; i < lanes; ++i) weight[(row + i) * columns + j] = column(j)[i];
-      }
-    }
-  }
-
-  // A panel's part of a bias's gradient; the last of its vectors is at `last`.
-  void turn_bias(int64_t panel, const T* sums, int last, T* bias) const {
-    for (int v = 0; bias != nullptr && v < C::product; ++v) {
-      const int64_t unit = (C::units == 1 ? panel : panel * FOUR + v) * L;
-      const int64_t row = (C::units == 1 ? v : 0) * H + unit;
-      if (unit < H) copy<T>(bias + row, sums + (v == C::product - 1 ? last : v) * L, least(L, H - unit));
     }
   }
 };

@@ -2,14 +2,16 @@
 
 template <class T, class C>
 struct BackwardScratch {
+  // Columns of a weight's gradient that one tile sums, and the elements of their sums.
   static constexpr int strip = ROWS<C::product % CUT != 0 ? C::product : CUT>;
+  static constexpr int64_t strip_size = strip * C::product * LANES<T>;
   int64_t input_strips, hidden_strips;  // of x, of h before the step
   T* gates;       // computed again where they were not kept
   T* d_gates;     // by panel
   T* d_rows;      // by row
   const T** left_ih;  // rows of x, the left factor of a weight's gradient
   const T** left_hh;  // h before each of them
-  T* sum_ih;      // by panel: (strips * strip, product * L)
+  T* sum_ih;      // by panel
   T* sum_hh;
   T* sum_bias;    // by panel, all four vectors
   T* back_ih;     // weight_ih packed for d_x
@@ -35,8 +37,8 @@ struct BackwardScratch {
     d_rows = cutter.cut<T>(R * sizes.row_width());
     left_ih = cutter.cut<const T*>(R);
     left_hh = cutter.cut<const T*>(R);
-    sum_ih = cutter.cut<T>(sizes.panels * input_strips * strip * C::product * L);
-    sum_hh = cutter.cut<T>(sizes.panels * hidden_strips * strip * C::product * L);
+    sum_ih = cutter.cut<T>(sizes.panels * input_strips * strip_size);
+    sum_hh = cutter.cut<T>(sizes.panels * hidden_strips * strip_size);
     sum_bias = cutter.cut<T>(sizes.panels * sizes.width);
     const int64_t K = C::gates * sizes.padded;
     back_ih = cutter.cut<T>(K * d_x_width);

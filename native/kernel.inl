@@ -16,6 +16,8 @@ namespace {
 
 #include "barrier.inl"
 
+#include "parts.inl"
+
 #include "vector.inl"
 
 #include "tile.inl"
@@ -27,6 +29,8 @@ namespace {
 #include "forward.inl"
 
 #include "backward_scratch.inl"
+
+#include "backward_weights.inl"
 
 #include "backward.inl"
 

@@ -7,7 +7,6 @@
 //
 // R rows of a tile, V vectors of a row of it
 
-inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 // Vectors of a tile that a panel of four is cut into, and rows of a tile of V vectors: as many
 // accumulators as the registers hold beside V vectors of weights and one broadcast.
 constexpr int CUT = BIRNN_REGISTERS == 32 ? 4 : 2;
