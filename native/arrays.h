@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
@@ -113,11 +112,11 @@ class Pages {
   // std::bad_alloc where there is no memory.
   explicit Pages(std::size_t wanted) {
     constexpr std::size_t huge_page = std::size_t{2} << 20;  // of x86 and ARM
+    // No process has more addresses. Sanitizers end it where an allocator is asked for more.
+    constexpr std::size_t most = std::size_t{1} << 47;
+    if (wanted > most) throw std::bad_alloc();
     const bool large = wanted >= huge_page / 4;
-    if (large) {
-      if (wanted > std::numeric_limits<std::size_t>::max() - huge_page) throw std::bad_alloc();
-      wanted = (wanted + huge_page - 1) / huge_page * huge_page;
-    }
+    if (large) wanted = (wanted + huge_page - 1) / huge_page * huge_page;
     const std::align_val_t alignment{large ? huge_page : 64};
     memory_ = {static_cast<char*>(::operator new[](wanted, alignment)), Free{alignment}};
     size_ = wanted;
