@@ -20,21 +20,19 @@ class Lender {
   Pages take(std::size_t wanted) {
     const std::lock_guard<std::mutex> hold(mutex_);
     ++loans_;
+    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(),
+                                  [this](const Waiting& one) { return loans_ - one.since > patience; }),
+                   waiting_.end());
     auto best = waiting_.end();
     for (auto one = waiting_.begin(); one != waiting_.end(); ++one) {
       const auto size = one->pages.size();
       const bool fits = size >= wanted && size / 2 <= wanted;
       if (fits && (best == waiting_.end() || size < best->pages.size())) best = one;
     }
-    if (best != waiting_.end()) {
-      Pages found = std::move(best->pages);
-      waiting_.erase(best);
-      drop([this](const Waiting& one) { return loans_ - one.since > patience; });
-      return found;
-    }
-    // Room for the new piece before it is there: all that wait are too small or far too large.
-    drop([this](const Waiting& one) { return loans_ - one.since > patience; });
-    return Pages(wanted);
+    if (best == waiting_.end()) return Pages(wanted);
+    Pages found = std::move(best->pages);
+    waiting_.erase(best);
+    return found;
   }
 
   void give_back(Pages pages) {
@@ -54,11 +52,6 @@ class Lender {
     Pages pages;
     std::uint64_t since;  // loan after which it came back
   };
-
-  template <class Unwanted>
-  void drop(Unwanted unwanted) {
-    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), unwanted), waiting_.end());
-  }
 
   static constexpr std::size_t most_kept = std::size_t{256} << 20;
   static constexpr std::uint64_t patience = 64;  // loans that a piece waits through

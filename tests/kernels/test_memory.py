@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from birnn.kernels import isa
 from birnn.kernels.memory import CACHE_LINE, LARGE, lent_empty
 
 NATIVE = isa.native_module()
+STATM = Path("/proc/self/statm")
 SIZES = (LARGE, LARGE + 8, 3 * LARGE, 5 * LARGE)
 
 
@@ -67,6 +70,23 @@ def test_a_loan_is_never_far_larger_than_what_is_asked_for():
     gc.collect()
     small = [lend(LARGE) for _ in range(8)]
     assert not any(where <= array.ctypes.data < where + 64 * LARGE for array in small)
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="the system does not tell what a process uses")
+def test_no_more_than_a_quarter_of_a_gibibyte_waits():
+    living = [lend(96 * LARGE) for _ in range(5)]
+    for array in living:
+        array[:] = 1
+    before = used()
+    del array, living
+    gc.collect()
+    # Two of the five may wait, and what waited before them had to go.
+    assert used() <= before - 2 * 96 * LARGE
+
+
+def used():
+    """Bytes of memory that the process has."""
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_what_cannot_be_lent_is_refused():
