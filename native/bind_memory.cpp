@@ -38,13 +38,14 @@ class Lender {
   void give_back(Pages pages) {
     const std::lock_guard<std::mutex> hold(mutex_);
     waiting_.push_back({std::move(pages), loans_});
-    std::size_t size = 0;
-    for (const Waiting& one : waiting_) size += one.pages.size();
     // The oldest first.
-    while (size > most_kept) {
-      size -= waiting_.front().pages.size();
-      waiting_.erase(waiting_.begin());
-    }
+    while (sum() > most_kept) waiting_.erase(waiting_.begin());
+  }
+
+  // Bytes that wait for the next loan.
+  std::size_t waiting() {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    return sum();
   }
 
  private:
@@ -52,6 +53,12 @@ class Lender {
     Pages pages;
     std::uint64_t since;  // loan after which it came back
   };
+
+  std::size_t sum() const {
+    std::size_t size = 0;
+    for (const Waiting& one : waiting_) size += one.pages.size();
+    return size;
+  }
 
   static constexpr std::size_t most_kept = std::size_t{256} << 20;
   static constexpr std::uint64_t patience = 64;  // loans that a piece waits through
@@ -86,6 +93,8 @@ void bind_memory(nb::module_& m) {
   using namespace nb::literals;
   m.def("lend", &lend, "size"_a,
         "Memory for an array, on a cache line, not cleared. It is lent again when the array is gone.");
+  m.def("lent_and_back", [] { return lender().waiting(); },
+        "Bytes that came back and wait for the next loan.");
 }
 
 }  // namespace birnn

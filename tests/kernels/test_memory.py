@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from birnn.kernels import isa
 from birnn.kernels.memory import CACHE_LINE, LARGE, lent_empty
 
 NATIVE = isa.native_module()
-STATM = Path("/proc/self/statm")
 SIZES = (LARGE, LARGE + 8, 3 * LARGE, 5 * LARGE)
 
 
@@ -72,21 +69,18 @@ def test_a_loan_is_never_far_larger_than_what_is_asked_for():
     assert not any(where <= array.ctypes.data < where + 64 * LARGE for array in small)
 
 
-@pytest.mark.skipif(not STATM.exists(), reason="the system does not tell what a process uses")
 def test_no_more_than_a_quarter_of_a_gibibyte_waits():
-    living = [lend(96 * LARGE) for _ in range(5)]
+    piece = 96 * LARGE
+    living = [lend(piece) for _ in range(5)]
     for array in living:
         array[:] = 1
-    before = used()
-    del array, living
-    gc.collect()
-    # Two of the five may wait, and what waited before them had to go.
-    assert used() <= before - 2 * 96 * LARGE
-
-
-def used():
-    """Bytes of memory that the process has."""
-    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    del array
+    while living:
+        del living[0]
+        gc.collect()
+        assert piece <= NATIVE.lent_and_back() <= 256 * LARGE
+    # Two of the five, and nothing of what waited before them.
+    assert NATIVE.lent_and_back() == 2 * piece
 
 
 def test_what_cannot_be_lent_is_refused():

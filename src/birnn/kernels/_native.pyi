@@ -93,6 +93,7 @@ def linear_pack(weight: Array, packed: Bytes) -> None:
 def linear(x: Array, packed: Bytes, bias: Array | None, y: Array, threads: int) -> None:
     """The linear layer: y = x w^T + bias."""
 
+def lent_and_back() -> int: ...
 def lend(size: int) -> Bytes:
     """Memory for an array of so many bytes, on a cache line, not cleared."""
 
