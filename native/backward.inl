@@ -137,11 +137,18 @@ struct BackwardPass {
     const int64_t offset = direction * batch.sequences * H;
     for (int64_t s = rank; s < block.sequences; s += threads) {
       const int64_t to = offset + block.order[s] * H;
-      copy<T>(static_cast<T*>(call.d_h0) + to, scratch.d_h + s * sizes.outputs, H);
-      if constexpr (C::memory) {
+      if (call.d_h0 != nullptr) {
+        copy<T>(static_cast<T*>(call.d_h0) + to, scratch.d_h + s * sizes.outputs, H);
+      }
+      if (C::memory && call.d_c0 != nullptr) {
         copy<T>(static_cast<T*>(call.d_c0) + to, scratch.d_c + s * sizes.padded, H);
       }
     }
+  }
+
+  // Rows of a stretch, its first ones, before which the state is zeros: nothing to multiply by.
+  int64_t from_zeros(const Block& block, int64_t begin) const {
+    return begin == 0 && h0 == nullptr ? block.count[0] : 0;
   }
 
   // h before a step, H wide.
@@ -164,7 +171,7 @@ struct BackwardPass {
     for (int64_t t = end - 1; t >= begin; --t) step(block, begin, t, gates, count);
     if (call.d_x[direction] != nullptr) input_gradient(block, begin, end);
     wait_for_all(&call.barrier[direction], threads);
-    if (call.d_weights[direction].ih != nullptr) sums.add(count);
+    if (call.d_weights[direction].ih != nullptr) sums.add(count, from_zeros(block, begin));
     wait_for_all(&call.barrier[direction], threads);
   }
 
@@ -182,16 +189,19 @@ struct BackwardPass {
     }
     input_product<T, C>(sizes, panels, weights, rows, numbers, mine, scratch.gates,
                         count * sizes.width);
-    mine = 0;
+    const int64_t skipped = from_zeros(block, begin);
+    int64_t last = 0, first = 0;
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
-        rows[mine++] = h_before(block, s, t);
+        if (numbers[last] < skipped) ++first;
+        rows[last++] = h_before(block, s, t);
       }
     }
     for (int64_t panel = panels.first; panel < sizes.panels; panel += panels.step) {
       T* const here = scratch.gates + panel * count * sizes.width;
-      panel_product<T, C::product, C::last>(H, Rows<T>{rows, here, numbers, sizes.width}, mine,
-                                            weights.hh + panel * sizes.hidden_panel(), nullptr);
+      panel_product<T, C::product, C::last>(
+          H, Rows<T>{rows + first, here, numbers + first, sizes.width}, mine - first,
+          weights.hh + panel * sizes.hidden_panel(), nullptr);
       for (int64_t i = 0; i < mine; ++i) C::activate(here + numbers[i] * sizes.width);
     }
     meet();
@@ -214,6 +224,7 @@ struct BackwardPass {
       numbers[here++] = s;
     }
     if (here == 0) return;
+    if (t == 0 && call.d_h0 == nullptr) return;  // nobody asks for the gradient before it
     meet();  // a state's gradient is a sum over the gates of all hidden units
     const int64_t K = C::gates * sizes.padded;
     for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {

@@ -19,8 +19,8 @@ struct WeightSums {
   T* hh(int64_t panel) const { return scratch.sum_hh + panel * scratch.hidden_strips * strip_size; }
   T* bias(int64_t panel) const { return scratch.sum_bias + panel * sizes.width; }
 
-  // Adds the rows of a stretch.
-  void add(int64_t count) {
+  // Adds the rows of a stretch; before the first `from_zeros` of them the state is zeros.
+  void add(int64_t count, int64_t from_zeros) {
     // The GRU's recurrent product takes the fourth vector for its third.
     constexpr int last = C::product == C::last ? C::last : slice_width - 1;
     const bool has_some = rows > 0;
@@ -32,7 +32,8 @@ struct WeightSums {
         strips_over_rows<T, slice_width, FOUR, slice_width - 1>(
             count, scratch.left_ih, sizes.inputs, d, ih(panel) + v * strip * L, strip_size, has_some);
         strips_over_rows<T, slice_width, FOUR, last>(
-            count, scratch.left_hh, sizes.hidden, d, hh(panel) + v * strip * L, strip_size, has_some);
+            count - from_zeros, scratch.left_hh + from_zeros, sizes.hidden,
+            d + from_zeros * sizes.width, hh(panel) + v * strip * L, strip_size, has_some);
       }
       add_bias(count, d_gates, bias(panel), has_some);
     }

@@ -9,6 +9,7 @@
 
 #include "arrays.h"
 #include "dispatch.h"
+#include "pages.h"
 #include "pool.h"
 #include "unlocked.h"
 
@@ -53,7 +54,6 @@ Problem problem_of(const In& emissions, const Integers& offsets, const In& trans
   check(transitions, "transitions", nb::dtype<double>(), {chain.labels, chain.labels});
   check(start, "start", nb::dtype<double>(), {chain.labels});
   check(end, "end", nb::dtype<double>(), {chain.labels});
-  check_aligned(emissions, "emissions", sizeof(double));
   check_integers(offsets, "offsets");
   problem.offsets.assign(offsets.data(), offsets.data() + offsets.shape(0));
   const Offsets& edges = problem.offsets;
@@ -181,16 +181,16 @@ void chain_paths(const In& emissions, const Integers& offsets, const In& transit
 
 void bind_chain(nb::module_& m) {
   using namespace nb::literals;
-  m.def("chain_sums", &chain_sums, "emissions"_a.noconvert(), "offsets"_a.noconvert(),
-        "transitions"_a.noconvert(), "start"_a.noconvert(), "end"_a.noconvert(),
-        "log_partition"_a.noconvert().none(), "marginals"_a.noconvert().none(),
-        "weight"_a.noconvert().none(), "d_emissions"_a.noconvert().none(),
-        "d_transitions"_a.noconvert().none(), "d_start"_a.noconvert().none(),
-        "d_end"_a.noconvert().none(), "threads"_a,
+  m.def("chain_sums", &chain_sums, "emissions"_a, "offsets"_a.noconvert(),
+        "transitions"_a, "start"_a, "end"_a,
+        "log_partition"_a.none(), "marginals"_a.none(),
+        "weight"_a.none(), "d_emissions"_a.none(),
+        "d_transitions"_a.none(), "d_start"_a.none(),
+        "d_end"_a.none(), "threads"_a,
         "Log-partitions, marginals and gradients of a linear chain: those there is room for.");
-  m.def("chain_paths", &chain_paths, "emissions"_a.noconvert(), "offsets"_a.noconvert(),
-        "transitions"_a.noconvert(), "start"_a.noconvert(), "end"_a.noconvert(),
-        "tags"_a.noconvert(), "scores"_a.noconvert(), "threads"_a,
+  m.def("chain_paths", &chain_paths, "emissions"_a, "offsets"_a.noconvert(),
+        "transitions"_a, "start"_a, "end"_a,
+        "tags"_a, "scores"_a, "threads"_a,
         "The best path of each sequence through a linear chain.");
 }
 

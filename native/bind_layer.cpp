@@ -11,6 +11,7 @@
 
 #include "arrays.h"
 #include "dispatch.h"
+#include "pages.h"
 #include "plan.h"
 #include "team.h"
 
@@ -64,25 +65,27 @@ std::vector<Weights> weights_of(const Shape& shape, const std::vector<MaybeIn>& 
 
 // What forward and backward are both called with.
 struct Problem {
+  const Plan& plan;
   nb::dlpack::dtype dtype;
   std::int64_t item;  // bytes of a number
-  std::int64_t rows, count;
+  std::int64_t count;
   Shape shape;
-  Plan plan;
 
-  Problem(const In& x, const Integers& lengths, const Integers& starts, const Integers& steps,
-          std::int64_t row_count, const Shape& the_shape)
-      : dtype(x.dtype()),
+  Problem(const Plan& the_plan, nb::dlpack::dtype the_dtype, const Shape& the_shape)
+      : plan(the_plan),
+        dtype(the_dtype),
         item(dtype.bits / 8),
-        rows(row_count),
-        count(static_cast<std::int64_t>(lengths.shape(0))),
-        shape(the_shape),
-        plan(checked(lengths, "lengths"), checked(starts, "starts", lengths.shape(0)), count,
-             checked(steps, "steps"), static_cast<std::int64_t>(steps.shape(0)), rows) {
-    check_aligned(x, "x", static_cast<std::size_t>(item));
+        count(plan.batch().sequences),
+        shape(the_shape) {}
+
+  // Refuses other rows than the plan is made for.
+  void check_given(std::int64_t rows) const {
+    if (rows != plan.rows()) {
+      throw std::invalid_argument("there are " + std::to_string(rows) + " rows, the plan is for " +
+                                  std::to_string(plan.rows()));
+    }
   }
 
-  const Batch& batch() const { return plan.batch(); }
   bool memory() const { return shape.cell == Cell::lstm; }
   std::int64_t output_width() const { return shape.directions * shape.hidden; }
 
@@ -97,7 +100,7 @@ struct Problem {
   // Bytes that each direction keeps, once `saved` is long enough for that.
   template <class Array>
   std::int64_t kept(const Kernels& kernels, Keep keep, const std::optional<Array>& saved) const {
-    const auto each = kernels.saved(&shape, batch().places, keep);
+    const auto each = kernels.saved(&shape, plan.batch().places, keep);
     if (each == 0) return 0;
     const auto elements = shape.directions * each;
     if (!saved || saved->ndim() != 1 || saved->dtype() != dtype ||
@@ -105,7 +108,6 @@ struct Problem {
       throw std::invalid_argument("saved is a vector of x's dtype of at least " +
                                   std::to_string(elements) + " elements");
     }
-    check_aligned(*saved, "saved", static_cast<std::size_t>(item));
     return each * item;
   }
 
@@ -118,19 +120,6 @@ struct Problem {
       std::memset(static_cast<char*>(array) + padding[i].begin * width * item, 0,
                   static_cast<std::size_t>(rows_here * width * item));
     }
-  }
-
- private:
-  static const std::int64_t* checked(const Integers& array, const char* name) {
-    check_integers(array, name);
-    return array.data();
-  }
-
-  static const std::int64_t* checked(const Integers& array, const char* name, std::size_t count) {
-    if (array.shape(0) != count) {
-      throw std::invalid_argument(std::string(name) + " and lengths differ in number");
-    }
-    return checked(array, name);
   }
 };
 
@@ -171,21 +160,23 @@ std::int64_t saved_elements(int cell, std::int64_t rows, std::int64_t hidden, in
   return rows * each;
 }
 
-void layer_forward(int cell, const In& x, const Integers& lengths, const Integers& starts,
-                   const Integers& steps, const std::optional<Integers>& numbers,
-                   const std::vector<MaybeIn>& weights, const MaybeIn& packed, const MaybeIn& h0,
-                   const MaybeIn& c0, int keep, const Out& output, const Out& h_n,
-                   const MaybeOut& c_n, const MaybeOut& saved, std::int64_t hidden, int threads) {
+void layer_forward(int cell, const In& x, const Plan& plan,
+                   const std::optional<Integers>& numbers, const std::vector<MaybeIn>& weights,
+                   const MaybeIn& packed, const MaybeIn& h0, const MaybeIn& c0, int keep,
+                   const Out& output, const Out& h_n, const MaybeOut& c_n, const MaybeOut& saved,
+                   int threads) {
   const Kernels& kernels = kernels_of(is_double(x.dtype()));
-  if (x.ndim() != 2) throw std::invalid_argument("x is a matrix of rows");
-  const auto entries = static_cast<std::int64_t>(x.shape(0));
+  if (x.ndim() < 2 || h_n.ndim() != 3) {
+    throw std::invalid_argument("x is rows of numbers, h_n has three axes");
+  }
+  const auto entries = rows_of(x);
+  const auto hidden = static_cast<std::int64_t>(h_n.shape(2));
   const auto directions = static_cast<std::int64_t>(
       packed ? (packed->ndim() == 2 ? packed->shape(0) : 0) : weights.size() / 4);
-  const Problem problem(x, lengths, starts, steps,
-                        numbers ? static_cast<std::int64_t>(numbers->shape(0)) : entries,
-                        shape_of(cell, static_cast<std::int64_t>(x.shape(1)), hidden, directions));
+  const Problem problem(plan, x.dtype(), shape_of(cell, width_of(x), hidden, directions));
+  problem.check_given(numbers ? static_cast<std::int64_t>(numbers->shape(0)) : entries);
   const Shape& shape = problem.shape;
-  const Batch& batch = problem.batch();
+  const Batch& batch = plan.batch();
   const auto dtype = problem.dtype;
   if (problem.memory() != c_n.has_value() || (c0 && !problem.memory())) {
     throw std::invalid_argument("the LSTM, and it alone, has a cell state");
@@ -199,7 +190,7 @@ void layer_forward(int cell, const In& x, const Integers& lengths, const Integer
   std::vector<std::int64_t> table_rows;  // a copy, as in `Plan`
   if (numbers) {
     check_integers(*numbers, "numbers");
-    table_rows.assign(numbers->data(), numbers->data() + problem.rows);
+    table_rows.assign(numbers->data(), numbers->data() + plan.rows());
     for (std::size_t row = 0; row < table_rows.size(); ++row) {
       if (table_rows[row] < 0 || table_rows[row] >= entries) {
         throw std::invalid_argument("numbers[" + std::to_string(row) + "] is " +
@@ -212,7 +203,7 @@ void layer_forward(int cell, const In& x, const Integers& lengths, const Integer
   }
   call.h0 = problem.state(h0, "h0");
   call.c0 = problem.state(c0, "c0");
-  check(output, "output", dtype, {problem.rows, problem.output_width()});
+  check_rows(output, "output", dtype, plan.rows(), problem.output_width());
   call.output = output.data();
   check(h_n, "h_n", dtype, {directions, problem.count, hidden});
   call.h_n = h_n.data();
@@ -268,27 +259,28 @@ void add_rows(const Batch& batch, std::int64_t width, T* to, const T* from, int 
   }
 }
 
-void layer_backward(int cell, const In& x, const Integers& lengths, const Integers& starts,
-                    const Integers& steps, const std::vector<MaybeIn>& weights, const MaybeIn& h0,
-                    const MaybeIn& c0, const MaybeIn& output, const MaybeIn& saved, int keep,
-                    const MaybeIn& d_output, const MaybeIn& d_h_n, const MaybeIn& d_c_n,
-                    const MaybeOut& d_x, const std::vector<MaybeOut>& d_weights, const Out& d_h0,
+void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<MaybeIn>& weights,
+                    const MaybeIn& h0, const MaybeIn& c0, const MaybeIn& output,
+                    const MaybeIn& saved, int keep, const MaybeIn& d_output, const MaybeIn& d_h_n,
+                    const MaybeIn& d_c_n, const MaybeOut& d_x,
+                    const std::vector<MaybeOut>& d_weights, const MaybeOut& d_h0,
                     const MaybeOut& d_c0, int threads) {
   const bool wide = is_double(x.dtype());
   const Kernels& kernels = kernels_of(wide);
-  if (x.ndim() != 2 || d_h0.ndim() != 3) {
-    throw std::invalid_argument("x is a matrix of rows, d_h0 has three axes");
+  if (x.ndim() < 2) throw std::invalid_argument("x is rows of numbers");
+  if (weights.size() < 2 || !weights[1] || weights[1]->ndim() != 2) {
+    throw std::invalid_argument("weight_hh is a matrix");
   }
-  const auto rows = static_cast<std::int64_t>(x.shape(0));
-  const auto inputs = static_cast<std::int64_t>(x.shape(1));
+  const auto inputs = width_of(x);
   const auto directions = static_cast<std::int64_t>(weights.size() / 4);
-  const auto hidden = static_cast<std::int64_t>(d_h0.shape(2));
-  const Problem problem(x, lengths, starts, steps, rows,
-                        shape_of(cell, inputs, hidden, directions));
+  const auto hidden = static_cast<std::int64_t>(weights[1]->shape(1));
+  const Problem problem(plan, x.dtype(), shape_of(cell, inputs, hidden, directions));
+  problem.check_given(rows_of(x));
   const Shape& shape = problem.shape;
-  const Batch& batch = problem.batch();
+  const Batch& batch = plan.batch();
   const auto dtype = problem.dtype;
-  if (problem.memory() != d_c0.has_value() || ((c0 || d_c_n) && !problem.memory())) {
+  const auto rows = plan.rows();
+  if ((c0 || d_c_n || d_c0) && !problem.memory()) {
     throw std::invalid_argument("the LSTM, and it alone, has a cell state");
   }
   const auto from = weights_of(shape, weights, dtype);
@@ -301,22 +293,24 @@ void layer_backward(int cell, const In& x, const Integers& lengths, const Intege
   call.x = x.data();
   call.h0 = problem.state(h0, "h0");
   call.c0 = problem.state(c0, "c0");
-  call.output = data_of(output, "output", dtype, {rows, problem.output_width()});
-  if (call.output == nullptr && call.keep != Keep::everything) {
+  if (output) check_rows(*output, "output", dtype, rows, problem.output_width());
+  call.output = output ? output->data() : nullptr;
+  if (!output && call.keep != Keep::everything) {
     throw std::invalid_argument("without the output everything must have been kept");
   }
-  call.d_output = data_of(d_output, "d_output", dtype, {rows, problem.output_width()});
+  if (d_output) check_rows(*d_output, "d_output", dtype, rows, problem.output_width());
+  call.d_output = d_output ? d_output->data() : nullptr;
   call.d_h_n = problem.state(d_h_n, "d_h_n");
   call.d_c_n = problem.state(d_c_n, "d_c_n");
-  check(d_h0, "d_h0", dtype, {directions, problem.count, hidden});
-  call.d_h0 = d_h0.data();
+  call.d_h0 = problem.state(d_h0, "d_h0");
   call.d_c0 = problem.state(d_c0, "d_c0");
   const auto kept = problem.kept(kernels, call.keep, saved);
   if (!d_weights.empty() && d_weights.size() != weights.size()) {
     throw std::invalid_argument("d_weights are four arrays for each direction, or none");
   }
   const std::int64_t gate_rows = gate_counts[cell] * hidden;
-  void* const d_x_data = data_of(d_x, "d_x", dtype, {rows, inputs});
+  if (d_x) check_rows(*d_x, "d_x", dtype, rows, inputs);
+  void* const d_x_data = d_x ? d_x->data() : nullptr;
   const Team team = team_for(shape, batch, problem.item, threads);
   call.share = team.share;
   const auto each_packed = call.keep == Keep::states ? kernels.packed_forward(&shape) : 0;
@@ -377,22 +371,17 @@ void bind_layer(nb::module_& m) {
   using namespace nb::literals;
   m.def("packed_bytes", &packed_bytes, "cell"_a, "inputs"_a, "hidden"_a, "wide"_a,
         "Bytes of the packed weights of one direction.");
-  m.def("pack", &pack, "cell"_a, "weights"_a, "packed"_a.noconvert(),
+  m.def("pack", &pack, "cell"_a, "weights"_a, "packed"_a,
         "Pack the weights of all directions into (directions, packed_bytes) uint8.");
   m.def("saved_elements", &saved_elements, "cell"_a, "rows"_a, "hidden"_a, "keep"_a, "wide"_a,
         "Elements that one direction keeps for the backward pass.");
-  m.def("layer_forward", &layer_forward, "cell"_a, "x"_a.noconvert(), "lengths"_a.noconvert(),
-        "starts"_a.noconvert(), "steps"_a.noconvert(), "numbers"_a.noconvert().none(),
-        "weights"_a.noconvert(), "packed"_a.noconvert().none(), "h0"_a.noconvert().none(),
-        "c0"_a.noconvert().none(), "keep"_a, "output"_a.noconvert(), "h_n"_a.noconvert(), "c_n"_a.noconvert().none(),
-        "saved"_a.noconvert().none(), "hidden"_a, "threads"_a, "One layer, forward.");
-  m.def("layer_backward", &layer_backward, "cell"_a, "x"_a.noconvert(), "lengths"_a.noconvert(),
-        "starts"_a.noconvert(), "steps"_a.noconvert(), "weights"_a.noconvert(),
-        "h0"_a.noconvert().none(), "c0"_a.noconvert().none(), "output"_a.noconvert().none(),
-        "saved"_a.noconvert().none(), "keep"_a, "d_output"_a.noconvert().none(),
-        "d_h_n"_a.noconvert().none(), "d_c_n"_a.noconvert().none(), "d_x"_a.noconvert().none(),
-        "d_weights"_a.noconvert(), "d_h0"_a.noconvert(), "d_c0"_a.noconvert().none(),
-        "threads"_a, "One layer, backward.");
+  m.def("layer_forward", &layer_forward, "cell"_a, "x"_a, "plan"_a, "numbers"_a.noconvert().none(),
+        "weights"_a, "packed"_a.none(), "h0"_a.none(), "c0"_a.none(), "keep"_a, "output"_a,
+        "h_n"_a, "c_n"_a.none(), "saved"_a.none(), "threads"_a, "One layer, forward.");
+  m.def("layer_backward", &layer_backward, "cell"_a, "x"_a, "plan"_a, "weights"_a, "h0"_a.none(),
+        "c0"_a.none(), "output"_a.none(), "saved"_a.none(), "keep"_a, "d_output"_a.none(),
+        "d_h_n"_a.none(), "d_c_n"_a.none(), "d_x"_a.none(), "d_weights"_a, "d_h0"_a.none(),
+        "d_c0"_a.none(), "threads"_a, "One layer, backward.");
 }
 
 }  // namespace birnn

@@ -32,7 +32,6 @@ void linear_pack(const In& weight, const Out& packed) {
   if (weight.ndim() != 2) throw std::invalid_argument("weight is a matrix");
   const auto outputs = static_cast<std::int64_t>(weight.shape(0));
   const auto inputs = static_cast<std::int64_t>(weight.shape(1));
-  check_aligned(weight, "weight", weight.dtype().bits / 8u);
   check_packed(packed, {size_of(inputs, outputs, wide)});
   kernels_of(wide).pack_linear(weight.data(), inputs, outputs, packed.data());
 }
@@ -45,7 +44,6 @@ void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, in
   call.rows = static_cast<std::int64_t>(x.shape(0));
   call.inputs = static_cast<std::int64_t>(x.shape(1));
   call.outputs = static_cast<std::int64_t>(y.shape(1));
-  check_aligned(x, "x", dtype.bits / 8u);
   check_packed(packed, {size_of(call.inputs, call.outputs, wide)});
   check(y, "y", dtype, {call.rows, call.outputs});
   call.x = x.data();
@@ -100,10 +98,10 @@ void bind_linear(nb::module_& m) {
   using namespace nb::literals;
   m.def("linear_bytes", &size_of, "inputs"_a, "outputs"_a, "wide"_a,
         "Bytes of the packed weights of a linear layer.");
-  m.def("linear_pack", &linear_pack, "weight"_a.noconvert(), "packed"_a.noconvert(),
+  m.def("linear_pack", &linear_pack, "weight"_a, "packed"_a,
         "Pack the weights (outputs, inputs) of a linear layer.");
-  m.def("linear", &linear, "x"_a.noconvert(), "packed"_a.noconvert(),
-        "bias"_a.noconvert().none(), "y"_a.noconvert(), "threads"_a, "y = x w^T + bias.");
+  m.def("linear", &linear, "x"_a, "packed"_a,
+        "bias"_a.none(), "y"_a, "threads"_a, "y = x w^T + bias.");
   m.def("fma_rate", &fma_rate, "wide"_a, "threads"_a,
         "Floating point operations that the engine's fused multiply-adds do in a second.");
 }

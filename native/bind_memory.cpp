@@ -8,9 +8,14 @@
 #include <mutex>
 #include <vector>
 
-#include "arrays.h"
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include "pages.h"
 
 namespace birnn {
+
+namespace nb = nanobind;
 
 namespace {
 

@@ -267,6 +267,7 @@ struct ForwardPass {
     // To and fro through the panels: what the last step read last is still in the cache.
     const bool back = t % 2 == 1;
     const int64_t count = (sizes.panels - panels.first + panels.step - 1) / panels.step;
+    const int64_t K = t == 0 && h0 == nullptr ? 0 : H;  // zeros add nothing
     for (int64_t nth = 0; nth < count; ++nth) {
       const int64_t panel = panels.first + (back ? count - 1 - nth : nth) * panels.step;
       Rows<T> to{rows, gates.data + panel * gates.panel, number, sizes.width};
@@ -282,7 +283,7 @@ struct ForwardPass {
         to.first_b = weights.ih + panel * sizes.input_panel();
         to.first_K = sizes.inputs;
       }
-      panel_product<T, C::product, C::last>(H, to, here, weights.hh + panel * sizes.hidden_panel(),
+      panel_product<T, C::product, C::last>(K, to, here, weights.hh + panel * sizes.hidden_panel(),
                                             bias);
       if constexpr (C::last == C::product) {
         // The input part of the GRU's third gate is not in the recurrent product.

@@ -120,8 +120,8 @@ struct Backward {
   const void* d_c_n;          // likewise
   void* d_x[2];               // (rows, D) of each direction; null where not asked for
   Gradients d_weights[2];     // null where not asked for
-  void* d_h0;                 // (directions, B, H)
-  void* d_c0;                 // likewise, or null
+  void* d_h0;                 // (directions, B, H); null where not asked for
+  void* d_c0;                 // likewise
   char* scratch[2];
   Barrier barrier[2];
 };

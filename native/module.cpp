@@ -10,6 +10,7 @@
 namespace nb = nanobind;
 
 namespace birnn {
+void bind_plan(nb::module_& m);
 void bind_layer(nb::module_& m);
 void bind_linear(nb::module_& m);
 void bind_chain(nb::module_& m);
@@ -35,6 +36,7 @@ NB_MODULE(_native, m) {
   m.def("share_openmp_threads", &birnn::share_openmp_threads,
         "Run on the threads of the OpenMP runtime that is loaded; whether there is one.");
   m.def("stop_threads", &birnn::stop_threads, "End the threads that wait for work.");
+  birnn::bind_plan(m);
   birnn::bind_layer(m);
   birnn::bind_linear(m);
   birnn::bind_chain(m);

@@ -24,7 +24,9 @@ std::string numbered(const char* name, std::int64_t i, std::int64_t value) {
 }  // namespace
 
 Plan::Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t sequences,
-           const std::int64_t* steps, std::int64_t step_count, std::int64_t rows) {
+           const std::int64_t* steps, std::int64_t step_count, std::int64_t rows)
+    : rows_(rows) {
+  if (rows < 0) throw std::invalid_argument("there cannot be fewer than 0 rows");
   // A sequence's rows are inside if the farthest of them is: most[n] is that of n steps.
   std::vector<std::int64_t> most(1, 0);
   const auto longest = sequences == 0 ? 0 : *std::max_element(lengths, lengths + sequences);

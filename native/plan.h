@@ -23,6 +23,9 @@ class Plan {
 
   const Batch& batch() const { return batch_; }
 
+  // Rows of the array, those of padding included.
+  std::int64_t rows() const { return rows_; }
+
   // Rows from begin on, before end.
   struct Range {
     std::int64_t begin, end;
@@ -41,6 +44,7 @@ class Plan {
 
   void find_padding(const std::int64_t* lengths, std::int64_t rows);
 
+  std::int64_t rows_;
   std::vector<std::int64_t> starts_, steps_;
   std::vector<Range> padding_;
   std::vector<Arrays> arrays_;

@@ -86,14 +86,21 @@ class Fuzz:
         return {
             "cell": self.cell,
             "x": self.array(self.rows, inputs),
-            "lengths": self.integers(layout.lengths),
-            "starts": self.integers(layout.starts),
-            "steps": self.integers(layout.steps),
+            **self.places_of(layout),
             "weights": weights,
             "h0": self.state() if some(0, 1) else None,
             "c0": self.state() if self.cell == 2 and some(0, 1) else None,
             "keep": some(1, 2, 3),
             "threads": some(1, 2, 3),
+        }
+
+    def places_of(self, layout):
+        """Arguments of a plan, and of the layers in the place of one: `called` makes it of them."""
+        return {
+            "lengths": self.integers(layout.lengths),
+            "starts": self.integers(layout.starts),
+            "steps": self.integers(layout.steps),
+            "rows": layout.rows,
         }
 
     def state(self):
@@ -129,7 +136,6 @@ class Fuzz:
             "h_n": self.state(),
             "c_n": self.state() if memory else None,
             "saved": self.saved(call["keep"]) if call["keep"] else None,
-            "hidden": self.hidden,
         }
 
     def layer_backward(self):
@@ -144,8 +150,8 @@ class Fuzz:
             "d_c_n": self.state() if memory and self.some(0, 1) else None,
             "d_x": self.some(self.array(*call["x"].shape), None),
             "d_weights": self.some(d_weights, []),
-            "d_h0": self.state(),
-            "d_c0": self.state() if memory else None,
+            "d_h0": self.some(self.state(), None),
+            "d_c0": self.some(self.state(), None) if memory else None,
         }
 
     def pack(self):
@@ -154,6 +160,10 @@ class Fuzz:
         size = self.native.packed_bytes(self.cell, inputs, self.hidden, wide)
         packed = self.array(self.directions, size, dtype=np.uint8)
         return {"cell": self.cell, "weights": call["weights"], "packed": packed}
+
+    def Plan(self):
+        call = self.layer()
+        return {name: call[name] for name in ("lengths", "starts", "steps", "rows")}
 
     def packed_bytes(self):
         return {"cell": 2, "inputs": 3, "hidden": 4, "wide": True}
@@ -295,20 +305,31 @@ def trial(seed, number):
     plain = {key: copied(value) for key, value in call.items()}
     try:
         try:
-            answer = getattr(fuzz.native, name)(**call)
+            answer = called(fuzz.native, name, call)
         except REFUSALS as error:
             return f"{name} is right, and refused: {error}" if not len(spoilt) else None
         if not fuzz.guards_hold():
             return f"{name} has written outside of its arrays"
         if name in ("fma_rate", "lend", "set_threads") or shares_rows(plain):
             return None
-        again = getattr(fuzz.native, name)(**plain)
+        again = called(fuzz.native, name, plain)
         same = repr(answer) == repr(again) and all(
             same_bits(call[key], plain[key]) for key in OUTPUTS if key in call
         )
         return None if same else f"{name} gives something else than with plain arrays"
     finally:
         fuzz.native.set_threads(1)
+
+
+def called(native, name, call):
+    """The answer; where the rows of sequences stand goes into a plan."""
+    if name == "Plan":
+        return native.Plan(**call).places
+    if "lengths" in call:
+        places = {key: call[key] for key in ("lengths", "starts", "steps", "rows")}
+        call = {key: value for key, value in call.items() if key not in places}
+        call["plan"] = native.Plan(**places)
+    return getattr(native, name)(**call)
 
 
 def copied(value):

@@ -148,9 +148,10 @@ def arrays_that_change_meanwhile():
         answers = []
         for changes in (False, True):
             output, h_n, c_n = np.zeros((4000, 128)), np.zeros((2, 40, 64)), np.zeros((2, 40, 64))
-            arguments = (2, x, lengths, starts, steps, given, flat, None, None, None, 0)
+            plan = native.Plan(lengths, starts, steps, 4000)
+            arguments = (2, x, plan, given, flat, None, None, None, 0)
             call = threading.Thread(
-                target=native.layer_forward, args=(*arguments, output, h_n, c_n, None, 64, 1)
+                target=native.layer_forward, args=(*arguments, output, h_n, c_n, None, 1)
             )
             arrays = (lengths, starts, steps, numbers)
             before = [array.copy() for array in arrays]

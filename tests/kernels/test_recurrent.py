@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.errors import EngineError, ShapeError
-from birnn.kernels import isa, recurrent
+from birnn.kernels import into, isa, recurrent
 from birnn.kernels.layout import Layout
 from birnn.reference import GATES
 
@@ -139,6 +139,16 @@ def test_memory_of_another_form_changes_nothing(engine, layers, same_bits, data,
     same_bits(elsewhere.run(), layer.run())
 
 
+@pytest.mark.parametrize("keep", ["gates", "states", "everything"])
+@given(data=st.data())
+def test_no_initial_state_is_one_of_zeros(engine, layers, same_bits, data, keep):
+    layer = data.draw(layers())
+    shape = (layer.directions, len(layer.layout.lengths), layer.hidden)
+    zeros = tuple(np.zeros(shape, layer.x.dtype) for _ in range(2 if layer.cell == "lstm" else 1))
+    none = dataclasses.replace(layer, initial=None).run(keep=keep)
+    same_bits(none, dataclasses.replace(layer, initial=zeros).run(keep=keep))
+
+
 @given(data=st.data())
 def test_gradients_that_are_not_given_are_zeros(engine, layers, same_bits, data):
     layer = data.draw(layers())
@@ -251,13 +261,13 @@ def test_a_batch_without_rows(engine, draw_layer, lengths):
 def test_saved_size_is_what_forward_keeps(engine, draw_layer, keep):
     for cell in CELLS:
         layer = draw_layer(cell, [3, 0, 5], hidden=5, dtype="float32")
-        size = recurrent.saved_size(cell, 8, 5, 2, layer.x.dtype, keep)
+        size = into.saved_size(cell, 8, 5, 2, keep, wide=layer.dtype == "float64")
         assert layer.forward(keep=keep).saved.shape == (size,)
 
 
 def test_more_rows_than_can_be_counted_are_refused(engine):
     with pytest.raises(ValueError, match="there cannot be 4611686018427387904 rows"):
-        recurrent.saved_size("lstm", 2**62, 5, 1, np.dtype("float32"), "gates")
+        into.saved_size("lstm", 2**62, 5, 1, "gates", wide=False)
 
 
 def test_everything_that_does_not_fit_is_named_at_once(engine, draw_layer):

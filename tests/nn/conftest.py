@@ -86,13 +86,13 @@ def native_calls() -> Iterator[list[str]]:
     if isa.in_use() is None:
         pytest.skip("no native engine is here")
     calls: list[str] = []
-    forward = engines.recurrent.forward
+    forward = engines.into.forward
 
     def counted(cell, *arguments, **options):
         calls.append(cell)
         return forward(cell, *arguments, **options)
 
-    with mock.patch.object(engines.recurrent, "forward", counted):
+    with mock.patch.object(engines.into, "forward", counted):
         yield calls
 
 

@@ -172,13 +172,13 @@ def test_what_no_loss_depends_on_gets_zeros(native):
 
 def test_gradients_are_computed_only_where_they_are_wanted(native, monkeypatch):
     asked = []
-    backward = engines.recurrent.backward
+    backward = engines.into.backward
 
-    def noted(*arguments, wants_x, wants_weights, **options):
-        asked.append((wants_x, wants_weights))
-        return backward(*arguments, wants_x=wants_x, wants_weights=wants_weights, **options)
+    def noted(*arguments, d_x, d_weights, **options):
+        asked.append((d_x is not None, len(d_weights) > 0))
+        return backward(*arguments, d_x=d_x, d_weights=d_weights, **options)
 
-    monkeypatch.setattr(engines.recurrent, "backward", noted)
+    monkeypatch.setattr(engines.into, "backward", noted)
     rows, layout, weights, _ = parts("gru")
     layer("gru", rows.detach(), layout, weights)[0].sum().backward()
     assert rows.grad is None
@@ -189,13 +189,13 @@ def test_gradients_are_computed_only_where_they_are_wanted(native, monkeypatch):
 
 def test_nothing_is_kept_where_no_gradient_is_wanted(native, monkeypatch):
     kept = []
-    forward = engines.recurrent.forward
+    forward = engines.into.forward
 
     def noted(*arguments, keep, **options):
         kept.append(keep)
         return forward(*arguments, keep=keep, **options)
 
-    monkeypatch.setattr(engines.recurrent, "forward", noted)
+    monkeypatch.setattr(engines.into, "forward", noted)
     rows, layout, weights, _ = parts("gru")
     layer("gru", rows, layout, weights)
     layer("gru", rows, layout, weights, keep="states")
@@ -229,13 +229,13 @@ def test_other_dtypes_take_torchs_engine(cell, dtype):
 def test_threads_are_torchs(native, monkeypatch):
     seen = []
     for name in ("forward", "backward"):
-        run = getattr(engines.recurrent, name)
+        run = getattr(engines.into, name)
 
         def noted(*arguments, threads, run=run, **options):
             seen.append(threads)
             return run(*arguments, threads=threads, **options)
 
-        monkeypatch.setattr(engines.recurrent, name, noted)
+        monkeypatch.setattr(engines.into, name, noted)
     rows, layout, weights, _ = parts("lstm")
     before = torch.get_num_threads()
     try:
@@ -284,10 +284,10 @@ def test_the_operators_are_what_torch_takes_them_for(on_engine, engine, cell, bi
 @pytest.mark.parametrize("keep", KEEPS)
 def test_what_is_kept_grows_by_the_row(native, cell, keep):
     # A graph knows how many rows there are, and nothing else.
-    size = engines.recurrent.saved_size
-    for dtype in engines.DTYPES.values():
-        each = size(cell, 1, 7, 2, dtype, keep)
-        assert [size(cell, rows, 7, 2, dtype, keep) for rows in (0, 5, 64)] == [
+    size = engines.into.saved_size
+    for wide in (False, True):
+        each = size(cell, 1, 7, 2, keep, wide=wide)
+        assert [size(cell, rows, 7, 2, keep, wide=wide) for rows in (0, 5, 64)] == [
             0,
             5 * each,
             64 * each,

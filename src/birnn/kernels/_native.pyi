@@ -1,4 +1,9 @@
-"""Compiled kernels of birnn: see native/. Arrays are C-contiguous and checked again inside."""
+"""Compiled kernels of birnn: see native/.
+
+An ``Array`` is one of NumPy, or of a library with DLPack's exchange table (torch from 2.10 on).
+What is read is copied where it does not stand row after row; what is written has to stand so. All
+are checked.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,12 +45,18 @@ def pack(cell: int, weights: Sequence[Array | None], packed: Bytes) -> None:
 def saved_elements(cell: int, rows: int, hidden: int, keep: int, wide: bool) -> int:
     """Elements that one direction keeps for the backward pass."""
 
+class Plan:
+    """How a ragged batch is cut into blocks, steps and stretches."""
+
+    places: int
+    """Rows in which sequences stand."""
+
+    def __init__(self, lengths: Integers, starts: Integers, steps: Integers, rows: int) -> None: ...
+
 def layer_forward(
     cell: int,
     x: Array,
-    lengths: Integers,
-    starts: Integers,
-    steps: Integers,
+    plan: Plan,
     numbers: Integers | None,
     weights: Sequence[Array | None],
     packed: Bytes | None,
@@ -56,7 +67,6 @@ def layer_forward(
     h_n: Array,
     c_n: Array | None,
     saved: Array | None,
-    hidden: int,
     threads: int,
 ) -> None:
     """One layer, forward."""
@@ -64,9 +74,7 @@ def layer_forward(
 def layer_backward(
     cell: int,
     x: Array,
-    lengths: Integers,
-    starts: Integers,
-    steps: Integers,
+    plan: Plan,
     weights: Sequence[Array | None],
     h0: Array | None,
     c0: Array | None,
@@ -78,7 +86,7 @@ def layer_backward(
     d_c_n: Array | None,
     d_x: Array | None,
     d_weights: Sequence[Array | None],
-    d_h0: Array,
+    d_h0: Array | None,
     d_c0: Array | None,
     threads: int,
 ) -> None:
@@ -93,9 +101,11 @@ def linear_pack(weight: Array, packed: Bytes) -> None:
 def linear(x: Array, packed: Bytes, bias: Array | None, y: Array, threads: int) -> None:
     """The linear layer: y = x w^T + bias."""
 
-def lent_and_back() -> int: ...
 def lend(size: int) -> Bytes:
     """Memory for an array of so many bytes, on a cache line, not cleared."""
+
+def lent_and_back() -> int:
+    """Bytes that came back and wait for the next loan."""
 
 def fma_rate(wide: bool, threads: int) -> float:
     """Floating point operations that the engine's fused multiply-adds do in a second."""

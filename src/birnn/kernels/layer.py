@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from birnn.errors import ShapeError
 from birnn.kernels import isa, recurrent
+from birnn.kernels.into import Packed
 from birnn.kernels.layout import Layout
 from birnn.kernels.linear import Linear
 from birnn.kernels.memory import DTYPES
@@ -52,7 +53,7 @@ class Prepared:
         self._stack = stack
         self._parameters = dict(parameters)
         self._dtype = parameters["weight_ih_l0"].dtype
-        self._packed: list[recurrent.Packed] = []
+        self._packed: list[Packed] = []
         self._merges = [_merge(parameters, layer, stack) for layer in range(stack.num_layers)]
 
     def run(
@@ -133,7 +134,7 @@ class Prepared:
             for suffix in self._stack.suffixes
         ]
 
-    def _pack(self) -> list[recurrent.Packed]:
+    def _pack(self) -> list[Packed]:
         """The layers' weights for the engine in use."""
         if not self._packed or self._packed[0].engine != isa.active().name:
             self._packed = [

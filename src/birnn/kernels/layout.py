@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from birnn.errors import LengthError, ShapeError
+from birnn.kernels import isa
 from birnn.kernels.memory import contiguous
 from birnn.ragged import Lengths
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Row of step t of sequence b is ``starts[b] + steps[t]``.
 
@@ -49,18 +52,50 @@ class Layout:
             object.__setattr__(self, name, array)
         if self.starts.shape != self.lengths.shape:
             raise ShapeError(f"{self.starts.shape[0]} starts for {self.lengths.shape[0]} lengths")
-        if self.lengths.size == 0:
+        self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        """Refuse lengths that the steps do not allow."""
+        lengths, steps = self.lengths, self.steps.shape[0]
+        if lengths.size == 0:
             return
-        shortest, longest = int(self.lengths.min()), int(self.lengths.max())
-        if shortest < 0:
-            where = int(np.argmin(self.lengths))
-            raise LengthError(f"lengths[{where}] is {shortest}. A sequence has 0 or more steps.")
-        if longest > self.steps.shape[0]:
-            where, steps = int(np.argmax(self.lengths)), self.steps.shape[0]
+        # As unsigned numbers, negative ones are the largest of all.
+        where = int(lengths.view(np.uint64).argmax())
+        length = int(lengths[where])
+        if length < 0:
+            raise LengthError(f"lengths[{where}] is {length}. A sequence has 0 or more steps.")
+        if length > steps:
             raise LengthError(
-                f"lengths[{where}] is {longest}, x has {steps} steps. "
-                f"Trim it to {steps} or pad x to {longest}."
+                f"lengths[{where}] is {length}, x has {steps} steps. "
+                f"Trim it to {steps} or pad x to {length}."
             )
+
+    def with_lengths(self, lengths: Lengths) -> Layout:
+        """The same places, for a sequence of another length at each.
+
+        Raises:
+            LengthError: A length that is negative or beyond the steps.
+
+        Example:
+            >>> Layout.padded(np.array([3, 3]), steps=3).with_lengths(np.array([2, 1])).rows
+            6
+        """
+        other = object.__new__(Layout)  # past the checks of what is the same
+        own = {"lengths": lengths, "starts": self.starts, "steps": self.steps, "rows": self.rows}
+        other.__dict__.update(own)
+        other._check_lengths()
+        return other
+
+    @cached_property
+    def plan(self) -> Any:
+        """The batch as the compiled module cuts it: once, for all layers and for the way back.
+
+        Raises:
+            ValueError: The layout has a row that is not there.
+        """
+        native = isa.native_module()
+        assert native is not None, "only the compiled kernels have use for it"
+        return native.Plan(self.lengths, self.starts, self.steps, self.rows)
 
     @classmethod
     def ragged(cls, lengths: Lengths) -> Layout:

@@ -10,17 +10,16 @@ threads.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.errors import EngineError, ShapeError
-from birnn.kernels import isa
+from birnn.kernels import into, isa
+from birnn.kernels.into import CELL_NUMBERS, Keep, Packed
 from birnn.kernels.layout import Layout
 from birnn.kernels.memory import DTYPES, aligned_empty, contiguous, lent_empty
 from birnn.reference.stack import GATES, CellName
@@ -29,15 +28,6 @@ Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
 Weights = tuple[Array, Array, Array | None, Array | None]
 """weight_ih (G, D), weight_hh (G, H), bias_ih (G,), bias_hh (G,) of one direction."""
-
-Keep = Literal["nothing", "gates", "states", "everything"]
-
-P = ParamSpec("P")
-R = TypeVar("R")
-Run = Callable[Concatenate[CellName, Array, Layout, P], R]
-
-CELL_NUMBERS: dict[CellName, int] = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3}
-KEEP_NUMBERS: dict[Keep, int] = {"nothing": 0, "gates": 1, "states": 2, "everything": 3}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,21 +61,13 @@ class Backward:
     initial: Arrays
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Packed:
-    """Weights of all directions as one engine reads them."""
-
-    engine: str
-    data: Array  # (directions, bytes)
-
-
 def pack(cell: CellName, weights: Sequence[Weights]) -> Packed:
     """Pack weights once for many calls of `forward`, which else does it in each.
 
     Raises:
         EngineError: The reference runs: there is nothing to pack for.
     """
-    native = _native()
+    native = into.native()
     inputs, hidden = weights[0][0].shape[1], weights[0][1].shape[1]
     wide = weights[0][0].dtype == np.float64
     count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, wide)
@@ -94,39 +76,6 @@ def pack(cell: CellName, weights: Sequence[Weights]) -> Packed:
     return Packed(native.engine(), data)
 
 
-def saved_size(
-    cell: CellName, rows: int, hidden: int, directions: int, dtype: np.dtype[Any], keep: Keep
-) -> int:
-    """Elements that `forward` keeps for ``rows`` rows of all sequences.
-
-    Example:
-        >>> saved_size("lstm", 0, 8, 2, np.dtype("f4"), "gates") if isa.in_use() else 0
-        0
-    """
-    wide = dtype == np.float64
-    each = _native().saved_elements(CELL_NUMBERS[cell], rows, hidden, KEEP_NUMBERS[keep], wide)
-    return directions * int(each)
-
-
-def _tell_memory(run: Run[P, R]) -> Run[P, R]:
-    """Say for what there is not enough memory, and what helps."""
-
-    @functools.wraps(run)
-    def telling(
-        cell: CellName, x: Array, layout: Layout, /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        try:
-            return run(cell, x, layout, *args, **kwargs)
-        except MemoryError as error:
-            raise MemoryError(
-                f"no memory for a layer of {cell} over {layout.rows} rows ({error}). "
-                "Split the batch, or keep the states alone for the backward pass."
-            ) from error
-
-    return telling
-
-
-@_tell_memory
 def forward(
     cell: CellName,
     x: Array,
@@ -135,7 +84,6 @@ def forward(
     initial: Arrays | None = None,
     *,
     keep: Keep = "nothing",
-    saved_rows: int | None = None,
     numbers: npt.NDArray[np.int64] | None = None,
     packed: Packed | None = None,
     threads: int | None = None,
@@ -151,7 +99,6 @@ def forward(
         keep: What is kept for `backward`: ``gates``; ``states`` alone, which takes a fifth of the
             memory for an LSTM and computes the gates again; or ``everything``, so that `backward`
             needs no output and it may be changed.
-        saved_rows: Rows that ``saved`` has room for, where more than those of the sequences.
         numbers: Which row of x stands at each row, (R,). The product of inputs and weights is then
             formed once for each distinct row. For inference alone.
         packed: The weights by `pack`, which then are not read again.
@@ -173,7 +120,7 @@ def forward(
         >>> forward("lstm", np.ones((3, 3)), layout, [weights]).output.shape
         (3, 1)
     """
-    native = _native()
+    native = into.native()
     hidden = _check(cell, x, layout, weights, initial, numbers)
     if numbers is not None and keep != "nothing":
         raise ShapeError("rows by number are for inference: nothing can be kept for a backward")
@@ -182,42 +129,32 @@ def forward(
             f"the weights are packed for {packed.engine}, {native.engine()} runs. Pack them again."
         )
     directions = len(weights)
-    x = contiguous(x)
-    shape = (directions, layout.lengths.shape[0], hidden)
-    output = np.empty((layout.rows, directions * hidden), x.dtype)
-    final = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
-    saved = None
-    if keep != "nothing":
-        sizes = [
-            saved_size(cell, rows, hidden, directions, x.dtype, keep)
-            for rows in (int(layout.lengths.sum()), saved_rows or 0)
-        ]
-        saved = lent_empty(native, max(sizes), x.dtype)
-        saved[sizes[0] :] = 0  # what no row fills is the same in every run
-    h0, c0 = _pair(initial)
-    native.layer_forward(
-        CELL_NUMBERS[cell],
-        x,
-        layout.lengths,
-        layout.starts,
-        layout.steps,
-        None if numbers is None else contiguous(numbers, np.int64),
-        [] if packed is not None else _flat(weights),
-        None if packed is None else packed.data,
-        h0,
-        c0,
-        KEEP_NUMBERS[keep],
-        output,
-        final[0],
-        final[1] if cell == "lstm" else None,
-        saved,
-        hidden,
-        threads or isa.get_num_threads(),
-    )
+    with into.MemoryTold(cell, layout):
+        shape = (directions, layout.lengths.shape[0], hidden)
+        output = np.empty((layout.rows, directions * hidden), x.dtype)
+        final = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
+        saved = None
+        if keep != "nothing":
+            wide = x.dtype == np.float64
+            size = into.saved_size(cell, layout.plan.places, hidden, directions, keep, wide=wide)
+            saved = lent_empty(native, size, x.dtype)
+        into.forward(
+            cell,
+            x,
+            layout,
+            [] if packed is not None else _flat(weights),
+            initial or (),
+            keep=keep,
+            output=output,
+            final=final,
+            saved=saved,
+            numbers=None if numbers is None else contiguous(numbers, np.int64),
+            packed=packed,
+            threads=threads or isa.get_num_threads(),
+        )
     return Forward(output, final, saved)
 
 
-@_tell_memory
 def backward(
     cell: CellName,
     x: Array,
@@ -257,69 +194,43 @@ def backward(
         EngineError: The reference runs.
         MemoryError: There is not enough memory.
     """
-    native = _native()
     hidden = _check(cell, x, layout, weights, initial)
-    x = contiguous(x)
-    shape = (len(weights), layout.lengths.shape[0], hidden)
-    d_x = np.empty(x.shape, x.dtype) if wants_x else None
-    d_weights: list[Weights] = []
-    if wants_weights:
-        d_weights = [
-            (
-                np.empty_like(w_ih, order="C"),
-                np.empty_like(w_hh, order="C"),
-                None if b_ih is None else np.empty_like(b_ih, order="C"),
-                None if b_hh is None else np.empty_like(b_hh, order="C"),
-            )
-            for w_ih, w_hh, b_ih, b_hh in weights
-        ]
-    d_initial = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
-    h0, c0 = _pair(initial)
-    d_h, d_c = _pair(tuple(d_final))
-    native.layer_backward(
-        CELL_NUMBERS[cell],
-        x,
-        layout.lengths,
-        layout.starts,
-        layout.steps,
-        _flat(weights),
-        h0,
-        c0,
-        _contiguous(output),
-        saved,
-        KEEP_NUMBERS[keep],
-        _contiguous(d_output),
-        d_h,
-        d_c,
-        d_x,
-        [part for one in d_weights for part in one],
-        d_initial[0],
-        d_initial[1] if cell == "lstm" else None,
-        threads or isa.get_num_threads(),
-    )
+    with into.MemoryTold(cell, layout):
+        shape = (len(weights), layout.lengths.shape[0], hidden)
+        d_x = np.empty(x.shape, x.dtype) if wants_x else None
+        d_weights: list[Weights] = []
+        if wants_weights:
+            d_weights = [
+                (
+                    np.empty_like(w_ih, order="C"),
+                    np.empty_like(w_hh, order="C"),
+                    None if b_ih is None else np.empty_like(b_ih, order="C"),
+                    None if b_hh is None else np.empty_like(b_hh, order="C"),
+                )
+                for w_ih, w_hh, b_ih, b_hh in weights
+            ]
+        d_initial = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
+        into.backward(
+            cell,
+            x,
+            layout,
+            _flat(weights),
+            initial or (),
+            output=output,
+            saved=saved,
+            keep=keep,
+            d_output=d_output,
+            d_final=d_final,
+            d_x=d_x,
+            d_weights=_flat(d_weights),
+            d_initial=d_initial,
+            threads=threads or isa.get_num_threads(),
+        )
     return Backward(d_x, d_weights, d_initial)
 
 
-def _native() -> ModuleType:
-    native = isa.in_use()
-    if native is None:
-        why = isa.why_no_native() or f"{isa.FORCE} asks for it"
-        raise EngineError(f"the {isa.REFERENCE} engine runs, this needs a compiled one: {why}")
-    return native
-
-
-def _contiguous(array: Array | None) -> Array | None:
-    return None if array is None else contiguous(array)
-
-
 def _flat(weights: Sequence[Weights]) -> list[Array | None]:
-    return [_contiguous(part) for one in weights for part in one]
-
-
-def _pair(state: Sequence[Array | None] | None) -> tuple[Array | None, Array | None]:
-    """The hidden and the cell state, None where there is none."""
-    parts = [_contiguous(part) for part in state or ()]
-    return (*parts, None, None)[0], (*parts, None, None)[1]
+    return [part for one in weights for part in one]
 
 
 def _check(

@@ -7,8 +7,9 @@ Both answer the same `Call` in the same form, so that what runs is a matter of d
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -16,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from birnn.kernels import isa, recurrent
+from birnn.kernels import into, isa
+from birnn.kernels.into import Keep
 from birnn.kernels.layout import Layout
-from birnn.kernels.recurrent import Array, Keep
-from birnn.kernels.recurrent import Weights as WeightArrays
+from birnn.kernels.memory import LARGE, lent_empty
 from birnn.nn import stretches
 from birnn.nn.layout import TensorLayout
 from birnn.nn.stretches import Schedule, Weights
@@ -29,6 +30,11 @@ DTYPES: dict[torch.dtype, np.dtype[Any]] = {
     torch.float32: np.dtype(np.float32),
     torch.float64: np.dtype(np.float64),
 }
+PLAIN_WEIGHTS = (2, 4)
+"""Tensors of a direction, without biases or with. Of three or five, the last is a projection."""
+
+READS_TENSORS = hasattr(Tensor, "__dlpack_c_exchange_api__")
+"""Whether the compiled module reads tensors as they are: from torch 2.10 on."""
 
 
 def autocasts(device: str) -> bool:
@@ -85,8 +91,7 @@ class Call(NamedTuple):
     @property
     def native(self) -> bool:
         """Whether the native engine runs it."""
-        # Three or five tensors of a direction: the last is a projection.
-        plain = len(self.weights) // self.directions in (2, 4)
+        plain = len(self.weights) // self.directions in PLAIN_WEIGHTS
         here = self.x.dtype in DTYPES and self.x.device.type == "cpu"
         return plain and here and isa.in_use() is not None
 
@@ -95,8 +100,8 @@ class Call(NamedTuple):
         """Elements that are kept at most: padding keeps none, but shapes do not tell it."""
         if not self.native:
             return 0
-        hidden, dtype = self.weights[1].shape[1], DTYPES[self.x.dtype]
-        each = recurrent.saved_size(self.cell, 1, hidden, self.directions, dtype, self.keep)
+        hidden, wide = self.weights[1].shape[1], self.x.dtype == torch.float64
+        each = into.saved_size(self.cell, 1, hidden, self.directions, self.keep, wide=wide)
         return self.rows * each
 
 
@@ -109,36 +114,24 @@ class Answer(NamedTuple):
     saved: Tensor  # empty where nothing was kept
 
 
-def forward(call: Call, host: Layout | None, *, keep: bool, sized: bool = False) -> Answer:
+def forward(call: Call, *, keep: bool, sized: bool = False) -> Answer:
     """Run the layer.
 
     Args:
         call: What it is called with.
-        host: Its layout where that is known already.
         keep: Whether a backward pass is to follow.
         sized: Whether what is kept takes the size that the shapes tell, padding included, and not
             only what the lengths ask for.
     """
+    if call.native:
+        return forward_native(call, _layout(call), keep=keep, sized=sized)
+    output, (h, *c) = on_torch(call)
     nothing = call.x.new_empty  # of 0 elements, and never twice the same
-    if not call.native:
-        output, (h, *c) = on_torch(call)
-        return Answer(output, h, c[0] if c else nothing(0), nothing(0))
-    found = recurrent.forward(
-        call.cell,
-        *_arrays(call, host),
-        keep=call.keep if keep else "nothing",
-        saved_rows=call.rows if sized else None,
-        threads=torch.get_num_threads(),
-    )
-    saved = nothing(0) if found.saved is None else torch.from_numpy(found.saved)
-    h, *c = map(torch.from_numpy, found.final)
-    output = torch.from_numpy(found.output.reshape(*call.x.shape[:-1], found.output.shape[1]))
-    return Answer(output, h, c[0] if c else nothing(0), saved)
+    return Answer(output, h, c[0] if c else nothing(0), nothing(0))
 
 
 def backward(
     call: Call,
-    host: Layout | None,
     output: Tensor | None,
     saved: Tensor,
     d_outputs: Sequence[Tensor | None],
@@ -150,67 +143,124 @@ def backward(
 
     Args:
         call: What `forward` was called with.
-        host: Its layout where that is known already.
         output: What it gave; None where everything was kept.
         saved: What it kept.
         d_outputs: Gradients with respect to the output, h and c; None for zeros.
         wants_x: Whether x's gradient is asked for; else it is empty.
         wants_weights: Whether the weights' are; else they are empty.
     """
-    if not call.native:
-        detached = (part.detach() for part in (call.x, *call.weights, *call.initial))
-        asked = [wants_x, *[wants_weights] * len(call.weights), *[True] * len(call.initial)]
-        inputs = [part.requires_grad_(wants) for part, wants in zip(detached, asked, strict=True)]
-        return [d.contiguous() for d in gradients_on_torch(call, inputs, d_outputs)]
-    d_output, *d_final = (None if d is None else _array(d) for d in d_outputs)
-    if d_output is not None:
-        d_output = _flat(d_output)
-    found = recurrent.backward(
-        call.cell,
-        *_arrays(call, host),
-        output=None if output is None else _flat(_array(output)),
-        saved=_array(saved),
-        keep=call.keep,
-        d_output=d_output,
-        d_final=d_final if call.cell == "lstm" else d_final[:1],
-        wants_x=wants_x,
-        wants_weights=wants_weights,
-        threads=torch.get_num_threads(),
-    )
-    nothing = call.x.new_empty
-    d_weights = [part for own in found.weights for part in own if part is not None]
-    given = len(call.weights)
-    return [
-        nothing(0) if found.x is None else torch.from_numpy(found.x.reshape(call.x.shape)),
-        *(map(torch.from_numpy, d_weights) if wants_weights else map(nothing, [0] * given)),
-        *(map(torch.from_numpy, found.initial) if call.initial else ()),
-    ]
+    if call.native:
+        wants = {"wants_x": wants_x, "wants_weights": wants_weights}
+        found = backward_native(call, _layout(call), output, saved, d_outputs, **wants)
+        return [call.x.new_empty(0) if part is None else part for part in found]
+    detached = (part.detach() for part in (call.x, *call.weights, *call.initial))
+    asked = [wants_x, *[wants_weights] * len(call.weights), *[True] * len(call.initial)]
+    inputs = [part.requires_grad_(wants) for part, wants in zip(detached, asked, strict=True)]
+    return [d.contiguous() for d in gradients_on_torch(call, inputs, d_outputs)]
 
 
-# ---------------------------------------------------------------------- tensors as arrays
+# ---------------------------------------------------------------------- the native engine
 
 
-def _array(tensor: Tensor) -> Array:
-    return (tensor.detach() if tensor.requires_grad else tensor).numpy()
+def forward_native(call: Call, layout: Layout, *, keep: bool, sized: bool = False) -> Answer:
+    """`forward` on the native engine, which takes the call."""
+    with into.MemoryTold(call.cell, layout):
+        x, hidden = call.x.contiguous(), call.weights[1].shape[1]
+        output = x.new_empty((*x.shape[:-1], call.directions * hidden))
+        h = x.new_empty((call.directions, layout.lengths.shape[0], hidden))
+        c = torch.empty_like(h) if call.cell == "lstm" else x.new_empty(0)
+        saved = _room_to_keep(call, layout, sized=sized) if keep else None
+        _on_what_it_reads(into.forward)(
+            call.cell,
+            x,
+            layout,
+            in_fours(call.weights, call.directions),
+            call.initial,
+            keep=call.keep if keep else "nothing",
+            output=output,
+            final=(h, c),
+            saved=saved,
+            threads=torch.get_num_threads(),
+        )
+    return Answer(output, h, c, x.new_empty(0) if saved is None else saved)
 
 
-def _flat(array: Array) -> Array:
-    return array.reshape(-1, array.shape[-1])
+def backward_native(
+    call: Call,
+    layout: Layout,
+    output: Tensor | None,
+    saved: Tensor,
+    d_outputs: Sequence[Tensor | None],
+    *,
+    wants_x: bool,
+    wants_weights: bool,
+) -> list[Tensor | None]:
+    """`backward` on the native engine, with None for what is not asked for."""
+    with into.MemoryTold(call.cell, layout):
+        x, weights = call.x.contiguous(), [part.contiguous() for part in call.weights]
+        d_output, d_h, d_c = (None if d is None else d.contiguous() for d in d_outputs)
+        d_x = torch.empty_like(x) if wants_x else None
+        d_weights = [torch.empty_like(part) for part in weights] if wants_weights else []
+        shape = (call.directions, layout.lengths.shape[0], weights[1].shape[1])
+        d_initial = [x.new_empty(shape) for _ in call.initial]
+        _on_what_it_reads(into.backward)(
+            call.cell,
+            x,
+            layout,
+            in_fours(call.weights, call.directions),
+            call.initial,
+            output=output,
+            saved=saved,
+            keep=call.keep,
+            d_output=d_output,
+            d_final=(d_h, d_c) if call.cell == "lstm" else (d_h,),
+            d_x=d_x,
+            d_weights=in_fours(d_weights, call.directions),
+            d_initial=d_initial,
+            threads=torch.get_num_threads(),
+        )
+    return [d_x, *(d_weights if wants_weights else [None] * len(weights)), *d_initial]
 
 
-def _arrays(
-    call: Call, host: Layout | None
-) -> tuple[Array, Layout, list[WeightArrays], tuple[Array, ...] | None]:
-    """Rows, layout, weights and initial states."""
-    if host is None:
-        host = TensorLayout(call.lengths, call.starts, call.steps).host(call.rows)
-    parts = [_array(part) for part in call.weights]
-    weights: list[WeightArrays]
-    if len(parts) == 4 * call.directions:
-        weights = list(zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=True))
+def in_fours(parts: Sequence[Tensor], directions: int) -> Sequence[Tensor | None]:
+    """Weights or their gradients with None for each bias that there is not."""
+    if len(parts) in (0, 4 * directions):
+        return parts
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return [part for ih, hh in pairs for part in (ih, hh, None, None)]
+
+
+def _layout(call: Call) -> Layout:
+    return TensorLayout(call.lengths, call.starts, call.steps).host(call.rows)
+
+
+def _room_to_keep(call: Call, layout: Layout, *, sized: bool) -> Tensor:
+    """Memory for what a backward pass needs."""
+    hidden, wide = call.weights[1].shape[1], call.x.dtype == torch.float64
+    places = layout.plan.places
+    size = into.saved_size(call.cell, places, hidden, call.directions, call.keep, wide=wide)
+    room = max(size, call.saved_size) if sized else size
+    if room * call.x.itemsize < LARGE:
+        saved = call.x.new_empty(room)
     else:
-        weights = [(ih, hh, None, None) for ih, hh in zip(parts[::2], parts[1::2], strict=True)]
-    return _flat(_array(call.x)), host, weights, tuple(map(_array, call.initial)) or None
+        saved = torch.from_numpy(lent_empty(into.native(), room, DTYPES[call.x.dtype]))
+    if sized:
+        saved[size:] = 0  # what no row fills is the same in every run
+    return saved
+
+
+def _on_what_it_reads(run: Callable[..., None]) -> Callable[..., None]:
+    """The kernel on tensors; with a torch whose tensors it cannot read, on their arrays."""
+    return run if READS_TENSORS else functools.partial(_on_arrays, run)
+
+
+def _on_arrays(run: Callable[..., None], *arguments: Any, **options: Any) -> None:
+    def array(given: Any) -> Any:
+        if isinstance(given, Tensor):
+            return given.detach().numpy()
+        return [array(part) for part in given] if isinstance(given, list | tuple) else given
+
+    run(*map(array, arguments), **{name: array(given) for name, given in options.items()})
 
 
 # ---------------------------------------------------------------------- torch's engine

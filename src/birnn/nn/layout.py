@@ -30,7 +30,7 @@ from birnn.kernels.layout import Layout
 from birnn.ragged import Lengths, host_lengths
 
 M = TypeVar("M")
-COMMON = 1 << 16  # steps; layouts of longer batches are not kept for the next one
+COMMON = 1 << 13  # steps; layouts of longer batches are not kept for the next one
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -107,8 +107,7 @@ class TensorLayout:
             if lengths is None:
                 return full
             # A copy: the lengths are to be those of the forward pass in the backward pass as well.
-            all_full = full.host(batch * steps)
-            host = Layout(lengths.numpy().copy(), all_full.starts, all_full.steps, all_full.rows)
+            host = full.host(batch * steps).with_lengths(lengths.numpy().copy())
             return cls(torch.from_numpy(host.lengths), full.starts, full.steps, {Layout: host})
         if lengths is None:
             lengths = torch.full((batch,), steps, device="cpu")

@@ -26,17 +26,17 @@ from torch.autograd import forward_ad
 from torch.library import Library, register_fake
 
 from birnn.kernels import isa
+from birnn.kernels.into import Keep
 from birnn.kernels.layout import Layout
-from birnn.kernels.recurrent import Keep
 from birnn.nn import engines, stretches
-from birnn.nn.engines import DTYPES, Call, autocasts
+from birnn.nn.engines import DTYPES, PLAIN_WEIGHTS, Call, autocasts
 from birnn.nn.layout import TensorLayout
 from birnn.nn.stretches import Schedule, Weights
 from birnn.reference.stack import GATES, CellName
 
 P = ParamSpec("P")
 R = TypeVar("R")
-PLAIN = (Tensor, torch.nn.Parameter)
+PLAIN = {Tensor, torch.nn.Parameter}
 NO_VMAP = (
     "the recurrent layers have no rule for torch.vmap. Make the mapped axis a part of the batch, "
     "or loop over it."
@@ -86,8 +86,10 @@ def layer(
             rows, *initial = (part.to(dtype) for part in (rows, *initial))
         flat = [part for own in weights for part in own]
         call = Call(cell, rows, *layout.parts, flat, list(initial), len(weights), keep)
-        host = None if watched(call) else layout.host(call.rows)
-        output, h, c = _RECURRENT(*call) if host is None else _differentiate(call, host)
+        if watched(call) or len(weights[0]) not in PLAIN_WEIGHTS:
+            output, h, c = _RECURRENT(*call)
+        else:
+            output, h, c = _differentiate(call, layout.host(call.rows))
         return output, (h, c) if cell == "lstm" else (h,)
     schedule = Schedule.of(layout, rows.device)
     on_one_axis = rows.flatten(0, -2)
@@ -140,7 +142,7 @@ def watched(call: Call) -> bool:
         torch.compiler.is_compiling()
         or torch._C._get_tracing_state() is not None
         or torch._C._len_torch_dispatch_stack() > 0
-        or any(type(part) not in PLAIN for part in call.differentiable)
+        or not PLAIN.issuperset(map(type, call.differentiable))
     )
 
 
@@ -164,18 +166,18 @@ _RECURRENT_BACKWARD = torch.ops.birnn.recurrent_backward.default
 
 
 def _run(*call: Any) -> tuple[Tensor, ...]:
-    return engines.forward(Call(*call), None, keep=False)[:3]
+    return engines.forward(Call(*call), keep=False)[:3]
 
 
 def _run_keep(*call: Any) -> tuple[Tensor, ...]:
     # In a graph every size has to follow from the shapes.
-    return engines.forward(Call(*call), None, keep=True, sized=True)
+    return engines.forward(Call(*call), keep=True, sized=True)
 
 
 def _run_backward(*arguments: Any) -> list[Tensor]:
     call, (output, saved, *d_outputs, wants_x, wants_weights) = _split(arguments)
     return engines.backward(
-        call, None, output, saved, d_outputs, wants_x=wants_x, wants_weights=wants_weights
+        call, output, saved, d_outputs, wants_x=wants_x, wants_weights=wants_weights
     )
 
 
@@ -228,7 +230,7 @@ class _Recurrent(torch.autograd.Function):
     def forward(ctx: Any, settings: Settings, *tensors: Tensor) -> tuple[Tensor, ...]:
         call = settings.call(tensors)
         if settings.host is not None:
-            output, h, c, saved = engines.forward(call, settings.host, keep=True)
+            output, h, c, saved = engines.forward_native(call, settings.host, keep=True)
         else:
             output, h, c, saved = _RECURRENT_KEEP(*call)
         # What is returned may be changed, and what is saved must not be.
@@ -240,10 +242,13 @@ class _Recurrent(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        settings: Settings = ctx.settings
         output, saved, *tensors = ctx.saved_tensors
-        call = ctx.settings.call(tensors)
-        wanted = ctx.needs_input_grad[4:]
+        call = settings.call(tensors)
+        before = 1 + settings.first
+        wanted = ctx.needs_input_grad[before:]
         again = torch.is_grad_enabled()
+        found: Sequence[Tensor | None]
         if again or any(d is not None and is_mapped(d) for d in d_outputs):
             # Gradients of these gradients may be asked for, or many at a time: torch's operators
             # have both. Views, so that none passes through one input to another it was made of.
@@ -253,28 +258,35 @@ class _Recurrent(torch.autograd.Function):
             ]
             found = engines.gradients_on_torch(call, inputs, d_outputs, create_graph=again)
         else:
-            host = ctx.settings.host if torch._C._len_torch_dispatch_stack() == 0 else None
             wants = {"wants_x": wanted[0], "wants_weights": any(wanted[1 : 1 + len(call.weights)])}
-            if host is None:
+            if settings.host is None or torch._C._len_torch_dispatch_stack() > 0:
                 found = _RECURRENT_BACKWARD(*call, output, saved, *d_outputs, **wants)
             else:
-                found = engines.backward(call, host, output, saved, d_outputs, **wants)
-        d_parts = (d if wants else None for d, wants in zip(found, wanted, strict=True))
-        return None, None, None, None, *d_parts
+                found = engines.backward_native(
+                    call, settings.host, output, saved, d_outputs, **wants
+                )
+        d_parts = [d if wants else None for d, wants in zip(found, wanted, strict=True)]
+        return *[None] * before, *d_parts
 
 
 class Settings(NamedTuple):
-    """A call but for its tensors, which autograd keeps and guards."""
+    """A call but for the tensors that autograd keeps and guards."""
 
     cell: CellName
     weights: int
     directions: int
     keep: Keep
+    layout: tuple[Tensor, ...]  # lengths, starts and steps, where autograd does not keep them
     host: Layout | None  # where the call goes past the dispatcher
 
+    @property
+    def first(self) -> int:
+        """How many tensors autograd keeps before x."""
+        return 3 - len(self.layout)
+
     def call(self, tensors: Sequence[Tensor]) -> Call:
-        """The call with its tensors: lengths, starts, steps, x, weights, initial states."""
-        lengths, starts, steps, x, *rest = tensors
+        """The call with its tensors: of the layout where it has none, x, weights, states."""
+        lengths, starts, steps, x, *rest = (*self.layout, *tensors)
         own = rest[: self.weights], rest[self.weights :]
         return Call(self.cell, x, lengths, starts, steps, *own, self.directions, self.keep)
 
@@ -284,12 +296,14 @@ def _differentiate(call: Call, host: Layout | None) -> tuple[Tensor, ...]:
     found: tuple[Tensor, ...]
     parts = call.differentiable
     if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
-        settings = Settings(call.cell, len(call.weights), call.directions, call.keep, host)
         layout = (call.lengths, call.starts, call.steps)
-        found = _Recurrent.apply(settings, *layout, *parts)  # type: ignore[no-untyped-call]
+        # A graph has to know of the layout's tensors. Else they are nobody's but ours.
+        ours, kept = ((), layout) if host is None else (layout, ())
+        settings = Settings(call.cell, len(call.weights), call.directions, call.keep, ours, host)
+        found = _Recurrent.apply(settings, *kept, *parts)  # type: ignore[no-untyped-call]
         return found
     if host is not None:
-        return engines.forward(call, host, keep=False)[:3]
+        return engines.forward_native(call, host, keep=False)[:3]
     with torch._C._AutoDispatchBelowAutograd():
         found = _RECURRENT(*call)
     return found
