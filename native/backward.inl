@@ -224,8 +224,8 @@ struct BackwardPass {
       numbers[here++] = s;
     }
     if (here == 0) return;
+    meet();  // a state's gradient is a sum over the gates of all hidden units, as is that of x
     if (t == 0 && call.d_h0 == nullptr) return;  // nobody asks for the gradient before it
-    meet();  // a state's gradient is a sum over the gates of all hidden units
     const int64_t K = C::gates * sizes.padded;
     for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
       if (t > 0 && d_output != nullptr) prefetch_output(block, t - 1, group);

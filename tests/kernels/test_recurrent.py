@@ -169,6 +169,7 @@ def test_gradients_that_are_not_wanted_are_left_out(engine, layers, same_bits, d
     for wants, left_out in (
         ({"wants_x": False}, "d_x"),
         ({"wants_weights": False}, ("d_weight", "d_bias")),
+        ({"wants_initial": False}, ("d_h_0", "d_c_0")),
     ):
         rest = {name: part for name, part in whole.items() if not name.startswith(left_out)}
         same_bits(layer.run(**wants), rest)

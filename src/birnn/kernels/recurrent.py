@@ -53,7 +53,7 @@ class Backward:
     Args:
         x: (R, D), rows of padding 0; None where it was not asked for.
         weights: Of each direction; empty where they were not asked for.
-        initial: (h,), or (h, c).
+        initial: (h,), or (h, c); empty where they were not asked for.
     """
 
     x: Array | None
@@ -169,6 +169,7 @@ def backward(
     d_final: Sequence[Array | None],
     wants_x: bool = True,
     wants_weights: bool = True,
+    wants_initial: bool = True,
     threads: int | None = None,
 ) -> Backward:
     """Backward through time of `forward`, which was given the same and kept ``saved``.
@@ -186,6 +187,7 @@ def backward(
         d_final: Gradients with respect to the final states; None for zeros.
         wants_x: Whether the rows' gradient is wanted.
         wants_weights: Whether the weights' are.
+        wants_initial: Whether the initial states' are.
         threads: How many; as many as are set where it is None.
 
     Raises:
@@ -209,7 +211,8 @@ def backward(
                 )
                 for w_ih, w_hh, b_ih, b_hh in weights
             ]
-        d_initial = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
+        states = (2 if cell == "lstm" else 1) if wants_initial else 0
+        d_initial = tuple(np.empty(shape, x.dtype) for _ in range(states))
         into.backward(
             cell,
             x,

@@ -135,17 +135,19 @@ class Case:
     def flops(self, work: Work) -> int:
         """Multiplications and additions of the matrix products, over real rows only.
 
-        ``2 N G (D + H)`` for each direction. The backward pass has twice that: one product for
-        the gradient of what was read, one for that of the weights.
+        ``2 G (N D + (N - B) H)`` for each direction: the state before a sequence's first step is
+        zeros, and not multiplied. The backward pass has twice that: one product for the gradient
+        of what was read, one for that of the weights.
 
         Example:
             >>> case = Case(Shape(1, 3, 2, 5), Kind("", cell="gru", directions=1, ragged=False))
-            >>> case.flops("forward") == 2 * 5 * (3 * 2) * (3 + 2)
+            >>> case.flops("forward") == 2 * (3 * 2) * (5 * 3 + 4 * 2)
             True
         """
-        rows = int(self.lengths().sum())
-        gates = GATES[self.kind.cell] * self.shape.hidden
-        forward = 2 * rows * gates * (self.shape.inputs + self.shape.hidden) * self.kind.directions
+        rows, shape = int(self.lengths().sum()), self.shape
+        gates = GATES[self.kind.cell] * shape.hidden
+        summands = rows * shape.inputs + (rows - shape.batch) * shape.hidden
+        forward = 2 * gates * summands * self.kind.directions
         return forward if work == "forward" else 3 * forward
 
 
