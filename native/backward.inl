@@ -207,8 +207,8 @@ struct BackwardPass {
     meet();
   }
 
-  // Gradients of the gates of one step, and of the state before it.
-  void step(const Block& block, int64_t begin, int64_t t, const T* gates, int64_t count) {
+  // Gradients of the gates of one step, and of the state before it; `all` rows are in the stretch.
+  void step(const Block& block, int64_t begin, int64_t t, const T* gates, int64_t all) {
     const int64_t first = block.first[t] - block.first[begin], running = block.count[t];
     for (int64_t s = first_row(t); s < running; s += threads) {
       scratch.left_hh[first + s] = h_before(block, s, t);
@@ -217,7 +217,7 @@ struct BackwardPass {
     int64_t here = 0;
     for (int64_t s = sequences.first; s < running; s += sequences.step) {
       for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
-        gate_gradients(block, s, t, group, gates, count, first + s);
+        gate_gradients(block, s, t, group, gates, all, first + s);
       }
       T* const d_row = scratch.d_rows + (first + s) * sizes.row_width();
       rows[here] = d_row + (C::row_blocks - C::gates) * sizes.padded;
@@ -227,7 +227,11 @@ struct BackwardPass {
     meet();  // a state's gradient is a sum over the gates of all hidden units, as is that of x
     if (t == 0 && call.d_h0 == nullptr) return;  // nobody asks for the gradient before it
     const int64_t K = C::gates * sizes.padded;
-    for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
+    // Few rows wait for the weights: to and fro, what the last step read last is still in the cache.
+    const bool back = here < ROWS<FOUR> && t % 2 == 1;
+    const int64_t count = (sizes.groups() - groups.first + groups.step - 1) / groups.step;
+    for (int64_t nth = 0; nth < count; ++nth) {
+      const int64_t group = groups.first + (back ? count - 1 - nth : nth) * groups.step;
       if (t > 0 && d_output != nullptr) prefetch_output(block, t - 1, group);
       const Rows<T> to{rows, scratch.d_h + group * sizes.width, numbers, sizes.outputs};
       plain_product<T>(plain_vectors<T>(H, group), K, to, here,

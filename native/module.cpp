@@ -20,6 +20,8 @@ void bind_memory(nb::module_& m);
 NB_MODULE(_native, m) {
   using namespace nb::literals;
   m.doc() = "Compiled kernels of birnn.";
+  // Plans of common shapes are kept to the end of the process: nothing to be told of there.
+  nb::set_leak_warnings(false);
   m.attr("compiler") =
 #if defined(__clang__)
       "clang " __clang_version__;

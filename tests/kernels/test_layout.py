@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.errors import LengthError, ShapeError
+from birnn.kernels import isa
 from birnn.kernels.layout import Layout
 
 some_lengths = st.lists(st.integers(0, 6), max_size=6).map(lambda some: np.array(some, np.int64))
@@ -86,3 +89,32 @@ def test_what_is_no_vector_is_refused(name):
 def test_starts_of_another_number_are_refused():
     with pytest.raises(ShapeError, match="2 starts for 1 lengths"):
         Layout(np.array([1]), np.array([0, 1]), np.arange(1), 2)
+
+
+@pytest.mark.skipif(isa.native_module() is None, reason="there is no compiled module")
+def test_a_plan_that_lives_to_the_end_is_not_told_of():
+    program = """
+import numpy as np
+from birnn.kernels.layout import Layout
+layout = Layout.padded(np.array([2, 0]), steps=3)
+keep = layout.plan
+print(keep.places, layout.with_lengths(np.array([3, 1])).plan.places)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 4\n", "")
+
+
+@pytest.mark.skipif(isa.native_module() is None, reason="there is no compiled module")
+@given(lengths=some_lengths)
+def test_other_lengths_at_the_same_places(lengths):
+    full = Layout.padded(np.full(len(lengths), 6), steps=6)
+    expected = Layout.padded(lengths, steps=6)
+    found = full.with_lengths(lengths)
+    assert rows_of(found) == rows_of(expected)
+    assert found.plan.places == expected.plan.places == lengths.sum()
+    for wrong in (-1, 7):
+        with pytest.raises(LengthError, match=rf"lengths\[{len(lengths)}\] is {wrong}"):
+            Layout.padded(np.full(len(lengths) + 1, 6), steps=6).with_lengths(
+                np.append(lengths, wrong)
+            )
