@@ -14,6 +14,7 @@ from birnn.bundle.spec import Characters, Surface, Symbols, Vectors, Words
 from birnn.data import SymbolRows, VectorRows, WordRows
 from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN, VariationalDropout, WordDropout
+from birnn.nn.dropout import kept
 from birnn.ragged import Ragged
 
 # Standard deviations of fresh vectors. Words start small, so that a rare one, whose vector is
@@ -69,8 +70,7 @@ class TraitTable(nn.Embedding):
         """Vectors of the forms."""
         vectors_FKW = super().forward(traits_FK)
         if self.training and self.dropout > 0:
-            keep_FK1 = vectors_FKW.new_empty(*traits_FK.shape, 1).bernoulli_(1 - self.dropout)
-            vectors_FKW = vectors_FKW * keep_FK1 / (1 - self.dropout)
+            vectors_FKW = vectors_FKW * kept((*traits_FK.shape, 1), self.dropout, vectors_FKW)
         return vectors_FKW.sum(dim=1)
 
 

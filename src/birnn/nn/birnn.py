@@ -187,7 +187,10 @@ class BiRNN(nn.Module):
             rows = merged + rows if self.stack.adds_input(at) else merged
         if self.stack.projects or self.stack.adds_input(last):
             rows = door.clear(rows)
-        h, *c = (torch.cat(pieces) for pieces in zip(*finals, strict=True))
+        h, *c = (
+            pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+            for pieces in zip(*finals, strict=True)
+        )
         top = finals[-1][0]
         return BiRNNOutput(
             output=door.leave(rows),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,17 @@ def checked_rate(rate: float) -> float:
     if not 0 <= rate < 1:
         raise ConfigError(f"a dropout rate is at least 0 and below 1, got {rate}")
     return rate
+
+
+def kept(shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
+    """Numbers that are 0 at the rate, else what keeps the expectation, as those of ``like``.
+
+    Example:
+        >>> sorted(set(kept((100,), 0.5, torch.zeros(0)).tolist()))
+        [0.0, 2.0]
+    """
+    # By uniform numbers: bernoulli_ draws one after another, in three times the time.
+    return like.new_empty(shape).uniform_().ge_(rate).div_(1 - rate)
 
 
 class VariationalDropout(nn.Module):
@@ -60,8 +72,7 @@ class VariationalDropout(nn.Module):
 
     def mask(self, rows_ND: Tensor, sequences: int) -> Tensor:
         """What the rows of each sequence are to be multiplied by, (B, D): 0 where dropped."""
-        kept_BD = rows_ND.new_empty(sequences, rows_ND.shape[1]).bernoulli_(1 - self.rate)
-        return kept_BD.div_(1 - self.rate)
+        return kept((sequences, rows_ND.shape[1]), self.rate, rows_ND)
 
     def extra_repr(self) -> str:
         """The rate."""
