@@ -295,6 +295,32 @@ def test_what_is_kept_grows_by_the_row(native, cell, keep):
 
 
 @pytest.mark.parametrize("cell", CELLS)
+def test_a_sign_that_torch_has_put_off_is_read(native, cell):
+    """As in the imaginary part of a conjugate."""
+    rows, layout, weights, initial = parts(cell)
+    wanted = flat(rows, weights, initial)
+    d_output = random(*layer(cell, rows, layout, weights, initial)[0].shape)
+
+    def answers(rows, weights, initial, d_output):
+        output, final = layer(cell, rows, layout, weights, initial)
+        return [output, *final, *torch.autograd.grad(output, wanted, d_output)]
+
+    def put_off(part):
+        turned = torch._neg_view(-part)
+        assert turned.is_neg()
+        return turned
+
+    expected = answers(rows, weights, initial, d_output)
+    found = answers(
+        put_off(rows),
+        [[put_off(part) for part in own] for own in weights],
+        [put_off(part) for part in initial],
+        put_off(d_output),
+    )
+    assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_short_way_and_the_operators_agree_to_the_bit(native, cell):
     rows, layout, weights, initial = parts(cell)
     wanted = flat(rows, weights, initial)

@@ -20,7 +20,7 @@ from torch import Tensor
 from birnn.kernels import into, isa
 from birnn.kernels.into import Keep
 from birnn.kernels.layout import Layout
-from birnn.kernels.memory import LARGE, lent_empty
+from birnn.kernels.memory import lent_empty
 from birnn.nn import stretches
 from birnn.nn.layout import TensorLayout
 from birnn.nn.stretches import Schedule, Weights
@@ -165,10 +165,10 @@ def backward(
 def forward_native(call: Call, layout: Layout, *, keep: bool, sized: bool = False) -> Answer:
     """`forward` on the native engine, which takes the call."""
     with into.MemoryTold(call.cell, layout):
-        x, hidden = call.x.contiguous(), call.weights[1].shape[1]
-        output = x.new_empty((*x.shape[:-1], call.directions * hidden))
-        h = x.new_empty((call.directions, layout.lengths.shape[0], hidden))
-        c = torch.empty_like(h) if call.cell == "lstm" else x.new_empty(0)
+        x, dtype, hidden = call.x.contiguous(), DTYPES[call.x.dtype], call.weights[1].shape[1]
+        output = _empty((*x.shape[:-1], call.directions * hidden), dtype)
+        shape = (call.directions, layout.lengths.shape[0], hidden)
+        h, c = _empty(shape, dtype), _empty(shape if call.cell == "lstm" else (0,), dtype)
         saved = _room_to_keep(call, layout, sized=sized) if keep else None
         _on_what_it_reads(into.forward)(
             call.cell,
@@ -197,12 +197,14 @@ def backward_native(
 ) -> list[Tensor | None]:
     """`backward` on the native engine, with None for what is not asked for."""
     with into.MemoryTold(call.cell, layout):
-        x, weights = call.x.contiguous(), [part.contiguous() for part in call.weights]
-        d_output, d_h, d_c = (None if d is None else d.contiguous() for d in d_outputs)
-        d_x = torch.empty_like(x) if wants_x else None
-        d_weights = [torch.empty_like(part) for part in weights] if wants_weights else []
+        x, weights, dtype = call.x.contiguous(), call.weights, DTYPES[call.x.dtype]
+        d_output, d_h, d_c = (
+            None if d is None else d.resolve_neg().contiguous() for d in d_outputs
+        )
+        d_x = _empty(x.shape, dtype) if wants_x else None
+        d_weights = [_empty(part.shape, dtype) for part in weights] if wants_weights else []
         shape = (call.directions, layout.lengths.shape[0], weights[1].shape[1])
-        d_initial = [x.new_empty(shape) for _ in call.initial]
+        d_initial = [_empty(shape, dtype) for _ in call.initial]
         _on_what_it_reads(into.backward)(
             call.cell,
             x,
@@ -220,6 +222,12 @@ def backward_native(
             threads=torch.get_num_threads(),
         )
     return [d_x, *(d_weights if wants_weights else [None] * len(weights)), *d_initial]
+
+
+def _empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Tensor:
+    # Torch's own memory is aligned by asking for more: freed, it does not fit the next request of
+    # the same size, and the heap of a process that trains grows by a third.
+    return torch.from_numpy(np.empty(shape, dtype))
 
 
 def in_fours(parts: Sequence[Tensor], directions: int) -> Sequence[Tensor | None]:
@@ -240,10 +248,7 @@ def _room_to_keep(call: Call, layout: Layout, *, sized: bool) -> Tensor:
     places = layout.plan.places
     size = into.saved_size(call.cell, places, hidden, call.directions, call.keep, wide=wide)
     room = max(size, call.saved_size) if sized else size
-    if room * call.x.itemsize < LARGE:
-        saved = call.x.new_empty(room)
-    else:
-        saved = torch.from_numpy(lent_empty(into.native(), room, DTYPES[call.x.dtype]))
+    saved = torch.from_numpy(lent_empty(into.native(), room, DTYPES[call.x.dtype]))
     if sized:
         saved[size:] = 0  # what no row fills is the same in every run
     return saved

@@ -137,12 +137,13 @@ def is_mapped(tensor: Tensor) -> bool:
 
 
 def watched(call: Call) -> bool:
-    """Whether somebody follows what operators are called: a tracer, a mode, a tensor's class."""
+    """Whether the dispatcher is to see the call: a tracer, a mode, a tensor's class, a lazy sign."""
     return (
         torch.compiler.is_compiling()
         or torch._C._get_tracing_state() is not None
         or torch._C._len_torch_dispatch_stack() > 0
         or not PLAIN.issuperset(map(type, call.differentiable))
+        or True in map(Tensor.is_neg, call.differentiable)
     )
 
 
