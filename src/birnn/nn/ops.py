@@ -137,7 +137,7 @@ def is_mapped(tensor: Tensor) -> bool:
 
 
 def watched(call: Call) -> bool:
-    """Whether the dispatcher is to see the call: a tracer, a mode, a tensor's class, a lazy sign."""
+    """Whether the dispatcher is to see the call: a tracer, a mode, a class, a lazy sign."""
     return (
         torch.compiler.is_compiling()
         or torch._C._get_tracing_state() is not None
