@@ -1,8 +1,8 @@
 // Arrays of Python, read and written where they stand.
 //
 // NumPy's come through nanobind. Tensors come through the table of functions that DLPack has for it
-// (DLPack 1.3, `DLPackExchangeAPI`): 20 ns for each, where `tensor.numpy()` and what it calls take a
-// microsecond, and ten of them when the caches hold the weights instead of the interpreter.
+// (DLPack 1.3, `DLPackExchangeAPI`): tens of nanoseconds for each, where `tensor.numpy()` and what
+// it calls take a microsecond, and more while the caches hold weights instead of the interpreter.
 
 #pragma once
 

@@ -33,8 +33,7 @@ def kept(shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
         >>> sorted(set(kept((100,), 0.5, torch.zeros(0)).tolist()))
         [0.0, 2.0]
     """
-    # By uniform numbers: bernoulli_ draws one after another, in three times the time.
-    return like.new_empty(shape).uniform_().ge_(rate).div_(1 - rate)
+    return like.new_empty(shape).bernoulli_(1 - rate).div_(1 - rate)
 
 
 class VariationalDropout(nn.Module):
