@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include <algorithm>
+#include <new>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -17,6 +18,9 @@ constexpr std::size_t block_sequences = 128;
 // enough for their gates to stay in the second cache.
 constexpr std::int64_t stretch_rows = 192;
 
+// No memory holds more. Sanitizers end a process that asks for so much.
+constexpr std::int64_t most_rows = std::int64_t{1} << 38;
+
 std::string numbered(const char* name, std::int64_t i, std::int64_t value) {
   return std::string(name) + "[" + std::to_string(i) + "] is " + std::to_string(value);
 }
@@ -27,6 +31,7 @@ Plan::Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t
            const std::int64_t* steps, std::int64_t step_count, std::int64_t rows)
     : rows_(rows) {
   if (rows < 0) throw std::invalid_argument("there cannot be fewer than 0 rows");
+  if (rows > most_rows) throw std::bad_alloc();
   // A sequence's rows are inside if the farthest of them is: most[n] is that of n steps.
   std::vector<std::int64_t> most(1, 0);
   const auto longest = sequences == 0 ? 0 : *std::max_element(lengths, lengths + sequences);

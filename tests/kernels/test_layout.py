@@ -118,3 +118,11 @@ def test_other_lengths_at_the_same_places(lengths):
             Layout.padded(np.full(len(lengths) + 1, 6), steps=6).with_lengths(
                 np.append(lengths, wrong)
             )
+
+
+@pytest.mark.skipif(isa.native_module() is None, reason="there is no compiled module")
+def test_rows_that_no_memory_holds_are_a_memory_error():
+    one, zero = np.array([1]), np.array([0])
+    for rows in (2**40, 2**62, 2**63 - 1):
+        with pytest.raises(MemoryError):
+            Layout(one, zero, zero, rows).plan  # noqa: B018 - made when it is asked for
