@@ -26,6 +26,7 @@ struct BackwardPass {
   const T *x, *output, *d_output, *h0, *c0;
   const T** rows;
   int64_t* numbers;
+  const bool wants_weights;
   WeightSums<T, C> sums;
 
   BackwardPass(Backward& the_call, int the_direction, int the_rank, int the_threads)
@@ -52,7 +53,8 @@ struct BackwardPass {
         c0(part(call.c0, batch.sequences * H)),
         rows(scratch.rows + rank * batch.stretch_rows),
         numbers(scratch.numbers + rank * batch.stretch_rows),
-        sums{sizes, scratch, rank, threads} {}
+        wants_weights(the_call.d_weights[the_direction].ih != nullptr),
+        sums{sizes, scratch, the_call.d_weights[the_direction], rank, threads} {}
 
   // This direction's part of an array, `offset` elements for each direction.
   const T* part(const void* array, int64_t offset) const {
@@ -80,7 +82,7 @@ struct BackwardPass {
       }
       end_block(block);
     }
-    if (call.d_weights[direction].ih != nullptr) sums.finish(call.d_weights[direction]);
+    if (wants_weights) sums.finish();
   }
 
   // Weights for the way back: rows of this thread.
@@ -89,6 +91,7 @@ struct BackwardPass {
     const T* const hh = static_cast<const T*>(call.weights[direction].hh);
     if (call.d_x[direction] != nullptr) pack_back(ih, D, scratch.back_ih, 0);
     pack_back(hh, H, scratch.back_hh, C::row_blocks - C::gates);
+    if (wants_weights) sums.prepare();
     if (rank == 0) zero<T>(scratch.zeros, greatest(sizes.outputs, sizes.width));
   }
 
@@ -171,7 +174,7 @@ struct BackwardPass {
     for (int64_t t = end - 1; t >= begin; --t) step(block, begin, t, gates, count);
     if (call.d_x[direction] != nullptr) input_gradient(block, begin, end);
     wait_for_all(&call.barrier[direction], threads);
-    if (call.d_weights[direction].ih != nullptr) sums.add(count, from_zeros(block, begin));
+    if (wants_weights) sums.add(count, from_zeros(block, begin));
     wait_for_all(&call.barrier[direction], threads);
   }
 
@@ -210,43 +213,58 @@ struct BackwardPass {
   // Gradients of the gates of one step, and of the state before it; `all` rows are in the stretch.
   void step(const Block& block, int64_t begin, int64_t t, const T* gates, int64_t all) {
     const int64_t first = block.first[t] - block.first[begin], running = block.count[t];
-    for (int64_t s = first_row(t); s < running; s += threads) {
-      scratch.left_hh[first + s] = h_before(block, s, t);
-      scratch.left_ih[first + s] = x + row_at(batch, block, s, t, reverse) * D;
+    for (int64_t s = first_row(t); wants_weights && s < running; s += threads) {
+      pack_right(x + row_at(batch, block, s, t, reverse) * D, D, scratch.right_ih, all, first + s);
+      if (first + s < from_zeros(block, begin)) continue;
+      pack_right(h_before(block, s, t), H, scratch.right_hh, all, first + s);
     }
     int64_t here = 0;
     for (int64_t s = sequences.first; s < running; s += sequences.step) {
+      // Those that end here; the others got theirs with the product of the step after.
+      if (block.length[s] == t + 1) receive(block, s, t, d_output != nullptr, false);
       for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
         gate_gradients(block, s, t, group, gates, all, first + s);
       }
-      T* const d_row = scratch.d_rows + (first + s) * sizes.row_width();
+      T* const d_row = scratch.d_rows + (first + s) * sizes.row_step();
       rows[here] = d_row + (C::row_blocks - C::gates) * sizes.padded;
       numbers[here++] = s;
     }
     if (here == 0) return;
     meet();  // a state's gradient is a sum over the gates of all hidden units, as is that of x
     if (t == 0 && call.d_h0 == nullptr) return;  // nobody asks for the gradient before it
+    const bool receives = t > 0 && d_output != nullptr;
+    for (int64_t i = 0; i < here; ++i) receive(block, numbers[i], t - 1, receives, !C::direct);
     const int64_t K = C::gates * sizes.padded;
     // Few rows wait for the weights: to and fro, what the last step read last is still in the cache.
     const bool back = here < ROWS<FOUR> && t % 2 == 1;
     const int64_t count = (sizes.groups() - groups.first + groups.step - 1) / groups.step;
     for (int64_t nth = 0; nth < count; ++nth) {
       const int64_t group = groups.first + (back ? count - 1 - nth : nth) * groups.step;
-      if (t > 0 && d_output != nullptr) prefetch_output(block, t - 1, group);
       const Rows<T> to{rows, scratch.d_h + group * sizes.width, numbers, sizes.outputs};
       plain_product<T>(plain_vectors<T>(H, group), K, to, here,
-                       scratch.back_hh + group * K * sizes.width,
-                       C::direct ? nullptr : scratch.zeros);
+                       scratch.back_hh + group * K * sizes.width, nullptr);
     }
   }
 
-  // What the step before is about to read of d_output, for one group of hidden units.
-  void prefetch_output(const Block& block, int64_t t, int64_t group) const {
-    constexpr int64_t line = 64 / sizeof(T);
-    const int64_t first = group * sizes.width, last = least(first + sizes.width, H);
-    for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
-      const T* const d = d_output + row_at(batch, block, s, t, reverse) * out;
-      for (int64_t i = first; i < last; i += line) __builtin_prefetch(d + i, 0, 2);
+  // Row k of `count` of the right factor of a weight's gradient.
+  void pack_right(const T* row, int64_t columns, T* packed, int64_t count, int64_t k) const {
+    for (int64_t panel = 0; panel < plain_panels<T>(columns); ++panel) {
+      const int64_t column = panel * sizes.width;
+      pack_plain_row<T>(packed + column * count, plain_vectors<T>(columns, panel), count, k,
+                        row + column, columns - column);
+    }
+  }
+
+  // What a state's gradient gets from d_output, for this thread's groups of hidden units: added to
+  // what is there, or in the place of it.
+  void receive(const Block& block, int64_t s, int64_t t, bool has_some, bool anew) const {
+    T* const d_h = scratch.d_h + s * sizes.outputs;
+    const T* const d = has_some ? d_output + row_at(batch, block, s, t, reverse) * out : nullptr;
+    for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
+      const int64_t first = group * sizes.width, count = least(sizes.width, H - first);
+      if (anew && d != nullptr) copy<T>(d_h + first, d + first, count);
+      if (anew && d == nullptr) zero<T>(d_h + first, count);
+      for (int64_t i = first; !anew && d != nullptr && i < first + count; ++i) d_h[i] += d[i];
     }
   }
 
@@ -256,10 +274,6 @@ struct BackwardPass {
     const int64_t first = group * sizes.width, last = least(first + sizes.width, sizes.padded);
     const int64_t real = least(last, H) - first, filled = last - first - real;
     T* const d_h = scratch.d_h + s * sizes.outputs;
-    if (d_output != nullptr) {
-      const T* const d = d_output + row_at(batch, block, s, t, reverse) * out + first;
-      for (int64_t i = 0; i < real; ++i) d_h[first + i] += d[i];
-    }
     // Units that only fill up a panel: zeros, as their memory may hold anything.
     T* const before = scratch.before + s * sizes.padded;
     const auto fill_before = [&](const T* from) {
@@ -278,10 +292,10 @@ struct BackwardPass {
         fill_before(c0 != nullptr ? c0 + block.order[s] * H : scratch.zeros);
       }
     }
-    T* const d_row = scratch.d_rows + number * sizes.row_width();
+    T* const d_row = scratch.d_rows + number * sizes.row_step();
     for (int64_t unit = first; unit < last; unit += C::units * L) {
       const int64_t at = (unit / (C::units * L) * count + number) * sizes.width;
-      T* const d_panel = scratch.d_gates + at;
+      T d_panel[sizes.width];
       C::gradient(gates + at, before + unit, C::memory ? c_before + unit : nullptr,
                   C::memory ? c + unit : nullptr, d_h + unit,
                   C::memory ? scratch.d_c + s * sizes.padded + unit : nullptr, d_panel);
@@ -302,7 +316,7 @@ struct BackwardPass {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t s = first_row(t); s < block.count[t]; s += threads) {
         numbers[mine] = block.first[t] - block.first[begin] + s;
-        rows[mine] = scratch.d_rows + numbers[mine] * sizes.row_width();
+        rows[mine] = scratch.d_rows + numbers[mine] * sizes.row_step();
         ++mine;
       }
     }

@@ -2,18 +2,13 @@
 
 template <class T, class C>
 struct BackwardScratch {
-  // Columns of a weight's gradient that one tile sums, and the elements of their sums.
-  static constexpr int strip = ROWS<C::product % CUT != 0 ? C::product : CUT>;
-  static constexpr int64_t strip_size = strip * C::product * LANES<T>;
-  int64_t input_strips, hidden_strips;  // of x, of h before the step
   T* gates;       // computed again where they were not kept
-  T* d_gates;     // by panel
-  T* d_rows;      // by row
-  const T** left_ih;  // rows of x, the left factor of a weight's gradient
-  const T** left_hh;  // h before each of them
-  T* sum_ih;      // by panel
-  T* sum_hh;
-  T* sum_bias;    // by panel, all four vectors
+  T* d_rows;      // gradients of the gates, a row for each row of a stretch
+  T* right_ih;    // rows of x, packed: the right factor of a weight's gradient
+  T* right_hh;    // h before each of them
+  const T** left_ih;  // where a weight's row finds its gate's gradients in the first row
+  const T** left_hh;
+  T* sum_bias;    // of rows of gradients
   T* back_ih;     // weight_ih packed for d_x
   T* back_hh;     // weight_hh packed for d_h
   T* d_h;
@@ -23,23 +18,20 @@ struct BackwardScratch {
   T* zeros;
   const T** rows;
   int64_t* numbers;
-  int64_t d_x_width;
+  int64_t d_x_width;  // inputs in whole panels
 
   BackwardScratch(const Sizes<T, C>& sizes, const Batch& batch, Keep keep, int threads,
                   Cutter cutter, int64_t* used = nullptr) {
     const int64_t R = batch.stretch_rows, B = batch.block_sequences;
     constexpr int L = LANES<T>;
-    input_strips = (sizes.inputs + strip - 1) / strip;
-    hidden_strips = (sizes.hidden + strip - 1) / strip;
     d_x_width = plain_panels<T>(sizes.inputs) * FOUR * L;
     gates = cutter.cut<T>(keep == Keep::states ? R * sizes.panels * sizes.width : 0);
-    d_gates = cutter.cut<T>(R * sizes.panels * sizes.width);
-    d_rows = cutter.cut<T>(R * sizes.row_width());
-    left_ih = cutter.cut<const T*>(R);
-    left_hh = cutter.cut<const T*>(R);
-    sum_ih = cutter.cut<T>(sizes.panels * input_strips * strip_size);
-    sum_hh = cutter.cut<T>(sizes.panels * hidden_strips * strip_size);
-    sum_bias = cutter.cut<T>(sizes.panels * sizes.width);
+    d_rows = cutter.cut<T>(R * sizes.row_step());
+    right_ih = cutter.cut<T>(R * d_x_width);
+    right_hh = cutter.cut<T>(R * sizes.outputs);
+    left_ih = cutter.cut<const T*>(sizes.gate_rows());
+    left_hh = cutter.cut<const T*>(sizes.gate_rows());
+    sum_bias = cutter.cut<T>(sizes.row_width());
     const int64_t K = C::gates * sizes.padded;
     back_ih = cutter.cut<T>(K * d_x_width);
     back_hh = cutter.cut<T>(K * sizes.outputs);

@@ -27,7 +27,11 @@ struct Sizes {
   // Elements of the packed weights of one panel.
   int64_t input_panel() const { return inputs * C::product * L; }
   int64_t hidden_panel() const { return hidden * C::product * L; }
+  int64_t gate_rows() const { return C::gates * hidden; }
   int64_t row_width() const { return C::row_blocks * padded; }
+  // From one row of gradients to the next: with a power of two between them, the same column of all
+  // rows would fall into one set of the first cache.
+  int64_t row_step() const { return row_width() + 64 / static_cast<int64_t>(sizeof(T)); }
   int64_t groups() const { return outputs / width; }
 };
 
@@ -209,5 +213,27 @@ void plain_product(int vectors, int64_t K, const Rows<T>& rows, int64_t count, c
     case 2: return panel_product<T, 2, 1>(K, rows, count, b, bias);
     case 3: return panel_product<T, 3, 2>(K, rows, count, b, bias);
     default: return panel_product<T, 4, 3>(K, rows, count, b, bias);
+  }
+}
+
+// c (+)= a^T b for `count` columns of a and one plain panel of b, `filled` rows high, from its row
+// `skipped` on.
+template <class T>
+void plain_over_rows(int vectors, int64_t filled, int64_t skipped, OverRows<T> product,
+                     int64_t count) {
+  constexpr int L = LANES<T>;
+  const int width = vectors % CUT != 0 ? vectors : CUT;
+  const T* const panel = product.b;
+  const int64_t columns = product.columns;
+  for (int v = 0; v < vectors; v += width) {
+    product.b = panel + (v * filled + skipped * width) * L;
+    product.columns = least(columns - v * L, width * L);
+    switch (width) {
+      case 1: slice_over_rows<T, 1>(product, count); break;
+      case 2: slice_over_rows<T, 2>(product, count); break;
+      case 3: slice_over_rows<T, 3>(product, count); break;
+      default: slice_over_rows<T, 4>(product, count); break;
+    }
+    product.c += width * L;
   }
 }

@@ -81,68 +81,94 @@ __attribute__((noinline)) void tile(int64_t K, const Rows<T>& rows, const T* b, 
   }
 }
 
-// c (+)= a^T b over K rows, given by pointers: R values of each row of a from `column` on, and STRIDE
-// vectors of a row of b, of which V are taken, the last of them at LAST. The sum over the K rows is
-// formed first, then added, or stored where there is none before it.
-template <class T, int R, int V, int STRIDE, int LAST>
-__attribute__((noinline)) void tile_over_rows(int64_t K, const T* const* a, int64_t column,
-                                              const T* b, T* c, bool add) {
+// Sums over rows of two factors: where a tile's part of them is, and where the sums go.
+template <class T>
+struct OverRows {
+  int64_t K;             // rows
+  const T* const* a;     // columns of the left factor, by pointers to their first row's element
+  int64_t step;          // elements from one row of it to the next
+  const T* b;            // a packed slice of the right factor, its vectors for each row
+  T* c;
+  int64_t stride;        // elements from one row of c to the next
+  int64_t columns;       // of c: those of the slice that it has
+  bool add;              // to what stands there
+};
+
+// c[r] (+)= sum of a[r][k] b[k] over K rows. The sum is formed first, then added, or stored where
+// there is none before it.
+template <class T, int R, int V>
+__attribute__((noinline)) void tile_over_rows(const OverRows<T>& product) {
   constexpr int L = LANES<T>;
+  const T* a[R];
   Vec<T> sum[R][V];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
+    a[r] = product.a[r];
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
       sum[r][v] = Vec<T>{};
       // What the sum is added to is far away: it is fetched while the sum is formed.
-      __builtin_prefetch(c + (r * V + v) * L, 1);
+      __builtin_prefetch(product.c + r * product.stride + v * L, 1);
     }
   }
-  for (int64_t k = 0; k < K; ++k) {
-    const T* const row = a[k] + column;
-    Vec<T> gradient[V];
+  const T* b = product.b;
+  int64_t at = 0;
+  for (int64_t k = 0; k < product.K; ++k) {
+    Vec<T> right[V];
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
-      gradient[v] = load<T>(b + (v == V - 1 ? LAST : v) * L);
-      hold<T>(gradient[v]);
+      right[v] = load<T>(b + v * L);
+      hold<T>(right[v]);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const Vec<T> value = fill<T>(row[r]);
+      const Vec<T> value = fill<T>(a[r][at]);
 #pragma GCC unroll 16
-      for (int v = 0; v < V; ++v) sum[r][v] += value * gradient[v];
+      for (int v = 0; v < V; ++v) sum[r][v] += value * right[v];
     }
-    b += STRIDE * L;
+    b += V * L;
+    at += product.step;
   }
+  const int64_t left = product.columns - (V - 1) * L;
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
+    T* const c = product.c + r * product.stride;
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
-      T* element = c + (r * V + v) * L;
-      store<T>(element, add ? load<T>(element) + sum[r][v] : sum[r][v]);
+      T* const to = c + v * L;
+      if (v < V - 1 || left >= L) {
+        store<T>(to, product.add ? load<T>(to) + sum[r][v] : sum[r][v]);
+        continue;
+      }
+      T last[L];
+      store<T>(last, sum[r][v]);
+      for (int64_t i = 0; i < left; ++i) to[i] = product.add ? to[i] + last[i] : last[i];
     }
   }
 }
 
-// The same for `columns` values of each row, in strips of as many as a tile has rows.
-template <class T, int V, int STRIDE, int LAST>
-void strips_over_rows(int64_t K, const T* const* a, int64_t columns, const T* b, T* c, int64_t step,
-                      bool add) {
-  using Function = void (*)(int64_t, const T* const*, int64_t, const T*, T*, bool);
+// The same for `count` columns of the left factor.
+template <class T, int V>
+void slice_over_rows(OverRows<T> product, int64_t count) {
+  using Function = void (*)(const OverRows<T>&);
   constexpr int most = ROWS<V>;
   static constexpr Function heights[] = {
       nullptr,
-      tile_over_rows<T, 1, V, STRIDE, LAST>,
-      tile_over_rows<T, 2, V, STRIDE, LAST>,
-      tile_over_rows<T, 3, V, STRIDE, LAST>,
-      tile_over_rows<T, 4, V, STRIDE, LAST>,
-      tile_over_rows<T, most >= 5 ? 5 : 1, V, STRIDE, LAST>,
-      tile_over_rows<T, most >= 6 ? 6 : 1, V, STRIDE, LAST>,
-      tile_over_rows<T, most >= 7 ? 7 : 1, V, STRIDE, LAST>,
-      tile_over_rows<T, most >= 8 ? 8 : 1, V, STRIDE, LAST>,
+      tile_over_rows<T, 1, V>,
+      tile_over_rows<T, 2, V>,
+      tile_over_rows<T, 3, V>,
+      tile_over_rows<T, 4, V>,
+      tile_over_rows<T, most >= 5 ? 5 : 1, V>,
+      tile_over_rows<T, most >= 6 ? 6 : 1, V>,
+      tile_over_rows<T, most >= 7 ? 7 : 1, V>,
+      tile_over_rows<T, most >= 8 ? 8 : 1, V>,
   };
-  for (int64_t column = 0; column < columns; column += most, c += step) {
-    heights[least(most, columns - column)](K, a, column, b, c, add);
+  for (int64_t left = count; left > 0;) {
+    const int64_t here = least(most, left);
+    heights[here](product);
+    product.a += here;
+    product.c += here * product.stride;
+    left -= here;
   }
 }
 
