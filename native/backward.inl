@@ -166,11 +166,10 @@ struct BackwardPass {
   void run_stretch(const Block& block, int64_t begin, int64_t end) {
     const int64_t place = block.first_place + block.first[begin];
     const int64_t count = block.first[end] - block.first[begin];
-    const T* gates = kept.gates + place * sizes.panels * sizes.width;
-    if (call.keep == Keep::states) {
-      compute_gates(block, begin, end, count);
-      gates = scratch.gates;
-    }
+    const bool are_kept = kept.gates != nullptr;
+    const Gates<T> gates{are_kept ? kept.gates + place * sizes.gate_step() : scratch.gates,
+                         sizes.width, sizes.gate_step()};
+    if (!are_kept) compute_gates(block, begin, end, gates);
     for (int64_t t = end - 1; t >= begin; --t) step(block, begin, t, gates, count);
     if (call.d_x[direction] != nullptr) input_gradient(block, begin, end);
     wait_for_all(&call.barrier[direction], threads);
@@ -179,7 +178,7 @@ struct BackwardPass {
   }
 
   // The gates of this thread's part as the forward pass had them, to the last bit.
-  void compute_gates(const Block& block, int64_t begin, int64_t end, int64_t count) {
+  void compute_gates(const Block& block, int64_t begin, int64_t end, const Gates<T>& gates) {
     const Packed<T, C> weights(sizes,
                                static_cast<char*>(const_cast<void*>(call.packed[direction])));
     const Part panels = groups;
@@ -190,8 +189,7 @@ struct BackwardPass {
         numbers[mine++] = block.first[t] - block.first[begin] + s;
       }
     }
-    input_product<T, C>(sizes, panels, weights, rows, numbers, mine, scratch.gates,
-                        count * sizes.width);
+    input_product<T, C>(sizes, panels, weights, rows, numbers, mine, gates);
     const int64_t skipped = from_zeros(block, begin);
     int64_t last = 0, first = 0;
     for (int64_t t = begin; t < end; ++t) {
@@ -201,17 +199,16 @@ struct BackwardPass {
       }
     }
     for (int64_t panel = panels.first; panel < sizes.panels; panel += panels.step) {
-      T* const here = scratch.gates + panel * count * sizes.width;
       panel_product<T, C::product, C::last>(
-          H, Rows<T>{rows + first, here, numbers + first, sizes.width}, mine - first,
+          H, Rows<T>{rows + first, gates.at(panel, 0), numbers + first, gates.row}, mine - first,
           weights.hh + panel * sizes.hidden_panel(), nullptr);
-      for (int64_t i = 0; i < mine; ++i) C::activate(here + numbers[i] * sizes.width);
+      for (int64_t i = 0; i < mine; ++i) C::activate(gates.at(panel, numbers[i]));
     }
     meet();
   }
 
   // Gradients of the gates of one step, and of the state before it; `all` rows are in the stretch.
-  void step(const Block& block, int64_t begin, int64_t t, const T* gates, int64_t all) {
+  void step(const Block& block, int64_t begin, int64_t t, const Gates<T>& gates, int64_t all) {
     const int64_t first = block.first[t] - block.first[begin], running = block.count[t];
     for (int64_t s = first_row(t); wants_weights && s < running; s += threads) {
       pack_right(x + row_at(batch, block, s, t, reverse) * D, D, scratch.right_ih, all, first + s);
@@ -223,7 +220,7 @@ struct BackwardPass {
       // Those that end here; the others got theirs with the product of the step after.
       if (block.length[s] == t + 1) receive(block, s, t, d_output != nullptr, false);
       for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
-        gate_gradients(block, s, t, group, gates, all, first + s);
+        gate_gradients(block, s, t, group, gates, first + s);
       }
       T* const d_row = scratch.d_rows + (first + s) * sizes.row_step();
       rows[here] = d_row + (C::row_blocks - C::gates) * sizes.padded;
@@ -269,8 +266,8 @@ struct BackwardPass {
   }
 
   // Gradients of one row's gates, for one group of hidden units.
-  void gate_gradients(const Block& block, int64_t s, int64_t t, int64_t group, const T* gates,
-                      int64_t count, int64_t number) {
+  void gate_gradients(const Block& block, int64_t s, int64_t t, int64_t group,
+                      const Gates<T>& gates, int64_t number) {
     const int64_t first = group * sizes.width, last = least(first + sizes.width, sizes.padded);
     const int64_t real = least(last, H) - first, filled = last - first - real;
     T* const d_h = scratch.d_h + s * sizes.outputs;
@@ -294,9 +291,8 @@ struct BackwardPass {
     }
     T* const d_row = scratch.d_rows + number * sizes.row_step();
     for (int64_t unit = first; unit < last; unit += C::units * L) {
-      const int64_t at = (unit / (C::units * L) * count + number) * sizes.width;
       T d_panel[sizes.width];
-      C::gradient(gates + at, before + unit, C::memory ? c_before + unit : nullptr,
+      C::gradient(gates.at(unit / (C::units * L), number), before + unit, C::memory ? c_before + unit : nullptr,
                   C::memory ? c + unit : nullptr, d_h + unit,
                   C::memory ? scratch.d_c + s * sizes.padded + unit : nullptr, d_panel);
       for (int v = 0; v < FOUR; ++v) {

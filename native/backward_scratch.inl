@@ -25,7 +25,7 @@ struct BackwardScratch {
     const int64_t R = batch.stretch_rows, B = batch.block_sequences;
     constexpr int L = LANES<T>;
     d_x_width = plain_panels<T>(sizes.inputs) * FOUR * L;
-    gates = cutter.cut<T>(keep == Keep::states ? R * sizes.panels * sizes.width : 0);
+    gates = cutter.cut<T>(keep == Keep::states ? R * sizes.gate_step() : 0);
     d_rows = cutter.cut<T>(R * sizes.row_step());
     right_ih = cutter.cut<T>(R * d_x_width);
     right_hh = cutter.cut<T>(R * sizes.outputs);

@@ -16,18 +16,26 @@ struct WeightSums {
   int64_t first() const { return rank * sizes.gate_rows() / threads; }
   int64_t end() const { return (rank + 1) * sizes.gate_rows() / threads; }
 
-  // Where the gradient of a row's gate stands in a row of gradients.
-  int64_t place(int64_t row, bool recurrent) const {
-    const int gate = static_cast<int>(row / sizes.hidden);
-    // The GRU's fourth block is the recurrent part of its third gate.
-    const int v = C::direct && recurrent && gate == 2 ? 3 : gate;
-    return C::row_block(v) * sizes.padded + row % sizes.hidden;
+  // Calls visit(row, units, place) for this thread's rows, gate by gate: the first row and the number
+  // of them, and where their gradients stand in a row of gradients.
+  template <class Visit>
+  void each_gate(bool recurrent, Visit visit) const {
+    for (int gate = 0; gate < C::gates; ++gate) {
+      const int64_t begin = greatest(first(), gate * sizes.hidden);
+      const int64_t stop = least(end(), (gate + 1) * sizes.hidden);
+      // The GRU's fourth block is the recurrent part of its third gate.
+      const int v = C::direct && recurrent && gate == 2 ? 3 : gate;
+      const int64_t unit = begin - gate * sizes.hidden;
+      if (begin < stop) visit(begin, stop - begin, C::row_block(v) * sizes.padded + unit);
+    }
   }
 
   void prepare() const {
-    for (int64_t row = first(); row < end(); ++row) {
-      scratch.left_ih[row] = scratch.d_rows + place(row, false);
-      scratch.left_hh[row] = scratch.d_rows + place(row, true);
+    for (int recurrent = 0; recurrent < 2; ++recurrent) {
+      const T** const left = recurrent == 1 ? scratch.left_hh : scratch.left_ih;
+      each_gate(recurrent == 1, [&](int64_t row, int64_t units, int64_t place) {
+        for (int64_t i = 0; i < units; ++i) left[row + i] = scratch.d_rows + place + i;
+      });
     }
   }
 
@@ -40,13 +48,13 @@ struct WeightSums {
     rows += count;
   }
 
-  void add_product(const T** left, const T* right, int64_t columns, T* weight, int64_t count,
+  void add_product(const T* const* left, const T* right, int64_t columns, T* weight, int64_t count,
                    int64_t skipped) const {
-    for (int64_t row = first(); row < end(); ++row) left[row] += skipped * sizes.row_step();
     for (int64_t panel = 0; panel < plain_panels<T>(columns); ++panel) {
       const int64_t column = panel * sizes.width;
       const OverRows<T> product{count - skipped,
                                 left + first(),
+                                skipped * sizes.row_step(),
                                 sizes.row_step(),
                                 right + column * count,
                                 weight + first() * columns + column,
@@ -56,7 +64,6 @@ struct WeightSums {
       plain_over_rows<T>(plain_vectors<T>(columns, panel), count, skipped, product,
                          end() - first());
     }
-    for (int64_t row = first(); row < end(); ++row) left[row] -= skipped * sizes.row_step();
   }
 
   // Sums of whole rows of gradients, four vectors of them at a time.
@@ -81,13 +88,13 @@ struct WeightSums {
       zero<T>(static_cast<T*>(to.ih) + begin * sizes.inputs, (stop - begin) * sizes.inputs);
       zero<T>(static_cast<T*>(to.hh) + begin * sizes.hidden, (stop - begin) * sizes.hidden);
     }
-    for (int64_t row = begin; row < stop; ++row) {
-      set_bias(static_cast<T*>(to.bias_ih), row, false);
-      set_bias(static_cast<T*>(to.bias_hh), row, true);
+    for (int recurrent = 0; recurrent < 2; ++recurrent) {
+      T* const bias = static_cast<T*>(recurrent == 1 ? to.bias_hh : to.bias_ih);
+      if (bias == nullptr) continue;
+      each_gate(recurrent == 1, [&](int64_t row, int64_t units, int64_t place) {
+        if (rows > 0) return copy<T>(bias + row, scratch.sum_bias + place, units);
+        zero<T>(bias + row, units);
+      });
     }
-  }
-
-  void set_bias(T* bias, int64_t row, bool recurrent) const {
-    if (bias != nullptr) bias[row] = rows > 0 ? scratch.sum_bias[place(row, recurrent)] : T(0);
   }
 };

@@ -4,9 +4,9 @@
 //   LSTM      i, f, g, o of one vector of hidden units
 //   GRU       r, z, the input part of n, its recurrent part
 //   RNN       four vectors of hidden units, one gate
-// `UNITS` vectors of hidden units belong to a panel. Gradients of the gates are kept twice: by panel
-// like the gates, and by row as `row_place` says, where the first `INPUT` and the last `RECURRENT`
-// blocks of hidden units are what multiplies weight_ih and weight_hh.
+// `units` vectors of hidden units belong to a panel. Rows of gradients have blocks of all hidden
+// units, one for each vector of a panel at `row_block`: the first `gates` of them multiply weight_ih,
+// the last `gates` of them weight_hh.
 
 constexpr int FOUR = 4;
 

@@ -8,8 +8,8 @@
 
 inline bool keeps_gates(Keep keep) { return keep == Keep::gates || keep == Keep::everything; }
 
-// What is kept for the backward pass: hidden states of all rows, cell states, then, stretch after
-// stretch, gates by panel. Rows are in scan order; null is what is not kept.
+// What is kept for the backward pass: hidden states, cell states and gates of all rows, in scan
+// order; null is what is not kept.
 template <class T, class C>
 struct Saved {
   T* h = nullptr;
@@ -25,7 +25,7 @@ struct Saved {
     };
     h = cut(keep == Keep::everything, sizes.padded);
     c = cut(keep != Keep::nothing && C::memory, sizes.padded);
-    gates = cut(keeps_gates(keep), sizes.panels * sizes.width);
+    gates = cut(keeps_gates(keep), sizes.gate_step());
   }
 };
 
@@ -37,7 +37,7 @@ int64_t saved(const Shape* shape, int64_t places, Keep keep) {
 template <class T, class C>
 struct ForwardScratch {
   T* table;  // input products of a table's entries
-  T* gates;  // of one stretch, where they are not kept
+  T* gates;  // of one stretch, for each thread, where they are not kept
   T* h[2];
   T* c;
   const T** rows;    // states before a step
@@ -66,21 +66,32 @@ int64_t forward_scratch(const Shape* shape, const Batch* batch, Keep keep, int64
   return used;
 }
 
+// Gates of some rows.
+template <class T>
+struct Gates {
+  T* data;
+  int64_t panel;  // elements from one panel to the next
+  int64_t row;    // and from one row to the next
+
+  T* at(int64_t the_panel, int64_t number) const {
+    return data + the_panel * panel + number * row;
+  }
+};
+
 // Gates of `count` rows from their inputs, the recurrent part still to come.
 template <class T, class C>
 void input_product(const Sizes<T, C>& sizes, Part panels, const Packed<T, C>& weights,
-                   const T* const* x, const int64_t* numbers, int64_t count, T* gates,
-                   int64_t gate_panel) {
+                   const T* const* x, const int64_t* numbers, int64_t count, Gates<T> gates) {
   constexpr int L = LANES<T>;
   for (int64_t panel = panels.first; panel < sizes.panels; panel += panels.step) {
     const T* bias = weights.bias + panel * sizes.width;
-    const Rows<T> rows{x, gates + panel * gate_panel, numbers, sizes.width};
+    const Rows<T> rows{x, gates.at(panel, 0), numbers, gates.row};
     panel_product<T, C::product, C::product - 1>(
         sizes.inputs, rows, count, weights.ih + panel * sizes.input_panel(), bias);
     if constexpr (C::last == C::product) {
       const Vec<T> recurrent = load<T>(bias + C::last * L);
       for (int64_t i = 0; i < count; ++i) {
-        store<T>(rows.c + numbers[i] * sizes.width + C::last * L, recurrent);
+        store<T>(gates.at(panel, numbers[i]) + C::last * L, recurrent);
       }
     }
   }
@@ -172,8 +183,8 @@ struct ForwardPass {
         starts[i] = x + (begin + i) * sizes.inputs;
         numbers[i] = begin + i;
       }
-      input_product<T, C>(sizes, Part{0, 1}, weights, starts, numbers, count, scratch.table,
-                          call.entries * sizes.width);
+      input_product<T, C>(sizes, Part{0, 1}, weights, starts, numbers, count,
+                          Gates<T>{scratch.table, call.entries * sizes.width, sizes.width});
     }
   }
 
@@ -199,12 +210,6 @@ struct ForwardPass {
     if constexpr (C::memory) copy<T>(c_n + block.order[s] * H, scratch.c + s * sizes.padded, H);
   }
 
-  // Gates of a stretch's rows, panel by panel.
-  struct Gates {
-    T* data;
-    int64_t panel;  // elements from one panel to the next
-  };
-
   // Whether both products of a step are summed in one go, without the gates going to memory between
   // them. Every step then reads weight_ih as well, which takes enough rows to be worth it.
   bool sums_at_once(int64_t rows_here, int64_t steps) const {
@@ -216,19 +221,21 @@ struct ForwardPass {
                    static_cast<int64_t>(sizeof(T)) <= near;
   }
 
+  // Where the gates of a stretch stand: in their place among all that is kept, else in memory of this
+  // thread's own.
+  Gates<T> gates_of(int64_t place, bool at_once) const {
+    if (kept.gates != nullptr) {
+      return {kept.gates + place * sizes.gate_step(), sizes.width, sizes.gate_step()};
+    }
+    const int64_t most = batch.stretch_rows * sizes.width;
+    // Summed at once, they are gone before those of the next panel take their place.
+    return {scratch.gates + rank * sizes.panels * most, at_once ? 0 : most, sizes.width};
+  }
+
   void run_stretch(const Block& block, int64_t begin, int64_t end) {
-    const int64_t place = block.first_place + block.first[begin];
     const int64_t rows_here = block.first[end] - block.first[begin];
     const bool at_once = sums_at_once(rows_here / sequences.step, end - begin);
-    // Gates that are kept stand in the order of all rows, others in memory of a thread's own.
-    Gates gates{};
-    if (kept.gates != nullptr) {
-      gates = {kept.gates + place * sizes.panels * sizes.width, rows_here * sizes.width};
-    } else {
-      const int64_t most = batch.stretch_rows * sizes.width;
-      // Nobody reads the gates of a step after it: those of the next panel may take their place.
-      gates = {scratch.gates + rank * sizes.panels * most, at_once ? 0 : most};
-    }
+    const Gates<T> gates = gates_of(block.first_place + block.first[begin], at_once);
     int64_t mine = 0;
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
@@ -242,7 +249,7 @@ struct ForwardPass {
       }
     }
     if (call.numbers == nullptr && !at_once) {
-      input_product<T, C>(sizes, panels, weights, starts, numbers, mine, gates.data, gates.panel);
+      input_product<T, C>(sizes, panels, weights, starts, numbers, mine, gates);
     }
     int64_t done = 0;
     for (int64_t t = begin; t < end; ++t) {
@@ -253,57 +260,30 @@ struct ForwardPass {
   }
 
   // One step of this thread's sequences; `done` of its rows in the stretch are before it.
-  int64_t step(const Block& block, int64_t t, Gates gates, int64_t done, bool at_once) {
-    constexpr int L = LANES<T>;
+  int64_t step(const Block& block, int64_t t, Gates<T> gates, int64_t done, bool at_once) {
     int64_t here = 0;
     for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
       rows[here++] = now + s * sizes.padded;
     }
     if (here == 0) return 0;
-    const int64_t* const number = numbers + done;
-    const bool table = call.numbers != nullptr;
-    const int64_t table_panel = call.entries * sizes.width;
-    const int64_t place = block.first_place + block.first[t];
     // To and fro through the panels: what the last step read last is still in the cache.
     const bool back = t % 2 == 1;
     const int64_t count = (sizes.panels - panels.first + panels.step - 1) / panels.step;
-    const int64_t K = t == 0 && h0 == nullptr ? 0 : H;  // zeros add nothing
-    for (int64_t nth = 0; nth < count; ++nth) {
-      const int64_t panel = panels.first + (back ? count - 1 - nth : nth) * panels.step;
-      Rows<T> to{rows, gates.data + panel * gates.panel, number, sizes.width};
-      if (table) {
-        to.start = starts + done;
-        to.start_offset = panel * table_panel;
-        if (nth + 1 < count) prefetch(to, here, (back ? -1 : 1) * panels.step * table_panel);
+    const auto nth = [&](int64_t i) {
+      return panels.first + (back ? count - 1 - i : i) * panels.step;
+    };
+    // A row's functions wait for each other: with few rows, those of some panels run side by side.
+    constexpr int64_t enough = 16;
+    const int64_t group = at_once && kept.gates == nullptr ? 1 : (enough + here - 1) / here;
+    for (int64_t begin = 0; begin < count; begin += group) {
+      const int64_t end = least(begin + group, count);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t ahead = i + 1 < count ? nth(i + 1) - nth(i) : 0;
+        product(t, nth(i), ahead, here, done, gates, at_once);
       }
-      const T* bias = nullptr;
-      if (at_once) {
-        bias = weights.bias + panel * sizes.width;
-        to.first_a = starts + done;
-        to.first_b = weights.ih + panel * sizes.input_panel();
-        to.first_K = sizes.inputs;
-      }
-      panel_product<T, C::product, C::last>(K, to, here, weights.hh + panel * sizes.hidden_panel(),
-                                            bias);
-      if constexpr (C::last == C::product) {
-        // The input part of the GRU's third gate is not in the recurrent product.
-        for (int64_t i = 0; table && i < here; ++i) {
-          store<T>(to.c + number[i] * sizes.width + 2 * L,
-                   load<T>(to.start[i] + to.start_offset + 2 * L));
-        }
-      }
-      // Two loops: a row's operations depend on each other, and neighbouring rows overlap.
-      for (int64_t i = 0; i < here; ++i) C::activate(to.c + number[i] * sizes.width);
-      for (int64_t i = 0; i < here; ++i) {
-        const int64_t s = sequences.first + i * sequences.step;
-        const int64_t unit = panel * C::units * L, at = s * sizes.padded + unit;
-        C::update(to.c + number[i] * sizes.width, now + at, scratch.c + at, next + at);
-        const int64_t to_keep = (place + s) * sizes.padded + unit;
-        if (kept.c != nullptr) store<T>(kept.c + to_keep, load<T>(scratch.c + at));
-        for (int v = 0; kept.h != nullptr && v < C::units; ++v) {
-          store<T>(kept.h + to_keep + v * L, load<T>(next + at + v * L));
-        }
-      }
+      const int64_t* const number = numbers + done;
+      for (int64_t i = begin; i < end; ++i) activate(nth(i), here, number, gates);
+      for (int64_t i = begin; i < end; ++i) update(block, t, nth(i), here, number, gates);
     }
     meet();
     for (int64_t s = rank; s < block.count[t]; s += threads) leave(block, s, t);
@@ -311,6 +291,60 @@ struct ForwardPass {
     now = next;
     next = swapped;
     return here;
+  }
+
+  // Gates of one panel before their functions; the next panel is `ahead` of it.
+  void product(int64_t t, int64_t panel, int64_t ahead, int64_t here, int64_t done, Gates<T> gates,
+               bool at_once) const {
+    constexpr int L = LANES<T>;
+    const int64_t* const number = numbers + done;
+    Rows<T> to{rows, gates.at(panel, 0), number, gates.row};
+    const bool table = call.numbers != nullptr;
+    if (table) {
+      const int64_t table_panel = call.entries * sizes.width;
+      to.start = starts + done;
+      to.start_offset = panel * table_panel;
+      if (ahead != 0) prefetch(to, here, ahead * table_panel);
+    }
+    const T* bias = nullptr;
+    if (at_once) {
+      bias = weights.bias + panel * sizes.width;
+      to.first_a = starts + done;
+      to.first_b = weights.ih + panel * sizes.input_panel();
+      to.first_K = sizes.inputs;
+    }
+    const int64_t K = t == 0 && h0 == nullptr ? 0 : H;  // zeros add nothing
+    panel_product<T, C::product, C::last>(K, to, here, weights.hh + panel * sizes.hidden_panel(),
+                                          bias);
+    if constexpr (C::last == C::product) {
+      // The input part of the GRU's third gate is not in the recurrent product.
+      for (int64_t i = 0; table && i < here; ++i) {
+        store<T>(gates.at(panel, number[i]) + 2 * L,
+                 load<T>(to.start[i] + to.start_offset + 2 * L));
+      }
+    }
+  }
+
+  // Two loops, this and the next: a row's operations depend on each other, neighbours overlap.
+  void activate(int64_t panel, int64_t here, const int64_t* number, Gates<T> gates) const {
+    for (int64_t i = 0; i < here; ++i) C::activate(gates.at(panel, number[i]));
+  }
+
+  // States after the step, of one panel's hidden units.
+  void update(const Block& block, int64_t t, int64_t panel, int64_t here, const int64_t* number,
+              Gates<T> gates) const {
+    constexpr int L = LANES<T>;
+    const int64_t place = block.first_place + block.first[t];
+    for (int64_t i = 0; i < here; ++i) {
+      const int64_t s = sequences.first + i * sequences.step;
+      const int64_t unit = panel * C::units * L, at = s * sizes.padded + unit;
+      C::update(gates.at(panel, number[i]), now + at, scratch.c + at, next + at);
+      const int64_t to_keep = (place + s) * sizes.padded + unit;
+      if (kept.c != nullptr) store<T>(kept.c + to_keep, load<T>(scratch.c + at));
+      for (int v = 0; kept.h != nullptr && v < C::units; ++v) {
+        store<T>(kept.h + to_keep + v * L, load<T>(next + at + v * L));
+      }
+    }
   }
 
   // The table's rows stand anywhere: those of the next panel are fetched during this one's product.

@@ -29,10 +29,17 @@ struct Sizes {
   int64_t hidden_panel() const { return hidden * C::product * L; }
   int64_t gate_rows() const { return C::gates * hidden; }
   int64_t row_width() const { return C::row_blocks * padded; }
-  // From one row of gradients to the next: with a power of two between them, the same column of all
-  // rows would fall into one set of the first cache.
-  int64_t row_step() const { return row_width() + 64 / static_cast<int64_t>(sizeof(T)); }
+  // Elements from one row of gates, or of their gradients, to the next.
+  int64_t gate_step() const { return apart(panels * width); }
+  int64_t row_step() const { return apart(row_width()); }
   int64_t groups() const { return outputs / width; }
+
+ private:
+  // With a large power of two between rows, a column of them falls into few sets of the first cache.
+  static int64_t apart(int64_t elements) {
+    constexpr int64_t size = sizeof(T), line = 64, far = 1024;
+    return elements + (elements * size % far == 0 ? line / size : 0);
+  }
 };
 
 // Packed forward weights: all panels of weight_ih, of weight_hh, of the biases.

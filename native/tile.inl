@@ -85,8 +85,9 @@ __attribute__((noinline)) void tile(int64_t K, const Rows<T>& rows, const T* b, 
 template <class T>
 struct OverRows {
   int64_t K;             // rows
-  const T* const* a;     // columns of the left factor, by pointers to their first row's element
-  int64_t step;          // elements from one row of it to the next
+  const T* const* a;     // columns of the left factor, by pointers
+  int64_t first;         // elements from there to the first of the rows
+  int64_t step;          // and from one row to the next
   const T* b;            // a packed slice of the right factor, its vectors for each row
   T* c;
   int64_t stride;        // elements from one row of c to the next
@@ -112,7 +113,7 @@ __attribute__((noinline)) void tile_over_rows(const OverRows<T>& product) {
     }
   }
   const T* b = product.b;
-  int64_t at = 0;
+  int64_t at = product.first;
   for (int64_t k = 0; k < product.K; ++k) {
     Vec<T> right[V];
 #pragma GCC unroll 16
@@ -198,6 +199,8 @@ struct Tiles {
 // c[i] = start + a[i] b for `count` rows and one packed slice of b.
 template <class T, int V, int LAST>
 void slice(int64_t K, Rows<T> rows, int64_t count, const T* b, const T* bias) {
+  if (count == 0) return;
+  if (count <= ROWS<V>) return Tiles<T, V, LAST>::run(static_cast<int>(count), K, rows, b, bias);
   // Tiles of nearly equal height: a last tile of one row would run at a sixth of the speed.
   const int64_t tiles = (count + ROWS<V> - 1) / ROWS<V>;
   const auto height = [&](int64_t i) {
