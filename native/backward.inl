@@ -207,6 +207,12 @@ struct BackwardPass {
     meet();
   }
 
+  // The first of this thread's sequences that is not before `sequence`.
+  int64_t first_from(int64_t sequence) const {
+    const int64_t before = greatest(0, sequence - sequences.first);
+    return sequences.first + (before + sequences.step - 1) / sequences.step * sequences.step;
+  }
+
   // Gradients of the gates of one step, and of the state before it; `all` rows are in the stretch.
   void step(const Block& block, int64_t begin, int64_t t, const Gates<T>& gates, int64_t all) {
     const int64_t first = block.first[t] - block.first[begin], running = block.count[t];
@@ -215,10 +221,13 @@ struct BackwardPass {
       if (first + s < from_zeros(block, begin)) continue;
       pack_right(h_before(block, s, t), H, scratch.right_hh, all, first + s);
     }
+    // Those that end here; the others got theirs before the product of the step after.
+    const int64_t ended = first_from(block.count[t + 1]);
+    for (int64_t s = ended; s < running && d_output != nullptr; s += sequences.step) {
+      receive(block, s, t, true, false);
+    }
     int64_t here = 0;
     for (int64_t s = sequences.first; s < running; s += sequences.step) {
-      // Those that end here; the others got theirs with the product of the step after.
-      if (block.length[s] == t + 1) receive(block, s, t, d_output != nullptr, false);
       for (int64_t group = groups.first; group < sizes.groups(); group += groups.step) {
         gate_gradients(block, s, t, group, gates, first + s);
       }
@@ -291,8 +300,15 @@ struct BackwardPass {
     }
     T* const d_row = scratch.d_rows + number * sizes.row_step();
     for (int64_t unit = first; unit < last; unit += C::units * L) {
+      const T* const own = gates.at(unit / (C::units * L), number);
+      // What is kept comes from far away: that of some rows on is fetched meanwhile.
+      constexpr int64_t ahead = 3;
+      for (int v = 0; v < FOUR; ++v) {
+        __builtin_prefetch(own + ahead * sequences.step * gates.row + v * L);
+      }
+      if (C::memory) __builtin_prefetch(c_before + ahead * sequences.step * sizes.padded + unit);
       T d_panel[sizes.width];
-      C::gradient(gates.at(unit / (C::units * L), number), before + unit, C::memory ? c_before + unit : nullptr,
+      C::gradient(own, before + unit, C::memory ? c_before + unit : nullptr,
                   C::memory ? c + unit : nullptr, d_h + unit,
                   C::memory ? scratch.d_c + s * sizes.padded + unit : nullptr, d_panel);
       for (int v = 0; v < FOUR; ++v) {
