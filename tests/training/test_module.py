@@ -142,3 +142,35 @@ def test_surprise_weighs_more_on_a_small_dev_set(tiny, count):
     accuracy = (chances.argmax(dim=1) == targets).float().mean().item()
     assert logged["dev_accuracy"] == pytest.approx(accuracy)
     assert logged["choice"] == pytest.approx(accuracy - 2 * surprise / count**0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("times", [0.5, 1 - 1e-7, 1.0, 3.0, float("nan"), float("inf")])
+def test_gradients_are_clipped_to_the_last_bit_as_torch_does(module_of, times):
+    module = module_of()
+    optimiser = module.configure_optimizers()["optimizer"]
+    generator = torch.Generator().manual_seed(0)
+    own = [p for group in optimiser.param_groups for p in group["params"]]
+    for parameter in own:
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+    limit = 2.0
+    factor = times * limit / float(torch.nn.utils.get_total_norm([p.grad for p in own]))
+    drawn = [p.grad.mul_(factor).clone() for p in own]
+    module.configure_gradient_clipping(optimiser, limit, None)
+    ours = [p.grad.clone() for p in own]
+    for parameter, gradient in zip(own, drawn, strict=True):
+        parameter.grad = gradient.clone()
+    torch.nn.utils.clip_grad_norm_(own, limit)
+    for parameter, gradient in zip(own, ours, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, rtol=0, atol=0, equal_nan=True)
+    changed = any(not torch.equal(one, other) for one, other in zip(ours, drawn, strict=True))
+    assert changed == (not times < 0.9)
+
+
+def test_without_a_limit_nothing_is_clipped(module_of):
+    module = module_of()
+    optimiser = module.configure_optimizers()["optimizer"]
+    own = [p for group in optimiser.param_groups for p in group["params"]]
+    for parameter in own:
+        parameter.grad = torch.full_like(parameter, 1e6)
+    module.configure_gradient_clipping(optimiser, None, None)
+    assert all(bool((p.grad == 1e6).all()) for p in own)

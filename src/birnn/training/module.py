@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from birnn.data import Batch
@@ -22,6 +22,7 @@ from birnn.training.recipe import TrainingSettings
 # one. There the mean surprise (negative log-likelihood), which is less coarse, has its say.
 CHOICE = "choice"
 SAY = 2.0  # of the surprise, times 1 / sqrt(n)
+NEARLY = 1e-6  # what torch adds to a norm before it divides by it
 
 
 @dataclass(slots=True)
@@ -150,6 +151,21 @@ class TrainingModule(lightning.LightningModule):
             "optimizer": optimiser,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm as torch does, and leave gradients alone that it would multiply by 1."""
+        if gradient_clip_val is None:
+            return
+        own = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.get_total_norm([p.grad for p in own if p.grad is not None])
+        # Written so that a norm that is no number passes to torch.
+        if not norm + NEARLY <= gradient_clip_val:
+            nn.utils.clip_grads_with_norm_(own, gradient_clip_val, norm)
 
     def _rate(self, step: int) -> float:
         """Share of the learning rate at a step: up to 1 in warm-up, then down in a line."""
