@@ -90,7 +90,23 @@ def test_the_peak_is_told_where_an_engine_can_measure_it() -> None:
         assert report.peak is not None
         ours = report.find(TINY, "forward", OURS)
         assert ours is not None
-        assert share == pytest.approx(TINY.flops("forward") / ours.seconds / report.peak)
+        assert ours.peak is not None
+        assert ours.peak <= report.peak
+        assert share == pytest.approx(TINY.flops("forward") / ours.seconds / ours.peak)
+
+
+def test_a_share_is_of_the_peak_of_its_own_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The clock falls from case to case; each round of the second has half of what the first had.
+    measures = iter([3e9, 5e9, 4e9, 1e9, 2e9, 3e9])
+    monkeypatch.setattr(measure, "measured_peak", lambda threads: next(measures))
+    cases = (TINY, Case(TINY.shape, TORCH_KINDS[0]))
+    report = run(Plan(cases, peers=("torch-packed",), rounds=3, threads=1, works=("forward",)))
+    assert [timing.peak for timing in report.timings] == [4e9, 4e9, 2e9, 2e9]
+    assert report.peak == 5e9
+    for case, peak in zip(cases, (4e9, 2e9), strict=True):
+        ours = report.find(case, "forward", OURS)
+        assert ours is not None
+        assert report.share(case, "forward") == case.flops("forward") / ours.seconds / peak
 
 
 def test_who_answers_otherwise_is_told_and_not_timed(beside: Any) -> None:

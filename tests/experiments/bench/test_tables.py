@@ -105,6 +105,12 @@ def test_a_report_is_json(make: Callable[..., Report]) -> None:
     assert told["fma_peak_gflops"] == 1000
 
 
+def test_notes_tell_the_peaks(make: Callable[..., Report]) -> None:
+    report = make(ALL, peak=1e12)
+    report.peak = 1.5e12
+    assert any("FMA peak 1000 to 1000 (best 1500) GFLOP/s" in note for note in footnotes(report))
+
+
 def test_notes_name_what_is_missing_and_what_failed(make: Callable[..., Report]) -> None:
     report = make({"torch-packed": 2.0})
     report.missing.append("openvino")

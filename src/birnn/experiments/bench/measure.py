@@ -72,6 +72,8 @@ class Timing:
         difference: Largest difference from our answer as a share of our largest value; None for
             ourselves and where the answers cannot agree.
         way: Which of the peer's ways was the fastest and is timed.
+        peak: What the processor's FMA units did in the same rounds, median, FLOP/s; None where
+            there is no native engine to measure it.
     """
 
     case: Case
@@ -80,6 +82,7 @@ class Timing:
     seconds: float
     difference: float | None = None
     way: str = ""
+    peak: float | None = None
 
 
 @dataclass(slots=True)
@@ -92,8 +95,7 @@ class Report:
         engine: Name of the engine that ran birnn's layers.
         lowered: Whether a better one is here, and ``BIRNN_ISA`` forced this one.
         timings: Cases in their order, birnn first in each.
-        peak: Best measure of the processor's FMA units with these threads, one taken in each
-            round, FLOP/s; None where there is no native engine to measure it.
+        peak: Best of all measures of the FMA units, one in each round; None where there is none.
         versions: Versions of the peers that took part, by their names.
         missing: Names of the peers that are not installed.
         faults: What went wrong with a peer, a sentence each.
@@ -122,9 +124,13 @@ class Report:
         return theirs.seconds / ours.seconds if ours and theirs else None
 
     def share(self, case: Case, work: Work) -> float | None:
-        """Share of the measured FMA peak that birnn reaches, padding not counted as work."""
+        """Share of the FMA peak that birnn reaches, padding not counted as work.
+
+        Of the peak that was there in the same rounds: where others use the machine, its clock and
+        what is left of it move, for the peak as for every peer.
+        """
         ours = self.find(case, work, OURS)
-        return case.flops(work) / ours.seconds / self.peak if ours and self.peak else None
+        return case.flops(work) / ours.seconds / ours.peak if ours and ours.peak else None
 
 
 def run(plan: Plan, *, tell: Callable[[str], None] = lambda _: None) -> Report:
@@ -147,22 +153,23 @@ def run(plan: Plan, *, tell: Callable[[str], None] = lambda _: None) -> Report:
         versions={peer.name: peer.version() for peer in peers if peer.name != OURS},
         missing=[peer.name for peer in missing],
     )
-    peaks: list[float] = []
     for case in plan.cases:
         drawn = problem(case)
         for work in plan.works:
             takers = _takers(peers, drawn, work, report)
+            peaks: list[float] = []
             for number in range(plan.rounds):
-                peak = measured_peak(plan.threads)
-                peaks += [] if peak is None else [peak]
+                found = measured_peak(plan.threads)
+                peaks += [] if found is None else [found]
                 # Another one first in each round: who follows whom must not matter.
                 for taker in takers[number % len(takers) :] + takers[: number % len(takers)]:
                     taker.turn()
-            done = [taker.timing(case, work) for taker in takers]
+            peak = statistics.median(peaks) if peaks else None
+            report.peak = max([*peaks, report.peak or 0.0]) if peaks else report.peak
+            done = [taker.timing(case, work, peak) for taker in takers]
             report.timings += done
             shown = ", ".join(f"{timing.peer} {1e3 * timing.seconds:.1f}" for timing in done)
             tell(f"{case.kind.called} {case.shape} {work}, ms: {shown}")
-    report.peak = max(peaks, default=None)
     return report
 
 
@@ -234,9 +241,9 @@ class Taker:
             self.way.call()
         self.times.append((time.perf_counter() - begun) / calls)
 
-    def timing(self, case: Case, work: Work) -> Timing:
+    def timing(self, case: Case, work: Work, peak: float | None) -> Timing:
         """What the turns say of the peer."""
-        return Timing(case, work, self.name, self.seconds, self.difference, self.way.called)
+        return Timing(case, work, self.name, self.seconds, self.difference, self.way.called, peak)
 
 
 def _takers(peers: Sequence[Peer], drawn: Problem, work: Work, report: Report) -> list[Taker]:
@@ -318,6 +325,7 @@ def as_dict(report: Report) -> dict[str, Any]:
                 "milliseconds": 1e3 * timing.seconds,
                 "times_birnn": report.ratio(timing.case, timing.work, timing.peer),
                 "fma_share": report.share(timing.case, timing.work) if ours else None,
+                "fma_peak_gflops": timing.peak and timing.peak / 1e9,
                 "difference": timing.difference,
             }
         )

@@ -69,12 +69,13 @@ def footnotes(report: Report) -> list[str]:
     """What has to be known to read the tables, a paragraph each."""
     machine, plan = report.machine, report.plan
     others = ", ".join(name for name in isa.available() if name != report.engine)
-    peak = f"; FMA peak {report.peak / 1e9:.0f} GFLOP/s, measured between" if report.peak else ""
+    peak = f"; FMA peak {_peaks(report)} GFLOP/s, measured in every round" if report.peak else ""
     reading = (
         "Shapes are batch x inputs x hidden x mean length, lengths log-normal (sigma 0.6). Columns "
         "of peers say how many times as long as birnn they take. torch packed is timed without "
         "packing and unpacking; torch padded answers wrongly in the backward half of ragged "
-        "batches. Shares of the FMA peak count real rows only."
+        "batches. Shares of the FMA peak count real rows only, and are of the median peak of the same "
+        "rounds."
     )
     cores, threads = _count(machine["cores"], "core"), _count(plan.threads, "thread")
     rounds = _count(plan.rounds, "interleaved round")
@@ -88,6 +89,13 @@ def footnotes(report: Report) -> list[str]:
         how = "; ".join(f"{PEERS[p].called} ({how_to_install(p)})" for p in report.missing)
         notes.append(f"Not installed: {how}.")
     return [*notes, *(f"{fault}." for fault in report.faults)]
+
+
+def _peaks(report: Report) -> str:
+    """From the least to the greatest of the peaks that shares are of, and the best measure."""
+    medians = [timing.peak / 1e9 for timing in report.timings if timing.peak is not None]
+    best = (report.peak or 0.0) / 1e9
+    return f"{min(medians):.0f} to {max(medians):.0f} (best {best:.0f})"
 
 
 def _compared(report: Report, work: Work) -> Table:
