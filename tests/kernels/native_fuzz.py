@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from foreign import CUDA, Foreign, wearable
 
 from birnn.kernels import isa
 from birnn.kernels.layout import Layout
@@ -23,6 +24,8 @@ GUARD = 256  # bytes before and behind each array, which nobody may touch
 UNTOUCHED = 0xA5
 
 REFUSALS = (ValueError, TypeError, MemoryError, BufferError)
+
+NUMPY_ALONE = {"lengths", "starts", "steps", "numbers", "offsets"}
 
 DTYPES = ["f4", "f8", "f2", ">f4", ">f8", "i8", "i4", "u1", "?", "c8", "O"]
 NUMBERS = [-(2**63), -(2**31), -1, 0, 1, 2, 3, 4, 5, 2**24, 2**24 + 1, 2**31, 2**62, 2**63 - 1]
@@ -251,6 +254,8 @@ class Fuzz:
             return self.spoil_array(value)
         if isinstance(value, int) and self.rng.random() < 0.8:
             return self.some(*NUMBERS)
+        if wearable(value) and self.some(0, 1):
+            return self.lie(value)
         return self.some(None, [], "text", 1.5, b"bytes", object(), -1, self.array(2, dtype="f4"))
 
     def spoil_array(self, array):
@@ -288,6 +293,28 @@ class Fuzz:
                 values.flat[self.rng.integers(array.size)] = some(*odd)
         return values if self.rng.random() < 0.4 else some(*spoilt)
 
+    def disguise(self, call):
+        """Some arrays as another library's, known by a table of functions alone."""
+        return {
+            key: value if key in NUMPY_ALONE else self.coat(value) for key, value in call.items()
+        }
+
+    def coat(self, value):
+        if isinstance(value, list):
+            return [self.coat(item) for item in value]
+        if not wearable(value) or self.rng.random() < 0.5:
+            return value
+        plain = value.flags.c_contiguous
+        return Foreign(value, offset=self.some(0, 8, 64), strides=not plain or self.some(0, 1))
+
+    def lie(self, array):
+        """What no such table may say."""
+        wrong = self.some(
+            *({"lanes": 2}, {"bits": 4}, {"device_type": CUDA}, {"fails": True}),
+            *({"code": 3}, {"code": 4}, {"data": None, "byte_offset": 0}),
+        )
+        return Foreign(array, **wrong)
+
 
 CALLS = [n for n in vars(Fuzz) if n[0] != "_" and hasattr(isa.native_module(), n)]
 # There is more to get wrong in the larger ones.
@@ -303,9 +330,10 @@ def trial(seed, number):
     call |= {key: fuzz.spoil(call[key]) for key in spoilt}
     print(seed, number, name, *spoilt, file=sys.stderr, flush=True)
     plain = {key: copied(value) for key, value in call.items()}
+    given = call if fuzz.rng.random() < 0.5 else fuzz.disguise(call)
     try:
         try:
-            answer = called(fuzz.native, name, call)
+            answer = called(fuzz.native, name, given)
         except REFUSALS as error:
             return f"{name} is right, and refused: {error}" if not len(spoilt) else None
         if not fuzz.guards_hold():
