@@ -46,9 +46,9 @@ struct ForwardScratch {
 
   ForwardScratch(const Sizes<T, C>& sizes, const Batch& batch, Keep keep, int64_t entries,
                  int threads, Cutter cutter, int64_t* used = nullptr) {
-    const int64_t width = sizes.panels * sizes.width;
-    table = cutter.cut<T>(entries * width);
-    gates = cutter.cut<T>(keeps_gates(keep) ? 0 : threads * batch.stretch_rows * width);
+    const int64_t stretches = keeps_gates(keep) ? 0 : threads;
+    table = cutter.cut<T>(entries * sizes.panels * sizes.width);
+    gates = cutter.cut<T>(stretches * batch.stretch_rows * sizes.gate_step());
     for (auto& part : h) part = cutter.cut<T>(batch.block_sequences * sizes.padded);
     c = cutter.cut<T>(C::memory ? batch.block_sequences * sizes.padded : 0);
     rows = cutter.cut<const T*>(batch.stretch_rows * threads);
@@ -224,12 +224,11 @@ struct ForwardPass {
   // Where the gates of a stretch stand: in their place among all that is kept, else in memory of this
   // thread's own.
   Gates<T> gates_of(int64_t place, bool at_once) const {
-    if (kept.gates != nullptr) {
-      return {kept.gates + place * sizes.gate_step(), sizes.width, sizes.gate_step()};
-    }
-    const int64_t most = batch.stretch_rows * sizes.width;
+    const int64_t step = sizes.gate_step();
+    if (kept.gates != nullptr) return {kept.gates + place * step, sizes.width, step};
+    T* const own = scratch.gates + rank * batch.stretch_rows * step;
     // Summed at once, they are gone before those of the next panel take their place.
-    return {scratch.gates + rank * sizes.panels * most, at_once ? 0 : most, sizes.width};
+    return at_once ? Gates<T>{own, 0, sizes.width} : Gates<T>{own, sizes.width, step};
   }
 
   void run_stretch(const Block& block, int64_t begin, int64_t end) {
