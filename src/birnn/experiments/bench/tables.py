@@ -74,8 +74,8 @@ def footnotes(report: Report) -> list[str]:
         "Shapes are batch x inputs x hidden x mean length, lengths log-normal (sigma 0.6). Columns "
         "of peers say how many times as long as birnn they take. torch packed is timed without "
         "packing and unpacking; torch padded answers wrongly in the backward half of ragged "
-        "batches. Shares of the FMA peak count real rows only, and are of the median peak of the same "
-        "rounds."
+        "batches. Shares of the FMA peak count real rows only, and are of the median peak of the "
+        "same rounds."
     )
     cores, threads = _count(machine["cores"], "core"), _count(plan.threads, "thread")
     rounds = _count(plan.rounds, "interleaved round")
