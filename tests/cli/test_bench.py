@@ -86,7 +86,7 @@ def test_all_peers_side_by_side_fit_eighty_columns(capsys: pytest.CaptureFixture
     report = Report(plan, machine, "avx512", peak=1e12, versions=dict.fromkeys(peers, "2026.10.1"))
     for case in plan.cases:
         for work in plan.works:
-            report.timings.append(Timing(case, work, OURS, 0.1234))
+            report.timings.append(Timing(case, work, OURS, 0.1234, peak=1e12))
             report.timings += [Timing(case, work, peer, 12.34, 1e-7) for peer in peers]
     show(report)
     lines = capsys.readouterr().out.splitlines()

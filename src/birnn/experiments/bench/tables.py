@@ -69,7 +69,8 @@ def footnotes(report: Report) -> list[str]:
     """What has to be known to read the tables, a paragraph each."""
     machine, plan = report.machine, report.plan
     others = ", ".join(name for name in isa.available() if name != report.engine)
-    peak = f"; FMA peak {_peaks(report)} GFLOP/s, measured in every round" if report.peak else ""
+    peaks = _peaks(report)
+    peak = f"; FMA peak {peaks} GFLOP/s, measured in every round" if peaks else ""
     reading = (
         "Shapes are batch x inputs x hidden x mean length, lengths log-normal (sigma 0.6). Columns "
         "of peers say how many times as long as birnn they take. torch packed is timed without "
@@ -91,11 +92,16 @@ def footnotes(report: Report) -> list[str]:
     return [*notes, *(f"{fault}." for fault in report.faults)]
 
 
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f} %"
+
+
 def _peaks(report: Report) -> str:
     """From the least to the greatest of the peaks that shares are of, and the best measure."""
     medians = [timing.peak / 1e9 for timing in report.timings if timing.peak is not None]
-    best = (report.peak or 0.0) / 1e9
-    return f"{min(medians):.0f} to {max(medians):.0f} (best {best:.0f})"
+    if not medians or report.peak is None:
+        return ""
+    return f"{min(medians):.0f} to {max(medians):.0f} (best {report.peak / 1e9:.0f})"
 
 
 def _compared(report: Report, work: Work) -> Table:
@@ -106,7 +112,7 @@ def _compared(report: Report, work: Work) -> Table:
         for peer in report.versions
         if any(report.find(case, work, peer) is not None for case in cases)
     ]
-    shares = report.peak is not None
+    shares = any(report.share(case, work) is not None for case in cases)
     header = ("shape", "birnn, ms", *(["FMA peak"] if shares else []))
     rows = []
     # The mean's row stands between the shapes that it is over and the others.
@@ -125,7 +131,7 @@ def _compared(report: Report, work: Work) -> Table:
             (
                 str(case.shape),
                 _milliseconds(ours.seconds),
-                *([f"{100 * share:.0f} %"] if share is not None else []),
+                *([_share(share)] if shares else []),
                 *(_times(report.ratio(case, work, peer)) for peer in peers),
             )
         )
