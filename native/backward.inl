@@ -3,8 +3,8 @@
 // Stretch after stretch from the end. In a stretch each thread first runs its part backward, its own
 // sequences or its own groups of hidden units: gradients of the gates, then of the state before. The
 // weights' gradients are products over all rows of the stretch, so after a barrier each thread forms
-// them for panels of its own. Their order of summation follows from the batch alone, never from the
-// threads.
+// them for some rows of the weights. Their order of summation follows from the batch alone, never
+// from the threads.
 
 // Everything that one thread needs to go backward through one direction.
 template <class T, class C>
