@@ -83,7 +83,10 @@ class Layout:
         other = object.__new__(Layout)  # past the checks of what is the same
         own = {"lengths": lengths, "starts": self.starts, "steps": self.steps, "rows": self.rows}
         other.__dict__.update(own)
-        other._check_lengths()
+        if isa.native_module() is None:
+            other._check_lengths()
+        else:
+            _ = other.plan  # soon needed, and made of no lengths but those that fit
         return other
 
     @cached_property
@@ -91,11 +94,16 @@ class Layout:
         """The batch as the compiled module cuts it: once, for all layers and for the way back.
 
         Raises:
+            LengthError: A length that is negative or beyond the steps.
             ValueError: The layout has a row that is not there.
         """
         native = isa.native_module()
         assert native is not None, "only the compiled kernels have use for it"
-        return native.Plan(self.lengths, self.starts, self.steps, self.rows)
+        try:
+            return native.Plan(self.lengths, self.starts, self.steps, self.rows)
+        except ValueError:
+            self._check_lengths()  # names the one, and what helps
+            raise
 
     @classmethod
     def ragged(cls, lengths: Lengths) -> Layout:

@@ -37,13 +37,12 @@ READS_TENSORS = hasattr(Tensor, "__dlpack_c_exchange_api__")
 """Whether the compiled module reads tensors as they are: from torch 2.10 on."""
 
 
-def autocasts(device: str) -> bool:
-    """Whether autocast is on for this kind of device; some kinds know of none."""
-    return (
-        torch._C._is_any_autocast_enabled()
-        and torch.amp.is_autocast_available(device)
-        and torch.is_autocast_enabled(device)
-    )
+def autocasts(tensor: Tensor) -> bool:
+    """Whether autocast is on for tensors of this device; some kinds of device know of none."""
+    if not torch._C._is_any_autocast_enabled():
+        return False
+    device = tensor.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 # Torch's threads go round waiting after each of its operators, on the processors that threads of
@@ -92,7 +91,7 @@ class Call(NamedTuple):
     def native(self) -> bool:
         """Whether the native engine runs it."""
         plain = len(self.weights) // self.directions in PLAIN_WEIGHTS
-        here = self.x.dtype in DTYPES and self.x.device.type == "cpu"
+        here = self.x.dtype in DTYPES and self.x.is_cpu
         return plain and here and isa.in_use() is not None
 
     @property
@@ -111,7 +110,7 @@ class Answer(NamedTuple):
     output: Tensor
     h: Tensor
     c: Tensor  # empty for a cell without
-    saved: Tensor  # empty where nothing was kept
+    saved: Tensor | None  # None where nothing was kept
 
 
 def forward(call: Call, *, keep: bool, sized: bool = False) -> Answer:
@@ -127,7 +126,7 @@ def forward(call: Call, *, keep: bool, sized: bool = False) -> Answer:
         return forward_native(call, _layout(call), keep=keep, sized=sized)
     output, (h, *c) = on_torch(call)
     nothing = call.x.new_empty  # of 0 elements, and never twice the same
-    return Answer(output, h, c[0] if c else nothing(0), nothing(0))
+    return Answer(output, h, c[0] if c else nothing(0), nothing(0) if keep else None)
 
 
 def backward(
@@ -182,7 +181,7 @@ def forward_native(call: Call, layout: Layout, *, keep: bool, sized: bool = Fals
             saved=saved,
             threads=torch.get_num_threads(),
         )
-    return Answer(output, h, c, x.new_empty(0) if saved is None else saved)
+    return Answer(output, h, c, saved)
 
 
 def backward_native(
@@ -277,9 +276,7 @@ def on_torch(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     each = len(call.weights) // call.directions
     own: list[Weights] = [call.weights[i : i + each] for i in range(0, len(call.weights), each)]
     schedule = Schedule.of(layout, call.x.device)
-    device = call.x.device.type
-    plain = torch.autocast(device, enabled=False) if autocasts(device) else nullcontext()
-    with plain:
+    with torch.autocast(call.x.device.type, enabled=False) if autocasts(call.x) else nullcontext():
         output, final = stretches.run(call.cell, call.x.flatten(0, -2), schedule, own, call.initial)
     return output.view(*call.x.shape[:-1], output.shape[1]), final
 

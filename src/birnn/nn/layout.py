@@ -106,9 +106,10 @@ class TensorLayout:
             full = make(batch, steps, batch_first)
             if lengths is None:
                 return full
-            # A copy: the lengths are to be those of the forward pass in the backward pass as well.
-            host = full.host(batch * steps).with_lengths(lengths.numpy().copy())
-            return cls(torch.from_numpy(host.lengths), full.starts, full.steps, {Layout: host})
+            # The lengths are to be those of the forward pass in the backward pass as well.
+            own = lengths.clone()
+            host = full.host(batch * steps).with_lengths(own.numpy())
+            return cls(own, full.starts, full.steps, {Layout: host})
         if lengths is None:
             lengths = torch.full((batch,), steps, device="cpu")
         sequence, step = (torch.arange(count, device="cpu") for count in (batch, steps))
@@ -176,7 +177,8 @@ def as_lengths(lengths: Any, batch: int) -> Tensor:
         )
     if lengths.shape[0] != batch:
         raise ShapeError(f"{lengths.shape[0]} lengths for {batch} sequences")
-    on_host: Tensor = lengths.detach().to("cpu", torch.int64)
+    there = lengths.dtype is torch.int64 and lengths.is_cpu
+    on_host: Tensor = lengths if there else lengths.detach().to("cpu", torch.int64)
     return on_host
 
 

@@ -81,7 +81,7 @@ def layer(
     """
     dtype = weights[0][0].dtype
     if runs_on_operators(rows, dtype):
-        if autocasts(rows.device.type):
+        if autocasts(rows):
             # The kernels have one dtype for all: the weights' is the one that loses nothing.
             rows, *initial = (part.to(dtype) for part in (rows, *initial))
         flat = [part for own in weights for part in own]
@@ -118,7 +118,7 @@ def runs_on_operators(rows: Tensor, dtype: torch.dtype) -> bool:
 
 def runs_native(rows: Tensor, dtype: torch.dtype) -> bool:
     """Whether the native engine takes these rows with weights of this dtype."""
-    if dtype not in DTYPES or rows.device.type != "cpu":
+    if dtype not in DTYPES or not rows.is_cpu:
         return False
     if torch.compiler.is_compiling():
         return True  # what runs is found out when the graph does
@@ -170,7 +170,7 @@ def _run(*call: Any) -> tuple[Tensor, ...]:
     return engines.forward(Call(*call), keep=False)[:3]
 
 
-def _run_keep(*call: Any) -> tuple[Tensor, ...]:
+def _run_keep(*call: Any) -> tuple[Tensor | None, ...]:
     # In a graph every size has to follow from the shapes.
     return engines.forward(Call(*call), keep=True, sized=True)
 

@@ -122,7 +122,7 @@ def _forward(module: nn.RNNBase, own: Own, x: Any, hx: Any, lengths: Any) -> tup
     weights = _weights(module)
     states = _states(module, hx)
     if lengths is not None:
-        _check(module, x, hx)
+        _check(module, x, hx, weights[0][0])
     elif states is None or not _fits(module, x, states, weights):
         if isinstance(x, PackedSequence) and states:
             # torch's LSTM leaves that out for packed input, and then reads past its rows.
@@ -200,14 +200,13 @@ def _answer_dtype(
     mode: str, rows: Tensor, dtype: torch.dtype, *, packed: bool
 ) -> torch.dtype | None:
     """What the answer is to be rounded to under autocast, where torch's own would be."""
-    device = rows.device.type
-    if not autocasts(device) or dtype != torch.float32:
+    if not autocasts(rows) or dtype != torch.float32:
         return None
     if not runs_on_operators(rows, dtype):
         return None
     # Of torch's own modules, the GRU and the packed LSTM stay in the input's dtype.
     stays = mode == "GRU" or (mode == "LSTM" and packed)
-    return rows.dtype if stays else torch.get_autocast_dtype(device)
+    return rows.dtype if stays else torch.get_autocast_dtype(rows.device.type)
 
 
 def _weights(module: nn.RNNBase) -> list[Weights]:
@@ -250,14 +249,14 @@ def _fits(module: nn.RNNBase, x: Any, states: Sequence[Tensor], weights: list[We
         return False
     if any(part.shape != shape or part.device != rows.device for part in states):
         return False
-    if autocasts("cpu"):
+    if autocasts(rows):
         # Full padded batches are what torch runs fast, and faster in the dtype of autocast.
         return packed
     return all(part.dtype == like.dtype for part in (rows, *states))
 
 
-def _check(module: nn.RNNBase, x: Any, hx: Any) -> None:
-    """Refuse what does not go with lengths, the rest in torch's words."""
+def _check(module: nn.RNNBase, x: Any, hx: Any, like: Tensor) -> None:
+    """Refuse what does not go with lengths or the weights, the latter in torch's words."""
     if isinstance(x, PackedSequence):
         raise UsageError("PackedSequence knows its lengths: leave lengths= out")
     if not isinstance(x, Tensor):
@@ -266,7 +265,7 @@ def _check(module: nn.RNNBase, x: Any, hx: Any) -> None:
         raise ShapeError("(T, D) is one full sequence: leave lengths= out, or give (B, T, D)")
     if _states(module, hx) is None:
         raise ShapeError(f"hx of an LSTM is a pair (h, c), got {type(hx).__name__}")
-    if hx is None:
-        module.check_input(x, None)
-    else:
+    if hx is not None:
         module.check_forward_args(x, hx, None)
+    elif x.dim() != 3 or x.shape[-1] != module.input_size or x.dtype != like.dtype:
+        module.check_input(x, None)
