@@ -12,7 +12,7 @@ import pytest
 from birnn.bundle import io
 from birnn.data import Example
 from birnn.errors import DataError, Interrupted, OutputError, UsageError
-from birnn.training.callbacks import AveragedWeights
+from birnn.training.averaging import AveragedWeights
 from birnn.training.fit import fit
 from birnn.training.module import TrainingModule
 

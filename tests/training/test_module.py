@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from birnn.data import Example
 from birnn.models import build
-from birnn.training.callbacks import AveragedWeights
+from birnn.training.averaging import Average
 from birnn.training.datamodule import DataModule
 from birnn.training.module import DevBatch, TrainingModule
 from birnn.training.prepare import prepare
@@ -104,15 +106,35 @@ def test_every_epoch_draws_its_own_batches_and_every_seed_its_own(tiny, tags_ahe
 
 
 def test_the_average_is_the_stated_recurrence():
-    weights = [torch.full((2,), float(value)) for value in (1, 5, -3, 7, 2)]
-    average = torch.zeros(2)
-    update = AveragedWeights(0.3)._kwargs["multi_avg_fn"]
-    for count, weight in enumerate(weights):
-        expected = average.clone()
-        decay = min(0.3, (1 + count) / (10 + count))
-        expected = decay * expected + (1 - decay) * weight
-        update([average], [weight], torch.tensor(count))
-        torch.testing.assert_close(average, expected)
+    model = nn.BatchNorm1d(2)  # which has buffers too
+    average = Average(model, 0.3)
+    expected = None
+    for count, value in enumerate((1, 5, -3, 7, 2)):
+        nn.init.constant_(model.weight, value)
+        model.running_mean.fill_(value)
+        average.update_parameters(model)
+        decay = min(0.3, (1 + count) / (10 + count)) if count else 0
+        expected = value if expected is None else decay * expected + (1 - decay) * value
+        torch.testing.assert_close(average.module.weight, torch.full((2,), float(expected)))
+        assert average.module.running_mean.tolist() == [value, value]
+        assert int(average.n_averaged) == count + 1
+
+
+def test_the_average_is_torchs_of_the_same_decay():
+    model = nn.Linear(3, 4)
+    own, torchs = Average(model, 0.9), AveragedModel(model, avg_fn=torch_average)
+    for _ in range(40):
+        nn.init.normal_(model.weight)
+        for average in (own, torchs):
+            average.update_parameters(model)
+    torch.testing.assert_close(own.state_dict(), torchs.state_dict())
+    assert torch.equal(own.module.bias, model.bias)
+
+
+def torch_average(average, current, count):
+    """A step of torch's `AveragedModel`."""
+    decay = min(0.9, (1 + int(count)) / (10 + int(count)))
+    return decay * average + (1 - decay) * current
 
 
 @pytest.mark.parametrize("count", [4, 400])

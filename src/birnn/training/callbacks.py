@@ -1,4 +1,4 @@
-"""What watches a training run: weight averaging, Ctrl-C, the lines it prints."""
+"""What watches a training run: patience, Ctrl-C, the lines it prints."""
 
 from __future__ import annotations
 
@@ -11,34 +11,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import lightning
-import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
-from torch import Tensor
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from birnn.errors import Interrupted
-
-
-class AveragedWeights(WeightAveraging):
-    """Exponential moving average of the weights, which the dev score and the bundle use.
-
-    The decay of step n is ``min(decay, (1 + n) / (10 + n))``: a short memory first, so that the
-    random start is soon forgotten.
-
-    Args:
-        decay: Decay that the average grows to, in (0, 1).
-
-    Source:
-        Polyak & Juditsky 1992; the growing decay is that of TensorFlow's
-        ``ExponentialMovingAverage(num_updates=...)``.
-    """
-
-    def __init__(self, decay: float) -> None:
-        def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-            steps = int(count)
-            step_decay = min(decay, (1 + steps) / (10 + steps))
-            torch._foreach_lerp_(averaged, current, 1 - step_decay)
-
-        super().__init__(use_buffers=False, multi_avg_fn=torch.no_grad()(update))
 
 
 class StopOnInterrupt(Callback):

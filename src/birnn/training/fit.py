@@ -23,8 +23,8 @@ from birnn.errors import Interrupted, MissingExtra, UsageError, require
 from birnn.models import Network, build, mean_states
 from birnn.runtime import Predictor
 from birnn.training.allocator import keep_freed_memory
+from birnn.training.averaging import AveragedWeights
 from birnn.training.callbacks import (
-    AveragedWeights,
     EpochLines,
     EpochLog,
     Patience,
