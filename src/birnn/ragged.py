@@ -53,14 +53,7 @@ class Ragged(Generic[A]):
 
     def __post_init__(self) -> None:
         lengths = host_lengths(self.lengths)
-        if getattr(self.values, "ndim", 0) < 1:
-            raise ShapeError("values of a ragged batch are rows (N, ...), got a scalar")
-        rows = int(self.values.shape[0])
-        if int(lengths.sum()) != rows:
-            raise LengthError(
-                f"lengths sum to {int(lengths.sum())}, values has {rows} rows. "
-                "Give one length for each sequence, summing to the number of rows."
-            )
+        _check_rows(self.values, int(lengths.sum()))
         object.__setattr__(self, "lengths", lengths)
 
     def __len__(self) -> int:
@@ -90,8 +83,16 @@ class Ragged(Generic[A]):
         )
 
     def with_values(self, values: A) -> Ragged[A]:
-        """The same lengths over other rows."""
-        return Ragged(values, self.lengths)
+        """The same lengths over other rows.
+
+        Raises:
+            LengthError: Another number of rows.
+        """
+        _check_rows(values, int(self.values.shape[0]))
+        other: Ragged[A] = object.__new__(Ragged)  # past the checks of lengths that are known
+        object.__setattr__(other, "values", values)
+        object.__setattr__(other, "lengths", self.lengths)
+        return other
 
     def map(self, function: Callable[[A], A]) -> Ragged[A]:
         """Apply a row-wise function to all rows at once."""
@@ -306,6 +307,17 @@ class Ragged(Generic[A]):
         torch = require("torch", extra="train")
         offsets = torch.from_numpy(self.offsets).to(self.values.device)
         return torch.nested.nested_tensor_from_jagged(self.values, offsets)
+
+
+def _check_rows(values: Any, rows: int) -> None:
+    """Refuse values that are not so many rows."""
+    if getattr(values, "ndim", 0) < 1:
+        raise ShapeError("values of a ragged batch are rows (N, ...), got a scalar")
+    if values.shape[0] != rows:
+        raise LengthError(
+            f"lengths sum to {rows}, values has {int(values.shape[0])} rows. "
+            "Give one length for each sequence, summing to the number of rows."
+        )
 
 
 def host_lengths(lengths: Any) -> Lengths:
