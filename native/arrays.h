@@ -83,6 +83,9 @@ void check_aligned(const Array& array, const char* name, std::size_t bytes) {
 }
 
 inline void check_integers(const Integers& array, const char* name) {
+  if (array.data() == nullptr && array.size() > 0) {
+    throw std::invalid_argument(std::string(name) + " has a shape, and no numbers");
+  }
   check_aligned(array, name, sizeof(std::int64_t));
 }
 

@@ -98,7 +98,6 @@ class View {
         return false;
       }
       if (here_.device.device_type != nb::device::cpu::value) return false;
-      if (here_.data == nullptr && size() != 0) return false;
     } else {
       nb::detail::make_caster<Owner> caster;
       if (!caster.from_python(object, 0, cleanup)) return false;
@@ -110,6 +109,7 @@ class View {
       here_.strides = const_cast<std::int64_t*>(owner_.stride_ptr());
       here_.byte_offset = 0;  // counted already
     }
+    if (here_.data == nullptr && size() != 0) return false;
     if (here_.dtype.lanes != 1 || here_.dtype.bits % 8 != 0) return false;
     plain_ = size() == 0 || (contiguous() && aligned());
     return plain_ || !writable;

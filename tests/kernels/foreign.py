@@ -1,7 +1,8 @@
-"""Arrays of a library that is not there: all they have is DLPack's table of functions.
+"""Arrays of a library that is not there: all they have is DLPack's table, or its older capsules.
 
-The compiled module reads torch's tensors by that table. Here is one in the house's own hand, so
-that the sanitizers, under which torch does not run, see the module read by it; and it can lie.
+The compiled module reads torch's tensors by that table, or by capsules where torch is older than
+2.10. Here are both in the house's own hand, so that the sanitizers, under which torch does not run,
+see the module read by them; and they can lie.
 """
 
 from __future__ import annotations
@@ -100,6 +101,42 @@ class Foreign:
             self.told.strides = self.strides
         for name, lie in lies.items():
             setattr(self.told, name, lie)
+
+
+class Managed(ctypes.Structure):
+    """As in dlpack.h."""
+
+    _fields_ = (
+        ("tensor", DLTensor),
+        ("context", ctypes.c_void_p),
+        ("deleter", ctypes.c_void_p),
+    )
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def forget(managed):
+    """Nothing is to be freed: what a capsule shows is its object's."""
+    del managed
+
+
+class Capsuled(Foreign):
+    """A NumPy array in an older coat, without the table; arguments as those of `Foreign`."""
+
+    __dlpack_c_exchange_api__ = None
+
+    def __init__(self, array, **told):
+        super().__init__(array, **told)
+        self.managed = []
+
+    def __dlpack__(self, **_):
+        if self.fails:
+            raise BufferError("this array is not to be had")
+        # One for each capsule: it lives as long as the capsule's taker pleases.
+        self.managed.append(Managed(tensor=self.told, deleter=ctypes.cast(forget, ctypes.c_void_p)))
+        return capsule(self.managed[-1], b"dltensor")
+
+    def __dlpack_device__(self):
+        return self.told.device_type, 0
 
 
 def wearable(array):

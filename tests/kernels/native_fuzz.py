@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from foreign import CUDA, Foreign, wearable
+from foreign import CUDA, Capsuled, Foreign, wearable
 
 from birnn.kernels import isa
 from birnn.kernels.layout import Layout
@@ -25,7 +25,8 @@ UNTOUCHED = 0xA5
 
 REFUSALS = (ValueError, TypeError, MemoryError, BufferError)
 
-NUMPY_ALONE = {"lengths", "starts", "steps", "numbers", "offsets"}
+# Read by nanobind, which knows capsules and no tables.
+INTEGERS = {"lengths", "starts", "steps", "numbers", "offsets"}
 
 DTYPES = ["f4", "f8", "f2", ">f4", ">f8", "i8", "i4", "u1", "?", "c8", "O"]
 NUMBERS = [-(2**63), -(2**31), -1, 0, 1, 2, 3, 4, 5, 2**24, 2**24 + 1, 2**31, 2**62, 2**63 - 1]
@@ -294,26 +295,28 @@ class Fuzz:
         return values if self.rng.random() < 0.4 else some(*spoilt)
 
     def disguise(self, call):
-        """Some arrays as another library's, known by a table of functions alone."""
+        """Some arrays as another library's, known by DLPack alone."""
         return {
-            key: value if key in NUMPY_ALONE else self.coat(value) for key, value in call.items()
+            key: self.coat(value, *([Capsuled] if key in INTEGERS else [Foreign, Capsuled]))
+            for key, value in call.items()
         }
 
-    def coat(self, value):
+    def coat(self, value, *kinds):
         if isinstance(value, list):
-            return [self.coat(item) for item in value]
+            return [self.coat(item, *kinds) for item in value]
         if not wearable(value) or self.rng.random() < 0.5:
             return value
         plain = value.flags.c_contiguous
-        return Foreign(value, offset=self.some(0, 8, 64), strides=not plain or self.some(0, 1))
+        strides = not plain or self.some(0, 1)
+        return self.some(*kinds)(value, offset=self.some(0, 8, 64), strides=strides)
 
     def lie(self, array):
-        """What no such table may say."""
+        """What no such library may say."""
         wrong = self.some(
             *({"lanes": 2}, {"bits": 4}, {"device_type": CUDA}, {"fails": True}),
             *({"code": 3}, {"code": 4}, {"data": None, "byte_offset": 0}),
         )
-        return Foreign(array, **wrong)
+        return self.some(Foreign, Capsuled)(array, **wrong)
 
 
 CALLS = [n for n in vars(Fuzz) if n[0] != "_" and hasattr(isa.native_module(), n)]
