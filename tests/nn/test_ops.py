@@ -432,7 +432,7 @@ def test_checkpoint_keeps_a_fifth_for_an_lstm(native):
         encoder = BiRNN("lstm", 8, 16, checkpoint=checkpoint)
         assert encoder.checkpoint is checkpoint
         call = encoder(torch.randn(4, 50, 8)).state.h.grad_fn
-        while call.name() != "_RecurrentBackward":
+        while type(call).__name__ != "_RecurrentBackward":
             call = call.next_functions[0][0]
         sizes[checkpoint] = call.saved_tensors[1].numel()
     assert sizes[True] * 5 == sizes[False]
