@@ -23,8 +23,9 @@ from birnn.kernels import isa
 # Pools of threads spin for a while after their work, and would be in the next one's way: ONNX
 # Runtime's for more than 10 ms.
 PAUSE = 0.05  # seconds
-# Calls before those that are timed: threads are awake then, and each on a processor of its own.
-WARM = 0.02  # seconds
+# Calls before those that are timed: threads are awake then, and each on a processor of its own that
+# is at speed again. One sequence took 0.30 ms after 20 ms of calls, and 0.27 ms after 100 ms.
+WARM = 0.1  # seconds
 TURN = 0.05  # seconds of work that a turn aims at
 MOST_CALLS = 20  # in one turn
 LONG = 0.2  # seconds; a call that long finds nothing of an earlier one in the caches
