@@ -100,6 +100,23 @@ def test_rows_at_names_the_sequence_that_is_too_short(step, needed):
         ragged([3, 0, 2]).rows_at(step)
 
 
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        (np.zeros((2, 1)), LengthError, "lengths sum to 3, values has 2 rows"),
+        (np.zeros(()), ShapeError, "got a scalar"),
+    ],
+)
+def test_other_values_have_as_many_rows(values, error, message):
+    batch = Ragged(np.zeros((3, 2)), np.array([2, 1]))
+    other = batch.with_values(np.ones((3, 4, 5)))
+    assert type(other) is Ragged
+    assert other.lengths is batch.lengths
+    assert other.values.shape == (3, 4, 5)
+    with pytest.raises(error, match=message):
+        batch.with_values(values)
+
+
 def test_map_keeps_lengths():
     batch = ragged([2, 0, 1])
     same(batch.map(lambda values: values * 2), Ragged(batch.values * 2, batch.lengths))
