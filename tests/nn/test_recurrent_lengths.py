@@ -142,6 +142,11 @@ def test_without_a_step_states_go_through(pair, flat, hidden, kind):
             "Expected 3, got 9",
         ),
         (
+            {"lengths": [5, 2], "input": torch.zeros(5, 2, D, dtype=torch.float64)},
+            ValueError,
+            "RNN input dtype",
+        ),
+        (
             {"lengths": [5, 2], "hx": (torch.zeros(1, 3, H), torch.zeros(1, 2, H))},
             RuntimeError,
             r"Expected hidden\[0\] size \(1, 2, 4\), got \[1, 3, 4\]",
@@ -151,3 +156,19 @@ def test_without_a_step_states_go_through(pair, flat, hidden, kind):
 def test_lengths_that_do_not_fit_are_refused(on_engine, engine, arguments, error, message):
     with on_engine(engine), pytest.raises(error, match=message):
         LSTM(D, H)(**({"input": torch.zeros(5, 2, D)} | arguments))
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_lengths_of_the_backward_pass_are_those_of_the_forward_pass(again):
+    lstm = LSTM(D, H, bidirectional=True, dtype=torch.float64)
+    x = random(5, 2, D).requires_grad_()
+
+    def gradients(change):
+        lengths = torch.tensor([5, 2])
+        output, _ = lstm(x, lengths=lengths)
+        change(lengths)
+        (d_x,) = torch.autograd.grad(output.square().sum(), x, create_graph=again)
+        return torch.autograd.grad(d_x.square().sum(), x) if again else (d_x,)
+
+    expected = gradients(lambda lengths: None)
+    assert torch.equal(*gradients(lambda lengths: lengths.fill_(1)), *expected)
