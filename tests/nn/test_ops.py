@@ -431,7 +431,8 @@ def test_checkpoint_keeps_a_fifth_for_an_lstm(native):
     for checkpoint in (True, False):
         encoder = BiRNN("lstm", 8, 16, checkpoint=checkpoint)
         assert encoder.checkpoint is checkpoint
-        call = encoder(torch.randn(4, 50, 8)).state.h.grad_fn
+        answer = encoder(torch.randn(4, 50, 8))
+        call = answer.state.h.grad_fn
         while type(call).__name__ != "_RecurrentBackward":
             call = call.next_functions[0][0]
         sizes[checkpoint] = call.saved_tensors[1].numel()
