@@ -107,9 +107,9 @@ class TensorLayout:
             if lengths is None:
                 return full
             # The lengths are to be those of the forward pass in the backward pass as well.
-            own = lengths.clone()
-            host = full.host(batch * steps).with_lengths(own.numpy())
-            return cls(own, full.starts, full.steps, {Layout: host})
+            own = lengths.numpy().copy()
+            host = full.host(batch * steps).with_lengths(own)
+            return cls(torch.from_numpy(own), full.starts, full.steps, {Layout: host})
         if lengths is None:
             lengths = torch.full((batch,), steps, device="cpu")
         sequence, step = (torch.arange(count, device="cpu") for count in (batch, steps))

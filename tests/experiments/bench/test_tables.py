@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from birnn.experiments.bench import SHAPES, WIDE, Case, Report, Shape
 from birnn.experiments.bench.peers import PEERS
-from birnn.experiments.bench.promises import geometric_mean, promises
+from birnn.experiments.bench.promises import at_the_peak, geometric_mean, promises
 from birnn.experiments.bench.tables import footnotes, markdown, tables, to_dict
 
 ALL = {name: 1.0 + number for number, name in enumerate(PEERS) if name != "birnn"}
@@ -62,6 +62,25 @@ def test_shares_of_the_peak_are_promised_for_large_batches_only(
     told = [kept for kept in promises(report) if kept.unit == "%"]
     assert [kept.kept for kept in told] == [True, True, True]
     assert told[0].got == pytest.approx(1.0)
+
+
+def test_large_batches_can_be_faster_by_what_is_left_of_the_peak(
+    make: Callable[..., Report],
+) -> None:
+    # The peak at which every shape takes twice the time that its operations take at least, or more.
+    most = max(Case(shape).flops("forward") for shape in SHAPES)
+    report = make({"torch-packed": 7.0}, peak=2 * most / 1e-3)
+    bound = at_the_peak(report, "forward", "torch-packed")
+    shares = [report.share(Case(shape), "forward") for shape in SHAPES if shape.batch >= 32]
+    assert max(shares) == pytest.approx(0.5)  # type: ignore[type-var]
+    assert bound == pytest.approx(7.0 / math.prod(shares) ** (1 / len(SHAPES)))  # type: ignore[arg-type]
+    assert any(f"would be {bound:.1f}x forward" in note for note in footnotes(report))
+
+
+def test_without_a_peak_nothing_is_told_of_what_is_left(make: Callable[..., Report]) -> None:
+    report = make({"torch-packed": 7.0})
+    assert at_the_peak(report, "forward", "torch-packed") is None
+    assert not any("would be" in note for note in footnotes(report))
 
 
 def test_without_the_six_shapes_only_torch_is_promised(make: Callable[..., Report]) -> None:

@@ -62,6 +62,23 @@ def against(report: Report, peers: tuple[str, ...], case: Case, work: Work) -> f
     return min(known) if len(known) == len(peers) else None
 
 
+def at_the_peak(report: Report, work: Work, peer: str) -> float | None:
+    """Times as fast as the peer, were every large batch at the whole FMA peak, the rest as it is.
+
+    Returns:
+        The geometric mean of the six shapes; None where one was not measured.
+    """
+
+    def ratio(case: Case) -> float | None:
+        measured, share = report.ratio(case, work, peer), report.share(case, work)
+        if measured is None or share is None:
+            return None
+        return measured / share if case.shape.batch >= BIG_BATCH else measured
+
+    ratios = _values(SHAPES, ratio)
+    return geometric_mean(ratios) if ratios else None
+
+
 def promises(report: Report) -> list[Promise]:
     """The lines of the contract that this report can tell of, all six shapes at hand.
 

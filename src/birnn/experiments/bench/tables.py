@@ -8,7 +8,13 @@ from typing import Any
 from birnn.experiments.bench.cases import COMPARED, SHAPES, Case, Kind, Work
 from birnn.experiments.bench.measure import Report, as_dict
 from birnn.experiments.bench.peers import OURS, PEERS, TORCH, how_to_install
-from birnn.experiments.bench.promises import against, geometric_mean, promises
+from birnn.experiments.bench.promises import (
+    BIG_BATCH,
+    against,
+    at_the_peak,
+    geometric_mean,
+    promises,
+)
 from birnn.kernels import isa
 
 HEADS: dict[Work, str] = {"forward": "forward", "forward+backward": "forward + backward"}
@@ -85,7 +91,7 @@ def footnotes(report: Report) -> list[str]:
         f"birnn {machine['birnn']}, engine {report.engine} (BIRNN_ISA in the environment picks "
         f"another one: {others})."
     )
-    notes = [reading, where]
+    notes = [reading, where, *_bounds(report)]
     if report.missing:
         how = "; ".join(f"{PEERS[p].called} ({how_to_install(p)})" for p in report.missing)
         notes.append(f"Not installed: {how}.")
@@ -102,6 +108,20 @@ def _peaks(report: Report) -> str:
     if not medians or report.peak is None:
         return ""
     return f"{min(medians):.0f} to {max(medians):.0f} (best {report.peak / 1e9:.0f})"
+
+
+def _bounds(report: Report) -> list[str]:
+    """How far from torch the large batches could be at all."""
+    bounds = [(work, at_the_peak(report, work, "torch-packed")) for work in report.plan.works]
+    told = [f"{bound:.1f}x {HEADS[work]}" for work, bound in bounds if bound is not None]
+    if not told:
+        return []
+    note = (
+        f"With every batch of {BIG_BATCH} and more at the whole FMA peak, and the other shapes as "
+        f"they are, the geometric mean over {PEERS['torch-packed'].called} would be "
+        f"{' and '.join(told)}."
+    )
+    return [note]
 
 
 def _compared(report: Report, work: Work) -> Table:
