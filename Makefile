@@ -8,10 +8,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .venv-bench
 SANITIZED := build/sanitize
+MEMORY := address,undefined
 BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check format bench bench-setup sanitize docs clean
+.PHONY: help setup quickstart test check format bench bench-setup sanitize races docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -58,18 +59,26 @@ $(BENCH)/.installed: benchmarks/requirements.txt $(BUILT_FROM)
 		$(BENCH)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
 	@touch $@
 
-# Its own build of the compiled module, run in the place of the installed one. The interpreter is
-# not sanitized: what it keeps until its end is no leak, and the sanitizer has to be there first.
-sanitize: $(INSTALLED)  ## the kernels' tests under the address and undefined behaviour sanitizers (Linux, GCC)
+# A build of the compiled module with the sanitizers $(1), in the place of the installed one for the
+# Python that stands after it. The interpreter itself is not sanitized: what it keeps until its end is
+# no leak, and the sanitizers' library $(2) has to be there first.
+define sanitized
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 		$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --upgrade \
-		--target $(SANITIZED)/site --config-settings=build-dir=$(SANITIZED)/cmake \
+		--target $(SANITIZED)/$(2)/site --config-settings=build-dir=$(SANITIZED)/$(2)/cmake \
 		--config-settings=cmake.build-type=RelWithDebInfo \
-		--config-settings=cmake.define.BIRNN_SANITIZE=ON .
-	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+		--config-settings=cmake.define.BIRNN_SANITIZE=$(1) .
+	LD_PRELOAD="$$(g++ -print-file-name=lib$(2).so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 OMP_NUM_THREADS=1 \
-	BIRNN_NATIVE="$$(ls $(CURDIR)/$(SANITIZED)/site/birnn/kernels/_native*.so)" \
-	PYTHONPATH=tests/sanitize $(BIN)/python -m pytest tests/kernels
+	BIRNN_NATIVE="$$(ls $(CURDIR)/$(SANITIZED)/$(2)/site/birnn/kernels/_native*.so)" \
+	PYTHONPATH=tests/sanitize $(BIN)/python
+endef
+
+sanitize: $(INSTALLED)  ## the kernels' tests under the address and undefined behaviour sanitizers (Linux, GCC)
+	$(call sanitized,$(MEMORY),asan) -m pytest tests/kernels
+
+races: $(INSTALLED)  ## the kernels on several threads under the thread sanitizer (Linux, GCC)
+	$(call sanitized,thread,tsan) tests/sanitize/races.py
 
 docs: $(INSTALLED)  ## run every block of code of the pages, check their links, build the site into build/site
 	$(BIN)/python -m pytest --doctest-glob=README.md README.md tests/docs

@@ -1,0 +1,126 @@
+"""The kernels on several threads, for several callers at once: `make races` runs it.
+
+The thread sanitizer reports what two threads touch without having met, and ends the process with a
+status of its own. torch is not here, whose threads it does not know.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from birnn.kernels import crf, isa, recurrent
+from birnn.kernels.layout import Layout
+from birnn.kernels.linear import Linear
+from birnn.ragged import Ragged
+from birnn.reference.scan import Weights
+from birnn.reference.stack import GATES, CellName
+
+THREADS = (2, 3, 4)
+CALLERS = 3
+CALLS = 10  # of each
+
+# Cell, sequences, longest, inputs, hidden units, directions: threads share directions, sequences,
+# or the hidden units of few sequences; the last but one is cut into blocks.
+LAYERS: tuple[tuple[CellName, int, int, int, int, int], ...] = (
+    ("lstm", 20, 30, 16, 64, 2),
+    ("lstm", 1, 40, 16, 128, 1),
+    ("lstm", 2, 30, 16, 256, 2),
+    ("gru", 40, 9, 8, 48, 2),
+    ("rnn_tanh", 150, 6, 8, 32, 1),
+    ("rnn_relu", 3, 12, 8, 80, 1),
+)
+Work = Callable[[int], object]
+random = np.random.default_rng(0)
+
+
+def numbers(*shape: int) -> np.ndarray:
+    """Small numbers, float32."""
+    return (0.1 * random.standard_normal(shape)).astype(np.float32)
+
+
+def layers() -> Iterator[tuple[str, Work]]:
+    """Forward and backward passes: what is kept for the latter, all of it and the states alone."""
+    for cell, sequences, longest, inputs, hidden, directions in LAYERS:
+        lengths = random.integers(0, longest + 1, sequences)
+        x, layout, gates = numbers(lengths.sum(), inputs), Layout.ragged(lengths), GATES[cell]
+        weights = [
+            Weights(
+                numbers(gates * hidden, inputs),
+                numbers(gates * hidden, hidden),
+                numbers(gates * hidden),
+                numbers(gates * hidden),
+            )
+            for _ in range(directions)
+        ]
+        for keep in ("everything", "gates", "states"):
+
+            def work(threads, cell=cell, x=x, layout=layout, weights=weights, keep=keep):
+                found = recurrent.forward(cell, x, layout, weights, keep=keep, threads=threads)
+                recurrent.backward(
+                    cell,
+                    x,
+                    layout,
+                    weights,
+                    None,
+                    output=None if keep == "everything" else found.output,
+                    saved=found.saved,
+                    keep=keep,
+                    d_output=np.ones_like(found.output),
+                    d_final=[None] * len(found.final),
+                    threads=threads,
+                    wants_initial=True,
+                )
+
+            name = f"{cell} of {sequences} sequences, {hidden} units, {directions} directions"
+            yield f"{name}, {keep} kept", work
+
+
+def chains() -> Iterator[tuple[str, Work]]:
+    """Everything that a CRF is asked."""
+    lengths = random.integers(0, 30, 64)
+    emissions = Ragged(numbers(lengths.sum(), 20).astype(np.float64), lengths)
+    chain = crf.chain_of(random.standard_normal((20, 20)), np.zeros(20), np.zeros(20))
+    ones = np.ones(len(lengths))
+    yield "log partition", lambda threads: crf.log_partition(emissions, chain, threads=threads)
+    yield "marginals", lambda threads: crf.marginals(emissions, chain, threads=threads)
+    yield "viterbi", lambda threads: crf.viterbi(emissions, chain, threads=threads)
+    yield (
+        "gradient",
+        lambda threads: crf.log_partition_gradient(emissions, chain, ones, threads=threads),
+    )
+
+
+def products() -> Iterator[tuple[str, Work]]:
+    """A linear layer."""
+    linear, x = Linear(numbers(70, 40), numbers(70)), numbers(500, 40)
+    yield "linear", lambda threads: linear(x, threads=threads)
+
+
+def main() -> None:
+    """Run everything on every engine; the sanitizer speaks up by itself."""
+    for engine in isa.available():
+        if engine == isa.REFERENCE:
+            continue
+        os.environ[isa.FORCE] = engine
+        for name, work in (*layers(), *chains(), *products()):
+            for threads in THREADS:
+                work(threads)
+
+            def caller(work=work):
+                for _ in range(CALLS):
+                    work(THREADS[0])
+
+            callers = [threading.Thread(target=caller) for _ in range(CALLERS)]
+            for one in callers:
+                one.start()
+            for one in callers:
+                one.join()
+            print(f"{engine}: {name}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
