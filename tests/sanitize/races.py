@@ -1,12 +1,14 @@
 """The kernels on several threads, for several callers at once: `make races` runs it.
 
 The thread sanitizer reports what two threads touch without having met, and ends the process with a
-status of its own. torch is not here, whose threads it does not know.
+status of its own; so this is for a build with that sanitizer alone, which BIRNN_NATIVE names.
+torch is not here, whose threads it does not know.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -24,7 +26,7 @@ CALLERS = 3
 CALLS = 10  # of each
 
 # Cell, sequences, longest, inputs, hidden units, directions: threads share directions, sequences,
-# or the hidden units of few sequences; the last but one is cut into blocks.
+# or the hidden units of few sequences; 150 sequences are cut into blocks.
 LAYERS: tuple[tuple[CellName, int, int, int, int, int], ...] = (
     ("lstm", 20, 30, 16, 64, 2),
     ("lstm", 1, 40, 16, 128, 1),
@@ -42,20 +44,19 @@ def numbers(*shape: int) -> np.ndarray:
     return (0.1 * random.standard_normal(shape)).astype(np.float32)
 
 
+def weights_of(cell: CellName, inputs: int, hidden: int, directions: int) -> list[Weights]:
+    """Weights of each direction."""
+    rows = GATES[cell] * hidden
+    shapes = (rows, inputs), (rows, hidden), (rows,), (rows,)
+    return [Weights(*(numbers(*shape) for shape in shapes)) for _ in range(directions)]
+
+
 def layers() -> Iterator[tuple[str, Work]]:
-    """Forward and backward passes: what is kept for the latter, all of it and the states alone."""
+    """Forward and backward passes, with all that may be kept between them."""
     for cell, sequences, longest, inputs, hidden, directions in LAYERS:
-        lengths = random.integers(0, longest + 1, sequences)
-        x, layout, gates = numbers(lengths.sum(), inputs), Layout.ragged(lengths), GATES[cell]
-        weights = [
-            Weights(
-                numbers(gates * hidden, inputs),
-                numbers(gates * hidden, hidden),
-                numbers(gates * hidden),
-                numbers(gates * hidden),
-            )
-            for _ in range(directions)
-        ]
+        lengths = longest - np.arange(sequences) % longest  # of every kind, the longest first
+        x, layout = numbers(lengths.sum(), inputs), Layout.ragged(lengths)
+        weights = weights_of(cell, inputs, hidden, directions)
         for keep in ("everything", "gates", "states"):
 
             def work(threads, cell=cell, x=x, layout=layout, weights=weights, keep=keep):
@@ -77,6 +78,18 @@ def layers() -> Iterator[tuple[str, Work]]:
 
             name = f"{cell} of {sequences} sequences, {hidden} units, {directions} directions"
             yield f"{name}, {keep} kept", work
+
+
+def distinct_rows() -> Iterator[tuple[str, Work]]:
+    """Rows by number, whose input products the threads form together."""
+    table, layout = numbers(400, 16), Layout.ragged(np.full(20, 10))
+    weights, which = weights_of("lstm", 16, 64, 1), random.integers(0, 400, 200)
+    yield (
+        "distinct rows",
+        lambda threads: recurrent.forward(
+            "lstm", table, layout, weights, numbers=which, threads=threads
+        ),
+    )
 
 
 def chains() -> Iterator[tuple[str, Work]]:
@@ -102,11 +115,15 @@ def products() -> Iterator[tuple[str, Work]]:
 
 def main() -> None:
     """Run everything on every engine; the sanitizer speaks up by itself."""
+    module = isa.native_module()
+    if module is None or module.__file__ != os.environ.get("BIRNN_NATIVE"):
+        sys.exit("nothing would be found without the sanitizer: run `make races`")
+    everything = [*layers(), *distinct_rows(), *chains(), *products()]
     for engine in isa.available():
         if engine == isa.REFERENCE:
             continue
         os.environ[isa.FORCE] = engine
-        for name, work in (*layers(), *chains(), *products()):
+        for name, work in everything:
             for threads in THREADS:
                 work(threads)
 
