@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from birnn.data import ReadOptions, ReadRequest
 from birnn.data.conll import FIELDS, read_conll, read_conllu
-from birnn.data.examples import Wanted
 from birnn.data.source import Source
 from birnn.errors import ConfigError, FormatError
 
@@ -28,8 +28,9 @@ UNIVERSAL = """\
 """
 
 
-def read_all(reader, text, **wanted):
-    return list(reader(Source.from_text(text), Wanted("tagger", **wanted)))
+def read_all(reader, text, *, labelled=True, **options):
+    request = ReadRequest("tagger", labelled, ReadOptions.of(options))
+    return list(reader(Source.from_text(text), request))
 
 
 @given(SENTENCES)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.data.examples import Wanted
+from birnn.data import ReadRequest
 from birnn.data.fasta import read_fasta, read_three_line
 from birnn.data.source import Source
 from birnn.errors import FormatError
@@ -17,7 +17,7 @@ PROTEINS = st.lists(
 
 
 def read_all(reader, text, task, **wanted):
-    return list(reader(Source.from_text(text), Wanted(task, **wanted)))
+    return list(reader(Source.from_text(text), ReadRequest(task, **wanted)))
 
 
 @given(PROTEINS)

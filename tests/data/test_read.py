@@ -8,6 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from birnn.data.options import ReadOptions
 from birnn.data.read import FORMATS, read
 from birnn.errors import ConfigError, FormatError, UsageError
 
@@ -38,7 +39,7 @@ def test_every_format_is_found_by_its_endings_packed_or_not(write, name):
     for ending in FORMATS[name].endings:
         plain = list(read(write("a" + ending, content), task))
         packed = list(read(write(f"a{ending}.gz", gzip.compress(content)), task))
-        named = list(read(write("a.other", content), task, format=name))
+        named = list(read(write("a.other", content), task, ReadOptions(format=name)))
         upper = list(read(write("A" + ending.upper(), content), task))
         assert [len(e) for e in plain] == [1, 1]
         assert ["".join(e.target) for e in plain] == ["X", "Y"]
@@ -72,7 +73,7 @@ def test_a_tsv_is_read_as_the_task_needs_it(write):
 
 def test_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\tX\n")))
-    [example] = read("-", "tagger", format="conll")
+    [example] = read("-", "tagger", ReadOptions(format="conll"))
     assert example.where == "standard input:1"
     with pytest.raises(UsageError, match="--format"):
         read("-", "tagger")
@@ -90,9 +91,9 @@ def test_unknown_endings_name_the_known_ones(write):
 def test_wrong_names_are_refused_at_once(write):
     path = write("a.conll", "a\tX\n")
     with pytest.raises(ConfigError, match="did you mean conll"):
-        read(path, "tagger", format="conl")
+        read(path, "tagger", ReadOptions(format="conl"))
     with pytest.raises(UsageError, match="format conll is not for a classifier"):
-        read(path, "classifier", format="conll")
+        read(path, "classifier", ReadOptions(format="conll"))
     with pytest.raises(UsageError, match="did you mean tagger"):
         read(path, "taggr")
     with pytest.raises(FormatError, match="no such file"):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from birnn.data import detect, read, spans, violations
+from birnn.data import ReadOptions, detect, read, spans, violations
 
 pytestmark = pytest.mark.shared
 
@@ -36,7 +36,7 @@ def test_universal_dependencies(shared_data, part):
     *expected, fields = UNIVERSAL[part]
     for field, labels in fields.items():
         path = shared_data / "ud-english-lines" / f"{part}.conllu"
-        examples = list(read(path, "tagger", field=field))
+        examples = list(read(path, "tagger", ReadOptions(field=field)))
         assert sizes(examples) == tuple(expected)
         assert len({tag for e in examples for tag in e.target}) == labels
     assert detect(e.target for e in examples) == "none"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.data.examples import Wanted
+from birnn.data import ReadRequest
 from birnn.data.source import Source
 from birnn.data.tables import read_csv, read_jsonl, read_tsv
 from birnn.data.text import tokenise
@@ -20,7 +20,7 @@ LABELS = st.sampled_from(["good", "bad", "0", "so, so", 'a "quoted" one'])
 
 
 def read_all(reader, text, task="classifier", **wanted):
-    return list(reader(Source.from_text(text), Wanted(task, **wanted)))
+    return list(reader(Source.from_text(text), ReadRequest(task, **wanted)))
 
 
 @given(st.lists(st.tuples(TEXTS, LABELS), min_size=1, max_size=6))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.data.examples import Wanted
+from birnn.data import ReadRequest
 from birnn.data.read import read
 from birnn.data.source import Source
 from birnn.data.text import read_text, split_source, tokenise
@@ -45,11 +45,11 @@ def test_what_a_token_is(text, tokens):
 
 def test_plain_text_is_one_sequence_a_line_and_has_no_labels():
     source = Source.from_text("So good!\n\nok")
-    examples = list(read_text(source, Wanted("classifier", labelled=False)))
+    examples = list(read_text(source, ReadRequest("classifier", labelled=False)))
     assert [example.inputs for example in examples] == [("So", "good", "!"), (), ("ok",)]
     assert [example.where for example in examples] == ["text:1", "text:2", "text:3"]
     with pytest.raises(FormatError, match="no labels"):
-        next(read_text(source, Wanted("classifier")))
+        next(read_text(source, ReadRequest("classifier")))
 
 
 def test_sources_are_letters_unless_parted():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from birnn.data.examples import Wanted
+from birnn.data import ReadRequest
 from birnn.data.source import Source
 from birnn.data.timeseries import read_npz, read_ts
 from birnn.errors import FormatError
@@ -26,7 +26,7 @@ def series_sets(draw):
 
 
 def read_all(text, task="classifier", **wanted):
-    return list(read_ts(Source.from_text(text), Wanted(task, **wanted)))
+    return list(read_ts(Source.from_text(text), ReadRequest(task, **wanted)))
 
 
 def packed(**arrays):
@@ -58,8 +58,10 @@ def test_npz_agrees_with_its_arrays(series):
     tags = np.arange(len(values))
     targets = np.arange(2 * len(series), dtype=float).reshape(-1, 2)
     source = packed(values=values, lengths=lengths, labels=labels, tags=tags, targets=targets)
-    by_task = {task: list(read_npz(source, Wanted(task))) for task in ("classifier", "regressor")}
-    tagged = list(read_npz(source, Wanted("tagger")))
+    by_task = {
+        task: list(read_npz(source, ReadRequest(task))) for task in ("classifier", "regressor")
+    }
+    tagged = list(read_npz(source, ReadRequest("tagger")))
     for i, one in enumerate(series):
         np.testing.assert_array_equal(tagged[i].inputs, one)
         assert by_task["classifier"][i].target == labels[i]
@@ -128,14 +130,16 @@ GOOD = {"values": np.ones((3, 2)), "lengths": np.array([2, 1]), "labels": np.arr
 )
 def test_npz_faults(change, says):
     with pytest.raises(FormatError) as caught:
-        list(read_npz(packed(**(GOOD | change)), Wanted("classifier")))
+        list(read_npz(packed(**(GOOD | change)), ReadRequest("classifier")))
     assert str(caught.value).startswith(f"file.npz: {says}")
 
 
 def test_npz_names_the_arrays_it_lacks():
     with pytest.raises(FormatError, match=r"no array targets, it has values, lengths, labels"):
-        list(read_npz(packed(**GOOD), Wanted("regressor")))
-    unlabelled = list(read_npz(packed(values=GOOD["values"], lengths=[3]), Wanted(labelled=False)))
+        list(read_npz(packed(**GOOD), ReadRequest("regressor")))
+    unlabelled = list(
+        read_npz(packed(values=GOOD["values"], lengths=[3]), ReadRequest(labelled=False))
+    )
     assert [e.target for e in unlabelled] == [None]
 
 
@@ -145,4 +149,4 @@ def test_what_is_no_archive_is_refused():
     for content in (b"PK\x03\x04 cut", b"\x80\x04pickle", single.getvalue()):
         source = Source("f", lambda content=content: io.BytesIO(content))
         with pytest.raises(FormatError, match=r"f: not a NumPy \.npz file"):
-            list(read_npz(source, Wanted("classifier")))
+            list(read_npz(source, ReadRequest("classifier")))

@@ -18,8 +18,7 @@ import birnn
 from birnn.bundle.spec import Symbols, Tags, Values, Vectors
 from birnn.cli.output import print_json, tell, writing
 from birnn.cli.tables import print_scores, print_table
-from birnn.data import Example, read
-from birnn.data.conll import FIELDS
+from birnn.data import Example, ReadOptions, read
 from birnn.data.examples import Task
 from birnn.errors import DataError, FormatError, UsageError, nearest, require
 from birnn.kernels import isa
@@ -47,8 +46,7 @@ def train(
     epochs: int | None,
     resume: bool,
     overwrite: bool,
-    format: str | None,  # noqa: A002
-    field: str,
+    reading: ReadOptions,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -60,7 +58,6 @@ def train(
 
     if task not in TASKS:
         raise UsageError(f"no task {task!r}: {nearest(task, TASKS)}")
-    _check_field(field)
     recipe = Recipe.load(task, config=config, overrides=settings)
     if epochs is not None:
         recipe = recipe.with_settings({"training.epochs": epochs})
@@ -76,8 +73,7 @@ def train(
         seed=seed,
         resume=resume,
         overwrite=overwrite,
-        format=format,
-        field=field,
+        reading=reading,
         quiet=quiet,
     )
     told = {
@@ -106,17 +102,15 @@ def evaluate(
     folder: Path,
     data: str,
     *,
-    format: str | None,  # noqa: A002
-    field: str | None,
+    reading: ReadOptions,
     as_json: bool,
 ) -> int:
     """Score a model on a labelled file."""
     if data == "-":
         raise UsageError("evaluate reads a file, standard input serves predict only.")
-    _check_field(field)
     model = Predictor.load(folder)
     with _naming(data):
-        scores = model.evaluate(data, format=format, field=field)
+        scores = model.evaluate(data, tell=tell, **reading.model_dump(exclude_unset=True))
     unknown = scores.get("unknown_labels", {})
     if unknown:
         named = ", ".join(f"{label} ({count})" for label, count in unknown.items())
@@ -133,23 +127,26 @@ def predict(
     data: str,
     *,
     out: Path | None,
-    format: str | None,  # noqa: A002
+    reading: ReadOptions,
     probabilities: bool,
     as_json: bool,
 ) -> int:
     """Label the sequences of a file, as a stream."""
     model = Predictor.load(folder)
     spec = model.spec
+    reading = model.read_options(reading)
     if probabilities and isinstance(spec.head, Values):
         raise UsageError("a regressor has no probabilities. Leave --probabilities out.")
-    if data == "-" and format is None:
+    if data == "-" and reading.format is None:
         if isinstance(spec.inputs, Vectors):
             raise UsageError("this model reads vectors: name the --format of standard input.")
-        format = "text"  # noqa: A001
+        reading = reading.model_copy(update={"format": "text"})
     # Plain text is words, but where the model reads symbols each character is one.
-    plain = format == "text" or (format is None and data.removesuffix(".gz").endswith(".txt"))
+    plain = reading.format == "text" or (
+        reading.format is None and data.removesuffix(".gz").endswith(".txt")
+    )
     task: Task = "seq2seq" if plain and isinstance(spec.inputs, Symbols) else spec.task
-    examples = read(data, task, format=format, labelled=False)
+    examples = read(data, task, reading, labelled=False, tell=tell)
     line = _json_line if as_json else _plain_lines
     with writing(out, reading=data) as stream:
         for inputs, answer, chances in _answers(model, examples, data, probabilities):
@@ -288,12 +285,6 @@ def _json_line(model: Predictor, inputs: Any, answer: Any, chances: Any) -> str:
         told["probabilities"] = np.round(chances.astype(float), 6).tolist()
         told["labels"] = list(model.labels)
     return json.dumps(told, ensure_ascii=False) + "\n"
-
-
-def _check_field(field: str | None) -> None:
-    """Refuse a misspelt field also where no file of CoNLL-U comes to read it."""
-    if field is not None and field not in FIELDS:
-        raise UsageError(f"no CoNLL-U field {field!r}: {nearest(field, FIELDS)}")
 
 
 def _epochs(count: int) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from birnn.bundle.spec import Spec, Symbols, Tags, Vectors
 from birnn.cli.output import check_page, print_json, tell
 from birnn.cli.tables import print_table
-from birnn.data import read
+from birnn.data import ReadOptions, read
 from birnn.data.text import tokenise
 from birnn.errors import DataError, require
 from birnn.runtime import Predictor
@@ -32,7 +32,7 @@ def explain(
     step: str | None,
     target: str | None,
     data: str | None,
-    format: str | None,  # noqa: A002
+    reading: ReadOptions,
     as_json: bool,
 ) -> int:
     """Explain one answer, on a page or in a table."""
@@ -42,14 +42,15 @@ def explain(
         for module in ("matplotlib", "jinja2"):
             require(module, extra="plots")
     model = Predictor.load(folder)
+    reading = model.read_options(reading)
     from birnn.explain.explanation import explanation
 
     found = explanation(
         model,
-        _sequence(model.spec, text, format),
+        _sequence(model.spec, text, reading),
         step=step,
         target=target,
-        data=None if data is None else _pool(model.spec, data, format),
+        data=None if data is None else _pool(model.spec, data, reading),
     )
     if as_json:
         print_json(found.to_dict())
@@ -63,10 +64,10 @@ def explain(
     return 0
 
 
-def _sequence(spec: Spec, text: str, format: str | None) -> Any:  # noqa: A002
+def _sequence(spec: Spec, text: str, reading: ReadOptions) -> Any:
     """What the model reads: the text in its tokens, or the first series of a file."""
     if isinstance(spec.inputs, Vectors):
-        for example in read(text, spec.task, format=format, labelled=False):
+        for example in read(text, spec.task, reading, labelled=False, tell=tell):
             return example.inputs
         raise DataError(f"{text}: no series in it")
     if isinstance(spec.inputs, Symbols):
@@ -76,8 +77,8 @@ def _sequence(spec: Spec, text: str, format: str | None) -> Any:  # noqa: A002
     return tuple(text.split()) if isinstance(spec.head, Tags) and not tokens else tokens
 
 
-def _pool(spec: Spec, data: str, format: str | None) -> list[Any]:  # noqa: A002
-    examples = read(data, spec.task, format=format, labelled=False)
+def _pool(spec: Spec, data: str, reading: ReadOptions) -> list[Any]:
+    examples = read(data, spec.task, reading, labelled=False, tell=tell)
     return [example.inputs for example in islice(examples, MOST_SEQUENCES)]
 
 

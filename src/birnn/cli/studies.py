@@ -14,6 +14,7 @@ from birnn.errors import UsageError, nearest, require
 
 if TYPE_CHECKING:
     # At run time it would load torch.
+    from birnn.data import ReadOptions
     from birnn.explain.parts import Table
 
 
@@ -31,8 +32,7 @@ def compare(
     jobs: int,
     threads: int | None,
     out: Path | None,
-    format: str | None,  # noqa: A002
-    field: str,
+    reading: ReadOptions,
     as_json: bool,
     as_markdown: bool,
 ) -> int:
@@ -59,8 +59,7 @@ def compare(
         seeds=range(1, seeds + 1),
         jobs=jobs,
         threads=threads,
-        format=format,
-        field=field,
+        reading=reading,
         say=tell,
     )
     if as_json:
@@ -87,8 +86,7 @@ def demo(
     epochs: int | None,
     jobs: int,
     out: Path | None,
-    format: str | None,  # noqa: A002
-    field: str,
+    reading: ReadOptions,
     as_json: bool,
     as_markdown: bool,
 ) -> int:
@@ -108,7 +106,7 @@ def demo(
             given=bool(settings) or jobs > 1,
             epochs=epochs,
             out=out,
-            format=format,
+            reading=reading,
             as_json=as_json,
             as_markdown=as_markdown,
         )
@@ -123,8 +121,7 @@ def demo(
         files=files or None,
         settings=settings,
         epochs=epochs,
-        format=format,
-        field=field,
+        reading=reading,
         jobs=jobs,
         say=tell,
     )
@@ -146,7 +143,7 @@ def _forecast(
     given: bool,
     epochs: int | None,
     out: Path | None,
-    format: str | None,  # noqa: A002
+    reading: ReadOptions,
     as_json: bool,
     as_markdown: bool,
 ) -> int:
@@ -158,7 +155,7 @@ def _forecast(
         raise UsageError("forecast takes --train (series), --seeds, --epochs and --out alone.")
     series = None
     if "train" in files:
-        series = list(read(files["train"], "classifier", format=format, labelled=False))
+        series = list(read(files["train"], "classifier", reading, labelled=False, tell=tell))
     size = forecast.SIZE if epochs is None else replace(forecast.SIZE, epochs=epochs)
     found = forecast.run(seeds=range(1, seeds + 1), size=size, series=series, progress=tell)
     if as_json:

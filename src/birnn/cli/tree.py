@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 import birnn
+from birnn.cli.reading import with_read_options
+from birnn.data.options import ReadOptions
 
 app = typer.Typer(
     name="birnn",
@@ -18,10 +20,6 @@ app = typer.Typer(
 )
 
 Model = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a trained model.")]
-Format = Annotated[
-    str | None, typer.Option(help="Format of the files, where their ending does not tell.")
-]
-Field = Annotated[str, typer.Option(help="Column of CoNLL-U: upos, xpos, deprel or feats.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Config = Annotated[Path | None, typer.Option(metavar="C.toml", help="Settings.")]
 Settings = Annotated[
@@ -55,6 +53,7 @@ def _root(
 
 
 @app.command()
+@with_read_options
 def train(
     task: Annotated[str, typer.Argument(metavar="TASK", help="tagger, classifier or regressor.")],
     train: Annotated[str, typer.Option(metavar="F", help="File of labelled examples.")],
@@ -76,10 +75,10 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the model at --out.")
     ] = False,
-    format: Format = None,  # noqa: A002
-    field: Field = "upos",
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")] = False,
+    *,
+    reading: ReadOptions,
 ) -> int:
     """Train a model on a labelled file."""
     from birnn.cli import commands
@@ -97,30 +96,29 @@ def train(
         epochs=epochs,
         resume=resume,
         overwrite=overwrite,
-        format=format,
-        field=field,
+        reading=reading,
         as_json=json,
         quiet=quiet,
     )
 
 
 @app.command()
+@with_read_options
 def evaluate(
     model: Model,
     data: Annotated[str, typer.Argument(metavar="F", help="File of labelled examples.")],
-    format: Format = None,  # noqa: A002
-    field: Annotated[
-        str | None, typer.Option(help="Column of CoNLL-U; as in training by default.")
-    ] = None,
     json: Json = False,
+    *,
+    reading: ReadOptions,
 ) -> int:
     """Score a model on a labelled file."""
     from birnn.cli import commands
 
-    return commands.evaluate(model, data, format=format, field=field, as_json=json)
+    return commands.evaluate(model, data, reading=reading, as_json=json)
 
 
 @app.command()
+@with_read_options
 def predict(
     model: Model,
     data: Annotated[
@@ -129,19 +127,20 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(metavar="F", help="Write here, not to standard output.")
     ] = None,
-    format: Format = None,  # noqa: A002
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="The probability of each answer beside it.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object for each sequence, a line each.")
     ] = False,
+    *,
+    reading: ReadOptions,
 ) -> int:
     """Label the sequences of a file as a stream: memory does not grow with it."""
     from birnn.cli import commands
 
     return commands.predict(
-        model, data, out=out, format=format, probabilities=probabilities, as_json=json
+        model, data, out=out, reading=reading, probabilities=probabilities, as_json=json
     )
 
 
@@ -174,6 +173,7 @@ def settings(
 
 
 @app.command()
+@with_read_options
 def compare(
     task: Annotated[str, typer.Argument(metavar="TASK", help="tagger or classifier.")],
     train: Annotated[str, typer.Option(metavar="F", help="File of labelled examples.")],
@@ -197,10 +197,10 @@ def compare(
     jobs: Annotated[int, typer.Option(min=1, help="Trainings side by side.")] = 1,
     threads: Threads = None,
     out: Page = None,
-    format: Format = None,  # noqa: A002
-    field: Field = "upos",
     json: Json = False,
     markdown: Markdown = False,
+    *,
+    reading: ReadOptions,
 ) -> int:
     """Compare one direction, two, two at half width and two at equal parameters."""
     from birnn.cli import studies
@@ -218,14 +218,14 @@ def compare(
         jobs=jobs,
         threads=threads,
         out=out,
-        format=format,
-        field=field,
+        reading=reading,
         as_json=json,
         as_markdown=markdown,
     )
 
 
 @app.command()
+@with_read_options
 def demo(
     name: Annotated[
         str,
@@ -248,10 +248,10 @@ def demo(
     epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trainings side by side.")] = 1,
     out: Page = None,
-    format: Format = None,  # noqa: A002
-    field: Field = "upos",
     json: Json = False,
     markdown: Markdown = False,
+    *,
+    reading: ReadOptions,
 ) -> int:
     """Run an experiment that comes with its data: one direction against two."""
     from birnn.cli import studies
@@ -266,8 +266,7 @@ def demo(
         epochs=epochs,
         jobs=jobs,
         out=out,
-        format=format,
-        field=field,
+        reading=reading,
         as_json=json,
         as_markdown=markdown,
     )
@@ -317,6 +316,7 @@ def cost(
 
 
 @app.command()
+@with_read_options
 def explain(
     model: Model,
     text: Annotated[
@@ -338,14 +338,15 @@ def explain(
     data: Annotated[
         str | None, typer.Option(metavar="F", help="Sequences to take means over.")
     ] = None,
-    format: Format = None,  # noqa: A002
     json: Json = False,
+    *,
+    reading: ReadOptions,
 ) -> int:
     """Show what each direction knew, which of them decided, and which steps mattered."""
     from birnn.cli import explaining
 
     return explaining.explain(
-        model, text, out=out, step=step, target=target, data=data, format=format, as_json=json
+        model, text, out=out, step=step, target=target, data=data, reading=reading, as_json=json
     )
 
 

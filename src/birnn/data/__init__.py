@@ -3,6 +3,7 @@
 from birnn.data.batching import batches, in_order, windows
 from birnn.data.encoding import Codec, Encoded
 from birnn.data.examples import Example, Task
+from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import FORMATS, read
 from birnn.data.rows import Batch, SymbolRows, VectorRows, WordRows
 from birnn.data.schemes import Span, convert, detect, spans, transitions, violations
@@ -19,6 +20,8 @@ __all__ = [
     "Codec",
     "Encoded",
     "Example",
+    "ReadOptions",
+    "ReadRequest",
     "Span",
     "SymbolRows",
     "Task",

@@ -8,37 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from birnn.data.examples import Example, Wanted
+from birnn.data.examples import Example
+from birnn.data.options import FIELDS, ReadRequest
 from birnn.data.source import Source
-from birnn.errors import ConfigError, nearest
 
-FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}
 COLUMNS = 10
 
 
-def read_conllu(source: Source, wanted: Wanted) -> Iterator[Example]:
+def read_conllu(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""CoNLL-U: words and one of their fields as tags; ranges (1-2) and empty nodes (1.1) skipped.
 
     Args:
         source: The file.
-        wanted: ``field`` names the column of the tags: upos, xpos, feats or deprel.
+        request: ``options.field`` names the column of the tags.
 
     Raises:
-        ConfigError: A field that does not exist.
         FormatError: Too few columns, an empty word or tag.
 
     Source: https://universaldependencies.org/format.html
 
     Example:
         >>> rows = ["# text = dogs", "1\tdogs\tdog\tNOUN\tNNS\t_\t0\troot\t_\t_", "", ""]
-        >>> [example] = read_conllu(Source.from_text("\n".join(rows)), Wanted(field="xpos"))
+        >>> from birnn.data.options import ReadOptions
+        >>> request = ReadRequest(options=ReadOptions(field="xpos"))
+        >>> [example] = read_conllu(Source.from_text("\n".join(rows)), request)
         >>> example.inputs, example.target, example.where
         (('dogs',), ('NNS',), 'text:2')
     """
-    if wanted.field not in FIELDS:
-        raise ConfigError(f"no CoNLL-U field {wanted.field!r}: {nearest(wanted.field, FIELDS)}")
-    column = FIELDS[wanted.field]
-    needed = COLUMNS if wanted.labelled else 2
+    column = FIELDS[request.options.field]
+    needed = COLUMNS if request.labelled else 2
     words: list[str] = []
     tags: list[str] = []
     start = 0
@@ -59,22 +57,22 @@ def read_conllu(source: Source, wanted: Wanted) -> Iterator[Example]:
                 continue
             if not cells[1]:
                 raise source.fault("an empty word. Write _ for a missing form.", number)
-            if wanted.labelled:
+            if request.labelled:
                 if not cells[column]:
                     raise source.fault(
-                        f"an empty {wanted.field}. Write _ for a missing one.", number
+                        f"an empty {request.options.field}. Write _ for a missing one.", number
                     )
                 tags.append(cells[column])
             start = start or number
             words.append(cells[1])
             continue
-        yield _example(source, words, tags, start or number, wanted)
+        yield _example(source, words, tags, start or number, request)
         words, tags, start, seen = [], [], 0, False
     if seen:
-        yield _example(source, words, tags, start or number, wanted)
+        yield _example(source, words, tags, start or number, request)
 
 
-def read_conll(source: Source, wanted: Wanted) -> Iterator[Example]:
+def read_conll(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""Token first, tag last, parted by tabs or, in lines without one, by spaces.
 
     Lines of a document's start (``-DOCSTART-``) are skipped with the blank line after them.
@@ -84,12 +82,12 @@ def read_conll(source: Source, wanted: Wanted) -> Iterator[Example]:
 
     Example:
         >>> text = "EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n"
-        >>> for example in read_conll(Source.from_text(text), Wanted()):
+        >>> for example in read_conll(Source.from_text(text), ReadRequest()):
         ...     print(example.inputs, example.target)
         ('EU', 'rejects') ('B-ORG', 'O')
         ('Peter',) ('B-PER',)
     """
-    needed = 2 if wanted.labelled else 1
+    needed = 2 if request.labelled else 1
     tokens: list[str] = []
     tags: list[str] = []
     start = 0
@@ -109,7 +107,7 @@ def read_conll(source: Source, wanted: Wanted) -> Iterator[Example]:
                     number,
                 )
             token, tag = cells[0], cells[-1]
-            if not token or (wanted.labelled and not tag):
+            if not token or (request.labelled and not tag):
                 raise source.fault(
                     f"an empty {'tag' if token else 'token'}. "
                     "Give every token one, or end the sequence with a blank line.",
@@ -117,20 +115,20 @@ def read_conll(source: Source, wanted: Wanted) -> Iterator[Example]:
                 )
             start = start or number
             tokens.append(token)
-            if wanted.labelled:
+            if request.labelled:
                 tags.append(tag)
             after_document_start = False
             continue
         if after_document_start and not tokens:
             after_document_start = False
             continue
-        yield _example(source, tokens, tags, start or number, wanted)
+        yield _example(source, tokens, tags, start or number, request)
         tokens, tags, start = [], [], 0
     if tokens:
-        yield _example(source, tokens, tags, start, wanted)
+        yield _example(source, tokens, tags, start, request)
 
 
 def _example(
-    source: Source, tokens: list[str], tags: list[str], line: int, wanted: Wanted
+    source: Source, tokens: list[str], tags: list[str], line: int, request: ReadRequest
 ) -> Example:
-    return Example(tuple(tokens), tuple(tags) if wanted.labelled else None, source.where(line))
+    return Example(tuple(tokens), tuple(tags) if request.labelled else None, source.where(line))

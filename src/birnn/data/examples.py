@@ -23,6 +23,8 @@ class Example:
         target: Tags (one string for each step), a label, values (float32, shape (K,)), the
             symbols of a target sequence, or ``None`` where the data says nothing.
         where: ``file:line`` of its start, for messages.
+        id: What the file calls it, where the file has names for sequences.
+        text: The text that ``inputs`` are the tokens of, where it was one.
 
     Example:
         >>> Example(("the", "bank"), ("DET", "NOUN")) == Example(("the", "bank"), ("DET", "NOUN"))
@@ -34,6 +36,8 @@ class Example:
     inputs: tuple[str, ...] | Vectors
     target: str | tuple[str, ...] | Vectors | None = None
     where: str = ""
+    id: str | None = None
+    text: str | None = None
 
     def __len__(self) -> int:
         """Number of steps."""
@@ -50,21 +54,6 @@ class Example:
 
     # arrays have no hash
     __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a reader is asked for.
-
-    Args:
-        task: What the sequences are for; a table's columns mean what the task needs.
-        field: Column of a CoNLL-U file that holds the tags.
-        labelled: Whether targets are read; without, columns of targets may be missing.
-    """
-
-    task: Task = "tagger"
-    field: str = "upos"
-    labelled: bool = True
 
 
 def _same(one: object, other: object) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from birnn.data.examples import Example, Wanted
+from birnn.data.examples import Example
+from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 
 
-def read_fasta(source: Source, wanted: Wanted) -> Iterator[Example]:
+def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""Records that start with ``>id``; for a classifier ``>id label``, for a tagger three lines.
 
     A tagger with labels reads records of three lines: ``>id``, the sequence, one character of tag
@@ -19,37 +20,39 @@ def read_fasta(source: Source, wanted: Wanted) -> Iterator[Example]:
 
     Example:
         >>> text = ">p1 membrane\nMKV\nLA\n>p2 soluble\nGG\n"
-        >>> for example in read_fasta(Source.from_text(text), Wanted("classifier")):
+        >>> for example in read_fasta(Source.from_text(text), ReadRequest("classifier")):
         ...     print("".join(example.inputs), example.target)
         MKVLA membrane
         GG soluble
-        >>> [example] = read_fasta(Source.from_text(">p1\nMKV\nCHH\n"), Wanted("tagger"))
+        >>> [example] = read_fasta(Source.from_text(">p1\nMKV\nCHH\n"), ReadRequest("tagger"))
         >>> example.inputs, example.target
         (('M', 'K', 'V'), ('C', 'H', 'H'))
     """
-    tagged = wanted.task == "tagger" and wanted.labelled
+    tagged = request.task == "tagger" and request.labelled
     for line, header, body in _records(source):
         if tagged:
             yield _tagged(source, line, body)
         else:
-            yield Example(_residues(body), _label(source, line, header, wanted), source.where(line))
+            yield Example(
+                _residues(body), _label(source, line, header, request), source.where(line)
+            )
 
 
-def read_three_line(source: Source, wanted: Wanted) -> Iterator[Example]:
-    r"""Records of three lines (``>id``, sequence, tags) for a tagger; tags are read if wanted.
+def read_three_line(source: Source, request: ReadRequest) -> Iterator[Example]:
+    r"""Records of three lines (``>id``, sequence, tags) for a tagger; tags are read if request.
 
     Raises:
         FormatError: A record of other than three lines, tags for another number of residues.
 
     Example:
         >>> source = Source.from_text(">p1\nMKV\nCHH\n")
-        >>> [example] = read_three_line(source, Wanted("tagger", labelled=False))
+        >>> [example] = read_three_line(source, ReadRequest("tagger", labelled=False))
         >>> example.inputs, example.target
         (('M', 'K', 'V'), None)
     """
     for line, _, body in _records(source):
         example = _tagged(source, line, body)
-        yield example if wanted.labelled else Example(example.inputs, None, example.where)
+        yield example if request.labelled else Example(example.inputs, None, example.where)
 
 
 def _records(source: Source) -> Iterator[tuple[int, str, list[str]]]:
@@ -75,8 +78,8 @@ def _residues(body: list[str]) -> tuple[str, ...]:
     return tuple("".join("".join(body).split()))
 
 
-def _label(source: Source, line: int, header: str, wanted: Wanted) -> str | None:
-    if not wanted.labelled:
+def _label(source: Source, line: int, header: str, request: ReadRequest) -> str | None:
+    if not request.labelled:
         return None
     _, _, label = header.partition(" ")
     if not label.strip():

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from birnn.data.conll import read_conll, read_conllu
-from birnn.data.examples import Example, Task, Wanted
+from birnn.data.examples import Example, Task
 from birnn.data.fasta import read_fasta, read_three_line
-from birnn.data.source import STANDARD_INPUT, Source
+from birnn.data.options import ReadOptions, ReadRequest
+from birnn.data.source import STANDARD_INPUT, Source, log_notice
 from birnn.data.tables import read_csv, read_jsonl, read_tsv
 from birnn.data.text import read_text
 from birnn.data.timeseries import read_npz, read_ts
 from birnn.errors import ConfigError, FormatError, UsageError, nearest
 
-Reader = Callable[[Source, Wanted], Iterator[Example]]
+Reader = Callable[[Source, ReadRequest], Iterator[Example]]
 
 TASKS: tuple[Task, ...] = ("tagger", "classifier", "regressor", "seq2seq")
 
@@ -53,19 +54,20 @@ FORMATS = {
 def read(
     path: str | os.PathLike[str],
     task: Task,
+    options: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
     *,
-    format: str | None = None,  # noqa: A002 the name that the command line gives it
-    field: str = "upos",
     labelled: bool = True,
+    tell: Callable[[str], None] = log_notice,
 ) -> Iterator[Example]:
     r"""The sequences of a file, one by one: memory does not grow with the file.
 
     Args:
         path: The file, ``.gz`` of any format too; ``-`` is standard input.
         task: tagger, classifier, regressor or seq2seq: what the file is read for.
-        format: A key of `FORMATS`; by default the file's ending says it.
-        field: Field of CoNLL-U files that holds the tags: upos, xpos, feats or deprel.
+        options: What is set about the reading; ``format`` is a key of `FORMATS`, by default the
+            file's ending says it.
         labelled: Whether targets are read. Without, the file may lack them.
+        tell: Takes each notice, one line; by default the logger ``birnn`` does.
 
     Returns:
         The examples in the order of the file. Sequences of length 0 are kept.
@@ -86,9 +88,9 @@ def read(
     """
     if task not in TASKS:
         raise UsageError(f"no task {task!r}: {nearest(str(task), TASKS)}")
-    source = Source.from_path(path)
-    reader = FORMATS[_format_of(path, task, format)].reader
-    return _at_least_one(source, reader(source, Wanted(task, field, labelled)))
+    source = Source.from_path(path, tell=tell)
+    reader = FORMATS[_format_of(path, task, options.format)].reader
+    return _at_least_one(source, reader(source, ReadRequest(task, labelled, options)))
 
 
 def _format_of(path: str | os.PathLike[str], task: Task, name: str | None) -> str:

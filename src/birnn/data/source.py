@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import logging
 import os
 import sys
 import zlib
@@ -18,6 +19,11 @@ from birnn.errors import FormatError
 STANDARD_INPUT = "-"
 
 
+def log_notice(line: str) -> None:
+    """Log a notice as a warning of the logger ``birnn``; unless set otherwise, it is printed."""
+    logging.getLogger("birnn").warning(line)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     r"""Bytes with a name.
@@ -25,6 +31,7 @@ class Source:
     Args:
         name: What messages call it.
         open: Opens the bytes, decompressed, from their start.
+        tell: Takes each notice about the file, one line.
 
     Example:
         >>> source = Source.from_text("one\r\ntwo")
@@ -36,16 +43,19 @@ class Source:
 
     name: str
     open: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
+    tell: Callable[[str], None] = log_notice
 
     @classmethod
-    def from_path(cls, path: str | os.PathLike[str]) -> Source:
+    def from_path(
+        cls, path: str | os.PathLike[str], *, tell: Callable[[str], None] = log_notice
+    ) -> Source:
         """A file, ``.gz`` decompressed on the way, or ``-`` for standard input.
 
         Raises:
             FormatError: Nothing there, a folder, empty, or not to be read.
         """
         if str(path) == STANDARD_INPUT:
-            return cls("standard input", lambda: contextlib.nullcontext(sys.stdin.buffer))
+            return cls("standard input", lambda: contextlib.nullcontext(sys.stdin.buffer), tell)
         path = Path(path)
         if not path.exists():
             raise FormatError(f"{path}: no such file. Check the path.")
@@ -56,8 +66,8 @@ class Source:
         if path.is_file() and path.stat().st_size == 0:
             raise FormatError(f"{path}: empty. A file of at least one sequence is needed.")
         if path.suffix.lower() == ".gz":
-            return cls(str(path), lambda: _gunzipped(path))
-        return cls(str(path), lambda: path.open("rb"))
+            return cls(str(path), lambda: _gunzipped(path), tell)
+        return cls(str(path), lambda: path.open("rb"), tell)
 
     @classmethod
     def from_text(cls, text: str, name: str = "text") -> Source:
@@ -100,6 +110,10 @@ class Source:
     def fault(self, what: str, line: int | None = None) -> FormatError:
         """The error that says ``what`` is wrong at ``line``."""
         return FormatError(f"{self.where(line)}: {what}")
+
+    def notice(self, what: str, line: int | None = None) -> None:
+        """Tell what was guessed about the file, at ``line``."""
+        self.tell(f"{self.where(line)}: {what}")
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:

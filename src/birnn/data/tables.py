@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.examples import Example, Vectors, Wanted
+from birnn.data.examples import Example, Vectors
+from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 from birnn.data.text import split_source, tokenise
 from birnn.data.timeseries import check_vectors, numbers
@@ -28,7 +29,7 @@ INPUTS = {
 TARGETS = {"classifier": ("label",), "seq2seq": ("target",)}
 
 
-def read_tsv(source: Source, wanted: Wanted) -> Iterator[Example]:
+def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""Columns parted by tabs, without quoting: text and label, as the task needs them.
 
     Without a header: the text, then the label (classifier), the values (regressor) or the target
@@ -41,18 +42,18 @@ def read_tsv(source: Source, wanted: Wanted) -> Iterator[Example]:
 
     Example:
         >>> text = "label\ttext\n1\ta fine film\n"
-        >>> [example] = read_tsv(Source.from_text(text), Wanted("classifier"))
+        >>> [example] = read_tsv(Source.from_text(text), ReadRequest("classifier"))
         >>> example.inputs, example.target, example.where
         (('a', 'fine', 'film'), '1', 'text:2')
-        >>> [example] = read_tsv(Source.from_text("cat\tK AE1 T"), Wanted("seq2seq"))
+        >>> [example] = read_tsv(Source.from_text("cat\tK AE1 T"), ReadRequest("seq2seq"))
         >>> example.inputs, example.target
         (('c', 'a', 't'), ('K', 'AE1', 'T'))
     """
     rows = ((number, line.split("\t")) for number, line in enumerate(source.lines(), 1) if line)
-    yield from _examples(source, rows, wanted)
+    yield from _examples(source, rows, request)
 
 
-def read_csv(source: Source, wanted: Wanted) -> Iterator[Example]:
+def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""Columns parted by commas, with quoting: text and label, as `read_tsv` reads them.
 
     Raises:
@@ -60,14 +61,14 @@ def read_csv(source: Source, wanted: Wanted) -> Iterator[Example]:
 
     Example:
         >>> text = 'text,label\n"so, so",negative\n'
-        >>> [example] = read_csv(Source.from_text(text), Wanted("classifier"))
+        >>> [example] = read_csv(Source.from_text(text), ReadRequest("classifier"))
         >>> example.inputs, example.target
         (('so', ',', 'so'), 'negative')
     """
-    yield from _examples(source, _csv_rows(source), wanted)
+    yield from _examples(source, _csv_rows(source), request)
 
 
-def read_jsonl(source: Source, wanted: Wanted) -> Iterator[Example]:
+def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""A JSON object on each line.
 
     Sequence: ``tokens`` (strings), ``vectors`` (T rows of D numbers), ``text``, or ``source``.
@@ -79,7 +80,7 @@ def read_jsonl(source: Source, wanted: Wanted) -> Iterator[Example]:
 
     Example:
         >>> text = '{"tokens": ["no", "way"], "tags": ["DET", "NOUN"]}\n'
-        >>> [example] = read_jsonl(Source.from_text(text), Wanted("tagger"))
+        >>> [example] = read_jsonl(Source.from_text(text), ReadRequest("tagger"))
         >>> example.inputs, example.target
         (('no', 'way'), ('DET', 'NOUN'))
     """
@@ -89,7 +90,7 @@ def read_jsonl(source: Source, wanted: Wanted) -> Iterator[Example]:
         if not line.strip():
             continue
         record = _Record(source, number, line)
-        inputs = record.inputs(wanted)
+        inputs = record.inputs(request)
         if isinstance(inputs, np.ndarray):
             # an empty list of vectors says nothing of its channels
             if not len(inputs):
@@ -97,8 +98,8 @@ def read_jsonl(source: Source, wanted: Wanted) -> Iterator[Example]:
             elif channels is None:
                 channels = inputs.shape[1]
             check_vectors(source, inputs, index, channels or inputs.shape[1], number)
-        target = record.target(wanted) if wanted.labelled else None
-        if wanted.task == "tagger" and target is not None and len(target) != len(inputs):
+        target = record.target(request) if request.labelled else None
+        if request.task == "tagger" and target is not None and len(target) != len(inputs):
             raise source.fault(
                 f"{len(inputs)} tokens and {len(target)} tags. Give every token one tag.", number
             )
@@ -134,56 +135,60 @@ def _csv_rows(source: Source) -> Iterator[Row]:
             yield start, cells
 
 
-def _examples(source: Source, rows: Iterator[Row], wanted: Wanted) -> Iterator[Example]:
+def _examples(source: Source, rows: Iterator[Row], request: ReadRequest) -> Iterator[Example]:
     columns: _Columns | None = None
     for position, (number, cells) in enumerate(rows):
         if position == 0:
-            columns = _header(source, cells, wanted, number)
+            columns = _header(source, cells, request, number)
             if columns is not None:
                 continue
-        yield _row(source, cells, columns or _plain(source, cells, wanted, number), wanted, number)
+        yield _row(
+            source, cells, columns or _plain(source, cells, request, number), request, number
+        )
 
 
-def _header(source: Source, cells: list[str], wanted: Wanted, line: int) -> _Columns | None:
+def _header(source: Source, cells: list[str], request: ReadRequest, line: int) -> _Columns | None:
     """Columns as a header names them; ``None`` where the first row is no header."""
     names = [cell.strip().lower() for cell in cells]
-    inputs = [i for i, name in enumerate(names) if name in INPUTS[wanted.task]]
+    inputs = [i for i, name in enumerate(names) if name in INPUTS[request.task]]
     if not inputs:
         return None
-    if wanted.task == "regressor":
+    if request.task == "regressor":
         targets = tuple(i for i in range(len(names)) if i != inputs[0])
     else:
-        known = TARGETS[wanted.task]
+        known = TARGETS[request.task]
         targets = tuple(i for i, name in enumerate(names) if name in known)[:1]
-    if not wanted.labelled:
+    if not request.labelled:
         return _Columns(inputs[0], ())
     if not targets:
-        needed = TARGETS.get(wanted.task, ("value",))[0]
+        needed = TARGETS.get(request.task, ("value",))[0]
         raise source.fault(
-            f"the header names {', '.join(names)}, a {wanted.task} needs a column {needed}. "
+            f"the header names {', '.join(names)}, a {request.task} needs a column {needed}. "
             "Rename the column.",
             line,
         )
     return _Columns(inputs[0], targets)
 
 
-def _plain(source: Source, cells: list[str], wanted: Wanted, line: int) -> _Columns:
+def _plain(source: Source, cells: list[str], request: ReadRequest, line: int) -> _Columns:
     """Columns of a row in a file without header."""
-    if not wanted.labelled and len(cells) == 1:
+    if not request.labelled and len(cells) == 1:
         return _Columns(0, ())
-    if len(cells) > 2 and wanted.task != "regressor":
+    if len(cells) > 2 and request.task != "regressor":
         raise source.fault(
             f"{len(cells)} columns and no header that says which is which. "
-            f"Begin the file with a line that names {INPUTS[wanted.task][0]} and "
-            f"{TARGETS[wanted.task][0]}.",
+            f"Begin the file with a line that names {INPUTS[request.task][0]} and "
+            f"{TARGETS[request.task][0]}.",
             line,
         )
-    if not wanted.labelled:
+    if not request.labelled:
         return _Columns(0, ())
     return _Columns(0, tuple(range(1, max(2, len(cells)))))
 
 
-def _row(source: Source, cells: list[str], columns: _Columns, wanted: Wanted, line: int) -> Example:
+def _row(
+    source: Source, cells: list[str], columns: _Columns, request: ReadRequest, line: int
+) -> Example:
     if len(cells) < columns.width:
         raise source.fault(
             f"{len(cells)} {'column' if len(cells) == 1 else 'columns'}, {columns.width} are "
@@ -191,14 +196,14 @@ def _row(source: Source, cells: list[str], columns: _Columns, wanted: Wanted, li
             line,
         )
     text = cells[columns.inputs]
-    inputs = split_source(text) if wanted.task == "seq2seq" else tokenise(text)
+    inputs = split_source(text) if request.task == "seq2seq" else tokenise(text)
     if not columns.targets:
         return Example(inputs, None, source.where(line))
-    if wanted.task == "regressor":
+    if request.task == "regressor":
         values = numbers(source, [cells[i] for i in columns.targets], line, "targets")
         return Example(inputs, _finite(source, values, line), source.where(line))
     answer = cells[columns.targets[0]].strip()
-    if wanted.task == "seq2seq":
+    if request.task == "seq2seq":
         return Example(inputs, tuple(answer.split()), source.where(line))
     if not answer:
         raise source.fault("an empty label. Give every text one.", line)
@@ -225,30 +230,30 @@ class _Record:
             raise self._fault(f"a JSON {type(record).__name__}, an object is needed")
         self._record: dict[str, Any] = record
 
-    def inputs(self, wanted: Wanted) -> tuple[str, ...] | Vectors:
+    def inputs(self, request: ReadRequest) -> tuple[str, ...] | Vectors:
         if "tokens" in self._record:
             return self._strings("tokens", empty=False)
         if "vectors" in self._record:
             return self._rows("vectors")
-        if wanted.task == "seq2seq":
+        if request.task == "seq2seq":
             given = self._need("source")
             if isinstance(given, str):
                 return split_source(given)
             return self._strings("source", empty=False)
-        if wanted.task == "tagger" and wanted.labelled:
+        if request.task == "tagger" and request.labelled:
             self._need("tokens")
         text = self._need("text")
         if not isinstance(text, str):
             raise self._fault(f"text is {text!r}, a string is needed")
         return tokenise(text)
 
-    def target(self, wanted: Wanted) -> str | tuple[str, ...] | Vectors:
-        if wanted.task == "tagger":
+    def target(self, request: ReadRequest) -> str | tuple[str, ...] | Vectors:
+        if request.task == "tagger":
             return self._strings("tags", empty=False)
-        if wanted.task == "seq2seq":
+        if request.task == "seq2seq":
             given = self._need("target")
             return tuple(given.split()) if isinstance(given, str) else self._strings("target")
-        if wanted.task == "regressor":
+        if request.task == "regressor":
             given = self._need("values")
             values = self._rows("values", [given] if not isinstance(given, list) else given)
             if values.ndim != 1:

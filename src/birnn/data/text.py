@@ -6,7 +6,8 @@ import functools
 import re
 from collections.abc import Iterator
 
-from birnn.data.examples import Example, Wanted
+from birnn.data.examples import Example
+from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 
 # \w leaves out vowel signs and accents that stand as characters of their own, so words of Hindi,
@@ -54,23 +55,23 @@ def tokenise(text: str) -> tuple[str, ...]:
     return tuple(match.group() for match in _token().finditer(text))
 
 
-def read_text(source: Source, wanted: Wanted) -> Iterator[Example]:
+def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
     """Plain text, one sequence on each line; an empty line is an empty sequence.
 
     Raises:
         FormatError: Labels are wanted: plain text has none.
 
     Example:
-        >>> wanted = Wanted("classifier", labelled=False)
-        >>> [example.inputs for example in read_text(Source.from_text("So good!"), wanted)]
+        >>> request = ReadRequest("classifier", labelled=False)
+        >>> [example.inputs for example in read_text(Source.from_text("So good!"), request)]
         [('So', 'good', '!')]
     """
-    if wanted.labelled:
+    if request.labelled:
         raise source.fault(
             "plain text holds no labels. Give a labelled file, or its --format if it is one."
         )
     for number, line in enumerate(source.lines(), 1):
-        inputs = split_source(line) if wanted.task == "seq2seq" else tokenise(line)
+        inputs = split_source(line) if request.task == "seq2seq" else tokenise(line)
         yield Example(inputs, None, source.where(number))
 
 

@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.examples import Example, Vectors, Wanted
+from birnn.data.examples import Example, Vectors
+from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 
 
-def read_ts(source: Source, wanted: Wanted) -> Iterator[Example]:
+def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""The ``.ts`` format: after ``@data`` a series on each line, channels parted by colons.
 
     Args:
         source: The file.
-        wanted: A classifier needs ``@classLabel true``, a regressor ``@targetLabel true``.
+        request: A classifier needs ``@classLabel true``, a regressor ``@targetLabel true``.
 
     Raises:
         FormatError: No ``@data``, time stamps, a missing value, channels of different lengths or
@@ -31,7 +32,7 @@ def read_ts(source: Source, wanted: Wanted) -> Iterator[Example]:
 
     Example:
         >>> text = "@classLabel true left right\n@data\n1,2,3:4,5,6:left\n7:8:right\n"
-        >>> for example in read_ts(Source.from_text(text), Wanted("classifier")):
+        >>> for example in read_ts(Source.from_text(text), ReadRequest("classifier")):
         ...     print(example.inputs.tolist(), example.target)
         [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]] left
         [[7.0, 8.0]] right
@@ -56,14 +57,14 @@ def read_ts(source: Source, wanted: Wanted) -> Iterator[Example]:
             header[key.lower()] = values
             if key.lower() == "data":
                 in_data = True
-                _check_header(source, header, wanted, number)
+                _check_header(source, header, request, number)
             continue
         fields = line.split(":")
         target: str | Vectors | None = None
         if _is_true(header, "classlabel") or _is_true(header, "targetlabel"):
             answer = fields.pop().strip()
-            if wanted.labelled:
-                target = _target(source, answer, wanted, number)
+            if request.labelled:
+                target = _target(source, answer, request, number)
         if not fields:
             raise source.fault("a label and no series. Write channels:label.", number)
         inputs = _series(source, fields, index, number)
@@ -75,7 +76,7 @@ def read_ts(source: Source, wanted: Wanted) -> Iterator[Example]:
         raise source.fault("no line @data, so no series. Is this a .ts file?", number)
 
 
-def read_npz(source: Source, wanted: Wanted) -> Iterator[Example]:
+def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:
     """Arrays ``values`` (N, D) and ``lengths`` (B,), and what the task needs beside them.
 
     A tagger reads ``tags`` (N,), a classifier ``labels`` (B,), a regressor ``targets`` (B, K) or
@@ -85,7 +86,7 @@ def read_npz(source: Source, wanted: Wanted) -> Iterator[Example]:
         FormatError: Not such a file, an array that is missing, of a wrong shape or of pickled
             objects, lengths that do not fit, values that are no finite numbers.
     """
-    arrays = _arrays(source, wanted)
+    arrays = _arrays(source, request)
     values, lengths = arrays["values"], arrays["lengths"]
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise source.fault(f"values are {values.dtype} {values.shape}, numbers (N, D) are needed")
@@ -99,8 +100,8 @@ def read_npz(source: Source, wanted: Wanted) -> Iterator[Example]:
             "Give one length for each sequence, summing to the number of rows."
         )
     rows = _narrow(values)
-    name = _ARRAY[wanted.task]
-    answers = arrays[name] if wanted.labelled else None
+    name = _ARRAY[request.task]
+    answers = arrays[name] if request.labelled else None
     if answers is not None:
         expected = values.shape[0] if name == "tags" else lengths.shape[0]
         if answers.ndim not in ((1, 2) if name == "targets" else (1,)) or len(answers) != expected:
@@ -160,21 +161,23 @@ def numbers(source: Source, cells: Sequence[str], line: int, what: str) -> Vecto
 _ARRAY = {"tagger": "tags", "classifier": "labels", "regressor": "targets"}
 
 
-def _check_header(source: Source, header: dict[str, list[str]], wanted: Wanted, line: int) -> None:
+def _check_header(
+    source: Source, header: dict[str, list[str]], request: ReadRequest, line: int
+) -> None:
     if _is_true(header, "timestamps"):
         raise source.fault("series with time stamps are not read. Write the values alone.", line)
-    needed = "targetlabel" if wanted.task == "regressor" else "classlabel"
-    if wanted.labelled and not _is_true(header, needed):
+    needed = "targetlabel" if request.task == "regressor" else "classlabel"
+    if request.labelled and not _is_true(header, needed):
         said = "@targetLabel true" if needed == "targetlabel" else "@classLabel true"
-        raise source.fault(f"a {wanted.task} needs {said} in the header of the file", line)
+        raise source.fault(f"a {request.task} needs {said} in the header of the file", line)
 
 
 def _is_true(header: dict[str, list[str]], key: str) -> bool:
     return header.get(key, ["false"])[:1] == ["true"]
 
 
-def _target(source: Source, answer: str, wanted: Wanted, line: int) -> str | Vectors:
-    if wanted.task == "regressor":
+def _target(source: Source, answer: str, request: ReadRequest, line: int) -> str | Vectors:
+    if request.task == "regressor":
         values = numbers(source, [answer], line, "target")
         if not np.isfinite(values).all():
             raise source.fault(f"the target is {answer}. Give a finite number.", line)
@@ -215,10 +218,10 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _arrays(source: Source, wanted: Wanted) -> dict[str, Any]:
+def _arrays(source: Source, request: ReadRequest) -> dict[str, Any]:
     names = ["values", "lengths"]
-    if wanted.labelled:
-        names.append(_ARRAY[wanted.task])
+    if request.labelled:
+        names.append(_ARRAY[request.task])
     try:
         with np.load(io.BytesIO(source.content()), allow_pickle=False) as stored:
             present = list(stored.files)
@@ -232,6 +235,6 @@ def _arrays(source: Source, wanted: Wanted) -> dict[str, Any]:
     if missing:
         raise source.fault(
             f"no array {' or '.join(missing)}, it has {', '.join(present) or 'none'}. "
-            f"A {wanted.task} reads {', '.join(names)}."
+            f"A {request.task} reads {', '.join(names)}."
         )
     return arrays

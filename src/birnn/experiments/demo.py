@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from birnn.bundle.spec import PoolingName
+from birnn.data import ReadOptions
 from birnn.errors import UsageError, nearest
 from birnn.experiments import (
     anomaly,
@@ -144,8 +145,7 @@ def run(
     files: Mapping[str, Source] | None = None,
     settings: Sequence[str] = (),
     epochs: int | None = None,
-    format: str | None = None,  # noqa: A002 - the name that the command line has
-    field: str = "upos",
+    reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
     jobs: int = 1,
     keep: Mapping[str, Path] | None = None,
     say: Say | None = None,
@@ -160,8 +160,7 @@ def run(
         files: ``train`` and ``test``, and ``dev`` if there is one, in the place of drawn data.
         settings: Settings of training that differ from the demo's: ``section.key=value``.
         epochs: Rounds over the data; the demo's own by default, the recipe's on files.
-        format: Format of the files where their ending does not tell.
-        field: Column of CoNLL-U that holds the tags.
+        reading: What is set about the reading of files.
         jobs: Trainings side by side.
         keep: Way of reading to the folder where its model of the first seed stays.
         say: Takes a line after each training.
@@ -185,7 +184,7 @@ def run(
         drawn = demo.draw(size, seed)
         chosen["training.epochs"] = size.epochs
     else:
-        drawn = drawing.from_files(demo.task, files, format=format, field=field, seed=seed, say=say)
+        drawn = drawing.from_files(demo.task, files, reading=reading, seed=seed, say=say)
     if epochs is not None:
         chosen["training.epochs"] = epochs
     given = Recipe.load(demo.task, overrides=settings)

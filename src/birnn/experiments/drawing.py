@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from birnn.data import Example
+from birnn.data import Example, ReadOptions
 from birnn.experiments import brackets, senses, sentiment
 from birnn.experiments.cases import LATER, SO_FAR, Case, Size, Split
 from birnn.experiments.compare.comparison import groups_of
@@ -122,8 +122,7 @@ def from_files(
     task: Task,
     files: Mapping[str, Source],
     *,
-    format: str | None,  # noqa: A002
-    field: str,
+    reading: ReadOptions,
     seed: int,
     say: Say | None,
 ) -> Drawn:
@@ -133,8 +132,7 @@ def from_files(
         files.get("dev"),
         files["test"],
         task=task,
-        format=format,
-        field=field,
+        reading=reading,
         seed=seed,
         say=say or say_nothing,
     )

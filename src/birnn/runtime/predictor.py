@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from birnn.bundle.io import Bundle, load
 from birnn.bundle.spec import Spec, Tags, Values
 from birnn.data.batching import in_order, windows
 from birnn.data.examples import Example
+from birnn.data.options import ReadOptions
 from birnn.data.read import read
+from birnn.data.source import log_notice
 from birnn.errors import DataError, UsageError
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
 from birnn.ragged import Ragged
@@ -92,6 +94,12 @@ class Predictor:
     def metrics(self) -> dict[str, Any]:
         """What it reached when it was trained."""
         return dict(self._bundle.metrics)
+
+    def read_options(self, given: ReadOptions = ReadOptions()) -> ReadOptions:  # noqa: B008
+        """How files are read for this model: as given, and for the rest as in training."""
+        facts = self._bundle.facts
+        # Bundles of birnn 0.1 kept the field alone.
+        return given.over(facts.get("reading") or {"field": facts.get("field")})
 
     def predict(self, sequences: Iterable[Any]) -> list[Any]:
         """Answers for sequences, in their order.
@@ -201,16 +209,16 @@ class Predictor:
         self,
         examples: str | Path | Iterable[Example],
         *,
-        format: str | None = None,  # noqa: A002 the name that the command line gives it
-        field: str | None = None,
+        tell: Callable[[str], None] = log_notice,
+        **reading: Any,
     ) -> dict[str, Any]:
         """Measures of the model on labelled data.
 
         Args:
             examples: A file, or examples with targets.
-            format: Format of the file; by default its ending says it.
-            field: Field of CoNLL-U files that holds the tags; by default the one that the model
-                was trained on, where it says so.
+            tell: Takes each notice about the file, one line; by default the logger ``birnn`` does.
+            reading: How the file is read, the arguments of `birnn.data.ReadOptions`; what is not
+                given is as in training, where the model says so.
 
         Returns:
             The measures of `birnn.metrics` for the task, and ``sequences``,
@@ -223,8 +231,8 @@ class Predictor:
                 another kind.
         """
         if isinstance(examples, str | Path):
-            chosen = field or str(self._bundle.facts.get("field") or "upos")
-            examples = read(examples, self.spec.task, format=format, field=chosen)
+            options = self.read_options(ReadOptions.of(reading))
+            examples = read(examples, self.spec.task, options, tell=tell)
         scorer = self._scorer()
         sequences = empty = tokens = 0
         seconds = 0.0

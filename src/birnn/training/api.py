@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from birnn.data.options import ReadOptions
 from birnn.errors import require
 from birnn.runtime import Predictor
 
@@ -25,9 +26,8 @@ def train(
     seed: int = 1,
     resume: bool = False,
     overwrite: bool = False,
-    format: str | None = None,  # noqa: A002 - the name that the command line has
-    field: str = "upos",
     quiet: bool = False,
+    **reading: Any,
 ) -> Predictor:
     """Train a model, write its bundle and load it.
 
@@ -42,9 +42,9 @@ def train(
         seed: One seed gives one model.
         resume: Go on with a run that was stopped.
         overwrite: Replace the bundle at ``out``.
-        format: Format of the files where their ending does not tell.
-        field: Column of CoNLL-U that holds the tags.
         quiet: No notices, no progress.
+        reading: How files are read, the arguments of `birnn.data.ReadOptions`: ``format``,
+            ``field``, ``columns``, ``text_column``, ``label_column``, ``delimiter``, ``header``...
 
     Returns:
         The trained model, ready to predict.
@@ -81,8 +81,7 @@ def train(
         seed=seed,
         resume=resume,
         overwrite=overwrite,
-        format=format,
-        field=field,
+        reading=ReadOptions.of(reading),
         quiet=quiet,
     )
     model: Predictor = result.load()

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from birnn.bundle.io import Bundle, save
+from birnn.data import ReadOptions
 from birnn.data.batching import batches
 from birnn.errors import Interrupted, MissingExtra, UsageError, require
 from birnn.models import Network, build, mean_states
@@ -69,8 +70,7 @@ def fit(
     seed: int = 1,
     resume: bool = False,
     overwrite: bool = False,
-    format: str | None = None,  # noqa: A002 - the name that the command line has
-    field: str = "upos",
+    reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
     say: Callable[[str], None] | None = None,
     quiet: bool = False,
 ) -> FitResult:
@@ -86,8 +86,7 @@ def fit(
         seed: One seed gives one model (on one machine with one number of threads).
         resume: Go on from what ``out.training`` holds; the result is that of one run.
         overwrite: Replace what stands at ``out``.
-        format: Format of the files where their ending does not tell.
-        field: Column of CoNLL-U that holds the tags.
+        reading: What is set about the reading of files.
         say: Takes each notice, one line; standard error by default.
         quiet: No notices, no progress.
 
@@ -106,7 +105,7 @@ def fit(
     say = _say_nothing if quiet else say or _say
     workspace = Workspace.open(Path(out), resume=resume, overwrite=overwrite)
     begun = time.perf_counter()
-    sets = read_sets(train, dev, test, task=task, format=format, field=field, seed=seed, say=say)
+    sets = read_sets(train, dev, test, task=task, reading=reading, seed=seed, say=say)
     recipe = recipe.for_kind(task, input_kind(sets.train, recipe.inputs))
     prepared = prepare(task, sets.train, sets.dev, recipe)
     notes = [*sets.notes, *prepared.notes]
@@ -135,8 +134,7 @@ def fit(
         "train_examples": len(sets.train),
         "train_steps": int(prepared.train.lengths.sum()),
         "epochs": epochs,
-        "field": field if name_of(train).removesuffix(".gz").endswith(".conllu") else None,
-        "format": format,
+        "reading": reading.kept(),
         "recipe": settings,
         "interrupted": interrupted,
         "torch": torch.__version__,

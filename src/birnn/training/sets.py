@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from birnn.data import Example, read
+from birnn.data import Example, ReadOptions, read
 from birnn.errors import DataError
 from birnn.training.alike import check_alike
 from birnn.training.recipe import Task
@@ -34,8 +34,7 @@ def read_sets(
     test: Source | None,
     *,
     task: Task,
-    format: str | None,  # noqa: A002
-    field: str,
+    reading: ReadOptions,
     seed: int,
     say: Callable[[str], None],
 ) -> Sets:
@@ -46,15 +45,14 @@ def read_sets(
         dev: Likewise; a seeded tenth of ``train`` where it is ``None``.
         test: Likewise; none where it is ``None``.
         task: ``tagger``, ``classifier`` or ``regressor``.
-        format: Format of the files where their ending does not tell.
-        field: Column of CoNLL-U that holds the tags.
+        reading: What is set about the reading of files.
         seed: Of what is held out.
         say: Takes each notice, one line.
 
     Raises:
         DataError: A file that does not read, holds no example, or does not fit the others.
     """
-    train_examples = _examples(train, task, format, field)
+    train_examples = _examples(train, task, reading, say)
     if dev is None:
         train_examples, dev_examples = hold_out(train_examples, seed)
         say(
@@ -62,8 +60,8 @@ def read_sets(
             "are held out"
         )
     else:
-        dev_examples = _examples(dev, task, format, field)
-    test_examples = _examples(test, task, format, field) if test is not None else []
+        dev_examples = _examples(dev, task, reading, say)
+    test_examples = _examples(test, task, reading, say) if test is not None else []
     check_alike(train_examples, dev_examples, test_examples)
     empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
     notes = [f"{empty} examples of length 0 are kept"] if empty else []
@@ -85,9 +83,11 @@ def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], lis
     return rest, [examples[i] for i in sorted(held)]
 
 
-def _examples(source: Source, task: Task, format: str | None, field: str) -> list[Example]:  # noqa: A002
+def _examples(
+    source: Source, task: Task, reading: ReadOptions, say: Callable[[str], None]
+) -> list[Example]:
     if isinstance(source, str | Path):
-        examples = list(read(source, task, format=format, field=field))
+        examples = list(read(source, task, reading, tell=say))
     else:
         examples = list(source)
     if not examples:

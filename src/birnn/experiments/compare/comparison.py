@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data import Example
+from birnn.data import Example, ReadOptions
 from birnn.errors import UsageError, nearest
 from birnn.experiments.compare.significance import McNemar, mcnemar
 from birnn.experiments.compare.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
@@ -259,8 +259,7 @@ def compare(
     seeds: Sequence[int] = (1, 2, 3),
     jobs: int = 1,
     threads: int | None = None,
-    format: str | None = None,  # noqa: A002 - the name that the command line has
-    field: str = "upos",
+    reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
     say: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Train every way of reading with every seed and ask each for the test set.
@@ -276,8 +275,7 @@ def compare(
         seeds: Seeds of the models.
         jobs: Trials side by side.
         threads: Threads of each trial.
-        format: Format of the files where their ending does not tell.
-        field: Column of CoNLL-U that holds the tags.
+        reading: What is set about the reading of files.
         say: Takes a line after each trial.
 
     Raises:
@@ -304,7 +302,7 @@ def compare(
         if way not in WAYS:
             raise UsageError(f"{way!r} is no way of reading: {nearest(way, WAYS)}")
     tell: Say = say or say_nothing
-    sets = read_sets(train, dev, test, task=task, format=format, field=field, seed=1, say=tell)
+    sets = read_sets(train, dev, test, task=task, reading=reading, seed=1, say=tell)
     for note in sets.notes:
         tell(note)
     plan = Plan(task, sets, recipe or Recipe.load(task), threads)

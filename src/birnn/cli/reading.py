@@ -1,0 +1,114 @@
+"""The options by which every command that reads files is told how to."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from birnn.data.options import ReadOptions
+from birnn.errors import UsageError
+
+
+def _columns(text: str | None) -> dict[str, int] | None:
+    """``token=2,tag=4`` as a table.
+
+    Example:
+        >>> _columns("token=2,tag=-1")
+        {'token': 2, 'tag': -1}
+    """
+    if text is None:
+        return None
+    try:
+        return {name.strip(): int(place) for name, place in (p.split("=") for p in text.split(","))}
+    except ValueError:
+        raise UsageError(f"--columns is {text!r}. Write it as token=2,tag=4.") from None
+
+
+# Name of each argument, its type and its help.
+_OPTIONS: dict[str, Any] = {
+    "format": Annotated[
+        str | None, typer.Option(help="Format of the files, where their ending does not tell.")
+    ],
+    "field": Annotated[
+        str | None,
+        typer.Option(help="Column of CoNLL-U that holds the tags: upos, xpos, deprel or feats."),
+    ],
+    "columns": Annotated[
+        str | None,
+        typer.Option(metavar="token=N,tag=N", help="Columns of a CoNLL file, counted from 1."),
+    ],
+    "text_column": Annotated[
+        str | None, typer.Option(metavar="NAME|N", help="Column of a table that holds the text.")
+    ],
+    "label_column": Annotated[
+        str | None, typer.Option(metavar="NAME|N", help="Column of a table that is learnt.")
+    ],
+    "delimiter": Annotated[
+        str | None, typer.Option(metavar="C", help="What parts the cells of a table.")
+    ],
+    "header": Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header", help="Whether the first row of a table names its columns."
+        ),
+    ],
+    "as_tokens": Annotated[
+        bool, typer.Option("--tokens", help="Texts are tokens already: split at white space alone.")
+    ],
+    "as_text": Annotated[
+        bool, typer.Option("--text", help="Texts are raw: split by the tokeniser.")
+    ],
+    "skip_unlabelled": Annotated[
+        bool, typer.Option("--skip-unlabelled", help="Leave rows without a label out.")
+    ],
+    "max_line": Annotated[
+        int | None, typer.Option(metavar="BYTES", min=1, help="Longest line; 16 MiB by default.")
+    ],
+    "max_unpacked": Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES", min=1, help="Most that a .gz file unfolds to; 4 GiB by default."
+        ),
+    ],
+}
+
+_FLAGS = ("as_tokens", "as_text", "skip_unlabelled")
+
+
+def with_read_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options of reading; it takes them as one argument, ``reading``.
+
+    Args:
+        command: A function with a keyword argument ``reading``, a `ReadOptions`.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for name, p in signature.parameters.items() if name != "reading"]
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if name in _FLAGS else None,
+            annotation=annotation,
+        )
+        for name, annotation in _OPTIONS.items()
+    ]
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> int:
+        given = {name: kwargs.pop(name) for name in _OPTIONS}
+        tokens, text = given.pop("as_tokens"), given.pop("as_text")
+        if tokens and text:
+            raise UsageError("--tokens and --text are two ways to split one text: choose one.")
+        given["split"] = "tokens" if tokens else "text" if text else None
+        given["columns"] = _columns(given["columns"])
+        given["skip_unlabelled"] = given["skip_unlabelled"] or None
+        return command(*args, **kwargs, reading=ReadOptions.of(given))
+
+    # typer reads both.
+    run.__signature__ = signature.replace(parameters=own + added)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in own} | _OPTIONS
+    return run

@@ -1,0 +1,127 @@
+"""How files are read: what can be set where the file alone does not say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import Field, PositiveInt, ValidationError, field_validator
+
+from birnn.bundle.spec import Frozen
+from birnn.data.examples import Task
+from birnn.errors import ConfigError, nearest
+
+FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}  # CoNLL-U: place of each in a line
+
+# What a bundle keeps, so that evaluate and predict read as training did. A format belongs to one
+# file, and limits to one machine.
+_KEPT = ("field", "columns", "text_column", "label_column", "delimiter", "header", "split")
+
+
+class ReadOptions(Frozen):
+    """What can be set about the reading of files.
+
+    Example:
+        >>> options = ReadOptions.of({"text_column": "review", "header": True})
+        >>> options.kept()
+        {'text_column': 'review', 'header': True}
+        >>> ReadOptions.of({"label_column": "stars"}).over(options.kept()).text_column
+        'review'
+        >>> ReadOptions.of({"text_colum": "review"})
+        Traceback (most recent call last):
+        ...
+        birnn.errors.ConfigError: no option text_colum for reading: did you mean text_column?
+    """
+
+    format: str | None = Field(
+        default=None, description="format of the files, where their ending does not tell"
+    )
+    field: str = Field(
+        default="upos", description="column of CoNLL-U that holds the tags: " + ", ".join(FIELDS)
+    )
+    columns: dict[Literal["token", "tag"], int] | None = Field(
+        default=None,
+        description="columns of a CoNLL file, counted from 1, from the end if negative: "
+        "token=2,tag=4",
+    )
+    text_column: str | None = Field(
+        default=None, description="column of a table that holds the text: its name or number"
+    )
+    label_column: str | None = Field(
+        default=None,
+        description="column of a table that is learnt: its name or number; of a regressor "
+        "several, parted by commas",
+    )
+    delimiter: str | None = Field(
+        default=None, min_length=1, max_length=1, description="what parts the cells of a table"
+    )
+    header: bool | None = Field(
+        default=None, description="whether the first row of a table names its columns"
+    )
+    split: Literal["auto", "tokens", "text"] = Field(
+        default="auto",
+        description="how words are found in a text: tokens at white space, text by the tokeniser, "
+        "auto by what the text looks like",
+    )
+    skip_unlabelled: bool = Field(
+        default=False, description="leave rows without a label out, instead of refusing them"
+    )
+    max_line: PositiveInt = Field(default=16 << 20, description="longest line, in bytes")
+    max_unpacked: PositiveInt = Field(
+        default=4 << 30, description="most bytes that a .gz file may unfold to"
+    )
+
+    @field_validator("field")
+    @classmethod
+    def _known_field(cls, name: str) -> str:
+        if name not in FIELDS:
+            raise ValueError(f"no CoNLL-U field {name!r}: {nearest(name, FIELDS)}")
+        return name
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Options from keyword arguments; those that are ``None`` count as not given.
+
+        Raises:
+            ConfigError: An option that does not exist, or a value that does not fit.
+        """
+        for name in given:
+            if name not in cls.model_fields:
+                raise ConfigError(
+                    f"no option {name} for reading: {nearest(name, cls.model_fields)}"
+                )
+        try:
+            return cls(**{name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            raise ConfigError(
+                "; ".join(
+                    f"{'.'.join(map(str, fault['loc']))}: "
+                    f"{fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}"
+                    for fault in error.errors(include_url=False)
+                )
+            ) from None
+
+    def kept(self) -> dict[str, Any]:
+        """What was set and belongs to a model, for the metadata of its bundle."""
+        return self.model_dump(mode="json", include=self.model_fields_set & set(_KEPT))
+
+    def over(self, kept: Mapping[str, Any]) -> Self:
+        """These options, and those that a bundle kept where these say nothing."""
+        own = self.model_dump(exclude_unset=True)
+        return self.of({name: kept[name] for name in _KEPT if name in kept} | own)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """What a reader is asked for.
+
+    Args:
+        task: What the sequences are for; a table's columns mean what the task needs.
+        labelled: Whether targets are read; without, columns of targets may be missing.
+        options: What the user set.
+    """
+
+    task: Task = "tagger"
+    labelled: bool = True
+    options: ReadOptions = ReadOptions()  # noqa: RUF009 - it is frozen

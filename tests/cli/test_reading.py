@@ -1,0 +1,66 @@
+"""The options of reading, as every command that reads files takes them."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from birnn.cli.reading import with_read_options
+from birnn.cli.tree import app
+from birnn.data.options import ReadOptions
+from birnn.errors import ConfigError, UsageError
+
+
+def asked(**given):
+    """What a command is handed for these arguments of the command line."""
+    names = (
+        "format field columns text_column label_column delimiter header as_tokens as_text "
+        "skip_unlabelled max_line max_unpacked"
+    ).split()
+    defaults = dict.fromkeys(names) | {"as_tokens": False, "as_text": False}
+    found = []
+
+    @with_read_options
+    def command(*, reading: ReadOptions) -> int:
+        found.append(reading)
+        return 0
+
+    command(**(defaults | given))
+    return found[0]
+
+
+def test_what_is_not_given_is_not_set():
+    assert asked().model_fields_set == set()
+    assert asked(header=False).model_fields_set == {"header"}
+
+
+def test_columns_and_splits_are_read():
+    assert asked(columns="token=2,tag=-1").columns == {"token": 2, "tag": -1}
+    assert [asked(as_tokens=True).split, asked(as_text=True).split] == ["tokens", "text"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"columns": "token:2"}, "--columns is 'token:2'"),
+        ({"columns": "word=2"}, "columns.word"),
+        ({"as_tokens": True, "as_text": True}, "choose one"),
+        ({"delimiter": "::"}, "delimiter"),
+    ],
+)
+def test_what_cannot_be_is_refused(given, says):
+    with pytest.raises((UsageError, ConfigError), match=says):
+        asked(**given)
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "explain", "compare", "demo"])
+def test_every_command_that_reads_files_takes_them(name):
+    command = typer.main.get_command(app).commands[name]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {"--format", "--columns", "--text-column", "--header", "--tokens"} <= options
+
+
+def test_a_model_reads_as_it_was_trained_unless_told_otherwise():
+    kept = ReadOptions.of({"field": "xpos", "header": True, "format": "csv"}).kept()
+    given = ReadOptions.of({"header": False, "split": "text"})
+    assert given.over(kept) == ReadOptions(field="xpos", header=False, split="text")
