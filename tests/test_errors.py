@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
+import unicodedata
 
 import pytest
 
 from birnn import errors
-from birnn.errors import BirnnError, DirectionError, MissingExtra, nearest, require
+from birnn.errors import BirnnError, DirectionError, MissingExtra, escaped, nearest, require
+
+CONTROL = {"Cc", "Cs", "Zl", "Zp"}
+DIRECTING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def drawn():
@@ -43,6 +48,40 @@ def test_every_error_says_itself_in_one_line(name):
     error = getattr(errors, name)("lengths[3] is 9, x has 7 steps")
     assert isinstance(error, BirnnError)
     assert str(error) == "lengths[3] is 9, x has 7 steps"
+
+
+def test_nothing_that_steers_a_terminal_or_breaks_a_line_is_left():
+    every = [chr(point) for point in range(sys.maxunicode + 1)]
+    steering = [c for c in every if unicodedata.category(c) in CONTROL]
+    steering += [c for c in every if unicodedata.bidirectional(c) in DIRECTING]
+    assert len(steering) > 2000
+    for c in steering:
+        shown = escaped(f"a{c}b")
+        assert shown.isascii()
+        assert shown.isprintable()
+        # Nothing is lost: Python reads the same out of it.
+        assert ast.literal_eval(f"'{shown}'") == f"a{c}b"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "naïve",
+        "\u092e\u0947\u0902",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\U0001f469\u200d\U0001f467",
+        "\u65e5\u3000\u8a9e",
+        "back\\slash",
+    ],
+)
+def test_what_languages_and_emoji_need_stays(text):
+    assert escaped(text) == text
+
+
+@pytest.mark.parametrize("name", sorted(drawn()))
+def test_an_error_escapes_what_names_bring_along(name):
+    error = getattr(errors, name)("label '\x1b]0;owned\x07\u202e': 1\n2")
+    assert str(error) == "label '\\x1b]0;owned\\x07\\u202e': 1\\n2"
 
 
 @pytest.mark.parametrize(

@@ -16,21 +16,49 @@ BirnnError
 └── Interrupted            the user stopped it                    (exit status 130)
 ```
 
-Messages say what is wrong, what was got, and what to do about it.
+Messages say what is wrong, what was got, and what to do about it, in one line: whatever control
+characters a file name or a label brought along are escaped.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Iterable
 from types import ModuleType
+
+# What makes a terminal do something else than show a character, or breaks a line: control
+# characters, separators of lines and paragraphs, marks that turn the direction of writing; and
+# halves of surrogate pairs, which no encoding can write. Joiners stay: emoji and many scripts
+# need them.
+_UNSAFE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+
+
+def escaped(text: str) -> str:
+    r"""A text that is safe on one line of a terminal: what is not is written as Python escapes it.
+
+    The one place that does so: messages, notices and what is shown of a bundle's names and labels
+    go through it.
+
+    Example:
+        >>> print(escaped("a\x1b[31mb\tc\n\u202ed"))
+        a\x1b[31mb\tc\n\u202ed
+        >>> escaped("\u00e9 \u4e2d \U0001f600") == "\u00e9 \u4e2d \U0001f600"
+        True
+    """
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class BirnnError(Exception):
     """Base of all errors that birnn raises on purpose."""
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        return escaped(super().__str__())
 
 
 class UsageError(BirnnError, ValueError):

@@ -20,7 +20,7 @@ from birnn.cli.output import print_json, tell, writing
 from birnn.cli.tables import print_scores, print_table
 from birnn.data import Example, ReadOptions, read
 from birnn.data.examples import Task
-from birnn.errors import DataError, FormatError, UsageError, nearest, require
+from birnn.errors import DataError, FormatError, UsageError, escaped, nearest, require
 from birnn.kernels import isa
 from birnn.runtime import Predictor
 
@@ -88,7 +88,8 @@ def train(
     else:
         for name, scores in result.metrics.items():
             print_scores(scores, title=name)
-        print(f"model in {result.folder}, {_epochs(result.epochs)}, {result.seconds:.0f} s")
+        place = escaped(str(result.folder))
+        print(f"model in {place}, {_epochs(result.epochs)}, {result.seconds:.0f} s")
     if result.interrupted:
         tell(
             f"birnn: interrupted after {_epochs(result.epochs)}: "
@@ -264,7 +265,7 @@ def _plain_lines(model: Predictor, inputs: Any, answer: Any, chances: Any) -> st
     head = model.spec.head
     if isinstance(head, Tags):
         steps = range(len(answer)) if isinstance(inputs, np.ndarray) else inputs
-        rows = [[str(step), tag] for step, tag in zip(steps, answer, strict=True)]
+        rows = [[str(step), escaped(tag)] for step, tag in zip(steps, answer, strict=True)]
         if chances is not None:
             for row, chance in zip(rows, _chance(model.labels, answer, chances), strict=True):
                 row.append(f"{chance:.4f}")
@@ -272,8 +273,8 @@ def _plain_lines(model: Predictor, inputs: Any, answer: Any, chances: Any) -> st
     if isinstance(head, Values):
         return "\t".join(f"{value:.6g}" for value in answer) + "\n"
     if chances is not None:
-        return f"{answer}\t{_chance(model.labels, answer, chances):.4f}\n"
-    return f"{answer}\n"
+        return f"{escaped(answer)}\t{_chance(model.labels, answer, chances):.4f}\n"
+    return f"{escaped(answer)}\n"
 
 
 def _json_line(model: Predictor, inputs: Any, answer: Any, chances: Any) -> str:

@@ -13,7 +13,7 @@ from birnn.cli.output import check_page, print_json, tell
 from birnn.cli.tables import print_table
 from birnn.data import ReadOptions, read
 from birnn.data.text import tokenise
-from birnn.errors import DataError, require
+from birnn.errors import DataError, escaped, require
 from birnn.runtime import Predictor
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _show(found: Explanation) -> None:
     at = found.position
     chance = "" if found.probability is None else f" ({100 * found.probability:.1f} %)"
     where = "" if at is None else f" at step {at + 1}, {found.tokens[at]}"
-    print(f"{found.target}{chance}{where}")
+    print(escaped(f"{found.target}{chance}{where}"))
     told = [f"{case} {logit:.3f}" for case, logit in found.logits().items()]
     print("with and without the halves: " + ", ".join(told))
     lost = np.full(len(found.tokens), np.nan) if found.occlusion is None else found.occlusion.steps
@@ -105,7 +105,7 @@ def _show(found: Explanation) -> None:
         header, rows = _without(header, 2), [_without(row, 2) for row in rows]
     print_table(f"what each step does for {found.target}", header, rows)
     for line in found.left_out:
-        print(f"left out: {line}")
+        print(escaped(f"left out: {line}"))
 
 
 def _without(row: list[Any], place: int) -> list[Any]:

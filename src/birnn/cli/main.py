@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from birnn.cli.tree import app
-from birnn.errors import BirnnError
+from birnn.errors import BirnnError, escaped
 
 # Newer typers carry their own click: the class is found where theirs is.
 UsageFault: type[Exception] = typer.BadParameter.__bases__[0]
@@ -42,8 +42,8 @@ def main(arguments: list[str]) -> int:
         # Whoever read our output has seen enough.
         _drop_output()
         return 141
-    except MemoryError:
-        return _fail("not enough memory. Use smaller batches or a smaller model.", 1)
+    except MemoryError as error:
+        return _fail(_without_memory(str(error)), 1)
     except OSError as error:
         _drop_output()
         where = f"{error.filename}: " if error.filename else "cannot read or write: "
@@ -71,6 +71,22 @@ def _advised(error: Any) -> str:
     return f"{text if text.endswith(('.', '?', ')')) else text + '.'} See: {path} --help"
 
 
+def _without_memory(words: str) -> str:
+    """What there was no memory for, where it is said, and what helps.
+
+    Example:
+        >>> _without_memory("no memory for a chain of 9 labels. Cut the sequences shorter.")
+        'no memory for a chain of 9 labels. Cut the sequences shorter.'
+        >>> _without_memory("")
+        'not enough memory. Use smaller batches or a smaller model.'
+    """
+    if words.startswith("no memory for"):
+        return words
+    # Of the compiled module's allocator there is nothing but its own name.
+    what = "" if not words or "bad_alloc" in words else f": {words.rstrip('.')}"
+    return f"not enough memory{what}. Use smaller batches or a smaller model."
+
+
 def _drop_output() -> None:
     """Send what is left in standard output nowhere, so that Python does not complain at its end."""
     with suppress(OSError, ValueError):
@@ -78,5 +94,5 @@ def _drop_output() -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    print("birnn: " + " ".join(message.split()), file=sys.stderr)
+    print("birnn: " + escaped(" ".join(message.split())), file=sys.stderr)
     return status

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from birnn.errors import OutputError, UsageError
+from birnn.errors import OutputError, UsageError, escaped
 
 
 def check_page(path: Path | None) -> None:
@@ -97,4 +97,4 @@ def _finite(value: Any) -> Any:
 
 def tell(line: str) -> None:
     """Say a line of progress, or a notice."""
-    print(line, file=sys.stderr, flush=True)
+    print(escaped(line), file=sys.stderr, flush=True)

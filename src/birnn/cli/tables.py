@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from birnn.errors import escaped
+
 HEADLINES = ("accuracy", "f1", "precision", "recall", "macro_f1", "rmse", "mae", "r2")
 COUNTS = ("sequences", "tokens", "empty_sequences")
 MOST_LABELS = 20
@@ -31,7 +33,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
     # Labels and paths are no markup: [b] is a label.
     console = Console(highlight=False, markup=False, emoji=False)
     # Not the title of the table, which would be folded to its width.
-    console.print(Text(title, style="bold"), soft_wrap=True)
+    console.print(Text(escaped(title), style="bold"), soft_wrap=True)
     console.print(table)
 
 
@@ -89,4 +91,4 @@ def _is_number(cell: Any) -> bool:
 
 
 def _text(cell: Any) -> str:
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else escaped(str(cell))

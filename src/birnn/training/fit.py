@@ -20,7 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from birnn.bundle.io import Bundle, save
 from birnn.data import ReadOptions
 from birnn.data.batching import batches
-from birnn.errors import Interrupted, MissingExtra, UsageError, require
+from birnn.errors import Interrupted, MissingExtra, UsageError, escaped, require
 from birnn.models import Network, build, mean_states
 from birnn.runtime import Predictor
 from birnn.training.allocator import keep_freed_memory
@@ -313,4 +313,4 @@ def _say_nothing(line: str) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(escaped(line), file=sys.stderr, flush=True)
