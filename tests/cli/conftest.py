@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import random
 import shutil
@@ -51,6 +52,11 @@ class Told:
     err: str
 
     @property
+    def objects(self) -> list[Any]:
+        """The JSON objects of the answer, a line each."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
     def complaint(self) -> str:
         """The one line that a mistake gets."""
         assert self.status in (1, 2, 130), self
@@ -92,15 +98,19 @@ def start() -> Callable[..., subprocess.Popen[bytes]]:
 
 
 def _start(
-    *arguments: object, program: str = PROGRAM, stdout: Any = subprocess.PIPE
+    *arguments: object,
+    program: str = PROGRAM,
+    stdin: Any = subprocess.DEVNULL,
+    stdout: Any = subprocess.PIPE,
+    stderr: Any = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     # As many threads as here: one seed gives one model for one number of them.
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         env=environment,
     )
 

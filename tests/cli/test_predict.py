@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,19 +156,42 @@ def test_probabilities_are_those_of_the_answers(
     call: Any, trained: Trained, files: Path, kind: str
 ) -> None:
     name = {"tagger": "test.tsv", "chain": "test.iob2", "series": "test.ts"}.get(kind, "test.csv")
+    predictor = Predictor.load(trained(kind))
+    examples = read(files / name, predictor.spec.task, labelled=False)
     plain = call("predict", trained(kind), files / name).out
     told = call("predict", trained(kind), files / name, "--probabilities").out
     rows = [line.split("\t") for line in told.splitlines()]
     # The answers are the same with and without their probabilities.
     assert ["\t".join(row[:-1]) for row in rows] == plain.splitlines()
-    lines = call("predict", trained(kind), files / name, "--probabilities", "--json").out
     expected = []
-    for line in map(json.loads, lines.splitlines()):
-        of_step = line["probabilities"] if "tags" in line else [line["probabilities"]]
-        np.testing.assert_allclose(np.sum(of_step, axis=1), 1.0, atol=1e-4)
-        for chances, answer in zip(of_step, line.get("tags", [line.get("label")]), strict=True):
-            expected.append(chances[line["labels"].index(answer)])
+    for answer, chances in predictor.stream_proba(e.inputs for e in examples):
+        of_step = (
+            [(answer, chances)] if isinstance(answer, str) else zip(answer, chances, strict=True)
+        )
+        expected += [row[predictor.labels.index(label)] for label, row in of_step]
     np.testing.assert_allclose([float(row[-1]) for row in rows if row[0]], expected, atol=1e-4)
+    found: list[float] = []
+    for line in call("predict", trained(kind), files / name, "--probabilities", "--json").objects:
+        found += line["probabilities"] if "tags" in line else [line["probability"]]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["tagger", "chain", "classifier"])
+def test_all_probabilities_name_every_label(
+    call: Any, trained: Trained, files: Path, kind: str
+) -> None:
+    name = {"tagger": "test.tsv", "chain": "test.iob2"}.get(kind, "test.csv")
+    model = Predictor.load(trained(kind))
+    inputs = [e.inputs for e in read(files / name, model.spec.task, labelled=False)]
+    told = call("predict", trained(kind), files / name, "--all-probabilities", "--json")
+    for line, expected in zip(told.objects, model.predict_proba(inputs), strict=True):
+        given = line["probabilities"]
+        rows = given if "tags" in line else [given]
+        assert all(tuple(row) == model.labels for row in rows)
+        values = np.array([list(row.values()) for row in rows]).reshape(-1, len(model.labels))
+        np.testing.assert_allclose(values, expected.reshape(values.shape), atol=1e-6)
+    told = call("predict", trained(kind), files / name, "--all-probabilities")
+    assert (told.status, "--json" in told.complaint) == (2, True)
 
 
 def test_a_chain_shows_its_best_sequence_not_the_best_tag_of_each_step(
@@ -215,6 +240,63 @@ def test_answers_come_while_the_file_is_still_read(
     assert told.status == 1
     assert told.err.startswith(f"birnn: {data}:{4 * WINDOW + 1}: not UTF-8")
     assert len(blocks(told.out)) >= WINDOW
+
+
+@pytest.mark.parametrize("kind", ["tagger", "classifier"])
+def test_a_pipe_is_answered_line_by_line(start: Any, trained: Trained, kind: str) -> None:
+    with start("predict", trained(kind), "--json", stdin=subprocess.PIPE) as process:
+        for text in ("the dog", "", "a cat runs"):
+            process.stdin.write(text.encode() + b"\n")
+            process.stdin.flush()
+            # The next line is written when this one is answered: it is not waited for.
+            assert json.loads(process.stdout.readline())["tokens"] == text.split()
+        process.stdin.close()
+        assert (process.stdout.read(), process.wait(timeout=60)) == (b"", 0)
+
+
+def test_interrupted_while_it_waits_for_a_line(start: Any, trained: Trained) -> None:
+    with start("predict", trained("tagger"), stdin=subprocess.PIPE) as process:
+        process.stdin.write(b"dog\n")
+        process.stdin.flush()
+        assert process.stdout.readline().startswith(b"dog\t")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, b"birnn: interrupted\n")
+
+
+def test_a_fault_in_a_pipe_comes_after_the_answers_before_it(start: Any, trained: Trained) -> None:
+    with start("predict", trained("tagger"), "--json", stdin=subprocess.PIPE) as process:
+        out, err = process.communicate(b"dog\ncat\n\xff\n", timeout=60)
+    assert [json.loads(line)["tokens"] for line in out.splitlines()] == [["dog"], ["cat"]]
+    assert process.returncode == 1
+    assert err.startswith(b"birnn: standard input:3: not UTF-8")
+
+
+def test_json_has_no_word_for_infinity(
+    call: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers(self: Predictor, sequences: Any, *, wait: bool) -> Any:
+        return ([1.5, (np.nan, np.inf)[n % 2]] for n, _ in enumerate(sequences))
+
+    monkeypatch.setattr(Predictor, "stream", answers)
+    data = tmp_path / "data.txt"
+    data.write_text("dog\nruns\n")
+    told = call("predict", trained("regressor"), data, "--json")
+    assert told.status == 0
+    assert [line["values"] for line in told.objects] == [[1.5, None], [1.5, None]]
+    assert told.err.splitlines() == [
+        f"{data}:1: values that are no finite numbers are written as null"
+    ]
+
+
+def test_tokens_with_tabs_and_line_ends_stay_on_their_line(
+    call: Any, trained: Trained, tmp_path: Path
+) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text(json.dumps({"tokens": ["a\tb", "c\nd", "\x1b[31m"]}) + "\n")
+    rows = call("predict", trained("tagger"), data).out.split("\n")
+    assert [row.split("\t")[0] for row in rows[:3]] == [r"a\tb", r"c\nd", r"\x1b[31m"]
+    assert [len(row.split("\t")) for row in rows[:3]] == [2, 2, 2]
 
 
 PEAK = """

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import birnn
-from birnn.bundle.spec import Symbols, Tags, Values, Vectors
-from birnn.cli.output import print_json, tell, writing
+from birnn.cli.output import naming, print_json, tell
 from birnn.cli.tables import print_scores, print_table
-from birnn.data import Example, ReadOptions, read
-from birnn.data.examples import Task
-from birnn.errors import DataError, FormatError, UsageError, escaped, nearest, require
+from birnn.data import ReadOptions
+from birnn.errors import UsageError, escaped, nearest, require
 from birnn.kernels import isa
 from birnn.runtime import Predictor
 
@@ -110,7 +103,7 @@ def evaluate(
     if data == "-":
         raise UsageError("evaluate reads a file, standard input serves predict only.")
     model = Predictor.load(folder)
-    with _naming(data):
+    with naming(data):
         scores = model.evaluate(data, tell=tell, **reading.model_dump(exclude_unset=True))
     unknown = scores.get("unknown_labels", {})
     if unknown:
@@ -120,38 +113,6 @@ def evaluate(
         print_json(scores)
     else:
         print_scores(scores, title=str(data))
-    return 0
-
-
-def predict(
-    folder: Path,
-    data: str,
-    *,
-    out: Path | None,
-    reading: ReadOptions,
-    probabilities: bool,
-    as_json: bool,
-) -> int:
-    """Label the sequences of a file, as a stream."""
-    model = Predictor.load(folder)
-    spec = model.spec
-    reading = model.read_options(reading)
-    if probabilities and isinstance(spec.head, Values):
-        raise UsageError("a regressor has no probabilities. Leave --probabilities out.")
-    if data == "-" and reading.format is None:
-        if isinstance(spec.inputs, Vectors):
-            raise UsageError("this model reads vectors: name the --format of standard input.")
-        reading = reading.model_copy(update={"format": "text"})
-    # Plain text is words, but where the model reads symbols each character is one.
-    plain = reading.format == "text" or (
-        reading.format is None and data.removesuffix(".gz").endswith(".txt")
-    )
-    task: Task = "seq2seq" if plain and isinstance(spec.inputs, Symbols) else spec.task
-    examples = read(data, task, reading, labelled=False, tell=tell)
-    line = _json_line if as_json else _plain_lines
-    with writing(out, reading=data) as stream:
-        for inputs, answer, chances in _answers(model, examples, data, probabilities):
-            stream.write(line(model, inputs, answer, chances))
     return 0
 
 
@@ -219,73 +180,6 @@ def info(*, as_json: bool) -> int:
         )
         print(f"{name + ':':16}{text}")
     return 0
-
-
-def _answers(
-    model: Predictor, examples: Iterable[Example], data: str, probabilities: bool
-) -> Iterator[tuple[Any, Any, Any]]:
-    """Inputs, answer and, where asked for, probabilities of each sequence."""
-    waiting: deque[Any] = deque()
-
-    def inputs() -> Iterator[Any]:
-        for example in examples:
-            waiting.append(example.inputs)
-            yield example.inputs
-
-    answered: Iterator[tuple[Any, Any]]
-    if probabilities:
-        answered = model.stream_proba(inputs())
-    else:
-        answered = ((answer, None) for answer in model.stream(inputs()))
-    with _naming(data):
-        for answer, chances in answered:
-            yield waiting.popleft(), answer, chances
-
-
-@contextmanager
-def _naming(data: str) -> Iterator[None]:
-    """Name the file in what the model says of its sequences: it does not know where they stand."""
-    try:
-        yield
-    except DataError as error:
-        if isinstance(error, FormatError) or str(error).startswith(data):
-            raise
-        raise DataError(f"{data}: {error}") from None
-
-
-def _chance(labels: Sequence[str], answer: Any, chances: Any) -> Any:
-    """The probability of an answer: of each tag, or of the label."""
-    ids = {label: i for i, label in enumerate(labels)}
-    if isinstance(answer, str):
-        return chances[ids[answer]]
-    return [row[ids[tag]] for row, tag in zip(chances, answer, strict=True)]
-
-
-def _plain_lines(model: Predictor, inputs: Any, answer: Any, chances: Any) -> str:
-    head = model.spec.head
-    if isinstance(head, Tags):
-        steps = range(len(answer)) if isinstance(inputs, np.ndarray) else inputs
-        rows = [[str(step), escaped(tag)] for step, tag in zip(steps, answer, strict=True)]
-        if chances is not None:
-            for row, chance in zip(rows, _chance(model.labels, answer, chances), strict=True):
-                row.append(f"{chance:.4f}")
-        return "".join("\t".join(row) + "\n" for row in rows) + "\n"
-    if isinstance(head, Values):
-        return "\t".join(f"{value:.6g}" for value in answer) + "\n"
-    if chances is not None:
-        return f"{escaped(answer)}\t{_chance(model.labels, answer, chances):.4f}\n"
-    return f"{escaped(answer)}\n"
-
-
-def _json_line(model: Predictor, inputs: Any, answer: Any, chances: Any) -> str:
-    head = model.spec.head
-    told: dict[str, Any] = {} if isinstance(inputs, np.ndarray) else {"tokens": list(inputs)}
-    name = "tags" if isinstance(head, Tags) else "values" if isinstance(head, Values) else "label"
-    told[name] = answer
-    if chances is not None:
-        told["probabilities"] = np.round(chances.astype(float), 6).tolist()
-        told["labels"] = list(model.labels)
-    return json.dumps(told, ensure_ascii=False) + "\n"
 
 
 def _epochs(count: int) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from birnn.errors import OutputError, UsageError, escaped
+from birnn.errors import DataError, FormatError, OutputError, UsageError, escaped
 
 
 def check_page(path: Path | None) -> None:
@@ -83,18 +83,29 @@ def _watched(path: Path) -> Iterator[None]:
 
 def print_json(told: dict[str, Any]) -> None:
     """Print one JSON object."""
-    print(json.dumps(_finite(told), ensure_ascii=False, allow_nan=False))
+    print(json.dumps(finite(told), ensure_ascii=False, allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with null for NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def tell(line: str) -> None:
     """Say a line of progress, or a notice."""
     print(escaped(line), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def naming(data: str) -> Iterator[None]:
+    """Name the file in what the model says of its sequences: it does not know where they stand."""
+    try:
+        yield
+    except DataError as error:
+        if isinstance(error, FormatError) or str(error).startswith(data):
+            raise
+        raise DataError(f"{data}: {error}") from None

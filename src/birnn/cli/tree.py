@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 import birnn
+from birnn.cli.predict import predict
 from birnn.cli.reading import with_read_options
 from birnn.data.options import ReadOptions
 
@@ -117,31 +118,7 @@ def evaluate(
     return commands.evaluate(model, data, reading=reading, as_json=json)
 
 
-@app.command()
-@with_read_options
-def predict(
-    model: Model,
-    data: Annotated[
-        str, typer.Argument(metavar="[F|-]", help="File, or - for standard input.")
-    ] = "-",
-    out: Annotated[
-        Path | None, typer.Option(metavar="F", help="Write here, not to standard output.")
-    ] = None,
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="The probability of each answer beside it.")
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object for each sequence, a line each.")
-    ] = False,
-    *,
-    reading: ReadOptions,
-) -> int:
-    """Label the sequences of a file as a stream: memory does not grow with it."""
-    from birnn.cli import commands
-
-    return commands.predict(
-        model, data, out=out, reading=reading, probabilities=probabilities, as_json=json
-    )
+app.command()(with_read_options(predict))
 
 
 @app.command()

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -109,6 +112,68 @@ def windows(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list
             window, rows = [], 0
     if window:
         yield window
+
+
+def arrivals(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list[S]]:
+    """A stream in pieces as `windows` cuts it, each ended early where the next item is not there.
+
+    The stream is read in a thread of its own, ahead by at most ``sequences`` items. What it raises
+    is raised once the items before it are handed on.
+
+    Args:
+        items: The stream; lists and examples have a length.
+        tokens: A piece ends once it has so many rows.
+        sequences: A piece ends once it has so many sequences.
+
+    Raises:
+        ConfigError: A budget below 1.
+
+    Example:
+        >>> [item for piece in arrivals("abc", tokens=9, sequences=2) for item in piece]
+        ['a', 'b', 'c']
+    """
+    _check_budget(tokens, sequences)
+    waiting: queue.Queue[tuple[S | None, BaseException | None]] = queue.Queue(sequences)
+    left = threading.Event()
+
+    def put(item: S | None, error: BaseException | None) -> None:
+        while not left.is_set():
+            with suppress(queue.Full):
+                waiting.put((item, error), timeout=0.1)
+                return
+
+    def read() -> None:
+        try:
+            for item in items:
+                put(item, None)
+                if left.is_set():
+                    return
+        except BaseException as error:
+            put(None, error)
+        else:
+            put(None, StopIteration())
+
+    # A daemon: a read of a pipe that nobody writes to must not keep the process from ending.
+    threading.Thread(target=read, name="birnn reader", daemon=True).start()
+    try:
+        ended: BaseException | None = None
+        while ended is None:
+            item, ended = waiting.get()
+            window: list[S] = []
+            rows = 0
+            while ended is None:
+                assert item is not None
+                window.append(item)
+                rows += len(item)
+                if rows >= tokens or len(window) >= sequences or waiting.empty():
+                    break
+                item, ended = waiting.get()
+            if window:
+                yield window
+        if not isinstance(ended, StopIteration):
+            raise ended
+    finally:
+        left.set()
 
 
 def _check_budget(tokens: int, sequences: int | None) -> None:

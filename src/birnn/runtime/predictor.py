@@ -13,7 +13,7 @@ import numpy as np
 
 from birnn.bundle.io import Bundle, load
 from birnn.bundle.spec import Spec, Tags, Values
-from birnn.data.batching import in_order, windows
+from birnn.data.batching import arrivals, in_order, windows
 from birnn.data.examples import Example
 from birnn.data.options import ReadOptions
 from birnn.data.read import read
@@ -139,12 +139,16 @@ class Predictor:
             return found
         return np.array(found, np.float32).reshape(len(found), len(self.labels))
 
-    def stream(self, sequences: Iterable[Any], *, window: int = WINDOW) -> Iterator[Any]:
+    def stream(
+        self, sequences: Iterable[Any], *, window: int = WINDOW, wait: bool = True
+    ) -> Iterator[Any]:
         """As `predict`, answer by answer; memory does not grow with the number of sequences.
 
         Args:
             sequences: As for `predict`; read ahead by at most ``window`` sequences.
             window: Sequences that are sorted by length and run together; 1 answers each at once.
+            wait: Whether a window is waited for until it is full. Without, what has arrived is
+                answered, and the sequences are read in a thread of their own.
 
         Raises:
             UsageError: A window below 1.
@@ -152,10 +156,10 @@ class Predictor:
         """
         if window < 1:
             raise UsageError(f"window is {window}, it must be a whole number from 1 on")
-        return self._stream(admit(self.spec, sequences), self._decoder.answers, window)
+        return self._stream(admit(self.spec, sequences), self._decoder.answers, window, wait)
 
     def stream_proba(
-        self, sequences: Iterable[Any], *, window: int = WINDOW
+        self, sequences: Iterable[Any], *, window: int = WINDOW, wait: bool = True
     ) -> Iterator[tuple[Any, Any]]:
         """As `stream`, each answer with the probabilities that `predict_proba` gives.
 
@@ -165,6 +169,7 @@ class Predictor:
         Args:
             sequences: As for `predict`; read ahead by at most ``window`` sequences.
             window: As for `stream`.
+            wait: As for `stream`.
 
         Returns:
             For each sequence its answer and its probabilities: (T, L) for a tagger, (L,) for a
@@ -184,7 +189,7 @@ class Predictor:
             pairs = zip(answers(scores, lengths), probabilities(scores, lengths), strict=True)
             return list(pairs)
 
-        return self._stream(admit(self.spec, sequences), both, window)
+        return self._stream(admit(self.spec, sequences), both, window, wait)
 
     def online(self) -> Online:
         """A session that answers at each step, while the sequence is still coming.
@@ -284,9 +289,14 @@ class Predictor:
         return target
 
     def _stream(
-        self, sequences: Iterator[Sequence], decode: Decode, window: int = WINDOW
+        self,
+        sequences: Iterator[Sequence],
+        decode: Decode,
+        window: int = WINDOW,
+        wait: bool = True,
     ) -> Iterator[Any]:
-        for ahead in windows(sequences, tokens=WINDOW_ROWS, sequences=window):
+        pieces = windows if wait else arrivals
+        for ahead in pieces(sequences, tokens=WINDOW_ROWS, sequences=window):
             yield from self._run(ahead, decode)
 
     def _run(self, sequences: list[Sequence], decode: Decode) -> list[Any]:

@@ -1,0 +1,184 @@
+"""``birnn predict``: its arguments, its work, the lines it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from birnn.cli.output import finite, naming, tell, writing
+from birnn.data.options import ReadOptions
+from birnn.data.source import STANDARD_INPUT
+from birnn.errors import UsageError, escaped
+
+if TYPE_CHECKING:
+    from birnn.data import Example
+    from birnn.runtime import Predictor
+
+# An example, its answer and, where asked for, its probabilities.
+Answered = tuple["Example", Any, Any]
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a trained model.")],
+    data: Annotated[
+        str, typer.Argument(metavar="[F|-]", help="File, or - for standard input.")
+    ] = STANDARD_INPUT,
+    out: Annotated[
+        Path | None, typer.Option(metavar="F", help="Write here, not to standard output.")
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="The probability of each answer beside it.")
+    ] = False,
+    all_probabilities: Annotated[
+        bool,
+        typer.Option("--all-probabilities", help="With --json: the probability of every label."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object for each sequence, a line each.")
+    ] = False,
+    *,
+    reading: ReadOptions,
+) -> int:
+    """Label the sequences of a file as a stream: memory does not grow with it."""
+    from birnn.bundle.spec import Symbols, Vectors
+    from birnn.data import read
+    from birnn.data.examples import Task
+    from birnn.runtime import Predictor
+
+    if all_probabilities and not as_json:
+        raise UsageError("--all-probabilities goes with --json. For the answer's: --probabilities.")
+    predictor = Predictor.load(model)
+    spec = predictor.spec
+    reading = predictor.read_options(reading)
+    if (probabilities or all_probabilities) and not predictor.labels:
+        raise UsageError("a regressor has no probabilities. Leave --probabilities out.")
+    if data == STANDARD_INPUT and reading.format is None:
+        if isinstance(spec.inputs, Vectors):
+            raise UsageError("this model reads vectors: name the --format of standard input.")
+        reading = reading.model_copy(update={"format": "text"})
+    # Plain text is words, but where the model reads symbols each character is one.
+    plain = reading.format == "text" or (
+        reading.format is None and data.removesuffix(".gz").endswith(".txt")
+    )
+    task: Task = "seq2seq" if plain and isinstance(spec.inputs, Symbols) else spec.task
+    examples = read(data, task, reading, labelled=False, tell=tell)
+    wait = not _arrives(data)
+    line = _json_lines(predictor, all_probabilities) if as_json else _plain_lines(predictor)
+    answered = _answered(
+        predictor, examples, data, probabilities=probabilities or all_probabilities, wait=wait
+    )
+    with writing(out, reading=data) as stream:
+        for example, answer, chances in answered:
+            stream.write(line(example, answer, chances))
+            if not wait:
+                stream.flush()
+    return 0
+
+
+def _arrives(data: str) -> bool:
+    """Whether a file is a pipe or a terminal, whose lines come one after another."""
+    try:
+        mode = (os.fstat(0) if data == STANDARD_INPUT else Path(data).stat()).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+
+
+def _answered(
+    model: Predictor, examples: Iterable[Example], data: str, *, probabilities: bool, wait: bool
+) -> Iterator[Answered]:
+    """Each example with its answer, in order."""
+    waiting: deque[Example] = deque()
+
+    def inputs() -> Iterator[Any]:
+        for example in examples:
+            waiting.append(example)
+            yield example.inputs
+
+    answers: Iterator[tuple[Any, Any]]
+    if probabilities:
+        answers = model.stream_proba(inputs(), wait=wait)
+    else:
+        answers = ((answer, None) for answer in model.stream(inputs(), wait=wait))
+    with naming(data):
+        for answer, chances in answers:
+            yield waiting.popleft(), answer, chances
+
+
+def _plain_lines(model: Predictor) -> Callable[[Example, Any, Any], str]:
+    """A line for each step of a tagger and an empty one after them, otherwise one line."""
+
+    def lines(example: Example, answer: Any, chances: Any) -> str:
+        if model.spec.task == "tagger":
+            tokens = example.inputs
+            steps = tokens if isinstance(tokens, tuple) else range(len(answer))
+            rows = [
+                [escaped(str(step)), escaped(tag)] for step, tag in zip(steps, answer, strict=True)
+            ]
+            if chances is not None:
+                for row, chance in zip(
+                    rows, _of_answer(model.labels, answer, chances), strict=True
+                ):
+                    row.append(f"{chance:.4f}")
+            return "".join("\t".join(row) + "\n" for row in rows) + "\n"
+        if not model.labels:
+            return "\t".join(f"{value:.6g}" for value in answer) + "\n"
+        label = escaped(answer)
+        if chances is not None:
+            return f"{label}\t{_of_answer(model.labels, answer, chances):.4f}\n"
+        return f"{label}\n"
+
+    return lines
+
+
+def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example, Any, Any], str]:
+    """An object for each sequence: what the file calls it, what was read, the answer."""
+    name = {"tagger": "tags", "classifier": "label", "regressor": "values"}[model.spec.task]
+    told = False
+
+    def named(row: Any) -> dict[str, float]:
+        return {
+            label: round(float(chance), 6) for label, chance in zip(model.labels, row, strict=True)
+        }
+
+    def lines(example: Example, answer: Any, chances: Any) -> str:
+        nonlocal told
+        record: dict[str, Any] = {}
+        if example.id is not None:
+            record["id"] = example.id
+        if example.text is not None:
+            record["text"] = example.text
+        if isinstance(example.inputs, tuple):
+            record["tokens"] = list(example.inputs)
+        whole = finite(answer)
+        if whole != answer and not told:
+            told = True
+            tell(f"{example.where}: values that are no finite numbers are written as null")
+        record[name] = whole
+        if chances is not None and all_probabilities:
+            tagged = name == "tags"
+            record["probabilities"] = [named(row) for row in chances] if tagged else named(chances)
+        elif chances is not None and name == "tags":
+            each = _of_answer(model.labels, answer, chances)
+            record["probabilities"] = [round(float(chance), 6) for chance in each]
+        elif chances is not None:
+            chance = _of_answer(model.labels, answer, chances)
+            record["probability"] = round(float(chance), 6)
+        return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+
+    return lines
+
+
+def _of_answer(labels: Sequence[str], answer: Any, chances: Any) -> Any:
+    """The probability of an answer: of each tag, or of the label."""
+    ids = {label: i for i, label in enumerate(labels)}
+    if isinstance(answer, str):
+        return chances[ids[answer]]
+    return [row[ids[tag]] for row, tag in zip(chances, answer, strict=True)]
