@@ -58,6 +58,50 @@ def test_step_target_and_data_are_heeded(call: Any, trained: Any, files: Path) -
     assert other["logits"]["without both"] != again["logits"]["without both"]
 
 
+def test_a_token_that_occurs_twice_is_no_step(call: Any, trained: Any) -> None:
+    told = call("explain", trained("tagger"), TEXT, "--step", "the")
+    assert told.status == 2
+    assert "'the' stands at steps 1 and 6. Give the number of the one to explain." in told.complaint
+    once = json.loads(call("explain", trained("tagger"), TEXT, "--step", "6", "--json").out)
+    assert (once["step"], once["tokens"][5]) == (6, "the")
+
+
+def test_digits_are_a_number_where_there_is_such_a_step_and_else_a_token(
+    call: Any, trained: Any
+) -> None:
+    asked = ("explain", trained("tagger"), "2 dogs , 9 cats", "--json", "--step")
+    assert json.loads(call(*asked, "2").out)["step"] == 2
+    assert json.loads(call(*asked, "9").out)["step"] == 4
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("tagger", "tsv"), ("residues", "3line")])
+def test_a_file_in_the_place_of_the_text_is_read_with_a_notice(
+    call: Any, trained: Any, files: Path, kind: str, ending: str
+) -> None:
+    file = files / f"test.{ending}"
+    told = call("explain", trained(kind), file, "--json")
+    assert told.status == 0, told.err
+    lines = file.read_text().splitlines()
+    first = (
+        list(lines[1])
+        if ending == "3line"
+        else [line.split("\t")[0] for line in lines[: lines.index("")]]
+    )
+    assert json.loads(told.out)["tokens"] == first
+    assert f"{file} is a file: its first sequence is explained" in told.err
+    # and its name is a text where that is meant
+    told = call("explain", trained("tagger"), f" {file}", "--json")
+    assert json.loads(told.out)["tokens"] != first
+    assert "is a file" not in told.err
+
+
+def test_a_file_without_a_sequence_is_one_line(call: Any, trained: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    told = call("explain", trained("tagger"), tmp_path / "empty.txt")
+    assert told.status == 1
+    assert "empty.txt" in told.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("words", ["zorgle", "zorgle blimp", "x" * 200, "good " * 300])
 def test_strange_texts_get_a_page(
     call: Any, trained: Any, opened: Any, tmp_path: Path, words: str
@@ -73,6 +117,10 @@ def test_strange_texts_get_a_page(
     [
         ("tagger", ("",), 1, "no steps"),
         ("tagger", ("the dog", "--step", "cat"), 2, "there is no step 'cat'"),
+        ("tagger", ("the dog", "--step", "3"), 2, "a number from 1 to 2"),
+        ("tagger", ("the dog", "--step", "9" * 5000), 2, "(5,000 characters)"),
+        ("tagger", ("the dog", "--target", "9" * 5000), 2, "(5,000 characters)"),
+        ("classifier", ("good", "--step", "9" * 5000), 2, "answers once"),
         ("tagger", ("the dog", "--target", "NUON"), 2, "did you mean NOUN"),
         ("classifier", ("good", "--step", "1"), 2, "answers once"),
         ("series", ("none.ts",), 1, "none.ts"),

@@ -66,13 +66,16 @@ def test_steps_and_targets_are_named(make: Callable[..., Bundle]) -> None:
     words = ["the", "bank", "of", "the", "river"]
     assert explanation(bundle, words, step=5).position == 4
     assert explanation(bundle, words, step="5").position == 4
-    assert explanation(bundle, words, step="the").position == 0
+    with pytest.raises(UsageError, match=r"'the' stands at steps 1 and 4\. Give the number"):
+        explanation(bundle, words, step="the")
+    with pytest.raises(UsageError, match=r"at steps 1, 2, .*, 10, \.\.\. and 900\. Give"):
+        explanation(bundle, ["the"] * 900, step="the")
     other = explanation(bundle, words, step="bank", target="I-LOC")
     assert other.target == "I-LOC"
     [marginals] = Predictor(bundle).predict_proba([words])
     assert other.probability == pytest.approx(float(marginals[1][4]), abs=1e-5)
-    for step in ("rivr", 0, 6, "-1", "६"):
-        with pytest.raises(UsageError, match="a number from 1 to 5, or one of the tokens"):
+    for step in ("rivr", 0, 6, "-1", "६", "9" * 5000, 10**5000, -(10**5000)):
+        with pytest.raises(UsageError, match="Give a number from 1 to 5"):
             explanation(bundle, words, step=step)
     with pytest.raises(UsageError, match="no answer 'B-LOK': did you mean B-LOC"):
         explanation(bundle, words, target="B-LOK")

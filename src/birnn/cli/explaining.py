@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,11 +66,19 @@ def explain(
 
 
 def _sequence(spec: Spec, text: str, reading: ReadOptions) -> Any:
-    """What the model reads: the text in its tokens, or the first series of a file."""
-    if isinstance(spec.inputs, Vectors):
+    """What the model reads: the text in its tokens, or the first sequence of a file."""
+    vectors = isinstance(spec.inputs, Vectors)
+    # What stands in a file is hardly ever meant by its name; `isfile` takes names of any length.
+    named = os.path.isfile(text)
+    if vectors or named:
+        if not vectors:
+            tell(
+                f"{text} is a file: its first sequence is explained. To have its name read as a "
+                f"text, put a space before it: ' {text}'."
+            )
         for example in read(text, spec.task, reading, labelled=False, tell=tell):
             return example.inputs
-        raise DataError(f"{text}: no series in it")
+        raise DataError(f"{text}: no {'series' if vectors else 'sequence'} in it")
     if isinstance(spec.inputs, Symbols):
         return tuple("".join(text.split()))
     # Tags stand on the tokens of a file, which spaces part; plain text is parted as in training.

@@ -299,14 +299,17 @@ def explain(
     text: Annotated[
         str,
         typer.Argument(
-            metavar="TEXT", help="What it reads; of vectors a file, whose first series is read."
+            metavar="TEXT",
+            help="What it reads; or a file, whose first sequence is read (of vectors always).",
         ),
     ],
     out: Page = None,
     step: Annotated[
         str | None,
         typer.Option(
-            metavar="N|TOKEN", help="Of a tagger: the step explained; the least sure by default."
+            metavar="N|TOKEN",
+            help="Of a tagger: the step explained, by its number or a token that occurs once; the "
+            "least sure by default.",
         ),
     ] = None,
     target: Annotated[

@@ -22,6 +22,9 @@ from birnn.explain.subject import Array, Model, Subject
 
 LONG = 400  # steps from which on leaving out each of them in turn takes too long
 MOST_ROWS = 1 << 17  # of all copies of a sequence that its flow is read off
+MOST_DIGITS = 18  # of the number of a step
+MOST_PLACES = 10  # of a token that are told
+MOST_SHOWN = 40  # characters of what was given, in a message
 FEWEST = 8  # steps that a correlation needs to mean anything
 
 
@@ -113,8 +116,8 @@ def explanation(
     Args:
         model: As for `Subject.of`, but no bare `BiRNN`.
         sequence: As ``predict`` takes one, at least one step long.
-        step: Of a tagger, the step whose tag is explained: its number from 1 on, or the token
-            itself. By default the step of which the model is least sure.
+        step: Of a tagger, the step whose tag is explained: its number from 1 on, or a token that
+            occurs once. By default the step of which the model is least sure.
         target: The answer that is explained; by default the one that the model gives.
         data: Sequences to take means over (what silenced halves are replaced by, correlation,
             saturation); by default the means that training left in the bundle, where there are
@@ -142,7 +145,7 @@ def explanation(
     subject = Subject.of(model)
     outputs = subject.outputs
     if target is not None and target not in outputs:
-        raise UsageError(f"no answer {target!r}: {nearest(target, outputs)}")
+        raise UsageError(f"no answer {_quoted(target)}: {nearest(target, outputs)}")
     pool = None if data is None else list(data)
     background = None if pool is None else Background.over(subject, pool)
     decision = decide(subject, sequence, background=background)
@@ -187,21 +190,44 @@ def _position(
 ) -> int | None:
     if not subject.tags:
         if step is not None:
-            raise UsageError(f"step is {step!r}, but this model answers once. Leave it out.")
+            raise UsageError(f"step is {_quoted(step)}, but this model answers once. Leave it out.")
         return None
     if step is None:
         assert decoded is not None
         sure = np.take_along_axis(decoded.marginals, decoded.best[:, None], axis=1)
         return int(sure.argmin())
-    if isinstance(step, str) and step in tokens:
-        return list(tokens).index(step)
-    number = int(step) if isinstance(step, int) or step.isdecimal() else 0
-    if not 1 <= number <= len(tokens):
+    # Of more digits than these no text has as many steps, and Python reads no more than 4,300.
+    short = isinstance(step, str) and step.isdecimal() and len(step) <= MOST_DIGITS
+    number = int(step) if isinstance(step, int) or short else 0
+    if 1 <= number <= len(tokens):
+        return number - 1
+    places = [at for at, token in enumerate(tokens, start=1) if token == step]
+    if len(places) > 1:
+        every = ", ".join(map(str, places[:-1][:MOST_PLACES]))
+        every += ", ..." if len(places) > MOST_PLACES + 1 else ""
         raise UsageError(
-            f"there is no step {step!r}. Give a number from 1 to {len(tokens)}, or one of the "
-            f"tokens ({nearest(str(step), set(tokens))})."
+            f"{_quoted(step)} stands at steps {every} and {places[-1]}. Give the number of the one "
+            "to explain."
         )
-    return number - 1
+    if not places:
+        near = "" if isinstance(step, int) else f", or a token ({nearest(step, set(tokens))})"
+        raise UsageError(
+            f"there is no step {_quoted(step)}. Give a number from 1 to {len(tokens)}{near}."
+        )
+    return places[0] - 1
+
+
+def _quoted(given: int | str) -> str:
+    """What was given, as a message shows it: no more than a few words of it.
+
+    Example:
+        >>> _quoted("dog"), _quoted(7), _quoted(10**5000), len(_quoted("9" * 5000))
+        ("'dog'", '7', 'of too many digits', 64)
+    """
+    if isinstance(given, int):
+        return str(given) if abs(given) < 10**MOST_DIGITS else "of too many digits"
+    cut = given if len(given) <= MOST_SHOWN else f"{given[:MOST_SHOWN]}..."
+    return repr(cut) if cut == given else f"{cut!r} ({len(given):,} characters)"
 
 
 def _wanted(
