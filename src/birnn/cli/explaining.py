@@ -68,8 +68,8 @@ def explain(
 def _sequence(spec: Spec, text: str, reading: ReadOptions) -> Any:
     """What the model reads: the text in its tokens, or the first sequence of a file."""
     vectors = isinstance(spec.inputs, Vectors)
-    # What stands in a file is hardly ever meant by its name; `isfile` takes names of any length.
-    named = os.path.isfile(text)
+    # What stands in a file is hardly ever meant by its name.
+    named = os.path.isfile(text)  # noqa: PTH113 - `Path` raises where a name is too long
     if vectors or named:
         if not vectors:
             tell(
