@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -10,8 +11,9 @@ from typing import Any
 
 import typer
 
+from birnn.cli.output import tell
 from birnn.cli.tree import app
-from birnn.errors import BirnnError, escaped
+from birnn.errors import BirnnError
 
 # Newer typers carry their own click: the class is found where theirs is.
 UsageFault: type[Exception] = typer.BadParameter.__bases__[0]
@@ -19,6 +21,7 @@ UsageFault: type[Exception] = typer.BadParameter.__bases__[0]
 
 def run() -> None:
     """Run the command line; a user's mistake is one line on standard error and an exit status."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Tokens and labels are Unicode whatever the terminal's language is.
@@ -39,16 +42,35 @@ def main(arguments: list[str]) -> int:
     except BirnnError as error:
         return _fail(str(error), error.exit_status)
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # Whoever read our output has seen enough: the status of SIGPIPE, whatever the command.
         _drop_output()
         return 141
     except MemoryError as error:
         return _fail(_without_memory(str(error)), 1)
     except OSError as error:
         _drop_output()
+        if error.errno == errno.EBADF and not error.filename:
+            return _fail("standard output is closed.", 1)
         where = f"{error.filename}: " if error.filename else "cannot read or write: "
         return _fail(f"{where}{error.strerror or error}", 1)
     return status
+
+
+def _open_closed_streams() -> None:
+    """Put something in the place of standard streams that the caller closed.
+
+    Else the first file opened would take the number of one of them, and Python prints what is
+    meant for a closed standard error on standard output. What stands in for standard input and
+    output refuses to be read and written; what is written to standard error is lost.
+    """
+    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest number that is free: this one
+    sys.stdin = sys.stdin or io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)))
+    sys.stderr = sys.stderr or io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w", closefd=False)))
 
 
 def _run(arguments: list[str]) -> int:
@@ -94,5 +116,5 @@ def _drop_output() -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    print("birnn: " + escaped(" ".join(message.split())), file=sys.stderr)
+    tell("birnn: " + " ".join(message.split()))
     return status

@@ -96,8 +96,9 @@ def finite(value: Any) -> Any:
 
 
 def tell(line: str) -> None:
-    """Say a line of progress, or a notice."""
-    print(escaped(line), file=sys.stderr, flush=True)
+    """Say a line of progress, or a notice; where nobody listens any more, the work goes on."""
+    with suppress(OSError, ValueError):
+        print(escaped(line), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -18,6 +18,13 @@ MOST_LABELS = 20
 LONGEST_WORD = 20  # of a text column, kept whole
 
 
+class _Console(Console):
+    """Of rich, but that a closed pipe is not its own way to end the process with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; columns of numbers stand to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -31,7 +38,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
     # Labels and paths are no markup: [b] is a label.
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = _Console(highlight=False, markup=False, emoji=False)
     # Not the title of the table, which would be folded to its width.
     console.print(Text(escaped(title), style="bold"), soft_wrap=True)
     console.print(table)
