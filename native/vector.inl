@@ -90,7 +90,7 @@ inline Vec<T> reduce(Vec<T> x, Vec<T>& shifted) {
   return (x - whole * (high / SCALE)) - whole * (low / SCALE);
 }
 
-// 2^k for k from -bias + 1 to bias; the bits of MAGIC are shifted out.
+// 2^k for k from -bias + 1 to bias, infinity for bias + 1; the bits of MAGIC are shifted out.
 template <class T>
 inline Vec<T> power_of_two(Vec<T> shifted) {
   return reinterpret_cast<Vec<T>>((reinterpret_cast<Int<T>>(shifted) + Lane<T>::bias)
@@ -138,13 +138,16 @@ inline Vec<T> exp(Vec<T> x) {
   return x < fill<T>(least) ? Vec<T>{} : y;
 }
 
-// 1 / (1 + exp(-x))
+// 1 / (1 + exp(-x)), to an exact 0 and 1 far out: any other number, however small, makes of an
+// infinite state something finite where a plain 0 makes NaN of it.
 template <class T>
 inline Vec<T> sigmoid(Vec<T> x) {
-  // Beyond these bounds the answer is 1, or too small to be a normal number.
-  constexpr T bound = sizeof(T) == 4 ? T(87.0) : T(708.0);
+  // At `least` the power of two below is infinite, and where it no longer is the answer is the
+  // smallest numbers there are. At `most` it is the least that `power_of_two` has.
+  constexpr T least = sizeof(T) == 4 ? T(-89.0) : T(-710.0);
+  constexpr T most = sizeof(T) == 4 ? T(87.0) : T(708.0);
   Vec<T> shifted;
-  const Vec<T> r = reduce<T, -1>(clamp<T>(x, -bound, bound), shifted);
+  const Vec<T> r = reduce<T, -1>(clamp<T>(x, least, most), shifted);
   const Vec<T> e = T(1) - (expm1_tail<T, -1>(r) * r + T(1)) * r;
   return T(1) / (e * power_of_two<T>(shifted) + T(1));
 }

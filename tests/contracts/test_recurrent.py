@@ -30,6 +30,24 @@ def test_agrees_with_the_reference_in_float64(engine, cases, data):
     case.agree_all(found, expected)
 
 
+@given(data=st.data(), value=st.sampled_from([np.inf, -np.inf, 1e30, -1e30, np.nan]))
+def test_an_extreme_state_has_the_reference_s_answer(engine, cases, data, value):
+    # A gate that ends just above 0 would make an infinite state large where 0 makes it NaN. (What a
+    # rectifier makes of 1e30 is as large, and rounded.)
+    cell = data.draw(st.sampled_from(["rnn_tanh", "lstm", "gru"]))
+    lengths = st.lists(st.integers(1, 5), min_size=1, max_size=4)
+    case = data.draw(cases(lengths=lengths, cell=cell, num_layers=1, merge="concat"))
+    parts = State.zeros(case.stack, len(case.x), np.dtype(np.float64)).parts
+    data.draw(st.sampled_from(parts))[0, 0, -1] = value
+    double = {name: part.astype(np.float64) for name, part in case.parameters.items()}
+    rows = case.x.map(lambda values: values.astype(np.float64))
+    own = State(*(part.astype(case.x.values.dtype) for part in parts))
+    with np.errstate(invalid="ignore"):
+        expected = bidirectional.run(rows, double, case.stack, State(*parts))
+        found = case.run(engine, initial=own)
+    case.agree_all(found, expected)
+
+
 @given(data=st.data())
 def test_order_changes_nothing(engine, cases, data):
     case = data.draw(cases())

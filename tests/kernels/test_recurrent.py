@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from birnn.kernels.layout import Layout
 from birnn.reference import GATES
 
 CELLS = sorted(GATES)
+TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
 
 # Around the widths of vectors (2 to 16 units) and of panels (4 vectors).
 WIDTHS = [1, 15, 16, 17, 63, 64, 65]
@@ -238,6 +241,50 @@ def test_infinite_input_saturates_as_in_the_reference(engine, layers, data, valu
     # There alone it is multiplied by slopes that have fallen to 0.
     seen = [name for name in expected if not name.startswith("d_weight_ih")]
     layer.agree({name: found[name] for name in seen}, {name: expected[name] for name in seen})
+
+
+# One number of a batch, in its input or a state; beyond 89 a float32 gate is 0 or 1 exactly.
+EXTREMES = [np.inf, -np.inf, 3e38, -3e38, 1e30, -1e30, np.nan]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("value", EXTREMES)
+@pytest.mark.parametrize("where", ["x", "h", "c"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_extreme_numbers_have_the_reference_s_answers(
+    engine, draw_layer, same_bits, cell, where, value, dtype
+):
+    if where == "c" and cell != "lstm":
+        pytest.skip("it has no cell state")
+    for hidden, seed in itertools.product((3, 8, 33), range(3)):
+        layer = draw_layer(cell, [3, 2, 4], inputs=5, hidden=hidden, dtype=dtype, seed=seed)
+        clean = layer.forward()
+        if where == "x":
+            layer.x[3, 1] = value  # the first row of the second sequence
+        else:
+            layer.initial["hc".index(where)][:, 1, hidden // 2] = value
+        found = layer.forward()
+        with np.errstate(invalid="ignore", over="ignore"):
+            expected = layer.expected()
+        same_bits(np.delete(found.output, [3, 4], 0), np.delete(clean.output, [3, 4], 0))
+        for name, part in zip(("output", "h_n", "c_n"), (found.output, *found.final), strict=False):
+            # A rectifier's rows are all as large; no other cell's small number may be off by much.
+            largest = np.abs(expected[name][np.isfinite(expected[name])]).max()
+            near = TOLERANCES[dtype] * (largest if cell == "rnn_relu" else 1)
+            np.testing.assert_allclose(part, expected[name], TOLERANCES[dtype], near, err_msg=name)
+
+
+def test_a_gate_that_is_nearly_shut_lets_its_share_of_a_large_state_through(engine):
+    # c' = sigmoid(x) c + sigmoid(0) tanh(0): the forget gate alone has a weight.
+    x = np.linspace(-100, 100, 401, dtype=np.float32)[:, None]
+    weight_ih = np.array([[0], [1], [0], [0]], np.float32)
+    weights = [(weight_ih, np.zeros((4, 1), np.float32), None, None)]
+    h, c = np.zeros((1, 401, 1), np.float32), np.full((1, 401, 1), 1e30, np.float32)
+    found = recurrent.forward("lstm", x, Layout.ragged(np.ones(401, np.int64)), weights, (h, c))
+    shares = [1 / (1 + math.exp(-value)) for value in x[:, 0].tolist()]
+    # Below 1e-38 a float32 has fewer digits, or is 0.
+    np.testing.assert_allclose(found.final[1].ravel(), 1e30 * np.array(shares), 1e-5, 2e-8)
+    assert found.final[1].ravel()[0] == 0
 
 
 def test_an_empty_sequence_ends_in_its_initial_state(engine, draw_layer, same_bits):

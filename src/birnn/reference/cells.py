@@ -48,17 +48,17 @@ class Cell:
 
 
 def sigmoid(x: Array) -> Array:
-    """The logistic function, ``1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2``.
+    """The logistic function, ``1 / (1 + exp(-x))``, with all its digits where it is small.
 
     Example:
         >>> sigmoid(np.array([-1000.0, 0.0, 1000.0])).tolist()
         [0.0, 0.5, 1.0]
     """
-    # By tanh, because exp(-x) overflows where the answer is a plain 0.
-    y: Array = np.tanh(0.5 * x)
-    y *= 0.5
-    y += 0.5
-    return y
+    # Not by tanh: half of 1 + tanh(x / 2) is 0 from -38 on, and 0 times an infinite state is NaN.
+    with np.errstate(over="ignore"):  # where exp(-x) is infinite the answer is a plain 0
+        y: Array = np.exp(-x)
+    y += 1
+    return np.divide(1, y, out=y)
 
 
 def rnn_tanh(input_BG: Array, recurrent_BG: Array, _state: Arrays) -> tuple[Arrays, Arrays]:
