@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,23 @@ def test_a_prediction_that_ends_early_leaves_the_older_file(
     assert told.complaint
     assert out.read_text() == "an older answer"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_prediction_that_is_terminated_leaves_nothing_half_written(
+    start: Any, trained: Trained, tmp_path: Path
+) -> None:
+    # Its input is a pipe, so that it waits for more with one answer written.
+    out = tmp_path / "out.tsv"
+    with start("predict", trained("tagger"), "--out", out, stdin=subprocess.PIPE) as process:
+        process.stdin.write(b"the dog\n")
+        process.stdin.flush()
+        while not any(part.stat().st_size for part in tmp_path.iterdir()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (143, b"birnn: terminated\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @needs_full

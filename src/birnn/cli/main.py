@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import typer
@@ -22,6 +24,8 @@ UsageFault: type[Exception] = typer.BadParameter.__bases__[0]
 def run() -> None:
     """Run the command line; a user's mistake is one line on standard error and an exit status."""
     _open_closed_streams()
+    # So that files that are half written are removed on the way out, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Tokens and labels are Unicode whatever the terminal's language is.
@@ -39,6 +43,9 @@ def main(arguments: list[str]) -> int:
         return _fail(_advised(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
+    except _Terminated:
+        _drop_output()
+        return _fail("terminated", 143)
     except BirnnError as error:
         return _fail(str(error), error.exit_status)
     except BrokenPipeError:
@@ -54,6 +61,14 @@ def main(arguments: list[str]) -> int:
         where = f"{error.filename}: " if error.filename else "cannot read or write: "
         return _fail(f"{where}{error.strerror or error}", 1)
     return status
+
+
+class _Terminated(BaseException):
+    """The process was asked to end by SIGTERM."""
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise _Terminated
 
 
 def _open_closed_streams() -> None:

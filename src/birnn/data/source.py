@@ -55,7 +55,7 @@ class Source:
             FormatError: Nothing there, a folder, empty, or not to be read.
         """
         if str(path) == STANDARD_INPUT:
-            return cls("standard input", lambda: contextlib.nullcontext(sys.stdin.buffer), tell)
+            return cls("standard input", _standard_input, tell)
         path = Path(path)
         if not path.exists():
             raise FormatError(f"{path}: no such file. Check the path.")
@@ -127,6 +127,19 @@ class Source:
             ) from None
         except OSError as error:
             raise self.fault(f"cannot be read: {error.strerror or error}") from None
+
+
+def _standard_input() -> contextlib.AbstractContextManager[IO[bytes]]:
+    """Standard input, by a reader of its own.
+
+    A thread may wait in it while the process ends, and Python aborts where one waits in the reader
+    that is ``sys.stdin``.
+    """
+    try:
+        number = os.dup(sys.stdin.fileno())
+    except (OSError, ValueError):  # no file: something that stands in for it
+        return contextlib.nullcontext(sys.stdin.buffer)
+    return open(number, "rb")  # noqa: PTH123 - it has no path
 
 
 def _gunzipped(path: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
