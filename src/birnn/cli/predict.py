@@ -50,6 +50,7 @@ def predict(
     from birnn.bundle.spec import Symbols, Vectors
     from birnn.data import read
     from birnn.data.examples import Task
+    from birnn.data.read import format_of
     from birnn.runtime import Predictor
 
     if all_probabilities and not as_json:
@@ -64,9 +65,7 @@ def predict(
             raise UsageError("this model reads vectors: name the --format of standard input.")
         reading = reading.model_copy(update={"format": "text"})
     # Plain text is words, but where the model reads symbols each character is one.
-    plain = reading.format == "text" or (
-        reading.format is None and data.removesuffix(".gz").endswith(".txt")
-    )
+    plain = format_of(data, spec.task, reading.format, labelled=False) == "text"
     task: Task = "seq2seq" if plain and isinstance(spec.inputs, Symbols) else spec.task
     examples = read(data, task, reading, labelled=False, tell=tell)
     wait = not _arrives(data)

@@ -71,7 +71,9 @@ _OPTIONS: dict[str, Any] = {
     "max_unpacked": Annotated[
         int | None,
         typer.Option(
-            metavar="BYTES", min=1, help="Most that a .gz file unfolds to; 4 GiB by default."
+            metavar="BYTES",
+            min=1,
+            help="Most that a .gz file unfolds to; 1,000 times its size and 4 GiB by default.",
         ),
     ],
 }

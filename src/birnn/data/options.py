@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from birnn.bundle.spec import Frozen
 from birnn.data.examples import Task
+from birnn.data.source import MAX_LINE
 from birnn.errors import ConfigError, nearest
 
 FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}  # CoNLL-U: place of each in a line
@@ -67,9 +68,11 @@ class ReadOptions(Frozen):
     skip_unlabelled: bool = Field(
         default=False, description="leave rows without a label out, instead of refusing them"
     )
-    max_line: PositiveInt = Field(default=16 << 20, description="longest line, in bytes")
-    max_unpacked: PositiveInt = Field(
-        default=4 << 30, description="most bytes that a .gz file may unfold to"
+    max_line: PositiveInt = Field(default=MAX_LINE, description="longest line, in bytes")
+    max_unpacked: PositiveInt | None = Field(
+        default=None,
+        description="most bytes that a .gz file may unfold to; by default 1,000 times its size, "
+        "and 4 GiB at most",
     )
 
     @field_validator("field")
@@ -78,6 +81,14 @@ class ReadOptions(Frozen):
         if name not in FIELDS:
             raise ValueError(f"no CoNLL-U field {name!r}: {nearest(name, FIELDS)}")
         return name
+
+    @field_validator("columns")
+    @classmethod
+    def _from_one(cls, columns: dict[str, int] | None) -> dict[str, int] | None:
+        for name, place in (columns or {}).items():
+            if place == 0:
+                raise ValueError(f"column of the {name} is 0; columns count from 1")
+        return columns
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:

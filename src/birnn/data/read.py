@@ -50,6 +50,10 @@ FORMATS = {
     "text": Format((".txt",), read_text, TASKS),
 }
 
+# Endings that say which part of a data set a file is: eng.train, ned.testa. Those of taggers have
+# long been columns; of the others they tell nothing.
+PARTS = (".train", ".dev", ".devel", ".valid", ".test", ".testa", ".testb")
+
 
 def read(
     path: str | os.PathLike[str],
@@ -88,12 +92,49 @@ def read(
     """
     if task not in TASKS:
         raise UsageError(f"no task {task!r}: {nearest(str(task), TASKS)}")
-    source = Source.from_path(path, tell=tell)
-    reader = FORMATS[_format_of(path, task, options.format)].reader
-    return _at_least_one(source, reader(source, ReadRequest(task, labelled, options)))
+    source = Source.from_path(
+        path, tell=tell, max_line=options.max_line, max_unpacked=options.max_unpacked
+    )
+    name = format_of(path, task, options.format, labelled=labelled)
+    if options.format is None and ending_of(path) in PARTS:
+        source.notice(f"read as {name}; --format says otherwise")
+    for option, serves in (("field", "conllu"), ("columns", "conll")):
+        # Columns make a CoNLL-U file one of columns, see `read_conll`.
+        if option in options.model_fields_set and name != serves:
+            source.notice(f"the option {option} serves files of format {serves}, this is {name}")
+    return _at_least_one(source, FORMATS[name].reader(source, ReadRequest(task, labelled, options)))
 
 
-def _format_of(path: str | os.PathLike[str], task: Task, name: str | None) -> str:
+def ending_of(path: str | os.PathLike[str]) -> str:
+    """How a file's name ends, in lower case and without ``.gz``.
+
+    Example:
+        >>> ending_of("data/Train.TSV.GZ"), ending_of("names")
+        ('.tsv', '')
+    """
+    file = PurePath(path)
+    return PurePath(file.stem if file.suffix.lower() == ".gz" else file.name).suffix.lower()
+
+
+def format_of(
+    path: str | os.PathLike[str], task: Task, name: str | None = None, *, labelled: bool = True
+) -> str:
+    """Key in `FORMATS` of a file.
+
+    Args:
+        path: The file, or ``-``.
+        task: What it is read for.
+        name: The format, where the user says it.
+        labelled: Whether targets are read.
+
+    Raises:
+        UsageError: A format that does not exist or does not serve the task.
+        FormatError: An ending that does not tell.
+
+    Example:
+        >>> format_of("train.tsv", "tagger"), format_of("train.tsv", "classifier")
+        ('conll', 'tsv')
+    """
     serving = [known for known, form in FORMATS.items() if task in form.tasks]
     if name is not None:
         if name not in FORMATS:
@@ -103,18 +144,27 @@ def _format_of(path: str | os.PathLike[str], task: Task, name: str | None) -> st
                 f"format {name} is not for a {task}. Formats that are: {', '.join(serving)}"
             )
         return name
+    if labelled:
+        # Plain text holds no labels: a hint that leads there leads nowhere.
+        serving.remove("text")
     if str(path) == STANDARD_INPUT:
         raise UsageError(f"standard input needs its format: --format {'|'.join(serving)}")
-    file = PurePath(path)
-    ending = PurePath(file.stem if file.suffix.lower() == ".gz" else file.name).suffix.lower()
+    ending = ending_of(path)
     matching = [known for known, form in FORMATS.items() if ending in form.endings]
     for known in matching:
-        if known in serving:
+        if task in FORMATS[known].tasks:
             return known
     if matching:
         raise FormatError(
             f"{path}: format {matching[0]} is not for a {task}. "
             f"If the file is of another, name it: --format {'|'.join(serving)}"
+        )
+    if ending in PARTS and task == "tagger":
+        return "conll"
+    if ending in PARTS:
+        raise FormatError(
+            f"{path}: {ending} names a part of a data set, not its format. "
+            f"Name it: --format {'|'.join(serving)}"
         )
     endings = sorted({ending for known in serving for ending in FORMATS[known].endings})
     raise FormatError(

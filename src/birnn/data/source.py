@@ -12,11 +12,28 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING, cast
 
 from birnn.errors import FormatError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 STANDARD_INPUT = "-"
+CHUNK = 1 << 14
+
+# Deflate reaches 1,032: what unfolds to more than 1,000 times its size is one byte repeated.
+UNPACKED_RATIO = 1000
+MAX_UNPACKED = 4 << 30
+MAX_LINE = 16 << 20
+
+# Marks of encodings, the longer ones first: UTF-32's begins with UTF-16's.
+_MARKS = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 
 
 def log_notice(line: str) -> None:
@@ -32,30 +49,46 @@ class Source:
         name: What messages call it.
         open: Opens the bytes, decompressed, from their start.
         tell: Takes each notice about the file, one line.
+        max_line: Longest line, in bytes.
+        live: Whether the bytes may still be coming, so that no line is waited for in vain.
 
     Example:
-        >>> source = Source.from_text("one\r\ntwo")
+        >>> source = Source.from_text("one\r\ntwo\rthree")
         >>> list(source.lines())
-        ['one', 'two']
+        ['one', 'two', 'three']
         >>> str(source.fault("too few columns", 2))
         'text:2: too few columns'
     """
 
     name: str
-    open: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
+    open: Callable[[], contextlib.AbstractContextManager[io.BufferedIOBase]]
     tell: Callable[[str], None] = log_notice
+    max_line: int = MAX_LINE
+    live: bool = False
 
     @classmethod
     def from_path(
-        cls, path: str | os.PathLike[str], *, tell: Callable[[str], None] = log_notice
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        tell: Callable[[str], None] = log_notice,
+        max_line: int = MAX_LINE,
+        max_unpacked: int | None = None,
     ) -> Source:
         """A file, ``.gz`` decompressed on the way, or ``-`` for standard input.
+
+        Args:
+            path: The file.
+            tell: Takes each notice about the file, one line.
+            max_line: Longest line, in bytes.
+            max_unpacked: Most bytes that a ``.gz`` may unfold to; by default 1,000 times its size,
+                and 4 GiB at most.
 
         Raises:
             FormatError: Nothing there, a folder, empty, or not to be read.
         """
         if str(path) == STANDARD_INPUT:
-            return cls("standard input", _standard_input, tell)
+            return cls("standard input", _standard_input, tell, max_line, live=True)
         path = Path(path)
         if not path.exists():
             raise FormatError(f"{path}: no such file. Check the path.")
@@ -63,11 +96,20 @@ class Source:
             raise FormatError(f"{path}: is a directory. Name a file in it.")
         if not os.access(path, os.R_OK):
             raise FormatError(f"{path}: may not be read. Change its permissions (chmod +r).")
-        if path.is_file() and path.stat().st_size == 0:
+        size = path.stat().st_size if path.is_file() else None
+        if size == 0:
             raise FormatError(f"{path}: empty. A file of at least one sequence is needed.")
+        live = size is None
         if path.suffix.lower() == ".gz":
-            return cls(str(path), lambda: _gunzipped(path), tell)
-        return cls(str(path), lambda: path.open("rb"), tell)
+            most = max_unpacked or min(MAX_UNPACKED, (size or MAX_UNPACKED) * UNPACKED_RATIO)
+            return cls(
+                str(path),
+                lambda: io.BufferedReader(_Unpacked(path, most), CHUNK),
+                tell,
+                max_line,
+                live,
+            )
+        return cls(str(path), lambda: path.open("rb"), tell, max_line, live)
 
     @classmethod
     def from_text(cls, text: str, name: str = "text") -> Source:
@@ -75,24 +117,39 @@ class Source:
         return cls(name, lambda: io.BytesIO(text.encode()))
 
     def lines(self) -> Iterator[str]:
-        r"""The lines, decoded, without their ends; a byte order mark and ``\r\n`` are accepted.
+        r"""The lines, decoded, without their ends: ``\n``, ``\r\n`` or ``\r``.
+
+        A byte order mark of UTF-8 is accepted. A line is given as soon as it has ended, and none
+        is held that is longer than ``max_line``.
 
         Raises:
-            FormatError: Not UTF-8, not gzip, or not to be read.
+            FormatError: Not UTF-8, a NUL byte, a line that is too long, not gzip, or not to be
+                read; the line is named.
         """
+        number = 0
+        # Whether what came before holds letters that only UTF-8 writes so.
+        is_utf8 = False
         with self._watched(), self.open() as stream:
-            for number, raw in enumerate(stream, 1):
-                try:
-                    line = raw.decode()
-                except UnicodeDecodeError as error:
-                    raise self.fault(
-                        f"not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} "
-                        "of the line. Convert the file, for example: iconv -f latin1 -t utf-8",
-                        number,
-                    ) from None
-                if number == 1:
-                    line = line.removeprefix("\ufeff")
-                yield line.rstrip("\r\n")
+            try:
+                for number, raw in enumerate(self._raw_lines(stream), 1):
+                    if number == 1:
+                        raw = raw.removeprefix(b"\xef\xbb\xbf")
+                    try:
+                        line = raw.decode()
+                    except UnicodeDecodeError as error:
+                        raise self._not_utf8(raw, error, number, is_utf8) from None
+                    if "\0" in line:
+                        raise self._not_text(line, number)
+                    is_utf8 = is_utf8 or not line.isascii()
+                    yield line
+            except _TooLongError:
+                raise self.fault(
+                    f"a line longer than {self.max_line:,} bytes. End lines, or allow it: "
+                    "--max-line BYTES (max_line in Python).",
+                    number + 1,
+                ) from None
+            except _UnpacksTooFarError as error:
+                raise self.fault(_too_far(error), number + 1) from None
 
     def content(self) -> bytes:
         """All bytes at once.
@@ -101,7 +158,10 @@ class Source:
             FormatError: Not gzip, or not to be read.
         """
         with self._watched(), self.open() as stream:
-            return stream.read()
+            try:
+                return stream.read()
+            except _UnpacksTooFarError as error:
+                raise self.fault(_too_far(error)) from None
 
     def where(self, line: int | None = None) -> str:
         """``file:line``, as messages begin."""
@@ -114,6 +174,75 @@ class Source:
     def notice(self, what: str, line: int | None = None) -> None:
         """Tell what was guessed about the file, at ``line``."""
         self.tell(f"{self.where(line)}: {what}")
+
+    def _raw_lines(self, stream: io.BufferedIOBase) -> Iterator[bytes]:
+        """The lines as bytes; what is held of one that has not ended is bounded."""
+        held = bytearray()
+        first, after_cr = True, False
+        while chunk := stream.read1(CHUNK):
+            if first:
+                self._check_mark(chunk)
+                first = False
+            if after_cr and chunk[:1] == b"\n":
+                chunk = chunk[1:]
+            after_cr = chunk[-1:] == b"\r"
+            # Of bytes, splitlines ends lines at \n, \r and \r\n alone.
+            lines = chunk.splitlines()
+            unended = lines.pop() if lines and chunk[-1] not in b"\r\n" else b""
+            for line in lines:
+                if held:
+                    held += line
+                    line = bytes(held)
+                    held.clear()
+                if len(line) > self.max_line:
+                    raise _TooLongError
+                yield line
+            held += unended
+            if len(held) > self.max_line:
+                raise _TooLongError
+        if held:
+            yield bytes(held)
+
+    def _check_mark(self, start: bytes) -> None:
+        for mark, encoding in _MARKS.items():
+            if start.startswith(mark):
+                raise self.fault(
+                    f"the file is {encoding}, by the mark that it begins with; birnn reads UTF-8. "
+                    f"Convert it: iconv -f {encoding} -t UTF-8 FILE > NEW",
+                    1,
+                )
+
+    def _not_utf8(
+        self, raw: bytes, error: UnicodeDecodeError, number: int, is_utf8: bool
+    ) -> FormatError:
+        rest = raw.decode(errors="replace")
+        broken = rest.count("\ufffd")
+        # Advice to convert the file would ruin the letters that are as they should be.
+        advice = (
+            "Other letters are UTF-8: mend or take out this byte."
+            if is_utf8 or sum(letter > "\x7f" for letter in rest) > 2 * broken
+            else "Save the file as UTF-8, or convert it from the encoding that it was saved in."
+        )
+        return self.fault(
+            f"not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line. "
+            f"{advice}",
+            number,
+        )
+
+    def _not_text(self, line: str, number: int) -> FormatError:
+        # UTF-16 writes every other byte of Latin letters as NUL.
+        for encoding, at in (("UTF-16LE", 1), ("UTF-16BE", 0)):
+            zeros, letters = line[at:64:2], line[1 - at : 64 : 2]
+            if number == 1 and len(zeros) > 1 and set(zeros) == {"\0"} and "\0" not in letters:
+                return self.fault(
+                    f"NUL bytes between the letters: this is {encoding} without its mark, birnn "
+                    f"reads UTF-8. Convert the file: iconv -f {encoding} -t UTF-8 FILE > NEW",
+                    number,
+                )
+        place = len(line[: line.index("\0")].encode()) + 1
+        return self.fault(
+            f"a NUL byte, at byte {place} of the line: this is no text. Give a text file.", number
+        )
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -129,7 +258,7 @@ class Source:
             raise self.fault(f"cannot be read: {error.strerror or error}") from None
 
 
-def _standard_input() -> contextlib.AbstractContextManager[IO[bytes]]:
+def _standard_input() -> contextlib.AbstractContextManager[io.BufferedIOBase]:
     """Standard input, by a reader of its own.
 
     A thread may wait in it while the process ends, and Python aborts where one waits in the reader
@@ -138,10 +267,46 @@ def _standard_input() -> contextlib.AbstractContextManager[IO[bytes]]:
     try:
         number = os.dup(sys.stdin.fileno())
     except (OSError, ValueError):  # no file: something that stands in for it
-        return contextlib.nullcontext(sys.stdin.buffer)
+        return contextlib.nullcontext(cast("io.BufferedIOBase", sys.stdin.buffer))
     return open(number, "rb")  # noqa: PTH123 - it has no path
 
 
-def _gunzipped(path: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
-    # a GzipFile is no IO[bytes] to the type checker, a reader over it is
-    return io.BufferedReader(gzip.GzipFile(path, "rb"))
+class _TooLongError(Exception):
+    """A line is longer than is allowed."""
+
+
+class _UnpacksTooFarError(Exception):
+    """A compressed file unfolds to more than so many bytes."""
+
+
+def _too_far(error: _UnpacksTooFarError) -> str:
+    return (
+        f"unfolds to more than {error.args[0]:,} bytes. If it is meant to, allow it: "
+        "--max-unpacked BYTES (max_unpacked in Python)."
+    )
+
+
+class _Unpacked(io.RawIOBase):
+    """What a gzip file unfolds to, up to a number of bytes."""
+
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__()
+        self._file = gzip.GzipFile(path, "rb")
+        self._most = most
+        self._read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        # GzipFile fills as much as it can; one read of what is there keeps a pipe's lines coming.
+        data = self._file.read1(memoryview(buffer).nbytes)
+        self._read += len(data)
+        if self._read > self._most:
+            raise _UnpacksTooFarError(self._most)
+        memoryview(buffer)[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
