@@ -40,13 +40,19 @@ def shared_data() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure as the browser laid it out, in pixels; `spilled` are labels that leave it."""
+    """A figure as the browser laid it out, in pixels.
+
+    Its labels that leave it are `spilled`, those that a line goes through are `crossed`, and pairs
+    of them that lie on each other are `overlapping`.
+    """
 
     label: str
     width: float
     height: float
     smallest_text: float
     spilled: tuple[str, ...]
+    crossed: tuple[str, ...]
+    overlapping: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,9 @@ class Opened:
     figures: tuple[Drawn, ...]
     width: int
     scroll_width: int
+    content_width: float  # of the column that text, tables and figures stand in
+    table_widths: tuple[float, ...]  # of the boxes that tables stand in
+    smallest_cell: float | None  # of the strips
     too_wide: tuple[str, ...]
     fetched: tuple[str, ...]
     height: int
@@ -70,12 +79,18 @@ class Opened:
         assert self.fetched == ()
         assert len(self.figures) == figures
         for figure in self.figures:
-            assert figure.width >= 0.7 * min(self.width, 600), figure
+            assert abs(figure.width - self.content_width) <= 1, figure
             assert figure.height >= 60, figure
             assert figure.label
             assert figure.spilled == (), figure
+            assert figure.crossed == (), figure
+            assert figure.overlapping == (), figure
             assert figure.smallest_text >= 7, figure
+        for width in self.table_widths:
+            assert abs(width - self.content_width) <= 1
+        assert self.smallest_cell is None or self.smallest_cell >= 16
         assert self.scroll_width <= self.width, self.too_wide
+        assert self.too_wide == ()
         assert self.screenshot.stat().st_size > 0
 
 
@@ -85,20 +100,68 @@ addEventListener("load", () => {
   const box = element => element.getBoundingClientRect();
   const inside = (a, b) => a.left >= b.left - 2 && a.right <= b.right + 2
                         && a.top >= b.top - 2 && a.bottom <= b.bottom + 2;
+  // The middle of a label, which a line must not go through. A label that stands on end is narrow.
+  const core = text => {
+    const b = box(text), up = b.height > 1.5 * b.width && text.textContent.length > 1;
+    const [x, y] = up ? [0.25 * b.width, 2] : [1, 0.25 * b.height];
+    return {left: b.left + x, right: b.right - x, top: b.top + y, bottom: b.bottom - y};
+  };
+  const has = (b, p) => p.x > b.left && p.x < b.right && p.y > b.top && p.y < b.bottom;
+  // What is cut off by the frame of its axes is not seen.
+  const clip = path => {
+    const id = (path.getAttribute("clip-path") ?? "").match(/#([^)]*)/)?.[1];
+    const rect = id && document.getElementById(id)?.querySelector("rect");
+    if (!rect) return () => true;
+    const [x, y] = [rect.x.baseVal.value, rect.y.baseVal.value];
+    const [w, h] = [rect.width.baseVal.value, rect.height.baseVal.value];
+    return p => p.x >= x && p.x <= x + w && p.y >= y && p.y <= y + h;
+  };
+  const points = path => {
+    const found = [], seen = clip(path), length = path.getTotalLength();
+    const matrix = path.getScreenCTM();
+    for (let at = 0; at <= length; at += 1.5) {
+      const point = path.getPointAtLength(at);
+      if (seen(point)) found.push(point.matrixTransform(matrix));
+    }
+    return found;
+  };
+  const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+                      && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
   const figures = [...document.querySelectorAll("svg[role=img]")].map(svg => {
     const scale = box(svg).width / svg.viewBox.baseVal.width;
     const texts = [...svg.querySelectorAll("text")];
+    const lines = [...svg.querySelectorAll("path")].filter(path => {
+      const style = getComputedStyle(path);
+      return style.stroke !== "none" && style.fill === "none" && !path.closest("defs");
+    }).map(points);
+    // A label with paper behind it may stand on a line.
+    const bare = texts.filter(text => !text.parentElement.querySelector("path"));
+    const pairs = texts.flatMap((a, n) => texts.slice(n + 1).map(b => [a, b]));
     return {
+      crossed: bare.filter(t => lines.some(line => line.some(p => has(core(t), p))))
+        .map(t => t.textContent),
+      overlapping: pairs.filter(([a, b]) => meet(core(a), core(b)))
+        .map(pair => pair.map(t => t.textContent).join(" on ")),
       label: svg.getAttribute("aria-label"), width: box(svg).width, height: box(svg).height,
       smallest_text: Math.min(...texts.map(t => scale * parseFloat(getComputedStyle(t).fontSize))),
       spilled: texts.filter(t => !inside(box(t), box(svg))).map(t => t.textContent),
     };
   });
   const root = document.documentElement;
+  const main = document.querySelector("main");
+  const padding = getComputedStyle(main);
+  const content = main.clientWidth - parseFloat(padding.paddingLeft)
+    - parseFloat(padding.paddingRight);
+  const end = box(main).right - parseFloat(padding.paddingRight);
   const wide = [...document.querySelectorAll("main *")].filter(element =>
-    box(element).right > innerWidth + 1 && !element.closest(".scroll, pre, .unseen"));
+    !element.closest(".scroll > *, pre > *, .unseen, svg")
+    && (box(element).right > end + 1
+        || element.closest(".cases > li") && box(element).right > box(element.closest("li")).right));
+  const cells = [...document.querySelectorAll(".strip tbody td")].map(cell => box(cell).width);
   parent.postMessage(JSON.stringify({
     figures, width: innerWidth, scroll_width: root.scrollWidth, height: root.scrollHeight,
+    content_width: content, smallest_cell: cells.length ? Math.min(...cells) : null,
+    table_widths: [...document.querySelectorAll(".scroll")].map(table => box(table).width),
     too_wide: wide.slice(0, 5).map(element => element.outerHTML.slice(0, 120)),
     fetched: performance.getEntriesByType("resource").map(entry => entry.name)
       .filter(name => !name.startsWith("data:")),
@@ -166,7 +229,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Opened]:
             cropped = image.crop((0, 0, width, min(TALLEST, measured["height"])))
         cropped.save(shot)
         figures = [
-            Drawn(**figure | {"spilled": tuple(figure["spilled"])})
+            Drawn(**{k: tuple(v) if isinstance(v, list) else v for k, v in figure.items()})
             for figure in measured.pop("figures")
         ]
         lines = (line for line in log.splitlines() if ":CONSOLE" in line)
@@ -175,6 +238,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Opened]:
             figures=tuple(figures),
             screenshot=shot,
             too_wide=tuple(measured.pop("too_wide")),
+            table_widths=tuple(measured.pop("table_widths")),
             fetched=tuple(measured.pop("fetched")),
             **measured,
         )

@@ -55,6 +55,7 @@ def every_figure() -> Iterator[Figure]:
     scores = {reader: random.uniform(0.8, 1, 5).tolist() for reader in readers}
     groups = {reader: {"left": 0.9, "right": 0.6} for reader in readers}
     yield figures.accuracy_by_group(groups, groups="evidence", bound={"left": 1.0, "right": 0.5})
+    yield every_distance_from_the_bound()
     yield figures.accuracy_by_position(scores, positions=["1", "2", "3-9", "10-19", "20+"])
     yield figures.learning_curves({reader: [row, row[:3]] for reader, row in scores.items()})
     yield figures.scores_by_seed(scores)
@@ -90,6 +91,13 @@ def every_figure() -> Iterator[Figure]:
     yield figures.no_generation()
 
 
+def every_distance_from_the_bound() -> Figure:
+    """Bars whose numbers a bound would go through at one height or another."""
+    names = [str(below) for below in range(-2, 13)]
+    accuracy = {"forward": {name: 0.5 - int(name) / 100 for name in names}}
+    return figures.accuracy_by_group(accuracy, groups="points", bound=dict.fromkeys(names, 0.5))
+
+
 @pytest.fixture(scope="module")
 def pictures() -> list[Picture]:
     return [Picture(figure, f"Figure {n}.") for n, figure in enumerate(every_figure(), start=1)]
@@ -100,6 +108,7 @@ def page(pictures: list[Picture], tmp_path_factory: pytest.TempPathFactory) -> P
     values = np.linspace(-2, 3, STEPS).tolist()
     case = Sentence(WORDS, 2, "x", {"forward": "y", "half": "x", "equal": "x"}, (1,), "a note")
     strip = Strip("(a)bcdefgh", "oioooooooo", {"forward": "o" * 10, "both": "oioooooooo"}, ("i",))
+    long = Strip("abcdefgh" * 3, "HEC" * 8, {"forward": "CEH" * 8, "both": "HEC" * 8}, ())
     sections = [
         Section(
             "Words and numbers",
@@ -109,7 +118,7 @@ def page(pictures: list[Picture], tmp_path_factory: pytest.TempPathFactory) -> P
                 Words(WORDS, values, "attribution, logit", 3, ["TAG"] * STEPS, "a note"),
                 Words(LONG, random_values(300), "attribution, logit"),
                 Sentences([case]),
-                Strips([strip]),
+                Strips([strip, long]),
                 Table(["what", *"abcdefgh"], [["a row", *[365_568] * 8]], "A wide table"),
                 Code("birnn explain some/bundle 'a sentence that is rather long' --out r.html"),
                 Notes(["No attention: this model has none.", "No CRF."]),
@@ -125,7 +134,7 @@ def random_values(count: int) -> list[float]:
     return np.random.default_rng(1).normal(size=count).tolist()
 
 
-@pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1000, False)])
+@pytest.mark.parametrize(("width", "dark"), [(360, False), (390, True), (1280, False)])
 def test_the_page_opens(
     page: Path, pictures: list[Picture], opened: Callable[..., Any], width: int, dark: bool
 ) -> None:
@@ -160,7 +169,9 @@ def test_a_page_that_fails_is_noticed(opened: Callable[..., Any], tmp_path: Path
     path.write_text(
         "<!doctype html><meta charset=utf-8><title>t</title><link rel=icon href='data:,'>"
         "<body><main><p style='width: 900px'>wide</p><svg role=img aria-label=x viewBox='0 0 9 9'"
-        " width=90 height=90><text x=20 y=5 font-size=3>out</text></svg>"
+        " width=90 height=90><text x=20 y=5 font-size=3>out</text>"
+        "<g><text x=1 y=5 font-size=3>struck</text></g><g><text x=1 y=6 font-size=3>on</text></g>"
+        "<path d='M 0 4.2 L 9 4.2' fill=none stroke=black stroke-width=.1></path></svg>"
         "<img src='http://example.org/gone.png'></main>"
         "<script>console.warn('careful'); nowhere.to.be.found</script></body>"
     )
@@ -169,5 +180,7 @@ def test_a_page_that_fails_is_noticed(opened: Callable[..., Any], tmp_path: Path
     assert any("nowhere is not defined" in line for line in seen.console)
     assert seen.fetched == ("http://example.org/gone.png",)
     assert seen.scroll_width >= 900 > seen.width
-    assert seen.figures[0].spilled == ("out",)
+    assert "out" in seen.figures[0].spilled
+    assert "struck" in seen.figures[0].crossed
+    assert "struck on on" in seen.figures[0].overlapping
     assert any("900px" in element for element in seen.too_wide)

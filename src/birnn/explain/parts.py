@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from birnn.errors import DataError, ShapeError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Cell = str | int | float
+LINE = 10  # symbols of a strip that stand on one line: on a phone each is wide enough to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ class Strip:
         symbols: The sequence.
         gold: The right tags.
         answers: Reader (a key of `READERS`) to its tags.
-        marked: The tags that are shown as filled cells; all others are empty cells.
+        marked: The tags that are shown as filled cells, all others as empty ones; where there are
+            none, each cell has its tag written in it, which should be short.
         note: What to know about the sequence.
 
     Raises:
@@ -139,6 +141,26 @@ class Strip:
         for name, tags in {"gold": self.gold, **self.answers}.items():
             if len(tags) != len(self.symbols):
                 raise ShapeError(f"{name}: {len(tags)} tags for {len(self.symbols)} symbols")
+
+    @property
+    def lines(self) -> list[Strip]:
+        """The strip cut into lines that fit a phone.
+
+        Example:
+            >>> strip = Strip("abcdefghijkl", "o" * 12, {"both": "o" * 12}, ("i",))
+            >>> [line.symbols for line in strip.lines]
+            ['abcdefghij', 'kl']
+        """
+        parts = [slice(at, at + LINE) for at in range(0, len(self.symbols), LINE)]
+        return [
+            replace(
+                self,
+                symbols=self.symbols[part],
+                gold=self.gold[part],
+                answers={reader: tags[part] for reader, tags in self.answers.items()},
+            )
+            for part in parts
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import re
 import warnings
 
 from birnn.errors import require
-from birnn.explain.figures import GRID, INK, MINUS, PLUS, READERS, STYLE, TIP
+from birnn.explain.figures import GRID, INK, MINUS, PAPER, PLUS, READERS, STYLE, TIP
 from birnn.explain.parts import Picture
 
 
@@ -47,7 +47,7 @@ def inline_svg(picture: Picture, name: str) -> str:
 
 
 # what the page draws in its own light or dark shade
-_COLOURS = {INK: "ink", GRID: "grid", PLUS: "plus", MINUS: "minus"} | {
+_COLOURS = {INK: "ink", GRID: "grid", PAPER: "paper", PLUS: "plus", MINUS: "minus"} | {
     reader.colour: key for key, reader in READERS.items()
 }
 

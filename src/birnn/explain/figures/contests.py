@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from birnn.errors import DataError, require
 from birnn.explain.figures.style import (
     INK,
+    PAPER,
     Reader,
     canvas,
     capital,
@@ -71,7 +72,6 @@ def accuracy_by_group(
         bars = axes.bar(places, heights, 0.94 * width, color=reader.colour, label=reader.name)
         for bar, name, height in zip(bars, names, heights, strict=True):
             tip(bar, f"{name}, {reader.name}: {height:.1f} %")
-        axes.bar_label(bars, fmt="%.0f", padding=2, color=INK, fontsize=8.5 if crowded else 10)
     if bound is not None:
         for index, name in enumerate(names):
             label = BOUND if index == 0 else None
@@ -84,8 +84,28 @@ def accuracy_by_group(
     axes.set_ylim(0, 108)
     axes.set_yticks(range(0, 101, 25))
     axes.set_ylabel("accuracy, %")
+    axes.grid(visible=False)  # every bar has its number, which a line would go through
     legend(figure, axes, last=BOUND)
+    bounds = [100 * bound[name] for name in names] if bound is not None else None
+    _numbers(figure, axes, bounds, size=8.5 if crowded else 10)
     return told(figure, f"Accuracy by {groups}.", describe(accuracy))
+
+
+def _numbers(figure: Figure, axes: Axes, bounds: Sequence[float] | None, *, size: float) -> None:
+    """The height of each bar over it; over the bound of its group where that would strike it."""
+    figure.draw_without_rendering()  # only now it is known how much of the scale a number takes
+    low, high = axes.get_ylim()
+    points = axes.bbox.height / figure.dpi * 72
+    tall = (1.3 * size + 3) * (high - low) / points
+    for bars in axes.containers:
+        for place, bar in enumerate(bars):
+            height = float(bar.get_height())
+            struck = bounds is not None and height < bounds[place] < height + tall
+            foot = bounds[place] if struck and bounds is not None else height
+            axes.annotate(
+                f"{height:.0f}", (bar.get_x() + bar.get_width() / 2, foot), (0, 3),
+                textcoords="offset points", ha="center", va="bottom", fontsize=size,
+            )  # fmt: skip
 
 
 @in_house_style
@@ -204,11 +224,12 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
     """
     readers = readers_of(scores)
     figure, axes = canvas(0.9 + 0.55 * len(readers))
-    facts = []
+    facts, drawn = [], []
     for row, (key, reader) in enumerate(readers.items()):
         percents = 100 * np.asarray(scores[key], dtype=float)
         if percents.size == 0:
             raise DataError(f"nothing to draw: {reader.name} has no score")
+        drawn += percents.tolist()
         # side by side, in the order of the seeds: points that coincide stay visible
         offsets = np.linspace(-0.18, 0.18, len(percents)) if len(percents) > 1 else np.zeros(1)
         axes.scatter(
@@ -220,8 +241,9 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
         middle = float(np.median(percents))
         axes.plot([middle] * 2, [row - 0.34, row + 0.34], color=INK, linewidth=1.6)
         axes.annotate(
-            f"{middle:.1f}", (middle, row - 0.34), (0, 1), textcoords="offset points",
+            f"{middle:.1f}", (middle, row - 0.34), (0, 2), textcoords="offset points",
             ha="center", va="bottom", fontsize=9,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
         )  # fmt: skip
         ends = {"median": middle, "least": percents.min(), "most": percents.max()}
         told_ends = [(name, f"{value:.1f} %") for name, value in ends.items()]
@@ -231,9 +253,24 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
     axes.set_ylim(len(names) - 0.5, -0.75)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
-    axes.margins(x=0.08)
+    axes.set_xlim(*_around(drawn))
     axes.set_xlabel(f"{metric}, %: every seed, and the median")
     return told(figure, f"{capital(metric)} of each seed.", *facts)
+
+
+def _around(percents: Sequence[float]) -> tuple[float, float]:
+    """A scale of at least one percent point around some scores, with room at both ends.
+
+    Example:
+        >>> _around([50.0, 60.0]), _around([0.0, 0.0])
+        ((49.2, 60.8), (-0.08, 1.08))
+    """
+    low, high = min(percents), max(percents)
+    short = max(0.0, 1 - (high - low))
+    low = max(0.0, low - short / 2) if low >= 0 else low - short / 2
+    high = max(high, low + 1)
+    room = 0.08 * (high - low)
+    return low - room, high + room
 
 
 def _runs(curves: Sequence[float] | Sequence[Sequence[float]], reader: Reader) -> FloatArray:

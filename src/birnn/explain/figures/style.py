@@ -47,6 +47,7 @@ READERS = {
 HALVES = {"forward": "forward half", "backward": "backward half", "both": "both halves"}
 
 INK, GRID = "#24292f", "#d8dee4"  # the report maps these to its own, light or dark
+PAPER = "#fefefe"  # behind a label that a line would go through
 PLUS, MINUS = "#5e3c99", "#a87900"
 TIP = "tip: "
 

@@ -83,6 +83,7 @@ def deciding_direction(logits: Mapping[str, float], label: str) -> Figure:
         _value(axes, logit, row)
     axes.set_yticks(range(len(kept)), [LEFT[key][0] for key in kept])
     _signed(axes, list(kept.values()), len(kept))
+    axes.grid(visible=False)  # every bar has its number, which a line would go through
     axes.set_xlabel(f"logit of {shown(label)}")
     facts = ", ".join(f"{LEFT[key][0]} {number(logit)}" for key, logit in kept.items())
     return told(figure, f"Logit of '{label}'.", f"{capital(facts)}.")
@@ -249,6 +250,8 @@ def _signed(axes: Axes, values: Sequence[float], rows: int) -> None:
     low, high = min(0.0, *values), max(0.0, *values)
     room = 0.22 * ((high - low) or 1.0)
     axes.set_xlim(low - room * (low < 0), high + room * (high > 0 or low == 0))
+    ticker = require("matplotlib.ticker", extra="plots")
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=5))
     axes.tick_params(axis="y", length=0)
 
 
