@@ -153,10 +153,11 @@ addEventListener("load", () => {
   const content = main.clientWidth - parseFloat(padding.paddingLeft)
     - parseFloat(padding.paddingRight);
   const end = box(main).right - parseFloat(padding.paddingRight);
-  const wide = [...document.querySelectorAll("main *")].filter(element =>
-    !element.closest(".scroll > *, pre > *, .unseen, svg")
-    && (box(element).right > end + 1
-        || element.closest(".cases > li") && box(element).right > box(element.closest("li")).right));
+  const wide = [...document.querySelectorAll("main *")].filter(element => {
+    const card = element.closest(".cases > li");
+    return !element.closest(".scroll > *, pre > *, .unseen, svg")
+      && box(element).right > Math.min(end + 1, card ? box(card).right : Infinity);
+  });
   const cells = [...document.querySelectorAll(".strip tbody td")].map(cell => box(cell).width);
   parent.postMessage(JSON.stringify({
     figures, width: innerWidth, scroll_width: root.scrollWidth, height: root.scrollHeight,

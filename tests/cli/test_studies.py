@@ -11,7 +11,7 @@ import pytest
 
 from birnn.experiments import demo, forecast
 from birnn.experiments.cases import Size
-from birnn.experiments.compare.contest import percent
+from birnn.experiments.compare.significance import percent
 
 TINY = Size(train=20, test=20, epochs=1)
 

@@ -12,7 +12,7 @@ from markupsafe import escape
 from birnn.errors import DataError, UsageError
 from birnn.experiments import demo, demo_page, senses
 from birnn.experiments.cases import Size
-from birnn.experiments.compare.contest import percent
+from birnn.experiments.compare.significance import percent
 from birnn.experiments.demo import DEMOS
 from birnn.runtime import Predictor
 

@@ -11,7 +11,7 @@ import pytest
 from birnn.errors import OutputError
 from birnn.experiments import quickstart, senses
 from birnn.experiments.cases import Size
-from birnn.experiments.compare.contest import percent
+from birnn.experiments.compare.significance import percent
 from birnn.experiments.quickstart import QuickstartResult
 from birnn.runtime import Predictor
 

@@ -66,7 +66,7 @@ def compare(
         print_json(found.to_dict())
     else:
         show(found.tables(), as_markdown=as_markdown)
-        print("\n".join(found.verdicts()))
+        print("\n".join([*found.verdicts(), *filter(None, [found.answer()])]))
     if out is not None:
         from birnn.experiments.compare import page
 

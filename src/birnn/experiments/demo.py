@@ -27,7 +27,8 @@ from birnn.experiments import (
 )
 from birnn.experiments.cases import Facts, Size
 from birnn.experiments.compare.comparison import Comparison
-from birnn.experiments.compare.contest import Contest, Member, percent
+from birnn.experiments.compare.contest import Contest, Member
+from birnn.experiments.compare.significance import percent
 from birnn.experiments.compare.trials import Plan, Say, run_trials
 from birnn.experiments.drawing import Drawn
 from birnn.explain.figures import READERS

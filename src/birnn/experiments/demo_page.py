@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from birnn.experiments import brackets, senses
-from birnn.experiments.compare.contest import Contest, percent
+from birnn.experiments.compare.contest import Contest
+from birnn.experiments.compare.significance import percent
 from birnn.experiments.demo import Shown
 from birnn.explain import figures, report
 from birnn.explain.figures import READERS

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from birnn.bundle import Encoder, Label, Spec, Symbols, Tags
 from birnn.errors import UsageError
 from birnn.experiments import brackets
+from birnn.experiments.compare import page
 from birnn.experiments.compare.comparison import FEWEST, Comparison, compare, groups_of
 from birnn.experiments.compare.trials import Trial
 from birnn.metrics import TagScorer
@@ -104,11 +108,97 @@ def test_labels_are_grouped_by_length_and_tested_as_sequences() -> None:
     assert "beyond chance" in found.verdicts()[0]
 
 
+def of_labels(one: int, two: int, both: int, seeds: int = 1) -> Comparison:
+    """A classifier's answers: so many that one alone is right on, two alone, and both are."""
+    spec = SPEC.model_copy(update={"head": Label(size=2)})
+    count = one + two + both
+    right = {
+        "forward": [True] * one + [False] * two + [True] * both,
+        "both": [False] * one + [True] * two + [True] * both,
+    }
+    trials = {
+        way: [
+            trial(way, seed, ["a" if r else "b" for r in rights], sum(rights) / count, spec)
+            for seed in range(seeds)
+        ]
+        for way, rights in right.items()
+    }
+    return Comparison("classifier", ["a"] * count, [1] * count, trials)
+
+
+# 2 / 2^20 of twenty against none, 42 of 64 of two against four (1 + 6 + 15 and as many more), and
+# 1 / 16 of none against five, for which no split could be significant
+ANSWERS = {
+    (0, 20, 30): "Two directions are better than one here: they reach accuracy 100.0 % against "
+    "60.0 % for one, and they alone are right on 20 of 50 test sequences, one direction alone on "
+    "0, a difference beyond chance (McNemar's test, p < 0.0001).",
+    (20, 0, 30): "Two directions are worse than one here: they reach accuracy 60.0 % against "
+    "100.0 % for one, and they alone are right on 0 of 50 test sequences, one direction alone on "
+    "20, a difference beyond chance (McNemar's test, p < 0.0001).",
+    (2, 4, 94): "No difference is shown: two directions reach accuracy 98.0 % against 96.0 % for "
+    "one; they alone are right on 4 of 100 test sequences, one direction alone on 2 (McNemar's "
+    "test, p = 0.69).",
+    (0, 5, 95): "No difference is shown: two directions reach accuracy 100.0 % against 95.0 % for "
+    "one; they alone are right on 5 of 100 test sequences, one direction alone on 0 (too few "
+    "answers differ for a test).",
+    (0, 0, 10): "No difference is shown: two directions reach accuracy 100.0 % against 100.0 % for "
+    "one; they alone are right on 0 of 10 test sequences, one direction alone on 0 (too few "
+    "answers differ for a test).",
+}
+
+
+@pytest.mark.parametrize("counts", ANSWERS)
+def test_the_answer_is_a_sentence_that_says_what_was_counted(counts: tuple[int, int, int]) -> None:
+    found = of_labels(*counts)
+    assert found.answer() == ANSWERS[counts] == found.to_dict()["answer"]
+    seeds = of_labels(*counts, seeds=3).answer()
+    assert seeds == ANSWERS[counts].replace("for one", "for one (medians of 3 seeds)", 1)
+
+
+def of_sequences(one: list[str], two: list[str], gold: str = "xxxx") -> Comparison:
+    trials = {}
+    for way, answers in (("forward", one), ("both", two)):
+        right = sum(a == g for answer in answers for a, g in zip(answer, gold, strict=True))
+        score = right / (len(gold) * len(answers))
+        trials[way] = [trial(way, 1, [tuple(answer) for answer in answers], score)]
+    return Comparison("tagger", [tuple(gold)] * len(one), [len(gold)] * len(one), trials)
+
+
+def test_the_answer_says_where_only_steps_differ() -> None:
+    # not one sequence is right as a whole, 30 steps are right in two directions alone
+    answer = of_sequences(["yyyy"] * 10, ["xxxy"] * 10).answer()
+    assert answer.startswith("No difference is shown: two directions reach accuracy 75.0 % against")
+    assert answer.endswith(
+        "Counted by single steps the difference is beyond chance (p < 0.0001), but steps of one "
+        "sequence hang together."
+    )
+
+
+def test_the_answer_says_where_the_metric_and_the_test_disagree() -> None:
+    # ten whole sequences against none, but 40 right steps against 90
+    answer = of_sequences(["yxxx"] * 30, ["xxxx"] * 10 + ["yyyy"] * 20).answer()
+    assert answer.startswith(
+        "It depends on what counts: two directions reach accuracy 33.3 % against 75.0 % for one, "
+        "but get more whole sequences right: they alone are right on 10 of 30 test sequences"
+    )
+    assert "get fewer whole" in of_sequences(["xxxx"] * 10 + ["yyyy"] * 20, ["yxxx"] * 30).answer()
+
+
+def test_the_page_begins_with_the_answer(tmp_path: Path) -> None:
+    for counts in ANSWERS:
+        found = of_labels(*counts)
+        text = page.write(tmp_path / "page.html", found, name="test.csv").read_text("utf-8")
+        lead = re.search(r'<p class="lead">(.*?)</p>', text)
+        assert lead
+        assert html.unescape(lead[1]) == found.answer()
+
+
 def test_one_way_alone_has_no_test() -> None:
     found = of_tags(np.random.default_rng(2), [3, 4])
     alone = Comparison("tagger", found.golds, found.lengths, {"both": found.trials["both"]})
     assert alone.tests() == {}
     assert alone.verdicts() == []
+    assert alone.answer() == ""
     assert alone.to_dict()["mcnemar"] == {}
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from birnn.bundle import Encoder, Spec, Symbols, Tags
 from birnn.experiments.compare.comparison import Comparison
-from birnn.experiments.compare.contest import Contest, by_step, percent
+from birnn.experiments.compare.contest import Contest, by_step
+from birnn.experiments.compare.significance import percent
 from birnn.experiments.compare.trials import Trial
 
 SPEC = Spec(inputs=Symbols(size=5, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2))

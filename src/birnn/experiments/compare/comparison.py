@@ -16,7 +16,7 @@ import numpy as np
 
 from birnn.data import Example, ReadOptions
 from birnn.errors import UsageError, nearest
-from birnn.experiments.compare.significance import McNemar, mcnemar
+from birnn.experiments.compare.significance import McNemar, mcnemar, p_value, percent
 from birnn.experiments.compare.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Table
@@ -171,12 +171,53 @@ class Comparison:
 
     def verdicts(self) -> list[str]:
         """What the tests say: for each unit, that of the seed with the median p."""
-        lines = []
-        for unit, tests in self.tests().items():
-            middle = sorted(tests, key=lambda test: test.p)[len(tests) // 2]
-            one, two = (READERS[way].name for way in PAIR)
-            lines.append(f"Of {unit}, {middle.verdict(one, two)}")
-        return lines
+        one, two = (READERS[way].name for way in PAIR)
+        return [
+            f"Of {unit}, {_middle(tests).verdict(one, two)}" for unit, tests in self.tests().items()
+        ]
+
+    def answer(self) -> str:
+        """Whether two directions are better than one here, in a sentence or two.
+
+        McNemar's test of whole sequences decides, since steps of one sequence are no independent
+        questions; where only the steps differ beyond chance, or the metric says otherwise, that is
+        said. Empty where one of the two was left out.
+        """
+        tests = {unit: _middle(each) for unit, each in self.tests().items()}
+        if not tests:
+            return ""
+        one, two = (self.spread(way).median for way in PAIR)
+        metric, seeds = METRICS[self.metric], len(self.seeds)
+        whole = tests["sequences"]
+        reached = f"{metric} {percent(two)} against {percent(one)} for one"
+        reached += f" (medians of {seeds} seeds)" if seeds > 1 else ""
+        alone = (
+            f"they alone are right on {whole.only_second} of {len(self.golds):,} test sequences, "
+            f"one direction alone on {whole.only_first}"
+        )
+        told = f"McNemar's test, {p_value(whole.p)}"
+        better = whole.only_second > whole.only_first
+        if not whole.significant:
+            why = told if whole.decidable else "too few answers differ for a test"
+            steps = tests.get("steps")
+            more = (
+                f" Counted by single steps the difference is beyond chance ({p_value(steps.p)}), "
+                "but steps of one sequence hang together."
+                if steps is not None and steps.significant
+                else ""
+            )
+            return f"No difference is shown: two directions reach {reached}; {alone} ({why}).{more}"
+        if one != two and better != (two > one):
+            least = "fewer" if two > one else "more"
+            return (
+                f"It depends on what counts: two directions reach {reached}, but get {least} whole "
+                f"sequences right: {alone}, a difference beyond chance ({told})."
+            )
+        verdict = "better" if better else "worse"
+        return (
+            f"Two directions are {verdict} than one here: they reach {reached}, and {alone}, a "
+            f"difference beyond chance ({told})."
+        )
 
     def tables(self) -> list[Table]:
         """What each way of reading reached, and what it took."""
@@ -245,6 +286,7 @@ class Comparison:
             for unit, tests in self.tests().items()
         }
         told["verdicts"] = self.verdicts()
+        told["answer"] = self.answer()
         return told
 
 
@@ -308,6 +350,11 @@ def compare(
     plan = Plan(task, sets, recipe or Recipe.load(task), threads)
     trials = run_trials(plan, ways, seeds, jobs=jobs, say=tell)
     return Comparison.of(plan, trials, jobs=jobs)
+
+
+def _middle(tests: Sequence[McNemar]) -> McNemar:
+    """The test of the seed with the median p."""
+    return sorted(tests, key=lambda test: test.p)[len(tests) // 2]
 
 
 def groups_of(places: np.ndarray, *, alone: int = 10) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from birnn.experiments.compare.comparison import Comparison, Spread
+from birnn.experiments.compare.significance import percent
 from birnn.experiments.compare.trials import Trial
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Table
@@ -147,19 +148,6 @@ class Contest:
         number, at = member
         answer = answers[number]
         return str(answer if isinstance(answer, str) else answer[at])
-
-
-def percent(share: float) -> str:
-    """A share as it is shown everywhere.
-
-    Example:
-        >>> percent(0.9996)
-        '99.96 %'
-        >>> percent(1.0), percent(0.5)
-        ('100.0 %', '50.0 %')
-    """
-    # nothing short of all is shown as all
-    return f"{100 * share:.2f} %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
 
 
 def by_step(steps: Sequence[np.ndarray], names: Sequence[str]) -> dict[str, list[Member]]:

@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 from birnn.experiments.compare.comparison import METRICS, Comparison
-from birnn.experiments.compare.contest import percent
+from birnn.experiments.compare.significance import percent
 from birnn.explain import figures, report
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Part, Picture, Section, Text, Tiles
@@ -28,19 +28,23 @@ def write(path: Path | str, found: Comparison, *, name: str) -> Path:
         (f"{READERS[way].name}: {metric}", percent(found.spread(way).median), way)
         for way in found.ways
     ]
+    asked = Text(
+        f"{len(found.ways)} ways of reading, trained with the same settings and asked for the "
+        f"same {len(found.golds):,} sequences ({sum(found.lengths):,} steps) of {name}. Half the "
+        "width gives an output as wide as that of one direction; the width of equal parameters "
+        "tells what the second direction is worth from what a bigger model is worth."
+    )
+    reached: list[Part] = [asked, Tiles(medians), *found.tables(), _scores(found, metric)]
     return report.write(
         path,
         "One direction or two?",
         [
-            Section("What each reached", [Tiles(medians), *found.tables(), _scores(found, metric)]),
+            Section("What each reached", reached),
             Section("By more than chance?", _verdicts(found)),
             Section("Where they differ", [_positions(found)]),
             Section("How they learned", [_curves(found, metric)]),
         ],
-        lead=f"{len(found.ways)} ways of reading, trained with the same settings and asked for the "
-        f"same {len(found.golds):,} sequences ({sum(found.lengths):,} steps) of {name}. Half the "
-        "width gives an output as wide as that of one direction; the width of equal parameters "
-        "tells what the second direction is worth from what a bigger model is worth.",
+        lead=found.answer(),
         footer=_footer(found),
     )
 

@@ -102,6 +102,19 @@ def p_value(p: float) -> str:
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
+def percent(share: float) -> str:
+    """A share as it is shown everywhere.
+
+    Example:
+        >>> percent(0.9996)
+        '99.96 %'
+        >>> percent(1.0), percent(0.5)
+        ('100.0 %', '50.0 %')
+    """
+    # nothing short of all is shown as all
+    return f"{100 * share:.2f} %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
+
+
 def _fair_coin(heads: int, tails: int) -> float:
     """Chance of a split as uneven as this one or more: 2 P(X <= min), X binomial(n, 1/2)."""
     n, few = heads + tails, min(heads, tails)
