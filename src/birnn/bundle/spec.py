@@ -10,9 +10,18 @@ knows (dropout, learning rate) are no part of it.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from birnn.reference.stack import CellName, MergeName, Stack
 
@@ -116,8 +125,35 @@ class Symbols(Frozen):
         return {"symbols.weight": (self.size, self.dim)}
 
 
-class Vectors(Frozen):
-    """Sequences of vectors (T, D), standardised channel by channel: (x - mean) / scale."""
+class Offset(Frozen):
+    """Base of what reads or answers real numbers that stand far from zero.
+
+    1700000000 and 1700000001 are one number in float32, so the offset is subtracted from what is
+    read, and added to what is answered, in float64.
+    """
+
+    size: PositiveInt
+    offset: tuple[FiniteFloat, ...] = Field(
+        default=(), description="of each channel or value; none where float32 holds them well"
+    )
+
+    @model_validator(mode="after")
+    def _one_offset_each(self) -> Self:
+        if len(self.offset) not in (0, self.size):
+            raise ValueError(f"{len(self.offset)} offsets for {self.size} channels or values")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Bundles that need no offset stay readable by versions that know of none.
+        written: dict[str, Any] = write(self)
+        if not self.offset:
+            del written["offset"]
+        return written
+
+
+class Vectors(Offset):
+    """Sequences of vectors (T, D), standardised by channel: (x - offset - mean) / scale."""
 
     kind: Literal["vectors"] = "vectors"
     size: PositiveInt = Field(description="channels of a step")
@@ -204,14 +240,17 @@ class Label(Pooled):
         return self.pooling_tensors(width) | linear("linear", self.size, self.pooled_width(width))
 
 
-class Values(Pooled):
+class Values(Pooled, Offset):
     """One vector of real numbers for a sequence, in the units of the training targets."""
 
     kind: Literal["values"] = "values"
     size: PositiveInt = Field(description="target values of a sequence")
 
     def tensors(self, width: int) -> dict[str, Shape]:
-        """Names and shapes on encoder rows of ``width``; answers are raw * scale + mean."""
+        """Names and shapes on encoder rows of ``width``.
+
+        Answers are raw * scale + mean + offset.
+        """
         units: dict[str, Shape] = {"mean": (self.size,), "scale": (self.size,)}
         return (
             self.pooling_tensors(width)

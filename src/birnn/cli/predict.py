@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import stat
 from collections import deque
@@ -113,6 +115,8 @@ def _answered(
 
 def _plain_lines(model: Predictor) -> Callable[[Example, Any, Any], str]:
     """A line for each step of a tagger and an empty one after them, otherwise one line."""
+    far = getattr(model.spec.head, "offset", ())
+    scales = model.bundle.tensors["head.scale"] if far else itertools.repeat(math.inf)
 
     def lines(example: Example, answer: Any, chances: Any) -> str:
         if model.spec.task == "tagger":
@@ -128,13 +132,24 @@ def _plain_lines(model: Predictor) -> Callable[[Example, Any, Any], str]:
                     row.append(f"{chance:.4f}")
             return "".join("\t".join(row) + "\n" for row in rows) + "\n"
         if not model.labels:
-            return "\t".join(f"{value:.6g}" for value in answer) + "\n"
+            return "\t".join(map(_six_digits, answer, scales)) + "\n"
         label = escaped(answer)
         if chances is not None:
             return f"{label}\t{_of_answer(model.labels, answer, chances):.4f}\n"
         return f"{label}\n"
 
     return lines
+
+
+def _six_digits(value: float, scale: float) -> str:
+    """A value with six digits, or six of what it differs by where it stands far from zero.
+
+    Example:
+        >>> _six_digits(1700000000.25, 0.5), _six_digits(0.1234567, math.inf)
+        ('1700000000.25', '0.123457')
+    """
+    far = math.ceil(math.log10(abs(value) / scale)) if abs(value) > scale else 0
+    return f"{value:.{min(6 + far, 17)}g}"
 
 
 def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example, Any, Any], str]:

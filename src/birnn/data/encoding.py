@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from birnn.bundle.spec import Symbols, Vectors, Words
 from birnn.data.examples import Example
+from birnn.data.numeric import narrow, not_finite, reals
 from birnn.data.rows import Batch, Floats, Integers, Rows, SymbolRows, VectorRows, WordRows
 from birnn.data.surface import trait_ids
 from birnn.data.vocab import Vocabulary, normalise
@@ -83,6 +84,7 @@ class Codec:
     Args:
         inputs: Description of the model's inputs.
         vocabularies: What its numbers stand for.
+        target_offset: What is subtracted from target values in float64.
 
     Raises:
         ConfigError: A vocabulary that the inputs need is missing.
@@ -97,6 +99,7 @@ class Codec:
 
     inputs: Words | Symbols | Vectors
     vocabularies: Vocabularies
+    target_offset: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         needed = {"words": ["words"], "symbols": ["symbols"], "vectors": []}[self.inputs.kind]
@@ -173,9 +176,8 @@ class Codec:
         channels = self.inputs.size
         given = example.inputs
         try:
-            with np.errstate(over="ignore"):
-                values_TD = np.asarray(given, dtype=np.float32)
-        except (ValueError, TypeError):
+            values_TD = reals(given)
+        except ValueError:
             raise DataError(
                 f"{_named(index, example)} is no array of numbers, the model reads vectors: "
                 f"give an array (T, {channels})."
@@ -192,14 +194,13 @@ class Codec:
                 f"{_named(index, example)} has {values_TD.shape[1]} channels, "
                 f"the model reads {channels}. Give the channels it was trained on."
             )
-        finite = np.isfinite(values_TD)
-        if not finite.all():
-            step, channel = np.argwhere(~finite)[0].tolist()
+        bad = not_finite(values_TD)
+        if bad is not None:
             raise DataError(
-                f"{_named(index, example)}, step {step}, channel {channel} is "
-                f"{values_TD[step, channel]} (as float32). Fill it in or leave the sequence out."
+                f"{_named(index, example)}, step {bad[0]}, channel {bad[1]} is "
+                f"{narrow(values_TD)[bad]} (as float32). Fill it in or leave the sequence out."
             )
-        return values_TD
+        return narrow(values_TD, self.inputs.offset)
 
     def _with_targets(self, examples: list[Example], rows: Rows, lengths: Integers) -> Encoded:
         kinds = {_kind(example) for example in examples}
@@ -213,7 +214,7 @@ class Codec:
             widths = {len(target) for target in targets}
             if len(widths) > 1:
                 raise DataError(f"examples with {sorted(widths)} target values. Give all as many.")
-            return Encoded(rows, lengths, np.stack(targets).astype(np.float32, copy=False))
+            return Encoded(rows, lengths, narrow(np.stack(targets), self.target_offset))
         labels = self.vocabularies.labels
         if labels is None:
             raise DataError(f"examples with {kind}, and no vocabulary of labels to number them by")

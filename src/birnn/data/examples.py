@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from birnn.data.numeric import Reals
 
 Task = Literal["tagger", "classifier", "regressor", "seq2seq"]
-Vectors = npt.NDArray[np.float32]
+Vectors = Reals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,9 +20,10 @@ class Example:
     """One sequence, and what is to be learnt of it.
 
     Args:
-        inputs: Tokens or symbols, one string for each step; or vectors, float32 of shape (T, D).
-        target: Tags (one string for each step), a label, values (float32, shape (K,)), the
-            symbols of a target sequence, or ``None`` where the data says nothing.
+        inputs: Tokens or symbols, one string for each step; or vectors of shape (T, D), in the
+            precision they came with (float32 or float64).
+        target: Tags (one string for each step), a label, values of shape (K,), the symbols of a
+            target sequence, or ``None`` where the data says nothing.
         where: ``file:line`` of its start, for messages.
         id: What the file calls it, where the file has names for sequences.
         text: The text that ``inputs`` are the tokens of, where it was one.

@@ -67,7 +67,7 @@ class SymbolRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorRows:
-    """Vectors, float32, (N, D)."""
+    """Vectors less the offset of the model's inputs, float32, (N, D)."""
 
     vectors: Floats
 
@@ -90,7 +90,8 @@ class Batch:
     Args:
         inputs: Their N rows.
         lengths: Length of each, (B,).
-        targets: Tags, int64 (N,); labels, int64 (B,); values, float32 (B, K); or ``None``.
+        targets: Tags, int64 (N,); labels, int64 (B,); values less their offset, float32
+            (B, K); or ``None``.
             A label that the vocabulary does not know is -1.
     """
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from birnn.data.examples import Example, Vectors
+from birnn.data.numeric import not_finite, reals
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 from birnn.data.text import split_source, tokenise
@@ -94,7 +95,7 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
         if isinstance(inputs, np.ndarray):
             # an empty list of vectors says nothing of its channels
             if not len(inputs):
-                inputs = np.zeros((0, channels or 0), np.float32)
+                inputs = np.zeros((0, channels or 0))
             elif channels is None:
                 channels = inputs.shape[1]
             check_vectors(source, inputs, index, channels or inputs.shape[1], number)
@@ -211,7 +212,7 @@ def _row(
 
 
 def _finite(source: Source, values: Vectors, line: int) -> Vectors:
-    if not np.isfinite(values).all():
+    if not_finite(values) is not None:
         raise source.fault("a target that is not finite. Fill it in or drop the row.", line)
     return values
 
@@ -276,9 +277,8 @@ class _Record:
     def _rows(self, key: str, given: Any = None) -> Vectors:
         given = self._need(key) if given is None else given
         try:
-            with np.errstate(over="ignore"):
-                rows = np.asarray(given, dtype=np.float32)
-        except (ValueError, TypeError, OverflowError):
+            rows = reals(given)
+        except ValueError:
             raise self._fault(f"{key} is no even table of numbers") from None
         if key == "vectors" and rows.ndim != 2 and rows.size:
             raise self._fault(f"{key} has shape {rows.shape}, rows of numbers (T, D) are needed")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from birnn.data.examples import Example, Vectors
+from birnn.data.numeric import narrow, not_finite, reals
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 
@@ -99,7 +100,7 @@ def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:
             f"lengths sum to {int(lengths.sum())}, values has {values.shape[0]} rows. "
             "Give one length for each sequence, summing to the number of rows."
         )
-    rows = _narrow(values)
+    rows = reals(values)
     name = _ARRAY[request.task]
     answers = arrays[name] if request.labelled else None
     if answers is not None:
@@ -116,8 +117,8 @@ def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:
         elif answers is not None and name == "labels":
             target = str(answers[index])
         elif answers is not None:
-            target = _narrow(answers[index].reshape(-1))
-            if not np.isfinite(target).all():
+            target = reals(answers[index].reshape(-1))
+            if not_finite(target) is not None:
                 raise source.fault(f"targets of sequence {index} are not all finite")
         yield Example(inputs, target, f"{source.name}[{index}]")
         start += length
@@ -133,20 +134,19 @@ def check_vectors(
             "Give every sequence the same channels.",
             line,
         )
-    finite = np.isfinite(values_TD)
-    if not finite.all():
-        step, channel = np.argwhere(~finite)[0].tolist()
+    bad = not_finite(values_TD)
+    if bad is not None:
         raise source.fault(
-            f"sequence {index}, step {step}, channel {channel} is {values_TD[step, channel]} "
+            f"sequence {index}, step {bad[0]}, channel {bad[1]} is {narrow(values_TD)[bad]} "
             "(as float32). Fill it in or leave the sequence out.",
             line,
         )
 
 
 def numbers(source: Source, cells: Sequence[str], line: int, what: str) -> Vectors:
-    """The numbers that cells of a text file spell, float32; ``what`` names them in messages."""
+    """The numbers that cells of a text file spell; ``what`` names them in messages."""
     try:
-        return _narrow(np.array([float(cell) for cell in cells], dtype=np.float64))
+        return np.array([float(cell) for cell in cells], dtype=np.float64)
     except ValueError:
         for position, cell in enumerate(cells):
             if not _is_number(cell):
@@ -179,7 +179,7 @@ def _is_true(header: dict[str, list[str]], key: str) -> bool:
 def _target(source: Source, answer: str, request: ReadRequest, line: int) -> str | Vectors:
     if request.task == "regressor":
         values = numbers(source, [answer], line, "target")
-        if not np.isfinite(values).all():
+        if not_finite(values) is not None:
             raise source.fault(f"the target is {answer}. Give a finite number.", line)
         return values
     if not answer:
@@ -191,7 +191,7 @@ def _series(source: Source, fields: list[str], index: int, line: int) -> Vectors
     columns = [
         numbers(source, field.split(","), line, f"sequence {index}, channel {channel}")
         if field.strip()
-        else np.zeros(0, np.float32)
+        else np.zeros(0)
         for channel, field in enumerate(fields)
     ]
     for channel, column in enumerate(columns):
@@ -201,13 +201,7 @@ def _series(source: Source, fields: list[str], index: int, line: int) -> Vectors
                 f"channel 0 has {len(columns[0])}. Give every channel the same steps.",
                 line,
             )
-    return np.stack(columns, axis=1)
-
-
-def _narrow(values: Any) -> Vectors:
-    # what float32 cannot hold becomes inf, which check_vectors names; no warning on the way
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(values, dtype=np.float32)
+    return reals(np.stack(columns, axis=1))
 
 
 def _is_number(cell: str) -> bool:

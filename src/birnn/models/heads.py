@@ -123,14 +123,18 @@ class ValuesHead(PooledHead):
         super().__init__(spec, spec.size, width)
         self.register_buffer("mean", torch.zeros(spec.size))
         self.register_buffer("scale", torch.ones(spec.size))
+        self.offset = spec.offset
 
     def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
-        """Mean squared error in standard units."""
+        """Mean squared error in standard units; of the targets the offset is subtracted."""
         return functional.mse_loss(scores, (targets - self.mean) / self.scale)
 
     def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
-        """Values in the targets' units, (B, K)."""
-        return scores * self.scale + self.mean
+        """Values in the targets' units, (B, K); float64 where they have an offset."""
+        values = scores * self.scale + self.mean
+        if not self.offset:
+            return values
+        return values.double() + values.new_tensor(self.offset, dtype=torch.float64)
 
 
 class WeightedCrossEntropy(nn.Module):

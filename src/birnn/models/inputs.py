@@ -125,7 +125,7 @@ class SymbolInputs(nn.Module):
 
 
 class VectorInputs(nn.Module):
-    """Vectors, standardised by training's mean and scale."""
+    """Vectors less their offset, standardised by training's mean and scale."""
 
     mean: Tensor
     scale: Tensor

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Label, Spec, Tags
+from birnn.bundle.spec import Label, Spec, Tags, Values
 from birnn.data.schemes import transitions
 from birnn.kernels import crf
 from birnn.ragged import Ragged
@@ -50,7 +50,7 @@ def decoder(spec: Spec, labels: Sequence[str], tensors: Tensors) -> Decoder:
     head = spec.head
     if isinstance(head, Tags):
         return _chain(head, labels, tensors) if head.decoder == "crf" else _steps(labels)
-    return _label(labels) if isinstance(head, Label) else _values(tensors)
+    return _label(labels) if isinstance(head, Label) else _values(head, tensors)
 
 
 def softmax(scores: Floats) -> Floats:
@@ -114,12 +114,15 @@ def _label(labels: Sequence[str]) -> Decoder:
     return Decoder(answers=answers, probabilities=probabilities)
 
 
-def _values(tensors: Tensors) -> Decoder:
-    """Values in the units of the training targets: raw * scale + mean."""
+def _values(head: Values, tensors: Tensors) -> Decoder:
+    """Values in the units of the training targets: raw * scale + mean + offset."""
 
     def answers(raw_BK: Floats, lengths: Lengths) -> list[Any]:
         del lengths
-        answer: list[Any] = (raw_BK * tensors["head.scale"] + tensors["head.mean"]).tolist()
+        values_BK: Floats = raw_BK * tensors["head.scale"] + tensors["head.mean"]
+        if head.offset:
+            values_BK = values_BK.astype(np.float64) + head.offset
+        answer: list[Any] = values_BK.tolist()
         return answer
 
     return Decoder(answers=answers, probabilities=None)

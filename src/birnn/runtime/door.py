@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from birnn.bundle.spec import Spec, Tags, Vectors
+from birnn.data.numeric import Reals, narrow, not_finite, reals
 from birnn.data.text import tokenise
 from birnn.errors import DataError, ShapeError
 
-Sequence = list[str] | tuple[str, ...] | npt.NDArray[np.float32]
+Sequence = list[str] | tuple[str, ...] | Reals
 
 
 def admit(spec: Spec, sequences: Any, *, first: int = 0) -> Iterator[Sequence]:
@@ -82,10 +82,8 @@ def _tokens(spec: Spec, number: int, sequence: Any) -> Sequence:
 def _vectors(spec: Spec, number: int, sequence: Any) -> Sequence:
     channels = spec.inputs.width
     try:
-        # What float32 cannot hold becomes infinite, and is named below.
-        with np.errstate(over="ignore"):
-            array = np.asarray(sequence, dtype=np.float32)
-    except (TypeError, ValueError):
+        array = reals(sequence)
+    except ValueError:
         raise ShapeError(
             f"sequence {number} is {_short(sequence)}, not an array of numbers (steps, channels). "
             f"Give a list of sequences: {_wanted(spec)}"
@@ -97,10 +95,10 @@ def _vectors(spec: Spec, number: int, sequence: Any) -> Sequence:
             f"sequence {number} has shape {array.shape}, the model reads (steps, {channels}). "
             f"Give it the {channels} channels that the model was trained on."
         )
-    if not np.isfinite(array).all():
-        step, channel = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    bad = not_finite(array)
+    if bad is not None:
         raise DataError(
-            f"sequence {number}, step {step}: channel {channel} is {array[step, channel]}. "
+            f"sequence {number}, step {bad[0]}: channel {bad[1]} is {narrow(array)[bad]}. "
             "Fill or drop steps without a value first."
         )
     return array

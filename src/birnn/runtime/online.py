@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import Spec, Tags, Vectors
+from birnn.data.numeric import narrow, not_finite, reals
 from birnn.errors import DataError, DirectionError, ShapeError, UsageError
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import State
@@ -137,10 +138,8 @@ def _checked(spec: Spec, step: int, given: Any) -> Any:
         return (str(given),)
     channels = spec.inputs.size
     try:
-        # What float32 cannot hold becomes infinite, and is named below.
-        with np.errstate(over="ignore"):
-            row = np.asarray(given, dtype=np.float32)
-    except (TypeError, ValueError):
+        row = reals(given)
+    except ValueError:
         row = None
     if row is not None and row.ndim == 0:
         row = row.reshape(1)
@@ -149,9 +148,9 @@ def _checked(spec: Spec, step: int, given: Any) -> Any:
         raise ShapeError(
             f"step {step} is {got}, the model reads {channels} channels, ({channels},)"
         )
-    if not np.isfinite(row).all():
-        channel = int(np.argmin(np.isfinite(row)))
+    bad = not_finite(row)
+    if bad is not None:
         raise DataError(
-            f"step {step}: channel {channel} is {row[channel]}. Fill it in or skip the step."
+            f"step {step}: channel {bad[0]} is {narrow(row)[bad]}. Fill it in or skip the step."
         )
     return row[None, :]

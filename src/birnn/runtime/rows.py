@@ -13,6 +13,7 @@ import numpy.typing as npt
 from birnn.bundle.io import Bundle
 from birnn.bundle.spec import Vectors, Words
 from birnn.data.encoding import Codec
+from birnn.data.numeric import narrow
 from birnn.data.rows import SymbolRows, WordRows
 from birnn.data.vocabularies import Vocabularies
 from birnn.runtime.forms import FormTable
@@ -46,7 +47,7 @@ def rows_of(bundle: Bundle) -> Read:
     if isinstance(inputs, Words):
         return _words(bundle, inputs)
     if isinstance(inputs, Vectors):
-        return _vectors(bundle, inputs.size)
+        return _vectors(bundle, inputs)
     return _symbols(bundle)
 
 
@@ -84,12 +85,13 @@ def _symbols(bundle: Bundle) -> Read:
     return rows
 
 
-def _vectors(bundle: Bundle, channels: int) -> Read:
+def _vectors(bundle: Bundle, inputs: Vectors) -> Read:
     mean_D, scale_D = bundle.tensors["inputs.mean"], bundle.tensors["inputs.scale"]
-    empty = np.zeros((0, channels), np.float32)
+    empty = np.zeros((0, inputs.size), np.float32)
 
     def rows(sequences: Sequence[Any]) -> Rows:
-        return Rows((np.concatenate([empty, *sequences]) - mean_D) / scale_D, None)
+        values_ND = narrow(np.concatenate([empty, *sequences]), inputs.offset)
+        return Rows((values_ND - mean_D) / scale_D, None)
 
     return rows
 

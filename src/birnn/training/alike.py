@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from birnn.data import Example
+from birnn.data.numeric import narrow, not_finite
 from birnn.errors import DataError
 
 
@@ -39,10 +40,14 @@ def check_alike(*sets: Sequence[Example]) -> None:
                 raise DataError(
                     f"{where} has {got}, {name} has {needed}. Give every file the same."
                 )
-        if isinstance(example.inputs, np.ndarray) and not np.isfinite(example.inputs).all():
-            step, channel = np.argwhere(~np.isfinite(example.inputs))[0].tolist()
+        if isinstance(example.inputs, np.ndarray) and (bad := not_finite(example.inputs)):
             raise DataError(
-                f"{where}, step {step}: channel {channel} is {example.inputs[step, channel]}. "
+                f"{where}, step {bad[0]}: channel {bad[1]} is {narrow(example.inputs)[bad]}. "
+                "Fill it in or leave the sequence out."
+            )
+        if isinstance(example.target, np.ndarray) and (bad := not_finite(example.target)):
+            raise DataError(
+                f"{where}: target {bad[0]} is {narrow(example.target)[bad]}. "
                 "Fill it in or leave the sequence out."
             )
 

@@ -20,13 +20,13 @@ from birnn.data import (
     normalise,
     read_vectors,
 )
+from birnn.data.numeric import reals, standard_units
 from birnn.errors import ConfigError
 from birnn.models.inputs import WORD_SPREAD
 from birnn.training.recipe import InputSettings, Kind
 
 Tensor = npt.NDArray[Any]
 
-SMALLEST_SPREAD = 1e-7  # of the mean: what float32 cannot tell from a constant
 RATIO_SCALE = 0.25  # log-count ratios reach about 4: loud beside fresh vectors, but no louder
 
 
@@ -87,9 +87,10 @@ def input_kind(train: Sequence[Example], settings: InputSettings) -> Kind:
 
 
 def _vectors(train: Sequence[Example]) -> tuple[Vectors, dict[str, Tensor]]:
-    rows_ND = np.concatenate([np.asarray(e.inputs, np.float32) for e in train if len(e.inputs)])
-    mean_D, scale_D = standard_units(rows_ND)
-    return Vectors(size=rows_ND.shape[1]), {"inputs.mean": mean_D, "inputs.scale": scale_D}
+    rows_ND = np.concatenate([reals(e.inputs) for e in train if len(e.inputs)])
+    mean_D, scale_D, offset = standard_units(rows_ND)
+    inputs = Vectors(size=rows_ND.shape[1], offset=offset)
+    return inputs, {"inputs.mean": mean_D, "inputs.scale": scale_D}
 
 
 def _words(
@@ -192,15 +193,3 @@ def ratio_table(
     table[:, :room] = RATIO_SCALE * ratios_VK[:, :room]
     start: Tensor = table.astype(np.float32)
     return start
-
-
-def standard_units(rows_ND: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column, (D,) each, float32.
-
-    The deviation of a column that never moves is 1, so that it stays as it is.
-    """
-    mean_D = rows_ND.mean(axis=0, dtype=np.float64)
-    spread_D = rows_ND.std(axis=0, dtype=np.float64)
-    # Relative to the mean, so that the unit of a column does not matter.
-    moves_D = spread_D.astype(np.float32) > SMALLEST_SPREAD * np.abs(mean_D)
-    return mean_D.astype(np.float32), np.where(moves_D, spread_D, 1.0).astype(np.float32)

@@ -23,9 +23,10 @@ from birnn.data import (
     detect,
     violations,
 )
+from birnn.data.numeric import reals, standard_units
 from birnn.errors import ConfigError, DataError
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
-from birnn.training.inputs import describe_inputs, ratio_table, standard_units
+from birnn.training.inputs import describe_inputs, ratio_table
 from birnn.training.recipe import HeadSettings, Recipe, Task
 from birnn.training.shifted import check_direction
 
@@ -94,7 +95,7 @@ def prepare(
         # Pretrained vectors know more than ratios do.
         initial.setdefault("inputs.words.weight", ratio_table(train, inputs, words, labels))
     spec = Spec(inputs=inputs, encoder=recipe.encoder, head=head)
-    codec = Codec(inputs, vocabularies)
+    codec = Codec(inputs, vocabularies, head.offset if isinstance(head, Values) else ())
     unseen = _unseen_labels(labels, dev)
     if unseen:
         named = ", ".join(f"{label} ({count})" for label, count in sorted(unseen.items()))
@@ -165,9 +166,11 @@ def _head(
     if task == "classifier":
         assert labels is not None
         return Label(size=len(labels), pooling=pooling, attention_size=attention)
-    targets_BK = np.stack([np.asarray(example.target, np.float32) for example in train])
-    initial["head.mean"], initial["head.scale"] = standard_units(targets_BK)
-    return Values(size=targets_BK.shape[1], pooling=pooling, attention_size=attention)
+    targets_BK = reals(np.stack([reals(example.target) for example in train]))
+    initial["head.mean"], initial["head.scale"], offset = standard_units(targets_BK)
+    return Values(
+        size=targets_BK.shape[1], offset=offset, pooling=pooling, attention_size=attention
+    )
 
 
 def _with_legal_tags(

@@ -1,0 +1,114 @@
+"""Real numbers as they are handed in, and as a model reads them.
+
+A model reads float32, which holds seven digits: 1700000000 and 1700000001 are one number in it. So
+what is read keeps the digits it came with, and where the values of a channel stand far from zero
+beside what they differ by, an offset is subtracted in float64 before they are narrowed.
+"""
+
+# N rows of all sequences, T steps of one, D channels or target values
+
+from __future__ import annotations
+
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Reals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Narrow = npt.NDArray[np.float32]
+
+# An offset is subtracted where a mean exceeds this many standard deviations: float32 would round
+# the values by more than some millionths of what they differ by.
+FAR = 64.0
+# What moves by less, beside its mean, is constant: it moves by the rounding of its numbers.
+SMALLEST_SPREAD = {np.dtype(np.float32): 1e-7, np.dtype(np.float64): 1e-14}
+
+
+def reals(given: Any) -> Reals:
+    """Anything made of real numbers as an array; float32 stays float32, all else is float64.
+
+    Raises:
+        ValueError: It is no even table of numbers: text, complex numbers, dates and objects are
+            none.
+
+    Example:
+        >>> reals([[1, 2.5]]).tolist(), reals(np.float32([1])).dtype
+        ([[1.0, 2.5]], dtype('float32'))
+        >>> reals(["1"])
+        Traceback (most recent call last):
+        ...
+        ValueError: no numbers: <U1
+    """
+    try:
+        array = np.asarray(given)
+        if array.dtype.kind == "O":
+            # Integers beyond 64 bits come as objects, and so do texts, dates and None.
+            if not all(isinstance(item, Real | Decimal | np.bool_) for item in array.flat):
+                raise ValueError("no numbers: objects")
+            array = np.asarray(array, dtype=np.float64)
+    except (TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"no numbers: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"no numbers: {array.dtype}")
+    if array.dtype in (np.float32, np.float16):
+        return array.astype(np.float32, order="C", copy=False)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64, order="C", copy=False)
+
+
+def narrow(values: Reals, offset: tuple[float, ...] = ()) -> Narrow:
+    """Values as a model reads them, float32, less the offset of each column where it has one.
+
+    Example:
+        >>> narrow(np.array([[1700000000.0], [1700000001.0]]), (1700000000.5,)).tolist()
+        [[-0.5], [0.5]]
+    """
+    # What float32 cannot hold becomes infinite; no warning on the way.
+    with np.errstate(over="ignore"):
+        if not offset:
+            return np.asarray(values, dtype=np.float32)
+        return np.subtract(values, offset, dtype=np.float64).astype(np.float32)
+
+
+def not_finite(values: Reals) -> tuple[int, ...] | None:
+    """Where the first value stands that float32 has no finite number for; None: nowhere.
+
+    Example:
+        >>> not_finite(np.array([[1.0, 2.0], [1e39, 3.0]]))
+        (1, 0)
+    """
+    finite = np.isfinite(narrow(values))
+    if finite.all():
+        return None
+    return tuple(int(i) for i in np.argwhere(~finite)[0])
+
+
+def standard_units(rows_ND: Reals) -> tuple[Narrow, Narrow, tuple[float, ...]]:
+    """Mean and standard deviation of each column, and the offset to subtract before.
+
+    Returns:
+        Mean and deviation, float32 (D,) each, of the columns less their offset. The deviation of
+        a column that never moves is 1, so that it stays as it is. The offset is empty where
+        float32 holds every column well.
+
+    Example:
+        >>> standard_units(np.array([[1.0], [3.0]]))[:2]
+        (array([2.], dtype=float32), array([1.], dtype=float32))
+        >>> standard_units(np.array([[16777216.0], [16777217.0]]))
+        (array([0.], dtype=float32), array([0.5], dtype=float32), (16777216.5,))
+    """
+    # From the first row on: a column of one number is then exactly 0, whatever the number.
+    first_D = rows_ND[0].astype(np.float64)
+    moved_ND = rows_ND - first_D
+    mean_D = first_D + moved_ND.mean(axis=0)
+    spread_D = moved_ND.std(axis=0)
+    # Relative to the mean, so that the unit of a column does not matter.
+    moves_D = spread_D.astype(np.float32) > SMALLEST_SPREAD[rows_ND.dtype] * np.abs(mean_D)
+    far_D = moves_D & (np.abs(mean_D) > FAR * spread_D)
+    scale_D = np.where(moves_D, spread_D, 1.0).astype(np.float32)
+    if not far_D.any():
+        return mean_D.astype(np.float32), scale_D, ()
+    offset_D = np.where(far_D, mean_D, 0.0)
+    return (mean_D - offset_D).astype(np.float32), scale_D, tuple(offset_D.tolist())
