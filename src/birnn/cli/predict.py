@@ -148,7 +148,8 @@ def _six_digits(value: float, scale: float) -> str:
         >>> _six_digits(1700000000.25, 0.5), _six_digits(0.1234567, math.inf)
         ('1700000000.25', '0.123457')
     """
-    far = math.ceil(math.log10(abs(value) / scale)) if abs(value) > scale else 0
+    apart = math.isfinite(value) and abs(value) > scale
+    far = math.ceil(math.log10(abs(value) / scale)) if apart else 0
     return f"{value:.{min(6 + far, 17)}g}"
 
 
