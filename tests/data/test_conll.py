@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,12 @@ from birnn.errors import ConfigError, FormatError
 CELLS = st.text(
     st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1, max_size=6
 ).filter(lambda cell: not cell.startswith(("-DOCSTART-", "\ufeff")))
-SENTENCES = st.lists(st.lists(st.tuples(CELLS, CELLS), max_size=5), min_size=1, max_size=6)
+# that rows are numbered, or begin with a header, is tested below
+SENTENCES = st.lists(
+    st.lists(st.tuples(CELLS.filter(lambda cell: not cell.isdecimal()), CELLS), max_size=5),
+    min_size=1,
+    max_size=6,
+)
 
 UNIVERSAL = """\
 # sent_id = 1
@@ -30,7 +37,21 @@ UNIVERSAL = """\
 
 def read_all(reader, text, *, labelled=True, **options):
     request = ReadRequest("tagger", labelled, ReadOptions.of(options))
-    return list(reader(Source.from_text(text), request))
+    told = []
+    source = replace(Source.from_text(text), tell=told.append)
+    examples = list(reader(source, request))
+    read_all.told = told
+    return examples
+
+
+def told_of(text, **options):
+    """The examples of a CoNLL text and what was told of it."""
+    examples = read_all(read_conll, text, **options)
+    return examples, read_all.told
+
+
+def rows_of(examples):
+    return [list(zip(e.inputs, e.target, strict=True)) for e in examples]
 
 
 @given(SENTENCES)
@@ -78,7 +99,7 @@ def test_tokens_alone_are_enough_without_labels():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a\tO\nb\n", "text:2: 1 column, a token and its tag"),
+        ("a\tO\nb\n", "text:2: 1 column, line 1 has 2"),
         ("a\tO\nb\t\n", "text:2: an empty tag"),
         ("\tO\n", "text:1: an empty token"),
     ],
@@ -121,3 +142,228 @@ def test_conllu_faults(text, says):
 def test_an_unknown_field_is_refused():
     with pytest.raises(ConfigError, match="did you mean xpos"):
         read_all(read_conllu, UNIVERSAL, field="pos")
+
+
+# ---------------------------------------------------------------------- columns
+
+
+NAMED = "Anna\tB-PER\nSmith\tI-PER\nsings\tO\n\n"
+TOKENS = [[("Anna", "B-PER"), ("Smith", "I-PER"), ("sings", "O")]]
+
+
+@pytest.mark.parametrize("gap", ["", "\n"])
+@pytest.mark.parametrize(
+    ("rows", "widths"),
+    [
+        (("New York B-LOC", "is O"), (3, 2)),
+        (("a\tb\tO", "c\tO"), (3, 2)),
+        (("a O", "b c O"), (2, 3)),
+    ],
+)
+def test_rows_have_as_many_columns(rows, widths, gap):
+    first, second = rows
+    says = f"text:{2 + len(gap)}: {widths[1]} columns, line 1 has {widths[0]}"
+    for labelled in (True, False):
+        with pytest.raises(FormatError) as caught:
+            read_all(read_conll, f"{first}\n{gap}{second}\n", labelled=labelled)
+        assert str(caught.value).startswith(says)
+
+
+def test_columns_can_be_named():
+    text = "1 Anna NN B-PER x\n2 sings VB O x\n"
+    for columns in ({"token": 2, "tag": 4}, {"token": -4, "tag": -2}, {"token": 2, "tag": -2}):
+        examples, told = told_of(text, columns=columns)
+        assert rows_of(examples) == [[("Anna", "B-PER"), ("sings", "O")]]
+        assert told == []
+    assert told_of(text, columns={"token": 2})[0][0].target == ("x", "x")
+    assert told_of(text, columns={"tag": 3})[0][0].inputs == ("1", "2")
+    with pytest.raises(FormatError, match=r"text:1: 5 columns, --columns looks for the tag in col"):
+        told_of(text, columns={"token": 2, "tag": 6})
+    with pytest.raises(ConfigError, match="columns count from 1"):
+        told_of(text, columns={"token": 0})
+
+
+def test_named_columns_may_differ_between_sequences_but_not_in_one():
+    # CoNLL-2012 has a column more for each verb of a sentence
+    text = "#begin document (x); part 000\nx 0 0 In IN *\n\nx 0 0 It PRP *\nx 0 1 is VBZ *\n"
+    longer = text.replace("PRP *", "PRP * *").replace("VBZ *", "VBZ * *")
+    for rows in (text, longer):
+        examples, _ = told_of(rows + "\n#end document\n", columns={"token": 4, "tag": 5})
+        assert rows_of(examples) == [[("In", "IN")], [("It", "PRP"), ("is", "VBZ")]]
+    with pytest.raises(FormatError, match="text:5: 7 columns, line 4 has 6"):
+        told_of(text.replace("VBZ *", "VBZ * *"), columns={"token": 4, "tag": 5})
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("restarts", [True, False])
+def test_numbers_of_rows_are_no_tokens(start, restarts):
+    lengths = (2, 1, 3)
+    text, count, expected = "", start, []
+    for length in lengths:
+        count = start if restarts else count
+        expected.append([(f"w{count + i}", "O") for i in range(length)])
+        text += "".join(f"{count + i} w{count + i} NN O\n" for i in range(length)) + "\n"
+        count += length
+    examples, told = told_of(text)
+    assert rows_of(examples) == expected
+    assert told == [
+        (
+            "text:1: column 1 counts the rows: tokens are read from column 2 "
+            "(--columns token=1,tag=-1 says otherwise)"
+        )
+    ]
+    bare = read_all(read_conll, text, labelled=False)
+    assert [e.inputs for e in bare] == [e.inputs for e in examples]
+    as_they_are, told = told_of(text, columns={"token": 1, "tag": -1})
+    assert as_they_are[0].inputs[0] == str(start)
+    assert told == []
+
+
+def test_numbers_that_count_nothing_are_tokens():
+    for numbers in ("3 4 5", "1 1 2", "7 2", "1"):
+        text = "".join(f"{number}\tx\tNUM\n" for number in numbers.split())
+        examples, told = told_of(text)
+        assert examples[0].inputs == tuple(numbers.split())
+        assert told == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 B-PER\n2 O\n3 O\n", "column 1 counts the rows, as if it held no tokens"),
+        ("x 0 In IN *\nx 1 it PRP *\n", "column 2 counts the rows.*--columns token=3,tag=-1"),
+        ("x 0 0 a IN *\nx 0 1 it PRP *\n", "column 3 counts the rows.*--columns token=4,tag=-1"),
+        ("#begin document (x)\nx 0 0 In IN *\n", "CoNLL-2012.*--columns token=4,tag=-1"),
+        ("doc1 w O\n" * 20, "column 1 is 'doc1' in every row.*--columns token=2,tag=-1"),
+    ],
+)
+def test_a_first_column_without_tokens_is_refused(text, says):
+    with pytest.raises(FormatError, match=says):
+        told_of(text)
+
+
+def test_tags_in_front_are_told():
+    examples, told = told_of("B-ACTOR\tsteve\nI-ACTOR\tmartin\nO\tin\n\nO\tit\n")
+    assert rows_of(examples)[0] == [("steve", "B-ACTOR"), ("martin", "I-ACTOR"), ("in", "O")]
+    assert told == [
+        (
+            "text:1: tags stand in column 1: tokens are read from the last one "
+            "(--columns token=1,tag=-1 says otherwise)"
+        )
+    ]
+
+
+def test_conllu_of_another_name_is_read_as_such_and_told():
+    examples, told = told_of(UNIVERSAL, field="xpos")
+    assert examples == read_all(read_conllu, UNIVERSAL, field="xpos")
+    assert [line.partition(":")[2].partition(":")[0] for line in told] == ["2"]
+    assert "CoNLL-U" in told[0]
+    assert "tags from xpos" in told[0]
+    with pytest.raises(FormatError, match=r"text:2: the columns of CoNLL-U.*--format conllu"):
+        told_of(UNIVERSAL, format="conll")
+    lemmas = told_of("1\tde\t" + "_\t" * 7 + "x\n", columns={"token": 2, "tag": 10})[0]
+    assert rows_of(lemmas) == [[("de", "x")]]
+
+
+# ---------------------------------------------------------------------- lines that are no rows
+
+
+@pytest.mark.parametrize("names", ["token tag", "Word\tPOS", "word\tner_tags", "Tokens Labels"])
+@pytest.mark.parametrize("gap", ["", "\n"])
+def test_headers_are_told_and_no_rows(names, gap):
+    rows = NAMED if "\t" in names else NAMED.replace("\t", " ")
+    examples, told = told_of(f"{names}\n{gap}{rows}")
+    assert rows_of(examples) == TOKENS
+    token, tag = names.split()
+    assert told == [
+        (
+            f"text:1: a header: tokens are read from {token}, tags from {tag} "
+            "(--no-header reads it as a row)"
+        )
+    ]
+    as_row, told = told_of(f"{names}\n\n{rows}", header=False)
+    assert rows_of(as_row) == [[(token, tag)], *TOKENS]
+    assert told == []
+
+
+def test_a_header_says_where_things_stand():
+    text = "id\tpos\ttoken\tner\tlemma\n7\tNN\tAnna\tB-PER\tanna\n"
+    assert rows_of(told_of(text)[0]) == [[("Anna", "B-PER")]]
+    odd = "was\tist\nAnna\tB-PER\n"
+    assert rows_of(told_of(odd, header=True)[0]) == [[("Anna", "B-PER")]]
+    assert len(told_of(odd)[0][0]) == 2
+
+
+def test_what_looks_like_a_header_and_is_not_understood_is_refused():
+    text = "Token\tNE-coarse\n" + NAMED * 5
+    with pytest.raises(FormatError, match=r"text:1: this looks like a header.*--no-header"):
+        told_of(text)
+    assert len(told_of(text, header=True)[0]) == 5
+    # a word that is a name, too
+    assert told_of("Token\tO\n" + NAMED * 5)[0][0].inputs[0] == "Token"
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# id 12\tdomain=en",
+        "# text = Anna Smith sings",
+        "# sent_id = 1",
+        "#\thttps://example.org/page",
+        "# from a page\tof news",
+        "# newdoc id = 3",
+        "# just so",
+    ],
+)
+@pytest.mark.parametrize("columns", [2, 4])
+def test_comments_are_no_rows(comment, columns):
+    rows = NAMED.replace("\t", "\t_\t_\t") if columns == 4 else NAMED
+    examples, told = told_of((f"{comment}\n{rows}") * 2)
+    assert rows_of(examples) == TOKENS * 2
+    assert len(told) <= 1
+    assert [e.where for e in examples] == ["text:2", "text:7"]
+
+
+def test_hashes_are_words():
+    text = "#\tSYM\n1\tNUM\n\n#tag\tX\n#\tSYM\n"
+    assert rows_of(told_of(text)[0]) == [
+        [("#", "SYM"), ("1", "NUM")],
+        [("#tag", "X"), ("#", "SYM")],
+    ]
+    spaced = text.replace("\t", " ")
+    assert rows_of(told_of(spaced)[0]) == rows_of(told_of(text)[0])
+    assert read_all(read_conll, "#tag\n#\n", labelled=False)[0].inputs == ("#tag", "#")
+
+
+def test_document_lines_end_sequences():
+    text = "a\tO\n-DOCSTART-\tO\nb\tO\n\n#begin document (x); part 000\n\nc\tO\n#end document\n"
+    examples, _ = told_of(text)
+    assert [e.inputs for e in examples] == [("a",), ("b",), ("c",)]
+    assert [e.where for e in examples] == ["text:1", "text:3", "text:7"]
+
+
+def test_tags_have_no_blanks_around_them():
+    for text in ("Anna\tB-PER \nwell\t O\n", "Anna B-PER  \nwell   O \n"):
+        assert rows_of(told_of(text)[0]) == [[("Anna", "B-PER"), ("well", "O")]]
+    padded = UNIVERSAL.replace("\tADP\t", "\tADP \t")
+    assert read_all(read_conllu, padded)[0].target[0] == "ADP"
+
+
+def test_every_step_knows_its_line():
+    text = "a\tO\n# text = b\nb\tO\n\nc\tO\n"
+    assert [list(e.lines) for e in told_of(text)[0]] == [[1, 3], [5]]
+    assert [list(e.lines) for e in read_all(read_conllu, UNIVERSAL)] == [[3, 4], [], [9]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("EU\tNNP\n", "text:1: 2 columns parted by tabs.*--format conll"),
+        ("\t".join("abcdefghij"), "text:1: column 1 is 'a', CoNLL-U numbers its words.*conll"),
+        (UNIVERSAL.replace("\n\n", "\n"), "text:7: word 1 after word 2. End each sentence"),
+        ("1\ta" + "\t_" * 8 + "\n2\tb" + "\t_" * 9, "text:2: 11 columns, line 1 has 10"),
+    ],
+)
+def test_what_is_no_conllu_is_refused(text, says):
+    with pytest.raises(FormatError, match=says):
+        read_all(read_conllu, text)

@@ -1,18 +1,26 @@
 """Column files: one token on each line, a blank line after each sequence.
 
 A blank line ends a sequence, so one with no tokens before it ends an empty sequence: what is
-predicted for a file stands line by line beside it.
+predicted for a file stands line by line beside it. `birnn.data.columns` finds out which column
+holds what.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
+from birnn.data.columns import Columns, Line, cells_of, find_columns, is_comment, is_document
 from birnn.data.examples import Example
 from birnn.data.options import FIELDS, ReadRequest
 from birnn.data.source import Source
 
 COLUMNS = 10
+LOOK_AHEAD = 200  # lines by which columns are told apart
+
+_ID = re.compile(r"\d{1,9}")
+_NO_WORD = re.compile(r"\d+[-.]\d+")
 
 
 def read_conllu(source: Source, request: ReadRequest) -> Iterator[Example]:
@@ -23,7 +31,8 @@ def read_conllu(source: Source, request: ReadRequest) -> Iterator[Example]:
         request: ``options.field`` names the column of the tags.
 
     Raises:
-        FormatError: Too few columns, an empty word or tag.
+        FormatError: Too few columns, other columns than the lines before, an empty word or tag,
+            words that are not numbered.
 
     Source: https://universaldependencies.org/format.html
 
@@ -35,50 +44,19 @@ def read_conllu(source: Source, request: ReadRequest) -> Iterator[Example]:
         >>> example.inputs, example.target, example.where
         (('dogs',), ('NNS',), 'text:2')
     """
-    column = FIELDS[request.options.field]
-    needed = COLUMNS if request.labelled else 2
-    words: list[str] = []
-    tags: list[str] = []
-    start = 0
-    seen = False
-    for number, line in enumerate(source.lines(), 1):
-        if line and not line.isspace():
-            seen = True
-            if line[0] == "#":
-                continue
-            cells = line.split("\t")
-            if len(cells) < needed:
-                raise source.fault(
-                    f"{len(cells)} columns parted by tabs, CoNLL-U has {COLUMNS}. "
-                    "If the file has other columns, say so: --format conll",
-                    number,
-                )
-            if "-" in cells[0] or "." in cells[0]:
-                continue
-            if not cells[1]:
-                raise source.fault("an empty word. Write _ for a missing form.", number)
-            if request.labelled:
-                if not cells[column]:
-                    raise source.fault(
-                        f"an empty {request.options.field}. Write _ for a missing one.", number
-                    )
-                tags.append(cells[column])
-            start = start or number
-            words.append(cells[1])
-            continue
-        yield _example(source, words, tags, start or number, request)
-        words, tags, start, seen = [], [], 0, False
-    if seen:
-        yield _example(source, words, tags, start or number, request)
+    yield from _universal(source, enumerate(source.lines(), 1), request)
 
 
 def read_conll(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Token first, tag last, parted by tabs or, in lines without one, by spaces.
+    r"""Tokens and tags in columns, parted by tabs or, in lines without one, by spaces.
 
-    Lines of a document's start (``-DOCSTART-``) are skipped with the blank line after them.
+    The token stands first and the tag last, unless ``options.columns``, a header or the rows
+    themselves say otherwise: numbers of the rows (1, 2, 3) are no tokens. Comments, the lines of a
+    document's start and end (``-DOCSTART-``, ``#begin document``) and a header are no rows.
 
     Raises:
-        FormatError: Too few columns, an empty token or tag.
+        FormatError: Lines of different numbers of columns, an empty token or tag, columns of which
+            the first is no token.
 
     Example:
         >>> text = "EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n"
@@ -87,48 +65,182 @@ def read_conll(source: Source, request: ReadRequest) -> Iterator[Example]:
         ('EU', 'rejects') ('B-ORG', 'O')
         ('Peter',) ('B-PER',)
     """
-    needed = 2 if request.labelled else 1
+    lines = enumerate(source.lines(), 1)
+    ahead = _ahead(source, lines)
+    columns = find_columns(source, ahead, request)
+    if columns is None:
+        yield from _universal(source, chain(ahead, lines), request)
+    else:
+        yield from _sequences(source, chain(ahead, lines), columns, request)
+
+
+def _ahead(source: Source, lines: Iterator[Line]) -> list[Line]:
+    """The first lines: by them columns are found. Of what still comes, the first sequence."""
+    ahead: list[Line] = []
+    rows = 0
+    for number, line in lines:
+        ahead.append((number, line))
+        blank = not line or line.isspace()
+        rows += not blank and not is_document(line)
+        if len(ahead) >= LOOK_AHEAD or (source.live and blank and rows):
+            break
+    return ahead
+
+
+def _sequences(
+    source: Source, lines: Iterable[Line], columns: Columns, request: ReadRequest
+) -> Iterator[Example]:
+    needed = 2 if request.labelled and columns.fixed else 1
     tokens: list[str] = []
     tags: list[str] = []
-    start = 0
-    after_document_start = False
-    for number, line in enumerate(source.lines(), 1):
-        if line and not line.isspace():
-            if line.startswith("-DOCSTART-"):
-                after_document_start = True
+    places: list[int] = []
+    width, measured = columns.width, columns.measured
+    after_document = told = False
+    for number, line in lines:
+        if number == columns.header:
+            after_document = True
+            continue
+        if not line or line.isspace():
+            if after_document and not tokens:
+                after_document = False
                 continue
-            cells = line.split("\t") if "\t" in line else line.split(" ")
-            while len(cells) > 1 and not cells[-1] and "\t" not in line:
-                cells.pop()
-            if len(cells) < needed:
-                raise source.fault(
-                    f"{len(cells)} column, a token and its tag are needed, "
-                    "parted by a tab or a space.",
+            yield _example(source, tokens, tags, places, number, request)
+            tokens, tags, places = [], [], []
+            continue
+        if is_document(line):
+            if tokens:
+                yield _example(source, tokens, tags, places, number, request)
+                tokens, tags, places = [], [], []
+            after_document = True
+            continue
+        cells = cells_of(line)
+        if line[0] == "#" and is_comment(line, cells, width, opening=not tokens):
+            if not told and len(cells) != width and not is_comment(line, cells, width):
+                source.notice(
+                    f"read as a comment, as others like it: it has {_columns(len(cells))}, the "
+                    f"rows have {width}",
                     number,
                 )
-            token, tag = cells[0], cells[-1]
-            if not token or (request.labelled and not tag):
-                raise source.fault(
-                    f"an empty {'tag' if token else 'token'}. "
-                    "Give every token one, or end the sequence with a blank line.",
-                    number,
-                )
-            start = start or number
-            tokens.append(token)
-            if request.labelled:
-                tags.append(tag)
-            after_document_start = False
+                told = True
             continue
-        if after_document_start and not tokens:
-            after_document_start = False
-            continue
-        yield _example(source, tokens, tags, start or number, request)
-        tokens, tags, start = [], [], 0
+        after_document = False
+        if not columns.fixed and not tokens:
+            width, measured = len(cells), number
+        if len(cells) != width:
+            raise source.fault(
+                f"{_columns(len(cells))}, line {measured} has {width}. Give every line as many "
+                "columns; part them by tabs where a token holds spaces.",
+                number,
+            )
+        if len(cells) < needed:
+            raise source.fault(
+                f"{_columns(len(cells))}, a token and its tag are needed, "
+                "parted by a tab or a space.",
+                number,
+            )
+        token = _cell(source, cells, columns.token, "token", number)
+        tag = _cell(source, cells, columns.tag, "tag", number) if request.labelled else ""
+        tokens.append(token)
+        places.append(number)
+        if request.labelled:
+            tags.append(tag)
     if tokens:
-        yield _example(source, tokens, tags, start, request)
+        yield _example(source, tokens, tags, places, places[0], request)
+
+
+def _cell(source: Source, cells: list[str], place: int, name: str, line: int) -> str:
+    if not -len(cells) <= place < len(cells):
+        raise source.fault(
+            f"{_columns(len(cells))}, --columns looks for the {name} in column "
+            f"{place + 1 if place >= 0 else place}. Give the number of a column, from 1.",
+            line,
+        )
+    cell = cells[place].strip() if name == "tag" else cells[place]
+    if not cell:
+        raise source.fault(
+            f"an empty {name}. Give every token one, or end the sequence with a blank line.", line
+        )
+    return cell
+
+
+def _universal(source: Source, lines: Iterable[Line], request: ReadRequest) -> Iterator[Example]:
+    """The sentences of CoNLL-U lines."""
+    field = request.options.field
+    column = FIELDS[field]
+    needed = COLUMNS if request.labelled else 2
+    words: list[str] = []
+    tags: list[str] = []
+    places: list[int] = []
+    width = measured = last = 0
+    seen = False
+    for number, line in lines:
+        if not line or line.isspace():
+            yield _example(source, words, tags, places, number, request)
+            words, tags, places, seen, last = [], [], [], False, 0
+            continue
+        seen = True
+        if line[0] == "#":
+            continue
+        cells = line.split("\t")
+        if len(cells) < needed:
+            raise source.fault(
+                f"{_columns(len(cells))} parted by tabs, CoNLL-U has {COLUMNS}. "
+                "If the file has other columns, say so: --format conll",
+                number,
+            )
+        if not width:
+            width, measured = len(cells), number
+        if len(cells) != width:
+            raise source.fault(
+                f"{_columns(len(cells))}, line {measured} has {width}. Give every line as many.",
+                number,
+            )
+        count = cells[0].strip()
+        if _NO_WORD.fullmatch(count):
+            continue
+        if not _ID.fullmatch(count):
+            raise source.fault(
+                f"column 1 is {cells[0]!r}, CoNLL-U numbers its words there. "
+                "If the file has other columns, say so: --format conll",
+                number,
+            )
+        if int(count) <= last:
+            raise source.fault(
+                f"word {count} after word {last}. End each sentence with a blank line.", number
+            )
+        last = int(count)
+        # A form may hold blanks, and blanks around it are none of it.
+        word = cells[1].strip(" ") or cells[1]
+        if not word:
+            raise source.fault("an empty word. Write _ for a missing form.", number)
+        if request.labelled:
+            tag = cells[column].strip()
+            if not tag:
+                raise source.fault(f"an empty {field}. Write _ for a missing one.", number)
+            tags.append(tag)
+        places.append(number)
+        words.append(word)
+    if seen:
+        yield _example(source, words, tags, places, number, request)
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
 
 
 def _example(
-    source: Source, tokens: list[str], tags: list[str], line: int, request: ReadRequest
+    source: Source,
+    tokens: list[str],
+    tags: list[str],
+    places: list[int],
+    end: int,
+    request: ReadRequest,
 ) -> Example:
-    return Example(tuple(tokens), tuple(tags) if request.labelled else None, source.where(line))
+    """A sequence; where it is empty, the blank line that ends it is its place."""
+    start = places[0] if places else end
+    lines: Sequence[int] = range(start, start + len(places))
+    # A range takes no memory, and few sequences have other lines between their own.
+    if places and places[-1] != lines[-1]:
+        lines = tuple(places)
+    target = tuple(tags) if request.labelled else None
+    return Example(tuple(tokens), target, source.where(start), lines=lines)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +28,7 @@ class Example:
         where: ``file:line`` of its start, for messages.
         id: What the file calls it, where the file has names for sequences.
         text: The text that ``inputs`` are the tokens of, where it was one.
+        lines: The line of each step, where the steps of a file have lines.
 
     Example:
         >>> Example(("the", "bank"), ("DET", "NOUN")) == Example(("the", "bank"), ("DET", "NOUN"))
@@ -40,6 +42,7 @@ class Example:
     where: str = ""
     id: str | None = None
     text: str | None = None
+    lines: Sequence[int] | None = None
 
     def __len__(self) -> int:
         """Number of steps."""
