@@ -13,6 +13,7 @@ BirnnError
 ├── BundleError            a saved model that cannot be used      (exit status 1)
 ├── OutputError            a place that cannot be written         (exit status 1)
 ├── EngineError            an engine that cannot do what is asked (exit status 1)
+├── TrainingError          training that cannot go on             (exit status 1)
 └── Interrupted            the user stopped it                    (exit status 130)
 ```
 
@@ -26,6 +27,7 @@ import difflib
 import importlib
 import re
 from collections.abc import Iterable
+from signal import SIGTERM
 from types import ModuleType
 
 # What makes a terminal do something else than show a character, or breaks a line: control
@@ -129,10 +131,27 @@ class EngineError(BirnnError, RuntimeError):
     """An engine that cannot do what is asked of it."""
 
 
+class TrainingError(BirnnError, ArithmeticError):
+    """Training that cannot go on: a loss or weights that are not finite."""
+
+
 class Interrupted(BirnnError):
-    """The user stopped it before there was a result."""
+    """The user, or a signal that ends the process, stopped it before there was a result."""
 
     exit_status = 130
+
+    @classmethod
+    def by(cls, number: int, words: str = "") -> Interrupted:
+        """The error of a signal, with the exit status that a shell gives a process it ends.
+
+        Example:
+            >>> stopped = Interrupted.by(15, "before the first epoch was scored")
+            >>> str(stopped), stopped.exit_status
+            ('terminated before the first epoch was scored', 143)
+        """
+        error = cls(f"{'terminated' if number == SIGTERM else 'interrupted'} {words}".rstrip())
+        error.exit_status = 128 + number
+        return error
 
 
 def require(module: str, *, extra: str) -> ModuleType:
@@ -162,6 +181,17 @@ def require(module: str, *, extra: str) -> ModuleType:
         if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
             raise
         raise MissingExtra(f"this needs {module}: pip install 'birnn[{extra}]'") from None
+
+
+def torch_lacks_memory(error: RuntimeError) -> bool:
+    """Whether torch had no memory, which it says by a `RuntimeError` among many.
+
+    Example:
+        >>> torch_lacks_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: ..."))
+        True
+    """
+    said = ("DefaultCPUAllocator", "Storage size calculation overflowed", "out of memory")
+    return any(words in str(error) for words in said)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -43,6 +43,9 @@ SMALL = (
 )
 
 
+FLAGS = ("--quiet", "--json", "--resume", "--overwrite")
+
+
 @dataclass(frozen=True)
 class Told:
     """What a command said and how it ended."""
@@ -217,9 +220,22 @@ def training(files: Path) -> Callable[..., list[str]]:
     """The command that trains a small model of a kind."""
 
     def command(kind: str, out: Path, *more: object) -> list[str]:
-        return [*_training(kind, files, out), *map(str, more)]
+        return last_of_each([*_training(kind, files, out), *map(str, more)])
 
     return command
+
+
+def last_of_each(words: list[str]) -> list[str]:
+    """A call where an option that is given again takes the place of the one before."""
+    call, options = [], {}
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("--") or word in FLAGS:
+            call.append(word)
+            continue
+        value = next(rest)
+        options[word, value.partition("=")[0] if word == "--set" else ""] = (word, value)
+    return [*call, *(word for pair in options.values() for word in pair)]
 
 
 def _training(kind: str, files: Path, out: Path) -> list[str]:

@@ -144,9 +144,9 @@ def test_a_second_ctrl_c_ends_at_once(
 
 def test_sigint_of_the_system(start: Any, run: Any, tmp_path: Path) -> None:
     out = tmp_path / "model"
-    # The last --epochs counts. The run has no end but ours.
-    command = [word for word in run(out) if word != "--quiet"]
-    command += ["--epochs", "100000", "--set", "training.patience=100000"]
+    # The run has no end but ours.
+    endless = run(out, "--epochs", 100_000, "--set", "training.patience=100000")
+    command = [word for word in endless if word != "--quiet"]
     with start(*command) as process:
         while not process.stderr.readline().startswith(b"epoch 1/"):
             assert process.poll() is None

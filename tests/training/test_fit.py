@@ -321,7 +321,7 @@ def test_lightning_is_what_runs_the_loop(run, monkeypatch):
         seen.update(options)
         return real(**options)
 
-    monkeypatch.setattr("birnn.training.fit.lightning.Trainer", trainer)
+    monkeypatch.setattr("birnn.training.loop.lightning.Trainer", trainer)
     run("m", training__epochs=1, training__clip=0.25)
     assert seen["gradient_clip_val"] == 0.25
     assert seen["max_epochs"] == 1

@@ -33,7 +33,7 @@ SchemeName = Literal["none", "iob1", "iob2", "iobes"]
 class Frozen(BaseModel):
     """Base of all descriptions: immutable, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Characters(Frozen):

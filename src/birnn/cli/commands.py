@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import birnn
 from birnn.cli.output import naming, print_json, tell
 from birnn.cli.tables import print_scores, print_table
 from birnn.data import ReadOptions
-from birnn.errors import UsageError, escaped, nearest, require
+from birnn.errors import Interrupted, UsageError, escaped, nearest, require
 from birnn.kernels import isa
 from birnn.runtime import Predictor
 
@@ -83,12 +84,14 @@ def train(
             print_scores(scores, title=name)
         place = escaped(str(result.folder))
         print(f"model in {place}, {_epochs(result.epochs)}, {result.seconds:.0f} s")
-    if result.interrupted:
-        tell(
-            f"birnn: interrupted after {_epochs(result.epochs)}: "
-            f"{result.folder} holds the best model so far; --resume goes on"
+    if result.signal is not None:
+        stopped = Interrupted.by(
+            result.signal,
+            f"after {_epochs(result.epochs)}: {result.folder} holds the best model so far; "
+            "--resume goes on",
         )
-        return 130
+        tell(f"birnn: {stopped}")
+        return stopped.exit_status
     return 0
 
 
@@ -148,7 +151,8 @@ def settings(task: TrainingTask, kind: Kind, *, as_json: bool) -> int:
     if as_json:
         print_json({name: {"default": value, "meaning": text} for name, value, text in rows})
     else:
-        print_table(f"settings of a {task} of {kind}", ("setting", "default", "meaning"), rows)
+        shown = [(name, _as_set(value), text) for name, value, text in rows]
+        print_table(f"settings of a {task} of {kind}", ("setting", "default", "meaning"), shown)
     return 0
 
 
@@ -184,6 +188,13 @@ def info(*, as_json: bool) -> int:
 
 def _epochs(count: int) -> str:
     return f"{count} epoch" if count == 1 else f"{count} epochs"
+
+
+def _as_set(value: Any) -> str:
+    """A setting's value as ``--set`` takes it."""
+    if value is None or isinstance(value, str):
+        return value or "none"
+    return json.dumps(value)
 
 
 def _version(package: str) -> str | None:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+# Imports that take time stand in the functions, so that Ctrl-C is answered from the first on.
 import errno
 import io
 import os
 import signal
 import sys
 from contextlib import suppress
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+from birnn.errors import BirnnError, UsageError, torch_lacks_memory
 
-from birnn.cli.output import tell
-from birnn.cli.tree import app
-from birnn.errors import BirnnError
+if TYPE_CHECKING:
+    from types import FrameType
 
-# Newer typers carry their own click: the class is found where theirs is.
-UsageFault: type[Exception] = typer.BadParameter.__bases__[0]
+INTERRUPTED, TERMINATED = "interrupted", "terminated"
 
 
 def run() -> None:
     """Run the command line; a user's mistake is one line on standard error and an exit status."""
+    # Not Ctrl-C where whoever started us has it ignored.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _on_signal)
+    signal.signal(signal.SIGTERM, _on_signal)
     _open_closed_streams()
-    # So that files that are half written are removed on the way out, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Tokens and labels are Unicode whatever the terminal's language is.
@@ -39,13 +39,11 @@ def main(arguments: list[str]) -> int:
         status = _run(arguments)
         # Here, where it can still be told, not when Python ends.
         sys.stdout.flush()
-    except UsageFault as error:
-        return _fail(_advised(error), 2)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+    except KeyboardInterrupt:
+        return _fail(INTERRUPTED, 130)
     except _Terminated:
         _drop_output()
-        return _fail("terminated", 143)
+        return _fail(TERMINATED, 143)
     except BirnnError as error:
         return _fail(str(error), error.exit_status)
     except BrokenPipeError:
@@ -60,6 +58,10 @@ def main(arguments: list[str]) -> int:
             return _fail("standard output is closed.", 1)
         where = f"{error.filename}: " if error.filename else "cannot read or write: "
         return _fail(f"{where}{error.strerror or error}", 1)
+    except RuntimeError as error:
+        if not torch_lacks_memory(error):
+            raise
+        return _fail(_without_memory(""), 1)
     return status
 
 
@@ -67,8 +69,21 @@ class _Terminated(BaseException):
     """The process was asked to end by SIGTERM."""
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise _Terminated
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C and SIGTERM: an exception, so that what is half written is put in order.
+
+    In the middle of an import, an end: there an exception may be taken for a fault of the module,
+    or met by compiled code that does not expect it, and nothing has begun.
+    """
+    interrupted = number == signal.SIGINT
+    at = frame
+    while at is not None:
+        if at.f_code.co_filename == "<frozen importlib._bootstrap>":
+            with suppress(OSError):
+                os.write(2, f"birnn: {INTERRUPTED if interrupted else TERMINATED}\n".encode())
+            os._exit(128 + number)
+        at = at.f_back
+    raise KeyboardInterrupt if interrupted else _Terminated
 
 
 def _open_closed_streams() -> None:
@@ -90,15 +105,51 @@ def _open_closed_streams() -> None:
 
 def _run(arguments: list[str]) -> int:
     """Parse and run, past typer's own ways of telling errors and of ending the process."""
+    import typer
+
+    from birnn.cli.tree import app
+
+    # Newer typers carry their own click: the class is found where theirs is.
+    usage_fault: type[Exception] = typer.BadParameter.__bases__[0]
     command = typer.main.get_command(app)
     try:
+        _refuse_repeated(command, arguments, usage_fault)
         with command.make_context("birnn", list(arguments or ["--help"])) as context:
             status = command.invoke(context)
     except typer.Exit as done:
         status = done.exit_code
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except usage_fault as error:
+        return _fail(_advised(error), 2)
     if not arguments:
         return 2
     return status if isinstance(status, int) else 0
+
+
+def _refuse_repeated(group: Any, arguments: list[str], usage_fault: type[Exception]) -> None:
+    """Refuse an option that takes one value and is given two: the first would be lost unsaid.
+
+    Raises:
+        UsageError: There is one.
+    """
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    command = group.commands.get(name)
+    if command is None:
+        return
+    words = arguments[arguments.index(name) + 1 :]
+    try:
+        with command.context_class(command, info_name=name) as context:
+            _, _, given = command.make_parser(context).parse_args(list(words))
+    except usage_fault:
+        return  # what is wrong is told where the command runs
+    single = [one for one in given if one.param_type_name == "option" and not one.multiple]
+    for one in single:
+        if not one.is_flag and single.count(one) > 1:
+            raise UsageError(
+                f"{max(one.opts, key=len)} is given {single.count(one)} times and takes one value. "
+                f"Give it once. See: birnn {name} --help"
+            )
 
 
 def _advised(error: Any) -> str:
@@ -131,5 +182,7 @@ def _drop_output() -> None:
 
 
 def _fail(message: str, status: int) -> int:
+    from birnn.cli.output import tell
+
     tell("birnn: " + " ".join(message.split()))
     return status

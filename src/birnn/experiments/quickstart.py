@@ -87,7 +87,8 @@ def run(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be made a folder: {error.strerror}") from None
-    Workspace.open(bundle, resume=False, overwrite=True)  # refused now, not after training
+    with Workspace.open(bundle, resume=False, overwrite=True):
+        pass  # refused now, not after training
     shown = {}
     for name, size in (sizes or SIZES).items():
         say(f"{name}: {size.train} training and {size.test} test sequences")

@@ -26,6 +26,7 @@ def build(
     word_counts: Any = None,
     class_weights: Any = None,
     label_smoothing: float = 0.0,
+    checkpoint: bool = False,
 ) -> Network:
     """Build the model that ``spec`` describes, freshly initialised.
 
@@ -37,6 +38,7 @@ def build(
         word_counts: How often each word stands in training, (V,), for the dropout of rare words.
         class_weights: Weight of each label in the loss, (L,).
         label_smoothing: Share of the probability spread over all labels in the loss.
+        checkpoint: Whether the encoder keeps its states alone for the backward pass, see `BiRNN`.
 
     Raises:
         ConfigError: Settings that do not fit the model.
@@ -56,7 +58,7 @@ def build(
     return Network(
         spec,
         inputs=_inputs(spec.inputs, dropout, word_counts),
-        encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers),
+        encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers, checkpoint=checkpoint),
         head=_head(spec.head, spec.stack.output_size, labels, class_weights, label_smoothing),
         dropout=dropout,
     )

@@ -152,8 +152,10 @@ class WeightedCrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """A scalar; 0 for a batch without a single row."""
-        if targets.shape[0] == 0:
+        """A scalar; 0 for a batch without a row of a class that weighs anything."""
+        if targets.shape[0] == 0 or (
+            self.weights is not None and not bool(self.weights[targets].any())
+        ):
             return scores.sum() * 0.0
         return functional.cross_entropy(
             scores, targets, weight=self.weights, label_smoothing=self.label_smoothing

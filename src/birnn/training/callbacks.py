@@ -1,34 +1,49 @@
-"""What watches a training run: patience, Ctrl-C, the lines it prints."""
+"""What watches a training run: patience, signals that end it, the lines and the bar it prints."""
 
 from __future__ import annotations
 
 import csv
+import io
+import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback, EarlyStopping
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from birnn.errors import Interrupted
+from birnn.errors import Interrupted, OutputError, escaped
+from birnn.training.checkpoints import replace_file
 
 
-class StopOnInterrupt(Callback):
-    """Turns Ctrl-C into an orderly end: the best weights so far stay, a resume goes on.
+def tell(line: str) -> None:
+    """Say a line on standard error; a reader that has gone is no reason to stop training."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(escaped(line), file=sys.stderr, flush=True)
 
-    The first Ctrl-C ends the run after the batch at hand; a second one ends it at once.
+
+class StopOnSignal(Callback):
+    """Turns Ctrl-C and SIGTERM into an orderly end: the best weights stay, a resume goes on.
+
+    The first signal ends the run after the batch at hand; a second one ends it at once.
     """
 
     def __init__(self) -> None:
-        self._wanted = False
-        self._before: Any = None
+        self._wanted: int | None = None
+        self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> StopOnInterrupt:
+    def __enter__(self) -> StopOnSignal:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._on_interrupt)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(
@@ -37,25 +52,33 @@ class StopOnInterrupt(Callback):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._wanted:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._wanted is None:
+            self._wanted = number
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._wanted = True
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """End the run where the user asked for it."""
+        """End the run where it was asked for."""
         self._stop()
 
     def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """End the run where the user asked for it."""
+        """End the run where it was asked for."""
         self._stop()
 
+    def interrupted(self) -> Interrupted:
+        """What ended the run."""
+        return Interrupted.by(self._wanted or signal.SIGTERM)
+
     def _stop(self) -> None:
-        if self._wanted:
-            raise Interrupted("interrupted")
+        if self._wanted is not None:
+            raise self.interrupted()
 
 
 class Patience(EarlyStopping):
@@ -81,32 +104,122 @@ class EpochLines(Callback):
     ) -> None:
         """Print the epoch."""
         logged = trainer.callback_metrics
-        print(
+        tell(
             f"epoch {trainer.current_epoch + 1}/{self._epochs}  "
             f"loss {float(logged['loss']):.4f}  "
             f"dev {self._monitor} {float(logged[f'dev_{self._monitor}']):.4f}  "
-            f"{float(logged['tokens_per_second']):,.0f} tokens/s",
-            file=sys.stderr,
-            flush=True,
+            f"{float(logged['tokens_per_second']):,.0f} tokens/s"
         )
 
 
-class EpochLog(Callback):
-    """A CSV file with a row for each epoch; a resumed run goes on where the file ends.
+class ProgressBar(Callback):
+    """One bar over all batches of the run, below the lines of the epochs; for terminals.
 
-    Lightning's own CSV logger starts its file anew when a run is resumed.
+    Lightning's counts epochs from 0 and shows each metric beside it, in more than a line.
     """
 
-    def __init__(self, path: Path, monitor: str) -> None:
-        self._path = path
-        self._score = f"dev_{monitor}"
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._progress: Progress | None = None
+        self._done = 0  # batches
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Keep the rows of the epochs that are behind us, and those alone."""
-        rows = [row for row in self._rows() if int(row["epoch"]) <= trainer.current_epoch]
-        self._write(rows)
+        """Show the bar, of a resumed run where that one had come to."""
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("batches"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            expand=True,
+        )
+        batches = int(trainer.num_training_batches)
+        self._done = trainer.current_epoch * batches
+        self._progress.add_task("", total=self._epochs * batches, completed=self._done)
+        with suppress(OSError, ValueError):
+            self._progress.start()
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Name the epoch."""
+        self._show(description=f"epoch {trainer.current_epoch + 1}/{self._epochs}")
+
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        """Count the batch."""
+        self._done += 1
+        self._show(completed=self._done)
+
+    def on_train_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Take the bar away: the lines of the epochs stay."""
+        self._stop()
+
+    def on_exception(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        exception: BaseException,
+    ) -> None:
+        """Take the bar away, so that the terminal has its cursor again."""
+        self._stop()
+
+    def _show(self, **changes: Any) -> None:
+        if self._progress is not None:
+            with suppress(OSError, ValueError):
+                self._progress.update(self._progress.task_ids[0], **changes)
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            with suppress(OSError, ValueError):
+                self._progress.stop()
+
+
+class EpochLog(Callback):
+    """A CSV file with a row for each epoch; its rows are part of the state of the run.
+
+    So a resumed run writes them again, whatever became of the file. Lightning's own CSV logger
+    starts its file anew.
+
+    Args:
+        path: The file.
+        monitor: Result of the scorer that decides which weights are best.
+        say: Takes a line where the file of a resumed run is not what was written.
+    """
+
+    def __init__(self, path: Path, monitor: str, say: Callable[[str], None] | None = None) -> None:
+        self._path = path
+        self._score = f"dev_{monitor}"
+        self._say = say
+        self._rows: list[dict[str, str]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the rows of the run that is gone on with."""
+        self._rows = list(state_dict["rows"])
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Write the rows of the epochs that are behind us, and those alone."""
+        if not self._rows:
+            return
+        try:
+            found = self._path.read_bytes()
+        except OSError:
+            found = b""
+        # A kill may have left a row more than the state knows of.
+        if self._say is not None and not found.startswith(self._text()):
+            self._say(f"{self._path} was missing or changed: its rows are written again")
+        self._write()
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -115,22 +228,21 @@ class EpochLog(Callback):
         names = ("loss", self._score, "tokens_per_second")
         logged = {name: f"{float(trainer.callback_metrics[name]):.6g}" for name in names}
         logged["learning_rate"] = f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}"
-        rows = [row for row in self._rows() if int(row["epoch"]) <= trainer.current_epoch]
-        self._write([*rows, {"epoch": str(trainer.current_epoch + 1), **logged}])
+        self._rows.append({"epoch": str(trainer.current_epoch + 1), **logged})
+        self._write()
 
-    def _rows(self) -> list[dict[str, str]]:
-        if not self._path.is_file():
-            return []
-        with self._path.open(newline="", encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
+    def _text(self) -> bytes:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, fieldnames=list(self._rows[-1]))
+        writer.writeheader()
+        writer.writerows(self._rows)
+        return text.getvalue().encode()
 
-    def _write(self, rows: list[dict[str, str]]) -> None:
-        if not rows:
-            return
-        # Renamed into place, so that a kill leaves either the log before or the one after.
-        fresh = self._path.with_name(f".{self._path.name}.new")
-        with fresh.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, fieldnames=list(rows[-1]))
-            writer.writeheader()
-            writer.writerows(rows)
-        fresh.replace(self._path)
+    def _write(self) -> None:
+        try:
+            replace_file(self._path, lambda file: file.write(self._text()))
+        except OSError as error:
+            raise OutputError(
+                f"{self._path}: cannot be written: {error.strerror or error}. "
+                "Make room, then go on with --resume."
+            ) from None

@@ -18,7 +18,8 @@ def describe(
     recipe: Mapping[str, Any],
     train: Iterable[Example],
     dev: Iterable[Example],
-    initial: Mapping[str, np.ndarray[Any, Any]],
+    sources: Mapping[str, str],
+    vectors: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> dict[str, Any]:
     """What decides the result of a run: its settings, and digests of its data.
 
@@ -28,12 +29,19 @@ def describe(
         recipe: Settings by section and key, as JSON holds them.
         train: Labelled examples.
         dev: Labelled examples that decide which weights are kept.
-        initial: Tensors that start from the data, such as pretrained vectors.
+        sources: How the files of ``training data``, ``dev data`` and ``pretrained vectors`` are
+            called, as far as there are such files.
+        vectors: Tensors that start from pretrained vectors.
     """
-    start = hashlib.sha256()
-    for name, tensor in sorted(initial.items()):
-        start.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-        start.update(np.ascontiguousarray(tensor).tobytes())
+    digests = {"training data": _digest(train)}
+    if "dev data" in sources:
+        digests["dev data"] = _digest(dev)
+    if vectors is not None:
+        start = hashlib.sha256()
+        for name, tensor in sorted(vectors.items()):
+            start.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+            start.update(np.ascontiguousarray(tensor).tobytes())
+        digests["pretrained vectors"] = start.hexdigest()
     settings = {
         f"{section}.{key}": value
         for section, values in recipe.items()
@@ -42,9 +50,8 @@ def describe(
     return {
         "settings": {"task": task, "seed": seed, **settings},
         "data": {
-            "training data": _digest(train),
-            "dev data": _digest(dev),
-            "pretrained vectors": start.hexdigest(),
+            name: {"source": sources.get(name, ""), "digest": digest}
+            for name, digest in digests.items()
         },
     }
 
@@ -65,9 +72,13 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     """What two descriptions of runs differ in, in words.
 
     Example:
-        >>> one = {"settings": {"seed": 1}, "data": {"dev data": "5f"}}
-        >>> differences(one, {"settings": {"seed": 2}, "data": {"dev data": "c0"}})
-        ['seed was 1, now 2', 'the dev data was another']
+        >>> from birnn.data import Example
+        >>> run = {"task": "tagger", "recipe": {}, "dev": (), "sources": {"training data": "a.tsv"}}
+        >>> differences(
+        ...     describe(seed=1, train=[Example(("a",), ("x",))], **run),
+        ...     describe(seed=2, train=[Example(("a",), ("y",))], **run),
+        ... )
+        ['seed was 1, now 2', 'the training data was another (a.tsv has changed)']
     """
     then, settings = earlier["settings"], now["settings"]
     changed = [
@@ -75,7 +86,18 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
         for name in {**then, **settings}
         if then.get(name) != settings.get(name)
     ]
-    data = earlier["data"]
-    return changed + [
-        f"the {name} was another" for name, digest in now["data"].items() if digest != data[name]
-    ]
+    before, data = earlier["data"], now["data"]
+    names = list({**before, **data})
+    if before["training data"]["digest"] != data["training data"]["digest"]:
+        # Which vectors are taken hangs on the words of training: nothing is known of their file.
+        names = [name for name in names if name != "pretrained vectors"]
+    for name in names:
+        old, new = before.get(name), data.get(name)
+        if old is None or new is None:
+            was, is_ = (part["source"] if part is not None else "none" for part in (old, new))
+            changed.append(f"the {name} was {was}, now {is_}")
+        elif old["digest"] != new["digest"]:
+            same = old["source"] == new["source"]
+            how = f"{new['source']} has changed" if same else f"it was {old['source']}"
+            changed.append(f"the {name} was another ({how})")
+    return changed

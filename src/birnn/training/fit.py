@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from birnn.bundle.io import Bundle, save
 from birnn.data import ReadOptions
 from birnn.data.batching import batches
-from birnn.errors import Interrupted, MissingExtra, UsageError, escaped, require
+from birnn.errors import Interrupted, TrainingError, UsageError
 from birnn.models import Network, build, mean_states
 from birnn.runtime import Predictor
-from birnn.training.allocator import keep_freed_memory
-from birnn.training.averaging import AveragedWeights
-from birnn.training.callbacks import (
-    EpochLines,
-    EpochLog,
-    Patience,
-    StopOnInterrupt,
-)
-from birnn.training.datamodule import DEV_ROWS, DataModule
+from birnn.training.callbacks import tell
+from birnn.training.datamodule import DEV_ROWS
 from birnn.training.fingerprint import describe
 from birnn.training.inputs import input_kind
-from birnn.training.module import CHOICE, TrainingModule
+from birnn.training.loop import Outcome, check_device, process_untouched, run_loop
+from birnn.training.memory import check_size, keep_freed_memory, memory_named
 from birnn.training.prepare import Prepared, prepare
-from birnn.training.recipe import Recipe, Task, TrainingSettings
+from birnn.training.recipe import Recipe, Task
 from birnn.training.sets import Source, name_of, read_sets
-from birnn.training.workspace import WholeCheckpoints, Workspace
+from birnn.training.workspace import Workspace
 
 LARGEST_SEED = 2**32 - 1
 
@@ -51,8 +38,13 @@ class FitResult:
     metrics: dict[str, Any]  # "dev", and "test" where a test set was given
     epochs: int
     seconds: float
-    interrupted: bool
+    signal: int | None  # that ended the run early: Ctrl-C's or SIGTERM
     notes: tuple[str, ...]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended the run early."""
+        return self.signal is not None
 
     def load(self) -> Predictor:
         """The trained model."""
@@ -93,8 +85,12 @@ def fit(
     Raises:
         DataError: Data that cannot be read or learnt from.
         ConfigError: Settings that do not exist or do not fit.
-        OutputError: A place that cannot be written, or that holds something already.
-        Interrupted: Ctrl-C before there was a model to keep.
+        OutputError: A place that cannot be written, or that holds something already, or where
+            another training is at work.
+        TrainingError: A loss that is not finite. The best model so far stands at ``out``, if an
+            epoch was scored.
+        MemoryError: No memory for the model and a batch of it.
+        Interrupted: Ctrl-C or SIGTERM before there was a model to keep.
 
     Returns:
         Where the bundle is, and its scores.
@@ -102,67 +98,84 @@ def fit(
     if not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"seed is {seed}. Give one from 0 to {LARGEST_SEED}.")
     recipe = Recipe.load(task) if recipe is None else recipe
-    say = _say_nothing if quiet else say or _say
-    workspace = Workspace.open(Path(out), resume=resume, overwrite=overwrite)
+    check_device(recipe.training.device)
+    say = _say_nothing if quiet else say or tell
     begun = time.perf_counter()
-    sets = read_sets(train, dev, test, task=task, reading=reading, seed=seed, say=say)
-    recipe = recipe.for_kind(task, input_kind(sets.train, recipe.inputs))
-    prepared = prepare(task, sets.train, sets.dev, recipe)
-    notes = [*sets.notes, *prepared.notes]
-    for note in notes:
-        say(note)
-    settings = recipe.model_dump(mode="json")
-    run = describe(
-        task=task,
-        seed=seed,
-        recipe=settings,
-        train=sets.train,
-        dev=sets.dev,
-        initial=prepared.initial,
-    )
-    workspace.begin(run, resume=resume)
-    network = _fresh_network(prepared, recipe, seed)
-    say(
-        f"{task}: {len(sets.train)} training and {len(sets.dev)} dev examples, "
-        f"{prepared.spec.parameter_count():,} parameters"
-    )
-    epochs, interrupted = _run(network, prepared, recipe.training, workspace, seed, quiet)
-    facts = {
-        "seed": seed,
-        "train": name_of(train),
-        "dev": name_of(dev) if dev is not None else "held out from train",
-        "train_examples": len(sets.train),
-        "train_steps": int(prepared.train.lengths.sum()),
-        "epochs": epochs,
-        "reading": reading.kept(),
-        "recipe": settings,
-        "interrupted": interrupted,
-        "torch": torch.__version__,
-    }
-    bundle = _best_bundle(prepared, workspace, facts)
-    bundle = replace(bundle, background=_background(network, bundle, prepared))
-    metrics = {"dev": Predictor(bundle).evaluate(sets.dev)}
-    if sets.test:
-        metrics["test"] = Predictor(bundle).evaluate(sets.test)
-        if unknown := metrics["test"].get("unknown_labels"):
-            named = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items()))
-            say(f"labels in test that training never saw, counted as wrong: {named}")
-    save(replace(bundle, metrics=metrics), workspace.folder)
-    if not interrupted:
-        workspace.close()
+    with Workspace.open(Path(out), resume=resume, overwrite=overwrite) as workspace:
+        sets = read_sets(train, dev, test, task=task, reading=reading, seed=seed, say=say)
+        recipe = recipe.for_kind(task, input_kind(sets.train, recipe.inputs))
+        prepared = prepare(task, sets.train, sets.dev, recipe)
+        check_size(prepared.spec)
+        notes = [*sets.notes, *prepared.notes]
+        for note in notes:
+            say(note)
+        settings = recipe.model_dump(mode="json")
+        sources = {"training data": name_of(train)}
+        sources |= {"dev data": name_of(dev)} if dev is not None else {}
+        vectors = recipe.inputs.vectors
+        run = describe(
+            task=task,
+            seed=seed,
+            recipe=settings,
+            train=sets.train,
+            dev=sets.dev,
+            sources=sources | {"pretrained vectors": str(vectors)},
+            vectors=None if vectors is None else prepared.initial,
+        )
+        workspace.begin(run, resume=resume, say=say)
+        say(
+            f"{task}: {len(sets.train)} training and {len(sets.dev)} dev examples, "
+            f"{prepared.spec.parameter_count():,} parameters"
+        )
+        keep_freed_memory()
+        with process_untouched(recipe.training.device), memory_named():
+            network = _fresh_network(prepared, recipe, seed)
+            outcome = run_loop(
+                network, prepared, recipe.training, workspace, seed=seed, say=say, quiet=quiet
+            )
+            facts = {
+                "seed": seed,
+                "train": name_of(train),
+                "dev": name_of(dev) if dev is not None else "held out from train",
+                "train_examples": len(sets.train),
+                "train_steps": int(prepared.train.lengths.sum()),
+                "epochs": outcome.epochs,
+                "reading": reading.kept(),
+                "recipe": settings,
+                "interrupted": outcome.interrupted is not None,
+                "failed": str(outcome.failed) if outcome.failed is not None else None,
+                "torch": torch.__version__,
+            }
+            bundle = _best_bundle(prepared, workspace, facts, outcome)
+            bundle = replace(bundle, background=_background(network, bundle, prepared))
+        metrics = {"dev": Predictor(bundle).evaluate(sets.dev)}
+        if sets.test:
+            metrics["test"] = Predictor(bundle).evaluate(sets.test)
+            if unknown := metrics["test"].get("unknown_labels"):
+                named = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items()))
+                say(f"labels in test that training never saw, counted as wrong: {named}")
+        save(replace(bundle, metrics=metrics), workspace.folder)
+        if outcome.interrupted is None:
+            workspace.close()
+    if outcome.failed is not None:
+        raise TrainingError(
+            f"{outcome.failed} {workspace.folder} holds the best model of the "
+            f"{outcome.epochs} epoch(s) before."
+        )
+    stopped = outcome.interrupted
     return FitResult(
         folder=workspace.folder,
         metrics=metrics,
-        epochs=epochs,
+        epochs=outcome.epochs,
         seconds=time.perf_counter() - begun,
-        interrupted=interrupted,
+        signal=None if stopped is None else stopped.exit_status - 128,
         notes=tuple(notes),
     )
 
 
 def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
     """The model before its first step, the same for the same seed."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # not CUDA's too: it is made on the host
     network = build(
         prepared.spec,
         dropout=recipe.dropout,
@@ -170,18 +183,32 @@ def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
         word_counts=prepared.word_counts,
         class_weights=prepared.class_weights,
         label_smoothing=recipe.training.label_smoothing,
+        checkpoint=recipe.training.checkpoint,
     )
     network.load_tensors(network.tensors() | prepared.initial)
     return network
 
 
-def _best_bundle(prepared: Prepared, workspace: Workspace, facts: dict[str, Any]) -> Bundle:
-    """The best weights of the run, and all that is needed to run them."""
+def _best_bundle(
+    prepared: Prepared, workspace: Workspace, facts: dict[str, Any], outcome: Outcome
+) -> Bundle:
+    """The best weights of the run, and all that is needed to run them.
+
+    Raises:
+        TrainingError: Training failed before there were any.
+        Interrupted: It was stopped before there were any.
+    """
     best = workspace.best_tensors(prepared.spec.tensors())
+    if best is None and outcome.failed is not None:
+        workspace.drop()
+        raise TrainingError(
+            f"{outcome.failed} No epoch was scored before: there is no model to keep."
+        )
     if best is None:
-        raise Interrupted(
-            "interrupted before the first epoch was scored: there is no model to keep. "
-            "Start the run anew."
+        number = outcome.interrupted.exit_status - 128 if outcome.interrupted is not None else 2
+        raise Interrupted.by(
+            number,
+            "before the first epoch was scored: there is no model to keep. Start the run anew.",
         )
     vocabularies = {name: tuple(items) for name, items in prepared.vocabularies.to_dict().items()}
     return Bundle(prepared.spec, vocabularies, best, facts)
@@ -195,122 +222,5 @@ def _background(network: Network, bundle: Bundle, prepared: Prepared) -> dict[st
     return mean_states(network, map(prepared.dev.batch, groups))
 
 
-def planned_epochs(settings: TrainingSettings, rows: int) -> int:
-    """Epochs of a run: as set, or as many as make up the wanted rows, within the range."""
-    if settings.epochs is not None:
-        return settings.epochs
-    fewest, most = settings.epochs_range
-    return min(most, max(fewest, round(settings.rows / max(1, rows))))
-
-
-def _run(
-    network: Network,
-    prepared: Prepared,
-    settings: TrainingSettings,
-    workspace: Workspace,
-    seed: int,
-    quiet: bool,
-) -> tuple[int, bool]:
-    """Run the loop; the number of epochs done, and whether the user ended it."""
-    epochs = planned_epochs(settings, int(prepared.train.lengths.sum()))
-    data = DataModule(prepared, settings, seed=seed)
-    module = TrainingModule(
-        network,
-        settings,
-        steps=epochs * len(data.groups(0)),
-        seed=seed,
-        labels=prepared.labels,
-        scorer=prepared.new_scorer,
-        monitor=prepared.monitor,
-    )
-    keep_freed_memory()
-    interrupt = StopOnInterrupt()
-    with _peaceful(), interrupt:
-        trainer = lightning.Trainer(
-            accelerator=settings.device,
-            devices=1,
-            max_epochs=epochs,
-            reload_dataloaders_every_n_epochs=1,
-            num_sanity_val_steps=0,
-            gradient_clip_val=settings.clip,
-            logger=_tensorboard(workspace),
-            log_every_n_steps=1_000_000,  # the log holds epochs
-            callbacks=[
-                interrupt,
-                *_callbacks(prepared, settings, workspace, epochs, quiet),
-            ],
-            enable_model_summary=False,
-            enable_progress_bar=not quiet and sys.stderr.isatty(),
-            use_distributed_sampler=False,
-            plugins=[WholeCheckpoints()],
-        )
-        try:
-            trainer.fit(
-                module, datamodule=data, ckpt_path=workspace.last_checkpoint(), weights_only=True
-            )
-        except Interrupted:
-            return trainer.current_epoch, True
-        except SystemExit:
-            # Lightning's answer to a second Ctrl-C, which means at once.
-            raise KeyboardInterrupt from None
-    return trainer.current_epoch, False
-
-
-def _callbacks(
-    prepared: Prepared, settings: TrainingSettings, workspace: Workspace, epochs: int, quiet: bool
-) -> Iterator[Callback]:
-    monitor, mode = CHOICE, "max" if prepared.larger_is_better else "min"
-    if settings.ema:
-        yield AveragedWeights(settings.ema)
-    yield Patience(monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True)
-    yield EpochLog(workspace.log, prepared.monitor)
-    if not quiet:
-        yield EpochLines(prepared.monitor, epochs)
-        if sys.stderr.isatty():
-            yield RichProgressBar(leave=False, console_kwargs={"stderr": True})
-    # The best weights first: the state saved last must know of them.
-    kept = {"dirpath": workspace.state, "save_on_train_epoch_end": True}
-    yield ModelCheckpoint(
-        filename=workspace.BEST,
-        monitor=monitor,
-        mode=mode,
-        # Weights alone would be the last ones: Lightning then leaves the averaged ones out.
-        save_weights_only=False,
-        enable_version_counter=False,
-        **kept,  # type: ignore[arg-type]
-    )
-    yield ModelCheckpoint(filename=workspace.LAST, enable_version_counter=False, **kept)  # type: ignore[arg-type]
-
-
-def _tensorboard(workspace: Workspace) -> TensorBoardLogger | bool:
-    """TensorBoard's log where it is installed; the CSV log is always written."""
-    try:
-        require("tensorboard", extra="train")
-    except MissingExtra:
-        return False
-    log = workspace.tensorboard
-    return TensorBoardLogger(log.parent, name=None, version=log.name)
-
-
-@contextmanager
-def _peaceful() -> Iterator[None]:
-    """Lightning's notices about its own set-up are no news to our users."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
 def _say_nothing(line: str) -> None:
     pass
-
-
-def _say(line: str) -> None:
-    print(escaped(line), file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +15,42 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from birnn.data import Batch
+from birnn.errors import TrainingError
 from birnn.models import Network
 from birnn.training.recipe import TrainingSettings
 
-# What weights are chosen by. The accuracy of n labels is known to within about 1 / sqrt(n), so on a
-# small dev set many epochs are as good as each other, and one lucky answer would choose an early
-# one. There the mean surprise (negative log-likelihood), which is less coarse, has its say.
-CHOICE = "choice"
-SAY = 2.0  # of the surprise, times 1 / sqrt(n)
-NEARLY = 1e-6  # what torch adds to a norm before it divides by it
+# What weights are selected by. The accuracy of n labels is known to within about 1 / sqrt(n), so on
+# a small dev set many epochs are as good as each other, and one lucky answer would select an early
+# one. There the mean negative log-likelihood, which is less coarse, counts too.
+SELECTION = "selection"
+LIKELIHOOD_WEIGHT = 2.0  # times 1 / sqrt(n)
+EPSILON = 1e-6  # what torch adds to a norm before it divides by it
+
+
+class NotFinite(TrainingError):
+    """Training met a number that is none.
+
+    Args:
+        what: What is not finite, with its value.
+        epoch: Counted from 0.
+        batch: Counted from 0; ``None`` after the last.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, what: str, *, epoch: int, batch: int | None, remedy: str) -> None:
+        super().__init__(what)
+        self.what, self.epoch, self.batch, self.remedy = what, epoch, batch, remedy
+
+    def at(self, where: str) -> TrainingError:
+        """The error as a user reads it.
+
+        Args:
+            where: Place of the first sequence of the batch, file and line; may be empty.
+        """
+        place = f"epoch {self.epoch + 1}"
+        if self.batch is not None:
+            place += f", batch {self.batch + 1}" + (f" (from {where} on)" if where else "")
+        return TrainingError(f"{place}: {self.what}. {self.remedy}")
 
 
 @dataclass(slots=True)
@@ -73,7 +101,8 @@ class TrainingModule(lightning.LightningModule):
         self._loss: Tensor | float = 0.0  # summed over the epoch's rows
         self._clock = 0.0
         self._speed = 0.0
-        self._surprise: list[float] = []
+        self._likelihoods: list[float] = []  # negative logarithms
+        self._batch = 0
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         """Leave batches on the host: the model's inputs take each array where it is needed."""
@@ -81,12 +110,20 @@ class TrainingModule(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's own stream of random numbers."""
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        seed = self.seed * 1_000_003 + self.current_epoch
+        # CUDA's generators are left alone by a run that does not use them.
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
         self._rows, self._loss, self._clock = 0, 0.0, time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of the batch."""
+        self._batch = batch_idx
         loss = self.network.loss(batch)
+        if not math.isfinite(value := float(loss.detach())):
+            raise self._not_finite(f"the loss is {value}", batch=batch_idx)
         rows = int(batch.lengths.sum())
         self._rows += rows
         # Lightning's own mean over an epoch takes a tenth of the time of a step.
@@ -96,12 +133,16 @@ class TrainingModule(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """An empty scorer; the speed of training counts up to here."""
         self._speed = self._rows / max(1e-9, time.perf_counter() - self._clock)
+        if not all(bool(torch.isfinite(p).all()) for p in self.network.parameters()):
+            raise self._not_finite("a weight of the model is not finite", batch=None)
         self.scorer = self.new_scorer()
-        self._surprise = []
+        self._likelihoods = []
 
     def validation_step(self, batch: DevBatch, batch_idx: int) -> None:
         """Score the answers to a dev batch."""
         answer = self.network(batch.batch)
+        if not bool(torch.isfinite(answer.scores).all()):
+            raise self._not_finite("an answer to the dev set is not finite", batch=None)
         answers = self.network.decode(answer)
         match self.network.spec.head.kind:
             case "tags":
@@ -118,19 +159,19 @@ class TrainingModule(lightning.LightningModule):
                 each = functional.cross_entropy(
                     answer.scores[known], targets[known], reduction="none"
                 )
-                self._surprise += each.tolist()
+                self._likelihoods += each.tolist()
             case "values":
                 for gold, values in zip(batch.gold, answers, strict=True):
                     self.scorer.update(gold, values)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the dev score, what weights are chosen by, and the training speed."""
+        """Log the dev score, what weights are selected by, and the training speed."""
         score = float(self.scorer.result()[self.monitor])
-        count = len(self._surprise)
-        surprise = SAY * float(np.mean(self._surprise)) / count**0.5 if count else 0.0
+        count = len(self._likelihoods)
+        likelihood = float(np.mean(self._likelihoods)) / count**0.5 if count else 0.0
         self.log("loss", self._loss / max(1, self._rows), prog_bar=True, batch_size=1)
         self.log(f"dev_{self.monitor}", score, prog_bar=True, batch_size=1)
-        self.log(CHOICE, score - surprise, batch_size=1)
+        self.log(SELECTION, score - LIKELIHOOD_WEIGHT * likelihood, batch_size=1)
         self.log("tokens_per_second", self._speed, prog_bar=True, batch_size=1)
 
     def configure_optimizers(self) -> Any:
@@ -163,9 +204,20 @@ class TrainingModule(lightning.LightningModule):
             return
         own = [p for group in optimizer.param_groups for p in group["params"]]
         norm = nn.utils.get_total_norm([p.grad for p in own if p.grad is not None])
-        # Written so that a norm that is no number passes to torch.
-        if not norm + NEARLY <= gradient_clip_val:
+        if not math.isfinite(value := float(norm)):
+            raise self._not_finite(f"the gradient's norm is {value}", batch=self._batch)
+        if norm + EPSILON > gradient_clip_val:
             nn.utils.clip_grads_with_norm_(own, gradient_clip_val, norm)
+
+    def _not_finite(self, what: str, *, batch: int | None) -> NotFinite:
+        rate = self.settings.learning_rate
+        return NotFinite(
+            what,
+            epoch=self.current_epoch,
+            batch=batch,
+            remedy=f"Lower training.learning_rate ({rate:g}) or training.clip "
+            f"({self.settings.clip:g}), and look for numbers far from the others in the data.",
+        )
 
     def _rate(self, step: int) -> float:
         """Share of the learning rate at a step: up to 1 in warm-up, then down in a line."""

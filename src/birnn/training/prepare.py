@@ -43,6 +43,7 @@ class Prepared:
     codec: Codec
     train: Encoded
     dev: Encoded
+    train_where: Sequence[str]  # where each training example stands, file and line
     dev_examples: Sequence[Example]
     initial: dict[str, Tensor]  # tensors that start from the data, by name
     class_weights: Tensor | None
@@ -107,6 +108,7 @@ def prepare(
         codec=codec,
         train=codec.encode(train),
         dev=codec.encode(dev),
+        train_where=[example.where or "" for example in train],
         dev_examples=dev,
         initial=initial,
         class_weights=_class_weights(train, labels, recipe),
@@ -211,7 +213,13 @@ def _class_weights(
     if unknown:
         known = ", ".join(labels.items)
         raise ConfigError(f"training.class_weights: no label {unknown[0]!r}; there are {known}")
-    return np.array([wanted.get(label, 1.0) for label in labels.items])
+    weights = np.array([wanted.get(label, 1.0) for label in labels.items])
+    if not weights.any():
+        raise ConfigError(
+            "training.class_weights: every label weighs 0, so nothing would be learnt. "
+            "Give one of them a weight above 0."
+        )
+    return weights
 
 
 def _scoring(head: Head, labels: Vocabulary | None) -> tuple[Callable[[], Scorer], str, bool]:

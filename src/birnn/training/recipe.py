@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, PrivateAttr, ValidationError
+from pydantic import Field, NonNegativeFloat, PositiveInt, PrivateAttr, ValidationError
 
 from birnn.bundle.spec import Encoder, Frozen, PoolingName
 from birnn.errors import ConfigError, nearest
@@ -19,6 +19,8 @@ from birnn.models import Dropout
 
 Task = Literal["tagger", "classifier", "regressor"]
 Kind = Literal["words", "symbols", "vectors"]
+LONGEST = 200  # characters of a value in a message
+TOO_LONG = "an integer of more digits than Python reads"
 TASKS: tuple[Task, ...] = ("tagger", "classifier", "regressor")
 
 
@@ -109,12 +111,20 @@ class TrainingSettings(Frozen):
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="share of the probability spread over all labels"
     )
-    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
+    class_weights: Literal["none", "balanced"] | dict[str, NonNegativeFloat] = Field(
         default="none",
-        description="of labels in the loss: none, balanced (by rarity), or a table of weights",
+        description="of labels in the loss: none, balanced (by rarity), or a table of weights; "
+        "labels that it leaves out weigh 1",
     )
-    device: Literal["auto", "cpu"] = Field(
-        default="auto", description="auto: a GPU where there is one"
+    checkpoint: bool = Field(
+        default=False,
+        description="keep the states of the encoder's layers alone for the backward pass and "
+        "compute the gates again: less memory, more time, the same model",
+    )
+    device: str = Field(
+        default="auto",
+        pattern="^(auto|cpu|cuda(:[0-9]{1,3})?)$",
+        description="auto (a GPU where there is one), cpu, cuda, or cuda:1 for the second GPU",
     )
 
 
@@ -182,8 +192,16 @@ class Recipe(Frozen):
         recipe = default(task)
         if config is not None:
             recipe = recipe._changed(_read_toml(Path(config)), where=f"{config}: ")
+        given: set[str] = set()
         for override in overrides:
-            recipe = recipe._changed(_parse_override(override), where="")
+            changes = _parse_override(override)
+            key = next(
+                f"{section}.{name}" for section, values in changes.items() for name in values
+            )
+            if key in given:
+                raise ConfigError(f"--set {key} was given twice. Give it once.")
+            given.add(key)
+            recipe = recipe._changed(changes, where="")
         return recipe
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
@@ -294,6 +312,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: its tables or arrays are nested too deep") from None
+    except ValueError:
+        raise ConfigError(f"{path}: {TOO_LONG}") from None
 
 
 def _parse_override(override: str) -> dict[str, Any]:
@@ -306,6 +328,10 @@ def _parse_override(override: str) -> dict[str, Any]:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    except RecursionError:
+        raise ConfigError(f"--set {key.strip()}: its value is nested too deep") from None
+    except ValueError:
+        raise ConfigError(f"--set {key.strip()}: {TOO_LONG}") from None
     return {section: {name: value}}
 
 
@@ -330,21 +356,27 @@ def _merge(settings: dict[str, Any], changes: Mapping[str, Any], *, where: str) 
 
 def _fault(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
-    return f"{key}: {item['msg']}, got {item['input']!r}"
+    try:
+        got = repr(item["input"])
+    except ValueError:  # of an integer of so many digits that Python does not print it
+        got = f"an integer of {item['input'].bit_length():,} bits"
+    return f"{key}: {item['msg']}, got {got if len(got) <= LONGEST else got[:LONGEST] + '...'}"
 
 
-def settings_table(task: Task, kind: Kind = "words") -> list[tuple[str, str, str]]:
-    """Name, default and meaning of every setting of a task on a kind of input.
+def settings_table(task: Task, kind: Kind = "words") -> list[tuple[str, Any, str]]:
+    """Name, default (as JSON has it) and meaning of every setting of a task on a kind of input.
 
     Example:
-        >>> settings_table("tagger")[0][:2]
-        ('inputs.kind', 'auto')
+        >>> [row[:2] for row in settings_table("tagger")[:3]]
+        [('inputs.kind', 'auto'), ('inputs.word_dim', 100), ('inputs.min_count', 2)]
     """
     recipe = default(task, kind)
-    rows = []
-    for section in type(recipe).model_fields:
-        settings = getattr(recipe, section)
-        for name, field in type(settings).model_fields.items():
-            value = getattr(settings, name)
-            rows.append((f"{section}.{name}", str(value), field.description or ""))
-    return rows
+    return [
+        (
+            f"{section}.{name}",
+            value,
+            getattr(recipe, section).__class__.model_fields[name].description or "",
+        )
+        for section, values in recipe.model_dump(mode="json").items()
+        for name, value in values.items()
+    ]

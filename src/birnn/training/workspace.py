@@ -2,140 +2,186 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
+from filelock import FileLock, Timeout
 
 from birnn.bundle.io import MANIFEST
 from birnn.errors import OutputError, UsageError
+from birnn.training.checkpoints import (
+    BEST,
+    LAST,
+    WholeCheckpoints,
+    read_checkpoint,
+    replace_file,
+)
 from birnn.training.fingerprint import differences
 
-RUN = "run.json"  # what the run is: the mark by which a folder is known to be ours
+RUN = "run.json"  # what the run is
+LOCK = "birnn.lock"  # held while a run is at work, and the mark by which a folder is known as ours
+LOG = "training.csv"
+TENSORBOARD = "tensorboard"
+WRITTEN = {RUN, LOCK, LOG, BEST, LAST, TENSORBOARD}
+# What a kill may leave of the writing of the others, and of an older version's trial of the place.
+UNFINISHED = {f".{name}.new" for name in (RUN, LOG, BEST, LAST)} | {".probe"}
 
 
-class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that a kill leaves either as they were or new and whole.
-
-    Lightning's own go through the system's temporary folder: from another disk a move is a copy.
-    """
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
-    ) -> None:
-        """Write beside the place, then rename into it."""
-        place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_name(f".{place.name}.new")
-        torch.save(checkpoint, fresh)
-        fresh.replace(place)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Workspace:
     """The bundle's folder, and beside it the state of the run: checkpoints and log.
 
     The bundle itself is written once, at the end, so that no half-trained model stands in its
-    place. A finished run removes its state.
+    place. A finished run removes its state. One run at a time: the state is locked while a
+    workspace is open, and the system gives the lock back when the process ends, however it ends.
+
+    Args:
+        folder: Where the bundle is to stand, as the user calls it.
+        place: The same with links followed: one place has one name, so one lock.
+        run: Name of the run, by which its checkpoints are known; drawn when it begins.
     """
 
-    BEST: ClassVar[str] = "best"
-    LAST: ClassVar[str] = "last"
-
     folder: Path
-    state: Path
+    place: Path
+    run: str = ""
+    _made: list[Path] = field(default_factory=list)  # to be undone where no run begins
+
+    @property
+    def state(self) -> Path:
+        """Folder of the state."""
+        return self.place.with_name(f"{self.place.name}.training")
 
     @property
     def log(self) -> Path:
         """A row for each epoch."""
-        return self.state / "training.csv"
+        return self.state / LOG
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's log, where TensorBoard is installed."""
+        return self.state / TENSORBOARD
 
     @classmethod
-    def open(cls, folder: Path, *, resume: bool, overwrite: bool) -> Workspace:
-        """Refuse a place that cannot be used, before any work is done; nothing is changed yet.
+    @contextmanager
+    def open(cls, folder: Path, *, resume: bool, overwrite: bool) -> Iterator[Workspace]:
+        """Refuse a place that cannot be used, before any work is done, and lock it.
+
+        Where no run begins, all is left as it was.
 
         Raises:
-            OutputError: Something stands there already, or it cannot be written.
+            OutputError: Something stands there already, it cannot be written, or another run is
+                at work there.
             UsageError: Nothing to resume.
         """
-        place = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links
-        if not place.name:
-            raise OutputError(f"{folder} is no place for a bundle. Give another --out.")
-        workspace = cls(folder, place.with_name(f"{place.name}.training"))
         if resume and overwrite:
             raise UsageError("--resume goes on with a run, --overwrite drops it. Give one of them.")
-        try:
+        workspace = cls(folder, Path(os.path.realpath(folder)))
+        workspace._refuse_place()
+        with workspace._locked():
             workspace._refuse_occupied(replace=overwrite or resume)
             if resume and workspace.last_checkpoint() is None:
                 raise UsageError(workspace._nothing_to_resume())
-            workspace._refuse_state(drop=overwrite, resume=resume)
-            _probe(workspace.state)
-        except OutputError:
-            raise
-        except OSError as error:
-            raise OutputError(
-                f"{folder} cannot be written: {error.strerror}. Give another --out."
-            ) from None
-        return workspace
+            workspace._refuse_unfinished(drop=overwrite, resume=resume)
+            yield workspace
 
-    def begin(self, run: Mapping[str, Any], *, resume: bool) -> None:
+    def begin(
+        self, run: Mapping[str, Any], *, resume: bool, say: Callable[[str], None] | None = None
+    ) -> None:
         """Claim the place for a run, or make sure that it is the one that is gone on with.
 
         Args:
             run: What decides the result of the run, see `birnn.training.fingerprint.describe`.
             resume: Whether the run goes on from a checkpoint.
+            say: Takes a line where the state of an earlier run is dropped.
 
         Raises:
-            UsageError: The run that stands there had other data or another recipe.
+            UsageError: The run that stands there had other data or another recipe, or its state
+                is damaged.
+            OutputError: The place cannot be written.
         """
-        marker = self.state / RUN
         if resume:
-            earlier = json.loads(marker.read_text(encoding="utf-8"))
+            earlier = self._read_run()
             changed = differences(earlier, json.loads(json.dumps(run)))
             if changed:
                 raise UsageError(
                     f"--resume goes on with the run in {self.state}, which is another: "
                     f"{'; '.join(changed)}. Give what it had, or start anew with --overwrite."
                 )
-            return
-        if self.state.exists():
-            shutil.rmtree(self.state)
-        self.state.mkdir(parents=True)
-        marker.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+            self.run = earlier["run"]
+            self._check_checkpoints()
+        else:
+            left = sorted(path.name for path in self.state.iterdir() if path.name != LOCK)
+            for name in left:
+                _remove(self.state / name)
+            if left and say is not None:
+                say(f"{self.state}: dropped what a run left that was not finished")
+            self.run = uuid.uuid4().hex
+            described = {**run, "run": self.run}
+            text = json.dumps(described | {"digest": _digest(described)}, indent=1) + "\n"
+            with self._watched():
+                replace_file(self.state / RUN, lambda file: file.write(text.encode()))
+        self._made.clear()
 
-    @property
-    def tensorboard(self) -> Path:
-        """TensorBoard's log, where TensorBoard is installed."""
-        return self.state / "tensorboard"
+    def checkpoints(self) -> WholeCheckpoints:
+        """What writes and reads the checkpoints of this run."""
+        return WholeCheckpoints(self.run)
 
     def last_checkpoint(self) -> Path | None:
         """State after the last whole epoch, if there is one."""
-        path = self.state / f"{self.LAST}.ckpt"
+        path = self.state / LAST
         return path if path.is_file() else None
 
     def best_tensors(self, names: Iterable[str]) -> dict[str, np.ndarray[Any, Any]] | None:
         """The best model's tensors so far, by the names of its spec; None before any."""
-        path = self.state / f"{self.BEST}.ckpt"
+        path = self.state / BEST
         if not path.is_file():
             return None
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        _, content = read_checkpoint(path, run=self.run)
+        state = torch.load(content, map_location="cpu", weights_only=True)["state_dict"]
         return {name: state[f"network.{name}"].numpy() for name in names}
 
     def close(self) -> None:
         """Drop the state; what a user may read again, the logs, moves into the bundle."""
         if self.log.is_file():
-            shutil.copyfile(self.log, self.folder / self.log.name)
+            shutil.copyfile(self.log, self.place / LOG)
         if self.tensorboard.is_dir():
-            shutil.rmtree(self.folder / self.tensorboard.name, ignore_errors=True)
-            shutil.copytree(self.tensorboard, self.folder / self.tensorboard.name)
+            shutil.rmtree(self.place / TENSORBOARD, ignore_errors=True)
+            shutil.copytree(self.tensorboard, self.place / TENSORBOARD)
+        self.drop()
+
+    def drop(self) -> None:
+        """Drop the state."""
         shutil.rmtree(self.state)
+
+    # ------------------------------------------------------------------ whether the place is free
+
+    def _refuse_place(self) -> None:
+        """A bundle is put in its place by renaming, which these places do not bear."""
+        if not self.place.name:
+            raise OutputError(f"{self.folder} is no place for a bundle. Give another --out.")
+        try:
+            if self.place.exists() and self.place.samefile(Path.cwd()):
+                raise OutputError(
+                    f"--out {self.folder} is the folder you are in, and a bundle is put in its "
+                    f"place as a whole. Give a new one in it, such as --out {self.folder / 'model'}"
+                )
+        except FileNotFoundError:
+            return  # the folder we are in is gone
+        if os.path.ismount(self.place):
+            raise OutputError(
+                f"{self.folder} is where a disk is mounted, and a bundle is put in its place as a "
+                f"whole. Give a new folder in it, such as --out {self.folder / 'model'}"
+            )
 
     def _refuse_occupied(self, *, replace: bool) -> None:
         folder = self.folder
@@ -152,17 +198,23 @@ class Workspace:
                 f"{folder} exists. Give another --out, or --overwrite to replace the bundle there."
             )
 
-    def _refuse_state(self, *, drop: bool, resume: bool) -> None:
-        """Only what a run of ours left may be dropped, and only a whole epoch is worth keeping."""
+    def _refuse_foreign(self) -> None:
+        """Only what a run of ours left may be dropped."""
         if not self.state.exists():
             return
-        if not self.state.is_dir() or (
-            any(self.state.iterdir()) and not (self.state / RUN).is_file()
-        ):
-            raise OutputError(
-                f"{self.state} is needed for the run, and birnn did not write what stands there. "
-                "Give another --out."
-            )
+        names = {path.name for path in self.state.iterdir()} if self.state.is_dir() else {LOG}
+        ours = names & {LOCK, RUN} and names <= WRITTEN | UNFINISHED
+        if ours or names <= UNFINISHED:
+            return
+        strange = ", ".join(sorted(names - WRITTEN - UNFINISHED))
+        what = f"did not write {strange[:200]} there" if strange else "may not have written it"
+        raise OutputError(
+            f"{self.state} is needed for the run, and birnn {what}. "
+            "Move it away, or give another --out."
+        )
+
+    def _refuse_unfinished(self, *, drop: bool, resume: bool) -> None:
+        """Only a whole epoch is worth keeping."""
         if self.last_checkpoint() is not None and not (drop or resume):
             raise OutputError(
                 f"{self.state} holds a run that was not finished. "
@@ -176,25 +228,93 @@ class Workspace:
                 "To train it anew: --overwrite in place of --resume."
             )
         return (
-            f"nothing to resume: {self.state} holds no finished epoch. "
+            f"nothing to resume: {self.state} holds no finished epoch ({LAST}). "
             "Leave --resume out to start anew."
         )
 
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of the state; where no run begins, what was made for it goes again."""
+        lock = FileLock(self.state / LOCK)
+        with self._watched():
+            self._refuse_foreign()
+            missing = [self.state / LOCK, self.state, *self.state.parents]
+            self._made = [path for path in missing if not path.exists()]
+        try:
+            with self._watched():
+                self.state.mkdir(parents=True, exist_ok=True)
+                if not os.access(self.state, os.W_OK):
+                    raise PermissionError(13, "Permission denied")
+                try:
+                    lock.acquire(blocking=False)
+                except Timeout:
+                    self._made.clear()
+                    raise OutputError(
+                        f"another training is at work in {self.state}. "
+                        "Wait for its end, or give another --out."
+                    ) from None
+            yield
+        finally:
+            with suppress(OSError):
+                for path in self._made:
+                    path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+            lock.release()
 
-def _probe(state: Path) -> None:
-    """Find out whether a folder can be written, and leave nothing of the trial.
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except OutputError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"{self.folder} cannot be written: {error.strerror}. Give another --out."
+            ) from None
 
-    Raises:
-        OSError: It cannot.
-    """
-    made = [state, *(parent for parent in state.parents)]
-    made = [path for path in made if not path.exists()]
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        probe = state / ".probe"
-        probe.touch()
-        probe.unlink()
-    finally:
-        for path in made:
-            if path.is_dir():
-                path.rmdir()
+    # ------------------------------------------------------------------ whether it can be gone on
+
+    def _read_run(self) -> dict[str, Any]:
+        """What the run is that stands there."""
+        marker = self.state / RUN
+        fault = "is damaged"
+        try:
+            found = json.loads(marker.read_bytes().decode())
+            digest = found.pop("digest")
+            if isinstance(found["run"], str) and digest == _digest(found):
+                return found  # type: ignore[no-any-return]
+        except FileNotFoundError:
+            fault = "is missing"
+        except OSError as error:
+            fault = f"cannot be read: {error.strerror}"
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            pass
+        raise UsageError(
+            f"{marker} {fault}: which run stands there is not known, so it cannot be gone on with. "
+            "Start anew with --overwrite."
+        )
+
+    def _check_checkpoints(self) -> None:
+        """Both checkpoints are whole, of this run, and belong together.
+
+        Raises:
+            UsageError: They are not.
+        """
+        last, _ = read_checkpoint(self.state / LAST, run=self.run)
+        best, _ = read_checkpoint(self.state / BEST, run=self.run)
+        # A kill between the two leaves a best epoch that the last state is still to come to.
+        if best.digest != last.best and best.epoch <= last.epoch:
+            raise UsageError(
+                f"{self.state / BEST} does not belong to {LAST} beside it. "
+                "The run cannot be gone on with: start anew with --overwrite."
+            )
+
+
+def _digest(described: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 
-from birnn.training.allocator import LARGE, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
+from birnn.training.memory import LARGE, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
 
 
 class Recorded:
