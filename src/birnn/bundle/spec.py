@@ -27,7 +27,22 @@ from birnn.reference.stack import CellName, MergeName, Stack
 
 Shape = tuple[int, ...]
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
-SchemeName = Literal["none", "iob1", "iob2", "iobes"]
+# How tags mark spans; with -suffix the mark stands after the type, PER-B. See data/schemes.py.
+SchemeName = Literal[
+    "none",
+    "iob1",
+    "iob2",
+    "iobes",
+    "bilou",
+    "bmes",
+    "bmewo",
+    "iob1-suffix",
+    "iob2-suffix",
+    "iobes-suffix",
+    "bilou-suffix",
+    "bmes-suffix",
+    "bmewo-suffix",
+]
 
 
 class Frozen(BaseModel):
