@@ -17,6 +17,7 @@ from birnn.data.batching import arrivals, in_order, windows
 from birnn.data.examples import Example
 from birnn.data.options import ReadOptions
 from birnn.data.read import read
+from birnn.data.schemes import in_letters_of
 from birnn.data.source import log_notice
 from birnn.errors import DataError, UsageError
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
@@ -229,7 +230,8 @@ class Predictor:
             The measures of `birnn.metrics` for the task, and ``sequences``,
             ``empty_sequences``, ``tokens``, ``seconds`` (of prediction), ``tokens_per_second``,
             for labels and tags also ``unknown_labels``: gold labels that the model never saw,
-            each with its count; they count as wrong.
+            each with its count; they count as wrong. Spans that are marked in letters of another
+            scheme than the model's (U-PER for B-PER) are compared as spans.
 
         Raises:
             DataError: A file that does not read, or an example without a target or with one of
@@ -280,6 +282,8 @@ class Predictor:
                 raise DataError(f"{where}: its target is {target!r}, a tagger needs tags")
             if len(target) != len(example):
                 raise DataError(f"{where}: {len(target)} tags for {len(example)} steps")
+            if not set(self.labels).issuperset(target):
+                return in_letters_of(head.scheme, target)
         elif isinstance(head, Values):
             values = None if isinstance(target, str) else np.asarray(target)
             if values is None or values.dtype.kind not in "fiu" or values.shape != (head.size,):
