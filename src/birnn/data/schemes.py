@@ -87,9 +87,10 @@ def find(sequences: Iterable[Sequence[str]]) -> Found:
     sequences = [list(tags) for tags in sequences]
     counts = Counter(tag for tags in sequences for tag in tags)
     letters, suffix = _typed(counts)
-    if not letters:
-        letters = _bare(counts)
-        suffix = False
+    # Marks in front are the custom; what happens to end in -S or -E begins no span.
+    surely = {"B", "I"} if suffix or "O" not in counts else set(_MEANING)
+    if not surely & set(letters.values()):
+        letters, suffix = _bare(counts), False
     if not letters:
         return Found("none", ())
     family = _family(counts, letters)
@@ -138,12 +139,13 @@ def in_letters_of(scheme: SchemeName, tags: Sequence[str]) -> tuple[str, ...]:
         >>> in_letters_of("iob2", ["U-PER", "O"]), in_letters_of("iob2", ["I-PER", "X"])
         (('B-PER', 'O'), ('I-PER', 'X'))
     """
-    if scheme == "none":
+    counts = Counter(tags)
+    letters, suffix = _typed(counts)
+    if scheme == "none" or not counts.keys() <= letters.keys() | {"O"}:
         return tuple(tags)
-    other = detect([tags])
-    if other == "none" or all(tag == "O" or marks(tag, scheme) for tag in tags):
+    if all(marks(tag, scheme) for tag in letters):
         return tuple(tags)
-    return convert(tags, other, scheme)
+    return convert(tags, _named(_family(counts, letters), suffix), scheme)
 
 
 def spans(tags: Sequence[str], scheme: SchemeName) -> list[Span]:
@@ -306,10 +308,7 @@ def _typed(labels: Collection[str]) -> tuple[dict[str, str], bool]:
             first[label] = mark[1]
         if mark := _MARK_LAST.fullmatch(label):
             last[label] = mark[2]
-    # Marks in front are the custom; what happens to end in -S or -E begins no span.
-    found, suffix = (last, True) if len(last) > len(first) else (first, False)
-    sound = {"B", "I"} if suffix or "O" not in labels else set(_MEANING)
-    return (found, suffix) if sound & set(found.values()) else ({}, False)
+    return (last, True) if len(last) > len(first) else (first, False)
 
 
 def _bare(labels: Iterable[str]) -> dict[str, str]:
