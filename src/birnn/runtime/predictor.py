@@ -100,7 +100,8 @@ class Predictor:
         """How files are read for this model: as given, and for the rest as in training."""
         facts = self._bundle.facts
         # Bundles of birnn 0.1 kept the field alone.
-        return given.over(facts.get("reading") or {"field": facts.get("field")})
+        kept = facts.get("reading") or {"field": facts.get("field")}
+        return given.over(kept if isinstance(kept, dict) else {})
 
     def predict(self, sequences: Iterable[Any]) -> list[Any]:
         """Answers for sequences, in their order.
