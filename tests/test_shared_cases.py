@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from birnn.data import ReadOptions, detect, read, read_vectors
-from birnn.errors import FormatError
+from birnn.errors import DataError, FormatError
+from birnn.training.prepare import prepare
+from birnn.training.recipe import Recipe
 
 CASES = next(
     (
@@ -128,7 +130,10 @@ def test_03_trailing_space(load):
 
 
 def test_03_zero_for_o(load):
-    refused(load, "03_zero_for_O.conll", "tagger", ":3: ", "'0'")
+    examples, _ = load("03_zero_for_O.conll", "tagger")
+    with pytest.raises(DataError, match=r"conll:3\b") as caught:
+        prepare("tagger", examples, examples, Recipe.load("tagger"))
+    assert "0" in str(caught.value)
 
 
 def test_04_conllu_named(load):
@@ -156,7 +161,7 @@ def test_04_ontonotes(load):
 
 
 def test_04_uneven_columns(load):
-    refused(load, "04_uneven_columns.conll", "tagger", ":1: 3 columns", "line 2 has 2")
+    refused(load, "04_uneven_columns.conll", "tagger", ":2: 2 columns, line 1 has 3")
 
 
 @pytest.mark.parametrize("name", ["05_cr.conll", "05_cr.conllu"])
@@ -178,6 +183,7 @@ def test_05_cr_3line(load):
     assert pairs(load("05_cr.3line", "tagger")[0]) == [(tuple("MKV"), tuple("HHH"))]
 
 
+@pytest.mark.xfail(strict=True, reason="item 7: three lines are told apart by the fasta reader")
 def test_06_three_line(load):
     examples, _ = load("06_three_line.fasta", "tagger", labelled=False)
     assert [e.inputs for e in examples] == [tuple("MKV")]
@@ -195,6 +201,7 @@ def test_07_big_target(load):
     assert [e.target.tolist() for e in examples] == [[16777216.0], [16777217.0]]
 
 
+@pytest.mark.xfail(strict=True, reason="item 10: word vectors with a tab after the word")
 def test_16_tab_vectors(case):
     width, vectors = read_vectors(case("16_tab_vectors.txt"), {"the", "of"})
     assert (width, {word: list(map(float, v)) for word, v in vectors.items()}) == (
@@ -203,6 +210,7 @@ def test_16_tab_vectors(case):
     )
 
 
+@pytest.mark.xfail(strict=True, reason="item 10: headers of word vectors that are off")
 def test_17_short_header(case, caplog):
     width, vectors = read_vectors(case("17_short_header.vec"), {"the", "of"})
     assert (width, len(vectors)) == (3, 2)
@@ -218,7 +226,7 @@ def test_17_bad_utf8(case):
 @pytest.mark.parametrize("task", ["classifier", "regressor"])
 @pytest.mark.parametrize("labelled", [True, False])
 def test_18_utf16(load, task, labelled):
-    refused(load, "18_utf16.csv", task, "UTF-16", "iconv -f utf-16", labelled=labelled)
+    refused(load, "18_utf16.csv", task, "UTF-16", "iconv -f UTF-16", labelled=labelled)
 
 
 def test_every_row_of_the_table_has_its_test():

@@ -33,7 +33,7 @@ def german(tmp_path_factory):
 
 
 def test_a_bundle_keeps_what_was_set_and_what_was_recognised(german):
-    folder, model, _ = german
+    folder, _model, _ = german
     assert birnn.load(folder / "m").facts["reading"] == {
         "delimiter": ";",
         "header": True,

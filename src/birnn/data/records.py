@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.headers import INDEX, LABEL, SOURCE, TARGET, TEXT, plain_name
 from birnn.data.examples import Example, Vectors
+from birnn.data.headers import INDEX, LABEL, SOURCE, TARGET, TEXT, plain_name
 from birnn.data.numeric import narrow, not_finite, reals
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source

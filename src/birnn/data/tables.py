@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from birnn.data import cells
 from birnn.data.cells import Row
-from birnn.data.headers import Columns, named_header, recognise
 from birnn.data.examples import Example, Vectors
+from birnn.data.headers import Columns, named_header, recognise
 from birnn.data.numeric import not_finite
 from birnn.data.options import ReadRequest
 from birnn.data.records import SKIP
