@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,3 +175,12 @@ def draw() -> Callable[..., list[Any]]:
 @pytest.fixture(scope="session")
 def slow() -> Callable[[Bundle], Slow]:
     return Slow
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads change as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

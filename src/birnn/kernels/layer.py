@@ -136,12 +136,14 @@ class Prepared:
 
     def _pack(self) -> list[Packed]:
         """The layers' weights for the engine in use."""
-        if not self._packed or self._packed[0].engine != isa.active().name:
-            self._packed = [
+        # Read once: another thread may put its own there meanwhile.
+        packed = self._packed
+        if not packed or packed[0].engine != isa.active().name:
+            self._packed = packed = [
                 recurrent.pack(self._stack.cell, self._weights(layer))
                 for layer in range(self._stack.num_layers)
             ]
-        return self._packed
+        return packed
 
 
 def run(

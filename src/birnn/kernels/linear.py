@@ -68,7 +68,9 @@ class Linear:
         if native is None:
             y: Array = x @ self._weight.T
             return y if self._bias is None else y + self._bias
-        if self._packed is None or self._packed[0] != native.engine():
+        # Read once: another thread may put its own there meanwhile.
+        engine, packed = self._packed or ("", self._weight)
+        if engine != native.engine():
             wide = x.dtype == np.float64
             packed = aligned_empty(native.linear_bytes(inputs, outputs, wide), np.dtype(np.uint8))
             native.linear_pack(self._weight, packed)
@@ -76,7 +78,7 @@ class Linear:
         y = np.empty((x.shape[0], outputs), x.dtype)
         native.linear(
             contiguous(x),
-            self._packed[1],
+            packed,
             self._bias,
             y,
             threads or isa.get_num_threads(),

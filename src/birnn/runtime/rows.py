@@ -16,7 +16,7 @@ from birnn.data.encoding import Codec
 from birnn.data.numeric import narrow
 from birnn.data.rows import SymbolRows, WordRows
 from birnn.data.vocabularies import Vocabularies
-from birnn.runtime.forms import FormTable
+from birnn.runtime.cache import WordVectorCache
 from birnn.runtime.layers import Forms
 
 Floats = npt.NDArray[np.float32]
@@ -61,14 +61,14 @@ def _words(bundle: Bundle, inputs: Words) -> Read:
         assert isinstance(encoded, WordRows)
         return forms(encoded.words, encoded.characters, encoded.traits)
 
-    table = FormTable(compute, inputs.width)
+    cache = WordVectorCache(compute, inputs.width)
 
     def rows(sequences: Sequence[Any]) -> Rows:
         known: dict[str, int] = {}
         form_of_row = [
             known.setdefault(token, len(known)) for sequence in sequences for token in sequence
         ]
-        return Rows(np.array(form_of_row, np.int64), table.rows(list(known)))
+        return Rows(np.array(form_of_row, np.int64), cache.rows(list(known)))
 
     return rows
 

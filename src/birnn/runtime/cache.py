@@ -1,0 +1,118 @@
+"""An LRU cache of word vectors: computed once, the least recently used forgotten first."""
+
+# F distinct written forms, W width of an input row
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.float32]
+
+CAPACITY = 1 << 15
+# Forms that go through the character network together: bounds its memory, fills its matrices.
+CHUNK = 4096
+
+
+class WordVectorCache:
+    """The input rows of written forms, at most so many, computed by a function when a form is new.
+
+    The rows stand in one array, whose memory the system commits only as it fills. Several threads
+    may ask at once, and an exception may stop any of them anywhere, Ctrl-C too.
+
+    Args:
+        compute: Rows (F, W) of a list of F distinct forms.
+        width: Width W of a row.
+        capacity: Forms kept.
+
+    Example:
+        >>> cache = WordVectorCache(lambda forms: np.array([[len(f)] for f in forms], "f4"), 1)
+        >>> cache.rows(["river", "bank"]).tolist()
+        [[5.0], [4.0]]
+        >>> len(cache)
+        2
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[list[str]], Rows],
+        width: int,
+        *,
+        capacity: int = CAPACITY,
+    ) -> None:
+        self._compute = compute
+        self._rows = np.empty((capacity, width), np.float32)
+        # Row of each form that is kept; with n forms these are rows 0 to n - 1, each once.
+        self._slots: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
+        # True while slots and rows do not fit together, and after an exception then.
+        self._changing = False
+        _caches.add(self)
+
+    def __len__(self) -> int:
+        """Forms kept at present."""
+        return len(self._slots)
+
+    def rows(self, forms: Sequence[str]) -> Rows:
+        """Rows of distinct forms, (F, W); more of them than the cache keeps are fine."""
+        with self._lock:
+            out, new = self._find(forms)
+        for start in range(0, new.shape[0], CHUNK):
+            places = new[start : start + CHUNK]
+            unknown = [forms[place] for place in places.tolist()]
+            # Without the lock: threads compute side by side, at worst the same twice.
+            out[places] = computed = self._compute(unknown)
+            with self._lock:
+                self._keep(unknown, computed)
+        return out
+
+    def _find(self, forms: Sequence[str]) -> tuple[Rows, npt.NDArray[np.intp]]:
+        """A copy of the rows that are kept, and the places of the forms that are not."""
+        self._settle()
+        slots = np.array([self._slots.get(form, -1) for form in forms], dtype=np.int64)
+        out = self._rows[slots]
+        for form, slot in zip(forms, slots.tolist(), strict=True):
+            if slot >= 0:
+                self._slots.move_to_end(form)
+        return out, np.flatnonzero(slots < 0)
+
+    def _keep(self, forms: list[str], rows: Rows) -> None:
+        self._settle()
+        # What another thread has kept meanwhile stays as it is.
+        new = [place for place, form in enumerate(forms) if form not in self._slots]
+        new = new[: self._rows.shape[0]]
+        kept = len(self._slots)
+        self._changing = True
+        slots = list(range(kept, min(kept + len(new), self._rows.shape[0])))
+        while len(slots) < len(new):
+            slots.append(self._slots.popitem(last=False)[1])
+        # First the rows, then the slots that lead to them.
+        self._rows[slots] = rows[new]
+        for place, slot in zip(new, slots, strict=True):
+            self._slots[forms[place]] = slot
+        self._changing = False
+
+    def _settle(self) -> None:
+        """Begin anew where an exception came in the middle of a change."""
+        if self._changing:
+            self._slots = OrderedDict()
+            self._changing = False
+
+
+_caches: weakref.WeakSet[WordVectorCache] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """In the child of a fork, where the thread that holds a lock may not be."""
+    for cache in _caches:
+        cache._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
