@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import re
 from collections.abc import Iterable
 from signal import SIGTERM
@@ -52,6 +53,11 @@ def escaped(text: str) -> str:
         True
     """
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def log_notice(line: str) -> None:
+    """Log a notice as a warning of the logger ``birnn``; unless set otherwise, it is printed."""
+    logging.getLogger("birnn").warning(escaped(line))
 
 
 class BirnnError(Exception):

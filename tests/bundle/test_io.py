@@ -19,8 +19,11 @@ from birnn.errors import BundleError, OutputError
 
 
 def manifest(folder: Path, **changes: Any) -> None:
+    """Change the manifest by hand, as of a bundle from before there were digests."""
     path = folder / "birnn.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    changed = json.loads(path.read_text()) | changes
+    changed.pop("sha256", None)
+    path.write_text(json.dumps(changed))
 
 
 def tensors(folder: Path, changed: dict[str, np.ndarray | None]) -> None:
@@ -234,6 +237,7 @@ def test_a_header_whose_length_looks_like_a_pickle_is_read(bundle: Bundle, tmp_p
     # 0x0480 is a fine header length, and the two bytes that a pickle of protocol 4 starts with.
     save(bundle, tmp_path / "model")
     path = tmp_path / "model" / "model.safetensors"
+    manifest(tmp_path / "model")
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
     wanted = 0x10480
@@ -308,8 +312,8 @@ def test_a_scale_that_cannot_be_divided_by(tmp_path: Path) -> None:
     tensors = {name: np.ones(shape, np.float32) for name, shape in spec.tensors().items()}
     bundle = Bundle(spec, {"labels": ("A",)}, tensors)
     assert faults(bundle) == []
-    tensors["inputs.scale"] = np.array([1, 0], np.float32)
-    [fault] = faults(bundle)
+    spoilt = {**tensors, "inputs.scale": np.array([1, 0], np.float32)}
+    [fault] = faults(replace(bundle, tensors=spoilt))
     assert "inputs.scale" in fault
 
 

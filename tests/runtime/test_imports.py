@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from birnn.bundle import Bundle, Characters, Encoder, Spec, Tags, Words, save
 from birnn.runtime import Predictor
 
@@ -40,10 +42,36 @@ def test_a_new_process_predicts_without_torch(make: Callable[..., Bundle], tmp_p
     bundle = make(spec)
     save(bundle, tmp_path / "model")
     expected = Predictor(bundle).predict([["The", "bank"], [], ["x"]])
-    command = [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path / "model")]
-    spent = []
-    # Half a second is promised. Processor time, and the best of a few, as the machine is shared.
-    while not spent or (min(spent) >= 0.5 and len(spent) < 4):
+    assert_quick(tmp_path / "model", expected)
+
+
+def test_a_large_model_is_read_and_checked_as_quickly(tmp_path: Path) -> None:
+    """45 MB: 100,000 words of 100 numbers, digests of all of it."""
+    characters = Characters(size=60, dim=25, hidden_size=25)
+    spec = Spec(
+        inputs=Words(size=100_000, dim=100, characters=characters),
+        encoder=Encoder(hidden_size=200),
+        head=Tags(size=17, decoder="crf"),
+    )
+    draw = np.random.default_rng(0)
+    tensors = {
+        name: draw.standard_normal(shape, np.float32) / 10 for name, shape in spec.tensors().items()
+    }
+    vocabularies = {
+        "words": ("<unk>", *(f"word{i}" for i in range(99_999))),
+        "characters": ("<unk>", *map(chr, range(0x61, 0x61 + 59))),
+        "labels": tuple(f"TAG{i}" for i in range(17)),
+    }
+    bundle = Bundle(spec, vocabularies, tensors)
+    save(bundle, tmp_path / "model")
+    assert_quick(tmp_path / "model", Predictor(bundle).predict([["The", "bank"], [], ["x"]]))
+
+
+def assert_quick(model: Path, expected: list[Any]) -> None:
+    """Half a second is promised. Processor time, and the best of a few: the machine is shared."""
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, str(model)]
+    spent: list[float] = []
+    while not spent or (min(spent) >= 0.5 and len(spent) < 6):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         result: dict[str, Any] = json.loads(done.stdout)

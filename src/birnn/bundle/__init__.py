@@ -1,8 +1,9 @@
 """A model at rest: what it is (`spec`), how it is kept on disk (`io`), how others lay it out."""
 
 from birnn.bundle.card import card
-from birnn.bundle.io import FORMAT_VERSION, Bundle, faults, load, save
+from birnn.bundle.io import Bundle, faults, load, save
 from birnn.bundle.layouts import LAYOUTS, Layout, direction
+from birnn.bundle.manifest import FORMAT_VERSION
 from birnn.bundle.spec import (
     Characters,
     Encoder,

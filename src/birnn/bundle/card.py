@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from birnn.bundle.spec import Label, Spec, Symbols, Tags, Values, Vectors, Words
+from birnn.errors import escaped
 
 _INPUTS = {
     "words": "sequences of words",
@@ -41,7 +42,7 @@ def card(spec: Spec, *, facts: Mapping[str, Any], metrics: Mapping[str, Any]) ->
         metrics: What it reached; scalars are listed, tables (per label, confusion) stay in
             ``birnn.json``.
     """
-    name = str(facts.get("name") or f"birnn {spec.task}")
+    name = escaped(str(facts.get("name") or f"birnn {spec.task}"))
     return "\n".join(
         [
             f"# {name}",
@@ -129,7 +130,8 @@ def _table(entries: Mapping[str, Any], empty: str) -> list[str]:
     rows = list(_scalars(entries))
     if not rows:
         return [empty]
-    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+    cells = ((escaped(cell).replace("|", "\\|") for cell in row) for row in rows)
+    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in cells)]
 
 
 def _scalars(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -140,7 +142,7 @@ def _scalars(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
         if isinstance(value, Mapping):
             yield from _scalars(value, f"{prefix}{name}.")
         elif isinstance(value, bool | str):
-            yield f"{prefix}{name}", str(value).replace("|", "\\|").replace("\n", " ")
+            yield f"{prefix}{name}", str(value).replace("\n", " ")
         elif isinstance(value, int):
             yield f"{prefix}{name}", str(value)
         elif isinstance(value, float):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,18 @@ import numpy as np
 from pydantic import ValidationError
 
 from birnn.bundle.spec import Label, Shape, Spec, Symbols, Tags, Words
+
+# Of faults and names in one message, and characters of each: a damaged file may have any number.
+MOST_NAMED = 10
+LONGEST_NAME = 100
+LONGEST_FAULT = 1500
+
+# Of a description: twelve, and an offset for each channel and target value.
+MOST_VALUES = 100_000
+
+OTHER_DIGEST = (
+    "is damaged, or is not the file that was saved: its digest is not the one in the manifest"
+)
 
 # What stands first in every vocabulary but the labels'.
 UNKNOWN = "<unk>"
@@ -27,6 +39,33 @@ DISGUISES: tuple[tuple[bytes, str], ...] = (
     (b"\x89HDF", "an HDF5 file"),
     (b"\x93NUMPY", "a NumPy file"),
 )
+
+
+def named(names: Sequence[str]) -> str:
+    """Names for a message: the first ten where there are more, long ones cut.
+
+    Example:
+        >>> named([f"w{i}" for i in range(200)])
+        'w0, w1, w2, w3, w4, w5, w6, w7, w8, w9 and 190 more'
+    """
+    shown = ", ".join(_cut(name, LONGEST_NAME) for name in names[:MOST_NAMED])
+    rest = len(names) - MOST_NAMED
+    return f"{shown} and {rest:,} more" if rest > 0 else shown
+
+
+def summary(faults: Sequence[str]) -> str:
+    """All that is wrong, in one line: numbered where there is more than one, the first ten.
+
+    Example:
+        >>> summary(["vocab.json is missing", "facts is not an object"])
+        '2 faults: (1) vocab.json is missing; (2) facts is not an object.'
+    """
+    told = [_cut(fault, LONGEST_FAULT) for fault in faults[:MOST_NAMED]]
+    if len(faults) == 1:
+        return f"{told[0]}."
+    listed = "; ".join(f"({i}) {fault}" for i, fault in enumerate(told, start=1))
+    rest = len(faults) - MOST_NAMED
+    return f"{len(faults):,} faults: {listed}" + (f"; and {rest:,} more." if rest > 0 else ".")
 
 
 def vocabulary_sizes(spec: Spec) -> dict[str, int]:
@@ -54,11 +93,20 @@ def vocabulary_sizes(spec: Spec) -> dict[str, int]:
 
 def spec_faults(raw: Any) -> tuple[Spec | None, list[str]]:
     """The description as a `Spec`, or all that is wrong with it."""
+    held, below = 0, [raw]
+    while below and held <= MOST_VALUES:
+        inner = [list(v.values()) if isinstance(v, dict) else v for v in below]
+        below = [value for values in inner if isinstance(values, list) for value in values]
+        held += len(below)
+    if held > MOST_VALUES:
+        # Each could be a fault, and a fault takes a thousand times what it is of.
+        return None, [f"spec has more than {MOST_VALUES:,} values, as no model's has"]
     try:
         return Spec.model_validate(raw), []
     except ValidationError as error:
         return None, [
-            f"spec.{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            f"spec.{'.'.join(_cut(str(part), LONGEST_NAME) for part in fault['loc'])}: "
+            f"{_cut(fault['msg'], LONGEST_FAULT)}"
             for fault in error.errors(include_url=False, include_context=False)
         ]
 
@@ -78,12 +126,14 @@ def vocabulary_faults(spec: Spec, vocabularies: Mapping[str, Any]) -> list[str]:
             found.append(f"the vocabulary of {name} has {len(items)} items, spec says {size}")
         elif len(set(items)) != size:
             twice = Counter(items).most_common(1)[0][0]
+            twice = _cut(twice, LONGEST_NAME)
             found.append(f"the vocabulary of {name} has {twice!r} more than once")
         elif name != "labels" and items[0] != UNKNOWN:
-            found.append(f"the vocabulary of {name} must begin with {UNKNOWN}, got {items[0]!r}")
+            first = _cut(items[0], LONGEST_NAME)
+            found.append(f"the vocabulary of {name} must begin with {UNKNOWN}, got {first!r}")
     extra = sorted(set(vocabularies) - set(sizes))
     if extra:
-        found.append(f"spec knows no vocabulary of {', '.join(extra)}")
+        found.append(f"spec knows no vocabulary of {named(extra)}")
     return found
 
 
@@ -96,10 +146,10 @@ def tensor_faults(
     found: list[str] = []
     missing = [f"{name} {shape}" for name, shape in expected.items() if name not in shapes]
     if missing:
-        found.append(f"lacks {_tensors(len(missing))} {', '.join(missing)}")
+        found.append(f"lacks {_tensors(len(missing))} {named(missing)}")
     unknown = sorted(set(shapes) - set(expected))
     if unknown:
-        found.append(f"has {_tensors(len(unknown))} that spec does not know: {', '.join(unknown)}")
+        found.append(f"has {_tensors(len(unknown))} that spec does not know: {named(unknown)}")
     for name, shape in expected.items():
         if name in shapes and shapes[name] != shape:
             found.append(f"tensor {name} has shape {shapes[name]}, spec says {shape}")
@@ -126,7 +176,12 @@ def value_faults(tensors: Mapping[str, np.ndarray]) -> list[str]:
 def path_fault(folder: Path, role: str, name: Any) -> str | None:
     """What is wrong with a file name in a manifest; only files inside the folder are read."""
     if not isinstance(name, str) or not name:
-        return f"the manifest names no file for {role}, got {name!r}"
+        return f"the manifest names no file for {role}, got {_cut(repr(name), LONGEST_NAME)}"
+    shown = _cut(repr(name), LONGEST_NAME)
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return f"the manifest's file for {role}, {shown}, is no name that a file can have"
     leaves = (
         Path(name).is_absolute()
         or "\\" in name
@@ -135,7 +190,7 @@ def path_fault(folder: Path, role: str, name: Any) -> str | None:
         or "\0" in name
     )
     if leaves or not Path(os.path.realpath(folder / name)).is_relative_to(os.path.realpath(folder)):
-        return f"the manifest's file for {role}, {name!r}, leaves the folder: refused"
+        return f"the manifest's file for {role}, {shown}, leaves the folder: refused"
     return None
 
 
@@ -150,4 +205,8 @@ def disguise(start: bytes) -> str | None:
 
 
 def _tensors(count: int) -> str:
-    return "tensor" if count == 1 else f"{count} tensors"
+    return "tensor" if count == 1 else f"{count:,} tensors"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."

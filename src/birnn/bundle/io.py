@@ -1,57 +1,66 @@
 """Bundles on disk: a folder of JSON and safetensors, written atomically, validated in full.
 
 ```
-birnn.json          format version, spec, training facts, metrics, the names of the other files
+birnn.json          format version, spec, training facts, metrics, names of the other files, digests
 vocab.json          vocabularies: words, characters, symbols, labels
 model.safetensors   every tensor of `Spec.tensors`, float32
 background.safetensors   mean states of the encoder over data, for explanations; may be missing
 README.md           model card
 ```
 
-Nothing is ever unpickled. A folder is replaced by renaming, so that a reader and a crash find
-either what stood there before or the new one whole.
+Nothing is ever unpickled. ``sha256`` in the manifest holds the digest of every file that is read,
+and its own, so that damage is told from the model that was saved. A folder is replaced by renaming,
+so that a reader and a crash find either what stood there before or the new one whole.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
+from birnn.bundle import documents
 from birnn.bundle.card import card
 from birnn.bundle.checks import (
-    disguise,
-    path_fault,
+    OTHER_DIGEST,
     spec_faults,
+    summary,
     tensor_faults,
     value_faults,
     vocabulary_faults,
 )
+from birnn.bundle.manifest import (
+    BACKGROUND,
+    CARD,
+    DIGESTS,
+    FILES,
+    FORMAT_VERSION,
+    MANIFEST,
+    MOST_MANIFEST,
+    MOST_VOCABULARIES,
+    digests_of,
+    manifest_digest,
+    paths_of,
+    read_manifest,
+)
 from birnn.bundle.spec import Shape, Spec
-from birnn.errors import BundleError, OutputError
-
-FORMAT_VERSION = 1
-MANIFEST = "birnn.json"
-FILES = {"vocabularies": "vocab.json", "tensors": "model.safetensors"}
-BACKGROUND = "background.safetensors"
-CARD = "README.md"
-
-_DTYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16"}
+from birnn.bundle.tensors import read_tensors
+from birnn.errors import BundleError, OutputError, log_notice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
     """A trained model with all that is needed to run it and to say what it is.
+
+    Its tensors are read-only, since what runs it packs some of them once and reads others again.
 
     Args:
         spec: What the model is.
@@ -68,6 +77,16 @@ class Bundle:
     facts: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     background: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("vocabularies", "tensors", "background"):
+            held = {key: _read_only(value) for key, value in getattr(self, name).items()}
+            object.__setattr__(self, name, MappingProxyType(held))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A read-only mapping cannot be pickled, what it shows can.
+        held = (getattr(self, each.name) for each in fields(self))
+        return Bundle, tuple(dict(v) if isinstance(v, Mapping) else v for v in held)
 
 
 def faults(bundle: Bundle) -> list[str]:
@@ -100,7 +119,9 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
     """
     found = faults(bundle)
     if found:
-        raise BundleError(_message("this model cannot be saved", found))
+        raise BundleError(f"this model cannot be saved: {summary(found)}")
+    if not _can_be(folder):
+        raise OutputError(f"{folder}: is no name that a folder can have. Choose another.")
     target = Path(os.path.realpath(folder))
     fresh, before = _beside(target, "new"), _beside(target, "before")
     try:
@@ -128,22 +149,28 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
             _settle(target)
 
 
-def load(folder: str | Path) -> Bundle:
+def load(folder: str | Path, *, tell: Callable[[str], None] = log_notice) -> Bundle:
     """Read a model from its folder, after checking all of it.
 
     Args:
         folder: A folder that `save` wrote.
+        tell: Takes each notice, one line; by default the logger ``birnn`` does.
 
     Raises:
-        BundleError: Something is wrong with it; the message names everything that is.
+        BundleError: Something is wrong with it; the message names everything that is, and of a
+            hundred faults ten.
     """
+    if not _can_be(folder):
+        raise BundleError(
+            f"{folder}: is no name that a folder can have. Give a folder that `birnn train` wrote."
+        )
     try:
-        return _load(folder)
+        return _load(folder, tell)
     except OSError as error:
         raise BundleError(f"{folder}: cannot be read: {error.strerror or error}.") from error
 
 
-def _load(folder: str | Path) -> Bundle:
+def _load(folder: str | Path, tell: Callable[[str], None]) -> Bundle:
     place = Path(folder)
     before = _beside(Path(os.path.realpath(place)), "before")
     if not (place / MANIFEST).is_file() and (before / MANIFEST).is_file():
@@ -158,37 +185,45 @@ def _load(folder: str | Path) -> Bundle:
             "Give a folder that `birnn train` wrote."
         )
     found: list[str] = []
-    manifest = _read_json(place / MANIFEST, found)
+    manifest = read_manifest(place, found)
     version: Any = manifest.get("format_version")
     if not found and (type(version) is not int or version < 1):
-        found.append(f"{MANIFEST} has no format_version, got {version!r}")
+        found.append(f"{MANIFEST} has no format_version, got {version!r:.100}")
     if found:
-        raise BundleError(_message(str(folder), found))
+        raise BundleError(f"{folder}: {summary(found)}")
     if version > FORMAT_VERSION:
         raise BundleError(
             f"{folder}: format version {version}, this birnn reads up to {FORMAT_VERSION}. "
             "Upgrade birnn: pip install -U birnn"
         )
+    paths = paths_of(place, manifest.get("files"), found)
+    digests = digests_of(manifest, set(paths), found)
     spec, spec_found = spec_faults(manifest.get("spec"))
     found += spec_found
-    paths = _paths(place, manifest.get("files"), found)
-    vocabularies: dict[str, Any] = {}
+    vocabularies: dict[str, Any] | None = None
     if "vocabularies" in paths:
-        earlier = len(found)
-        vocabularies = _read_json(paths["vocabularies"], found)
-        if spec is not None and len(found) == earlier:
+        vocabularies = _vocabularies(paths["vocabularies"], digests.get("vocabularies"), found)
+        if spec is not None and vocabularies is not None:
             found += vocabulary_faults(spec, vocabularies)
     tensors: dict[str, np.ndarray] = {}
     background: dict[str, np.ndarray] = {}
     if "tensors" in paths:
-        tensors = _read_tensors(paths["tensors"], None if spec is None else spec.tensors(), found)
+        expected = None if spec is None else spec.tensors()
+        tensors = read_tensors(paths["tensors"], expected, digests.get("tensors"), found)
     if "background" in paths and spec is not None:
-        background = _read_tensors(paths["background"], spec.background(), found)
+        background = read_tensors(
+            paths["background"], spec.background(), digests.get("background"), found
+        )
     for name in ("facts", "metrics"):
         if not isinstance(manifest.get(name, {}), dict):
             found.append(f"{MANIFEST}: {name} is not an object")
-    if found or spec is None:
-        raise BundleError(_message(str(folder), found))
+    if found or spec is None or vocabularies is None:
+        raise BundleError(f"{folder}: {summary(found)}")
+    if not digests:
+        tell(
+            f"{folder}: has no digests, as before birnn had any: damage that leaves its files "
+            "readable is not seen. Saving it again adds them."
+        )
     return Bundle(
         spec=spec,
         vocabularies={name: tuple(items) for name, items in vocabularies.items()},
@@ -202,115 +237,55 @@ def _load(folder: str | Path) -> Bundle:
 # ---------------------------------------------------------------------- reading
 
 
-def _paths(folder: Path, files: Any, found: list[str]) -> dict[str, Path]:
-    """Where the other files are, as far as the manifest's names may be followed."""
-    if not isinstance(files, dict):
-        found.append(f"{MANIFEST}: files is not an object")
-        return {}
-    paths: dict[str, Path] = {}
-    for role in (*FILES, *({"background"} & set(files))):
-        fault = path_fault(folder, role, files.get(role))
-        if fault is not None:
-            found.append(fault)
-        elif not (folder / files[role]).is_file():
-            found.append(f"{files[role]} is missing")
-        else:
-            paths[role] = folder / files[role]
-    return paths
-
-
-def _read_json(path: Path, found: list[str]) -> dict[str, Any]:
-    """A JSON object from a file; what is wrong with it is added to ``found``."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        found.append(f"{path.name} cannot be read: {error.strerror}")
-        return {}
-    what = disguise(content[:8])
-    if what is not None:
-        found.append(f"{path.name} is {what}, not JSON: refused, it could run code")
-        return {}
-    try:
-        value = json.loads(content.decode())
-    except UnicodeDecodeError:
-        found.append(f"{path.name} is not UTF-8")
-    except json.JSONDecodeError as error:
-        found.append(f"{path.name} is not whole JSON: line {error.lineno}: {error.msg}")
-    except RecursionError:
-        found.append(f"{path.name} is nested too deeply")
-    else:
-        if isinstance(value, dict):
-            return value
-        found.append(f"{path.name} is not a JSON object")
-    return {}
-
-
-def _read_tensors(
-    path: Path, expected: Mapping[str, Shape] | None, found: list[str]
-) -> dict[str, np.ndarray]:
-    """The tensors, once their names, shapes and dtypes are known to be right."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(9)
-        # A safetensors file is the length of its header (8 bytes), then the header: JSON.
-        if start[8:9] != b"{":
-            what = disguise(start)
-            if what is None:
-                found.append(f"{path.name} is not a safetensors file")
-            else:
-                found.append(f"{path.name} is {what}, not safetensors: refused, it could run code")
-            return {}
-        with safetensors.safe_open(path, framework="np") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            dtypes = {
-                name: _DTYPES.get(part.get_dtype(), part.get_dtype())
-                for name, part in slices.items()
-            }
-            wrong = [] if expected is None else tensor_faults(expected, shapes, dtypes)
-            found += [f"{path.name} {fault}" for fault in wrong]
-            if wrong or expected is None:
-                return {}
-            tensors = {name: file.get_tensor(name) for name in expected}
-    except (safetensors.SafetensorError, OSError) as error:
-        found.append(f"{path.name} is truncated or damaged: {error}")
-        return {}
-    found += [f"{path.name} {fault}" for fault in value_faults(tensors)]
-    return tensors
-
-
-def _message(where: str, found: list[str]) -> str:
-    """One line that says everything that is wrong."""
-    if len(found) == 1:
-        return f"{where}: {found[0]}."
-    listed = "; ".join(f"({i}) {fault}" for i, fault in enumerate(found, start=1))
-    return f"{where}: {len(found)} faults: {listed}."
+def _vocabularies(path: Path, digest: str | None, found: list[str]) -> dict[str, Any] | None:
+    """The vocabularies as the file has them; None where it does not read."""
+    own: list[str] = []
+    content = documents.read_whole(path, MOST_VOCABULARIES, own)
+    vocabularies = {} if own else documents.parse(content, path.name, own)
+    readable = not own
+    if readable and digest is not None and documents.digest_of(content) != digest:
+        own.append(f"{path.name} {OTHER_DIGEST}")
+    found += own
+    return vocabularies if readable else None
 
 
 # ---------------------------------------------------------------------- writing
 
 
 def _contents(bundle: Bundle) -> dict[str, bytes]:
-    """What each file of the folder holds."""
+    """What each file of the folder holds.
+
+    Raises:
+        BundleError: One of them would be larger than what is read.
+    """
+    spec = bundle.spec
+    files = FILES | ({"background": BACKGROUND} if bundle.background else {})
+    vocabularies = {name: list(items) for name, items in bundle.vocabularies.items()}
+    contents = {
+        FILES["tensors"]: _safetensors(bundle.tensors, spec.tensors()),
+        FILES["vocabularies"]: documents.written(vocabularies),
+    }
+    if bundle.background:
+        contents[BACKGROUND] = _safetensors(bundle.background, spec.background())
+    facts, metrics = documents.plain(bundle.facts), documents.plain(bundle.metrics)
     manifest = {
         "format": "birnn",
         "format_version": FORMAT_VERSION,
-        "files": FILES | ({"background": BACKGROUND} if bundle.background else {}),
-        "spec": bundle.spec.model_dump(mode="json"),
-        "facts": _plain(bundle.facts),
-        "metrics": _plain(bundle.metrics),
+        "files": files,
+        "spec": spec.model_dump(mode="json"),
+        "facts": facts,
+        "metrics": metrics,
+        DIGESTS: {role: documents.digest_of(contents[name]) for role, name in files.items()},
     }
-    vocabularies = {name: list(items) for name, items in bundle.vocabularies.items()}
-    contents = {
-        FILES["tensors"]: _safetensors(bundle.tensors, bundle.spec.tensors()),
-        FILES["vocabularies"]: _json(vocabularies),
-        CARD: card(bundle.spec, facts=_plain(bundle.facts), metrics=_plain(bundle.metrics)).encode(
-            "utf-8", errors="replace"
-        ),
-        MANIFEST: _json(manifest),
-    }
-    if bundle.background:
-        contents[BACKGROUND] = _safetensors(bundle.background, bundle.spec.background())
+    manifest[DIGESTS] |= {"manifest": manifest_digest(manifest)}
+    contents[CARD] = card(spec, facts=facts, metrics=metrics).encode("utf-8", errors="replace")
+    contents[MANIFEST] = documents.written(manifest)
+    for name, most in ((MANIFEST, MOST_MANIFEST), (FILES["vocabularies"], MOST_VOCABULARIES)):
+        if len(contents[name]) > most:
+            raise BundleError(
+                f"this model cannot be saved: {name} would have {len(contents[name]):,} bytes, at "
+                f"most {most:,} are read"
+            )
     return contents
 
 
@@ -321,31 +296,26 @@ def _safetensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Shape])
     return content
 
 
-def _json(value: Any) -> bytes:
-    """Readable JSON; characters that UTF-8 has no form for (lone surrogates) are escaped."""
-    try:
-        return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
-    except UnicodeEncodeError:
-        return (json.dumps(value, ensure_ascii=True, indent=1) + "\n").encode()
-
-
-def _plain(value: Any) -> Any:
-    """The same in what JSON can hold; NaN and infinity, which it cannot, become null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, bool | int | float | str):
+def _read_only(value: Any) -> Any:
+    """An array that nothing is written to by this name; anything else as it is."""
+    if not isinstance(value, np.ndarray) or not value.flags.writeable:
         return value
-    return str(value)
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+
+def _can_be(folder: str | Path) -> bool:
+    """Whether the system can have a file of that name."""
+    try:
+        return b"\0" not in os.fsencode(folder)
+    except UnicodeEncodeError:
+        return False
 
 
 def _beside(target: Path, role: str) -> Path:
-    return target.with_name(f".{target.name}.{role}")
+    # Not `with_name`, which refuses the root of the file system.
+    return target.parent / f".{target.name}.{role}"
 
 
 def _refuse_foreign(target: Path, companions: Collection[str]) -> None:

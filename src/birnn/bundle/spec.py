@@ -17,7 +17,6 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    PositiveInt,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -26,23 +25,11 @@ from pydantic import (
 from birnn.reference.stack import CellName, MergeName, Stack
 
 Shape = tuple[int, ...]
+# Beyond any model: so a description cannot ask for what no memory holds or no message can print.
+Size = Annotated[int, Field(ge=1, le=10**9)]
+AffixLengths = Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(max_length=64)]
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
-# How tags mark spans; with -suffix the mark stands after the type, PER-B. See data/schemes.py.
-SchemeName = Literal[
-    "none",
-    "iob1",
-    "iob2",
-    "iobes",
-    "bilou",
-    "bmes",
-    "bmewo",
-    "iob1-suffix",
-    "iob2-suffix",
-    "iobes-suffix",
-    "bilou-suffix",
-    "bmes-suffix",
-    "bmewo-suffix",
-]
+SchemeName = Literal["none", "iob1", "iob2", "iobes"]
 
 
 class Frozen(BaseModel):
@@ -58,9 +45,9 @@ class Characters(Frozen):
     half's state after the first: 2 * hidden_size wide.
     """
 
-    size: PositiveInt = Field(description="known characters, the unknown one included")
-    dim: PositiveInt = Field(description="width of a character's vector")
-    hidden_size: PositiveInt = Field(description="hidden units of each direction")
+    size: Size = Field(description="known characters, the unknown one included")
+    dim: Size = Field(description="width of a character's vector")
+    hidden_size: Size = Field(description="hidden units of each direction")
 
     @property
     def stack(self) -> Stack:
@@ -79,10 +66,10 @@ class Surface(Frozen):
     Each known trait has a vector; a word's vector is the sum of those that it has.
     """
 
-    size: PositiveInt = Field(description="known traits, the unknown one included")
-    dim: PositiveInt = Field(description="width of a trait's vector")
-    prefixes: tuple[PositiveInt, ...] = Field(description="lengths of the prefixes")
-    suffixes: tuple[PositiveInt, ...] = Field(description="lengths of the suffixes")
+    size: Size = Field(description="known traits, the unknown one included")
+    dim: Size = Field(description="width of a trait's vector")
+    prefixes: AffixLengths = Field(description="lengths of the prefixes")
+    suffixes: AffixLengths = Field(description="lengths of the suffixes")
 
     @property
     def traits(self) -> int:
@@ -99,8 +86,8 @@ class Words(Frozen):
     """Sequences of words: a vector for each known word, and what its written form tells."""
 
     kind: Literal["words"] = "words"
-    size: PositiveInt = Field(description="known words, the unknown one included")
-    dim: PositiveInt = Field(description="width of a word's vector")
+    size: Size = Field(description="known words, the unknown one included")
+    dim: Size = Field(description="width of a word's vector")
     lowercase: bool = Field(default=True, description="look words up in lower case")
     digits: bool = Field(default=True, description="look words up with every digit as 0")
     characters: Characters | None = None
@@ -127,8 +114,8 @@ class Symbols(Frozen):
     """Sequences of symbols from a small alphabet: letters, residues, bases."""
 
     kind: Literal["symbols"] = "symbols"
-    size: PositiveInt = Field(description="known symbols, the unknown one included")
-    dim: PositiveInt = Field(description="width of a symbol's vector")
+    size: Size = Field(description="known symbols, the unknown one included")
+    dim: Size = Field(description="width of a symbol's vector")
 
     @property
     def width(self) -> int:
@@ -147,7 +134,7 @@ class Offset(Frozen):
     read, and added to what is answered, in float64.
     """
 
-    size: PositiveInt
+    size: Size
     offset: tuple[FiniteFloat, ...] = Field(
         default=(), description="of each channel or value; none where float32 holds them well"
     )
@@ -171,7 +158,7 @@ class Vectors(Offset):
     """Sequences of vectors (T, D), standardised by channel: (x - offset - mean) / scale."""
 
     kind: Literal["vectors"] = "vectors"
-    size: PositiveInt = Field(description="channels of a step")
+    size: Size = Field(description="channels of a step")
 
     @property
     def width(self) -> int:
@@ -187,7 +174,7 @@ class Encoder(Frozen):
     """The stacked recurrent network between inputs and head."""
 
     cell: CellName = Field(default="lstm", description="rnn_tanh, rnn_relu, lstm or gru")
-    hidden_size: PositiveInt = Field(default=200, description="hidden units of each direction")
+    hidden_size: Size = Field(default=200, description="hidden units of each direction")
     num_layers: int = Field(default=1, ge=1, le=256, description="layers on top of each other")
     bidirectional: bool = Field(default=True, description="a backward half beside the forward one")
     merge: MergeName = Field(default="concat", description="concat, sum, mean, product or project")
@@ -210,7 +197,7 @@ class Tags(Frozen):
     """A label for every step, each on its own (softmax) or as a sequence (CRF)."""
 
     kind: Literal["tags"] = "tags"
-    size: PositiveInt = Field(description="labels")
+    size: Size = Field(description="labels")
     decoder: Literal["softmax", "crf"] = "softmax"
     scheme: SchemeName = Field(
         default="none", description="how the labels mark spans; forbids impossible sequences"
@@ -230,7 +217,7 @@ class Pooled(Frozen):
     """Base of the heads that answer once for a sequence."""
 
     pooling: PoolingName = "last+max+mean"
-    attention_size: PositiveInt = Field(default=64, description="hidden units of the attention")
+    attention_size: Size = Field(default=64, description="hidden units of the attention")
 
     def pooled_width(self, width: int) -> int:
         """Width of a pooled sequence."""
@@ -248,7 +235,7 @@ class Label(Pooled):
     """One label for a sequence."""
 
     kind: Literal["label"] = "label"
-    size: PositiveInt = Field(description="labels")
+    size: Size = Field(description="labels")
 
     def tensors(self, width: int) -> dict[str, Shape]:
         """Names and shapes on encoder rows of ``width``."""
@@ -259,7 +246,7 @@ class Values(Pooled, Offset):
     """One vector of real numbers for a sequence, in the units of the training targets."""
 
     kind: Literal["values"] = "values"
-    size: PositiveInt = Field(description="target values of a sequence")
+    size: Size = Field(description="target values of a sequence")
 
     def tensors(self, width: int) -> dict[str, Shape]:
         """Names and shapes on encoder rows of ``width``.

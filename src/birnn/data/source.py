@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import logging
 import os
 import sys
 import zlib
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from birnn.errors import FormatError
+from birnn.errors import FormatError, log_notice
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -34,11 +33,6 @@ _MARKS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-
-
-def log_notice(line: str) -> None:
-    """Log a notice as a warning of the logger ``birnn``; unless set otherwise, it is printed."""
-    logging.getLogger("birnn").warning(line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,7 +272,7 @@ def silence(halves: Halves, background: Background, forward: bool, backward: boo
 
 
 def _like(mean_H: Array, states: Tensor) -> Tensor:
-    return torch.from_numpy(mean_H).to(states).expand_as(states)
+    return torch.tensor(mean_H).to(states).expand_as(states)
 
 
 def _check(background: Background, halves: Halves) -> None:

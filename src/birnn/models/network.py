@@ -92,4 +92,5 @@ class Network(nn.Module):
 
     def load_tensors(self, tensors: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Take the tensors of a bundle."""
-        self.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
+        # Copies: a bundle's arrays are read-only, which torch's tensors cannot be.
+        self.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,9 +18,7 @@ from birnn.data.batching import arrivals, in_order, windows
 from birnn.data.examples import Example
 from birnn.data.options import ReadOptions
 from birnn.data.read import read
-from birnn.data.schemes import in_letters_of
-from birnn.data.source import log_notice
-from birnn.errors import DataError, UsageError
+from birnn.errors import DataError, UsageError, log_notice
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
 from birnn.ragged import Ragged
 from birnn.runtime.decode import Decode, decoder
@@ -37,6 +36,8 @@ BATCH_ROWS = 1 << 14
 
 class Predictor:
     """A model from a bundle, ready to answer.
+
+    Several threads may use one at once. It can be pickled and copied, and needs no folder then.
 
     Args:
         bundle: The model.
@@ -59,13 +60,21 @@ class Predictor:
         self._decoder = decoder(bundle.spec, self.labels, bundle.tensors)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Predictor:
+    def load(cls, folder: str | Path, *, tell: Callable[[str], None] = log_notice) -> Predictor:
         """A model from the folder that training wrote.
+
+        Args:
+            folder: The folder.
+            tell: Takes each notice about it, one line; by default the logger ``birnn`` does.
 
         Raises:
             BundleError: The folder holds no whole bundle.
         """
-        return cls(load(folder))
+        return cls(load(folder, tell=tell))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By what it is made of: packed weights are this process's, and the folder may be gone.
+        return type(self), (self._bundle,)
 
     def __repr__(self) -> str:
         spec = self.spec
@@ -89,19 +98,18 @@ class Predictor:
     @property
     def facts(self) -> dict[str, Any]:
         """How it was trained."""
-        return dict(self._bundle.facts)
+        return copy.deepcopy(dict(self._bundle.facts))
 
     @property
     def metrics(self) -> dict[str, Any]:
         """What it reached when it was trained."""
-        return dict(self._bundle.metrics)
+        return copy.deepcopy(dict(self._bundle.metrics))
 
     def read_options(self, given: ReadOptions = ReadOptions()) -> ReadOptions:  # noqa: B008
         """How files are read for this model: as given, and for the rest as in training."""
         facts = self._bundle.facts
         # Bundles of birnn 0.1 kept the field alone.
-        kept = facts.get("reading") or {"field": facts.get("field")}
-        return given.over(kept if isinstance(kept, dict) else {})
+        return given.over(facts.get("reading") or {"field": facts.get("field")})
 
     def predict(self, sequences: Iterable[Any]) -> list[Any]:
         """Answers for sequences, in their order.
@@ -231,8 +239,7 @@ class Predictor:
             The measures of `birnn.metrics` for the task, and ``sequences``,
             ``empty_sequences``, ``tokens``, ``seconds`` (of prediction), ``tokens_per_second``,
             for labels and tags also ``unknown_labels``: gold labels that the model never saw,
-            each with its count; they count as wrong. Spans that are marked in letters of another
-            scheme than the model's (U-PER for B-PER) are compared as spans.
+            each with its count; they count as wrong.
 
         Raises:
             DataError: A file that does not read, or an example without a target or with one of
@@ -283,8 +290,6 @@ class Predictor:
                 raise DataError(f"{where}: its target is {target!r}, a tagger needs tags")
             if len(target) != len(example):
                 raise DataError(f"{where}: {len(target)} tags for {len(example)} steps")
-            if not set(self.labels).issuperset(target):
-                return in_letters_of(head.scheme, target)
         elif isinstance(head, Values):
             values = None if isinstance(target, str) else np.asarray(target)
             if values is None or values.dtype.kind not in "fiu" or values.shape != (head.size,):

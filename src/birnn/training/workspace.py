@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from birnn.bundle.io import MANIFEST
+from birnn.bundle.manifest import MANIFEST
 from birnn.errors import OutputError, UsageError
 from birnn.training.checkpoints import (
     BEST,

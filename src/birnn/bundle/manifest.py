@@ -1,0 +1,80 @@
+"""`birnn.json`: what a bundle says of itself, and by what its files are told from damaged ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from birnn.bundle import documents
+from birnn.bundle.checks import named, path_fault
+
+FORMAT_VERSION = 1
+MANIFEST = "birnn.json"
+FILES = {"vocabularies": "vocab.json", "tensors": "model.safetensors"}
+BACKGROUND = "background.safetensors"
+CARD = "README.md"
+DIGESTS = "sha256"
+# All that a manifest had before it had digests.
+FORMER_KEYS = {"format", "format_version", "files", "spec", "facts", "metrics"}
+
+# Bytes of the largest that are read and written. The words of the largest published word vectors
+# take 30 million.
+MOST_MANIFEST = 1 << 24
+MOST_VOCABULARIES = 1 << 28
+
+
+def read_manifest(folder: Path, found: list[str]) -> dict[str, Any]:
+    """The manifest, unless it is a link to somewhere else."""
+    if path_fault(folder, "manifest", MANIFEST) is not None:
+        found.append(f"{MANIFEST} is a link that leaves the folder: refused")
+        return {}
+    content = documents.read_whole(folder / MANIFEST, MOST_MANIFEST, found)
+    return {} if found else documents.parse(content, MANIFEST, found)
+
+
+def digests_of(manifest: dict[str, Any], roles: set[str], found: list[str]) -> dict[str, str]:
+    """The digests that the manifest has of the files; none where it is from before there were any.
+
+    That it is whole itself is checked by its own.
+    """
+    if DIGESTS not in manifest:
+        unknown = sorted(set(manifest) - FORMER_KEYS)
+        if unknown:
+            found.append(
+                f"{MANIFEST} has no {DIGESTS} and keys that it never had without: {named(unknown)}"
+            )
+        return {}
+    told = manifest[DIGESTS]
+    wanted = {*roles, "manifest"}
+    if not isinstance(told, dict) or not all(isinstance(told.get(role), str) for role in wanted):
+        found.append(f"{MANIFEST}: {DIGESTS} lacks a digest of {named(sorted(wanted))}")
+        return {}
+    if told["manifest"] != manifest_digest(manifest):
+        found.append(
+            f"{MANIFEST} is damaged, or was changed after it was saved: its digest is another one. "
+            f"Take it from its source again; after a change by hand, take {DIGESTS} out of it"
+        )
+    return told
+
+
+def manifest_digest(manifest: dict[str, Any]) -> str:
+    """The digest of a manifest but for the place where it stands itself."""
+    others = {role: digest for role, digest in manifest[DIGESTS].items() if role != "manifest"}
+    return documents.digest_of_value(manifest | {DIGESTS: others})
+
+
+def paths_of(folder: Path, files: Any, found: list[str]) -> dict[str, Path]:
+    """Where the other files are, as far as the manifest's names may be followed."""
+    if not isinstance(files, dict):
+        found.append(f"{MANIFEST}: files is not an object")
+        return {}
+    paths: dict[str, Path] = {}
+    for role in (*FILES, *({"background"} & set(files))):
+        fault = path_fault(folder, role, files.get(role))
+        if fault is not None:
+            found.append(fault)
+        elif not (folder / files[role]).is_file():
+            found.append(f"{files[role]} is missing")
+        else:
+            paths[role] = folder / files[role]
+    return paths
