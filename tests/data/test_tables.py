@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.data import ReadRequest
+from birnn.data.records import read_jsonl
 from birnn.data.source import Source
-from birnn.data.tables import read_csv, read_jsonl, read_tsv
+from birnn.data.tables import read_csv, read_tsv
 from birnn.data.text import tokenise
 from birnn.errors import FormatError
 
@@ -110,19 +111,19 @@ def test_records_of_tokens_and_of_vectors():
 @pytest.mark.parametrize(
     ("reader", "task", "text", "says"),
     [
-        (read_tsv, "classifier", "a\tx\nb\n", "text:2: 1 column, 2 are needed"),
+        (read_tsv, "classifier", "a\tx\nb\n", "text:2: 1 cell, the first row has 2"),
         (read_tsv, "classifier", "a\t \n", "text:1: an empty label"),
         (read_tsv, "classifier", "1\ta\tx\n", "text:1: 3 columns and no header"),
-        (read_tsv, "classifier", "text\tclass\n", "text:1: the header names text, class"),
+        (read_tsv, "classifier", "text\tid\tx\tz\n", "text:1: the header names 'text', 'id', 'x'"),
         (read_csv, "classifier", 'a,x\n"b,y\n', "text:2: not CSV"),
         (read_csv, "regressor", "a,1\nb,much\n", "text:2: targets, value 0 is 'much'"),
-        (read_csv, "regressor", "a,inf\n", "text:1: a target that is not finite"),
+        (read_csv, "regressor", "a,inf\n", "text:1: target 0 is inf"),
         (read_jsonl, "classifier", '{"text": "a"', "text:1: not JSON"),
         (read_jsonl, "classifier", "[" * 100_000, "text:1: not JSON"),
         (read_jsonl, "classifier", "[1]", "text:1: a JSON list"),
         (read_jsonl, "classifier", '{"txt": "a"}', "text:1: no text, it has txt"),
         (read_jsonl, "classifier", '{"text": 1, "label": "x"}', "text:1: text is 1"),
-        (read_jsonl, "classifier", '{"text": "a", "label": null}', "text:1: label is None"),
+        (read_jsonl, "classifier", '{"text": "a", "label": null}', "text:1: label is null"),
         (read_jsonl, "tagger", '{"tokens": "a b", "tags": []}', "text:1: tokens is a str"),
         (read_jsonl, "tagger", '{"tokens": [""], "tags": ["X"]}', "text:1: tokens[0] is ''"),
         (read_jsonl, "tagger", '{"tokens": ["a"], "tags": []}', "text:1: 1 tokens and 0 tags"),

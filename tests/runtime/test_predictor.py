@@ -25,9 +25,9 @@ from birnn.bundle import (
     Words,
     save,
 )
-from birnn.bundle.spec import PoolingName
+from birnn.bundle.spec import PoolingName, SchemeName
 from birnn.data.examples import Example
-from birnn.data.schemes import transitions
+from birnn.data.schemes import convert, spans, transitions
 from birnn.errors import DataError, UsageError
 from birnn.reference.stack import CellName, MergeName
 from birnn.runtime import Predictor
@@ -347,6 +347,26 @@ def test_evaluate_counts_what_predict_gets_right(
     assert result["accuracy"] == pytest.approx(1 - 3 / sum(LENGTHS))
     assert result["unknown_labels"] == {"NEVER": 2, "SEEN": 1}
     assert result["tokens_per_second"] == pytest.approx(result["tokens"] / result["seconds"])
+
+
+@pytest.mark.parametrize("target", ["bilou", "iobes", "bmewo", "iob2-suffix"])
+def test_spans_in_other_letters_are_compared_as_spans(
+    make: Callable[..., Bundle], draw: Callable[..., Any], target: SchemeName
+) -> None:
+    spec = Spec(inputs=INPUTS["words"], encoder=Encoder(hidden_size=4), head=HEADS["crf iob2"])
+    predictor = Predictor(make(spec))
+    data = draw(spec, LENGTHS)
+    random = np.random.default_rng(1)
+    labels = predictor.labels
+    tags = [convert(random.choice(labels, len(x)).tolist(), "iob2", "iob2") for x in data]
+    measures = []
+    for gold in (tags, [convert(one, "iob2", target) for one in tags]):
+        examples = [Example(tuple(x), y) for x, y in zip(data, gold, strict=True)]
+        measures.append(predictor.evaluate(examples))
+        del measures[-1]["seconds"], measures[-1]["tokens_per_second"]
+    assert sum(len(spans(one, "iob2")) for one in tags) > 5
+    assert measures[0] == measures[1]
+    assert measures[1]["f1_kind"] == "spans"
 
 
 def test_evaluate_a_file(make: Callable[..., Bundle], tmp_path: Any) -> None:

@@ -71,6 +71,84 @@ def test_tags_that_mark_spans_get_a_crf_and_are_scored_by_spans(
     assert prepared.larger_is_better
 
 
+def tagged(*sentences, where="train.conll", lines=True):
+    """Examples of one token a line, a blank line after each."""
+    examples, line = [], 1
+    for sentence in sentences:
+        tags = tuple(sentence.split())
+        tokens = tuple(f"w{i}" for i in range(len(tags)))
+        places = range(line, line + len(tags)) if lines else None
+        examples.append(Example(tokens, tags, f"{where}:{line}", lines=places))
+        line += len(tags) + 1
+    return examples
+
+
+def test_a_few_tags_that_mark_no_span_are_refused_and_named(tiny):
+    examples = tagged("B-P I-P O", "O B-P", "B-P 0 O", "O 0")
+    with pytest.raises(DataError, match=r"^train.conll:9: the tag '0' marks no span, where"):
+        prepare("tagger", examples, examples, tiny())
+    two = tagged("tag", "B-P I-P O", "B-P 0 O", "B-L 0 O")
+    with pytest.raises(DataError, match=r"^train.conll:8: the tag '0', 'tag' \(train.conll:1\) "):
+        prepare("tagger", two, two, tiny())
+    with pytest.raises(DataError, match=r"^train.conll:8, step 1: the tag '0'"):
+        prepare("tagger", tagged("B-P I-P O", "O B-P", "B-P 0 O", lines=False), [], tiny())
+    dev = tagged("B-P I-P O", "B-P 0 O", where="dev.conll")
+    with pytest.raises(DataError, match=r"^dev.conll:6: the tag '0'"):
+        prepare("tagger", examples[:2], dev, tiny())
+
+
+def test_tags_that_mark_no_span_are_taken_where_the_user_says_so(tiny):
+    examples = tagged("B-P I-P O", "O B-P", "B-P 0 O", "O 0")
+    prepared = prepare("tagger", examples, examples, tiny(head__scheme="none"))
+    assert (prepared.spec.head.scheme, prepared.spec.head.decoder) == ("none", "softmax")
+    prepared = prepare("tagger", examples, examples, tiny(head__scheme="iob2"))
+    assert (prepared.spec.head.scheme, prepared.spec.head.decoder) == ("iob2", "crf")
+    assert set(prepared.labels) == {"B-P", "I-P", "O", "0"}
+
+
+@pytest.mark.parametrize(
+    ("sentences", "scheme"),
+    [
+        (("B-P I-P O", "B-P"), "iob2"),
+        (("B-P L-P O U-L",), "bilou"),
+        (("B-P M-P E-P S-L O",), "bmes"),
+        (("B-P M-P E-P W-L O",), "bmewo"),
+        (("P-B P-I O L-B",), "iob2-suffix"),
+        (("B E S B M E",), "bmes"),
+    ],
+)
+def test_the_scheme_is_told_and_answers_keep_its_letters(tiny, sentences, scheme):
+    examples = tagged(*sentences)
+    prepared = prepare("tagger", examples, examples, tiny())
+    head = prepared.spec.head
+    assert (head.scheme, head.decoder, prepared.monitor) == (scheme, "crf", "f1")
+    assert set(prepared.labels) == {tag for e in examples for tag in e.target}
+    assert [note for note in prepared.notes if scheme.upper() in note]
+    scorer = prepared.new_scorer()
+    for example in examples:
+        scorer.update(example.target, example.target)
+    assert scorer.result()["f1_kind"] == "spans"
+    assert scorer.result()["f1"] == 1
+
+
+def test_that_tags_mark_no_spans_is_told(tiny):
+    assert any("mark no spans" in note for note in prepare("tagger", WORDS, [], tiny()).notes)
+
+
+def test_a_scheme_that_no_tag_fits_is_refused(tiny):
+    with pytest.raises(ConfigError, match=r"head.scheme is iob2, and no tag marks a span so: D"):
+        prepare("tagger", WORDS, [], tiny(head__scheme="iob2"))
+    with pytest.raises(ConfigError, match=r"head.scheme is iob2, the tags are in letters of bilou"):
+        prepare("tagger", tagged("B-P L-P O"), [], tiny(head__scheme="iob2"))
+
+
+def test_dev_tags_in_other_letters_are_the_same_spans(tiny):
+    train = tagged("B-P I-P O", "B-P O")
+    prepared = prepare("tagger", train, tagged("B-P L-P O", "U-P O", where="dev"), tiny())
+    assert [example.target for example in prepared.dev_examples] == [e.target for e in train]
+    assert not any("never saw" in note for note in prepared.notes)
+
+
 def test_values_are_better_when_smaller(tiny):
     prepared = prepare("regressor", vectors(), vectors(), tiny("regressor"))
     assert (prepared.monitor, prepared.larger_is_better) == ("rmse", False)

@@ -29,7 +29,22 @@ Shape = tuple[int, ...]
 Size = Annotated[int, Field(ge=1, le=10**9)]
 AffixLengths = Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(max_length=64)]
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
-SchemeName = Literal["none", "iob1", "iob2", "iobes"]
+# How tags mark spans; with -suffix the mark stands after the type, PER-B. See data/schemes.py.
+SchemeName = Literal[
+    "none",
+    "iob1",
+    "iob2",
+    "iobes",
+    "bilou",
+    "bmes",
+    "bmewo",
+    "iob1-suffix",
+    "iob2-suffix",
+    "iobes-suffix",
+    "bilou-suffix",
+    "bmes-suffix",
+    "bmewo-suffix",
+]
 
 
 class Frozen(BaseModel):

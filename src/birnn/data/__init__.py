@@ -6,7 +6,17 @@ from birnn.data.examples import Example, Task
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import FORMATS, read
 from birnn.data.rows import Batch, SymbolRows, VectorRows, WordRows
-from birnn.data.schemes import Span, convert, detect, spans, transitions, violations
+from birnn.data.schemes import (
+    Span,
+    convert,
+    detect,
+    find,
+    in_letters_of,
+    marks,
+    spans,
+    transitions,
+    violations,
+)
 from birnn.data.surface import learn_traits
 from birnn.data.text import tokenise
 from birnn.data.vectors import read_vectors
@@ -32,8 +42,11 @@ __all__ = [
     "batches",
     "convert",
     "detect",
+    "find",
+    "in_letters_of",
     "in_order",
     "learn_traits",
+    "marks",
     "normalise",
     "read",
     "read_vectors",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveInt, ValidationError, field_validator
+from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_validator
 
 from birnn.bundle.spec import Frozen
 from birnn.data.examples import Task
@@ -75,6 +75,28 @@ class ReadOptions(Frozen):
         "and 4 GiB at most",
     )
 
+    # Names of options that a bundle kept and the caller did not give.
+    _of_model: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @field_validator("delimiter", mode="before")
+    @classmethod
+    def _spelt_out(cls, given: Any) -> Any:
+        return {"tab": "\t", "\\t": "\t"}.get(given, given) if isinstance(given, str) else given
+
+    @field_validator("delimiter")
+    @classmethod
+    def _parts_cells(cls, given: str | None) -> str | None:
+        if given in {'"', "\n", "\r"}:
+            raise ValueError("quotes and line ends part no cells")
+        return given
+
+    @field_validator("text_column", "label_column", mode="before")
+    @classmethod
+    def _numbers_too(cls, given: Any) -> Any:
+        if isinstance(given, list | tuple):
+            return ",".join(map(str, given))
+        return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
     @field_validator("field")
     @classmethod
     def _known_field(cls, name: str) -> str:
@@ -120,7 +142,19 @@ class ReadOptions(Frozen):
     def over(self, kept: Mapping[str, Any]) -> Self:
         """These options, and those that a bundle kept where these say nothing."""
         own = self.model_dump(exclude_unset=True)
-        return self.of({name: kept[name] for name in _KEPT if name in kept} | own)
+        merged = self.of({name: kept[name] for name in _KEPT if name in kept} | own)
+        merged._of_model = frozenset(merged.model_fields_set - self.model_fields_set)
+        return merged
+
+    def of_model(self, name: str) -> bool:
+        """Whether an option is what a model was trained with, not what the caller asks for.
+
+        Example:
+            >>> options = ReadOptions.of({"header": True}).over({"text_column": "review"})
+            >>> options.of_model("text_column"), options.of_model("header")
+            (True, False)
+        """
+        return name in self._of_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +165,11 @@ class ReadRequest:
         task: What the sequences are for; a table's columns mean what the task needs.
         labelled: Whether targets are read; without, columns of targets may be missing.
         options: What the user set.
+        found: Takes what was recognised where nothing was set, by the names of the options, for
+            a bundle to keep.
     """
 
     task: Task = "tagger"
     labelled: bool = True
     options: ReadOptions = ReadOptions()  # noqa: RUF009 - it is frozen
+    found: dict[str, Any] = field(default_factory=dict, compare=False)

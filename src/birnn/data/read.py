@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from birnn.data.conll import read_conll, read_conllu
 from birnn.data.examples import Example, Task
 from birnn.data.fasta import read_fasta, read_three_line
 from birnn.data.options import ReadOptions, ReadRequest
+from birnn.data.records import read_jsonl
 from birnn.data.source import STANDARD_INPUT, Source
-from birnn.data.tables import read_csv, read_jsonl, read_tsv
+from birnn.data.tables import read_csv, read_tsv
 from birnn.data.text import read_text
 from birnn.data.timeseries import read_npz, read_ts
 from birnn.errors import ConfigError, FormatError, UsageError, log_notice, nearest
@@ -62,6 +64,7 @@ def read(
     *,
     labelled: bool = True,
     tell: Callable[[str], None] = log_notice,
+    found: dict[str, Any] | None = None,
 ) -> Iterator[Example]:
     r"""The sequences of a file, one by one: memory does not grow with the file.
 
@@ -72,6 +75,8 @@ def read(
             file's ending says it.
         labelled: Whether targets are read. Without, the file may lack them.
         tell: Takes each notice, one line; by default the logger ``birnn`` does.
+        found: Takes what was recognised where nothing was set, as options by name: columns of a
+            table, its delimiter.
 
     Returns:
         The examples in the order of the file. Sequences of length 0 are kept.
@@ -100,9 +105,11 @@ def read(
         source.notice(f"read as {name}; --format says otherwise")
     for option, serves in (("field", "conllu"), ("columns", "conll")):
         # Columns make a CoNLL-U file one of columns, see `read_conll`.
-        if option in options.model_fields_set and name != serves:
+        given = option in options.model_fields_set and not options.of_model(option)
+        if given and name != serves:
             source.notice(f"the option {option} serves files of format {serves}, this is {name}")
-    return _at_least_one(source, FORMATS[name].reader(source, ReadRequest(task, labelled, options)))
+    request = ReadRequest(task, labelled, options, {} if found is None else found)
+    return _at_least_one(source, FORMATS[name].reader(source, request))
 
 
 def ending_of(path: str | os.PathLike[str]) -> str:

@@ -1,21 +1,29 @@
-"""Tags that mark spans: IOB1, IOB2, IOBES; what they mean and which may follow which.
+"""Tags that mark spans: IOB1, IOB2, IOBES and their kin; what they mean, which may follow which.
 
 ```
 tokens  Ann  Lee  Paris  Rome  .
 IOB1    I-P  I-P  I-L    B-L   O     B only where a span follows one of its own type
 IOB2    B-P  I-P  B-L    B-L   O     B begins every span
 IOBES   B-P  E-P  S-L    S-L   O     E ends a span, S is a span of one token
+BILOU   B-P  L-P  U-L    U-L   O     IOBES with L for E and U for S
+BMES    B-P  E-P  S-L    S-L   O     IOBES with M for I
+BMEWO   B-P  E-P  W-L    W-L   O     IOBES with M for I and W for S
 ```
+
+Of each there is a form with the mark after the type (``P-B``), called ``iob2-suffix``. A letter
+means the same wherever it occurs, so spans of one scheme are read under the name of another.
 """
 
 # L labels
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +33,24 @@ from birnn.errors import ConfigError, nearest
 
 Allowed = npt.NDArray[np.bool_]
 
-SCHEMES: tuple[SchemeName, ...] = ("none", "iob1", "iob2", "iobes")
+SCHEMES: tuple[SchemeName, ...] = get_args(SchemeName)
 
-_TYPED = re.compile(r"[BIES]-.+", re.DOTALL)
+FEW_LABELS = 3  # that mark no span where others do are a mistake
+FEW_TOKENS = 0.05  # so is any number of labels that stand on a smaller share of the tokens
+
+# What a scheme writes for the begin, the inside and the end of a span, and for one of one token.
+_LETTERS = {
+    "iob1": "BI",
+    "iob2": "BI",
+    "iobes": "BIES",
+    "bilou": "BILU",
+    "bmes": "BMES",
+    "bmewo": "BMEW",
+}
+_MEANING = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
+
+_MARK_FIRST = re.compile(r"([BIESLUMW])-(.+)", re.DOTALL)
+_MARK_LAST = re.compile(r"(.+)-([BIESLUMW])", re.DOTALL)
 
 
 class Span(NamedTuple):
@@ -38,30 +61,91 @@ class Span(NamedTuple):
     type: str
 
 
-def detect(sequences: Iterable[Sequence[str]]) -> SchemeName:
-    """The scheme of tag sequences.
+class Found(NamedTuple):
+    """The scheme of tags, and the few labels of them that are none of its marks."""
 
-    Every label must be O or one of B-, I-, E-, S- with a type (or, where O, B and I stand alone,
-    without one). E or S tell IOBES; between IOB1 and IOB2 the one with fewer violations is taken,
-    IOB2 if there is no difference.
+    scheme: SchemeName
+    strays: tuple[str, ...]
+
+
+def find(sequences: Iterable[Sequence[str]]) -> Found:
+    """The scheme of tag sequences, and the labels that do not fit where all but a few do.
+
+    Labels are O and marks with a type, before it or after it; or, where O and B stand alone, or all
+    four of BMES, BIES or BMEW, marks without a type. The letters tell the scheme; between IOB1 and
+    IOB2 the one with fewer violations is taken, IOB2 if there is no difference.
 
     Args:
         sequences: Tags of training sequences.
 
     Example:
+        >>> find([["B-PER", "I-PER", "0"]])
+        Found(scheme='iob2', strays=('0',))
+        >>> find([["B-PER", "L-PER", "O"]]), find([["PER-B", "PER-I", "O"]])
+        (Found(scheme='bilou', strays=()), Found(scheme='iob2-suffix', strays=()))
+    """
+    sequences = [list(tags) for tags in sequences]
+    counts = Counter(tag for tags in sequences for tag in tags)
+    letters, suffix = _typed(counts)
+    # Marks in front are the custom; what happens to end in -S or -E begins no span.
+    surely = {"B", "I"} if suffix or "O" not in counts else set(_MEANING)
+    if not surely & set(letters.values()):
+        letters, suffix = _bare(counts), False
+    if not letters:
+        return Found("none", ())
+    family = _family(counts, letters)
+    marks = {label for label, letter in letters.items() if letter in _LETTERS[family]} | {"O"}
+    strays = tuple(sorted(counts.keys() - marks, key=lambda label: (-counts[label], label)))
+    if strays and not _few(counts, marks & counts.keys(), strays):
+        return Found("none", ())
+    if family == "iob2":
+        faults = {
+            name: sum(violations(tags, _named(name, suffix)) for tags in sequences)
+            for name in ("iob1", "iob2")
+        }
+        family = "iob1" if faults["iob1"] < faults["iob2"] else "iob2"
+    return Found(_named(family, suffix), strays)
+
+
+def detect(sequences: Iterable[Sequence[str]]) -> SchemeName:
+    """The scheme of tag sequences; ``none`` where a single label does not fit, see `find`.
+
+    Example:
         >>> detect([["B-PER", "I-PER", "O"]]), detect([["O", "I-PER"]]), detect([["NOUN"]])
         ('iob2', 'iob1', 'none')
     """
-    sequences = [list(tags) for tags in sequences]
-    labels = {tag for tags in sequences for tag in tags}
-    typed = any(_TYPED.fullmatch(label) for label in labels)
-    bare = {"O", "B"} <= labels <= {"O", "B", "I", "E", "S"}
-    if not bare and not (typed and all(_is_mark(label) for label in labels)):
-        return "none"
-    if any(label[0] in "ES" for label in labels):
-        return "iobes"
-    faults = {scheme: sum(violations(tags, scheme) for tags in sequences) for scheme in _IOB}
-    return "iob1" if faults["iob1"] < faults["iob2"] else "iob2"
+    found = find(sequences)
+    return "none" if found.strays else found.scheme
+
+
+def marks(label: str, scheme: SchemeName) -> bool:
+    """Whether a label begins, goes on with or ends a span, in letters of the scheme.
+
+    Example:
+        >>> marks("B-PER", "iob2"), marks("O", "iob2"), marks("U-PER", "iob2")
+        (True, False, False)
+    """
+    _check(scheme)
+    if scheme == "none" or _parts(label, scheme)[0] == "O":
+        return False
+    letter = label[-1] if scheme.endswith("-suffix") else label[0]
+    return letter in _LETTERS[scheme.removesuffix("-suffix")]
+
+
+def in_letters_of(scheme: SchemeName, tags: Sequence[str]) -> tuple[str, ...]:
+    """The tags as the scheme writes them, where they mark spans in letters of another one.
+
+    Example:
+        >>> in_letters_of("iob2", ["U-PER", "O"]), in_letters_of("iob2", ["I-PER", "X"])
+        (('B-PER', 'O'), ('I-PER', 'X'))
+    """
+    counts = Counter(tags)
+    letters, suffix = _typed(counts)
+    if scheme == "none" or not counts.keys() <= letters.keys() | {"O"}:
+        return tuple(tags)
+    if all(marks(tag, scheme) for tag in letters):
+        return tuple(tags)
+    return convert(tags, _named(_family(counts, letters), suffix), scheme)
 
 
 def spans(tags: Sequence[str], scheme: SchemeName) -> list[Span]:
@@ -93,7 +177,7 @@ def spans(tags: Sequence[str], scheme: SchemeName) -> list[Span]:
                 found.append(Span(start, step, before_type))
                 before, before_type = "O", ""
             continue
-        mark, type_ = _parts(tag)
+        mark, type_ = _parts(tag, scheme)
         begins = mark in "BS" or before in "OES" or type_ != before_type
         if before != "O" and (mark == "O" or begins):
             found.append(Span(start, step, before_type))
@@ -126,15 +210,20 @@ def convert(tags: Sequence[str], source: SchemeName, target: SchemeName) -> tupl
         return tuple(tags)
     if "none" in (source, target):
         raise ConfigError(f"tags cannot be converted from {source} to {target}: none marks no span")
-    out = ["O"] * len(tags)
+    rules, suffix = _rules(target), target.endswith("-suffix")
+    letters = dict(zip("BIES", _LETTERS[target.removesuffix("-suffix")], strict=False))
+    # What marks no span is no part of any, and stays.
+    out = [tag if _parts(tag, source)[0] == "O" else "O" for tag in tags]
     last = Span(0, 0, "")
     for span in spans(tags, source):
         marks = ["I"] * (span.stop - span.start)
-        if target != "iob1" or (span.start == last.stop and span.type == last.type and last.stop):
+        if rules != "iob1" or (span.start == last.stop and span.type == last.type and last.stop):
             marks[0] = "B"
-        if target == "iobes":
+        if rules == "iobes":
             marks[-1] = "S" if len(marks) == 1 else "E"
-        out[span.start : span.stop] = [f"{m}-{span.type}" if span.type else m for m in marks]
+        for step, mark in enumerate(marks, span.start):
+            parts = (span.type, letters[mark]) if suffix else (letters[mark], span.type)
+            out[step] = "-".join(parts) if span.type else letters[mark]
         last = span
     return tuple(out)
 
@@ -149,8 +238,9 @@ def violations(tags: Sequence[str], scheme: SchemeName) -> int:
     _check(scheme)
     if scheme == "none":
         return 0
-    parts = [("O", ""), *map(_parts, tags), ("O", "")]
-    return sum(not _may_follow(scheme, *a, *b) for a, b in itertools.pairwise(parts))
+    rules = _rules(scheme)
+    parts = [("O", ""), *(_parts(tag, scheme) for tag in tags), ("O", "")]
+    return sum(not _may_follow(rules, *a, *b) for a, b in itertools.pairwise(parts))
 
 
 def transitions(labels: Sequence[str], scheme: SchemeName) -> tuple[Allowed, Allowed, Allowed]:
@@ -175,22 +265,23 @@ def transitions(labels: Sequence[str], scheme: SchemeName) -> tuple[Allowed, All
     """
     _check(scheme)
     size = len(labels)
-    parts = [_parts(label) for label in labels]
+    parts = [_parts(label, scheme) for label in labels]
     allowed = np.ones((size, size), dtype=bool)
     start, end = np.ones(size, dtype=bool), np.ones(size, dtype=bool)
     if scheme == "none":
         return allowed, start, end
+    rules = _rules(scheme)
     for i, one in enumerate(parts):
-        start[i] = _may_follow(scheme, "O", "", *one)
-        end[i] = _may_follow(scheme, *one, "O", "")
+        start[i] = _may_follow(rules, "O", "", *one)
+        end[i] = _may_follow(rules, *one, "O", "")
         for j, other in enumerate(parts):
-            allowed[i, j] = _may_follow(scheme, *one, *other)
+            allowed[i, j] = _may_follow(rules, *one, *other)
     if size and not (start & end & allowed.diagonal()).any():
         return np.ones((size, size), bool), np.ones(size, bool), np.ones(size, bool)
     return allowed, start, end
 
 
-_IOB: tuple[SchemeName, ...] = ("iob1", "iob2")
+Rules = Literal["iob1", "iob2", "iobes"]
 
 
 def _check(scheme: str) -> None:
@@ -198,22 +289,78 @@ def _check(scheme: str) -> None:
         raise ConfigError(f"no tag scheme {scheme!r}: {nearest(scheme, SCHEMES)}")
 
 
-def _is_mark(label: str) -> bool:
-    return label == "O" or label in ("B", "I", "E", "S") or _TYPED.fullmatch(label) is not None
+def _rules(scheme: SchemeName) -> Rules:
+    """Which marks may follow which: the letters aside, there are three ways."""
+    name = scheme.removesuffix("-suffix")
+    return "iob1" if name == "iob1" else "iob2" if name == "iob2" else "iobes"
 
 
-def _parts(label: str) -> tuple[str, str]:
-    """Mark and type of a label; one that is no mark counts as O."""
-    if label[1:2] == "-" and label[0] in "BIES":
-        return label[0], label[2:]
-    return (label, "") if label in ("B", "I", "E", "S") else ("O", "")
+def _named(family: str, suffix: bool) -> SchemeName:
+    name = f"{family}-suffix" if suffix else family
+    return next(known for known in SCHEMES if known == name)
 
 
-def _may_follow(scheme: SchemeName, mark: str, type_: str, next_mark: str, next_type: str) -> bool:
+def _typed(labels: Collection[str]) -> tuple[dict[str, str], bool]:
+    """The letter of each label that has a mark and a type, and whether the mark stands last."""
+    first, last = {}, {}
+    for label in labels:
+        if mark := _MARK_FIRST.fullmatch(label):
+            first[label] = mark[1]
+        if mark := _MARK_LAST.fullmatch(label):
+            last[label] = mark[2]
+    return (last, True) if len(last) > len(first) else (first, False)
+
+
+def _bare(labels: Iterable[str]) -> dict[str, str]:
+    """The marks where they stand without a type."""
+    present = set(labels)
+    single = {label: label for label in present if label in _MEANING}
+    alphabets = ({*"BIES"}, {*"BILU"}, {*"BMES"}, {*"BMEW"})
+    if {"O", "B"} <= present and any(present <= letters | {"O"} for letters in alphabets):
+        return single
+    # Words of Chinese are segmented so: every character is a part of one, so there is no O.
+    if any(present == letters for letters in alphabets):
+        return single
+    return single if {"O", "B", "I"} <= present and len(present - {*"OBIES"}) == 1 else {}
+
+
+def _family(counts: Counter[str], letters: dict[str, str]) -> str:
+    """The scheme whose letters hold most; IOB2 for both of IOB."""
+    weight: Counter[str] = Counter()
+    for label, letter in letters.items():
+        weight[letter] += counts[label]
+    if weight.keys() <= {"B", "I"}:
+        return "iob2"
+    families = ("iobes", "bilou", "bmes", "bmewo")
+    return max(families, key=lambda name: sum(weight[letter] for letter in _LETTERS[name]))
+
+
+def _few(counts: Counter[str], marks: set[str], strays: Sequence[str]) -> bool:
+    """Whether labels beside the marks are so few that they are a mistake."""
+    standing = sum(counts[label] for label in strays)
+    if standing <= FEW_TOKENS * counts.total():
+        return True
+    return len(strays) <= FEW_LABELS and len(strays) < len(marks)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _parts(label: str, scheme: SchemeName) -> tuple[str, str]:
+    """Mark and type of a label, the mark as IOBES writes it; one that is no mark counts as O."""
+    if scheme.endswith("-suffix"):
+        if found := _MARK_LAST.fullmatch(label):
+            return _MEANING[found[2]], found[1]
+    elif label[1:2] == "-" and label[0] in _MEANING:
+        return _MEANING[label[0]], label[2:]
+    if label in ("B", "I", "E", "S") or label in _LETTERS.get(scheme.removesuffix("-suffix"), ""):
+        return _MEANING.get(label, "O"), ""
+    return "O", ""
+
+
+def _may_follow(rules: Rules, mark: str, type_: str, next_mark: str, next_type: str) -> bool:
     same = type_ == next_type and mark != "O"
-    if scheme == "iob1":
+    if rules == "iob1":
         return next_mark != "B" or same
-    if scheme == "iob2":
+    if rules == "iob2":
         return next_mark != "I" or same
     inside = mark in ("B", "I")
     return (same and next_mark in ("I", "E")) if inside else next_mark in ("O", "B", "S")

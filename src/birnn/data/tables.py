@@ -1,61 +1,53 @@
-"""Tables: ``.csv``, ``.tsv`` and ``.jsonl``, one sequence in each row."""
+"""Tables: ``.csv`` and ``.tsv``, one sequence in each row."""
 
-# T steps of a sequence, D channels of a step, K target values of a sequence
+# K target values of a sequence
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import itertools
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-
+from birnn.data import cells
+from birnn.data.cells import Row
 from birnn.data.examples import Example, Vectors
-from birnn.data.numeric import not_finite, reals
+from birnn.data.headers import Columns, named_header, recognise
+from birnn.data.numeric import not_finite
 from birnn.data.options import ReadRequest
+from birnn.data.records import SKIP
 from birnn.data.source import Source
 from birnn.data.text import split_source, tokenise
-from birnn.data.timeseries import check_vectors, numbers
+from birnn.data.timeseries import numbers
+from birnn.errors import DataError
 
-Row = tuple[int, list[str]]
+SAMPLE = 100  # lines that are looked at before the first row is read
 
-# names that a header gives the column of the sequence, and the column of what is learnt of it
-INPUTS = {
-    "classifier": ("text", "sentence"),
-    "regressor": ("text", "sentence"),
-    "seq2seq": ("source",),
-}
-TARGETS = {"classifier": ("label",), "seq2seq": ("target",)}
+# What each delimiter is called.
+CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Columns parted by tabs, without quoting: text and label, as the task needs them.
+    r"""Columns parted by tabs: text and label, as the task needs them.
 
-    Without a header: the text, then the label (classifier), the values (regressor) or the target
-    (seq2seq). A header is a first line that names ``text`` and ``label`` (``source`` and
-    ``target``); its other columns are not read, except by a regressor, for which every column
-    besides the text is a value.
+    A first row that names the columns is recognised, see `birnn.data.headers`; without one the
+    text comes first, then the label (classifier), the values (regressor) or the target (seq2seq).
+    A regressor learns every column of numbers that does not number the rows. A cell that is quoted
+    as a whole is unquoted; any other quote is a character.
 
     Raises:
-        FormatError: Too few columns, an empty label, values that are no finite numbers.
+        FormatError: A row of other cells than the first, columns that cannot be told apart, an
+            empty label, values that are no finite numbers.
 
     Example:
         >>> text = "label\ttext\n1\ta fine film\n"
         >>> [example] = read_tsv(Source.from_text(text), ReadRequest("classifier"))
         >>> example.inputs, example.target, example.where
         (('a', 'fine', 'film'), '1', 'text:2')
-        >>> [example] = read_tsv(Source.from_text("cat\tK AE1 T"), ReadRequest("seq2seq"))
-        >>> example.inputs, example.target
-        (('c', 'a', 't'), ('K', 'AE1', 'T'))
     """
-    rows = ((number, line.split("\t")) for number, line in enumerate(source.lines(), 1) if line)
-    yield from _examples(source, rows, request)
+    yield from _read(source, request, "\t")
 
 
 def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Columns parted by commas, with quoting: text and label, as `read_tsv` reads them.
+    r"""Columns parted by commas: text and label, as `read_tsv` reads them; with quoting.
 
     Raises:
         FormatError: What `read_tsv` raises, and quotes that do not close.
@@ -66,228 +58,149 @@ def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
         >>> example.inputs, example.target
         (('so', ',', 'so'), 'negative')
     """
-    yield from _examples(source, _csv_rows(source), request)
+    yield from _read(source, request, ",")
 
 
-def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""A JSON object on each line.
+def _read(source: Source, request: ReadRequest, own: str) -> Iterator[Example]:
+    lines = iter(enumerate(source.lines(), 1))
+    # What a model was trained on decides as soon as the first row has it: a pipe is read no
+    # further ahead than that.
+    sample = list(itertools.islice(lines, 1))
+    if not _settled(source, sample, request, own):
+        sample += itertools.islice(lines, SAMPLE)
+    delimiter = _delimiter(source, sample, request, own)
+    quoted = _quoting(own, delimiter)
+    table = cells.rows(
+        source,
+        itertools.chain(sample, lines),
+        delimiter,
+        quoted=quoted,
+        longest=request.options.max_line,
+    )
+    first = next(table, None)
+    if first is None:
+        return
+    number, names = first
+    rest = [row for _, row in _sampled(source, sample, delimiter, own)][1:]
+    try:
+        columns = recognise(names, rest, request)
+    except DataError as error:
+        raise source.fault(f"{error}.", number) from None
+    _keep(request, columns, names, delimiter)
+    told = list(columns.told)
+    if delimiter != own and request.options.delimiter is None:
+        told.append(f"cells are parted by {CALLED.get(delimiter, repr(delimiter))}")
+    if told:
+        source.notice(
+            f"{'; '.join(told)}. Options: --text-column, --label-column, --delimiter, --header",
+            number,
+        )
+    body = table if columns.header else itertools.chain([first], table)
+    yield from _examples(source, body, columns, request, delimiter)
 
-    Sequence: ``tokens`` (strings), ``vectors`` (T rows of D numbers), ``text``, or ``source``.
-    Learnt of it: ``tags`` (tagger), ``label`` (classifier), ``values`` (regressor, a number or a
-    list of K), ``target`` (seq2seq, a list or a string parted by spaces).
 
-    Raises:
-        FormatError: Not JSON, a key that is missing, a value of a wrong kind.
+def _settled(
+    source: Source, sample: Sequence[tuple[int, str]], request: ReadRequest, own: str
+) -> bool:
+    """Whether the first line is all that has to be seen: nothing is left to guess."""
+    options = request.options
+    if options.delimiter is None or options.text_column is None:
+        return False
+    if request.labelled and options.label_column is None:
+        return False
+    found = _sampled(source, sample, options.delimiter, own)
+    try:
+        return bool(found) and not recognise(found[0][1], [], request).missing
+    except DataError:
+        return False
 
-    Example:
-        >>> text = '{"tokens": ["no", "way"], "tags": ["DET", "NOUN"]}\n'
-        >>> [example] = read_jsonl(Source.from_text(text), ReadRequest("tagger"))
-        >>> example.inputs, example.target
-        (('no', 'way'), ('DET', 'NOUN'))
-    """
-    channels: int | None = None
-    index = 0
-    for number, line in enumerate(source.lines(), 1):
-        if not line.strip():
-            continue
-        record = _Record(source, number, line)
-        inputs = record.inputs(request)
-        if isinstance(inputs, np.ndarray):
-            # an empty list of vectors says nothing of its channels
-            if not len(inputs):
-                inputs = np.zeros((0, channels or 0))
-            elif channels is None:
-                channels = inputs.shape[1]
-            check_vectors(source, inputs, index, channels or inputs.shape[1], number)
-        target = record.target(request) if request.labelled else None
-        if request.task == "tagger" and target is not None and len(target) != len(inputs):
+
+def _delimiter(
+    source: Source, sample: Sequence[tuple[int, str]], request: ReadRequest, own: str
+) -> str:
+    options = request.options
+    given = options.delimiter
+    if given is not None:
+        fits = not options.of_model("delimiter") or any(given in line for _, line in sample[:1])
+        if fits:
+            return given
+    return cells.sniff(source, sample, own, lambda row: named_header(row, request))
+
+
+def _quoting(own: str, delimiter: str) -> bool:
+    """Whether quotes are marks, as in .csv, and not characters, as in .tsv."""
+    return own == "," or delimiter != "\t"
+
+
+def _sampled(
+    source: Source, sample: Sequence[tuple[int, str]], delimiter: str, own: str
+) -> list[Row]:
+    return cells.sampled(source, sample, delimiter, quoted=_quoting(own, delimiter))
+
+
+def _keep(request: ReadRequest, columns: Columns, names: Sequence[str], delimiter: str) -> None:
+    """What was found, as options that find it again."""
+
+    def ref(at: int) -> str:
+        named = columns.header and names[at].strip() and list(names).count(names[at]) == 1
+        return names[at].strip() if named else str(at + 1)
+
+    request.found["delimiter"] = delimiter
+    request.found["header"] = columns.header
+    request.found["text_column"] = ref(columns.text)
+    targets = [ref(at) for at in columns.targets]
+    if targets and not (len(targets) > 1 and any("," in name for name in targets)):
+        request.found["label_column"] = ",".join(targets)
+
+
+def _examples(
+    source: Source, rows: Iterator[Row], columns: Columns, request: ReadRequest, delimiter: str
+) -> Iterator[Example]:
+    skipped = 0
+    for number, row in rows:
+        if len(row) != columns.width:
+            first = "the header names" if columns.header else "the first row has"
             raise source.fault(
-                f"{len(inputs)} tokens and {len(target)} tags. Give every token one tag.", number
+                f"{len(row)} {'cell' if len(row) == 1 else 'cells'}, {first} {columns.width}. "
+                f"Quote cells that hold {delimiter!r}, or set another --delimiter.",
+                number,
             )
-        yield Example(inputs, target, source.where(number))
-        index += 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    inputs: int
-    targets: tuple[int, ...]
-
-    @property
-    def width(self) -> int:
-        return max(self.inputs, *self.targets) + 1 if self.targets else self.inputs + 1
-
-
-def _csv_rows(source: Source) -> Iterator[Row]:
-    # the csv module refuses cells over 128 KiB; a text of 50,000 words is longer
-    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
-    reader = csv.reader((line + "\n" for line in source.lines()), strict=True)
-    while True:
-        start = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise source.fault(
-                f"not CSV: {error}. Double the quotes inside a quoted cell.", start
-            ) from None
-        if cells:
-            yield start, cells
-
-
-def _examples(source: Source, rows: Iterator[Row], request: ReadRequest) -> Iterator[Example]:
-    columns: _Columns | None = None
-    for position, (number, cells) in enumerate(rows):
-        if position == 0:
-            columns = _header(source, cells, request, number)
-            if columns is not None:
+        if columns.targets and all(_missing(row[at], request) for at in columns.targets):
+            if request.options.skip_unlabelled:
+                skipped += 1
                 continue
-        yield _row(
-            source, cells, columns or _plain(source, cells, request, number), request, number
-        )
+            blank = not row[columns.targets[0]].strip()
+            raise source.fault(
+                f"{'an empty label' if blank else 'a target that is not finite'}. {SKIP}", number
+            )
+        yield _row(source, row, columns, request, number)
+    if skipped:
+        source.notice(f"{skipped} {'row' if skipped == 1 else 'rows'} without a label left out")
 
 
-def _header(source: Source, cells: list[str], request: ReadRequest, line: int) -> _Columns | None:
-    """Columns as a header names them; ``None`` where the first row is no header."""
-    names = [cell.strip().lower() for cell in cells]
-    inputs = [i for i, name in enumerate(names) if name in INPUTS[request.task]]
-    if not inputs:
-        return None
-    if request.task == "regressor":
-        targets = tuple(i for i in range(len(names)) if i != inputs[0])
-    else:
-        known = TARGETS[request.task]
-        targets = tuple(i for i, name in enumerate(names) if name in known)[:1]
-    if not request.labelled:
-        return _Columns(inputs[0], ())
-    if not targets:
-        needed = TARGETS.get(request.task, ("value",))[0]
-        raise source.fault(
-            f"the header names {', '.join(names)}, a {request.task} needs a column {needed}. "
-            "Rename the column.",
-            line,
-        )
-    return _Columns(inputs[0], targets)
-
-
-def _plain(source: Source, cells: list[str], request: ReadRequest, line: int) -> _Columns:
-    """Columns of a row in a file without header."""
-    if not request.labelled and len(cells) == 1:
-        return _Columns(0, ())
-    if len(cells) > 2 and request.task != "regressor":
-        raise source.fault(
-            f"{len(cells)} columns and no header that says which is which. "
-            f"Begin the file with a line that names {INPUTS[request.task][0]} and "
-            f"{TARGETS[request.task][0]}.",
-            line,
-        )
-    if not request.labelled:
-        return _Columns(0, ())
-    return _Columns(0, tuple(range(1, max(2, len(cells)))))
+def _missing(cell: str, request: ReadRequest) -> bool:
+    """Whether a cell says that there is no label."""
+    cell = cell.strip()
+    return not cell or (request.task == "regressor" and cell.lower() in ("nan", "na", "?"))
 
 
 def _row(
-    source: Source, cells: list[str], columns: _Columns, request: ReadRequest, line: int
+    source: Source, row: Sequence[str], columns: Columns, request: ReadRequest, line: int
 ) -> Example:
-    if len(cells) < columns.width:
-        raise source.fault(
-            f"{len(cells)} {'column' if len(cells) == 1 else 'columns'}, {columns.width} are "
-            "needed. Separate the columns, or name the --format of the file.",
-            line,
-        )
-    text = cells[columns.inputs]
+    text = row[columns.text]
     inputs = split_source(text) if request.task == "seq2seq" else tokenise(text)
-    if not columns.targets:
-        return Example(inputs, None, source.where(line))
-    if request.task == "regressor":
-        values = numbers(source, [cells[i] for i in columns.targets], line, "targets")
-        return Example(inputs, _finite(source, values, line), source.where(line))
-    answer = cells[columns.targets[0]].strip()
-    if request.task == "seq2seq":
-        return Example(inputs, tuple(answer.split()), source.where(line))
-    if not answer:
-        raise source.fault("an empty label. Give every text one.", line)
-    return Example(inputs, answer, source.where(line))
-
-
-def _finite(source: Source, values: Vectors, line: int) -> Vectors:
-    if not_finite(values) is not None:
-        raise source.fault("a target that is not finite. Fill it in or drop the row.", line)
-    return values
-
-
-class _Record:
-    """One line of JSON, asked for what a task needs."""
-
-    def __init__(self, source: Source, line: int, text: str) -> None:
-        self._source = source
-        self._line = line
-        try:
-            record = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise source.fault(f"not JSON: {error}. Write one object on each line.", line) from None
-        if not isinstance(record, dict):
-            raise self._fault(f"a JSON {type(record).__name__}, an object is needed")
-        self._record: dict[str, Any] = record
-
-    def inputs(self, request: ReadRequest) -> tuple[str, ...] | Vectors:
-        if "tokens" in self._record:
-            return self._strings("tokens", empty=False)
-        if "vectors" in self._record:
-            return self._rows("vectors")
-        if request.task == "seq2seq":
-            given = self._need("source")
-            if isinstance(given, str):
-                return split_source(given)
-            return self._strings("source", empty=False)
-        if request.task == "tagger" and request.labelled:
-            self._need("tokens")
-        text = self._need("text")
-        if not isinstance(text, str):
-            raise self._fault(f"text is {text!r}, a string is needed")
-        return tokenise(text)
-
-    def target(self, request: ReadRequest) -> str | tuple[str, ...] | Vectors:
-        if request.task == "tagger":
-            return self._strings("tags", empty=False)
-        if request.task == "seq2seq":
-            given = self._need("target")
-            return tuple(given.split()) if isinstance(given, str) else self._strings("target")
-        if request.task == "regressor":
-            given = self._need("values")
-            values = self._rows("values", [given] if not isinstance(given, list) else given)
-            if values.ndim != 1:
-                raise self._fault(f"values has shape {values.shape}, a list of numbers is needed")
-            return _finite(self._source, values, self._line)
-        label = self._need("label")
-        if label is None or isinstance(label, list | dict | float) or label == "":
-            raise self._fault(f"label is {label!r}, a string or an integer is needed")
-        return str(label)
-
-    def _strings(self, key: str, *, empty: bool = True) -> tuple[str, ...]:
-        given = self._need(key)
-        if not isinstance(given, list):
-            raise self._fault(f"{key} is a {type(given).__name__}, a list of strings is needed")
-        for position, item in enumerate(given):
-            if not isinstance(item, str | int) or (item == "" and not empty):
-                raise self._fault(f"{key}[{position}] is {item!r}, a string is needed")
-        return tuple(map(str, given))
-
-    def _rows(self, key: str, given: Any = None) -> Vectors:
-        given = self._need(key) if given is None else given
-        try:
-            rows = reals(given)
-        except ValueError:
-            raise self._fault(f"{key} is no even table of numbers") from None
-        if key == "vectors" and rows.ndim != 2 and rows.size:
-            raise self._fault(f"{key} has shape {rows.shape}, rows of numbers (T, D) are needed")
-        return rows
-
-    def _need(self, key: str) -> Any:
-        if key not in self._record:
-            raise self._fault(f"no {key}, it has {', '.join(self._record) or 'nothing'}")
-        return self._record[key]
-
-    def _fault(self, what: str) -> Exception:
-        return self._source.fault(f"{what}.", self._line)
+    name = row[columns.id].strip() if columns.id is not None else ""
+    target: str | tuple[str, ...] | Vectors | None = None
+    if columns.targets and request.task == "regressor":
+        target = values = numbers(source, [row[at] for at in columns.targets], line, "targets")
+        bad = not_finite(values)
+        if bad is not None:
+            raise source.fault(
+                f"target {bad[0]} is {row[columns.targets[bad[0]]].strip()}, a finite number is "
+                "needed. Fill it in or drop the row.",
+                line,
+            )
+    elif columns.targets:
+        answer = row[columns.targets[0]].strip()
+        target = tuple(answer.split()) if request.task == "seq2seq" else answer
+    return Example(inputs, target, source.where(line), name or None, text)

@@ -18,6 +18,7 @@ from birnn.data.batching import arrivals, in_order, windows
 from birnn.data.examples import Example
 from birnn.data.options import ReadOptions
 from birnn.data.read import read
+from birnn.data.schemes import in_letters_of
 from birnn.errors import DataError, UsageError, log_notice
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
 from birnn.ragged import Ragged
@@ -109,7 +110,8 @@ class Predictor:
         """How files are read for this model: as given, and for the rest as in training."""
         facts = self._bundle.facts
         # Bundles of birnn 0.1 kept the field alone.
-        return given.over(facts.get("reading") or {"field": facts.get("field")})
+        kept = facts.get("reading") or {"field": facts.get("field")}
+        return given.over(kept if isinstance(kept, dict) else {})
 
     def predict(self, sequences: Iterable[Any]) -> list[Any]:
         """Answers for sequences, in their order.
@@ -239,7 +241,8 @@ class Predictor:
             The measures of `birnn.metrics` for the task, and ``sequences``,
             ``empty_sequences``, ``tokens``, ``seconds`` (of prediction), ``tokens_per_second``,
             for labels and tags also ``unknown_labels``: gold labels that the model never saw,
-            each with its count; they count as wrong.
+            each with its count; they count as wrong. Spans that are marked in letters of another
+            scheme than the model's (U-PER for B-PER) are compared as spans.
 
         Raises:
             DataError: A file that does not read, or an example without a target or with one of
@@ -290,6 +293,8 @@ class Predictor:
                 raise DataError(f"{where}: its target is {target!r}, a tagger needs tags")
             if len(target) != len(example):
                 raise DataError(f"{where}: {len(target)} tags for {len(example)} steps")
+            if not set(self.labels).issuperset(target):
+                return in_letters_of(head.scheme, target)
         elif isinstance(head, Values):
             values = None if isinstance(target, str) else np.asarray(target)
             if values is None or values.dtype.kind not in "fiu" or values.shape != (head.size,):

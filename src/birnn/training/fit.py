@@ -140,7 +140,7 @@ def fit(
                 "train_examples": len(sets.train),
                 "train_steps": int(prepared.train.lengths.sum()),
                 "epochs": outcome.epochs,
-                "reading": reading.kept(),
+                "reading": sets.reading,
                 "recipe": settings,
                 "interrupted": outcome.interrupted is not None,
                 "failed": str(outcome.failed) if outcome.failed is not None else None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,6 @@ from birnn.data import (
     Example,
     Vocabularies,
     Vocabulary,
-    convert,
-    detect,
-    violations,
 )
 from birnn.data.numeric import reals, standard_units
 from birnn.errors import ConfigError, DataError
@@ -29,6 +26,7 @@ from birnn.metrics import LabelScorer, TagScorer, ValueScorer
 from birnn.training.inputs import describe_inputs, ratio_table
 from birnn.training.recipe import HeadSettings, Recipe, Task
 from birnn.training.shifted import check_direction
+from birnn.training.tags import tag_scheme, with_legal_tags, with_letters_of
 
 Tensor = npt.NDArray[Any]
 Scorer = LabelScorer | TagScorer | ValueScorer
@@ -84,8 +82,8 @@ def prepare(
     check_direction(train, recipe.encoder)
     scheme: SchemeName = "none"
     if task == "tagger":
-        scheme = detect(e.target for e in train if isinstance(e.target, tuple))
-        train = _with_legal_tags(train, scheme, notes)
+        scheme = tag_scheme(train, dev, recipe.head.scheme, notes)
+        train, dev = with_legal_tags(train, scheme, notes), with_letters_of(scheme, dev)
     inputs, vocabularies, initial = describe_inputs(train, recipe.inputs, notes)
     labels = vocabularies.labels
     head = _head(task, train, labels, scheme, recipe.head, initial)
@@ -173,28 +171,6 @@ def _head(
     return Values(
         size=targets_BK.shape[1], offset=offset, pooling=pooling, attention_size=attention
     )
-
-
-def _with_legal_tags(
-    train: Sequence[Example], scheme: SchemeName, notes: list[str]
-) -> Sequence[Example]:
-    """The training examples with tags that break their scheme read as the scorer reads them.
-
-    A CRF gives a forbidden sequence no probability at all, so it could not learn from one.
-    """
-    legal = [
-        replace(example, target=convert(example.target, scheme, scheme))
-        if isinstance(example.target, tuple) and violations(example.target, scheme)
-        else example
-        for example in train
-    ]
-    changed = sum(after is not before for after, before in zip(legal, train, strict=True))
-    if changed:
-        notes.append(
-            f"{changed} training sequences break the {scheme} scheme; their spans are kept, "
-            "their tags made legal"
-        )
-    return legal
 
 
 def _class_weights(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, PrivateAttr, ValidationError
 
-from birnn.bundle.spec import Encoder, Frozen, PoolingName
+from birnn.bundle.spec import Encoder, Frozen, PoolingName, SchemeName
 from birnn.errors import ConfigError, nearest
 from birnn.models import Dropout
 
@@ -74,6 +74,11 @@ class HeadSettings(Frozen):
 
     decoder: Literal["auto", "softmax", "crf"] = Field(
         default="auto", description="auto: a CRF where the tags mark spans, softmax otherwise"
+    )
+    scheme: Literal["auto", SchemeName] = Field(
+        default="auto",
+        description="how tags mark spans, auto: as they show; none, iob1, iob2, iobes, bilou, "
+        "bmes, bmewo, and each with -suffix where the mark stands last",
     )
     pooling: PoolingName = Field(
         default="last+max+mean", description="last, max, mean, last+max+mean or attention"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,12 +21,13 @@ Source = str | Path | Sequence[Example]
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """The examples of a run, and what there is to say of them."""
+    """The examples of a run, what there is to say of them, and how the files were read."""
 
     train: list[Example]
     dev: list[Example]
     test: list[Example]
     notes: list[str] = field(default_factory=list)
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 def read_sets(
@@ -52,7 +54,11 @@ def read_sets(
     Raises:
         DataError: A file that does not read, holds no example, or does not fit the others.
     """
-    train_examples = _examples(train, task, reading, say)
+    found: dict[str, Any] = {}
+    train_examples = _examples(train, task, reading, say, found)
+    # The other files are read as the first, as far as they have its columns.
+    kept = found | reading.kept()
+    reading = reading.over(kept)
     if dev is None:
         train_examples, dev_examples = hold_out(train_examples, seed)
         say(
@@ -65,7 +71,7 @@ def read_sets(
     check_alike(train_examples, dev_examples, test_examples)
     empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
     notes = [f"{empty} examples of length 0 are kept"] if empty else []
-    return Sets(train_examples, dev_examples, test_examples, notes)
+    return Sets(train_examples, dev_examples, test_examples, notes, kept)
 
 
 def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
@@ -84,10 +90,14 @@ def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], lis
 
 
 def _examples(
-    source: Source, task: Task, reading: ReadOptions, say: Callable[[str], None]
+    source: Source,
+    task: Task,
+    reading: ReadOptions,
+    say: Callable[[str], None],
+    found: dict[str, Any] | None = None,
 ) -> list[Example]:
     if isinstance(source, str | Path):
-        examples = list(read(source, task, reading, tell=say))
+        examples = list(read(source, task, reading, tell=say, found=found))
     else:
         examples = list(source)
     if not examples:

@@ -1,0 +1,178 @@
+"""The rows of a table, and the character that parts their cells."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from birnn.data.source import Source
+from birnn.errors import FormatError
+
+Lines = Iterator[tuple[int, str]]
+Row = tuple[int, list[str]]
+Header = Callable[[Sequence[str]], bool]
+
+DELIMITERS = (",", "\t", ";", "|")
+LONGEST = 1 << 20  # characters of a row that is looked at to find the delimiter
+# A cell of a .tsv file that is quoted as a whole; a quote anywhere else is a character.
+_WHOLE = r'"((?:[^"]|"")*+)"(?=%s|$)'
+
+
+def rows(
+    source: Source, lines: Lines, delimiter: str, *, quoted: bool, longest: int
+) -> Iterator[Row]:
+    r"""The rows of a table and the line each begins on; empty lines are none.
+
+    Args:
+        source: The file.
+        lines: Its lines and their numbers.
+        delimiter: What parts cells.
+        quoted: A cell that begins with a quote ends with one, may hold delimiters and line ends,
+            and doubles the quotes inside. Otherwise only a cell that is quoted as a whole on its
+            line is unquoted, which is told once; any other quote is a character.
+        longest: Characters of a row at most.
+
+    Raises:
+        FormatError: A quote that does not close, or characters behind one that does.
+
+    Example:
+        >>> source = Source.from_text('so,"a ""b"", c"\n')
+        >>> list(rows(source, enumerate(source.lines(), 1), ",", quoted=True, longest=99))
+        [(1, ['so', 'a "b", c'])]
+    """
+    whole = re.compile(_WHOLE % re.escape(delimiter))
+    told = quoted
+    for number, line in lines:
+        if not line:
+            continue
+        if '"' not in line:
+            yield number, line.split(delimiter)
+        elif quoted:
+            yield number, _quoted(source, number, line, lines, delimiter, longest)
+        else:
+            cells, unquoted = _unquoted(line, delimiter, whole)
+            if unquoted and not told:
+                told = True
+                source.notice("cells that are quoted as a whole are unquoted", number)
+            yield number, cells
+
+
+def sniff(source: Source, sample: Sequence[tuple[int, str]], own: str, header: Header) -> str:
+    r"""The delimiter of a table.
+
+    It is the one that parts a header of known names, or every row into as many cells; of several
+    the one that no space follows, and then the format's own.
+
+    Args:
+        source: The file.
+        sample: Its first lines.
+        own: The delimiter that the file's format has by its name.
+        header: Whether a row is a header of known names.
+
+    Example:
+        >>> text = "so good, really;pos\nbad, awful;neg\n"
+        >>> sample = list(enumerate(text.splitlines(), 1))
+        >>> sniff(Source.from_text(text), sample, ",", lambda cells: False)
+        ';'
+    """
+    best, score = own, (False, False, False, False)
+    for delimiter in (own, *(d for d in DELIMITERS if d != own)):
+        quoted = own == "," or delimiter != "\t"
+        found = [row for _, row in sampled(source, sample, delimiter, quoted=quoted)]
+        counts = Counter(map(len, found))
+        if not counts or max(counts) < 2:
+            continue
+        usual, times = counts.most_common(1)[0]
+        known = header(found[0])
+        even = len(counts) == 1
+        mostly = usual >= 2 and times > len(found) / 2
+        spaced = any(cell.startswith(" ") for row in found for cell in row[1:])
+        this = (known, even, mostly and not spaced, delimiter == own)
+        if (known or mostly) and this > score:
+            best, score = delimiter, this
+    return best
+
+
+def sampled(
+    source: Source, sample: Sequence[tuple[int, str]], delimiter: str, *, quoted: bool
+) -> list[Row]:
+    """Rows of the first lines, as far as they can be read with this delimiter."""
+    silent = replace(source, tell=lambda _: None)
+    found: list[Row] = []
+    # A quote that opens in the sample may close after it.
+    with suppress(FormatError):
+        found.extend(rows(silent, iter(sample), delimiter, quoted=quoted, longest=LONGEST))
+    return found
+
+
+def _quoted(
+    source: Source, start: int, line: str, more: Lines, delimiter: str, longest: int
+) -> list[str]:
+    """The cells of a row whose quotes part them as RFC 4180 says; it may go on for lines."""
+    cells: list[str] = []
+    at = 0
+    while True:
+        if line.startswith('"', at):
+            parts: list[str] = []
+            size, at = 0, at + 1
+            while True:
+                end = line.find('"', at)
+                if end < 0:
+                    parts.append(line[at:] + "\n")
+                    size += len(parts[-1])
+                    number, line = next(more, (0, ""))
+                    at = 0
+                    if not number or size > longest:
+                        raise source.fault(
+                            "not CSV: the quote that opens a cell is never closed"
+                            + ("" if not number else f" within {longest:,} characters (--max-line)")
+                            + ". Double the quotes inside a quoted cell.",
+                            start,
+                        )
+                    continue
+                parts.append(line[at:end])
+                at = end + 1
+                if not line.startswith('"', at):
+                    break
+                parts.append('"')
+                at += 1
+            cells.append("".join(parts))
+            if at < len(line) and not line.startswith(delimiter, at):
+                raise source.fault(
+                    f"not CSV: {line[at : at + 20]!r} follows the quote that closes a cell. "
+                    "Double the quotes inside a quoted cell.",
+                    start,
+                )
+        else:
+            end = line.find(delimiter, at)
+            end = len(line) if end < 0 else end
+            cells.append(line[at:end])
+            at = end
+        if at >= len(line):
+            return cells
+        at += 1
+        if at == len(line):
+            return [*cells, ""]
+
+
+def _unquoted(line: str, delimiter: str, whole: re.Pattern[str]) -> tuple[list[str], bool]:
+    """The cells of a line, those quoted as a whole without their quotes; whether there are any."""
+    cells: list[str] = []
+    unquoted = False
+    at = 0
+    while True:
+        match = whole.match(line, at)
+        if match is not None:
+            unquoted = True
+            cells.append(match[1].replace('""', '"'))
+            end = match.end()
+        else:
+            end = line.find(delimiter, at)
+            end = len(line) if end < 0 else end
+            cells.append(line[at:end])
+        if end == len(line):
+            return cells, unquoted
+        at = end + 1

@@ -1,0 +1,483 @@
+"""Which column of a table is the text, which is learnt: by what is set, by names, by content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from birnn.data.options import ReadRequest
+from birnn.errors import DataError
+
+# Names that people give to columns, the likeliest first; compared in lower case, words parted by
+# one space. Of a longer name its last word counts: "Review Text".
+# fmt: off
+TEXT = (
+    "text", "sentence", "review", "content", "message", "comment", "tweet", "texts", "sentences",
+    "reviews", "contents", "messages", "comments", "tweets", "document", "utterance", "body",
+    "post", "phrase", "paragraph", "passage", "article", "question", "query", "headline", "title",
+    "description", "abstract", "summary", "sms", "email", "input", "word", "words",
+)
+LABEL = (
+    "label", "class", "category", "sentiment", "target", "labels", "classes", "categories",
+    "targets", "tag", "stars", "rating", "score", "polarity", "emotion", "intent", "topic", "genre",
+    "language", "lang", "stance", "annotation", "gold", "answer", "output", "type", "y", "tags",
+    "star", "ratings", "scores", "value", "values",
+)
+# fmt: on
+SOURCE = ("source", "src", "input", "text", "word", "graphemes")
+TARGET = ("target", "tgt", "output", "pronunciation", "phonemes", "label")
+INDEX = ("id", "index", "unnamed: 0", "unnamed 0", "idx", "uid", "guid", "row", "no", "nr", "#", "")
+
+# Names by which a table says itself what its columns are; any other is told.
+PLAIN = ("text", "sentence", "source", "label", "target")
+
+LONGEST_NAME = 40  # characters
+NAME_WORDS = 4
+# Rows before what a column holds is judged by them.
+ENOUGH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where in a row stands what is read.
+
+    Args:
+        header: Whether the first row names the columns.
+        width: Cells of a row.
+        text: Place of the text.
+        targets: Places of what is learnt; none where it is not read.
+        id: Place of the names of the sequences, where there are any.
+        told: What was guessed, in words.
+        missing: Whether a column is not there that the model was trained on.
+    """
+
+    header: bool
+    width: int
+    text: int
+    targets: tuple[int, ...]
+    id: int | None = None
+    told: tuple[str, ...] = ()
+    missing: bool = False
+
+
+def plain_name(name: str) -> str:
+    """A name as names are compared.
+
+    Example:
+        >>> plain_name("reviewText"), plain_name(" Star_Rating")
+        ('review text', 'star rating')
+    """
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip())
+    return re.sub(r"[\s_.-]+", " ", parted).strip().casefold()
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell spells a number.
+
+    Example:
+        >>> is_number(" 1e3 "), is_number("1,5")
+        (True, False)
+    """
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def named_header(first: Sequence[str], request: ReadRequest) -> bool:
+    """Whether a row consists of names, by which the text or what is learnt is known.
+
+    Example:
+        >>> request = ReadRequest("classifier")
+        >>> named_header(["Review Text", "Sentiment"], request), named_header(["so", "1"], request)
+        (True, False)
+    """
+    if not all(map(_like_a_name, first)) or len(set(first)) < len(first):
+        return False
+    names = list(map(plain_name, first))
+    text, label = _lexicons(request)
+    exact = any(name in text or name in label for name in names)
+    if len(names) == 1:
+        return names[0] in text
+    found = _known(names, text)
+    return exact or bool(found and [at for at in _known(names, label) if at != found[0]])
+
+
+def recognise(
+    first: Sequence[str],
+    rest: Sequence[Sequence[str]],
+    request: ReadRequest,
+    *,
+    header: bool = False,
+) -> Columns:
+    """The columns of a table.
+
+    Args:
+        first: Its first row.
+        rest: Rows after it, as many as are at hand.
+        request: What is read; its options decide where they are set.
+        header: Whether the first row is known to hold names, as the names of a data frame do.
+
+    Raises:
+        DataError: The columns cannot be told apart.
+
+    Example:
+        >>> found = recognise(
+        ...     ["", "Review", "Sentiment"], [["0", "so good", "pos"]], ReadRequest("classifier")
+        ... )
+        >>> found.header, found.text, found.targets, found.told
+        (True, 1, (2,), ("the text is 'Review'", "the label is 'Sentiment'"))
+    """
+    given = _Given.of(first, request)
+    rest = [row for row in rest if len(row) == len(first)]
+    known = header or _has_header(first, rest, request, given)
+    table = _Table(first, rest, request, known, given)
+    return table.columns()
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the options say of the columns, as far as this table has them."""
+
+    text: str | None
+    labels: tuple[str, ...]
+    header: bool | None
+    settled: bool  # nothing is left to guess
+    missing: tuple[str, ...]  # of the model's: this table lacks them
+
+    @classmethod
+    def of(cls, first: Sequence[str], request: ReadRequest) -> _Given:
+        options = request.options
+        text = options.text_column
+        labels = _parted(options.label_column, request)
+        names = list(map(plain_name, first))
+        header = options.header
+        missing: list[str] = []
+        if options.of_model("header"):
+            header = None if header or named_header(first, request) else False
+        if options.of_model("text_column") and not _here(text, names, header):
+            missing.append(f"text column {text!r}")
+            text = None
+        if options.of_model("label_column") and any(not _here(x, names, header) for x in labels):
+            if request.labelled:
+                missing.append(f"label column {options.label_column!r}")
+            labels = ()
+        settled = text is not None and bool(labels or not request.labelled)
+        return cls(text, labels, header, settled, tuple(missing))
+
+    @property
+    def named(self) -> bool:
+        """Whether a column is asked for by its name."""
+        return any(not _is_place(ref) for ref in (self.text, *self.labels) if ref is not None)
+
+
+class _Table:
+    """The first rows of a table, and the choice of its columns."""
+
+    def __init__(
+        self,
+        first: Sequence[str],
+        rest: Sequence[Sequence[str]],
+        request: ReadRequest,
+        header: bool,
+        given: _Given,
+    ) -> None:
+        self.first = first
+        self.rows = rest if header else [first, *rest]
+        self.request = request
+        self.header = header
+        self.given = given
+        self.names = list(map(plain_name, first)) if header else [None] * len(first)
+        self.told: list[str] = []
+        if given.missing:
+            self.told.append(f"the model's {' and '.join(given.missing)} is not in this table")
+
+    def columns(self) -> Columns:
+        """What is read of a row."""
+        task, labelled = self.request.task, self.request.labelled
+        set_labels = tuple(self._place(ref, "label") for ref in self.given.labels)
+        index = self._index()
+        text = (
+            self._place(self.given.text, "text")
+            if self.given.text is not None
+            else self._text(index, set_labels)
+        )
+        if text in set_labels:
+            raise DataError(f"{self._name(text)} cannot be the text and what is learnt")
+        targets = set_labels
+        if not labelled:
+            targets = ()
+        elif not targets:
+            targets = self._values(text, index) if task == "regressor" else self._label(text, index)
+        self._tell(text, targets)
+        ids = [at for at in index if at not in (text, *targets)]
+        ids.sort(key=lambda at: self.names[at] != "id")
+        return Columns(
+            self.header,
+            len(self.first),
+            text,
+            targets,
+            ids[0] if ids else None,
+            tuple(self.told),
+            bool(self.given.missing),
+        )
+
+    def _text(self, index: Sequence[int], labels: tuple[int, ...]) -> int:
+        left = [at for at in range(len(self.first)) if at not in (*index, *labels)]
+        if len(self.first) == 1:
+            return 0
+        if self.header:
+            found = [at for at in _known(self.names, _lexicons(self.request)[0]) if at in left]
+            if found:
+                return found[0]
+            known = _known(self.names, _lexicons(self.request)[1])
+            left = [at for at in left if at not in known] or left
+        words = [at for at in left if not self._numeric(at)]
+        if self.request.task == "regressor" and len(words) == 1:
+            return words[0]
+        if len(left) == 1:
+            return left[0]
+        if not self.header and len(left) == 2:
+            if self._swapped(*left):
+                return left[1]
+            return left[0]
+        if not self.header and self.request.task == "regressor" and left:
+            return left[0]
+        raise DataError(self._unknown("text"))
+
+    def _label(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
+        left = [at for at in range(len(self.first)) if at not in (text, *index)]
+        if self.header:
+            found = [at for at in _known(self.names, _lexicons(self.request)[1]) if at in left]
+            if found:
+                return (found[0],)
+        if len(left) == 1:
+            return (left[0],)
+        if not left:
+            raise DataError(
+                f"{self._count()} and a {self.request.task} needs a text and a label. "
+                "Separate the columns (--delimiter), or name the --format of the file"
+            )
+        raise DataError(self._unknown("label"))
+
+    def _values(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
+        left = [at for at in range(len(self.first)) if at not in (text, *index)]
+        found = tuple(
+            at for at in left if not self.rows or any(is_number(row[at]) for row in self.rows)
+        )
+        if found or (left and not self.header):
+            return found or tuple(left)
+        if not left:
+            raise DataError(
+                f"{self._count()} and a regressor needs a text and a number. "
+                "Separate the columns (--delimiter), or name the --format of the file"
+            )
+        raise DataError(
+            f"no column of numbers beside {self._name(text)}. Name what is learnt: --label-column"
+        )
+
+    def _index(self) -> list[int]:
+        """Columns that number or name the rows: by their name, or by counting them."""
+        named = [at for at, name in enumerate(self.names) if name is not None and _is_index(name)]
+        counting = [
+            at
+            for at, name in enumerate(self.names)
+            if at not in named
+            and (name is None or name not in LABEL)
+            and self._counts(at)
+            and len(self.first) - len(named) > (2 if self.request.labelled else 1)
+        ]
+        return named + counting
+
+    def _counts(self, at: int) -> bool:
+        cells = [row[at].strip() for row in self.rows]
+        if len(cells) < 3 or cells[0] not in ("0", "1"):
+            return False
+        start = int(cells[0])
+        return cells == [str(start + i) for i in range(len(cells))]
+
+    def _numeric(self, at: int) -> bool:
+        return bool(self.rows) and all(is_number(row[at]) for row in self.rows)
+
+    def _swapped(self, one: int, other: int) -> bool:
+        """Whether the label stands before the text: few short values, then longer texts."""
+        if self.request.task != "classifier" or len(self.rows) < ENOUGH:
+            return False
+        labels, texts = ([row[at].strip() for row in self.rows] for at in (one, other))
+        words = [sum(len(cell.split()) for cell in cells) / len(cells) for cells in (labels, texts)]
+        return (
+            len(set(labels)) <= len(labels) / 2 < len(set(texts))
+            and words[0] < 2
+            and words[1] >= 2 * words[0]
+        )
+
+    def _place(self, ref: str, what: str) -> int:
+        """Place of a column that is set by its name or its number."""
+        if self.header:
+            for same in (str, plain_name):
+                found = [at for at, name in enumerate(self.first) if same(name) == same(ref)]
+                if len(found) == 1:
+                    return found[0]
+                if found:
+                    raise DataError(f"{len(found)} columns are called {ref!r}. Give the number")
+        if _is_place(ref):
+            if 1 <= int(ref) <= len(self.first):
+                return int(ref) - 1
+            raise DataError(f"--{what}-column is {ref}, {self._count()}")
+        raise DataError(f"no column {ref!r}, {self._count()}")
+
+    def _tell(self, text: int, targets: tuple[int, ...]) -> None:
+        """Say what was guessed and might have been meant otherwise."""
+        labelled, regresses = self.request.labelled, self.request.task == "regressor"
+        unread = [at for at in range(len(self.first)) if at not in (text, *targets)]
+        if labelled and self.given.settled:
+            return
+        if not self.header and len(self.first) > 1:
+            self.told.append("no header")
+        unclear = not self.header or self._ambiguous(text, targets)
+        if len(self.first) > 1 and (unclear or not labelled or regresses):
+            self.told.append(f"the text is {self._name(text)}")
+        if targets and (unclear or regresses):
+            what = "targets are" if len(targets) > 1 else "target is" if regresses else "label is"
+            self.told.append(f"the {what} {', '.join(map(self._name, targets))}")
+        if unread and (regresses or not labelled):
+            self.told.append(f"not read: {', '.join(map(self._name, unread))}")
+
+    def _ambiguous(self, text: int, targets: tuple[int, ...]) -> bool:
+        """Whether names were less than plain, or several might have been meant."""
+        lexicons = _lexicons(self.request)
+        if any(self.names[at] not in PLAIN for at in (text, *targets)):
+            return True
+        return any(
+            sum(name in lexicon for name in self.names if name is not None) > 1
+            for lexicon in lexicons
+        )
+
+    def _unknown(self, what: str) -> str:
+        if not self.header:
+            return (
+                f"{len(self.first)} columns and no header that says which is which. "
+                "Set --text-column and --label-column to their numbers"
+            )
+        return (
+            f"the header names {_listed(self.first)}, none of them known as the {what}. "
+            f"Set --{what}-column"
+        )
+
+    def _count(self) -> str:
+        if self.header:
+            return f"the header names {_listed(self.first)}"
+        return f"the row has {len(self.first)} {'cell' if len(self.first) == 1 else 'cells'}"
+
+    def _name(self, at: int) -> str:
+        return repr(self.first[at]) if self.header else f"column {at + 1}"
+
+
+def _has_header(
+    first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest, given: _Given
+) -> bool:
+    """Whether the first row names the columns."""
+    if given.header is not None:
+        return given.header
+    if given.named:
+        return True
+    if named_header(first, request) and not _recurs(first, rest, request):
+        return True
+    if request.options.of_model("header") and request.options.header is False:
+        return False
+    if not all(map(_like_a_name, first)) or len(set(first)) < len(first) or len(first) < 2:
+        return False
+    numbers = [
+        at
+        for at in range(len(first))
+        if len(rest) >= 2 and first[at].strip() and all(is_number(row[at]) for row in rest)
+    ]
+    if numbers and request.task == "regressor":
+        return True
+    if numbers or _names_over_texts(first, rest):
+        raise DataError(
+            f"{_listed(first)} look like names of columns, and none is known. Set --text-column "
+            "and --label-column, or --no-header if it is a row like the others"
+        )
+    return False
+
+
+def _recurs(first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest) -> bool:
+    """Whether what would be the name of the label is a label of later rows."""
+    names = list(map(plain_name, first))
+    text, label = _lexicons(request)
+    found = _known(names, text)
+    places = [at for at in range(len(first)) if at not in found[:1]]
+    if len(first) != 2 or (found and _known(names, label)):
+        return False
+    return any(row[at] == first[at] for row in rest for at in places)
+
+
+def _names_over_texts(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Single words over longer texts, and none of them a value of its column further down."""
+    if len(rest) < ENOUGH or any(len(cell.split()) != 1 for cell in first):
+        return False
+    longer = any(
+        sum(len(row[at].split()) >= 3 for row in rest) >= 0.8 * len(rest)
+        for at in range(len(first))
+    )
+    columns = [[row[at] for row in rest] for at in range(len(first))]
+    repeats = any(len(set(cells)) <= len(cells) / 2 for cells in columns)
+    fresh = all(cell not in cells for cell, cells in zip(first, columns, strict=True))
+    return longer and repeats and fresh
+
+
+def _like_a_name(cell: str) -> bool:
+    cell = cell.strip()
+    if not cell or cell == "#":
+        return True
+    plain = re.fullmatch(r"[^\W\d][\w .:()/\[\]-]*", cell) is not None
+    return plain and len(cell) <= LONGEST_NAME and len(cell.split()) <= NAME_WORDS
+
+
+def _lexicons(request: ReadRequest) -> tuple[Sequence[str], Sequence[str]]:
+    return (SOURCE, TARGET) if request.task == "seq2seq" else (TEXT, LABEL)
+
+
+def _known(names: Sequence[str | None], lexicon: Sequence[str]) -> list[int]:
+    """Places of names that are in a lexicon, the likeliest first."""
+
+    def rank(name: str) -> int | None:
+        for rank, part in ((0, name), (len(lexicon), name.rpartition(" ")[2])):
+            if part in lexicon:
+                return rank + lexicon.index(part)
+        return None
+
+    ranked = [(rank(name), at) for at, name in enumerate(names) if name]
+    return [at for _, at in sorted((r, at) for r, at in ranked if r is not None)]
+
+
+def _is_index(name: str) -> bool:
+    return name in INDEX or name.endswith(" id")
+
+
+def _is_place(ref: str) -> bool:
+    return ref.isascii() and ref.isdigit()
+
+
+def _here(ref: str | None, names: Sequence[str], header: bool | None) -> bool:
+    """Whether a column that a model was trained on is in a table whose first row is ``names``."""
+    if ref is None:
+        return False
+    if _is_place(ref):
+        return header is False and 1 <= int(ref) <= len(names)
+    return names.count(plain_name(ref)) == 1
+
+
+def _parted(labels: str | None, request: ReadRequest) -> tuple[str, ...]:
+    if labels is None:
+        return ()
+    if request.task != "regressor":
+        return (labels,)
+    return tuple(part.strip() for part in labels.split(","))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))

@@ -1,0 +1,395 @@
+"""One sequence as a record of named values: a line of ``.jsonl``, or a ``dict``."""
+
+# T steps of a sequence, D channels of a step, K target values of a sequence
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from birnn.data.examples import Example, Vectors
+from birnn.data.headers import INDEX, LABEL, SOURCE, TARGET, TEXT, plain_name
+from birnn.data.numeric import narrow, not_finite, reals
+from birnn.data.options import ReadRequest
+from birnn.data.source import Source
+from birnn.data.text import split_source, tokenise
+from birnn.data.timeseries import check_vectors
+from birnn.errors import DataError
+
+# Names of tags, the likeliest first; any other that ends in "tags" is known too.
+TAGS = ("tags", "ner tags", "pos tags", "chunk tags", "upos", "xpos", "ner", "labels", "label")
+VALUES = ("values", "value", "targets", "target", *LABEL)
+SKIP = "Give every text one, or leave such rows out: --skip-unlabelled."
+SHOWN = 12  # keys of a record that a message names
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Which keys of a record are read.
+
+    Args:
+        inputs: Of the sequence.
+        target: Of what is learnt; None where it is not read.
+        id: Of its name.
+        told: What was guessed, in words.
+    """
+
+    inputs: str
+    target: str | None
+    id: str | None
+    told: tuple[str, ...] = ()
+
+
+def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
+    r"""A JSON object on each line.
+
+    Sequence: ``tokens`` (strings), ``vectors`` (T rows of D numbers), ``text``, or ``source``.
+    Learnt of it: ``tags`` (tagger), ``label`` (classifier), ``values`` (regressor, a number or a
+    list of K), ``target`` (seq2seq, a list or a string parted by spaces). Other usual names are
+    known as they are in tables; the first record says which.
+
+    Raises:
+        FormatError: Not JSON, a key that is missing, a value of a wrong kind.
+
+    Example:
+        >>> text = '{"tokens": ["no", "way"], "tags": ["DET", "NOUN"]}\n'
+        >>> [example] = read_jsonl(Source.from_text(text), ReadRequest("tagger"))
+        >>> example.inputs, example.target
+        (('no', 'way'), ('DET', 'NOUN'))
+    """
+    keys: Keys | None = None
+    channels: int | None = None
+    index = skipped = 0
+    for number, line in enumerate(source.lines(), 1):
+        if not line.strip():
+            continue
+        record = _object(source, number, line)
+        try:
+            if keys is None:
+                keys = keys_of(record, request)
+                _keep(keys, request)
+                if keys.told:
+                    source.notice(
+                        f"{'; '.join(keys.told)}. Options: --text-column, --label-column", number
+                    )
+            if keys.target is not None and _unlabelled(record.get(keys.target, "")):
+                if not request.options.skip_unlabelled:
+                    said = json.dumps(record[keys.target]) if keys.target in record else "missing"
+                    raise DataError(f"{keys.target} is {said}. {SKIP}")
+                skipped += 1
+                continue
+            example = example_of(record, keys, request, source.where(number))
+        except DataError as error:
+            raise source.fault(str(error), number) from None
+        inputs = example.inputs
+        if isinstance(inputs, np.ndarray):
+            # an empty list of vectors says nothing of its channels
+            if not len(inputs):
+                inputs = np.zeros((0, channels or 0))
+            elif channels is None:
+                channels = inputs.shape[1]
+            check_vectors(source, inputs, index, channels or inputs.shape[1], number)
+            example = Example(inputs, example.target, example.where, example.id)
+        yield example
+        index += 1
+    if skipped:
+        source.notice(f"{skipped} {'row' if skipped == 1 else 'rows'} without a label left out")
+
+
+def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
+    """Which keys of a record are read, as its names say.
+
+    Raises:
+        DataError: None that is known, or several that might be meant.
+
+    Example:
+        >>> keys_of({"id": 7, "review": "so good", "stars": 4}, ReadRequest("classifier"))
+        Keys(inputs='review', target='stars', id='id', told=("the text is 'review'", \
+"the label is 'stars'"))
+    """
+    names = {str(key): plain_name(str(key)) for key in record}
+    inputs, sure = _inputs_key(record, names, request)
+    target: str | None = None
+    if request.labelled:
+        target, same = _target_key(record, names, request, inputs)
+        sure = sure and same
+    told: list[str] = []
+    if not sure:
+        told.append(f"the text is {inputs!r}")
+        if target is not None:
+            told.append(f"the label is {target!r}")
+    ids = [key for key, name in names.items() if name in INDEX and key not in (inputs, target)]
+    ids.sort(key=lambda key: names[key] != "id")
+    unread = [key for key in names if key not in (inputs, *ids[:1])]
+    if not request.labelled and unread:
+        told.append(f"not read: {', '.join(map(repr, unread[:SHOWN]))}")
+    return Keys(inputs, target, ids[0] if ids else None, tuple(told))
+
+
+def example_of(
+    record: Mapping[Any, Any], keys: Keys, request: ReadRequest, where: str = ""
+) -> Example:
+    """The example that a record holds.
+
+    Raises:
+        DataError: A key that is missing, a value of a wrong kind.
+    """
+    given = _need(record, keys.inputs)
+    inputs = inputs_of(given, request, keys.inputs)
+    target = None
+    if keys.target is not None:
+        target = target_of(_need(record, keys.target), request, keys.target)
+    if request.task == "tagger" and target is not None and len(target) != len(inputs):
+        raise DataError(f"{len(inputs)} tokens and {len(target)} tags. Give every token one tag.")
+    name = record.get(keys.id) if keys.id is not None else None
+    return Example(
+        inputs,
+        target,
+        where,
+        None if name is None else str(name),
+        given if isinstance(given, str) else None,
+    )
+
+
+def inputs_of(given: Any, request: ReadRequest, name: str) -> tuple[str, ...] | Vectors:
+    """A text, a list of tokens or rows of numbers as inputs; ``name`` calls it in messages.
+
+    Raises:
+        DataError: It is none of these.
+
+    Example:
+        >>> inputs_of([[1, 2]], ReadRequest("classifier"), "inputs").tolist()
+        [[1.0, 2.0]]
+    """
+    if isinstance(given, str):
+        if request.task == "seq2seq":
+            return split_source(given)
+        if request.task == "tagger" and request.labelled:
+            raise DataError(f"{name} is a str, a list of strings is needed.")
+        return tokenise(str(given))
+    if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
+        return _rows(given, name)
+    if _is_list(given):
+        items = list(given)
+        if not items or all(isinstance(item, str | int) for item in items):
+            # an empty list of vectors is called by its name
+            return _rows(given, name) if name == "vectors" else strings(items, name)
+        if any(_is_list(item) for item in items):
+            return _rows(given, name)
+        return strings(items, name)
+    what = "a string" if name not in ("tokens", "vectors") else "a list"
+    raise DataError(f"{name} is {_short(given)}, {what} is needed.")
+
+
+def target_of(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...] | Vectors:
+    """What is learnt, as the task needs it; ``name`` calls it in messages.
+
+    Raises:
+        DataError: It is nothing that the task can learn.
+
+    Example:
+        >>> target_of([0, 3], ReadRequest("tagger"), "ner_tags")
+        ('0', '3')
+        >>> target_of(np.bool_(True), ReadRequest("classifier"), "label")
+        'True'
+    """
+    if request.task == "tagger":
+        if not _is_list(given):
+            raise DataError(
+                f"{name} is {_short(given)}, a list of tags is needed, one for each step."
+            )
+        return strings(list(given), name)
+    if request.task == "seq2seq":
+        return tuple(given.split()) if isinstance(given, str) else strings(list(given), name)
+    return values_of(given, name) if request.task == "regressor" else label_of(given, name)
+
+
+def label_of(given: Any, name: str) -> str:
+    """A label: a string, an integer or a truth value, as a string.
+
+    Raises:
+        DataError: It is none of these, or empty.
+
+    Example:
+        >>> label_of(np.int64(3), "label"), label_of(True, "label")
+        ('3', 'True')
+    """
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        given = given[()]
+    if _is_list(given) and len(given) == 1:
+        given = given[0]
+    if isinstance(given, bytes):
+        try:
+            given = given.decode()
+        except UnicodeDecodeError:
+            raise DataError(f"{name} is {given[:40]!r}, bytes that are not UTF-8.") from None
+    if not isinstance(given, str | int | np.integer | np.bool_) or not str(given).strip():
+        raise DataError(f"{name} is {_short(given)}, a string or an integer is needed.")
+    return str(given)
+
+
+def values_of(given: Any, name: str) -> Vectors:
+    """Target values: a number or a list of K.
+
+    Raises:
+        DataError: It is none of these, or not finite.
+    """
+    try:
+        values = reals(given)
+    except ValueError:
+        raise DataError(f"{name} is {_short(given)}, numbers are needed.") from None
+    values = values.reshape(1) if values.ndim == 0 else values
+    if values.ndim != 1 or not len(values):
+        raise DataError(f"{name} has shape {values.shape}, a list of numbers is needed.")
+    bad = not_finite(values)
+    if bad is not None:
+        raise DataError(
+            f"{name}: a target that is not finite: {narrow(values)[bad]}. "
+            "Fill it in or drop the row."
+        )
+    return values
+
+
+def strings(given: Sequence[Any], name: str) -> tuple[str, ...]:
+    """Tokens or tags, integers among them as strings.
+
+    Raises:
+        DataError: One of them is something else, or empty.
+    """
+    for position, item in enumerate(given):
+        if not isinstance(item, str | int | np.integer | np.bool_) or not str(item):
+            raise DataError(f"{name}[{position}] is {_short(item)}, a string is needed.")
+    return tuple(map(str, given))
+
+
+def _inputs_key(
+    record: Mapping[Any, Any], names: Mapping[str, str], request: ReadRequest
+) -> tuple[str, bool]:
+    """The key of the sequence, and whether it is the one that birnn itself writes."""
+    set_key = _set_key("text_column", names, request)
+    if set_key is not None:
+        return set_key, True
+    if "tokens" in record:
+        return "tokens", True
+    if "vectors" in record:
+        return "vectors", True
+    if request.task == "tagger" and request.labelled:
+        lists = [key for key, name in names.items() if name in ("words", "forms", "sentence")]
+        lists = [key for key in lists if _is_list(record[key])]
+        if not lists:
+            raise DataError(_missing("tokens", names))
+        return lists[0], False
+    lexicon = SOURCE if request.task == "seq2seq" else (*TEXT, "words")
+    found = _ranked(names, lexicon)
+    if not found:
+        raise DataError(_missing("source" if request.task == "seq2seq" else "text", names))
+    plain = names[found[0]] in ("text", "sentence", "source")
+    return found[0], plain and len(found) == 1
+
+
+def _target_key(
+    record: Mapping[Any, Any], names: Mapping[str, str], request: ReadRequest, inputs: str
+) -> tuple[str, bool]:
+    set_key = _set_key("label_column", names, request)
+    if set_key is not None:
+        return set_key, True
+    first, lexicon = {
+        "tagger": ("tags", TAGS),
+        "classifier": ("label", LABEL),
+        "regressor": ("values", VALUES),
+        "seq2seq": ("target", TARGET),
+    }[request.task]
+    if first in record:
+        return first, True
+    found = [key for key in _ranked(names, lexicon) if key != inputs]
+    if request.task == "tagger":
+        found = [key for key in names if key in found or names[key].endswith(" tags")]
+        found = [key for key in found if _is_list(record[key])]
+        if len(found) > 1:
+            raise DataError(
+                f"{' and '.join(map(repr, found))} might be the tags. Choose: --label-column."
+            )
+    if not found:
+        raise DataError(_missing(first, names))
+    return found[0], False
+
+
+def _set_key(option: str, names: Mapping[str, str], request: ReadRequest) -> str | None:
+    """The key that an option names; None where it does not, or the model's is not here."""
+    wanted = getattr(request.options, option)
+    if wanted is None:
+        return None
+    if wanted in names:
+        return str(wanted)
+    for key, name in names.items():
+        if name == plain_name(wanted):
+            return key
+    if request.options.of_model(option):
+        return None
+    raise DataError(_missing(wanted, names))
+
+
+def _ranked(names: Mapping[str, str], lexicon: Sequence[str]) -> list[str]:
+    known = [key for key, name in names.items() if name in lexicon]
+    return sorted(known, key=lambda key: lexicon.index(names[key]))
+
+
+def _missing(name: str, names: Mapping[str, str]) -> str:
+    return (
+        f"no {name}, it has {', '.join(list(names)[:SHOWN]) or 'nothing'}. "
+        f"Name the key: --{'text' if name in ('text', 'tokens', 'source') else 'label'}-column."
+    )
+
+
+def _keep(keys: Keys, request: ReadRequest) -> None:
+    request.found["text_column"] = keys.inputs
+    if keys.target is not None:
+        request.found["label_column"] = keys.target
+
+
+def _unlabelled(label: Any) -> bool:
+    missing = label is None or (isinstance(label, float) and label != label)
+    return missing or (isinstance(label, str) and not label.strip())
+
+
+def _object(source: Source, line: int, text: str) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except RecursionError:
+        raise source.fault("not JSON that can be read: it is nested too deeply.", line) from None
+    except ValueError as error:
+        raise source.fault(f"not JSON: {error}. Write one object on each line.", line) from None
+    if not isinstance(record, dict):
+        raise source.fault(f"a JSON {type(record).__name__}, an object is needed.", line)
+    return record
+
+
+def _rows(given: Any, name: str) -> Vectors:
+    try:
+        rows = reals(given)
+    except ValueError:
+        raise DataError(f"{name} is no even table of numbers.") from None
+    if rows.ndim != 2 and rows.size:
+        raise DataError(f"{name} has shape {rows.shape}, rows of numbers (T, D) are needed.")
+    if rows.ndim == 2 and rows.shape[0] and not rows.shape[1]:
+        raise DataError(f"{name} has 0 channels. Give every step at least one number.")
+    return rows if rows.ndim == 2 else rows.reshape(0, 0)
+
+
+def _need(record: Mapping[Any, Any], key: str) -> Any:
+    if key not in record:
+        raise DataError(_missing(key, {str(name): "" for name in record}))
+    return record[key]
+
+
+def _is_list(given: Any) -> bool:
+    return isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim > 0)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,124 @@
+"""What tags mean: the scheme by which they mark spans, and tags that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from birnn.bundle.spec import SchemeName
+from birnn.data import Example, convert, find, in_letters_of, marks, violations
+from birnn.errors import ConfigError, DataError
+
+NAMED = 3  # labels that a message names
+
+
+def tag_scheme(
+    train: Sequence[Example],
+    dev: Sequence[Example],
+    setting: Literal["auto"] | SchemeName,
+    notes: list[str],
+) -> SchemeName:
+    """The scheme of a tagger's training examples: as set, or as the tags show.
+
+    Args:
+        train: Training examples.
+        dev: Examples that decide which weights are kept.
+        setting: ``head.scheme``.
+        notes: Takes what was found.
+
+    Raises:
+        DataError: All but a few tags mark spans; the few are named.
+        ConfigError: A setting that no tag fits.
+    """
+    if setting == "none":
+        return "none"
+    if setting != "auto":
+        return _as_set(train, setting)
+    scheme, strays = find(map(_tags, train))
+    if strays:
+        raise _strays(train, scheme, strays)
+    if scheme == "none":
+        notes.append("the tags mark no spans: each is scored by itself; head.scheme sets it")
+        return "none"
+    strays = find(in_letters_of(scheme, _tags(example)) for example in dev).strays
+    if strays:
+        raise _strays(dev, scheme, strays)
+    notes.append(
+        f"the tags mark spans ({scheme.upper()}), which F1 counts as wholes; head.scheme=none: no "
+        "spans"
+    )
+    return scheme
+
+
+def with_legal_tags(
+    train: Sequence[Example], scheme: SchemeName, notes: list[str]
+) -> Sequence[Example]:
+    """The training examples with tags that break their scheme read as the scorer reads them.
+
+    A CRF gives a forbidden sequence no probability at all, so it could not learn from one.
+    """
+    legal = [
+        replace(example, target=convert(example.target, scheme, scheme))
+        if isinstance(example.target, tuple) and violations(example.target, scheme)
+        else example
+        for example in train
+    ]
+    changed = sum(after is not before for after, before in zip(legal, train, strict=True))
+    if changed:
+        notes.append(
+            f"{changed} training sequences break the {scheme} scheme; their spans are kept, "
+            "their tags made legal"
+        )
+    return legal
+
+
+def with_letters_of(scheme: SchemeName, dev: Sequence[Example]) -> Sequence[Example]:
+    """The examples with spans that are marked in letters of another scheme written in this one."""
+    return [
+        example
+        if (tags := _tags(example)) == (written := in_letters_of(scheme, tags))
+        else replace(example, target=written)
+        for example in dev
+    ]
+
+
+def _tags(example: Example) -> tuple[str, ...]:
+    return example.target if isinstance(example.target, tuple) else ()
+
+
+def _as_set(train: Iterable[Example], scheme: SchemeName) -> SchemeName:
+    labels = sorted({tag for example in train for tag in _tags(example)})
+    if not any(marks(label, scheme) for label in labels):
+        raise ConfigError(
+            f"head.scheme is {scheme}, and no tag marks a span so: {', '.join(labels[:NAMED])}..."
+        )
+    other = find([labels]).scheme
+    letters = in_letters_of(scheme, labels)
+    if letters != tuple(labels):
+        raise ConfigError(f"head.scheme is {scheme}, the tags are in letters of {other}")
+    return scheme
+
+
+def _strays(examples: Sequence[Example], scheme: SchemeName, strays: Sequence[str]) -> DataError:
+    """The error that names the few labels, each where it first stands."""
+    first: dict[str, str] = {}
+    for example in examples:
+        for step, tag in enumerate(_tags(example)):
+            if tag in strays and tag not in first:
+                first[tag] = _place(example, step)
+    (label, place), *others = sorted(first.items(), key=lambda pair: strays.index(pair[0]))
+    more = "".join(f", {other!r} ({where})" for other, where in others[: NAMED - 1])
+    if len(others) >= NAMED:
+        more += f" and {len(others) - NAMED + 1} more"
+    return DataError(
+        f"{place}: the tag {label!r}{more} marks no span, where the others do ({scheme.upper()}). "
+        "Correct it, or say what is meant: head.scheme=none takes all tags as they are, "
+        f"head.scheme={scheme} takes it for a tag outside spans (--set on the command line)."
+    )
+
+
+def _place(example: Example, step: int) -> str:
+    if example.lines is not None:
+        return f"{example.where.rpartition(':')[0]}:{example.lines[step]}"
+    return f"{example.where or 'a sequence'}, step {step}"

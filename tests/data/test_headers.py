@@ -1,0 +1,389 @@
+"""Which column is which: names, content, options, and what a model was trained on."""
+
+from __future__ import annotations
+
+import pytest
+
+from birnn.data import ReadOptions, read
+from birnn.errors import DataError, FormatError
+
+ROWS = [("a fine film", "pos"), ("so very bad", "neg"), ("all in all good", "pos")]
+ROWS += [("not my cup of tea", "neg"), ("great from the start", "pos")]
+
+
+def table(header, rows=ROWS, delimiter=","):
+    lines = ([header] if header else []) + [delimiter.join(map(str, row)) for row in rows]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@pytest.fixture
+def load(write):
+    """Examples of a file and what was told of it."""
+
+    def loaded(content, task="classifier", name="t.csv", labelled=True, kept=None, **options):
+        told, found = [], {}
+        given = ReadOptions.of(options)
+        given = given if kept is None else given.over(kept)
+        path = write(name, content)
+        examples = list(read(path, task, given, labelled=labelled, tell=told.append, found=found))
+        return examples, told, found
+
+    return loaded
+
+
+def pairs(examples):
+    return [(e.text, e.target) for e in examples]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "text,label",
+        "TEXT,Label",
+        "review,sentiment",
+        "Review Text,Sentiment",
+        "reviewText,star_rating",
+        "Tweet,Class",
+        "message,CATEGORY",
+        "Phrase,Sentiment",
+        "content,target",
+        "title,tag",
+        "comment,rating",
+        "sentence,stars",
+        "text,foo",
+        "foo,label",
+        '"text","label"',
+    ],
+)
+def test_the_usual_names_are_known(load, header):
+    examples, told, found = load(table(header))
+    assert pairs(examples) == ROWS
+    names = [name.strip('"') for name in header.split(",")]
+    assert (found["text_column"], found["label_column"]) == tuple(names)
+    # plain names say what they are, any other is told
+    plain = [name.lower() for name in names] == ["text", "label"]
+    assert len(told) == (0 if plain else 1)
+    assert all(repr(name) in line for line in told for name in names)
+
+
+def test_a_header_of_any_order_and_what_it_calls_a_row(load):
+    rows = [(f"r{i}", label, text) for i, (text, label) in enumerate(ROWS)]
+    examples, _, _ = load(table("Id,label,message", rows))
+    assert pairs(examples) == ROWS
+    assert [e.id for e in examples] == ["r0", "r1", "r2", "r3", "r4"]
+
+
+def test_names_that_are_not_known_are_refused(load):
+    for header in ("foo,bar", "phrases_x,klass"):
+        with pytest.raises(FormatError, match=r"t\.csv:1: .* look like names .*--text-column"):
+            load(table(header))
+    numbered = [(text, i % 2) for i, (text, _) in enumerate(ROWS)]
+    with pytest.raises(FormatError, match=r"t\.csv:1: 'foo', 'bar' look like names"):
+        load(table("foo,bar", numbered))
+    with pytest.raises(FormatError, match=r"t\.csv:1: the header names 'text', 'x', 'z'"):
+        load(table("text,x,z", [(*row, 1) for row in ROWS]))
+    examples, _, _ = load(table("foo,bar"), header=False)
+    assert pairs(examples) == [("foo", "bar"), *ROWS]
+    examples, _, _ = load(table("foo,bar"), text_column="foo", label_column="bar")
+    assert pairs(examples) == ROWS
+    examples, _, _ = load(table("foo,bar"), header=True, text_column="1", label_column=2)
+    assert pairs(examples) == ROWS
+
+
+def test_words_that_are_names_may_be_rows(load):
+    words = [("review", "noun"), ("go", "verb"), ("house", "noun"), ("run", "verb")]
+    examples, told, _ = load(table(None, words))
+    assert pairs(examples) == words
+    assert "no header" in told[0]
+
+
+def test_without_a_header_the_order_is_told(load):
+    examples, told, found = load(table(None))
+    assert pairs(examples) == ROWS
+    assert "no header; the text is column 1; the label is column 2" in told[0]
+    assert (found["text_column"], found["label_column"], found["header"]) == ("1", "2", False)
+
+
+def test_a_label_before_the_text_is_seen_and_told(load):
+    examples, told, _ = load(table(None, [(label, text) for text, label in ROWS]))
+    assert pairs(examples) == ROWS
+    assert "the text is column 2; the label is column 1" in told[0]
+
+
+@pytest.mark.parametrize("own", [",", "\t"])
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("header", [None, "text{}label", "Review{}Sentiment"])
+def test_delimiters_are_found_and_told(load, own, delimiter, header):
+    name = "t.csv" if own == "," else "t.tsv"
+    header = header and header.format(delimiter)
+    examples, told, found = load(table(header, delimiter=delimiter), name=name)
+    assert pairs(examples) == ROWS
+    assert found["delimiter"] == delimiter
+    assert any("cells are parted by" in line for line in told) == (delimiter != own)
+
+
+def test_a_delimiter_that_is_set_is_taken(load):
+    text = "a;b,pos\nc;d,neg\n"
+    assert pairs(load(text)[0]) == [("a;b", "pos"), ("c;d", "neg")]
+    assert pairs(load(text, delimiter=";")[0]) == [("a", "b,pos"), ("c", "d,neg")]
+    for spelt in ("tab", "\\t", "\t"):
+        assert pairs(load("a\tpos\n", delimiter=spelt)[0]) == [("a", "pos")]
+    assert pairs(load("a:pos\n", delimiter=":")[0]) == [("a", "pos")]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("text,label\na,b,c\n", ":2: 3 cells, the header names 2"),
+        ("text,label\na,b\nc\n", ":3: 1 cell, the header names 2"),
+        ("a,b\nc,d\ne,f,g\n", ":3: 3 cells, the first row has 2"),
+        ('text,label\n"a\nb",x\nc\n', ":4: 1 cell, the header names 2"),
+        ('text,label\n"a" b,x\n', ":2: not CSV"),
+        ('text,label\na,x\n"b,x\n', ":3: not CSV"),
+    ],
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_row_of_other_cells_is_refused(load, text, says, labelled):
+    with pytest.raises(FormatError) as caught:
+        load(text, labelled=labelled)
+    assert says in str(caught.value)
+
+
+def test_cells_of_tsv_that_are_quoted_are_unquoted_and_other_quotes_stay(load):
+    text = 'text\tlabel\n"a ""b""\tc"\tpos\n"no end\tneg\n5" disk\t"neg"\n"so" it\tpos\n'
+    examples, told, _ = load(text, name="t.tsv")
+    assert pairs(examples) == [
+        ('a "b"\tc', "pos"), ('"no end', "neg"), ('5" disk', "neg"), ('"so" it', "pos")
+    ]  # fmt: skip
+    assert len(told) == 1
+    assert told[0].endswith("t.tsv:2: cells that are quoted as a whole are unquoted")
+
+
+# ---------------------------------------------------------------------- regressors
+
+
+NUMBERS = [("cheap", 3.5, 7), ("dear", 9.25, 8), ("mid", 5.0, 9), ("low", 1.0, 2)]
+
+
+def targets(examples):
+    return [e.target.tolist() for e in examples]
+
+
+@pytest.mark.parametrize("name", ["", "id", "Index", "Unnamed: 0", "row_id", "#"])
+def test_an_index_is_no_target(load, name):
+    rows = [(i, *row) for i, row in enumerate(NUMBERS)]
+    examples, told, found = load(table(f"{name},text,score,year", rows), "regressor")
+    assert targets(examples) == [[a, b] for _, a, b in NUMBERS]
+    assert [e.id for e in examples] == ["0", "1", "2", "3"]
+    assert "targets are 'score', 'year'" in told[0]
+    assert found["label_column"] == "score,year"
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("header", [None, "k,text,score"])
+def test_a_column_that_counts_the_rows_is_no_target(load, start, header):
+    rows = [(i, text, y) for i, (text, y, _) in enumerate(NUMBERS, start)]
+    examples, _, _ = load(table(header, rows), "regressor")
+    assert targets(examples) == [[y] for _, y, _ in NUMBERS]
+    assert [e.text for e in examples] == ["cheap", "dear", "mid", "low"]
+
+
+def test_the_only_numbers_are_the_target_though_they_count(load):
+    rows = [(text, i) for i, (text, *_) in enumerate(NUMBERS)]
+    assert targets(load(table(None, rows), "regressor")[0]) == [[0.0], [1.0], [2.0], [3.0]]
+    assert targets(load(table("text,score", rows), "regressor")[0]) == [[0.0], [1.0], [2.0], [3.0]]
+
+
+def test_a_header_over_numbers_is_known_by_them(load):
+    examples, told, _ = load(table("was_gesagt,wert,jahr", NUMBERS), "regressor")
+    assert targets(examples) == [[a, b] for _, a, b in NUMBERS]
+    assert "the text is 'was_gesagt'; the targets are 'wert', 'jahr'" in told[0]
+
+
+def test_a_regressors_targets_can_be_chosen(load):
+    text = table("text,score,year", NUMBERS)
+    for chosen in ("year", "3", 3):
+        assert targets(load(text, "regressor", label_column=chosen)[0]) == [[7], [8], [9], [2]]
+    both = load(text, "regressor", label_column="year, score")[0]
+    assert targets(both) == [[b, a] for _, a, b in NUMBERS]
+
+
+def test_a_column_of_words_beside_the_text_is_no_target(load):
+    rows = [(text, "bob", y) for text, y, _ in NUMBERS]
+    examples, told, _ = load(table("text,author,score", rows), "regressor")
+    assert targets(examples) == [[y] for _, y, _ in NUMBERS]
+    assert "not read: 'author'" in told[0]
+
+
+# ---------------------------------------------------------------------- without labels
+
+
+@pytest.mark.parametrize("header", ["id,text,label", "id,Review,Stars"])
+def test_prediction_reads_the_text_and_says_what_it_leaves(load, header):
+    rows = [(i, *row) for i, row in enumerate(ROWS)]
+    examples, told, _ = load(table(header, rows), labelled=False)
+    assert [(e.text, e.target, e.id) for e in examples] == [
+        (text, None, str(i)) for i, (text, _) in enumerate(ROWS)
+    ]
+    assert f"not read: 'id', '{header.split(',')[2]}'" in told[0]
+
+
+def test_prediction_takes_no_index_for_the_text(load):
+    texts = [(i, text) for i, (text, _) in enumerate(ROWS)]
+    assert [e.text for e in load(table(None, texts), labelled=False)[0]] == [t for t, _ in ROWS]
+    assert [e.text for e in load(table("id,text", texts), labelled=False)[0]] == [
+        t for t, _ in ROWS
+    ]
+    both = load(table(None, ROWS), labelled=False)
+    assert [e.text for e in both[0]] == [t for t, _ in ROWS]
+    assert "the text is column 1; not read: column 2" in both[1][0]
+
+
+def test_a_column_of_texts_alone_is_read_as_it_is(load):
+    text = "a film\nbad\n"
+    examples, told, _ = load(text, labelled=False)
+    assert ([e.text for e in examples], told) == (["a film", "bad"], [])
+    examples, told, _ = load("Review\n" + text, labelled=False)
+    assert ([e.text for e in examples], told) == (["a film", "bad"], [])
+
+
+# ---------------------------------------------------------------------- options and the model's
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"text_column": "nope"}, r":1: no column 'nope', the header names 'text', 'label'"),
+        ({"label_column": "nope"}, r":1: no column 'nope'"),
+        ({"text_column": 3}, r":1: --text-column is 3, the header names 'text', 'label'"),
+        ({"text_column": "text", "label_column": "text"}, r":1: 'text' cannot be the text and"),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused(load, options, says):
+    with pytest.raises(DataError, match=says):
+        load(table("text,label"), **options)
+
+
+def test_what_a_model_was_trained_on_is_found_again(load):
+    rows = [(text, label, "x y z") for text, label in ROWS]
+    _, _, kept = load(
+        table("kommentar;klasse;text", rows, ";"), text_column="kommentar", label_column="klasse"
+    )
+    kept |= {"text_column": "kommentar", "label_column": "klasse"}
+    swapped = [(label, "x y z", text) for text, label in ROWS]
+    examples, told, _ = load(table("KLASSE;text;Kommentar", swapped, ";"), kept=kept)
+    assert (pairs(examples), told) == (ROWS, [])
+    examples, told, _ = load(
+        table("Kommentar;text", [(t, "x") for t, _ in ROWS], ";"), labelled=False, kept=kept
+    )
+    assert [e.text for e in examples] == [t for t, _ in ROWS]
+    assert "not read: 'text'" in told[0]
+
+
+def test_a_file_without_the_models_columns_is_read_anew_and_told(load):
+    kept = {"text_column": "kommentar", "label_column": "klasse", "delimiter": ";", "header": True}
+    examples, told, _ = load(table("review,sentiment"), kept=kept)
+    assert pairs(examples) == ROWS
+    assert "the model's text column 'kommentar' and label column 'klasse' is not in this" in told[0]
+    assert "the text is 'review'; the label is 'sentiment'" in told[0]
+    examples, told, _ = load(table(None), kept=kept)
+    assert pairs(examples) == ROWS
+
+
+def test_a_model_of_rows_without_names_reads_a_header_all_the_same(load):
+    kept = {"text_column": "1", "label_column": "2", "delimiter": ",", "header": False}
+    examples, told, _ = load(table(None), kept=kept)
+    assert (pairs(examples), told) == (ROWS, [])
+    examples, _, _ = load(table("label,text", [(label, text) for text, label in ROWS]), kept=kept)
+    assert pairs(examples) == ROWS
+
+
+def test_rows_without_a_label_are_refused_or_left_out(load):
+    rows = [("a", "pos"), ("b", ""), ("c", " "), ("d", "neg")]
+    with pytest.raises(FormatError, match=r"t\.csv:3: an empty label\. .*--skip-unlabelled"):
+        load(table("text,label", rows))
+    examples, told, _ = load(table("text,label", rows), skip_unlabelled=True)
+    assert pairs(examples) == [("a", "pos"), ("d", "neg")]
+    assert told[-1].endswith("2 rows without a label left out")
+    numbers = [("a", 1), ("b", ""), ("c", "nan"), ("d", 2)]
+    with pytest.raises(FormatError, match=r"t\.csv:3: an empty label"):
+        load(table("text,score", numbers), "regressor")
+    examples, _, _ = load(table("text,score", numbers), "regressor", skip_unlabelled=True)
+    assert targets(examples) == [[1.0], [2.0]]
+    lines = '{"text": "a", "label": "x"}\n{"text": "b", "label": null}\n{"text": "c"}\n'
+    with pytest.raises(FormatError, match=r"t\.jsonl:2: label is null\. .*--skip-unlabelled"):
+        load(lines, name="t.jsonl")
+    examples, told, _ = load(lines, name="t.jsonl", skip_unlabelled=True)
+    assert pairs(examples) == [("a", "x")]
+    assert told[-1].endswith("2 rows without a label left out")
+
+
+def test_a_target_that_is_no_number_is_refused_with_its_line(load):
+    for cell in ("nan", "inf", "much", "1e999"):
+        with pytest.raises(FormatError, match=r"t\.csv:3: "):
+            load(table("text,score", [("a", 1), ("b", cell)]), "regressor")
+        line = f'{{"text": "b", "values": {cell if cell != "much" else "[null]"}}}\n'
+        line = line.replace("nan", "NaN").replace("inf", "Infinity")
+        with pytest.raises(FormatError, match=r"t\.jsonl:2: "):
+            load('{"text": "a", "values": 1}\n' + line, "regressor", name="t.jsonl")
+
+
+def test_nothing_of_the_csv_module_is_changed(load):
+    import csv
+
+    before = csv.field_size_limit()
+    [example] = load("word " * 50_000 + ",x\n")[0]
+    assert len(example) == 50_000
+    assert csv.field_size_limit() == before
+
+
+def test_a_quote_that_never_closes_is_found_within_the_longest_row(load):
+    with pytest.raises(FormatError, match=r"t\.csv:2: not CSV: .*within 300 characters"):
+        load('text,label\n"a,x\n' + "b,y\n" * 200, max_line=300)
+
+
+# ---------------------------------------------------------------------- records
+
+
+def test_records_of_other_names_are_known_and_told(load):
+    lines = '{"id": 7, "Review": "so good", "Stars": 4}\n'
+    [example], told, found = load(lines, name="t.jsonl")
+    assert (example.text, example.target, example.id) == ("so good", "4", "7")
+    assert "the text is 'Review'; the label is 'Stars'" in told[0]
+    assert found == {"text_column": "Review", "label_column": "Stars"}
+    [example], told, _ = load(lines, name="t.jsonl", labelled=False)
+    assert (example.text, example.target) == ("so good", None)
+    assert "not read: 'Stars'" in told[0]
+
+
+def test_records_of_hugging_faces_names_are_read(load):
+    line = '{"id": "0", "tokens": ["EU", "rejects"], "ner_tags": [3, 0]}\n'
+    [example], _, _ = load(line, "tagger", name="t.jsonl")
+    assert (example.inputs, example.target) == (("EU", "rejects"), ("3", "0"))
+    line = line.replace('"ner_tags"', '"pos_tags": [1, 2], "ner_tags"')
+    with pytest.raises(FormatError, match=r"'pos_tags' and 'ner_tags' might be the tags"):
+        load(line, "tagger", name="t.jsonl")
+    [example], _, _ = load(line, "tagger", name="t.jsonl", label_column="pos_tags")
+    assert example.target == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("line", "task", "says"),
+    [
+        ('{"text": "a", "label": ' + "9" * 5000 + "}", "classifier", ":1: not JSON"),
+        ('{"vectors": [[' + "9" * 5000 + ']], "label": "x"}', "classifier", ":1: not JSON"),
+        ('{"vectors": [[1' + "0" * 400 + ']], "label": "x"}', "classifier", ":1: "),
+        ('{"vectors": [["1"]], "label": "x"}', "classifier", ":1: vectors is no even table"),
+        ('{"vectors": [[], []], "label": "x"}', "classifier", ":1: vectors has 0 channels"),
+        ('{"text": "a", "values": []}', "regressor", ":1: values has shape (0,)"),
+        ('{"text": "a", "label": 1.5}', "classifier", ":1: label is 1.5"),
+        ("[" * 5000, "classifier", ":1: not JSON"),
+        ('{"vectors": ' + "[" * 500 + "]" * 500 + ', "label": "x"}', "classifier", ":1: "),
+    ],
+)
+def test_hostile_records_are_refused_in_one_line(load, line, task, says):
+    with pytest.raises(FormatError) as caught:
+        load(line + "\n", task, name="t.jsonl")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
