@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
+import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from birnn.data import ReadRequest
+from birnn.data import ReadOptions, ReadRequest
 from birnn.data.source import Source
 from birnn.data.timeseries import read_npz, read_ts
 from birnn.errors import FormatError
@@ -120,7 +123,7 @@ GOOD = {"values": np.ones((3, 2)), "lengths": np.array([2, 1]), "labels": np.arr
         ({"lengths": np.array([4, -1])}, "lengths are int64"),
         ({"lengths": np.array([2, 2])}, "lengths sum to 4, values has 3 rows"),
         ({"labels": np.array(["a"])}, "labels has shape (1,), needs 2 rows"),
-        ({"labels": np.array(["a", None])}, "not a NumPy .npz file of plain arrays"),
+        ({"labels": np.array(["a", None])}, "labels is object, an array of numbers or"),
         (
             {"values": np.array([[1, 2], [3, 4], [5, np.inf]])},
             "sequence 1, step 0, channel 1 is inf",
@@ -148,4 +151,179 @@ def test_what_is_no_archive_is_refused():
     for content in (b"PK\x03\x04 cut", b"\x80\x04pickle", single.getvalue()):
         source = Source("f", lambda content=content: io.BytesIO(content))
         with pytest.raises(FormatError, match=r"f: not a NumPy \.npz file"):
+            list(read_npz(source, ReadRequest("classifier")))
+
+
+@pytest.mark.parametrize("said", ["True", "TRUE", "true"])
+def test_headers_of_ts_are_read_without_regard_to_case(said):
+    [example] = read_all(f"@CLASSLABEL {said} a b\n@Data\n1,2:a\n")
+    assert example.target == "a"
+    [example] = read_all(f"@TargetLabel {said}\n@data\n1,2:0.5\n", "regressor")
+    assert example.target.tolist() == [0.5]
+    with pytest.raises(FormatError, match="time stamps"):
+        read_all(f"@timeStamps {said}\n@data\n1,2:a\n", labelled=False)
+
+
+def test_a_header_after_data_is_refused():
+    for line in ("@classLabel true", "@", "@ 1,2:left"):
+        with pytest.raises(FormatError, match=r"^text:6: @.* after @data"):
+            read_all(HEADER + f"1,2:left\n{line}\n")
+
+
+def test_series_without_a_label_can_be_left_out():
+    for answer in ("", "?", " "):
+        text = HEADER + f"1,2:left\n3:{answer}\n4:right\n"
+        with pytest.raises(FormatError, match=r"^text:6: an empty label\. .*--skip-unlabelled"):
+            read_all(text)
+        examples = read_all(text, options=ReadOptions(skip_unlabelled=True))
+        assert [e.target for e in examples] == ["left", "right"]
+
+
+# ---------------------------------------------------------------------- .npz
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "says"),
+    [
+        # a sum that wraps round to the number of rows
+        ("classifier", {"lengths": np.array([2**63 + 2, 2**63 + 1], np.uint64)}, "lengths sum to"),
+        ("classifier", {"lengths": np.array([2**62] * 4 + [2, 1], np.int64)}, "lengths sum to"),
+        ("classifier", {"labels": np.array([b"a", b"\xff"])}, "labels are bytes that are not"),
+        ("classifier", {"labels": np.array(["a", ""])}, "labels[1] is empty"),
+        ("classifier", {"labels": np.array(["a", " "])}, "labels[1] is empty"),
+        ("classifier", {"labels": np.array([1.0, np.nan])}, "labels are float64, strings or"),
+        ("classifier", {"labels": np.array([1.0, 2.0])}, "labels are float64, strings or"),
+        ("classifier", {"labels": np.array([1j, 2])}, "labels are complex128"),
+        ("classifier", {"values": np.ones((3, 0))}, "values are float64 (3, 0)"),
+        ("classifier", {"values": np.ones((3, 2), complex)}, "values are complex128"),
+        ("classifier", {"values": np.array([["1", "2"]] * 3)}, "values are <U1"),
+        ("classifier", {"values": np.ones((3, 2), "M8[D]")}, "values are datetime64"),
+        ("classifier", {"lengths": np.array(["2", "1"])}, "lengths are <U1"),
+        ("classifier", {"lengths": np.array(3)}, "lengths are int64 ()"),
+        ("classifier", {"values": np.zeros(3, [("a", "i4")])}, "values is [('a', '<i4')]"),
+        ("tagger", {"tags": np.array(["X", "", "Y"])}, "tags[1] is empty"),
+        ("regressor", {"targets": np.ones((2, 0))}, "targets are float64 (2, 0)"),
+        ("regressor", {"targets": np.array([1 + 2j, 3])}, "targets are complex128"),
+        ("regressor", {"targets": np.array(["2020-01-01"] * 2, "M8[D]")}, "targets are datetime64"),
+        ("regressor", {"targets": np.array(["a", "b"])}, "targets are <U1"),
+        ("regressor", {"targets": np.array([1, np.nan])}, "targets of sequence 1 are not all"),
+        ("regressor", {"targets": np.array([1, 1e300])}, "targets of sequence 1 are not all"),
+    ],
+)
+def test_arrays_of_a_wrong_kind_are_refused(task, change, says):
+    with pytest.raises(FormatError) as caught:
+        list(read_npz(packed(**(GOOD | change)), ReadRequest(task)))
+    assert str(caught.value).startswith(f"file.npz: {says}")
+
+
+def test_labels_of_any_kind_that_names_a_class():
+    for labels, names in (
+        ([b"a", "é".encode()], ["a", "é"]),
+        ([True, False], ["True", "False"]),
+        (np.array([3, 4], np.uint8), ["3", "4"]),
+    ):
+        examples = list(
+            read_npz(packed(**(GOOD | {"labels": np.array(labels)})), ReadRequest("classifier"))
+        )
+        assert [e.target for e in examples] == names
+
+
+def zipped(members, compression=zipfile.ZIP_STORED, change=lambda content: content):
+    """An archive of members given as bytes, and what is done to its bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    content = change(out.getvalue())
+    return Source("file.npz", lambda: io.BytesIO(content))
+
+
+def member(array, header=None):
+    """An array as numpy.save writes it, its header replaced."""
+    out = io.BytesIO()
+    np.save(out, array)
+    content = out.getvalue()
+    if header is None:
+        return content
+    start = content.index(b"{")
+    end = content.index(b"}") + 1
+    return content[:start] + header.ljust(end - start) + content[end:]
+
+
+HUGE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999, 2), }"
+WRAPS = b"{'descr':'<f8','fortran_order':False,'shape':(9223372036854775807,2),}"
+DIGITS = b"{'descr': '<f8', 'fortran_order': False, 'shape': (" + b"9" * 5000 + b",), }"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        b"",
+        b"raw bytes",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x01\x00",
+        b"\x93NUMPY\x01\x00\xff\xff{",
+        b"\x93NUMPY\x02\x00\xff\xff\xff\xff{",
+        b"\x93NUMPY\x09\x00\x05\x00{}   ",
+        member(np.ones((3, 2)))[:40],
+        member(np.ones((3, 2)))[:-1],
+        member(np.ones((3, 2))) + b"x",
+        member(np.ones((3, 2)), HUGE),
+        member(np.ones((3, 2)), WRAPS),
+        member(np.ones((3, 2)), b"{'descr': '<f8', 'fortran_order': False, 'shape': (-3, 2), }"),
+        member(np.ones((3, 2)), b"{'descr': 'nope', 'fortran_order': False, 'shape': (3, 2), }"),
+        member(np.ones((3, 2)), b"{'descr': '|O', 'fortran_order': False, 'shape': (3, 2), }"),
+        member(np.ones((3, 2)), b"{'descr': '<f8', 'fortran_order': False}"),
+        member(np.ones((3, 2)), b"((((((((((((((((((((((((((("),
+        b"\x93NUMPY\x01\x00" + len(DIGITS).to_bytes(2, "little") + DIGITS,
+    ],
+)
+def test_a_member_that_is_no_array_is_refused_before_memory_is_taken(values):
+    rest = {"lengths": member(np.array([2, 1])), "labels": member(np.array(["a", "b"]))}
+    tracemalloc.start()
+    with pytest.raises(FormatError) as caught:
+        list(read_npz(zipped({"values": values, **rest}), ReadRequest("classifier")))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert str(caught.value).startswith("file.npz: values ")
+    assert "\n" not in str(caught.value)
+    assert peak < 1 << 24
+
+
+def test_archives_that_are_packed_otherwise_are_refused():
+    good = {name: member(array) for name, array in GOOD.items()}
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with pytest.raises(FormatError, match="compressed in a way that NumPy does not use"):
+            list(read_npz(zipped(good, method), ReadRequest("classifier")))
+
+    def encrypted(content):
+        # the first bit of a member's flags in the archive's directory
+        at = content.index(b"PK\x01\x02") + 8
+        return content[:at] + bytes([content[at] | 1]) + content[at + 1 :]
+
+    with pytest.raises(FormatError, match=r"^file\.npz: values is encrypted"):
+        list(read_npz(zipped(good, change=encrypted), ReadRequest("classifier")))
+    lots = {**good, "values": member(np.zeros((1 << 22, 1)))}
+    with pytest.raises(FormatError, match="--max-unpacked"):
+        list(
+            read_npz(
+                zipped(lots, zipfile.ZIP_DEFLATED),
+                ReadRequest("classifier", options=ReadOptions(max_unpacked=1 << 20)),
+            )
+        )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_changed_byte_is_refused_or_read_and_never_a_traceback(seed):
+    out = io.BytesIO()
+    np.savez_compressed(out, **GOOD)
+    content = out.getvalue()
+    random = np.random.default_rng(seed)
+    for _ in range(300):
+        changed = bytearray(content)
+        for at in random.integers(0, len(content), random.integers(1, 4)):
+            changed[at] = random.integers(256)
+        source = Source("file.npz", lambda changed=changed: io.BytesIO(bytes(changed)))
+        # Anything else that is raised fails the test.
+        with suppress(FormatError):
             list(read_npz(source, ReadRequest("classifier")))

@@ -19,7 +19,8 @@ from birnn.data.text import split_source, tokenise
 from birnn.data.timeseries import numbers
 from birnn.errors import DataError
 
-SAMPLE = 100  # lines that are looked at before the first row is read
+# Lines that are looked at before the first row is read; of a pipe few, its rows are waited for.
+SAMPLE, LIVE_SAMPLE = 100, 8
 
 # What each delimiter is called.
 CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -67,7 +68,7 @@ def _read(source: Source, request: ReadRequest, own: str) -> Iterator[Example]:
     # further ahead than that.
     sample = list(itertools.islice(lines, 1))
     if not _settled(source, sample, request, own):
-        sample += itertools.islice(lines, SAMPLE)
+        sample += itertools.islice(lines, LIVE_SAMPLE if source.live else SAMPLE)
     delimiter = _delimiter(source, sample, request, own)
     quoted = _quoting(own, delimiter)
     table = cells.rows(

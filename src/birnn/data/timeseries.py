@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from birnn.data.archive import read_arrays
 from birnn.data.examples import Example, Vectors
 from birnn.data.numeric import narrow, not_finite, reals
 from birnn.data.options import ReadRequest
@@ -41,7 +39,7 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
     header: dict[str, list[str]] = {}
     in_data = False
     channels: int | None = None
-    index = 0
+    index = skipped = 0
     number = 1
     for number, raw in enumerate(source.lines(), 1):
         line = raw.strip()
@@ -60,10 +58,24 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
                 in_data = True
                 _check_header(source, header, request, number)
             continue
+        if line.startswith("@"):
+            raise source.fault(
+                f"{line.split()[0][:40]} after @data. Headers stand before it, series behind.",
+                number,
+            )
         fields = line.split(":")
         target: str | Vectors | None = None
         if _is_true(header, "classlabel") or _is_true(header, "targetlabel"):
             answer = fields.pop().strip()
+            if request.labelled and answer in ("", "?"):
+                if not request.options.skip_unlabelled:
+                    raise source.fault(
+                        "an empty label. Write the label after the last colon, or leave such "
+                        "series out: --skip-unlabelled.",
+                        number,
+                    )
+                skipped += 1
+                continue
             if request.labelled:
                 target = _target(source, answer, request, number)
         if not fields:
@@ -75,53 +87,84 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
         index += 1
     if not in_data:
         raise source.fault("no line @data, so no series. Is this a .ts file?", number)
+    if skipped:
+        source.notice(f"{skipped} series without a label left out")
 
 
 def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:
     """Arrays ``values`` (N, D) and ``lengths`` (B,), and what the task needs beside them.
 
     A tagger reads ``tags`` (N,), a classifier ``labels`` (B,), a regressor ``targets`` (B, K) or
-    (B,); labels and tags are strings or integers.
+    (B,); labels and tags are strings, integers or truth values.
 
     Raises:
-        FormatError: Not such a file, an array that is missing, of a wrong shape or of pickled
-            objects, lengths that do not fit, values that are no finite numbers.
+        FormatError: Not such a file, an array that is missing, of a wrong shape or kind, lengths
+            that do not fit, values that are no finite numbers, an empty label.
     """
+    name = _ARRAY[request.task]
     arrays = _arrays(source, request)
     values, lengths = arrays["values"], arrays["lengths"]
-    if values.ndim != 2 or values.dtype.kind not in "fiu":
+    if values.ndim != 2 or values.dtype.kind not in "fiub" or not values.shape[1]:
         raise source.fault(f"values are {values.dtype} {values.shape}, numbers (N, D) are needed")
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
+    # As Python's integers, which do not wrap.
+    each = lengths.tolist() if lengths.ndim == 1 and lengths.dtype.kind in "iu" else [-1]
+    if any(length < 0 for length in each):
         raise source.fault(
             f"lengths are {lengths.dtype} {lengths.shape}, non-negative integers (B,) are needed"
         )
-    if int(lengths.sum()) != values.shape[0]:
+    if sum(each) != values.shape[0]:
         raise source.fault(
-            f"lengths sum to {int(lengths.sum())}, values has {values.shape[0]} rows. "
+            f"lengths sum to {sum(each)}, values has {values.shape[0]} rows. "
             "Give one length for each sequence, summing to the number of rows."
         )
     rows = reals(values)
-    name = _ARRAY[request.task]
     answers = arrays[name] if request.labelled else None
     if answers is not None:
-        expected = values.shape[0] if name == "tags" else lengths.shape[0]
+        expected = values.shape[0] if name == "tags" else len(each)
         if answers.ndim not in ((1, 2) if name == "targets" else (1,)) or len(answers) != expected:
             raise source.fault(f"{name} has shape {answers.shape}, needs {expected} rows")
+        read_them = _numbers if name == "targets" else _named
+        answers = read_them(source, answers, name)
     start = 0
-    for index, length in enumerate(lengths.tolist()):
+    for index, length in enumerate(each):
         inputs = rows[start : start + length]
         check_vectors(source, inputs, index, rows.shape[1])
         target: str | tuple[str, ...] | Vectors | None = None
         if answers is not None and name == "tags":
-            target = tuple(map(str, answers[start : start + length].tolist()))
+            target = tuple(answers[start : start + length])
         elif answers is not None and name == "labels":
-            target = str(answers[index])
+            target = answers[index]
         elif answers is not None:
-            target = reals(answers[index].reshape(-1))
-            if not_finite(target) is not None:
+            target = values_K = answers[index]
+            if not_finite(values_K) is not None:
                 raise source.fault(f"targets of sequence {index} are not all finite")
         yield Example(inputs, target, f"{source.name}[{index}]")
         start += length
+
+
+def _numbers(source: Source, targets: Any, name: str) -> Any:
+    """Targets as numbers (B, K)."""
+    table = targets if targets.ndim == 2 else targets[:, None]
+    if table.dtype.kind not in "fiub" or not table.shape[1]:
+        raise source.fault(f"{name} are {table.dtype} {targets.shape}, numbers (B, K) are needed")
+    return reals(table)
+
+
+def _named(source: Source, labels: Any, name: str) -> Any:
+    """Labels or tags as strings."""
+    if labels.dtype.kind not in "USiub":
+        raise source.fault(
+            f"{name} are {labels.dtype}, strings or integers are needed. "
+            f"Write them as such: {name}.astype(int), or {name}.astype(str)."
+        )
+    try:
+        found = [x.decode() if isinstance(x, bytes) else str(x) for x in labels.tolist()]
+    except UnicodeDecodeError:
+        raise source.fault(f"{name} are bytes that are not UTF-8. Write strings.") from None
+    for index, label in enumerate(found):
+        if not label.strip():
+            raise source.fault(f"{name}[{index}] is empty. Give every one a name.")
+    return found
 
 
 def check_vectors(
@@ -158,6 +201,7 @@ def numbers(source: Source, cells: Sequence[str], line: int, what: str) -> Vecto
         raise
 
 
+SHOWN = 12  # arrays of a file that a message names
 _ARRAY = {"tagger": "tags", "classifier": "labels", "regressor": "targets"}
 
 
@@ -173,7 +217,7 @@ def _check_header(
 
 
 def _is_true(header: dict[str, list[str]], key: str) -> bool:
-    return header.get(key, ["false"])[:1] == ["true"]
+    return [value.lower() for value in header.get(key, [])[:1]] == ["true"]
 
 
 def _target(source: Source, answer: str, request: ReadRequest, line: int) -> str | Vectors:
@@ -182,8 +226,6 @@ def _target(source: Source, answer: str, request: ReadRequest, line: int) -> str
         if not_finite(values) is not None:
             raise source.fault(f"the target is {answer}. Give a finite number.", line)
         return values
-    if not answer:
-        raise source.fault("an empty label. Write the label after the last colon.", line)
     return answer
 
 
@@ -216,19 +258,11 @@ def _arrays(source: Source, request: ReadRequest) -> dict[str, Any]:
     names = ["values", "lengths"]
     if request.labelled:
         names.append(_ARRAY[request.task])
-    try:
-        with np.load(io.BytesIO(source.content()), allow_pickle=False) as stored:
-            present = list(stored.files)
-            arrays = {name: stored[name] for name in names if name in present}
-    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError):
-        # TypeError: a single array (.npy) is no archive to enter
-        raise source.fault(
-            "not a NumPy .npz file of plain arrays. Write it with numpy.savez, without objects."
-        ) from None
+    arrays, present = read_arrays(source, names, max_unpacked=request.options.max_unpacked)
     missing = [name for name in names if name not in arrays]
     if missing:
         raise source.fault(
-            f"no array {' or '.join(missing)}, it has {', '.join(present) or 'none'}. "
+            f"no array {' or '.join(missing)}, it has {', '.join(present[:SHOWN]) or 'none'}. "
             f"A {request.task} reads {', '.join(names)}."
         )
     return arrays

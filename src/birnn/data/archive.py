@@ -1,0 +1,158 @@
+"""The arrays of an ``.npz`` file, each checked before memory is taken for it."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy
+
+from birnn.data.source import MAX_UNPACKED, UNPACKED_RATIO, Source
+from birnn.errors import FormatError
+
+SUFFIX = ".npy"
+# A member's header, which names its dtype and shape, is some hundred bytes.
+LONGEST_HEADER = 1 << 16
+PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# What NumPy raises of a header that is none.
+_NO_HEADER = (
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    RecursionError,
+    SyntaxError,
+    UnicodeError,
+    struct.error,
+    tokenize.TokenError,
+)
+# What the zip and deflate readers raise of an archive that is none: NotImplementedError and
+# RuntimeError of what is packed or encrypted in a way they do not know.
+_NO_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+)
+
+
+def read_arrays(
+    source: Source, names: Sequence[str], *, max_unpacked: int | None = None
+) -> tuple[dict[str, npt.NDArray[Any]], list[str]]:
+    """Arrays of an ``.npz`` file, as far as it has them, and the names of all that it has.
+
+    Args:
+        source: The file.
+        names: Arrays that are wanted.
+        max_unpacked: Bytes that an array may take; by default as many as a ``.gz`` of the file's
+            size may unfold to.
+
+    Raises:
+        FormatError: No such file, or a wanted member that is no plain array, is encrypted,
+            damaged, or larger or smaller than its header says.
+
+    Example:
+        >>> stream = io.BytesIO()
+        >>> np.savez(stream, lengths=[2, 1])
+        >>> source = Source("f.npz", lambda: io.BytesIO(stream.getvalue()))
+        >>> arrays, present = read_arrays(source, ["values", "lengths"])
+        >>> arrays["lengths"].tolist(), present
+        ([2, 1], ['lengths'])
+    """
+    content = source.content()
+    most = max_unpacked or min(MAX_UNPACKED, len(content) * UNPACKED_RATIO)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {
+                info.filename.removesuffix(SUFFIX): info
+                for info in archive.infolist()
+                if info.filename.endswith(SUFFIX)
+            }
+            found = {
+                name: _array(source, archive, members[name], name, most)
+                for name in names
+                if name in members
+            }
+    except FormatError:
+        raise
+    except _NO_ARCHIVE:
+        raise _fault(source) from None
+    return found, list(members)
+
+
+def _array(
+    source: Source, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, most: int
+) -> npt.NDArray[Any]:
+    if info.flag_bits & 1:
+        raise source.fault(f"{name} is encrypted. Write the file with numpy.savez.")
+    if info.compress_type not in PACKED:
+        raise source.fault(
+            f"{name} is compressed in a way that NumPy does not use. Write the file with "
+            "numpy.savez or numpy.savez_compressed."
+        )
+    with archive.open(info) as member:
+        shape, fortran, dtype, size = _header(source, member, name)
+        count = math.prod(shape)
+        said = count * dtype.itemsize
+        if said > most:
+            raise source.fault(
+                f"{name} says that it has shape {shape}, {said:,} bytes; {most:,} are read at "
+                "most. Set --max-unpacked if that is right."
+            )
+        if said != info.file_size - size:
+            raise source.fault(
+                f"{name} says that it has shape {shape}, {said:,} bytes, and has "
+                f"{info.file_size - size:,}. The file is damaged: write or copy it again."
+            )
+        content = member.read(said + 1)
+    if len(content) != said:
+        raise source.fault(
+            f"{name} says that it has shape {shape}, {said:,} bytes, and ends after "
+            f"{len(content):,}. The file is damaged: write or copy it again."
+        )
+    array = np.frombuffer(content, dtype, count)
+    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def _header(
+    source: Source, member: IO[bytes], name: str
+) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, order and dtype of a member, and the bytes that said so."""
+    try:
+        version = npy.read_magic(member)
+        if version == (1, 0):
+            shape, fortran, dtype = npy.read_array_header_1_0(member, LONGEST_HEADER)
+        elif version == (2, 0):
+            shape, fortran, dtype = npy.read_array_header_2_0(member, LONGEST_HEADER)
+        else:
+            raise ValueError(f"version {version}")
+        sizes = all(size >= 0 for size in shape)
+    except _NO_HEADER:
+        raise source.fault(
+            f"{name} is no array: its header does not read. Write the file with numpy.savez."
+        ) from None
+    if dtype.hasobject or dtype.fields or dtype.subdtype or not sizes or not dtype.itemsize:
+        raise source.fault(
+            f"{name} is {dtype}, an array of numbers or strings is needed. Write it with "
+            "numpy.savez, without objects."
+        )
+    return tuple(map(int, shape)), bool(fortran), dtype, member.tell()
+
+
+def _fault(source: Source) -> Exception:
+    return source.fault(
+        "not a NumPy .npz file of plain arrays. Write it with numpy.savez, without objects."
+    )
