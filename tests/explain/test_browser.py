@@ -59,7 +59,14 @@ def every_figure() -> Iterator[Figure]:
     yield figures.accuracy_by_position(scores, positions=["1", "2", "3-9", "10-19", "20+"])
     yield figures.learning_curves({reader: [row, row[:3]] for reader, row in scores.items()})
     yield figures.scores_by_seed(scores)
+    adds = random.normal(size=(2, STEPS))
     costs = {"parameters": 365_568.0, "forward and backward, ms": 3.25, "weights, MB": 1.4}
+    yield figures.series(adds.T, adds_TC=adds.T, label="a label with a very long name", position=2)
+    yield figures.series(np.abs(adds).T, rows=tag_rows(STEPS), gold="x" * STEPS)
+    yield figures.series(random.normal(size=(80, 12)), rows=tag_rows(80), marked="x")
+    yield figures.series(random.normal(size=(900, 3)), adds_TC=random.normal(size=(900, 3)))
+    yield figures.attribution_over_time(*random.normal(size=(2, 40)), "a label with a long name")
+    yield figures.attribution_over_time(random.normal(size=900), None, "value 0", of="value")
     yield figures.cost_bars(dict.fromkeys(readers, costs))
     yield figures.flow(*norms(STEPS), WORDS)
     yield figures.flow(*norms(len(LONG)), LONG)
@@ -67,7 +74,6 @@ def every_figure() -> Iterator[Figure]:
     yield figures.deciding_direction(
         {"full": 3, "without forward": -1, "without backward": 2, "without both": 0}, "positive"
     )
-    adds = random.normal(size=(2, STEPS))
     yield figures.deciding_by_position(*adds, WORDS)
     yield figures.attribution(WORDS, *adds, "a label with a very long name")
     yield figures.attribution(LONG, random.normal(size=300), None, "positive")
@@ -89,6 +95,15 @@ def every_figure() -> Iterator[Figure]:
     encoder = Encoder(hidden_size=64, num_layers=3, merge="project")
     yield figures.architecture(Spec(inputs=inputs, encoder=encoder, head=head))
     yield figures.no_generation()
+
+
+def tag_rows(steps: int) -> list[figures.TagRow]:
+    """Tags that change often, of somebody without a colour and of two readers."""
+    names = {"": "correct", "forward": figures.READERS["forward"].name, "both": "two directions"}
+    return [
+        figures.TagRow(name, reader, ("xxy" * steps)[at : at + steps])
+        for at, (reader, name) in enumerate(names.items())
+    ]
 
 
 def every_distance_from_the_bound() -> Figure:
@@ -151,7 +166,7 @@ def test_every_figure_is_on_the_page() -> None:
     drawn = {line.split(".")[1].split("(")[0] for line in _calls(every_figure)}
     offered = {
         name for name in figures.__all__ if getattr(figures, name).__class__.__name__ == "function"
-    } - {"describe", "in_house_style", "in_words"}
+    } - {"capital", "describe", "in_house_style", "in_words"}
     assert drawn == offered
 
 

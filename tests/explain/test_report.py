@@ -206,9 +206,9 @@ def test_words_carry_their_number_for_eye_ear_and_pointer(html: str) -> None:
     assert found == [
         ("plus", "", "100", "so: +0.5", "so", "+0.5", "A"),
         ("even", "", "0", "&lt;b&gt;: 0", "&lt;b&gt;", "0", "B"),
-        ("minus", " here", "50", "bad: -0.25, the word that is explained", "bad", "-0.25", "C"),
+        ("minus", " here", "50", "bad: -0.25, the one explained", "bad", "-0.25", "C"),
     ]
-    assert "-0.5 +0.5 logit; the word that is explained" in Page(html).text
+    assert "-0.5 +0.5 logit; the one explained" in Page(html).text
 
 
 def test_a_picture_says_itself_or_is_given_words() -> None:

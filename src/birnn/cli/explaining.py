@@ -94,11 +94,16 @@ def _pool(spec: Spec, data: str, reading: ReadOptions) -> list[Any]:
 def _show(found: Explanation) -> None:
     """The answer, and what each step had to do with it."""
     at = found.position
-    chance = "" if found.probability is None else f" ({100 * found.probability:.1f} %)"
+    # With a CRF the probability weighs all sequences of tags, the logit is the step's own.
+    crf = found.decoding is not None and found.decoding.crf
+    chance = ""
+    if found.probability is not None:
+        chance = f" ({'marginal ' if crf else ''}{100 * found.probability:.1f} %)"
     where = "" if at is None else f" at step {at + 1}, {found.tokens[at]}"
     print(escaped(f"{found.target}{chance}{where}"))
     told = [f"{case} {logit:.3f}" for case, logit in found.logits().items()]
-    print("with and without the halves: " + ", ".join(told))
+    of = f"{found.of} of the step alone" if crf else found.of
+    print(f"{of}, with and without the halves: " + ", ".join(told))
     lost = np.full(len(found.tokens), np.nan) if found.occlusion is None else found.occlusion.steps
     tags = found.answer if at is not None else [""] * len(found.tokens)
     rows = [

@@ -35,6 +35,7 @@ class Explanation:
     Args:
         spec: What the model is.
         tokens: The steps as written; of vectors their numbers from 1 on.
+        series: The vectors as they were given, (T, D); None of words and symbols.
         unknown: Which of them the model does not know, (T,) bool.
         answer: Its answer: a label for each step, one label, or values.
         position: The step whose tag is explained; None where the model answers once.
@@ -55,6 +56,7 @@ class Explanation:
 
     spec: Spec
     tokens: tuple[str, ...]
+    series: Array | None
     unknown: Array
     answer: Any
     position: int | None
@@ -70,6 +72,26 @@ class Explanation:
     attention: Array | None
     decoding: Decoding | None
     left_out: tuple[str, ...]
+
+    @property
+    def unit(self) -> str:
+        """What a step is: a word, a symbol, or a step of a series."""
+        match self.spec.inputs:
+            case Words():
+                return "word"
+            case Symbols():
+                return "symbol"
+        return "step"
+
+    @property
+    def of(self) -> str:
+        """What is measured of the answer: the ``logit`` of a label, or a ``value``."""
+        return "value" if self.decision.regresses else "logit"
+
+    @property
+    def measured(self) -> str:
+        """The same with its name: ``the logit of positive``, ``value 0``."""
+        return f"the logit of {self.target}" if self.of == "logit" else self.target
 
     def logits(self) -> dict[str, float]:
         """Score of the target with both halves, without either, and without both."""
@@ -164,6 +186,7 @@ def explanation(
     return Explanation(
         spec=subject.spec,
         tokens=tokens,
+        series=subject.series(sequence),
         unknown=_unknown(subject, sequence, steps),
         answer=_answer(subject, decision),
         position=position,

@@ -177,6 +177,12 @@ class Subject:
             return None
         return tuple(next(admit(self.spec, [sequence])))
 
+    def series(self, sequence: Any) -> Array | None:
+        """The vectors of a sequence as they were given, (T, D); None of words and symbols."""
+        if not isinstance(self.spec.inputs, Vectors):
+            return None
+        return np.asarray(next(admit(self.spec, [sequence])), np.float64)
+
     def baseline(self) -> Tensor:
         """The row that stands for nothing at all, (W,).
 

@@ -8,7 +8,7 @@ import re
 import warnings
 
 from birnn.errors import require
-from birnn.explain.figures import GRID, INK, MINUS, PAPER, PLUS, READERS, STYLE, TIP
+from birnn.explain.figures import GRID, INK, MINUS, PAPER, PLUS, READERS, STYLE, TIP, WRONG
 from birnn.explain.parts import Picture
 
 
@@ -47,9 +47,14 @@ def inline_svg(picture: Picture, name: str) -> str:
 
 
 # what the page draws in its own light or dark shade
-_COLOURS = {INK: "ink", GRID: "grid", PAPER: "paper", PLUS: "plus", MINUS: "minus"} | {
-    reader.colour: key for key, reader in READERS.items()
-}
+_COLOURS = {
+    INK: "ink",
+    GRID: "grid",
+    PAPER: "paper",
+    PLUS: "plus",
+    MINUS: "minus",
+    WRONG: "wrong",
+} | {reader.colour: key for key, reader in READERS.items()}
 
 # all that matplotlib would write about itself, its date and its network addresses
 _METADATA = ("Date", "Creator", "Format", "Type")

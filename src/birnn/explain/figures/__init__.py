@@ -17,6 +17,7 @@ from birnn.explain.figures.contests import (
 from birnn.explain.figures.costs import cost_bars
 from birnn.explain.figures.decoded import attention_weights, tag_marginals
 from birnn.explain.figures.influence import flow, influence_by_distance
+from birnn.explain.figures.series import TagRow, attribution_over_time, series
 from birnn.explain.figures.style import (
     GRID,
     HALVES,
@@ -27,7 +28,9 @@ from birnn.explain.figures.style import (
     READERS,
     STYLE,
     TIP,
+    WRONG,
     Reader,
+    capital,
     describe,
     in_house_style,
     in_words,
@@ -53,13 +56,17 @@ __all__ = [
     "READERS",
     "STYLE",
     "TIP",
+    "WRONG",
     "Reader",
+    "TagRow",
     "accuracy_by_group",
     "accuracy_by_position",
     "activations",
     "architecture",
     "attention_weights",
     "attribution",
+    "attribution_over_time",
+    "capital",
     "correlation_histogram",
     "cost_bars",
     "deciding_by_position",
@@ -74,6 +81,7 @@ __all__ = [
     "no_generation",
     "output_layout",
     "scores_by_seed",
+    "series",
     "state_norms",
     "tag_marginals",
     "unit_correlation",

@@ -36,12 +36,13 @@ WINDOW = 60  # words at most: of a longer text those around the word that is lea
 
 
 @in_house_style
-def attention_weights(tokens: Sequence[str], weights_T: ArrayLike) -> Figure:
+def attention_weights(tokens: Sequence[str], weights_T: ArrayLike, *, unit: str = "word") -> Figure:
     """How much of the attention each word gets, and what each would get of an even one.
 
     Args:
         tokens: The words.
         weights_T: Their weights, which sum to 1, (steps,).
+        unit: What they are: word, symbol or step.
 
     Raises:
         DataError: Not one weight for each word, or no word.
@@ -60,21 +61,24 @@ def attention_weights(tokens: Sequence[str], weights_T: ArrayLike) -> Figure:
         (bar,) = axes.barh(row, percent, 0.72, color=READERS["both"].colour)
         tip(bar, f"{place(tokens, index)}: {percent:.1f} %")
     few = len(kept) < steps
-    names = [f"{shown(tokens[i])} ({i + 1})" if few else shown(tokens[i]) for i in kept]
+    names = [
+        f"{shown(tokens[i])} ({i + 1})" if few and unit != "step" else shown(tokens[i])
+        for i in kept
+    ]
     axes.set_yticks(range(len(kept)), names, fontsize=9)
     axes.set_ylim(len(kept) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
-    axes.axvline(100 / steps, color=INK, linestyle="--", linewidth=1.2, label="all words alike")
-    some = f" of the {len(kept)} strongest of {steps} words" if few else ""
+    axes.axvline(100 / steps, color=INK, linestyle="--", linewidth=1.2, label=f"all {unit}s alike")
+    some = f" of the {len(kept)} strongest of {steps} {unit}s" if few else ""
     axes.set_xlabel(f"weight{some}, %")
     figure.legend(loc="outside upper left", labelcolor=INK)
     ranked = sorted(kept, key=lambda index: -weights[index])[:10]
     facts = [(place(tokens, index), f"{100 * weights[index]:.1f} %") for index in ranked]
     return told(
         figure,
-        sentence(f"attention over {steps} words, strongest first", facts),
-        f"All words alike would be {100 / steps:.1f} %.",
+        sentence(f"attention over {steps} {unit}s, strongest first", facts),
+        f"All {unit}s alike would be {100 / steps:.1f} %.",
     )
 
 
@@ -85,6 +89,8 @@ def tag_marginals(
     marginals_TL: ArrayLike,
     best: Sequence[int],
     runner_up: Sequence[int] | None = None,
+    *,
+    unit: str = "word",
 ) -> Figure:
     """How probable each label is at each word, the best path, and where the second best differs.
 
@@ -97,6 +103,7 @@ def tag_marginals(
         marginals_TL: Probability of each label at each word, (steps, labels).
         best: Number of each word's label on the best path.
         runner_up: The same on the second best path, or None.
+        unit: What the tokens are: word, symbol or step.
 
     Raises:
         ShapeError: Marginals that are not (steps, labels).
@@ -157,13 +164,13 @@ def tag_marginals(
     written = name_tokens(axes.xaxis, tokens, WIDTH - 1.6, first=first)
     left = len(labels) - len(kept)
     note = f"; {left} improbable labels left out" if left else ""
-    axes.set_xlabel(("word" if written else "step") + note)
+    axes.set_xlabel((unit if written else "step") + note)
     scale(
         figure.add_subplot(grid[1]), (0, 0.5, 1), ("0", "50", "100"), "probability, %",
         colour=READERS["both"].colour,
     )  # fmt: skip
     figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
-    drawn = f"Drawn are words {first + 1} to {first + steps}, around the least sure."
+    drawn = f"Drawn are {unit}s {first + 1} to {first + steps}, around the least sure."
     return told(figure, *told_paths, drawn if first or whole > steps else "")
 
 

@@ -140,6 +140,8 @@ def name_tokens(
 ) -> bool:
     """Write tokens beside an axis where they fit, every so many positions where not.
 
+    Steps that have no name but their number count as such that do not fit.
+
     Args:
         axis: The axis, on which token ``n`` stands at ``n``.
         tokens: The tokens.
@@ -179,7 +181,12 @@ def below(tokens: Sequence[str], inches: float = WIDTH - 1.2) -> float:
 
 
 def _fit(tokens: Sequence[str], inches: float) -> bool:
-    return len(tokens) <= TOKENS and len(tokens) * PITCH <= inches
+    return len(tokens) <= TOKENS and len(tokens) * PITCH <= inches and not _numbered(tokens)
+
+
+def _numbered(tokens: Sequence[str], first: int = 0) -> bool:
+    """Whether steps have no name but their number."""
+    return all(str(token) == str(first + at) for at, token in enumerate(tokens, start=1))
 
 
 def _across(tokens: Sequence[str], inches: float) -> bool:
@@ -191,7 +198,9 @@ def place(tokens: Sequence[str], index: int, first: int = 0) -> str:
     """A token and where it stands, counted from 1; the first of them stands at ``first``.
 
     Example:
-        >>> place(["the", "bank"], 1)
-        "'bank' (2)"
+        >>> place(["the", "bank"], 1), place(["1", "2"], 1)
+        ("'bank' (2)", 'step 2')
     """
+    if str(tokens[index]) == str(first + index + 1):
+        return f"step {first + index + 1}"
     return f"'{shown(tokens[index])}' ({first + index + 1})"

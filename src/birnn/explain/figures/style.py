@@ -48,6 +48,7 @@ HALVES = {"forward": "forward half", "backward": "backward half", "both": "both 
 
 INK, GRID = "#24292f", "#d8dee4"  # the report maps these to its own, light or dark
 PAPER = "#fefefe"  # behind a label that a line would go through
+WRONG = "#b42318"
 PLUS, MINUS = "#5e3c99", "#a87900"
 TIP = "tip: "
 
@@ -159,6 +160,16 @@ def shown(token: object) -> str:
     """
     text = "".join(letter if letter.isprintable() else "·" for letter in str(token))
     return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
+
+
+def of_label(label: str, of: str) -> str:
+    """What is measured of an answer: the logit of a label, or a value itself.
+
+    Example:
+        >>> of_label("positive", "logit"), of_label("value 0", "value")
+        ('the logit of positive', 'value 0')
+    """
+    return f"the {of} of {shown(label)}" if of == "logit" else shown(label)
 
 
 def readers_of(values: Mapping[str, object]) -> dict[str, Reader]:

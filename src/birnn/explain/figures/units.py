@@ -44,7 +44,7 @@ GATES = {"i": "input gate", "f": "forget gate", "o": "output gate", "r": "reset 
 
 @in_house_style
 def state_norms(
-    forward_T: ArrayLike, backward_T: ArrayLike | None, tokens: Sequence[str]
+    forward_T: ArrayLike, backward_T: ArrayLike | None, tokens: Sequence[str], *, unit: str = "word"
 ) -> Figure:
     """The norm of each half's state after each word.
 
@@ -52,6 +52,7 @@ def state_norms(
         forward_T: Norms of the forward states, (steps,).
         backward_T: Norms of the backward states, or None.
         tokens: The words.
+        unit: What they are: word, symbol or step.
 
     Raises:
         DataError: Not one number for each word, or no word.
@@ -81,16 +82,20 @@ def state_norms(
             f"{number(norm_T[high])} at {place(tokens, high)}."
         )
     written = name_tokens(axes.xaxis, tokens)
-    axes.set_xlabel("state after the word" if written else "state after step")
+    axes.set_xlabel(f"state after the {unit}" if written else "state after step")
     axes.set_ylabel("norm of the state")
     axes.set_ylim(0, 1.08 * max(float(norm_T.max()) for norm_T in norms.values()) or 1)
     figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
-    return told(figure, "Norm of the state after each word.", *facts)
+    return told(figure, f"Norm of the state after each {unit}.", *facts)
 
 
 @in_house_style
 def activations(
-    forward_TH: ArrayLike, backward_TH: ArrayLike | None, tokens: Sequence[str]
+    forward_TH: ArrayLike,
+    backward_TH: ArrayLike | None,
+    tokens: Sequence[str],
+    *,
+    unit: str = "word",
 ) -> Figure:
     """The value of every unit after every word: a row for each unit, one picture for each half.
 
@@ -98,6 +103,7 @@ def activations(
         forward_TH: Forward states, (steps, units).
         backward_TH: Backward states, or None.
         tokens: The words.
+        unit: What they are: word, symbol or step.
 
     Raises:
         ShapeError: States that are not one row for each word.
@@ -132,7 +138,7 @@ def activations(
         )
         if row == len(states) - 1:
             written = name_tokens(axes.xaxis, tokens)
-            axes.set_xlabel("word" if written else "step")
+            axes.set_xlabel(unit if written else "step")
         else:
             axes.set_xticks([])
         high, low = ((pick(state_TH) // state_TH.shape[1], pick(state_TH) % state_TH.shape[1])
@@ -146,7 +152,7 @@ def activations(
     side = figure.add_subplot(grid[:, 1])
     scale(side, (-1, 0, 1), labels, "value of the unit", colour=PLUS, signed=True)
     units = states["forward"].shape[1]
-    return told(figure, f"Values of {units} units a half after {steps} words.", *facts)
+    return told(figure, f"Values of {units} units a half after {steps} {unit}s.", *facts)
 
 
 @in_house_style

@@ -23,6 +23,7 @@ from birnn.explain.figures.style import (
     capital,
     in_house_style,
     number,
+    of_label,
     same_length,
     sentence,
     shown,
@@ -49,7 +50,7 @@ LEFT = {
 
 
 @in_house_style
-def deciding_direction(logits: Mapping[str, float], label: str) -> Figure:
+def deciding_direction(logits: Mapping[str, float], label: str, *, of: str = "logit") -> Figure:
     """The logit of a label with both halves, with one of them silenced, and with none.
 
     A silenced half is replaced by its mean over data. What is left gives a bar its colour.
@@ -58,6 +59,7 @@ def deciding_direction(logits: Mapping[str, float], label: str) -> Figure:
         logits: ``full``, ``without forward``, ``without backward``, ``without both`` (or some of
             them: a model of one direction has no backward half to lose) to the logit.
         label: The label.
+        of: What is measured: the ``logit`` of a label, or a ``value``.
 
     Raises:
         DataError: No logit, or a key that is not one of the four.
@@ -84,23 +86,25 @@ def deciding_direction(logits: Mapping[str, float], label: str) -> Figure:
     axes.set_yticks(range(len(kept)), [LEFT[key][0] for key in kept])
     _signed(axes, list(kept.values()), len(kept))
     axes.grid(visible=False)  # every bar has its number, which a line would go through
-    axes.set_xlabel(f"logit of {shown(label)}")
+    axes.set_xlabel(of_label(label, of))
     facts = ", ".join(f"{LEFT[key][0]} {number(logit)}" for key, logit in kept.items())
-    return told(figure, f"Logit of '{label}'.", f"{capital(facts)}.")
+    what = f"Logit of '{label}'" if of == "logit" else capital(label)
+    return told(figure, f"{what}.", f"{capital(facts)}.")
 
 
 @in_house_style
 def deciding_by_position(
-    forward_T: ArrayLike, backward_T: ArrayLike | None, tokens: Sequence[str]
+    forward_T: ArrayLike, backward_T: ArrayLike | None, tokens: Sequence[str], *, unit: str = "word"
 ) -> Figure:
     """What each half adds at each word to the logit of the label that the word got.
 
-    Words in rows, or lines over the positions of a text of more than 30.
+    Words in rows, or lines over the positions of a text of more than 30, and of a series.
 
     Args:
         forward_T: What the forward half adds, (steps,).
         backward_T: What the backward half adds, or None where there is none.
         tokens: The words.
+        unit: What they are: word, symbol or step.
 
     Raises:
         DataError: Not one number for each word, or no word.
@@ -115,8 +119,8 @@ def deciding_by_position(
     if backward_T is not None:
         adds["backward"] = np.asarray(backward_T, dtype=float)
     steps = same_length("word", tokens=tokens, **{f"{k}_T": v.tolist() for k, v in adds.items()})
-    draw = _paired_bars if steps <= MOST else _lines
-    figure = draw(adds, tokens)
+    draw = _paired_bars if steps <= MOST and unit != "step" else _lines
+    figure = draw(adds, tokens, unit)
     facts = []
     for key, values in adds.items():
         high, low = int(values.argmax()), int(values.argmin())
@@ -124,12 +128,18 @@ def deciding_by_position(
             f"{capital(HALVES[key])}: in sum {number(values.sum())}, most {number(values[high])} "
             f"at {place(tokens, high)}, least {number(values[low])} at {place(tokens, low)}."
         )
-    return told(figure, "What each half adds at each word, in logits.", *facts)
+    return told(figure, f"What each half adds at each {unit}, in logits.", *facts)
 
 
 @in_house_style
 def attribution(
-    tokens: Sequence[str], gradients_T: ArrayLike, occlusion_T: ArrayLike | None, label: str
+    tokens: Sequence[str],
+    gradients_T: ArrayLike,
+    occlusion_T: ArrayLike | None,
+    label: str,
+    *,
+    of: str = "logit",
+    unit: str = "word",
 ) -> Figure:
     """What each word speaks for or against a label: a bar to the right or to the left.
 
@@ -138,6 +148,8 @@ def attribution(
         gradients_T: Integrated gradients of each word, in logits, (steps,).
         occlusion_T: Loss of the logit when the word is hidden, as diamonds; or None.
         label: The label.
+        of: What the numbers add to: the ``logit`` of a label, or a ``value``.
+        unit: What the tokens are: word or symbol; of steps see `attribution_over_time`.
 
     Raises:
         DataError: Not one number for each word, or no word.
@@ -166,8 +178,9 @@ def attribution(
     _rows(axes, tokens, kept)
     drawn = gradients[kept].tolist() + ([] if occlusion is None else occlusion[kept].tolist())
     _signed(axes, drawn, len(kept))
-    few = f"the {len(kept)} strongest of {steps} words" if len(kept) < steps else ""
-    axes.set_xlabel(f"← against · logit of {shown(label)} · for →" + (f"\n{few}" if few else ""))
+    few = f"the {len(kept)} strongest of {steps} {unit}s" if len(kept) < steps else ""
+    low, high = ("against", "for") if of == "logit" else ("lower", "higher")
+    axes.set_xlabel(f"← {low} · {of_label(label, of)} · {high} →" + (f"\n{few}" if few else ""))
     if occlusion is not None:
         _key(figure, axes)
     ranked = sorted(kept, key=lambda index: -abs(gradients[index]))[:10]
@@ -181,8 +194,8 @@ def attribution(
     return told(
         figure,
         words,
-        sentence("words", facts),
-        f"All words in sum: {gradients.sum():+.3g}.",
+        sentence(f"{unit}s", facts),
+        f"All {unit}s in sum: {gradients.sum():+.3g}.",
         sentence("by occlusion", more) if more else "",
     )
 
@@ -198,7 +211,7 @@ def strongest(values: FloatArray, most: int = MOST) -> list[int]:
     return sorted(ranked.tolist())
 
 
-def _paired_bars(adds: Mapping[str, FloatArray], tokens: Sequence[str]) -> Figure:
+def _paired_bars(adds: Mapping[str, FloatArray], tokens: Sequence[str], unit: str) -> Figure:
     figure, axes = canvas(1.05 + 0.25 * len(tokens))
     width = 0.8 / len(adds)
     for number_, (key, values) in enumerate(adds.items()):
@@ -208,12 +221,12 @@ def _paired_bars(adds: Mapping[str, FloatArray], tokens: Sequence[str]) -> Figur
             tip(bar, f"{place(tokens, index)}, {HALVES[key]}: {number(values[index])}")
     _rows(axes, tokens, list(range(len(tokens))))
     _signed(axes, [value for values in adds.values() for value in values], len(tokens))
-    axes.set_xlabel("adds to the logit of the word's label")
+    axes.set_xlabel(f"adds to the logit of the {unit}'s label")
     figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
     return figure
 
 
-def _lines(adds: Mapping[str, FloatArray], tokens: Sequence[str]) -> Figure:
+def _lines(adds: Mapping[str, FloatArray], tokens: Sequence[str], unit: str) -> Figure:
     figure, axes = canvas()
     for key, values in adds.items():
         places = np.arange(1, len(values) + 1)
@@ -228,8 +241,8 @@ def _lines(adds: Mapping[str, FloatArray], tokens: Sequence[str]) -> Figure:
         text = f"{place(tokens, high)}, {HALVES[key]}: {number(values[high])}"
         target(axes, high + 1, float(values[high]), text)
     axes.axhline(0, color=INK, linewidth=0.8)
-    axes.set_xlabel("word, counted from 1")
-    axes.set_ylabel("adds to the word's logit")
+    axes.set_xlabel(f"{unit}, counted from 1")
+    axes.set_ylabel(f"adds to the {unit}'s logit")
     figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
     return figure
 

@@ -1,0 +1,100 @@
+"""The page of `birnn explain`: of words, symbols and series; of tags, labels and values."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from birnn.bundle import Bundle
+from birnn.explain import Explanation, explanation, page
+
+LOGIT = "A logit is the score of a label before scores become probabilities"
+EACH = {
+    "words": "The {task} “pos” read a text of 7 words.",
+    "symbols": "The {task} “pos” read a sequence of 7 symbols.",
+    "vectors": "The {task} “pos” read a series of 7 steps in 3 channels.",
+}
+TASKS = {"crf": "tagger", "tags": "tagger", "label-attention": "classifier", "values": "regressor"}
+
+
+@pytest.fixture
+def paged(
+    make: Callable[..., Bundle], draw: Callable[..., Any], tmp_path: Path
+) -> Callable[..., tuple[Explanation, str]]:
+    """The numbers of an answer of a random model, and the text of their page."""
+
+    def build(inputs: str, head: str, steps: int = 7) -> tuple[Explanation, str]:
+        bundle = make(inputs, head)
+        found = explanation(bundle, draw(bundle, steps))
+        written = page.write(tmp_path / "page.html", found, name="pos").read_text("utf-8")
+        body = re.sub(r"<style.*?</style>", "", written, flags=re.DOTALL)
+        return found, " ".join(html.unescape(body).split())
+
+    return build
+
+
+@pytest.mark.parametrize("head", TASKS)
+@pytest.mark.parametrize("inputs", EACH)
+def test_the_page_names_what_was_read_and_explains_a_logit_once(
+    paged: Callable[..., tuple[Explanation, str]], inputs: str, head: str
+) -> None:
+    found, text = paged(inputs, head)
+    assert EACH[inputs].format(task=TASKS[head]) in text
+    visible = re.sub(r"<[^>]*>", " ", text)
+    regresses = head == "values"
+    assert visible.count(LOGIT) == (not regresses)
+    assert ("logit" in visible) == (not regresses)
+    assert found.measured in visible
+    if inputs != "words":
+        assert " word " not in visible
+        assert " words " not in visible
+    if inputs == "vectors":
+        # the series and what it adds are lines and bars over time, no row of step numbers
+        assert "A series of 7 steps and 3 channels. Channel 1: from " in text
+        assert 'class="coloured' not in text
+        assert all(f">channel {number}<" in text for number in (1, 2, 3))
+    else:
+        assert 'class="coloured' in text
+
+
+@pytest.mark.parametrize(("head", "crf"), [("crf", True), ("tags", False)])
+def test_a_crf_s_logits_and_marginals_are_told_apart(
+    paged: Callable[..., tuple[Explanation, str]], head: str, crf: bool
+) -> None:
+    found, text = paged("words", head)
+    assert ("This model has a CRF, so a tag has two numbers that may disagree" in text) == crf
+    assert ("probability (marginal)" in text) == crf
+    assert ("logit (word alone)" in text) == crf
+    decoded, at = found.decoding, found.position
+    assert decoded is not None
+    assert at is not None
+    # the tile and the table show the same probability, which is the marginal
+    number = found.decision.outputs.index(found.target)
+    assert f"<strong>{100 * decoded.marginals[at, number]:.1f} %</strong>" in text
+    assert f">{100 * decoded.marginals[at, number]:.2f} %<" in text
+    assert f">{found.decision.scores[0][at, number]:.3f}<" in text
+
+
+def test_unknown_tokens_stand_with_the_answer(
+    paged: Callable[..., tuple[Explanation, str]],
+) -> None:
+    found, text = paged("symbols", "tags", 30)
+    count = int(found.unknown.sum())
+    assert count > 0
+    assert f"The model does not know {count} of the 30 symbols: “?”." in text
+    assert text.index("does not know") < text.index("Which direction decided")
+
+
+@pytest.mark.parametrize("head", TASKS)
+def test_a_series_is_drawn_on_a_phone_and_a_desktop(
+    paged: Callable[..., tuple[Explanation, str]], opened: Any, tmp_path: Path, head: str
+) -> None:
+    _, text = paged("vectors", head, 40)
+    count = text.count("<svg")
+    for width in (390, 1280):
+        opened(tmp_path / "page.html", width=width).check(figures=count)
