@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import birnn
-from birnn.errors import MissingExtra
+from birnn.errors import MissingExtra, UsageError
 from birnn.kernels import isa
+from birnn.runtime import Predictor
 
 COMMANDS = ("train", "evaluate", "predict", "quickstart", "settings", "bench", "info")
 
@@ -95,13 +97,68 @@ def test_info_tells_the_engine_and_the_version(call: Any) -> None:
     assert all(name in call("info").out for name in told)
 
 
+def test_info_tells_the_threads_that_hold(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isa, "_threads", None)
+    monkeypatch.setenv(isa.THREADS, "7")
+    told = json.loads(call("info", "--json").out)
+    assert (told["threads"], told["threads set by"]) == (7, isa.THREADS)
+    monkeypatch.delenv(isa.THREADS)
+    told = json.loads(call("info", "--json").out)
+    assert told["threads"] == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "explain"])
+@pytest.mark.parametrize(
+    ("option", "setting", "threads"), [("3", "5", 3), (None, "5", 5), ("3", None, 3)]
+)
+def test_threads_of_a_command_are_those_of_its_option_or_of_the_environment(
+    call: Any,
+    files: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    option: str | None,
+    setting: str | None,
+    threads: int,
+) -> None:
+    monkeypatch.setattr(isa, "_threads", None)
+    monkeypatch.delenv(isa.THREADS, raising=False)
+    if setting is not None:
+        monkeypatch.setenv(isa.THREADS, setting)
+    data = files / "train.tsv"
+    arguments: dict[str, tuple[object, ...]] = {
+        "train": ("tagger", "--train", data, "--out", tmp_path / "model"),
+        "evaluate": (tmp_path, data),
+        "predict": (tmp_path, data),
+        "explain": (tmp_path, "a"),
+    }
+    before = isa.get_num_threads()
+
+    def stop(*_: object, **__: object) -> None:
+        raise UsageError(f"{isa.get_num_threads()} threads.")
+
+    monkeypatch.setattr(Predictor, "load", stop)
+    monkeypatch.setattr("birnn.training.fit.fit", stop)
+    more = () if option is None else ("--threads", option)
+    told = call(command, *arguments[command], *more)
+    assert told.err == f"birnn: {threads} threads.\n"
+    assert isa.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads", ["0", "257", "two"])
+def test_a_number_of_threads_that_cannot_be_is_wrong_usage(call: Any, threads: str) -> None:
+    told = call("predict", "model", "--threads", threads)
+    assert told.status == 2
+    assert "--threads" in told.err
+
+
 def test_info_tells_why_there_is_no_native_module(
     call: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr(isa, "_import_native", lambda: (None, "no compiler was here"))
     # What runs is found out once; here, and again for the tests that follow.
-    isa._module_for.cache_clear()
-    request.addfinalizer(isa._module_for.cache_clear)
+    isa._name_for.cache_clear()
+    request.addfinalizer(isa._name_for.cache_clear)
     assert "no compiler was here" in call("info").out
     assert json.loads(call("info", "--json").out)["native module"] == "no compiler was here"
 

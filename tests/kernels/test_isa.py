@@ -35,7 +35,7 @@ def no_compiled_module(monkeypatch):
         forget()
 
     def forget():
-        for known in (isa._import_native, isa._module_for, isa._tell_slow):
+        for known in (isa._import_native, isa._name_for, isa._module_for, isa._tell_slow):
             known.cache_clear()
 
     yield fail
@@ -59,6 +59,17 @@ def test_every_engine_that_is_here_can_be_forced(forced, name):
     forced(name)
     assert isa.active().name == name
     assert (isa.in_use() is None) == (name == isa.REFERENCE)
+
+
+@pytest.mark.skipif(isa.native_module() is None, reason="no compiled module")
+def test_asking_what_would_run_chooses_nothing(monkeypatch):
+    monkeypatch.delenv(isa.FORCE, raising=False)
+    native = isa.in_use()
+    best = native.engine()
+    monkeypatch.setenv(isa.FORCE, "generic")
+    assert isa.active().name == "generic"
+    assert native.engine() == best
+    assert isa.in_use().engine() == "generic"
 
 
 def test_what_is_compiled_is_here_best_first():
@@ -131,6 +142,25 @@ def test_threads_can_be_set_by_the_environment_and_by_a_call(unset_threads, monk
     assert isa.get_num_threads() == 3
     isa.set_num_threads(2)
     assert isa.get_num_threads() == 2
+
+
+def test_threads_for_a_while_are_forgotten_after_it(unset_threads, monkeypatch):
+    monkeypatch.setenv(isa.THREADS, "3")
+    with isa.num_threads(None):
+        assert isa.get_num_threads() == 3
+
+    @isa.num_threads(2)
+    def fail():
+        assert isa.get_num_threads() == 2
+        assert isa.threads_set_by() == "the program"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert isa.get_num_threads() == 3
+    assert isa.threads_set_by() == isa.THREADS
+    monkeypatch.delenv(isa.THREADS)
+    assert isa.threads_set_by() == "processors that this process may use"
 
 
 @pytest.mark.parametrize("setting", ["0", "-1", "two", "1.5", " 2", "²", "257", "99999999999"])

@@ -8,10 +8,12 @@ import signal
 import lightning
 import numpy as np
 import pytest
+import torch
 
 from birnn.bundle import io
 from birnn.data import Example
 from birnn.errors import DataError, Interrupted, OutputError, UsageError
+from birnn.kernels import isa
 from birnn.training.averaging import AveragedWeights
 from birnn.training.fit import fit
 from birnn.training.module import TrainingModule
@@ -111,6 +113,19 @@ def test_one_seed_gives_one_model_byte_for_byte(run):
     file = "model.safetensors"
     assert (one / file).read_bytes() == (again / file).read_bytes()
     assert (one / file).read_bytes() != (other / file).read_bytes()
+
+
+@pytest.mark.skipif(isa.native_module() is None, reason="torch's layers see its threads")
+def test_the_number_of_threads_cannot_be_seen_in_a_model(run):
+    # At this width torch's orthogonal matrices, which weights begin as, differ from 1 to 2 threads.
+    models = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        with isa.num_threads(threads):
+            folder = run(f"on-{threads}", encoder__hidden_size=128, training__epochs=1)
+        assert torch.get_num_threads() == threads
+        models.append((folder / "model.safetensors").read_bytes())
+    assert models[0] == models[1]
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])

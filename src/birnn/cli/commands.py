@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Sequence
 from importlib import metadata
@@ -168,9 +167,8 @@ def info(*, as_json: bool) -> int:
         "native module": (
             f"built with {native.compiler}" if native is not None else isa.why_no_native()
         ),
-        "threads": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "threads": isa.get_num_threads(),
+        "threads set by": isa.threads_set_by(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
     if as_json:

@@ -1,4 +1,4 @@
-"""The options by which every command that reads files is told how to."""
+"""The options that commands share: how every command that reads files is to, and its threads."""
 
 from __future__ import annotations
 
@@ -113,4 +113,30 @@ def with_read_options(command: Callable[..., int]) -> Callable[..., int]:
     # typer reads both.
     run.__signature__ = signature.replace(parameters=own + added)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in own} | _OPTIONS
+    return run
+
+
+_THREADS = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="Threads; BIRNN_NUM_THREADS, or all processors by default."),
+]
+
+
+def with_threads(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the option ``--threads``: it runs on so many."""
+    signature = inspect.signature(command, eval_str=True)
+    added = inspect.Parameter(
+        "threads", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_THREADS
+    )
+
+    @functools.wraps(command)
+    def run(*args: Any, threads: int | None, **kwargs: Any) -> int:
+        from birnn.kernels import isa
+
+        with isa.num_threads(threads):
+            return command(*args, **kwargs)
+
+    own = list(signature.parameters.values())
+    run.__signature__ = signature.replace(parameters=[*own, added])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in own} | {"threads": _THREADS}
     return run

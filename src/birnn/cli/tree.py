@@ -9,7 +9,7 @@ import typer
 
 import birnn
 from birnn.cli.predict import predict
-from birnn.cli.reading import with_read_options
+from birnn.cli.reading import with_read_options, with_threads
 from birnn.data.options import ReadOptions
 
 app = typer.Typer(
@@ -29,7 +29,9 @@ Settings = Annotated[
         "--set", metavar="SECTION.KEY=VALUE", help="One setting of `birnn settings`; repeatable."
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of each; torch's by default.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=256, help="Threads of each; as many as are set by default.")
+]
 Page = Annotated[
     Path | None, typer.Option(metavar="F.html", help="Write a page with figures here.")
 ]
@@ -54,6 +56,7 @@ def _root(
 
 
 @app.command()
+@with_threads
 @with_read_options
 def train(
     task: Annotated[str, typer.Argument(metavar="TASK", help="tagger, classifier or regressor.")],
@@ -104,6 +107,7 @@ def train(
 
 
 @app.command()
+@with_threads
 @with_read_options
 def evaluate(
     model: Model,
@@ -118,7 +122,7 @@ def evaluate(
     return commands.evaluate(model, data, reading=reading, as_json=json)
 
 
-app.command()(with_read_options(predict))
+app.command()(with_threads(with_read_options(predict)))
 
 
 @app.command()
@@ -293,6 +297,7 @@ def cost(
 
 
 @app.command()
+@with_threads
 @with_read_options
 def explain(
     model: Model,

@@ -27,10 +27,10 @@ from birnn.data.examples import Example
 from birnn.errors import ConfigError, DataError, DirectionError
 from birnn.experiments.cases import Size
 from birnn.experiments.oscillation import floor, floor_ahead, generate
-from birnn.experiments.threads import threads
 from birnn.explain.figures import READERS
 from birnn.explain.parts import Table
 from birnn.nn import BiRNN, Forecaster
+from birnn.nn.threads import own_threads
 from birnn.ragged import Ragged
 from birnn.training.alike import check_alike
 
@@ -159,7 +159,7 @@ def run(
         raise ConfigError(f"seeds {list(seeds)} and {size}: at least one of each is needed")
     own = None if series is None else _pieces(series)
     found: list[_Measured] = []
-    with threads(1):
+    with own_threads(1):
         for seed in seeds:
             train, test = _generated(size, seed) if own is None else _held_out(own, seed)
             units_D = np.ones(1) if own is None else _units(train)

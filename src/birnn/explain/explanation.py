@@ -19,6 +19,7 @@ from birnn.explain.flow import Flow, affordable, flow
 from birnn.explain.gates import NAMES, Saturation, saturation
 from birnn.explain.states import Correlation, States, correlation, states
 from birnn.explain.subject import Array, Model, Subject
+from birnn.nn.threads import own_threads
 
 LONG = 400  # steps from which on leaving out each of them in turn takes too long
 MOST_ROWS = 1 << 17  # of all copies of a sequence that its flow is read off
@@ -125,6 +126,7 @@ class Explanation:
         }
 
 
+@own_threads()
 def explanation(
     model: Model,
     sequence: Any,

@@ -12,6 +12,8 @@ import functools
 import importlib
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -57,7 +59,7 @@ def available() -> tuple[str, ...]:
 
 
 def active() -> Engine:
-    """The engine that runs; ``BIRNN_ISA`` forces one.
+    """The engine that runs, or would run if asked now; ``BIRNN_ISA`` forces one.
 
     Raises:
         EngineError: ``BIRNN_ISA`` names one that is not here.
@@ -66,8 +68,7 @@ def active() -> Engine:
         >>> active().name in available()
         True
     """
-    native = _module_for(os.environ.get(FORCE, ""))
-    name = REFERENCE if native is None else native.engine()
+    name = _name_for(os.environ.get(FORCE, ""))
     return Engine(name, DETAILS[name])
 
 
@@ -88,6 +89,18 @@ def in_use() -> ModuleType | None:
 
 @functools.lru_cache(maxsize=1)  # one: choosing another engine has to be done again
 def _module_for(forced: str) -> ModuleType | None:
+    name = _name_for(forced)
+    if name == REFERENCE:
+        return None
+    native = native_module()
+    assert native is not None
+    native.choose_engine(name)
+    return native
+
+
+@functools.lru_cache(maxsize=8)
+def _name_for(forced: str) -> str:
+    """The engine that is forced, or the best one."""
     names = available()
     if forced and forced not in names:
         why = why_no_native()
@@ -95,13 +108,7 @@ def _module_for(forced: str) -> ModuleType | None:
             f"{FORCE} is {forced!r}, which is not here: {nearest(forced, names)}. "
             f"Unset {FORCE} to let birnn choose." + (f" ({why})" if why else "")
         )
-    name = forced or names[0]
-    if name == REFERENCE:
-        return None
-    native = native_module()
-    assert native is not None
-    native.choose_engine(name)
-    return native
+    return forced or names[0]
 
 
 @functools.cache  # told once
@@ -115,10 +122,12 @@ def _tell_slow() -> None:
 
 
 def set_num_threads(threads: int) -> None:
-    """Set on how many threads the kernels run; inside torch's modules torch's setting holds.
+    """Set on how many threads birnn works: to train, to predict and to explain.
 
-    The default is ``BIRNN_NUM_THREADS``, or the number of processors this process may use. Results
-    have the same bits with any number.
+    The default is ``BIRNN_NUM_THREADS``, or the number of processors this process may use. Fewer
+    work on what is small, and where other processes want the processors. Results have the same bits
+    with any number. Layers of `birnn.nn` in a program of your own go by
+    ``torch.set_num_threads``.
 
     Args:
         threads: From 1 to 256.
@@ -144,12 +153,47 @@ def set_num_threads(threads: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Threads that the kernels run on.
+    """Threads that birnn works on at most.
 
     Raises:
         ConfigError: ``BIRNN_NUM_THREADS`` is no whole number from 1 to 256.
     """
     return _threads if _threads is not None else _threads_by_default(os.environ.get(THREADS, ""))
+
+
+@contextmanager
+def num_threads(threads: int | None) -> Iterator[None]:
+    """`set_num_threads` for a while; with None nothing is set.
+
+    Example:
+        >>> before = get_num_threads()
+        >>> with num_threads(3):
+        ...     get_num_threads()
+        3
+        >>> get_num_threads() == before
+        True
+    """
+    global _threads
+    before = _threads
+    if threads is not None:
+        set_num_threads(threads)
+    try:
+        yield
+    finally:
+        _threads = before
+
+
+def threads_set_by() -> str:
+    """What says how many threads there are.
+
+    Example:
+        >>> with num_threads(3):
+        ...     threads_set_by()
+        'the program'
+    """
+    if _threads is not None:
+        return "the program"
+    return THREADS if os.environ.get(THREADS, "") else "processors that this process may use"
 
 
 _threads: int | None = None

@@ -26,6 +26,7 @@ from torch.library import custom_op
 from birnn.errors import ShapeError
 from birnn.kernels import crf, isa
 from birnn.nn import chain
+from birnn.nn.threads import layer_threads
 from birnn.ragged import Lengths, Ragged
 from birnn.reference.crf import Chain, score
 
@@ -68,7 +69,7 @@ def marginals(
     if not _runs_native(emissions):
         return chain.StepChain(emissions, lengths, transitions, start, end).marginals()
     problem = _problem(emissions, torch.from_numpy(lengths), transitions, start, end)
-    found = crf.marginals(*problem, threads=torch.get_num_threads())
+    found = crf.marginals(*problem, threads=layer_threads())
     return torch.from_numpy(found).to(emissions.dtype)
 
 
@@ -85,7 +86,7 @@ def best_path(
     if not _runs_native(emissions):
         return chain.best_path(emissions, lengths, transitions, start, end)
     problem = _problem(emissions, torch.from_numpy(lengths), transitions, start, end)
-    return torch.from_numpy(crf.viterbi(*problem, threads=torch.get_num_threads()).tags.values)
+    return torch.from_numpy(crf.viterbi(*problem, threads=layer_threads()).tags.values)
 
 
 def _runs_native(emissions: Tensor) -> bool:
@@ -110,7 +111,7 @@ def _likelihood(
 ) -> Tensor:
     rows, scores = _problem(emissions, lengths, transitions, start, end)
     tags_N = _labels(labels, transitions.shape[0])
-    log_z_B = crf.log_partition(rows, scores, threads=torch.get_num_threads())
+    log_z_B = crf.log_partition(rows, scores, threads=layer_threads())
     return torch.from_numpy(log_z_B - score(rows, tags_N, scores)).to(emissions.dtype)
 
 
@@ -126,7 +127,7 @@ def _likelihood_gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rows, scores = _problem(emissions, lengths, transitions, start, end)
     weights_B, tags_N = weights.numpy().astype(np.float64), labels.numpy()
-    found = crf.log_partition_gradient(rows, scores, weights_B, threads=torch.get_num_threads())
+    found = crf.log_partition_gradient(rows, scores, weights_B, threads=layer_threads())
     _take_off(found, rows, tags_N, weights_B)
     d_emissions, d_transitions, d_start, d_end = map(torch.from_numpy, found)
     return (

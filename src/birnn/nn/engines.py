@@ -24,6 +24,7 @@ from birnn.kernels.memory import lent_empty
 from birnn.nn import stretches
 from birnn.nn.layout import TensorLayout
 from birnn.nn.stretches import Schedule, Weights
+from birnn.nn.threads import layer_threads
 from birnn.reference.stack import CellName
 
 DTYPES: dict[torch.dtype, np.dtype[Any]] = {
@@ -179,7 +180,7 @@ def forward_native(call: Call, layout: Layout, *, keep: bool, sized: bool = Fals
             output=output,
             final=(h, c),
             saved=saved,
-            threads=torch.get_num_threads(),
+            threads=layer_threads(),
         )
     return Answer(output, h, c, saved)
 
@@ -218,7 +219,7 @@ def backward_native(
             d_x=d_x,
             d_weights=in_fours(d_weights, call.directions),
             d_initial=d_initial,
-            threads=torch.get_num_threads(),
+            threads=layer_threads(),
         )
     return [d_x, *(d_weights if wants_weights else [None] * len(weights)), *d_initial]
 

@@ -15,6 +15,7 @@ from birnn.data import ReadOptions
 from birnn.data.batching import batches
 from birnn.errors import Interrupted, TrainingError, UsageError
 from birnn.models import Network, build, mean_states
+from birnn.nn.threads import own_threads
 from birnn.runtime import Predictor
 from birnn.training.callbacks import tell
 from birnn.training.datamodule import DEV_ROWS
@@ -51,6 +52,7 @@ class FitResult:
         return Predictor.load(self.folder)
 
 
+@own_threads()
 def fit(
     task: Task,
     *,
@@ -75,7 +77,7 @@ def fit(
         dev: What decides which weights are kept; a seeded tenth of ``train`` by default.
         test: Scored once at the end.
         recipe: Settings; the defaults of the task where not given.
-        seed: One seed gives one model (on one machine with one number of threads).
+        seed: One seed gives one model, on any number of threads.
         resume: Go on from what ``out.training`` holds; the result is that of one run.
         overwrite: Replace what stands at ``out``.
         reading: What is set about the reading of files.

@@ -21,8 +21,8 @@ from typing import Any
 from birnn.bundle.io import load
 from birnn.bundle.spec import Spec
 from birnn.errors import Interrupted, UsageError, nearest
-from birnn.experiments.threads import threads
 from birnn.explain.figures import READERS
+from birnn.nn.threads import own_threads
 from birnn.runtime import Predictor
 from birnn.training.fit import fit
 from birnn.training.inputs import input_kind
@@ -133,7 +133,7 @@ class Plan:
         task: What is learnt.
         sets: The data.
         recipe: Settings of training; its width is that of the model in one direction.
-        threads: Threads of each trial; torch's own number by default.
+        threads: Threads of each trial; as many as are set by default.
     """
 
     task: Task
@@ -200,7 +200,7 @@ def run_trial(plan: Plan, spec: Spec, way: str, seed: int, *, folder: Path | Non
         }
     )
     sets = plan.sets
-    with tempfile.TemporaryDirectory() as passing, threads(plan.threads):
+    with tempfile.TemporaryDirectory() as passing, own_threads(plan.threads):
         place = folder or Path(passing, "model")
         result = fit(
             plan.task,

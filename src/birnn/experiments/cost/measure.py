@@ -21,8 +21,8 @@ from torch import Tensor
 from birnn.errors import EngineError
 from birnn.experiments.bench.measure import Taker
 from birnn.experiments.bench.peers import OURS, Way
-from birnn.experiments.threads import threads as running
 from birnn.nn import BiRNN
+from birnn.nn.threads import own_threads
 from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
 
@@ -108,7 +108,7 @@ def measure(
         stacks: What to measure.
         batch: The sequences.
         rounds: Turns of each; times are medians over them.
-        threads: Threads of torch and of the engine.
+        threads: Threads of the engine.
         say: Called with a line for what is about to be measured.
 
     Raises:
@@ -118,7 +118,7 @@ def measure(
     for stack in stacks:
         say(f"memory: {stack.cell}, {stack.directions} x {stack.hidden_size}")
         peaks.append(_peaks(stack, batch, threads))
-    with running(threads):
+    with own_threads(threads):
         works = [Work(stack, batch) for stack in stacks]
         forward = [_taker(work.forward) for work in works]
         training = [_taker(work.train) for work in works]

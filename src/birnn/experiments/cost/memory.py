@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from birnn.experiments.cost.measure import Batch, Work
-from birnn.experiments.threads import threads
+from birnn.nn.threads import own_threads
 from birnn.reference.stack import Stack
 
 SELF = Path("/proc/self")
@@ -59,7 +59,7 @@ def high_water() -> int:
 def main(task: str) -> None:
     """Print the peaks of a task."""
     told = json.loads(task)
-    with threads(told["threads"]):
+    with own_threads(told["threads"]):
         print(json.dumps(peaks(Stack(**told["stack"]), Batch(**told["batch"]))))
 
 

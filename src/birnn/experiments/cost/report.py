@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-import torch
-
 from birnn.errors import ConfigError, nearest
 from birnn.experiments.bench.measure import machine
 from birnn.experiments.cost import count
@@ -240,7 +238,7 @@ def cost(
         length: Steps of each.
         measure: Whether to measure; else it is only counted, and nothing runs.
         rounds: Turns of each in the measuring of time.
-        threads: Threads; as many as torch has where it is None.
+        threads: Threads; as many as are set where it is None.
         say: Called with a line of progress.
 
     Returns:
@@ -266,7 +264,7 @@ def cost(
     }
     _check(wanted, sizes)
     if measure:
-        threads = torch.get_num_threads() if threads is None else threads
+        threads = isa.get_num_threads() if threads is None else threads
         _check((), {"rounds": rounds, "threads": threads})
     entries = tuple(
         _entry(reader, stack, batch, batch * length)

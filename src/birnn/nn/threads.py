@@ -1,0 +1,57 @@
+"""Threads of work on torch: as torch is set in other people's programs, in our own as we are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+
+from birnn.kernels import isa
+
+_own: ContextVar[bool] = ContextVar("birnn_own_work", default=False)
+
+
+def layer_threads() -> int:
+    """On how many threads a layer runs now: torch's number, or inside of `own_threads` ours.
+
+    Example:
+        >>> with own_threads(3):
+        ...     layer_threads()
+        3
+        >>> layer_threads() == torch.get_num_threads()
+        True
+    """
+    return isa.get_num_threads() if _own.get() else torch.get_num_threads()
+
+
+@contextmanager
+def own_threads(count: int | None = None) -> Iterator[None]:
+    """Training, explaining or measuring of our own: layers run on our pool, torch on one thread.
+
+    Torch's threads go round waiting for milliseconds after each operator, and wait for each other
+    in each: where another process wants a processor, training took two to ten times as long. Of a
+    step's work its operators are a tenth. They also give other bits on another number of threads,
+    and so would a training. Without a compiled module the layers are torch's own and get all
+    threads.
+
+    Args:
+        count: Threads of the layers; as many as are set where it is None.
+
+    Example:
+        >>> before = torch.get_num_threads()
+        >>> with own_threads():
+        ...     inside = torch.get_num_threads()
+        >>> torch.get_num_threads() == before
+        True
+    """
+    before, token = torch.get_num_threads(), _own.set(True)
+    try:
+        with isa.num_threads(count):
+            reference = isa.active().name == isa.REFERENCE
+            torch.set_num_threads(isa.get_num_threads() if reference else 1)
+            yield
+    finally:
+        torch.set_num_threads(before)
+        _own.reset(token)
