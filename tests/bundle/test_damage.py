@@ -295,22 +295,20 @@ def test_200_000_strange_tensors_are_counted_and_ten_are_named(folder: Path) -> 
 
 def test_every_list_of_faults_is_cut(folder: Path) -> None:
     vocabularies = json.loads((folder / "vocab.json").read_text())
-    strange = {f"strange{i:06}{'x' * 1000}": [] for i in range(20_000)}
+    strange = {f"strange{i:06}{'x' * 1000}": [] for i in range(2_000)}
     (folder / "vocab.json").write_text(json.dumps(vocabularies | strange))
     message = refusal(folder)
     assert message.count("strange") == 10
-    assert "and 19,990 more" in message
-    change(folder, lambda told: told["spec"]["encoder"].update({f"k{i}": 0 for i in range(50_000)}))
+    assert "and 1,990 more" in message
+    change(folder, lambda told: told["spec"]["encoder"].update({f"k{i}": 0 for i in range(20_000)}))
     with mutations.limits("strange keys"):
         message = refusal(folder)
     assert "and " in message
     assert " more" in message
-    change(
-        folder, lambda told: told["spec"]["encoder"].update({f"{i}": 0 for i in range(1_000_000)})
-    )
-    with mutations.limits("a million strange keys"):
+    change(folder, lambda told: told["spec"]["encoder"].update({f"{i}": 0 for i in range(120_000)}))
+    with mutations.limits("more strange keys than a spec has values"):
         assert "more than 100,000 values" in refusal(folder)
-    keys = {f"strange{i:06}": 0 for i in range(100_000)}
+    keys = {f"strange{i:06}": 0 for i in range(20_000)}
     change(folder, lambda told: told.update(keys), signed=False)
     message = refusal(folder)
     assert message.count("strange") == 10

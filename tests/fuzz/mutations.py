@@ -11,13 +11,16 @@ for number, damaged in enumerate(mutations(content, 300, seed=1)):
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 SECONDS = 5.0
 MEMORY = 500_000_000  # bytes, more than there were before
@@ -27,6 +30,22 @@ FEW, MANY = 300, 10_000
 NUMBERS = (
     *(b"-1", b"0", b"1e999", b"-0.0", b"NaN", b"Infinity", b"nan", b"null", b"true", b"1.5"),
     *(b"4294967296", b"18446744073709551616", b"9" * 5000, b"1" * 400),
+)
+
+# The same in JSON; made anew each time, since some can be changed.
+VALUES: tuple[Callable[[], Any], ...] = (
+    *(partial(int, n) for n in (-1, 0, 1, 2, 10**9, 2**31, 2**63, 10**4000)),
+    *(partial(float, x) for x in (-0.5, 1e300, 1e-320)),
+    *(partial(str, t) for t in ("", "0", "words", "lstm", "\0", "\u202e", "../..", "9" * 5000)),
+    *(
+        lambda: None,
+        lambda: True,
+        list,
+        dict,
+        lambda: [[[]]],
+        lambda: [0] * 1000,
+        lambda: {"a": {}},
+    ),
 )
 
 # What else files break readers with: marks of other encodings and formats,
@@ -64,6 +83,38 @@ def mutations(content: bytes, count: int, *, seed: int) -> Iterator[bytes]:
         for _ in range(1 if draw.random() < 0.7 else draw.randint(2, 5)):
             damaged = draw.choice(WOUNDS)(draw, damaged)
         yield damaged
+
+
+def value_mutations(value: Any, count: int, *, seed: int) -> Iterator[Any]:
+    """So many changed copies of a JSON value: other values, keys that go, keys that come.
+
+    They reach what lies behind a parser, where bytes seldom do.
+    """
+    draw = random.Random(seed)
+    for _ in range(count):
+        changed = json.loads(json.dumps(value))
+        for _ in range(1 if draw.random() < 0.7 else draw.randint(2, 5)):
+            holder, key = draw.choice(_places(changed))
+            match draw.randrange(8):
+                case 0 if isinstance(holder, dict):
+                    del holder[key]
+                case 1 if isinstance(holder, dict):
+                    holder[draw.choice(("", "size", "kind", "x" * 300, "\x1b[2J", "\ud800"))] = 1
+                case 2 if isinstance(holder[key], list) and holder[key]:
+                    holder[key] = holder[key] * draw.choice((2, 500))
+                case 3:
+                    other, place = draw.choice(_places(changed))
+                    holder[key] = json.loads(json.dumps(other[place]))
+                case _:
+                    holder[key] = draw.choice(VALUES)()
+        yield changed
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Every place in a JSON value: what holds it, and its key or number there."""
+    held = [(value, key) for key in (value if isinstance(value, dict) else range(len(value)))]
+    deeper = [_places(part[key]) for part, key in held if isinstance(part[key], dict | list)]
+    return held + [place for places in deeper for place in places] or [([0], 0)]
 
 
 @contextmanager

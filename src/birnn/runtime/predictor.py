@@ -19,7 +19,7 @@ from birnn.data.examples import Example
 from birnn.data.options import ReadOptions
 from birnn.data.read import read
 from birnn.data.schemes import in_letters_of
-from birnn.errors import DataError, UsageError, log_notice
+from birnn.errors import BundleError, ConfigError, DataError, UsageError, log_notice
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
 from birnn.ragged import Ragged
 from birnn.runtime.decode import Decode, decoder
@@ -107,11 +107,18 @@ class Predictor:
         return copy.deepcopy(dict(self._bundle.metrics))
 
     def read_options(self, given: ReadOptions = ReadOptions()) -> ReadOptions:  # noqa: B008
-        """How files are read for this model: as given, and for the rest as in training."""
+        """How files are read for this model: as given, and for the rest as in training.
+
+        Raises:
+            BundleError: What the bundle says of its training's files does not fit.
+        """
         facts = self._bundle.facts
         # Bundles of birnn 0.1 kept the field alone.
         kept = facts.get("reading") or {"field": facts.get("field")}
-        return given.over(kept if isinstance(kept, dict) else {})
+        try:
+            return given.over(kept if isinstance(kept, dict) else {})
+        except ConfigError as error:
+            raise BundleError(f"the bundle says how its files were read: {error}") from None
 
     def predict(self, sequences: Iterable[Any]) -> list[Any]:
         """Answers for sequences, in their order.
