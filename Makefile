@@ -12,7 +12,7 @@ MEMORY := address,undefined
 BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check format bench bench-setup sanitize races docs clean
+.PHONY: help setup quickstart test fuzz check format bench bench-setup sanitize races docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -34,6 +34,10 @@ quickstart: $(INSTALLED)  ## train, evaluate and compare on the embedded data, l
 # One thread for each worker: the workers share the cores already.
 test: $(INSTALLED)  ## all tests, and the examples of all docstrings
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+# A quarter of an hour; `make test` runs some hundred mutations of each.
+fuzz: $(INSTALLED)  ## the fuzz tests in full: 10,000 damaged copies of each file and format
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow tests/fuzz
 
 check: $(INSTALLED)  ## format, lint, types, order of rooms
 	$(BIN)/ruff format --check
