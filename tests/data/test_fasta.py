@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +47,48 @@ def test_sequences_run_over_lines(proteins, width):
     assert [e.target for e in labelled] == [f"label {i}" for i in range(len(sequences))]
     bare = read_all(read_fasta, text, "tagger", labelled=False)
     assert ["".join(e.inputs) for e in bare] == sequences
+
+
+def read_for(text, labels, told):
+    """As a tagger with these labels predicts."""
+    source = replace(Source.from_text(text), tell=told.append)
+    request = ReadRequest("tagger", labelled=False, labels=frozenset(labels))
+    return ["".join(example.inputs) for example in read_fasta(source, request)]
+
+
+def test_tags_are_no_residues_where_a_tagger_predicts():
+    told = []
+    text = ">p1\nMKV\nHHC\n>p2\nAC\nHE\n"
+    assert read_for(text, "HEC", told) == ["MKV", "AC"]
+    assert told == [
+        (
+            "text:1: records of three lines: the second line of each holds tags, which are not "
+            "read (--format 3line)"
+        )
+    ]
+
+
+def test_a_sequence_over_two_lines_stays_one():
+    told = []
+    assert read_for(">p1\nMKVL\nAG\n>p2\nMKV\nHEC\nHHC\n", "HEC", told) == ["MKVLAG", "MKVHECHHC"]
+    assert told == []
+    assert read_for(">p1\nMKV\nLAG\n>p2\nMK\nAA\n", "HEC", told) == ["MKVLAG", "MKAA"]
+    assert told == [
+        (
+            "text:1: two lines of one length are read as one sequence; if the second holds tags: "
+            "--format 3line"
+        )
+    ]
+
+
+def test_tags_that_may_be_residues_are_refused():
+    with pytest.raises(FormatError, match=r"text:1: the second line may hold tags.*--format 3line"):
+        read_for(">p1\nACGT\nAATT\n", "ACGT", [])
+
+
+def test_records_have_names():
+    for reader in (read_fasta, read_three_line):
+        assert [e.id for e in read_all(reader, ">p1 x\nA\nC\n>\nA\nC\n", "tagger")] == ["p1", None]
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,7 @@ def test_texts_and_strings(make: Callable[..., Bundle]) -> None:
     proteins = Predictor(make(Spec(inputs=INPUTS["symbols"], encoder=encoder, head=Tags(size=3))))
     expected = proteins.predict([["a", "b", "c"]])
     assert proteins.predict(["abc"]) == expected
+    assert proteins.predict(["a b\tc\n"]) == expected
     assert proteins.predict(np.array([["a", "b", "c"]])) == expected
     assert proteins.predict(iter([iter("abc")])) == expected
 
@@ -322,6 +323,58 @@ def test_a_regressor_has_no_probabilities(make: Callable[..., Bundle]) -> None:
     spec = Spec(inputs=Vectors(size=3), encoder=Encoder(hidden_size=2), head=Values(size=1))
     with pytest.raises(UsageError, match="no probabilities"):
         Predictor(make(spec)).predict_proba([np.zeros((2, 3))])
+
+
+def of_symbols(known: str) -> Predictor:
+    spec = Spec(
+        inputs=Symbols(size=len(known) + 1, dim=4),
+        encoder=Encoder(hidden_size=3),
+        head=Tags(size=2),
+    )
+    random = np.random.default_rng(3)
+    tensors = {
+        name: random.standard_normal(shape).astype(np.float32)
+        for name, shape in spec.tensors().items()
+    }
+    return Predictor(Bundle(spec, {"symbols": ("<unk>", *known), "labels": ("H", "C")}, tensors))
+
+
+def test_masked_residues_are_read_as_capitals_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    model = of_symbols("ACGT")
+    expected = model.predict_proba(["ACGTAACCGGTT"])[0]
+    assert caplog.messages == []
+    for masked in ("acgtaaccggtt", "ACGTaaccGGTT", list("acgtaaccggtt")):
+        np.testing.assert_array_equal(model.predict_proba([masked])[0], expected)
+        assert caplog.messages == [
+            "lower-case symbols are read as capitals: the model knows no others"
+        ]
+        caplog.clear()
+
+
+def test_that_most_tokens_are_unknown_is_told(
+    caplog: pytest.LogCaptureFixture, make: Callable[..., Bundle]
+) -> None:
+    model = of_symbols("ACGT")
+    model.predict(["ACGTNN", "NNNNNNNN"])
+    assert caplog.messages == [
+        "the model knows 4 of the 14 symbols, and reads the others as one: is this its data?"
+    ]
+    caplog.clear()
+    model.predict(["ACGTNN", "NN"])
+    model.predict(["NNNNN"])
+    assert caplog.messages == []
+    told: list[str] = []
+    model.evaluate([Example(("N",) * 5000, ("H",) * 5000)], tell=told.append)
+    assert [line.partition(",")[0] for line in told] == [
+        "the model knows 0 of the first 1000 symbols"
+    ]
+    spec = Spec(inputs=INPUTS["words"], encoder=Encoder(hidden_size=2), head=Tags(size=2))
+    reader = Predictor(make(spec))
+    known = [word.upper() for word in reader.bundle.vocabularies["words"][1:]]
+    reader.predict([known * 2])
+    assert caplog.messages == []
+    reader.predict([known + ["zzz"] * 9])
+    assert caplog.messages[0].startswith(f"the model knows {len(known)} of the {len(known) + 9} wo")
 
 
 # ------------------------------------------------------------------ evaluation

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birnn.bundle.spec import Spec, Symbols, Tags, Vectors
+from birnn.bundle.spec import Symbols, Tags, Vectors
 from birnn.cli.output import check_page, print_json, tell
 from birnn.cli.tables import print_table
-from birnn.data import ReadOptions, read
+from birnn.data import ReadOptions
 from birnn.data.text import tokenise
 from birnn.errors import DataError, escaped, require
 from birnn.runtime import Predictor
@@ -43,15 +43,14 @@ def explain(
         for module in ("matplotlib", "jinja2"):
             require(module, extra="plots")
     model = Predictor.load(folder)
-    reading = model.read_options(reading)
     from birnn.explain.explanation import explanation
 
     found = explanation(
         model,
-        _sequence(model.spec, text, reading),
+        _sequence(model, text, reading),
         step=step,
         target=target,
-        data=None if data is None else _pool(model.spec, data, reading),
+        data=None if data is None else _pool(model, data, reading),
     )
     if as_json:
         print_json(found.to_dict())
@@ -65,8 +64,9 @@ def explain(
     return 0
 
 
-def _sequence(spec: Spec, text: str, reading: ReadOptions) -> Any:
+def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
     """What the model reads: the text in its tokens, or the first sequence of a file."""
+    spec = model.spec
     vectors = isinstance(spec.inputs, Vectors)
     # What stands in a file is hardly ever meant by its name.
     named = os.path.isfile(text)  # noqa: PTH113 - `Path` raises where a name is too long
@@ -76,18 +76,18 @@ def _sequence(spec: Spec, text: str, reading: ReadOptions) -> Any:
                 f"{text} is a file: its first sequence is explained. To have its name read as a "
                 f"text, put a space before it: ' {text}'."
             )
-        for example in read(text, spec.task, reading, labelled=False, tell=tell):
+        for example in model.read(text, reading, tell=tell):
             return example.inputs
         raise DataError(f"{text}: no {'series' if vectors else 'sequence'} in it")
     if isinstance(spec.inputs, Symbols):
-        return tuple("".join(text.split()))
+        return text
     # Tags stand on the tokens of a file, which spaces part; plain text is parted as in training.
     tokens = tokenise(text)
     return tuple(text.split()) if isinstance(spec.head, Tags) and not tokens else tokens
 
 
-def _pool(spec: Spec, data: str, reading: ReadOptions) -> list[Any]:
-    examples = read(data, spec.task, reading, labelled=False, tell=tell)
+def _pool(model: Predictor, data: str, reading: ReadOptions) -> list[Any]:
+    examples = model.read(data, reading, tell=tell)
     return [example.inputs for example in islice(examples, MOST_SEQUENCES)]
 
 

@@ -49,27 +49,20 @@ def predict(
     reading: ReadOptions,
 ) -> int:
     """Label the sequences of a file as a stream: memory does not grow with it."""
-    from birnn.bundle.spec import Symbols, Vectors
-    from birnn.data import read
-    from birnn.data.examples import Task
-    from birnn.data.read import format_of
+    from birnn.bundle.spec import Vectors
     from birnn.runtime import Predictor
 
     if all_probabilities and not as_json:
         raise UsageError("--all-probabilities goes with --json. For the answer's: --probabilities.")
     predictor = Predictor.load(model)
     spec = predictor.spec
-    reading = predictor.read_options(reading)
     if (probabilities or all_probabilities) and not predictor.labels:
         raise UsageError("a regressor has no probabilities. Leave --probabilities out.")
     if data == STANDARD_INPUT and reading.format is None:
         if isinstance(spec.inputs, Vectors):
             raise UsageError("this model reads vectors: name the --format of standard input.")
         reading = reading.model_copy(update={"format": "text"})
-    # Plain text is words, but where the model reads symbols each character is one.
-    plain = format_of(data, spec.task, reading.format, labelled=False) == "text"
-    task: Task = "seq2seq" if plain and isinstance(spec.inputs, Symbols) else spec.task
-    examples = read(data, task, reading, labelled=False, tell=tell)
+    examples = predictor.read(data, reading, tell=tell)
     wait = not _arrives(data)
     line = _json_lines(predictor, all_probabilities) if as_json else _plain_lines(predictor)
     answered = _answered(

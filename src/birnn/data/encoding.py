@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import Symbols, Vectors, Words
+from birnn.data.alphabet import alphabet_of
 from birnn.data.examples import Example
 from birnn.data.numeric import narrow, not_finite, reals
 from birnn.data.rows import Batch, Floats, Integers, Rows, SymbolRows, VectorRows, WordRows
@@ -147,7 +148,8 @@ class Codec:
                 raise _bad_token(examples)
             written = list(known)
             if isinstance(self.inputs, Symbols):
-                rows = SymbolRows(_need(self.vocabularies.symbols).ids(written)[forms])
+                symbols = _need(self.vocabularies.symbols)
+                rows = SymbolRows(symbols.ids(alphabet_of(symbols).capitals(written))[forms])
             else:
                 rows = self._words(self.inputs, written, forms)
         return self._with_targets(examples, rows, lengths)

@@ -13,10 +13,13 @@ def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""Records that start with ``>id``; for a classifier ``>id label``, for a tagger three lines.
 
     A tagger with labels reads records of three lines: ``>id``, the sequence, one character of tag
-    for each residue. Everything else reads the sequence over any number of lines.
+    for each residue. Everything else reads the sequence over any number of lines; but where a
+    tagger reads without labels, and the second of two lines is made of its tags, it is no part of
+    the sequence.
 
     Raises:
-        FormatError: Text before the first record, no label, tags for another number of residues.
+        FormatError: Text before the first record, no label, tags for another number of residues; a
+            second line that may be tags or residues.
 
     Example:
         >>> text = ">p1 membrane\nMKV\nLA\n>p2 soluble\nGG\n"
@@ -28,14 +31,30 @@ def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
         >>> example.inputs, example.target
         (('M', 'K', 'V'), ('C', 'H', 'H'))
     """
-    tagged = request.task == "tagger" and request.labelled
+    if request.task == "tagger" and request.labelled:
+        yield from read_three_line(source, request)
+        return
+    told = False
     for line, header, body in _records(source):
-        if tagged:
-            yield _tagged(source, line, body)
-        else:
-            yield Example(
-                _residues(body), _label(source, line, header, request), source.where(line)
+        alike = request.task == "tagger" and _as_long(body)
+        if alike and request.labels and _are_tags(source, line, body, request.labels):
+            body = body[:1]
+            if not told:
+                source.notice(
+                    "records of three lines: the second line of each holds tags, which are not "
+                    "read (--format 3line)",
+                    line,
+                )
+        elif alike and not told:
+            source.notice(
+                "two lines of one length are read as one sequence; if the second holds tags: "
+                "--format 3line",
+                line,
             )
+        told = told or alike
+        yield Example(
+            _residues(body), _label(source, line, header, request), source.where(line), _id(header)
+        )
 
 
 def read_three_line(source: Source, request: ReadRequest) -> Iterator[Example]:
@@ -50,9 +69,10 @@ def read_three_line(source: Source, request: ReadRequest) -> Iterator[Example]:
         >>> example.inputs, example.target
         (('M', 'K', 'V'), None)
     """
-    for line, _, body in _records(source):
-        example = _tagged(source, line, body)
-        yield example if request.labelled else Example(example.inputs, None, example.where)
+    for line, header, body in _records(source):
+        residues, tags = _tagged(source, line, body)
+        target = tags if request.labelled else None
+        yield Example(residues, target, source.where(line), _id(header))
 
 
 def _records(source: Source) -> Iterator[tuple[int, str, list[str]]]:
@@ -87,7 +107,32 @@ def _label(source: Source, line: int, header: str, request: ReadRequest) -> str 
     return label.strip()
 
 
-def _tagged(source: Source, line: int, body: list[str]) -> Example:
+def _id(header: str) -> str | None:
+    return header.split(maxsplit=1)[0] if header else None
+
+
+def _as_long(body: list[str]) -> bool:
+    """Whether a record has two lines of one length, and no third."""
+    first, second = (*body, "", "")[:2]
+    return bool(first) and len(first) == len(second) and not any(body[2:])
+
+
+def _are_tags(source: Source, line: int, body: list[str], labels: frozenset[str]) -> bool:
+    """Whether the second line of a record is made of tags."""
+    first, second = body[:2]
+    if not labels.issuperset(second):
+        return False
+    if labels.issuperset(first):
+        raise source.fault(
+            "the second line may hold tags or residues. Say which: --format 3line, or write each "
+            "sequence on one line.",
+            line,
+        )
+    return True
+
+
+def _tagged(source: Source, line: int, body: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Residues and tags of a record of three lines."""
     # the two lines of an empty sequence are empty, like those that end a file
     while len(body) > 2 and not body[-1]:
         body = body[:-1]
@@ -101,4 +146,4 @@ def _tagged(source: Source, line: int, body: list[str]) -> Example:
             f"{len(residues)} residues and {len(tags)} tags. Give every residue one character.",
             line,
         )
-    return Example(residues, tags, source.where(line))
+    return residues, tags

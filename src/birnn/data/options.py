@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_validator
 
 from birnn.bundle.spec import Frozen
+from birnn.data.alphabet import Alphabet
 from birnn.data.examples import Task
 from birnn.data.source import MAX_LINE
 from birnn.errors import ConfigError, nearest
@@ -167,9 +168,13 @@ class ReadRequest:
         options: What the user set.
         found: Takes what was recognised where nothing was set, by the names of the options, for
             a bundle to keep.
+        alphabet: The symbols of the model that reads, where it reads symbols.
+        labels: The labels that it answers with, by which tags are told from symbols.
     """
 
     task: Task = "tagger"
     labelled: bool = True
     options: ReadOptions = ReadOptions()  # noqa: RUF009 - it is frozen
     found: dict[str, Any] = field(default_factory=dict, compare=False)
+    alphabet: Alphabet | None = None
+    labels: frozenset[str] = frozenset()

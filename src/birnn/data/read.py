@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from birnn.data.alphabet import Alphabet
 from birnn.data.conll import read_conll, read_conllu
 from birnn.data.examples import Example, Task
 from birnn.data.fasta import read_fasta, read_three_line
@@ -63,6 +64,8 @@ def read(
     options: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
     *,
     labelled: bool = True,
+    alphabet: Alphabet | None = None,
+    labels: Iterable[str] = (),
     tell: Callable[[str], None] = log_notice,
     found: dict[str, Any] | None = None,
 ) -> Iterator[Example]:
@@ -74,6 +77,9 @@ def read(
         options: What is set about the reading; ``format`` is a key of `FORMATS`, by default the
             file's ending says it.
         labelled: Whether targets are read. Without, the file may lack them.
+        alphabet: The symbols of the model that reads, where it reads symbols: a line of plain text
+            is a string of them.
+        labels: The labels that it answers with: where tags are not wanted, they are known by them.
         tell: Takes each notice, one line; by default the logger ``birnn`` does.
         found: Takes what was recognised where nothing was set, as options by name: columns of a
             table, its delimiter.
@@ -108,7 +114,9 @@ def read(
         given = option in options.model_fields_set and not options.of_model(option)
         if given and name != serves:
             source.notice(f"the option {option} serves files of format {serves}, this is {name}")
-    request = ReadRequest(task, labelled, options, {} if found is None else found)
+    request = ReadRequest(
+        task, labelled, options, {} if found is None else found, alphabet, frozenset(labels)
+    )
     return _at_least_one(source, FORMATS[name].reader(source, request))
 
 

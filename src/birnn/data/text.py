@@ -71,8 +71,13 @@ def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
             "plain text holds no labels. Give a labelled file, or its --format if it is one."
         )
     for number, line in enumerate(source.lines(), 1):
-        inputs = split_source(line) if request.task == "seq2seq" else tokenise(line)
-        yield Example(inputs, None, source.where(number))
+        if request.alphabet is not None:
+            inputs = request.alphabet.split(line)
+        elif request.task == "seq2seq":
+            inputs = split_source(line)
+        else:
+            inputs = tokenise(line)
+        yield Example(inputs, None, source.where(number), text=line)
 
 
 def split_source(text: str) -> tuple[str, ...]:

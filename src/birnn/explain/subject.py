@@ -23,6 +23,7 @@ from torch import Tensor
 from birnn.bundle import Bundle, load
 from birnn.bundle.spec import Spec, Tags, Values, Vectors
 from birnn.data import Codec, SymbolRows, Vocabularies, WordRows
+from birnn.data.alphabet import alphabet_of
 from birnn.data.batching import windows
 from birnn.errors import ConfigError, DataError, nearest
 from birnn.explain import copies
@@ -175,7 +176,7 @@ class Subject:
         """The steps of a sequence as written; None where they are vectors."""
         if isinstance(self.spec.inputs, Vectors):
             return None
-        return tuple(next(admit(self.spec, [sequence])))
+        return tuple(next(self._admit([sequence])))
 
     def series(self, sequence: Any) -> Array | None:
         """The vectors of a sequence as they were given, (T, D); None of words and symbols."""
@@ -212,7 +213,9 @@ class Subject:
         one_array = isinstance(sequences, np.ndarray) and sequences.ndim == 2
         listed = isinstance(sequences, Iterable) and not isinstance(sequences, str | bytes)
         if self.codec is not None or one_array or not listed:
-            yield from admit(self.spec, sequences)
+            symbols = self.codec.vocabularies.symbols if self.codec is not None else None
+            alphabet = alphabet_of(symbols) if symbols is not None else None
+            yield from admit(self.spec, sequences, alphabet=alphabet)
             return
         for number, given in enumerate(sequences):
             array = given.detach().cpu().numpy() if isinstance(given, Tensor) else given

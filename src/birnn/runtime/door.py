@@ -5,26 +5,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
-from birnn.bundle.spec import Spec, Tags, Vectors
+from birnn.bundle.spec import Inputs, Spec, Tags, Vectors, Words
+from birnn.data.alphabet import Alphabet
 from birnn.data.numeric import Reals, narrow, not_finite, reals
 from birnn.data.text import tokenise
+from birnn.data.vocab import normalise
 from birnn.errors import DataError, ShapeError
+
+# Of the tokens of a call, for a notice that most are unknown.
+FEWEST_TOKENS = 10
+MOST_TOKENS = 1000
 
 Sequence = list[str] | tuple[str, ...] | Reals
 
 
-def admit(spec: Spec, sequences: Any, *, first: int = 0) -> Iterator[Sequence]:
+def admit(
+    spec: Spec, sequences: Any, *, first: int = 0, alphabet: Alphabet | None = None
+) -> Iterator[Sequence]:
     """The sequences of a call, checked one by one as they come.
 
     Args:
         spec: What the model reads.
         sequences: Lists of tokens; of words also plain texts, except for tags; for symbols also
-            plain strings, one symbol for each character; for vectors arrays (T, D).
+            plain strings, as the alphabet reads them; for vectors arrays (T, D).
         first: Number of the first sequence, for messages.
+        alphabet: The symbols that the model knows.
 
     Raises:
         DataError: Something else; the message names the sequence and the step.
@@ -49,13 +59,60 @@ def admit(spec: Spec, sequences: Any, *, first: int = 0) -> Iterator[Sequence]:
         if vectors:
             yield _vectors(spec, number, sequence)
         else:
-            yield _tokens(spec, number, sequence)
+            yield _tokens(spec, number, sequence, alphabet)
 
 
-def _tokens(spec: Spec, number: int, sequence: Any) -> Sequence:
+class Known:
+    """What a model knows of the tokens that it reads, for a notice where that is little.
+
+    Args:
+        inputs: What the model reads.
+        items: Its words or symbols; none for vectors.
+
+    Example:
+        >>> from birnn.bundle.spec import Symbols
+        >>> known = Known(Symbols(size=4, dim=1), ("<unk>", "M", "K", "V"))
+        >>> known.notices([tuple("mkvmkvmkvmkv")])
+        ['lower-case symbols are read as capitals: the model knows no others']
+        >>> known.notices([tuple("ABCDEFGHIJKL")])
+        ['the model knows 1 of the 12 symbols, and reads the others as one: is this its data?']
+    """
+
+    def __init__(self, inputs: Inputs, items: tuple[str, ...]) -> None:
+        self.alphabet = Alphabet(items if inputs.kind == "symbols" else ())
+        self._inputs = inputs
+        self._items = items
+        self._words: frozenset[str] | None = None
+
+    def notices(self, sequences: Iterable[Any]) -> list[str]:
+        """What to tell of sequences that have passed the door; the first thousand tokens count."""
+        if isinstance(self._inputs, Vectors):
+            return []
+        tokens = list(islice(chain.from_iterable(sequences), MOST_TOKENS))
+        told = []
+        if isinstance(self._inputs, Words):
+            # Made where it is first needed: there may be a million of them.
+            self._words = self._words or frozenset(self._items)
+            lower, digits = self._inputs.lowercase, self._inputs.digits
+            looked_up = [normalise(token, lower, digits) for token in tokens]
+            kind, known = "words", sum(word in self._words for word in looked_up)
+        else:
+            if self.alphabet.lower(tokens):
+                told.append("lower-case symbols are read as capitals: the model knows no others")
+            symbols = self.alphabet.capitals(tokens)
+            kind, known = "symbols", sum(symbol in self.alphabet.known for symbol in symbols)
+        if len(tokens) >= FEWEST_TOKENS and known < len(tokens) / 2:
+            told.append(
+                f"the model knows {known} of the {'first ' * (len(tokens) == MOST_TOKENS)}"
+                f"{len(tokens)} {kind}, and reads the others as one: is this its data?"
+            )
+        return told
+
+
+def _tokens(spec: Spec, number: int, sequence: Any, alphabet: Alphabet | None) -> Sequence:
     if isinstance(sequence, str):
         if spec.inputs.kind == "symbols":
-            return tuple(sequence)
+            return (alphabet or Alphabet()).split(sequence)
         if not isinstance(spec.head, Tags):
             return tokenise(sequence)
     if not isinstance(sequence, list | tuple):

@@ -23,7 +23,7 @@ from birnn.errors import BundleError, ConfigError, DataError, UsageError, log_no
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
 from birnn.ragged import Ragged
 from birnn.runtime.decode import Decode, decoder
-from birnn.runtime.door import Sequence, admit
+from birnn.runtime.door import Known, Sequence, admit
 from birnn.runtime.layers import Network
 from birnn.runtime.online import Online
 from birnn.runtime.rows import rows_of
@@ -59,6 +59,8 @@ class Predictor:
         self._rows = rows_of(bundle)
         self._network = Network(bundle.spec, bundle.tensors)
         self._decoder = decoder(bundle.spec, self.labels, bundle.tensors)
+        kind = bundle.spec.inputs.kind
+        self._known = Known(bundle.spec.inputs, bundle.vocabularies.get(kind, ()))
 
     @classmethod
     def load(cls, folder: str | Path, *, tell: Callable[[str], None] = log_notice) -> Predictor:
@@ -120,6 +122,37 @@ class Predictor:
         except ConfigError as error:
             raise BundleError(f"the bundle says how its files were read: {error}") from None
 
+    def read(
+        self,
+        path: str | Path,
+        options: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
+        *,
+        labelled: bool = False,
+        tell: Callable[[str], None] = log_notice,
+    ) -> Iterator[Example]:
+        """The sequences of a file as this model reads them, one by one.
+
+        Args:
+            path: The file, or ``-`` for standard input.
+            options: What is set about the reading; the rest is as in training.
+            labelled: Whether targets are read; without, the file may lack them or not.
+            tell: Takes each notice about the file, one line; by default the logger ``birnn`` does.
+
+        Raises:
+            FormatError: A file that does not read.
+            UsageError: A format that does not exist or does not serve the model.
+        """
+        symbols = self.spec.inputs.kind == "symbols"
+        return read(
+            path,
+            self.spec.task,
+            self.read_options(options),
+            labelled=labelled,
+            alphabet=self._known.alphabet if symbols else None,
+            labels=self.labels,
+            tell=tell,
+        )
+
     def predict(self, sequences: Iterable[Any]) -> list[Any]:
         """Answers for sequences, in their order.
 
@@ -153,7 +186,7 @@ class Predictor:
         probabilities = self._decoder.probabilities
         if probabilities is None:
             raise UsageError("a regressor has no probabilities. Call predict for its values.")
-        found = list(self._stream(admit(self.spec, sequences), probabilities))
+        found = list(self._stream(self._admit(sequences), probabilities))
         if isinstance(self.spec.head, Tags):
             return found
         return np.array(found, np.float32).reshape(len(found), len(self.labels))
@@ -175,7 +208,7 @@ class Predictor:
         """
         if window < 1:
             raise UsageError(f"window is {window}, it must be a whole number from 1 on")
-        return self._stream(admit(self.spec, sequences), self._decoder.answers, window, wait)
+        return self._stream(self._admit(sequences), self._decoder.answers, window, wait)
 
     def stream_proba(
         self, sequences: Iterable[Any], *, window: int = WINDOW, wait: bool = True
@@ -208,7 +241,7 @@ class Predictor:
             pairs = zip(answers(scores, lengths), probabilities(scores, lengths), strict=True)
             return list(pairs)
 
-        return self._stream(admit(self.spec, sequences), both, window, wait)
+        return self._stream(self._admit(sequences), both, window, wait)
 
     def online(self) -> Online:
         """A session that answers at each step, while the sequence is still coming.
@@ -257,17 +290,17 @@ class Predictor:
         """
         if isinstance(examples, str | Path):
             options = self.read_options(ReadOptions.of(reading))
-            examples = read(examples, self.spec.task, options, tell=tell)
+            examples = self.read(examples, options, labelled=True, tell=tell)
         scorer = self._scorer()
         sequences = empty = tokens = 0
         seconds = 0.0
         for window in windows(examples, tokens=WINDOW_ROWS, sequences=WINDOW):
             golds = [self._gold(example, sequences + i) for i, example in enumerate(window)]
+            inputs = list(self._admit((example.inputs for example in window), first=sequences))
+            if not sequences:
+                self._notice(inputs, tell)
             started = time.perf_counter()
-            answers = self._run(
-                list(admit(self.spec, (example.inputs for example in window), first=sequences)),
-                self._decoder.answers,
-            )
+            answers = self._run(inputs, self._decoder.answers)
             seconds += time.perf_counter() - started
             for gold, answer in zip(golds, answers, strict=True):
                 scorer.update(gold, answer)
@@ -282,6 +315,13 @@ class Predictor:
             "seconds": seconds,
             "tokens_per_second": tokens / seconds if seconds > 0 else 0.0,
         }
+
+    def _admit(self, sequences: Any, first: int = 0) -> Iterator[Sequence]:
+        return admit(self.spec, sequences, first=first, alphabet=self._known.alphabet)
+
+    def _notice(self, sequences: list[Sequence], tell: Callable[[str], None]) -> None:
+        for line in self._known.notices(sequences):
+            tell(line)
 
     def _scorer(self) -> Any:
         head = self.spec.head
@@ -318,7 +358,11 @@ class Predictor:
         wait: bool = True,
     ) -> Iterator[Any]:
         pieces = windows if wait else arrivals
+        first = True
         for ahead in pieces(sequences, tokens=WINDOW_ROWS, sequences=window):
+            if first:
+                self._notice(ahead, log_notice)
+                first = False
             yield from self._run(ahead, decode)
 
     def _run(self, sequences: list[Sequence], decode: Decode) -> list[Any]:

@@ -1,0 +1,60 @@
+"""The symbols that a model knows, and how a string is read as a sequence of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterable, Sequence
+
+from birnn.data.vocab import UNKNOWN, Vocabulary
+
+
+class Alphabet:
+    """The symbols that a model knows, and how a string is read as a sequence of them.
+
+    Where all symbols are single characters, each character of a string is one, but for white space,
+    unless the model knows it as a symbol; where some symbols are longer, white space parts them. A
+    lower-case letter is read as its capital where the model knows capitals alone: files of
+    sequences write what is masked so.
+
+    Args:
+        symbols: The symbols, ``<unk>`` or not.
+
+    Example:
+        >>> Alphabet("MKV").split("MK V"), Alphabet(["K", "AE1"]).split("K AE1")
+        (('M', 'K', 'V'), ('K', 'AE1'))
+        >>> Alphabet("MKV").capitals(["m", "K", "x"]), Alphabet("acMKV").capitals(["m"])
+        (('M', 'K', 'x'), ('m',))
+    """
+
+    def __init__(self, symbols: Iterable[str] = ()) -> None:
+        self.known = frozenset(symbols) - {UNKNOWN}
+        self._single = all(len(symbol) == 1 for symbol in self.known)
+        self._capitals = {
+            symbol.lower(): symbol
+            for symbol in self.known
+            if symbol.isupper() and not any(map(str.islower, self.known))
+        }
+
+    def split(self, text: str) -> tuple[str, ...]:
+        """The symbols of a string."""
+        if not self._single:
+            return tuple(text.split())
+        if any(map(str.isspace, self.known)):
+            return tuple(c for c in text if c in self.known or not c.isspace())
+        return tuple("".join(text.split()))
+
+    def capitals(self, symbols: Sequence[str]) -> tuple[str, ...]:
+        """Symbols as they are looked up."""
+        if self._capitals.keys().isdisjoint(symbols):
+            return tuple(symbols)
+        return tuple(self._capitals.get(symbol, symbol) for symbol in symbols)
+
+    def lower(self, symbols: Collection[str]) -> bool:
+        """Whether some of the symbols are looked up as capitals."""
+        return not self._capitals.keys().isdisjoint(symbols)
+
+
+@functools.lru_cache(maxsize=64)
+def alphabet_of(symbols: Vocabulary) -> Alphabet:
+    """The alphabet of a vocabulary, made once."""
+    return Alphabet(symbols.items)
