@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -101,7 +102,8 @@ def test_progress_goes_to_standard_error(
         *("--epochs", 1, "--test", files / "test.tsv", *small),
     )
     assert told.status == 0
-    first, second, third = told.err.splitlines()
+    first, scheme, second, third = told.err.splitlines()
+    assert scheme.startswith("the tags mark no spans")
     assert first.startswith("no dev file: 3 of the training examples, drawn with seed 1")
     assert "27 training and 3 dev examples" in second
     assert third.startswith("epoch 1/1  loss ")
@@ -119,3 +121,46 @@ def test_without_a_dev_file_the_seed_draws_it(
         )
         models.append((tmp_path / name / "model.safetensors").read_bytes())
     assert models[0] == models[1]
+
+
+UNIVERSAL = """\
+1\tthe\tthe\tDET\tDT\t_\t2\tdet\t_\t_
+2\tdog\tdog\tNOUN\tNN\t_\t0\troot\t_\t_
+
+1\truns\trun\tVERB\tVBZ\t_\t0\troot\t_\t_
+
+"""
+
+
+def test_the_field_is_kept_whatever_the_name_of_the_file(
+    call: Any, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    names = ("train.conllu", "T.CONLLU", "t.conllu.gz", "t.conll", "eng.train")
+    for name in names:
+        content = (UNIVERSAL * 8).encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if ".gz" in name else content)
+    for number, name in enumerate(names):
+        model = tmp_path / f"model{number}"
+        told = call(
+            "train", "tagger", "--train", tmp_path / name, "--field", "xpos", "--out", model,
+            "--epochs", "1", "--json", *small,
+        )  # fmt: skip
+        assert told.status == 0
+        labels = json.loads((model / "vocab.json").read_text())["labels"]
+        assert set(labels) == {"DT", "NN", "VBZ"}
+        assert "the option field" not in told.err
+        for other in names:
+            scores = json.loads(call("evaluate", model, tmp_path / other, "--json").out)
+            assert scores["unknown_labels"] == {}
+            assert scores["tokens"] == 24
+
+
+def test_a_field_that_no_file_has_is_told(
+    call: Any, files: Path, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    told = call(
+        "train", "tagger", "--train", files / "dev.tsv", "--field", "xpos", "--out",
+        tmp_path / "model", "--epochs", "1", *small,
+    )  # fmt: skip
+    assert told.status == 0
+    assert "the option field serves CoNLL-U, this is no such file" in told.err

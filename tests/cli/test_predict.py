@@ -127,6 +127,31 @@ def test_compressed_files(call: Any, trained: Trained, files: Path, tmp_path: Pa
     )
 
 
+def test_a_string_of_symbols_is_read_alike_everywhere(
+    call: Any, trained: Trained, tmp_path: Path
+) -> None:
+    bundle = trained("residues")
+    [expected] = Predictor.load(bundle).predict([["A", "C", "D"]])
+    assert Predictor.load(bundle).predict(["A C\tD"]) == [expected]
+    (tmp_path / "A.TXT").write_text("A CD\n")
+    (tmp_path / "a.fasta").write_text(">a\nA C\nD\n")
+    for name in ("A.TXT", "a.fasta"):
+        told = json.loads(call("predict", bundle, tmp_path / name, "--json").out)
+        assert (told["tokens"], told["tags"]) == (["A", "C", "D"], expected)
+    told = call("explain", bundle, "A C D", "--json")
+    assert json.loads(told.out)["tokens"] == ["A", "C", "D"]
+
+
+def test_tags_under_residues_are_not_read(call: Any, trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "a.fasta").write_text(">a\nACDACDA\nHECHECH\n")
+    (tmp_path / "a.3line").write_text(">a\nACDACDA\nHECHECH\n")
+    told = call("predict", trained("residues"), tmp_path / "a.fasta")
+    assert told.out == call("predict", trained("residues"), tmp_path / "a.3line").out
+    assert len(told.out.splitlines()) == 8
+    assert told.err.count("\n") == 1
+    assert "--format 3line" in told.err
+
+
 def test_symbols_are_read_character_by_character(call: Any, trained: Trained) -> None:
     told = call("predict", trained("residues"), "--json", stdin=b"ACDA\n\nA C\n")
     assert [json.loads(line)["tokens"] for line in told.out.splitlines()] == [

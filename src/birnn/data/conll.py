@@ -71,6 +71,8 @@ def read_conll(source: Source, request: ReadRequest) -> Iterator[Example]:
     if columns is None:
         yield from _universal(source, chain(ahead, lines), request)
     else:
+        if request.options.given("field"):
+            source.notice("the option field serves CoNLL-U, this is no such file")
         yield from _sequences(source, chain(ahead, lines), columns, request)
 
 

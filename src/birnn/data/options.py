@@ -157,6 +157,10 @@ class ReadOptions(Frozen):
         """
         return name in self._of_model
 
+    def given(self, name: str) -> bool:
+        """Whether an option is what the caller asks for."""
+        return name in self.model_fields_set and not self.of_model(name)
+
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:

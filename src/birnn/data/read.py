@@ -109,11 +109,11 @@ def read(
     name = format_of(path, task, options.format, labelled=labelled)
     if options.format is None and ending_of(path) in PARTS:
         source.notice(f"read as {name}; --format says otherwise")
-    for option, serves in (("field", "conllu"), ("columns", "conll")):
-        # Columns make a CoNLL-U file one of columns, see `read_conll`.
-        given = option in options.model_fields_set and not options.of_model(option)
-        if given and name != serves:
-            source.notice(f"the option {option} serves files of format {serves}, this is {name}")
+    # A file of columns may turn out to be CoNLL-U, see `read_conll`.
+    if name not in ("conllu", "conll") and options.given("field"):
+        source.notice(f"the option field serves CoNLL-U, this is {name}")
+    if name != "conll" and options.given("columns"):
+        source.notice(f"the option columns serves format conll, this is {name}")
     request = ReadRequest(
         task, labelled, options, {} if found is None else found, alphabet, frozenset(labels)
     )
