@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,20 @@ SETTINGS = {
     "training.epochs=1.5": ["training.epochs", "1.5"],
     "training.learning_rate=0": ["training.learning_rate", "0"],
     "training.class_weights={NOUM=2.0}": ["training.class_weights", "NOUM", "NOUN"],
+    "training.class_weights={NOUN=nan}": ["training.class_weights", "finite", "nan"],
+    "training.class_weights={NOUN=inf}": ["training.class_weights", "finite", "inf"],
+    "training.class_weights={NOUN=-1.0}": ["training.class_weights", "-1.0"],
+    "training.class_weights={NOUN=0, DET=0, VERB=0, ADJ=0}": ["every label weighs 0"],
+    "training.learning_rate=nan": ["training.learning_rate", "finite", "nan"],
+    "training.learning_rate=inf": ["training.learning_rate", "finite", "inf"],
+    "training.clip=inf": ["training.clip", "finite"],
+    "dropout.noise=inf": ["dropout.noise", "finite"],
+    "training.device=gpu": ["training.device", "auto, cpu, cuda or cuda:N", "gpu"],
+    "training.device=cuda:99": ["training.device is cuda:99", "this machine has"],
+    "encoder.hidden_size=999999999999": ["parameters", "GB", "encoder.hidden_size"],
+    f"encoder.hidden_size=1{'0' * 4000}": ["parameters", "encoder.hidden_size"],
+    f"encoder.hidden_size={'9' * 5000}": ["encoder.hidden_size", "more digits"],
+    f"encoder.hidden_size={'[' * 5000}": ["encoder.hidden_size", "nested too deep"],
     "inputs.kind=vectors": ["inputs.kind", "vectors", "tokens"],
 }
 
@@ -28,10 +43,14 @@ CONFIGS = {
     "[encoder\n": ["config.toml", "not TOML", "line 1"],
     "[encoder]\ncell = 'lstn'\nhidden_size = 0\n": ["encoder.cell", "encoder.hidden_size"],
     "[encoder]\na = 1\nb = 2\n": ["encoder.a", "encoder.b"],
+    f"a = {'[' * 5000}": ["config.toml", "nested too deep"],
+    f"a = {'{b=' * 5000}": ["config.toml", "nested too deep"],
+    f"[encoder]\nhidden_size = {'9' * 5000}\n": ["config.toml", "more digits"],
+    f"[a{'.a' * 5000}]\nb = 1\n": ["config.toml", "a is no section"],
 }
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting[:50])
 def test_bad_setting(call: Any, files: Path, tmp_path: Path, setting: str) -> None:
     out = tmp_path / "model"
     told = call(
@@ -42,7 +61,7 @@ def test_bad_setting(call: Any, files: Path, tmp_path: Path, setting: str) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", CONFIGS)
+@pytest.mark.parametrize("content", CONFIGS, ids=lambda content: content[:40])
 def test_bad_config(call: Any, files: Path, tmp_path: Path, content: str) -> None:
     config = tmp_path / "config.toml"
     config.write_text(content)
@@ -99,3 +118,63 @@ def test_bad_format(call: Any, files: Path, tmp_path: Path, name: str, said: str
         *("--format", name),
     )
     assert said in told.complaint
+
+
+# ---------------------------------------------------------------------- given twice
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "values"),
+    [
+        (("train", "tagger"), "--train", ("a.tsv", "b.tsv")),
+        (("train", "tagger"), "--out", ("m", "m")),
+        (("train", "tagger"), "--seed", ("1", "2")),
+        (("train", "tagger"), "--format", ("conll", "conll")),
+        (("evaluate", "m", "a.tsv"), "--format", ("conll", "csv")),
+        (("predict", "m"), "--out", ("a", "b")),
+        (("compare", "tagger"), "--seeds", ("1", "2")),
+        (("demo", "brackets"), "--epochs", ("1", "2")),
+        (("explain", "m", "text"), "--target", ("a", "b")),
+        (("cost",), "--batch", ("1", "2")),
+        (("settings",), "--kind", ("words", "symbols")),
+        (("bench",), "--rounds", ("1", "2")),
+    ],
+)
+def test_an_option_of_one_value_is_given_once(
+    call: Any, command: tuple[str, ...], option: str, values: tuple[str, str]
+) -> None:
+    told = call(*command, option, values[0], f"{option}={values[1]}")
+    assert told.status == 2
+    assert f"{option} is given 2 times and takes one value" in told.complaint
+
+
+def test_a_value_that_looks_like_an_option_is_no_second_one(call: Any, files: Path) -> None:
+    told = call("train", "tagger", "--train", "--train", "--out", files / "none" / "m")
+    assert "given 2 times" not in told.complaint
+
+
+def test_a_setting_is_given_once(call: Any, files: Path, tmp_path: Path) -> None:
+    told = call(
+        *("train", "tagger", "--train", files / "train.tsv", "--out", tmp_path / "model"),
+        *("--set", "encoder.hidden_size=4", "--set", "encoder.hidden_size = 8"),
+    )
+    assert told.status == 2
+    assert "--set encoder.hidden_size was given twice" in told.complaint
+
+
+def test_settings_as_json_are_values(call: Any) -> None:
+    told = call("settings", "classifier", "--kind", "vectors", "--json")
+    defaults = {name: entry["default"] for name, entry in json.loads(told.out).items()}
+    assert defaults["encoder.hidden_size"] == 100
+    assert defaults["training.learning_rate"] == 0.003
+    assert defaults["encoder.bidirectional"] is True
+    assert defaults["training.epochs"] is None
+    assert defaults["training.epochs_range"] == [6, 120]
+    assert defaults["head.pooling"] == "mean"
+
+
+def test_settings_of_a_table_can_be_set_as_they_stand(call: Any) -> None:
+    out = call("settings", "tagger").out
+    assert "[1, 2, 3, 4]" in out
+    assert "true" in out
+    assert "True" not in out

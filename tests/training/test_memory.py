@@ -1,11 +1,23 @@
-"""The allocator's setting: taken where there is glibc, no trouble elsewhere."""
+"""Memory: the allocator is set where there is glibc, and what cannot be had is told in time."""
 
 from __future__ import annotations
 
 import ctypes
 import platform
 
-from birnn.training.memory import LARGE, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
+import pytest
+import torch
+
+from birnn.bundle import Encoder, Spec, Symbols, Tags
+from birnn.errors import ConfigError
+from birnn.training.memory import (
+    LARGE,
+    M_MMAP_THRESHOLD,
+    M_TRIM_THRESHOLD,
+    check_size,
+    keep_freed_memory,
+    memory_named,
+)
 
 
 class Recorded:
@@ -39,3 +51,34 @@ def test_another_c_library_is_left_alone(monkeypatch):
 
 def test_this_machine_takes_it_if_it_has_glibc():
     assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+
+
+def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(monkeypatch):
+    spec = Spec(
+        inputs=Symbols(size=5, dim=8),
+        encoder=Encoder(hidden_size=999_999_999_999),
+        head=Tags(size=3),
+    )
+    with pytest.raises(ConfigError, match=r"parameters needs at least .* GB .*is 999,999"):
+        check_size(spec)
+    small = Spec(inputs=Symbols(size=5, dim=8), encoder=Encoder(hidden_size=4), head=Tags(size=3))
+    check_size(small)
+    # Four copies of float32: of 16 bytes for each parameter, one too few are refused.
+    needed = 16 * small.parameter_count()
+    for there, refused in ((needed, False), (needed - 1, True)):
+        pages = {"SC_PHYS_PAGES": there, "SC_PAGE_SIZE": 1}
+        monkeypatch.setattr("os.sysconf", pages.__getitem__)
+        if refused:
+            with pytest.raises(ConfigError):
+                check_size(small)
+        else:
+            check_size(small)
+
+
+def test_what_torch_has_no_memory_for_is_a_memory_error():
+    with pytest.raises(MemoryError, match=r"training\.batch_rows"), memory_named():
+        torch.empty(2**60, dtype=torch.uint8)
+    with pytest.raises(MemoryError), memory_named():
+        torch.empty(2**62, 2**62)
+    with pytest.raises(RuntimeError, match="shapes"), memory_named():
+        torch.ones(2, 3) @ torch.ones(2, 3)

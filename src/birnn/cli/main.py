@@ -145,7 +145,7 @@ def _refuse_repeated(group: Any, arguments: list[str], usage_fault: type[Excepti
         return  # what is wrong is told where the command runs
     single = [one for one in given if one.param_type_name == "option" and not one.multiple]
     for one in single:
-        if not one.is_flag and single.count(one) > 1:
+        if (not one.is_flag or one.secondary_opts) and single.count(one) > 1:
             raise UsageError(
                 f"{max(one.opts, key=len)} is given {single.count(one)} times and takes one value. "
                 f"Give it once. See: birnn {name} --help"

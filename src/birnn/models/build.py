@@ -55,13 +55,19 @@ def build(
     dropout = Dropout() if dropout is None else dropout
     if class_weights is not None:
         class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
-    return Network(
-        spec,
-        inputs=_inputs(spec.inputs, dropout, word_counts),
-        encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers, checkpoint=checkpoint),
-        head=_head(spec.head, spec.stack.output_size, labels, class_weights, label_smoothing),
-        dropout=dropout,
-    )
+    before = torch.get_default_dtype()
+    # A bundle's tensors are float32, whatever the process has for others.
+    torch.set_default_dtype(torch.float32)
+    try:
+        return Network(
+            spec,
+            inputs=_inputs(spec.inputs, dropout, word_counts),
+            encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers, checkpoint=checkpoint),
+            head=_head(spec.head, spec.stack.output_size, labels, class_weights, label_smoothing),
+            dropout=dropout,
+        )
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _inputs(spec: Inputs, dropout: Dropout, word_counts: Any) -> nn.Module:

@@ -140,7 +140,9 @@ class BiRNN(nn.Module):
                 continue
             for gate in torch.split(parameter.data, hidden):
                 if name.startswith("weight_hh"):
-                    nn.init.orthogonal_(gate)
+                    # Torch has no decomposition of half precision.
+                    narrow = gate.dtype in (torch.float16, torch.bfloat16)
+                    gate.copy_(nn.init.orthogonal_(gate.float() if narrow else gate))
                 else:
                     nn.init.xavier_uniform_(gate)
         for at in range(self.stack.num_layers if self.stack.projects else 0):

@@ -145,5 +145,7 @@ class WordDropout(nn.Module):
         """Ids with some made 0 in training mode; otherwise the same ids."""
         if not self.training:
             return ids_N
-        drop_N = torch.rand(ids_N.shape, device=ids_N.device) < self.chance[ids_N]
+        # The same numbers whatever torch's default dtype is.
+        drawn_N = torch.rand(ids_N.shape, dtype=self.chance.dtype, device=ids_N.device)
+        drop_N = drawn_N < self.chance[ids_N]
         return ids_N.masked_fill(drop_N, 0)

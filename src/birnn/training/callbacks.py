@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from birnn.errors import Interrupted, OutputError, escaped
 from birnn.training.checkpoints import replace_file
+
+FRAMES = 10  # of the bar in a second
 
 
 def tell(line: str) -> None:
@@ -112,6 +115,13 @@ class EpochLines(Callback):
         )
 
 
+class PatientConsole(Console):
+    """A console whose reader may go away; rich's own ends the process then."""
+
+    def on_broken_pipe(self) -> None:
+        """Lose what was written."""
+
+
 class ProgressBar(Callback):
     """One bar over all batches of the run, below the lines of the epochs; for terminals.
 
@@ -122,6 +132,7 @@ class ProgressBar(Callback):
         self._epochs = epochs
         self._progress: Progress | None = None
         self._done = 0  # batches
+        self._shown = 0.0  # when
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -133,9 +144,11 @@ class ProgressBar(Callback):
             MofNCompleteColumn(),
             TextColumn("batches"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=PatientConsole(stderr=True),
             transient=True,
             expand=True,
+            # Not by a thread of its own: it would want a core, and meet faults that nobody takes.
+            auto_refresh=False,
         )
         batches = int(trainer.num_training_batches)
         self._done = trainer.current_epoch * batches
@@ -171,8 +184,12 @@ class ProgressBar(Callback):
 
     def _show(self, **changes: Any) -> None:
         if self._progress is not None:
-            with suppress(OSError, ValueError):
-                self._progress.update(self._progress.task_ids[0], **changes)
+            self._progress.update(self._progress.task_ids[0], **changes)
+            now = time.perf_counter()
+            if now - self._shown > 1 / FRAMES:
+                self._shown = now
+                with suppress(OSError, ValueError):
+                    self._progress.refresh()
 
     def _stop(self) -> None:
         if self._progress is not None:

@@ -47,10 +47,16 @@ def check_size(spec: Spec) -> None:
     needed = COPIES * 4 * spec.parameter_count()
     if needed > there:
         raise ConfigError(
-            f"a model of {spec.parameter_count():,} parameters needs at least "
-            f"{needed // GB:,} GB of memory in training, this machine has {there // GB:,} GB. "
-            f"Make it smaller: encoder.hidden_size is {spec.encoder.hidden_size}."
+            f"a model of {_named(spec.parameter_count())} parameters needs at least "
+            f"{_named(needed // GB)} GB of memory in training, this machine has "
+            f"{_named(there // GB)} GB. Make it smaller: encoder.hidden_size is "
+            f"{_named(spec.encoder.hidden_size)}."
         )
+
+
+def _named(count: int) -> str:
+    # Python does not print integers of more than 4,300 digits.
+    return f"{count:,}" if count < 10**18 else "over 10^18"
 
 
 @contextmanager

@@ -6,12 +6,20 @@ A recipe is read from TOML, a section for each part, and overridden key by key
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, PrivateAttr, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+)
 
 from birnn.bundle.spec import Encoder, Frozen, PoolingName, SchemeName
 from birnn.errors import ConfigError, nearest
@@ -22,6 +30,12 @@ Kind = Literal["words", "symbols", "vectors"]
 LONGEST = 200  # characters of a value in a message
 TOO_LONG = "an integer of more digits than Python reads"
 TASKS: tuple[Task, ...] = ("tagger", "classifier", "regressor")
+
+
+def _known_device(name: str) -> str:
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,3})?", name):
+        raise ValueError("it must be auto, cpu, cuda or cuda:N")
+    return name
 
 
 class InputSettings(Frozen):
@@ -126,9 +140,8 @@ class TrainingSettings(Frozen):
         description="keep the states of the encoder's layers alone for the backward pass and "
         "compute the gates again: less memory, more time, the same model",
     )
-    device: str = Field(
+    device: Annotated[str, AfterValidator(_known_device)] = Field(
         default="auto",
-        pattern="^(auto|cpu|cuda(:[0-9]{1,3})?)$",
         description="auto (a GPU where there is one), cpu, cuda, or cuda:1 for the second GPU",
     )
 
@@ -365,7 +378,8 @@ def _fault(item: Any) -> str:
         got = repr(item["input"])
     except ValueError:  # of an integer of so many digits that Python does not print it
         got = f"an integer of {item['input'].bit_length():,} bits"
-    return f"{key}: {item['msg']}, got {got if len(got) <= LONGEST else got[:LONGEST] + '...'}"
+    what = item["msg"].removeprefix("Value error, ")
+    return f"{key}: {what}, got {got if len(got) <= LONGEST else got[:LONGEST] + '...'}"
 
 
 def settings_table(task: Task, kind: Kind = "words") -> list[tuple[str, Any, str]]:

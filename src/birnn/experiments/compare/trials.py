@@ -212,8 +212,10 @@ def run_trial(plan: Plan, spec: Spec, way: str, seed: int, *, folder: Path | Non
             overwrite=True,
             quiet=True,
         )
-        if result.interrupted:
-            raise Interrupted("interrupted: nothing is kept of an unfinished comparison")
+        if result.signal is not None:
+            raise Interrupted.by(
+                result.signal, "before the comparison was finished: nothing is kept of it"
+            )
         bundle, curve = load(place), _dev_scores(place / "training.csv")
         rounds, answers = [], []
         for _ in range(PREDICTIONS):
