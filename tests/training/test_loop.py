@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io as io_
 import random
 import re
 import sys
@@ -357,3 +358,36 @@ def test_progress_that_nobody_can_read_stops_nothing(run, monkeypatch, stream):
         patch.setattr(sys, "stderr", stream)
         told = run("told", quiet=False)
     assert same(told, run("quiet"))
+
+
+class Terminal(io_.StringIO):
+    """A terminal that keeps what is written."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_the_bar_and_the_lines_count_epochs_alike_and_fit_the_terminal(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("birnn.training.callbacks.FRAMES", 10**9)
+    terminal = Terminal()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        run(quiet=False, training__epochs=12)
+    lines = [
+        line.rstrip()
+        for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()))
+        if line.startswith("epoch")
+    ]
+    assert max(map(len, lines)) <= columns
+    bars = [line for line in lines if "batches" in line]
+    rows = [line for line in lines if "loss" in line]
+    assert [int(re.match(r"epoch (\d+)/12  loss", row)[1]) for row in rows] == list(range(1, 13))
+    numbers = [int(re.match(r"epoch (\d+)/12 ", bar)[1]) for bar in bars]
+    assert set(numbers) == set(range(1, 13))
+    # One bar: it never goes back, and ends with the last batch.
+    done = [tuple(map(int, re.search(r"(\d+)/(\d+) batches", bar).groups())) for bar in bars]
+    assert done == sorted(done)
+    assert done[-1][0] == done[-1][1]

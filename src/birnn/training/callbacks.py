@@ -152,7 +152,10 @@ class ProgressBar(Callback):
         )
         batches = int(trainer.num_training_batches)
         self._done = trainer.current_epoch * batches
-        self._progress.add_task("", total=self._epochs * batches, completed=self._done)
+        epoch = min(trainer.current_epoch + 1, self._epochs)
+        self._progress.add_task(
+            f"epoch {epoch}/{self._epochs}", total=self._epochs * batches, completed=self._done
+        )
         with suppress(OSError, ValueError):
             self._progress.start()
 
