@@ -12,7 +12,7 @@ from birnn.data import ReadRequest
 from birnn.data.records import read_jsonl
 from birnn.data.source import Source
 from birnn.data.tables import read_csv, read_tsv
-from birnn.data.text import tokenise
+from birnn.data.words import part
 from birnn.errors import FormatError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=20)
@@ -30,14 +30,18 @@ def test_csv_reads_what_the_csv_module_writes(rows):
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerows((i, text, label) for i, (text, label) in enumerate(rows))
     examples = read_all(read_csv, out.getvalue())
-    assert [(e.inputs, e.target) for e in examples] == [(tokenise(t), label) for t, label in rows]
+    assert [(e.inputs, e.target, e.text) for e in examples] == [
+        (part(text).tokens, label, text) for text, label in rows
+    ]
 
 
 @given(st.lists(st.tuples(TEXTS, LABELS), min_size=1, max_size=6))
 def test_jsonl_reads_what_json_writes(rows):
     text = "".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows)
     examples = read_all(read_jsonl, text)
-    assert [(e.inputs, e.target) for e in examples] == [(tokenise(t), label) for t, label in rows]
+    assert [(e.inputs, e.target, e.text) for e in examples] == [
+        (part(text).tokens, label, text) for text, label in rows
+    ]
 
 
 def test_a_header_says_which_column_is_which():

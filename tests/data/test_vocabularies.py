@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from birnn.data.examples import Example
 from birnn.data.vocab import Vocabulary, normalise
 from birnn.data.vocabularies import Vocabularies
+from birnn.data.words import canonical
 
 WORDS = st.text(min_size=1, max_size=5)
 EXAMPLES = st.lists(
@@ -25,7 +26,7 @@ def test_everything_in_training_is_known(examples):
     known = Vocabularies.learn(examples, "words")
     words = [word for example in examples for word in example.inputs]
     assert {normalise(word, True, True) for word in words} <= set(known.words.items)
-    assert set("".join(words)) <= set(known.characters.items)
+    assert set("".join(map(canonical, words))) <= set(known.characters.items)
     tags = [tag for example in examples for tag in example.target]
     assert (known.labels is None) == (not tags)
     assert set(tags) == set(known.labels.items if known.labels else ())

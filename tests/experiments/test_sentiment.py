@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from birnn.data.text import tokenise
+from birnn.data import tokenise
 from birnn.errors import ConfigError
 from birnn.experiments import sentiment
 from birnn.experiments.cases import Split

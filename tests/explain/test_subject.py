@@ -116,7 +116,7 @@ def test_gradients_are_there_whatever_the_caller_switched_off(make, draw, guard)
 
 def test_a_sequence_that_does_not_fit_gets_the_message_of_predict(make):
     for inputs, bad in (
-        ("words", "a text for a tagger"),
+        ("words", b"a text for a tagger"),
         ("words", ["a", 3]),
         ("vectors", np.ones((4, 2))),
         ("vectors", np.full((2, 3), np.nan)),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birnn.bundle.spec import Symbols, Tags, Vectors
+from birnn.bundle.spec import Symbols, Vectors
 from birnn.cli.output import check_page, print_json, tell
 from birnn.cli.tables import print_table
 from birnn.data import ReadOptions
-from birnn.data.text import tokenise
+from birnn.data.words import Splitter
 from birnn.errors import DataError, escaped, require
 from birnn.runtime import Predictor
 
@@ -81,9 +81,7 @@ def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
         raise DataError(f"{text}: no {'series' if vectors else 'sequence'} in it")
     if isinstance(spec.inputs, Symbols):
         return text
-    # Tags stand on the tokens of a file, which spaces part; plain text is parted as in training.
-    tokens = tokenise(text)
-    return tuple(text.split()) if isinstance(spec.head, Tags) and not tokens else tokens
+    return Splitter(reading.split, tell)(text, "the text")
 
 
 def _pool(model: Predictor, data: str, reading: ReadOptions) -> list[Any]:

@@ -18,10 +18,10 @@ from birnn.data.schemes import (
     violations,
 )
 from birnn.data.surface import learn_traits
-from birnn.data.text import tokenise
 from birnn.data.vectors import read_vectors
 from birnn.data.vocab import UNKNOWN, Vocabulary, normalise
 from birnn.data.vocabularies import Vocabularies
+from birnn.data.words import tokenise
 
 __all__ = [
     "FORMATS",

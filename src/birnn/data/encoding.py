@@ -24,6 +24,7 @@ from birnn.data.rows import Batch, Floats, Integers, Rows, SymbolRows, VectorRow
 from birnn.data.surface import trait_ids
 from birnn.data.vocab import Vocabulary, normalise
 from birnn.data.vocabularies import Vocabularies
+from birnn.data.words import canonical
 from birnn.errors import ConfigError, DataError
 from birnn.ragged import Ragged
 
@@ -154,7 +155,9 @@ class Codec:
                 rows = self._words(self.inputs, written, forms)
         return self._with_targets(examples, rows, lengths)
 
-    def _words(self, inputs: Words, written: list[str], forms: Integers) -> WordRows:
+    def _words(self, inputs: Words, given: list[str], forms: Integers) -> WordRows:
+        # A form that came decomposed is that of training, letter by letter.
+        written = list(map(canonical, given))
         looked_up = [normalise(form, inputs.lowercase, inputs.digits) for form in written]
         strings = np.empty(len(written), dtype=object)
         strings[:] = written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -12,6 +12,7 @@ from birnn.bundle.spec import Frozen
 from birnn.data.alphabet import Alphabet
 from birnn.data.examples import Task
 from birnn.data.source import MAX_LINE
+from birnn.data.words import Split, Splitter
 from birnn.errors import ConfigError, nearest
 
 FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}  # CoNLL-U: place of each in a line
@@ -61,10 +62,10 @@ class ReadOptions(Frozen):
     header: bool | None = Field(
         default=None, description="whether the first row of a table names its columns"
     )
-    split: Literal["auto", "tokens", "text"] = Field(
+    split: Split = Field(
         default="auto",
         description="how words are found in a text: tokens at white space, text by the tokeniser, "
-        "auto by what the text looks like",
+        "auto by what the text looks like (auto-tokens: at white space where that says nothing)",
     )
     skip_unlabelled: bool = Field(
         default=False, description="leave rows without a label out, instead of refusing them"
@@ -174,6 +175,7 @@ class ReadRequest:
             a bundle to keep.
         alphabet: The symbols of the model that reads, where it reads symbols.
         labels: The labels that it answers with, by which tags are told from symbols.
+        tell: Takes what is guessed of texts, one line.
     """
 
     task: Task = "tagger"
@@ -182,3 +184,12 @@ class ReadRequest:
     found: dict[str, Any] = field(default_factory=dict, compare=False)
     alphabet: Alphabet | None = None
     labels: frozenset[str] = frozenset()
+    tell: Callable[[str], None] | None = None
+    _split: Splitter = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_split", Splitter(self.options.split, self.tell))
+
+    def words(self, text: str, where: str) -> tuple[str, ...]:
+        """The words of a text at this ``file:line``; what is guessed of it is told once."""
+        return self._split(text, where)

@@ -115,7 +115,7 @@ def read(
     if name != "conll" and options.given("columns"):
         source.notice(f"the option columns serves format conll, this is {name}")
     request = ReadRequest(
-        task, labelled, options, {} if found is None else found, alphabet, frozenset(labels)
+        task, labelled, options, {} if found is None else found, alphabet, frozenset(labels), tell
     )
     return _at_least_one(source, FORMATS[name].reader(source, request))
 

@@ -16,7 +16,7 @@ from birnn.data.headers import INDEX, LABEL, SOURCE, TARGET, TEXT, plain_name
 from birnn.data.numeric import narrow, not_finite, reals
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
-from birnn.data.text import split_source, tokenise
+from birnn.data.text import split_source
 from birnn.data.timeseries import check_vectors
 from birnn.errors import DataError
 
@@ -139,7 +139,7 @@ def example_of(
         DataError: A key that is missing, a value of a wrong kind.
     """
     given = _need(record, keys.inputs)
-    inputs = inputs_of(given, request, keys.inputs)
+    inputs = inputs_of(given, request, keys.inputs, where)
     target = None
     if keys.target is not None:
         target = target_of(_need(record, keys.target), request, keys.target)
@@ -155,7 +155,9 @@ def example_of(
     )
 
 
-def inputs_of(given: Any, request: ReadRequest, name: str) -> tuple[str, ...] | Vectors:
+def inputs_of(
+    given: Any, request: ReadRequest, name: str, where: str = "a text"
+) -> tuple[str, ...] | Vectors:
     """A text, a list of tokens or rows of numbers as inputs; ``name`` calls it in messages.
 
     Raises:
@@ -170,7 +172,7 @@ def inputs_of(given: Any, request: ReadRequest, name: str) -> tuple[str, ...] | 
             return split_source(given)
         if request.task == "tagger" and request.labelled:
             raise DataError(f"{name} is a str, a list of strings is needed.")
-        return tokenise(str(given))
+        return request.words(str(given), where)
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
         return _rows(given, name)
     if _is_list(given):

@@ -110,11 +110,14 @@ class Source:
         """A text that stands in memory."""
         return cls(name, lambda: io.BytesIO(text.encode()))
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, *, errors: str = "strict") -> Iterator[str]:
         r"""The lines, decoded, without their ends: ``\n``, ``\r\n`` or ``\r``.
 
         A byte order mark of UTF-8 is accepted. A line is given as soon as it has ended, and none
         is held that is longer than ``max_line``.
+
+        Args:
+            errors: What becomes of bytes that are not UTF-8, as for `bytes.decode`.
 
         Raises:
             FormatError: Not UTF-8, a NUL byte, a line that is too long, not gzip, or not to be
@@ -129,7 +132,7 @@ class Source:
                     if number == 1:
                         raw = raw.removeprefix(b"\xef\xbb\xbf")
                     try:
-                        line = raw.decode()
+                        line = raw.decode(errors=errors)
                     except UnicodeDecodeError as error:
                         raise self._not_utf8(raw, error, number, is_utf8) from None
                     if "\0" in line:
@@ -156,6 +159,11 @@ class Source:
                 return stream.read()
             except _UnpacksTooFarError as error:
                 raise self.fault(_too_far(error)) from None
+
+    def beginning(self) -> bytes:
+        """The first bytes, of a file that can be opened again."""
+        with self._watched(), self.open() as stream:
+            return stream.read1(CHUNK)
 
     def where(self, line: int | None = None) -> str:
         """``file:line``, as messages begin."""

@@ -15,7 +15,7 @@ from birnn.data.numeric import not_finite
 from birnn.data.options import ReadRequest
 from birnn.data.records import SKIP
 from birnn.data.source import Source
-from birnn.data.text import split_source, tokenise
+from birnn.data.text import split_source
 from birnn.data.timeseries import numbers
 from birnn.errors import DataError
 
@@ -189,7 +189,8 @@ def _row(
     source: Source, row: Sequence[str], columns: Columns, request: ReadRequest, line: int
 ) -> Example:
     text = row[columns.text]
-    inputs = split_source(text) if request.task == "seq2seq" else tokenise(text)
+    where = source.where(line)
+    inputs = split_source(text) if request.task == "seq2seq" else request.words(text, where)
     name = row[columns.id].strip() if columns.id is not None else ""
     target: str | tuple[str, ...] | Vectors | None = None
     if columns.targets and request.task == "regressor":
@@ -204,4 +205,4 @@ def _row(
     elif columns.targets:
         answer = row[columns.targets[0]].strip()
         target = tuple(answer.split()) if request.task == "seq2seq" else answer
-    return Example(inputs, target, source.where(line), name or None, text)
+    return Example(inputs, target, where, name or None, text)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from birnn.data.words import canonical
 from birnn.errors import DataError
 
 UNKNOWN = "<unk>"
@@ -126,7 +127,7 @@ class Vocabulary:
 
 
 def normalise(word: str, lowercase: bool, digits: bool) -> str:
-    """A word as it is looked up.
+    """A word as it is looked up: in NFC, see `birnn.data.words.canonical`.
 
     Args:
         word: As written.
@@ -137,6 +138,7 @@ def normalise(word: str, lowercase: bool, digits: bool) -> str:
         >>> normalise("B-52s", lowercase=True, digits=True)
         'b-00s'
     """
+    word = canonical(word)
     if lowercase:
-        word = word.lower()
+        word = canonical(word.lower())  # the lower case of some letters is not in NFC
     return _DIGIT.sub("0", word) if digits else word

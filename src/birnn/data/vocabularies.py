@@ -11,6 +11,7 @@ import numpy as np
 
 from birnn.data.examples import Example
 from birnn.data.vocab import Vocabulary, normalise
+from birnn.data.words import canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Vocabularies:
         items = _items(examples)
         if kind == "symbols":
             return cls(symbols=Vocabulary.count(items, min_count, max_size), labels=named)
-        words = list(items)
+        words = list(map(canonical, items))
         # every distinct form is normalised once
         looked_up = {form: normalise(form, lowercase, digits) for form in set(words)}
         return cls(

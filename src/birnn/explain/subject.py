@@ -22,9 +22,10 @@ from torch import Tensor
 
 from birnn.bundle import Bundle, load
 from birnn.bundle.spec import Spec, Tags, Values, Vectors
-from birnn.data import Codec, SymbolRows, Vocabularies, WordRows
+from birnn.data import Codec, ReadOptions, SymbolRows, Vocabularies, WordRows
 from birnn.data.alphabet import alphabet_of
 from birnn.data.batching import windows
+from birnn.data.words import Split
 from birnn.errors import ConfigError, DataError, nearest
 from birnn.explain import copies
 from birnn.models import Network
@@ -77,6 +78,7 @@ class Subject:
         labels: Names of its labels; empty for a regressor and a bare `BiRNN`.
         network: The whole model; None for a bare `BiRNN`.
         codec: From sequences to numbers; None for a bare `BiRNN`.
+        split: How words are found in plain texts, as in training.
         means: Mean states of the last layer that training left (`Spec.background`), or nothing.
 
     Example:
@@ -93,6 +95,7 @@ class Subject:
     labels: tuple[str, ...] = ()
     network: Network | None = None
     codec: Codec | None = None
+    split: Split = "auto"
     means: Mapping[str, Array] = field(default_factory=dict)
 
     @classmethod
@@ -134,6 +137,7 @@ class Subject:
             bundle.vocabularies.get("labels", ()),
             network,
             Codec(bundle.spec.inputs, Vocabularies.from_dict(bundle.vocabularies)),
+            ReadOptions().over(bundle.facts.get("reading") or {}).split,
             dict(bundle.background),
         )
 
@@ -215,7 +219,7 @@ class Subject:
         if self.codec is not None or one_array or not listed:
             symbols = self.codec.vocabularies.symbols if self.codec is not None else None
             alphabet = alphabet_of(symbols) if symbols is not None else None
-            yield from admit(self.spec, sequences, alphabet=alphabet)
+            yield from admit(self.spec, sequences, alphabet=alphabet, split=self.split)
             return
         for number, given in enumerate(sequences):
             array = given.detach().cpu().numpy() if isinstance(given, Tensor) else given

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
@@ -13,8 +13,8 @@ import numpy as np
 from birnn.bundle.spec import Inputs, Spec, Tags, Vectors, Words
 from birnn.data.alphabet import Alphabet
 from birnn.data.numeric import Reals, narrow, not_finite, reals
-from birnn.data.text import tokenise
 from birnn.data.vocab import normalise
+from birnn.data.words import Split, Splitter, tokenise
 from birnn.errors import DataError, ShapeError
 
 # Of the tokens of a call, for a notice that most are unknown.
@@ -24,17 +24,29 @@ MOST_TOKENS = 1000
 Sequence = list[str] | tuple[str, ...] | Reals
 
 
+# What a caller does where a text was split the wrong way.
+_REMEDIES = ("give a list of its tokens", "give birnn.data.tokenise(text)")
+
+
 def admit(
-    spec: Spec, sequences: Any, *, first: int = 0, alphabet: Alphabet | None = None
+    spec: Spec,
+    sequences: Any,
+    *,
+    first: int = 0,
+    alphabet: Alphabet | None = None,
+    split: Split = "auto",
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[Sequence]:
     """The sequences of a call, checked one by one as they come.
 
     Args:
         spec: What the model reads.
-        sequences: Lists of tokens; of words also plain texts, except for tags; for symbols also
-            plain strings, as the alphabet reads them; for vectors arrays (T, D).
+        sequences: Lists of tokens; of words also plain texts; for symbols also plain strings, as
+            the alphabet reads them; for vectors arrays (T, D).
         first: Number of the first sequence, for messages.
         alphabet: The symbols that the model knows.
+        split: How words are found in plain texts, see `birnn.data.ReadOptions`.
+        tell: Takes what was guessed of them, one line.
 
     Raises:
         DataError: Something else; the message names the sequence and the step.
@@ -55,9 +67,17 @@ def admit(
             f"sequences is one array of shape {sequences.shape}. Give a list of sequences: "
             f"{_wanted(spec)}"
         )
+    words = Splitter(split, tell, _REMEDIES)
+    before = ""
     for number, sequence in enumerate(sequences, first):
         if vectors:
             yield _vectors(spec, number, sequence)
+        elif isinstance(sequence, str) and spec.inputs.kind == "words":
+            if number == first:
+                before = sequence
+            elif number == first + 1 and isinstance(spec.head, Tags):
+                _refuse_flat_list(before, sequence, first)
+            yield words(sequence, f"sequence {number}")
         else:
             yield _tokens(spec, number, sequence, alphabet)
 
@@ -109,12 +129,19 @@ class Known:
         return told
 
 
+def _refuse_flat_list(one: str, two: str, first: int) -> None:
+    """["The", "bank"] is hardly two texts: one sentence is meant."""
+    if len(tokenise(one)) == len(tokenise(two)) == 1:
+        raise DataError(
+            f"sequence {first} is {_short(one)}, the next {_short(two)}: single tokens. Give the "
+            f"tokens of one sentence in a list of their own, [['The', 'bank'], ...]; sentences of "
+            "one token too: [['The'], ['bank']]"
+        )
+
+
 def _tokens(spec: Spec, number: int, sequence: Any, alphabet: Alphabet | None) -> Sequence:
-    if isinstance(sequence, str):
-        if spec.inputs.kind == "symbols":
-            return (alphabet or Alphabet()).split(sequence)
-        if not isinstance(spec.head, Tags):
-            return tokenise(sequence)
+    if isinstance(sequence, str) and spec.inputs.kind == "symbols":
+        return (alphabet or Alphabet()).split(sequence)
     if not isinstance(sequence, list | tuple):
         if isinstance(sequence, str | bytes) or not isinstance(sequence, Iterable):
             raise DataError(
@@ -165,11 +192,9 @@ def _wanted(spec: Spec) -> str:
     """What a call looks like."""
     if isinstance(spec.inputs, Vectors):
         return f"[array of shape (steps, {spec.inputs.size}), ...]"
-    if spec.inputs.kind == "words" and not isinstance(spec.head, Tags):
-        return '["a text", ["or", "its", "tokens"], ...]'
     if spec.inputs.kind == "symbols":
         return '["MKV", ["M", "K", "V"], ...]'
-    return '[["The", "bank"], ...]'
+    return '["a text", ["or", "its", "tokens"], ...]'
 
 
 def _short(value: Any) -> str:

@@ -153,12 +153,27 @@ class Predictor:
             tell=tell,
         )
 
+    def tokens(self, text: str) -> list[str]:
+        """The tokens of a text as this model reads it: the steps that its answers stand on.
+
+        Split at white space where the text looks tokenised, else by the tokeniser; where it shows
+        neither, or training was told which, as in training. `birnn.data.tokenise` and
+        ``str.split`` give one or the other whatever the text looks like.
+
+        Args:
+            text: What `predict` takes as one sequence.
+
+        Raises:
+            DataError: The model reads vectors.
+        """
+        return [str(token) for token in next(self._admit([text]))]
+
     def predict(self, sequences: Iterable[Any]) -> list[Any]:
         """Answers for sequences, in their order.
 
         Args:
-            sequences: Lists of tokens; of words also plain texts, except for tags; for symbols
-                also plain strings; for vectors arrays (steps, channels). Length 0 is legal.
+            sequences: Lists of tokens; of words also plain texts, split as `tokens` says; for
+                symbols also plain strings; for vectors arrays (steps, channels). Length 0 is legal.
 
         Returns:
             For each sequence its tags (a list of strings), its label (a string) or its values
@@ -317,7 +332,14 @@ class Predictor:
         }
 
     def _admit(self, sequences: Any, first: int = 0) -> Iterator[Sequence]:
-        return admit(self.spec, sequences, first=first, alphabet=self._known.alphabet)
+        return admit(
+            self.spec,
+            sequences,
+            first=first,
+            alphabet=self._known.alphabet,
+            split=self.read_options().split,
+            tell=log_notice,
+        )
 
     def _notice(self, sequences: list[Sequence], tell: Callable[[str], None]) -> None:
         for line in self._known.notices(sequences):

@@ -21,6 +21,7 @@ from birnn.data import (
     read_vectors,
 )
 from birnn.data.numeric import reals, standard_units
+from birnn.data.words import canonical
 from birnn.errors import ConfigError
 from birnn.models.inputs import WORD_SPREAD
 from birnn.training.recipe import InputSettings, Kind
@@ -107,7 +108,9 @@ def _words(
     if settings.vectors is not None:
         seen = len(words)
         met = {normalise(form, settings.lowercase, settings.digits) for form in _forms(train)}
-        dim, vectors = read_vectors(settings.vectors, met, first=settings.first_vectors)
+        dim, vectors = read_vectors(
+            settings.vectors, met, first=settings.first_vectors, tell=notes.append
+        )
         known = sum(word in vectors for word in words.items)
         notes.append(f"{settings.vectors}: {len(vectors)} vectors, {known} of {seen} words known")
         words, initial["inputs.words.weight"] = _with_pretrained(words, vectors, dim)
@@ -145,7 +148,7 @@ def _words(
 
 def _forms(examples: Sequence[Example]) -> list[str]:
     """The distinct written forms of words, in a fixed order."""
-    return sorted({str(token) for example in examples for token in example.inputs})
+    return sorted({canonical(str(token)) for example in examples for token in example.inputs})
 
 
 def _with_pretrained(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from birnn.data import Example, ReadOptions, read
+from birnn.data.words import Split, looks, part
 from birnn.errors import DataError
 from birnn.training.alike import check_alike
 from birnn.training.recipe import Task
@@ -56,6 +58,11 @@ def read_sets(
     """
     found: dict[str, Any] = {}
     train_examples = _examples(train, task, reading, say, found)
+    if reading.split == "auto":
+        split = _found_split(name_of(train), train_examples, say)
+        if split != "auto":
+            found["split"] = split
+            train_examples = [_split_again(example, split) for example in train_examples]
     # The other files are read as the first, as far as they have its columns.
     kept = found | reading.kept()
     reading = reading.over(kept)
@@ -97,12 +104,42 @@ def _examples(
     found: dict[str, Any] | None = None,
 ) -> list[Example]:
     if isinstance(source, str | Path):
+        if reading.split == "auto" and found is not None:
+            # Nothing is guessed of single texts here: `_found_split` looks at all of them.
+            reading = reading.model_copy(update={"split": "text"})
         examples = list(read(source, task, reading, tell=say, found=found))
     else:
         examples = list(source)
     if not examples:
         raise DataError(f"{name_of(source)}: no example in it")
     return examples
+
+
+def _found_split(name: str, examples: list[Example], say: Callable[[str], None]) -> Split:
+    """How the texts of training are split: what most of them look like."""
+    texts = [example.text for example in examples if example.text is not None]
+    found = Counter(map(looks, texts))
+    tokens, running = found["tokens"], found["text"]
+    if not tokens and not running:
+        if any(part(text).way for text in texts):
+            say(f"{name}: split by the tokeniser. If texts are in their tokens already: --tokens")
+        return "auto"
+    if running >= tokens:
+        if tokens:
+            say(
+                f"{name}: {tokens:,} of {len(texts):,} texts look tokenised, {running:,} do not: "
+                "all are split by the tokeniser. If they are in their tokens: --tokens"
+            )
+        return "text"
+    but = f", except {running:,} of {len(texts):,} that do not look it" if running else ""
+    say(f"{name}: looks tokenised: split at white space alone{but}. If it is running text: --text")
+    return "auto-tokens"
+
+
+def _split_again(example: Example, split: Split) -> Example:
+    if example.text is None or split == "text":
+        return example
+    return replace(example, inputs=part(example.text, split).tokens)
 
 
 def name_of(source: Source) -> str:

@@ -1,0 +1,364 @@
+r"""The words of a text: the tokeniser, and whether a text is in its tokens already.
+
+A text is cleaned (`clean`), parted at white space, and each of its chunks is parted further by one
+pattern. A chunk is looked at alone, so that the tokens of a text do not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+Split = Literal["auto", "tokens", "text", "auto-tokens"]
+Tokens = tuple[str, ...]
+
+# Zero-width space, soft hyphen, byte order mark, word joiners, bidi marks, and the variation
+# selectors that choose between a character's text and emoji form: they change no word.
+_INVISIBLE = (
+    "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe0e\ufe0f\ufeff"
+)
+_invisible = re.compile(f"[{_INVISIBLE}]")
+
+# \w leaves out vowel signs and accents that stand as characters of their own, so words of Hindi,
+# Thai, Hebrew or Arabic would fall apart at each of them
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    "\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u200c\u200d\u20d0-\u20ff"
+    "\ufe00-\ufe0d\ufe20-\ufe2f"
+)
+# scripts written without spaces between words: each character is a token
+_SINGLE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_PICTURE = "[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
+_TONE = "[\U0001f3fb-\U0001f3ff]"
+
+_DOMAINS = (
+    "com|org|net|edu|gov|mil|info|io|ai|me|tv|ly|eu|uk|us|ca|au|nz|de|fr|es|it|nl|ch|at|se|in|jp"
+    "|cn|ru|br"
+)
+_ENDINGS = (
+    "txt|pdf|html?|xml|xs[dl]|csv|tsv|json|docx?|xlsx?|pptx?|zip|gz|exe|py|js|jpe?g|png|gif|svg"
+    "|mp[34]|bak|mdb|ad[pe]|od[ct]"
+)
+_ABBREVIATIONS = (
+    "(?i:mr|mrs|ms|dr|prof|jr|sr|st|vs|etc)|Messrs|Mx|Co|Corp|Inc|Ltd|Gen|Col|Sgt|Capt|Lt|Cmdr|Maj"
+    "|Rev|Hon|Gov|Sen|Rep|Pres|Supt|Jan|Feb|Aug|Sept?|Oct|Nov|Dec|Figs?|Eq|Sec|Ave|Blvd|Rd|Mt|Ft"
+    "|approx|dept|est|cf|vol|pp|eds|Mme|Mlle|bzw|usw|ca|Nr|Str|bspw|evtl|ggf|Hr|Sra|Srta|Dra|Uds?"
+)
+_ELISIONS = "[ldjmtscn]|qu|jusqu|lorsqu|puisqu|quoiqu|dell|nell|sull|all|dall|un|gl|quest|quell"
+
+
+def _pattern(letter: str) -> re.Pattern[str]:
+    """The pattern of one token, for chunks whose letters are these."""
+    number = r"\d+(?:[.,:]\d+)*"
+    part = rf"(?:{number}(?:{letter}+)?|{letter}+)"
+    # (?i:...) stands where case does not matter: over the classes of all scripts it compiles slowly
+    return re.compile(
+        r"(?P<joiner>[\u200c\u200d]+)"  # joins nothing, at the start of a token
+        # addresses; the marks that end a sentence are not theirs
+        r"|(?i:https?://|ftp://|www\.)(?:\([^\s()<>\"]{0,500}\)|[^\s<>\"()])*(?<![.,;:!?'\]}»”’])"
+        r"|[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
+        rf"|(?i:(?:[a-z0-9-]{{1,63}}\.){{1,8}}(?:{_DOMAINS}))(?!{letter}|[-.]{letter})"
+        r"(?:/(?:[^\s<>\"]*[^\s<>\"'.,;:!?)\]}»”’])?)?"
+        rf"|(?:[\w-]{{1,63}}\.){{1,8}}(?i:{_ENDINGS})(?!{letter})"
+        rf"|(?<![\w.])\.(?i:{_ENDINGS})(?!{letter})"
+        rf"|(?<!{letter})[@#]{letter}+"  # names and tags
+        # emoji: flags, keycaps, and pictures with their tones, joined
+        r"|[\U0001f1e6-\U0001f1ff]{2}|\U0001f3f4[\U000e0020-\U000e007f]+|[0-9#*]\u20e3"
+        rf"|{_PICTURE}{_TONE}?(?:\u200d(?:{_PICTURE}|[\u2190-\u21ff]){_TONE}?)*"
+        # emoticons
+        rf"|(?<!{letter})[<>]?[:;=]['’]?-?(?:[)(\]\[|\\/*@}}{{]+|[DPpOo3]+(?!{letter}))"
+        r"|</?3(?!\d)|[-^][_.]+[-^]"
+        r"|-[LR][RSC]B-|&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6});"
+        # abbreviations: U.S., e.g., Ph.D., p.m, J., Mr.
+        rf"|(?<!{letter})(?:[^\W\d_]\.){{2,}}(?:[^\W\d_](?!{letter}))?(?!{letter})"
+        rf"|(?<!{letter})(?:[^\W\d_]\.[^\W\d_]|Ph\.D\.?)(?!{letter})"
+        rf"|(?<!{letter})(?:{_ABBREVIATIONS}|[A-HJ-Z](?!\.\.))\.(?!{letter})"
+        rf"|(?<![\w.,)])[-+](?={number})(?!-){part}(?:[-‐‑/]{part})*"  # -5, +3.5
+        rf"|(?<![\w.])\.\d+(?!{letter})"  # .5
+        r"|[Cc]\+\+|[CF]\#(?!\w)"
+        rf"|(?<!{letter})w/o?(?!{letter}|[-'’])|[^\W\d_]{{1,2}}&[^\W\d_]{{1,2}}(?!{letter})"  # AT&T
+        # a single symbol of a script without spaces
+        rf"|[{_SINGLE}][\u3099\u309a{_MARKS}]*"
+        rf"|(?<!{letter})(?i:{_ELISIONS})['’](?!{letter})"  # l' standing on its own
+        # words and numbers: don't, well-known, and/or, 3.14, 12:30pm, 1996-97; non- before a space
+        rf"|{part}(?:[-‐‑/'’]{part})*(?:-(?!\S)|(?<=[a-z]in)['’](?!\S))?"
+        # 's, 'til, 'n' and '70s standing on their own; 't of 'tis
+        rf"|(?<!{letter})['’](?:[nN]['’]|[tT](?=(?i:is|was|were)(?!{letter}))"
+        rf"|(?:(?i:s|d|m|t|re|ve|ll|em|n|til|cause|bout|ye)|\d\ds?)(?!{letter}))"
+        r"|[!?]+|(?P<mark>\S)(?P=mark)*"  # ?!, ... and -- are one token each
+    )
+
+
+@functools.cache
+def _plain() -> re.Pattern[str]:
+    """For ASCII. Compiled when first asked for: who gives tokens never needs it."""
+    return _pattern("[A-Za-z0-9_]")
+
+
+@functools.cache
+def _full() -> re.Pattern[str]:
+    return _pattern(f"(?:(?![{_SINGLE}])[\\w{_MARKS}])")
+
+
+# not, is or has, would or had, am, are, have, will: parted from their word, as in the Penn
+# Treebank and in Universal Dependencies
+_clitic = re.compile(r"(?i)(.*[^-‐‑/'’.,;:!?\])}»”])(n['’]t|['’](?:s|d|m|re|ve|ll))", re.DOTALL)
+_MERGED = {"cannot": 3, "gonna": 3, "wanna": 3, "gotta": 3, "lemme": 3, "gimme": 3}
+# l'eau, qu'il, dell'anno; but D'Angelo and O'Brien, c'mon, m'lady
+_elided = re.compile(rf"((?:{_ELISIONS})['’])(.+)", re.IGNORECASE | re.DOTALL)
+_WHOLE = {"n't", "c'mon", "m'lady", "d'you", "d'ya", "d'oh", "s'more", "s'mores", "t'other"}
+
+
+def clean(text: str) -> str:
+    r"""A text in NFC, without characters that are not seen.
+
+    Dropped are U+200B, U+00AD, U+FEFF, U+FE0E and U+FE0F, U+2060 to U+2064 and the marks of
+    direction. The joiners U+200C and U+200D stay: words and emoji are written with them.
+
+    Example:
+        >>> clean("cafe\u0301 co\u00adop") == "caf\u00e9 coop"
+        True
+    """
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", _invisible.sub("", text))
+
+
+def canonical(token: str) -> str:
+    r"""A token as models know it: `clean`, or as it is where nothing would be left.
+
+    Example:
+        >>> canonical("cafe\u0301") == "caf\u00e9", canonical("\u200b") == "\u200b"
+        (True, True)
+    """
+    return token if token.isascii() else clean(token) or token
+
+
+def tokenise(text: str) -> Tokens:
+    """Words, numbers and punctuation of a running text, in order.
+
+    Clitics are parted as in the Penn Treebank and in Universal Dependencies (``do n't``,
+    ``it 's``, ``can not``). Addresses, names with @, tags with #, hyphenated words, abbreviations,
+    numbers and emoji are one token each; each punctuation mark is a token, repeated marks of one
+    kind are one. Characters of scripts without spaces (Chinese, Japanese kana) stand singly. What
+    spaces already part stays parted.
+
+    Args:
+        text: Any text; an empty one has no tokens. It is cleaned first, see `clean`.
+
+    Example:
+        >>> tokenise("Don't stop: it's 3.5 miles...")
+        ('Do', "n't", 'stop', ':', 'it', "'s", '3.5', 'miles', '...')
+        >>> tokenise("@ann: see https://t.co/x, Mr. Well-known!")
+        ('@ann', ':', 'see', 'https://t.co/x', ',', 'Mr.', 'Well-known', '!')
+    """
+    tokens: list[str] = []
+    for chunk in (chunks := clean(text).split()):
+        tokens.extend(_parted(chunk).tokens)
+    return _ended(tokens) if chunks else ()
+
+
+def _ended(tokens: list[str]) -> Tokens:
+    """With the full stop after a single letter parted at the end of a text: "vitamin C ."."""
+    if len(tokens) > 1 and len(last := tokens[-1]) == 2 and last[1] == "." and last[0].isalpha():
+        tokens[-1:] = last
+    return tuple(tokens)
+
+
+Shown = Literal["", "mark", "weak mark", "attached", "elided", "contracted"]
+
+
+class _Chunk(NamedTuple):
+    tokens: Tokens
+    shows: Shown
+
+
+_CACHED = 64  # characters of a chunk; longer ones seldom come again
+
+
+def _parted(chunk: str) -> _Chunk:
+    return _remembered(chunk) if len(chunk) <= _CACHED else _part(chunk)
+
+
+@functools.lru_cache(1 << 16)
+def _remembered(chunk: str) -> _Chunk:
+    return _part(chunk)
+
+
+def _part(chunk: str) -> _Chunk:
+    """The tokens of a chunk without white space, and what it says about the text it stands in."""
+    plain = chunk.isascii()
+    if plain and chunk.isalnum() and chunk.lower() not in _MERGED:
+        return _Chunk((chunk,), "")  # the pattern would say so too, in ten times the time
+    pattern = _plain() if plain else _full()
+    tokens: list[str] = []
+    for match in pattern.finditer(chunk):
+        if match.lastgroup != "joiner":
+            tokens.extend(_clitics(match.group()))
+    return _Chunk(tuple(tokens), _shown(chunk, tokens))
+
+
+def _clitics(word: str) -> list[str]:
+    if "'" not in word and "’" not in word:
+        at = _MERGED.get(word.lower(), 0) if 5 <= len(word) <= 6 else 0
+        return [word[:at], word[at:]] if at else [word]
+    if word[-1] in "'’" or "://" in word or word.lower().replace("’", "'") in _WHOLE:
+        return [word]
+    if match := _clitic.fullmatch(word):
+        return [*_clitics(match[1]), match[2]]
+    match = _elided.fullmatch(word)
+    if match and match[2][0].isalpha() and (match[1][0].islower() or match[2][0].islower()):
+        return [match[1], *_clitics(match[2])]
+    return [word]
+
+
+# What stands alone in tokenised text and seldom in running text; French has ! ? : ; so too.
+_ALONE = {*",.()[]\"“”‘’'。，、।۔،", "``", "''"} | {
+    f"{mark}{clitic}" for mark in "'’" for clitic in ("s", "m", "d", "ll", "re", "ve")
+}
+_ALONE |= {"n't", "n’t"}
+_ALONE_TOO = {*"!?:;«»！？؟", "?!", "!!", "??"}
+# What stands on a word in running text.
+_BEFORE = {*"([{\"“‘«'`¿¡"}
+_AFTER = {*",.;:!?)]}\"”’»'…।۔؟،", "..."}
+_INSIDE = {*"。，、！？；：「」（）"}
+
+
+def _shown(chunk: str, tokens: list[str]) -> Shown:
+    if len(tokens) == 1:
+        return "mark" if chunk in _ALONE else "weak mark" if chunk in _ALONE_TOO else ""
+    if not any(map(str.isalnum, chunk)):
+        return ""
+    last = tokens[-1] if tokens else ""
+    if tokens[0] in _BEFORE or last in _AFTER or last[:1] in "!?" or _INSIDE & set(tokens):
+        return "attached"
+    if _elided.match(chunk) and tokens[0][-1] in "'’":
+        return "elided"
+    return "contracted" if _clitic.fullmatch(chunk) or chunk.lower() in _MERGED else ""
+
+
+class Parted(NamedTuple):
+    """The tokens of a text, and which way they were found.
+
+    Args:
+        tokens: The tokens.
+        way: ``tokens`` (at white space), ``text`` (by the tokeniser), or "" where both are alike.
+        seen: Whether the text shows which it is. Where not, the way is a guess.
+    """
+
+    tokens: Tokens
+    way: Literal["", "tokens", "text"]
+    seen: bool
+
+
+def part(text: str, split: Split = "auto") -> Parted:
+    """The tokens of a text that may be in its tokens already.
+
+    A text looks tokenised where full stops, commas, brackets, quotes or clitics stand alone in it,
+    more of them than stand on words.
+
+    Args:
+        text: Any text.
+        split: ``tokens`` at white space, ``text`` by the tokeniser, ``auto`` as the text looks;
+            where it shows neither, by the tokeniser, or with ``auto-tokens`` at white space.
+
+    Example:
+        >>> part("e-mail me @ once , w/o it").tokens, part("wait (please)").tokens
+        (('e-mail', 'me', '@', 'once', ',', 'w/o', 'it'), ('wait', '(', 'please', ')'))
+        >>> part("C++/CLI rocks", "tokens").tokens
+        ('C++/CLI', 'rocks')
+    """
+    if split == "text":
+        return Parted(tokenise(text), "text", True)
+    chunks = clean(text).split()
+    if split == "tokens":
+        return Parted(tuple(chunks), "tokens", True)
+    found = list(map(_parted, chunks))
+    tokens = [token for chunk in found for token in chunk.tokens]
+    running = _ended(tokens)
+    if len(running) == len(chunks) and running == tuple(chunks):
+        return Parted(running, "", True)
+    like, clear = _looks(found)
+    if like == "tokens" or (like == "" and split == "auto-tokens"):
+        return Parted(tuple(chunks), "tokens", clear)
+    return Parted(running, "text", clear)
+
+
+def looks(text: str) -> Literal["", "tokens", "text"]:
+    """Whether a text shows that it is in its tokens, or that it is not; "" where neither.
+
+    Example:
+        >>> looks("a fine film ."), looks("a fine film."), looks("a fine film")
+        ('tokens', 'text', '')
+    """
+    return _looks(list(map(_parted, clean(text).split())))[0]
+
+
+def _looks(chunks: Sequence[_Chunk]) -> tuple[Literal["", "tokens", "text"], bool]:
+    """What `looks` says, and whether nothing speaks against it."""
+    shows = Counter(chunk.shows for chunk in chunks)
+    alone, attached = shows["mark"] + shows["weak mark"], shows["attached"]
+    if shows["mark"] and alone > attached:
+        return "tokens", not attached
+    if attached or shows["elided"]:
+        return "text", not shows["mark"]
+    if shows["weak mark"]:
+        return "tokens", False
+    return ("text", True) if shows["contracted"] else ("", False)
+
+
+class Splitter:
+    """Splits the texts of one file or of one call, and tells what was guessed: each way once.
+
+    Args:
+        split: As for `part`.
+        tell: Takes each notice, one line.
+        remedies: What is to be done where a text in tokens was split by the tokeniser, and the
+            other way round.
+
+    Example:
+        >>> split = Splitter(tell=print)
+        >>> split("hello , (me) and you .", "a.txt:1")
+        a.txt:1: looks tokenised: split at white space alone. If it is running text: --text
+        ('hello', ',', '(me)', 'and', 'you', '.')
+        >>> split("no (way) , really ,", "a.txt:2")
+        ('no', '(way)', ',', 'really', ',')
+    """
+
+    def __init__(
+        self,
+        split: Split = "auto",
+        tell: Callable[[str], None] | None = None,
+        remedies: tuple[str, str] = ("--tokens", "--text"),
+    ) -> None:
+        self.split = split
+        self.tell = tell
+        self._remedies = remedies
+        self._told: set[str] = set()
+
+    def __call__(self, text: str, where: str) -> Tokens:
+        """The tokens of a text, which is called ``where`` in notices."""
+        tokens, way, seen = part(text, self.split)
+        if way and self.tell and self.split.startswith("auto") and way not in self._told:
+            self._notice(way, seen, where, self.tell)
+        return tokens
+
+    def _notice(self, way: str, seen: bool, where: str, tell: Callable[[str], None]) -> None:
+        in_tokens, running = self._remedies
+        what = ""
+        if way == "tokens" and self.split == "auto":
+            what = f"looks tokenised: split at white space alone. If it is running text: {running}"
+        elif way == "text" and self.split == "auto-tokens":
+            what = (
+                "looks like running text, and the model was trained on texts in their tokens: "
+                f"split by the tokeniser. If it is in tokens: {in_tokens}"
+            )
+        elif way == "text" and (not seen or self._told):
+            what = f"split by the tokeniser. If it is in its tokens already: {in_tokens}"
+        if what:
+            self._told.add(way)
+            tell(f"{where}: {what}")

@@ -1,0 +1,86 @@
+"""What a run reads: how texts are split is found once, for all files of the run."""
+
+from __future__ import annotations
+
+import pytest
+
+from birnn.data import Example, ReadOptions
+from birnn.training.sets import read_sets
+
+PARTED = ["up 5% , fine .", "w/o it .", "costs $5"]
+RUNNING = ["up 5%, fine.", "w/o it.", "costs $5"]
+
+
+@pytest.fixture
+def read(tmp_path):
+    """The splits of texts in train and in dev, what is kept, what was told."""
+
+    def run(train, dev=("costs $5",), **options):
+        for name, texts in (("train", train), ("dev", dev)):
+            rows = [f'"{text}",{"ab"[n % 2]}' for n, text in enumerate(texts)]
+            (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+        told = []
+        sets = read_sets(
+            tmp_path / "train.csv",
+            tmp_path / "dev.csv",
+            None,
+            task="classifier",
+            reading=ReadOptions.of(options),
+            seed=1,
+            say=told.append,
+        )
+        splits = [[" ".join(example.inputs) for example in s] for s in (sets.train, sets.dev)]
+        return *splits, sets.reading.get("split"), [line for line in told if "split" in line]
+
+    return run
+
+
+def test_texts_in_tokens_are_split_at_white_space_in_every_file(read):
+    train, dev, kept, [line] = read(PARTED)
+    assert (train, dev, kept) == (PARTED, ["costs $5"], "auto-tokens")
+    assert "train.csv: looks tokenised: split at white space alone. " in line
+    assert line.endswith("--text")
+
+
+def test_running_text_is_split_by_the_tokeniser_in_every_file(read):
+    parted = ["up 5 % , fine .", "w/o it .", "costs $ 5"]
+    assert read(RUNNING) == (parted, ["costs $ 5"], "text", [])
+    # Dev is read as train, whatever it looks like.
+    assert read(RUNNING, dev=["5% . ,"])[1] == ["5 % . ,"]
+
+
+def test_a_mixed_file_is_told(read):
+    train, _, kept, [line] = read([*PARTED, "(no)"])
+    assert (train, kept) == ([*PARTED, "( no )"], "auto-tokens")
+    assert "except 1 of 4" in line
+    train, _, kept, [line] = read([*RUNNING, "up , 5%"])
+    assert (train[-1], kept) == ("up , 5 %", "text")
+    assert "1 of 4 texts look tokenised, 2 do not" in line
+
+
+def test_a_file_that_shows_neither_is_told_where_it_matters(read):
+    assert read(["so good", "so bad"], dev=["so so"]) == (
+        ["so good", "so bad"],
+        ["so so"],
+        None,
+        [],
+    )
+    train, _, kept, lines = read(["up 5%", "so bad"], dev=["so so"])
+    assert (train, kept, len(lines)) == (["up 5 %", "so bad"], None, 1)
+
+
+@pytest.mark.parametrize("split", ["tokens", "text"])
+def test_what_is_set_is_kept_and_not_told(read, split):
+    for texts in (PARTED, RUNNING):
+        _, dev, kept, told = read(texts, split=split)
+        assert (dev, kept, told) == (["costs $5" if split == "tokens" else "costs $ 5"], split, [])
+
+
+def test_examples_from_python_stay_as_they_are():
+    examples = [Example(("up", "5%", ","), "a"), Example(("no.",), "b")]
+    told = []
+    sets = read_sets(
+        examples, examples, None, task="classifier", reading=ReadOptions(), seed=1, say=told.append
+    )
+    assert [e.inputs for e in sets.train] == [e.inputs for e in examples]
+    assert (sets.reading, told) == ({}, [])
