@@ -25,6 +25,7 @@ CHUNK = 1 << 14
 UNPACKED_RATIO = 1000
 MAX_UNPACKED = 4 << 30
 MAX_LINE = 16 << 20
+LONGEST = 500  # letters of a message
 
 # Marks of encodings, the longer ones first: UTF-32's begins with UTF-16's.
 _MARKS = {
@@ -171,11 +172,11 @@ class Source:
 
     def fault(self, what: str, line: int | None = None) -> FormatError:
         """The error that says ``what`` is wrong at ``line``."""
-        return FormatError(f"{self.where(line)}: {what}")
+        return FormatError(f"{self.where(line)}: {_shortened(what)}")
 
     def notice(self, what: str, line: int | None = None) -> None:
         """Tell what was guessed about the file, at ``line``."""
-        self.tell(f"{self.where(line)}: {what}")
+        self.tell(f"{self.where(line)}: {_shortened(what)}")
 
     def _raw_lines(self, stream: io.BufferedIOBase) -> Iterator[bytes]:
         """The lines as bytes; what is held of one that has not ended is bounded."""
@@ -271,6 +272,11 @@ def _standard_input() -> contextlib.AbstractContextManager[io.BufferedIOBase]:
     except (OSError, ValueError):  # no file: something that stands in for it
         return contextlib.nullcontext(cast("io.BufferedIOBase", sys.stdin.buffer))
     return open(number, "rb")  # noqa: PTH123 - it has no path
+
+
+def _shortened(what: str) -> str:
+    """A message that quotes a file, without the middle of what is long: its remedy stands last."""
+    return what if len(what) <= LONGEST else f"{what[: LONGEST // 2]} ... {what[-LONGEST // 2 :]}"
 
 
 class _TooLongError(Exception):
