@@ -206,7 +206,11 @@ def target_of(given: Any, request: ReadRequest, name: str) -> str | tuple[str, .
             )
         return strings(list(given), name)
     if request.task == "seq2seq":
-        return tuple(given.split()) if isinstance(given, str) else strings(list(given), name)
+        if isinstance(given, str):
+            return tuple(given.split())
+        if not _is_list(given):
+            raise DataError(f"{name} is {_short(given)}, a string or a list of symbols is needed.")
+        return strings(list(given), name)
     return values_of(given, name) if request.task == "regressor" else label_of(given, name)
 
 
