@@ -24,7 +24,7 @@ from birnn.bundle import (
     Words,
     save,
 )
-from birnn.errors import BirnnError, BundleError
+from birnn.errors import BirnnError, BundleError, escaped
 from birnn.runtime import Predictor
 
 COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
@@ -177,5 +177,5 @@ def refused_or_answered(subject: Subject) -> bool:
 
 def check_message(error: BirnnError) -> None:
     message = str(error)
-    assert message.isprintable()
+    assert escaped(message) == message
     assert len(message) < 20_000
