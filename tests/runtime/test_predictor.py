@@ -28,7 +28,7 @@ from birnn.bundle import (
 from birnn.bundle.spec import PoolingName, SchemeName
 from birnn.data.examples import Example
 from birnn.data.schemes import convert, spans, transitions
-from birnn.errors import DataError, UsageError
+from birnn.errors import BundleError, DataError, UsageError
 from birnn.reference.stack import CellName, MergeName
 from birnn.runtime import Predictor
 from birnn.runtime import predictor as module
@@ -489,3 +489,18 @@ def test_loaded_is_the_same_as_built(
     assert loaded.spec == spec
     assert loaded.labels == bundle.vocabularies["labels"]
     assert "tagger" in repr(loaded)
+
+
+@pytest.mark.parametrize("scheme", ["iob1", "iob2", "iobes", "iob2-suffix"])
+def test_labels_that_mark_no_span_do_not_fit_a_scheme(
+    make: Callable[..., Bundle], scheme: str
+) -> None:
+    head = Tags(size=4, decoder="crf", scheme=scheme)
+    bundle = make(Spec(inputs=INPUTS["symbols"], encoder=Encoder(hidden_size=4), head=Tags(size=4)))
+    spec = bundle.spec.model_copy(update={"head": head})
+    crf = {name: np.zeros(shape, np.float32) for name, shape in spec.tensors().items()}
+    tensors = {**crf, **bundle.tensors}
+    with pytest.raises(BundleError, match=f"mark spans by {scheme}, and none of the 4 does"):
+        Predictor(Bundle(spec, bundle.vocabularies, tensors))
+    fitting = ("O", "X-B", "X-I", "Y-B") if scheme.endswith("suffix") else ("O", "B-X", "I-X", "?")
+    Predictor(Bundle(spec, {**bundle.vocabularies, "labels": fitting}, tensors))

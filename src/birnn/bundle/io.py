@@ -46,6 +46,7 @@ from birnn.bundle.manifest import (
     MANIFEST,
     MOST_MANIFEST,
     MOST_VOCABULARIES,
+    SAID,
     digests_of,
     manifest_digest,
     paths_of,
@@ -271,6 +272,7 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
     manifest = {
         "format": "birnn",
         "format_version": FORMAT_VERSION,
+        SAID: DIGESTS,
         "files": files,
         "spec": spec.model_dump(mode="json"),
         "facts": facts,

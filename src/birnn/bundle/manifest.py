@@ -14,6 +14,8 @@ FILES = {"vocabularies": "vocab.json", "tensors": "model.safetensors"}
 BACKGROUND = "background.safetensors"
 CARD = "README.md"
 DIGESTS = "sha256"
+# Says at the top that there are digests at the end: no wound takes both away and leaves the rest.
+SAID = "digests"
 # All that a manifest had before it had digests.
 FORMER_KEYS = {"format", "format_version", "files", "spec", "facts", "metrics"}
 
@@ -52,7 +54,7 @@ def digests_of(manifest: dict[str, Any], roles: set[str], found: list[str]) -> d
     if told["manifest"] != manifest_digest(manifest):
         found.append(
             f"{MANIFEST} is damaged, or was changed after it was saved: its digest is another one. "
-            f"Take it from its source again; after a change by hand, take {DIGESTS} out of it"
+            f"Take it from its source again; after a change by hand, take {SAID} and {DIGESTS} out"
         )
     return told
 

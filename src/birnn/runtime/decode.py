@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import Label, Spec, Tags, Values
-from birnn.data.schemes import transitions
+from birnn.data.schemes import marks, transitions
+from birnn.errors import BundleError
 from birnn.kernels import crf
 from birnn.ragged import Ragged
 
@@ -46,9 +47,17 @@ def decoder(spec: Spec, labels: Sequence[str], tensors: Tensors) -> Decoder:
         spec: What the model is.
         labels: Its labels, by id; empty for values.
         tensors: Its tensors.
+
+    Raises:
+        BundleError: Tags are said to mark spans, and no label does.
     """
     head = spec.head
     if isinstance(head, Tags):
+        if head.scheme != "none" and not any(marks(label, head.scheme) for label in labels):
+            raise BundleError(
+                f"spec says that labels mark spans by {head.scheme}, and none of the "
+                f"{len(labels)} does, such as {labels[0][:100]!r}"
+            )
         return _chain(head, labels, tensors) if head.decoder == "crf" else _steps(labels)
     return _label(labels) if isinstance(head, Label) else _values(head, tensors)
 
