@@ -454,12 +454,12 @@ def test_evaluate_labels_and_values(make: Callable[..., Bundle], draw: Callable[
 @pytest.mark.parametrize(
     ("head", "target", "part"),
     [
-        (Tags(size=3), None, "f:7: it has no target"),
-        (Tags(size=3), "DET", "needs tags"),
-        (Tags(size=3), ("DET",), "1 tags for 2 steps"),
-        (Label(size=3), ("DET",), "needs one label"),
+        (Tags(size=3), None, "f:7 has no target"),
+        (Tags(size=3), "DET", "a list of tags is needed"),
+        (Tags(size=3), ("DET",), "2 steps and 1 tags"),
+        (Label(size=3), ("DET",), "a string or an integer is needed"),
         (Values(size=2), np.zeros(3, np.float32), "2 values"),
-        (Values(size=2), "DET", "2 values"),
+        (Values(size=2), "DET", "numbers are needed"),
     ],
 )
 def test_targets_that_do_not_fit(

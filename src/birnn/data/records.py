@@ -24,6 +24,7 @@ from birnn.errors import DataError
 TAGS = ("tags", "ner tags", "pos tags", "chunk tags", "upos", "xpos", "ner", "labels", "label")
 VALUES = ("values", "value", "targets", "target", *LABEL)
 SKIP = "Give every text one, or leave such rows out: --skip-unlabelled."
+NUMBERED = ("tokens", "words", "forms", "source")
 SHOWN = 12  # keys of a record that a message names
 
 
@@ -177,11 +178,14 @@ def inputs_of(
         return _rows(given, name)
     if _is_list(given):
         items = list(given)
-        if not items or all(isinstance(item, str | int) for item in items):
-            # an empty list of vectors is called by its name
-            return _rows(given, name) if name == "vectors" else strings(items, name)
-        if any(_is_list(item) for item in items):
+        # an empty list of vectors is called by its name
+        if name == "vectors" or any(_is_list(item) for item in items):
             return _rows(given, name)
+        # Numbers may be tokens where they are called so, and else the only channel of a series.
+        if name not in NUMBERED and any(isinstance(item, int | float) for item in items):
+            raise DataError(
+                f"{name} is {_short(given)}, rows of numbers (T, D) are needed: [[0.5], [1.5]]."
+            )
         return strings(items, name)
     what = "a string" if name not in ("tokens", "vectors") else "a list"
     raise DataError(f"{name} is {_short(given)}, {what} is needed.")
@@ -226,8 +230,6 @@ def label_of(given: Any, name: str) -> str:
     """
     if isinstance(given, np.ndarray) and given.ndim == 0:
         given = given[()]
-    if _is_list(given) and len(given) == 1:
-        given = given[0]
     if isinstance(given, bytes):
         try:
             given = given.decode()

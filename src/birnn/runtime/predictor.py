@@ -16,7 +16,8 @@ from birnn.bundle.io import Bundle, load
 from birnn.bundle.spec import Spec, Tags, Values
 from birnn.data.batching import arrivals, in_order, windows
 from birnn.data.examples import Example
-from birnn.data.options import ReadOptions
+from birnn.data.objects import examples as labelled_examples
+from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
 from birnn.data.schemes import in_letters_of
 from birnn.errors import BundleError, ConfigError, DataError, UsageError, log_notice
@@ -279,7 +280,7 @@ class Predictor:
 
     def evaluate(
         self,
-        examples: str | Path | Iterable[Example],
+        examples: str | Path | Iterable[Any],
         *,
         tell: Callable[[str], None] = log_notice,
         **reading: Any,
@@ -287,7 +288,8 @@ class Predictor:
         """Measures of the model on labelled data.
 
         Args:
-            examples: A file, or examples with targets.
+            examples: A file, or examples with targets: `birnn.data.Example` objects, pairs
+                (sequence, target), dicts, a data frame.
             tell: Takes each notice about the file, one line; by default the logger ``birnn`` does.
             reading: How the file is read, the arguments of `birnn.data.ReadOptions`; what is not
                 given is as in training, where the model says so.
@@ -303,9 +305,12 @@ class Predictor:
             DataError: A file that does not read, or an example without a target or with one of
                 another kind.
         """
+        options = self.read_options(ReadOptions.of(reading))
         if isinstance(examples, str | Path):
-            options = self.read_options(ReadOptions.of(reading))
             examples = self.read(examples, options, labelled=True, tell=tell)
+        else:
+            request = ReadRequest(self.spec.task, options=options)
+            examples = labelled_examples(examples, request, tell=tell)
         scorer = self._scorer()
         sequences = empty = tokens = 0
         seconds = 0.0

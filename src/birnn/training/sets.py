@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from birnn.data import Example, ReadOptions, read
+from birnn.data import Example, ReadOptions, ReadRequest, read
+from birnn.data.objects import examples as labelled_examples
 from birnn.data.words import Split, looks, part
 from birnn.errors import DataError
 from birnn.training.alike import check_alike
@@ -18,7 +19,8 @@ from birnn.training.recipe import Task
 
 DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
 
-Source = str | Path | Sequence[Example]
+# A file, or what `birnn.data.objects` takes for examples.
+Source = str | Path | Iterable[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ def read_sets(
     """Read all files at the start: a fault in the last must not show after an hour of training.
 
     Args:
-        train: File of labelled examples, or the examples themselves.
+        train: File of labelled examples, or the examples themselves: `Example` objects, pairs,
+            dicts, a data frame, gone through once.
         dev: Likewise; a seeded tenth of ``train`` where it is ``None``.
         test: Likewise; none where it is ``None``.
         task: ``tagger``, ``classifier`` or ``regressor``.
@@ -57,7 +60,7 @@ def read_sets(
         DataError: A file that does not read, holds no example, or does not fit the others.
     """
     found: dict[str, Any] = {}
-    train_examples = _examples(train, task, reading, say, found)
+    train_examples = _examples("train", train, task, reading, say, found)
     if reading.split == "auto":
         split = _found_split(name_of(train), train_examples, say)
         if split != "auto":
@@ -73,8 +76,8 @@ def read_sets(
             "are held out"
         )
     else:
-        dev_examples = _examples(dev, task, reading, say)
-    test_examples = _examples(test, task, reading, say) if test is not None else []
+        dev_examples = _examples("dev", dev, task, reading, say)
+    test_examples = _examples("test", test, task, reading, say) if test is not None else []
     check_alike(train_examples, dev_examples, test_examples)
     empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
     notes = [f"{empty} examples of length 0 are kept"] if empty else []
@@ -97,21 +100,22 @@ def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], lis
 
 
 def _examples(
+    name: str,
     source: Source,
     task: Task,
     reading: ReadOptions,
     say: Callable[[str], None],
     found: dict[str, Any] | None = None,
 ) -> list[Example]:
+    if reading.split == "auto" and found is not None:
+        # Nothing is guessed of single texts here: `_found_split` looks at all of them.
+        reading = reading.model_copy(update={"split": "text"})
     if isinstance(source, str | Path):
-        if reading.split == "auto" and found is not None:
-            # Nothing is guessed of single texts here: `_found_split` looks at all of them.
-            reading = reading.model_copy(update={"split": "text"})
-        examples = list(read(source, task, reading, tell=say, found=found))
-    else:
-        examples = list(source)
+        return list(read(source, task, reading, tell=say, found=found))
+    request = ReadRequest(task, options=reading, tell=say)
+    examples = list(labelled_examples(source, request, tell=say, name=name))
     if not examples:
-        raise DataError(f"{name_of(source)}: no example in it")
+        raise DataError(f"{name}: no example in it. Give at least one.")
     return examples
 
 
@@ -144,4 +148,8 @@ def _split_again(example: Example, split: Split) -> Example:
 
 def name_of(source: Source) -> str:
     """How a source is called where it has to be named."""
-    return str(source) if isinstance(source, str | Path) else f"{len(source)} examples"
+    if isinstance(source, str | Path):
+        return str(source)
+    if isinstance(source, Sized) and not isinstance(source, Mapping):
+        return f"{len(source)} examples"
+    return f"examples of a {type(source).__name__}"

@@ -1,0 +1,330 @@
+"""Sequences and labels as Python programs hold them: tuples, dicts, lists, arrays, data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from birnn.data.examples import Example
+from birnn.data.headers import recognise
+from birnn.data.options import ReadRequest
+from birnn.data.records import Keys, example_of, inputs_of, keys_of, label_of, target_of, values_of
+from birnn.errors import DataError
+
+SAMPLE = 100  # rows of a data frame by which its columns are judged
+WANTED = {
+    "tagger": "(['The', 'bank'], ['DET', 'NOUN']) or {'tokens': [...], 'tags': [...]}",
+    "classifier": "('a text', 'label') or {'text': ..., 'label': ...}",
+    "regressor": "('a text', 4.5) or {'text': ..., 'values': ...}",
+    "seq2seq": "('source', 'target')",
+}
+
+Tell = Callable[[str], None]
+
+
+def examples(given: Any, request: ReadRequest, *, tell: Tell, name: str = "") -> Iterator[Example]:
+    """Labelled sequences out of what a caller has.
+
+    Args:
+        given: A data frame, a dict of columns, or anything that yields `Example` objects, pairs
+            (sequence, target) or dicts; it is gone through once.
+        request: The task, and which columns or keys are meant.
+        tell: Takes each notice, one line.
+        name: What messages call it.
+
+    Raises:
+        DataError: Something else, or a sequence without a target; the message names it.
+
+    Example:
+        >>> given = (pair for pair in [("so good", True), ("so bad", False)])
+        >>> [e.target for e in examples(given, ReadRequest("classifier"), tell=print)]
+        ['True', 'False']
+        >>> next(examples(["so good"], ReadRequest("classifier"), tell=print))
+        Traceback (most recent call last):
+        ...
+        birnn.errors.DataError: example 0 is 'so good', without what is learnt of it. \
+Give ('a text', 'label') or {'text': ..., 'label': ...}.
+    """
+    where = f"{name}: " if name else ""
+
+    def said(line: str) -> None:
+        tell(where + line)
+
+    skipped = 0
+    for number, example in enumerate(_examples(given, request, said, where)):
+        if example.target is None and request.labelled:
+            if request.options.skip_unlabelled:
+                skipped += 1
+                continue
+            raise DataError(
+                f"{example.where or f'{where}example {number}'} has no target. Give every one its "
+                "own, or leave such out: skip_unlabelled=True."
+            )
+        yield example
+    if skipped:
+        said(f"{skipped} {'example' if skipped == 1 else 'examples'} without a target left out")
+
+
+def sequences(given: Any, request: ReadRequest) -> Any:
+    """Sequences without targets out of what a caller has, each as it stands there.
+
+    Args:
+        given: A data frame or a dict of columns, of which the column of texts or tokens is
+            taken; or anything that yields sequences, dicts or `Example` objects.
+        request: Which columns or keys are meant.
+
+    Returns:
+        What yields the sequences; what is neither of these comes back as it is.
+
+    Raises:
+        DataError: A table whose column cannot be told, a set, which has no order, or one row.
+
+    Example:
+        >>> list(sequences({"id": [7], "text": ["so good"]}, ReadRequest("classifier")))
+        ['so good']
+        >>> list(sequences([{"text": "so good"}, ["so", "bad"]], ReadRequest("classifier")))
+        ['so good', ['so', 'bad']]
+    """
+    request = replace(request, labelled=False)
+    if isinstance(given, set | frozenset):
+        raise DataError(
+            "sequences is a set, whose order is nobody's: answers could not be told apart. "
+            "Give a list."
+        )
+    columns = _columns_of(given)
+    if columns is not None:
+        if "vectors" not in columns and "tokens" not in columns:
+            place = _recognised(columns, request)
+            return list(columns.values())[place.text]
+        return columns[keys_of(_row(columns, 0), request).inputs]
+    if isinstance(given, str | bytes | np.ndarray) or not isinstance(given, Iterable):
+        return given
+    return _plain(given, request)
+
+
+def _plain(given: Iterable[Any], request: ReadRequest) -> Iterator[Any]:
+    keys: Keys | None = None
+    for number, item in enumerate(given):
+        if isinstance(item, Example):
+            yield item.inputs
+        elif isinstance(item, Mapping):
+            try:
+                keys = keys or keys_of(item, request)
+                if keys.inputs not in item:
+                    raise DataError(f"no {keys.inputs}, the first has it.")
+            except DataError as error:
+                raise DataError(f"sequence {number}: {error}") from None
+            yield item[keys.inputs]
+        else:
+            yield item
+
+
+def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Iterator[Example]:
+    columns = _columns_of(given)
+    if columns is not None:
+        yield from _rows(columns, request, tell, where)
+        return
+    if isinstance(given, str | bytes | set | frozenset) or not isinstance(given, Iterable):
+        raise DataError(
+            f"{where}{_short(given)} is no list of examples. "
+            f"Give a list of {WANTED[request.task]}, or a data frame."
+        )
+    keys: Keys | None = None
+    for number, item in enumerate(given):
+        try:
+            if isinstance(item, Mapping):
+                if keys is None:
+                    keys = keys_of(item, request)
+                    for line in keys.told:
+                        tell(line)
+                if _unlabelled(item, keys):
+                    yield Example(())
+                else:
+                    yield example_of(item, keys, request)
+            else:
+                yield _example(item, request)
+        except DataError as error:
+            called = item.where if isinstance(item, Example) and item.where else ""
+            raise DataError(f"{called or f'{where}example {number}'}{_joined(error)}") from None
+
+
+def _example(item: Any, request: ReadRequest) -> Example:
+    """One example out of a pair, or an `Example` put right."""
+    if isinstance(item, Example):
+        return _tidied(item, request)
+    if isinstance(item, str) or not isinstance(item, tuple | list) or len(item) != 2:
+        raise DataError(
+            f" is {_short(item)}, without what is learnt of it. Give {WANTED[request.task]}."
+        )
+    inputs, target = item
+    # Of tags the steps are settled, so there is no text to part another way.
+    text = inputs if isinstance(inputs, str) and request.task != "tagger" else None
+    learnt = None if _is_missing(target) else target
+    if request.task == "tagger" and isinstance(inputs, str):
+        inputs, learnt = _aligned(inputs, target)
+    elif request.task == "tagger" and isinstance(inputs, list | tuple) and isinstance(target, str):
+        learnt = target.split() if any(map(str.isspace, target)) else list(target)
+    example = Example(
+        inputs_of(inputs, request, "inputs"),
+        None if learnt is None else target_of(learnt, request, "target"),
+        text=text,
+    )
+    return _even(example, request)
+
+
+def _tidied(example: Example, request: ReadRequest) -> Example:
+    """An `Example` whose parts are of the kinds that it says."""
+    inputs, target = example.inputs, example.target
+    given: Any = inputs
+    if not isinstance(given, np.ndarray) and not (
+        isinstance(given, tuple) and set(map(type, given)) <= {str} and "" not in given
+    ):
+        inputs = inputs_of(given, request, "inputs")
+        example = replace(example, text=given if isinstance(given, str) else example.text)
+    answer: Any = target
+    if _is_missing(answer):
+        target = None
+    elif request.task == "classifier" and type(answer) is not str:
+        target = label_of(answer, "target")
+    elif request.task == "regressor":
+        target = values_of(answer, "target")
+    elif request.task == "tagger" and not (
+        isinstance(answer, tuple) and set(map(type, answer)) <= {str} and "" not in answer
+    ):
+        target = target_of(answer, request, "target")
+    if inputs is not example.inputs or target is not example.target:
+        example = replace(example, inputs=inputs, target=target)
+    return _even(example, request)
+
+
+def _even(example: Example, request: ReadRequest) -> Example:
+    target = example.target
+    if request.task == "tagger" and target is not None and len(target) != len(example.inputs):
+        raise DataError(
+            f" has {len(example.inputs)} steps and {len(target)} tags. Give every step one tag."
+        )
+    return example
+
+
+def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
+    """A text and its tags as steps: words at white space, or else single symbols."""
+    given = tags.split() if isinstance(tags, str) and any(map(str.isspace, tags)) else tags
+    if _is_missing(given):
+        raise DataError(" has no tags. Give every step one.")
+    for steps in (tuple(text.split()), tuple(text)):
+        if hasattr(given, "__len__") and len(steps) == len(given):
+            return steps, list(given)
+    raise DataError(
+        f" is the text {_short(text)} with tags that are as many as neither its words nor its "
+        "characters. Give a list of tokens and a list of tags."
+    )
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def _columns_of(given: Any) -> dict[str, Sequence[Any]] | None:
+    """Columns by their names, of a data frame or a dict of lists; None where it is neither."""
+    if isinstance(given, Mapping):
+        found: dict[str, Sequence[Any]] = {}
+        for name, column in given.items():
+            if isinstance(column, str) or not isinstance(column, Iterable):
+                raise DataError(
+                    f"one dict whose {name!r} is {_short(column)}. Give a list of such dicts, or "
+                    "a dict of columns: {'text': [...], ...}."
+                )
+            found[str(name)] = list(column)
+    elif hasattr(given, "columns") and hasattr(given, "__getitem__"):
+        # pandas and polars; neither is imported for it.
+        names = [str(name) for name in given.columns]
+        if len(set(names)) < len(names):
+            raise DataError(f"a data frame with two columns of one name: {', '.join(names)}")
+        found = {str(name): list(given[name]) for name in given.columns}
+    else:
+        return None
+    sizes = {name: len(column) for name, column in found.items()}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise DataError(f"a dict of columns of different lengths: {told}. Give all as many rows.")
+    if not found or not next(iter(sizes.values())):
+        raise DataError("a table without rows. Give at least one.")
+    for name in ("tokens", "words", "forms"):
+        if isinstance(given, Mapping) and name in found and isinstance(found[name][0], str):
+            raise DataError(f"one dict of {name}. Give a list of such dicts, one for a sequence.")
+    return found
+
+
+def _row(columns: Mapping[str, Sequence[Any]], at: int) -> dict[str, Any]:
+    return {name: _as_list(column[at]) for name, column in columns.items()}
+
+
+def _as_list(cell: Any) -> Any:
+    """A cell that holds a list: polars has one of its own for it."""
+    if hasattr(cell, "to_list") and not isinstance(cell, str):
+        return cell.to_list()
+    return cell
+
+
+def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> Any:
+    names = list(columns)
+    size = min(SAMPLE, len(next(iter(columns.values()))))
+    rows = [["" if _is_missing(c[i]) else str(c[i]) for c in columns.values()] for i in range(size)]
+    try:
+        return recognise(names, rows, request, header=True)
+    except DataError as error:
+        raise DataError(f"a table: {error}.") from None
+
+
+def _rows(
+    columns: Mapping[str, Sequence[Any]], request: ReadRequest, tell: Tell, where: str
+) -> Iterator[Example]:
+    size = len(next(iter(columns.values())))
+    if request.task == "tagger" or "tokens" in columns or "vectors" in columns:
+        yield from _examples([_row(columns, i) for i in range(size)], request, tell, where)
+        return
+    found = _recognised(columns, request)
+    for line in found.told:
+        tell(line)
+    texts = list(columns.values())[found.text]
+    answers = [(name, list(columns.values())[at]) for at, name in enumerate(columns)]
+    for number in range(size):
+        given = texts[number]
+        try:
+            if not isinstance(given, str):
+                raise DataError(f": {list(columns)[found.text]!r} is {_short(given)}, no text.")
+            inputs = inputs_of(given, request, "text")
+            cells = [(answers[at][0], answers[at][1][number]) for at in found.targets]
+            target: Any = None
+            if cells and not all(_is_missing(cell) for _, cell in cells):
+                if request.task == "regressor":
+                    target = values_of([cell for _, cell in cells], cells[0][0])
+                else:
+                    target = target_of(cells[0][1], request, cells[0][0])
+            name = None if found.id is None else str(answers[found.id][1][number])
+        except DataError as error:
+            raise DataError(f"{where}row {number}{_joined(error)}") from None
+        yield Example(inputs, target, f"{where}row {number}", name, given)
+
+
+def _unlabelled(record: Mapping[Any, Any], keys: Keys) -> bool:
+    return keys.target is not None and _is_missing(record.get(keys.target))
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a cell says that there is nothing: None, NaN (which is not itself), pandas' NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(value != value)
+
+
+def _joined(error: DataError) -> str:
+    text = str(error)
+    return text if text.startswith((" ", ":")) else f": {text}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value).replace("\n", " ")
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,234 @@
+"""What Python programs hold is read as it is meant, or refused in one line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from birnn.data import Example, ReadOptions, ReadRequest
+from birnn.data.objects import examples, sequences
+from birnn.errors import DataError
+
+
+class Frame:
+    """As much of a data frame as pandas and polars have in common."""
+
+    def __init__(self, **columns):
+        self._columns = columns
+        self.columns = list(columns)
+
+    def __getitem__(self, name):
+        return self._columns[name]
+
+    def __len__(self):
+        return len(next(iter(self._columns.values())))
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+def load(given, task="classifier", labelled=True, **options):
+    told = []
+    request = ReadRequest(task, labelled, ReadOptions.of(options))
+    return list(examples(given, request, tell=told.append, name="train")), told
+
+
+def pairs(found):
+    return [
+        (e.inputs, e.target.tolist() if isinstance(e.target, np.ndarray) else e.target)
+        for e in found
+    ]
+
+
+GOOD = [(("so", "good"), "pos"), (("so", "bad"), "neg")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [("so good", "pos"), ("so bad", "neg")],
+        [["so good", "pos"], ["so bad", "neg"]],
+        (pair for pair in [("so good", "pos"), ("so bad", "neg")]),
+        zip(["so good", "so bad"], np.array(["pos", "neg"]), strict=True),
+        [(["so", "good"], "pos"), (("so", "bad"), "neg")],
+        [(np.array(["so", "good"]), "pos"), (np.array(["so", "bad"], object), "neg")],
+        [{"text": "so good", "label": "pos"}, {"text": "so bad", "label": "neg"}],
+        [{"Review": "so good", "Sentiment": "pos"}, {"Review": "so bad", "Sentiment": "neg"}],
+        [{"tokens": ["so", "good"], "label": "pos"}, {"tokens": ["so", "bad"], "label": "neg"}],
+        {"text": ["so good", "so bad"], "label": ["pos", "neg"]},
+        {"text": np.array(["so good", "so bad"]), "label": ("pos", "neg")},
+        Frame(id=[7, 8], review=["so good", "so bad"], stars=["pos", "neg"]),
+        [Example(("so", "good"), "pos"), Example(["so", "bad"], "neg")],
+        [Example("so good", "pos"), Example("so bad", "neg")],
+    ],
+)
+def test_texts_and_labels_come_in_many_ways(given):
+    found, _ = load(given)
+    assert pairs(found) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ([1, 0], ["1", "0"]),
+        ([np.int64(1), np.int8(0)], ["1", "0"]),
+        ([True, False], ["True", "False"]),
+        ([np.bool_(True), np.bool_(False)], ["True", "False"]),
+        ([b"a", b"b"], ["a", "b"]),
+        (np.array([3, 4]), ["3", "4"]),
+    ],
+)
+def test_labels_of_any_kind_become_names(labels, names):
+    texts = ["a", "b"]
+    ways = [
+        list(zip(texts, labels, strict=True)),
+        [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)],
+        Frame(text=texts, label=labels),
+        [Example((text,), label) for text, label in zip(texts, labels, strict=True)],
+    ]
+    for given in ways:
+        assert [e.target for e in load(given)[0]] == names
+
+
+def test_tags_come_in_many_ways():
+    right = [(("Anna", "sings"), ("3", "0"))]
+    for given in (
+        [(["Anna", "sings"], [3, 0])],
+        [(["Anna", "sings"], np.array([3, 0]))],
+        [("Anna sings", ["3", "0"])],
+        [("Anna sings", "3 0")],
+        [{"id": "0", "tokens": ["Anna", "sings"], "ner_tags": [3, 0]}],
+        {"tokens": [["Anna", "sings"]], "ner_tags": [[3, 0]]},
+        Frame(tokens=[["Anna", "sings"]], tags=[["3", "0"]]),
+        [Example(["Anna", "sings"], ["3", "0"])],
+        [Example(("Anna", "sings"), (3, 0))],
+    ):
+        assert pairs(load(given, "tagger")[0]) == right
+    for given in ([("MKV", "HHC")], [("MKV", ["H", "H", "C"])], [(list("MKV"), "HHC")]):
+        assert pairs(load(given, "tagger")[0]) == [(tuple("MKV"), tuple("HHC"))]
+
+
+def test_numbers_come_in_many_ways():
+    for given in (
+        [("a", 1.5), ("b", 2)],
+        [("a", np.float32(1.5)), ("b", np.int64(2))],
+        [("a", [1.5]), ("b", np.array([2.0]))],
+        [{"text": "a", "values": 1.5}, {"text": "b", "values": [2]}],
+        Frame(text=["a", "b"], score=[1.5, 2.0]),
+        Frame(**{"Unnamed: 0": [0, 1], "text": ["a", "b"], "preis": [1.5, 2]}),
+        [Example(("a",), 1.5), Example(("b",), 2)],
+    ):
+        assert pairs(load(given, "regressor")[0]) == [(("a",), [1.5]), (("b",), [2.0])]
+    [one] = load([([[1, 2], [3, 4]], "x")])[0]
+    assert one.inputs.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    [one] = load([{"vectors": np.ones((3, 2), np.float32), "label": 1}])[0]
+    assert (one.inputs.dtype, one.inputs.shape) == (np.float32, (3, 2))
+
+
+@pytest.mark.parametrize(
+    ("given", "task", "says"),
+    [
+        (["so good"], "classifier", "train: example 0 is 'so good', without what is learnt"),
+        ([("a", "b", "c")], "classifier", "train: example 0 is ('a', 'b', 'c'), without"),
+        ("so good", "classifier", "train: 'so good' is no list of examples"),
+        (7, "classifier", "train: 7 is no list of examples"),
+        ({"a", "b"}, "classifier", "train: {"),
+        ([7], "classifier", "train: example 0 is 7, without"),
+        ([("a", 1.5)], "classifier", "train: example 0: target is 1.5, a string or an integer"),
+        ([("a", "x"), ("b", None)], "classifier", "train: example 1 has no target"),
+        ([("a", "x"), ("b", float("nan"))], "classifier", "train: example 1 has no target"),
+        ([("a", "")], "classifier", "train: example 0: target is '', a string or"),
+        ([("a", {"x"})], "classifier", "train: example 0: target is {'x'}"),
+        ([([1, 2], "x")], "classifier", "train: example 0: inputs is [1, 2], rows of numbers"),
+        ([(np.ones(3), "x")], "classifier", "train: example 0: inputs has shape (3,)"),
+        ([(7, "x")], "classifier", "train: example 0: inputs is 7, a string is needed"),
+        ([("a", "high")], "regressor", "train: example 0: target is 'high', numbers are needed"),
+        ([("a", float("inf"))], "regressor", "train: example 0: target: a target that is not"),
+        ([("a", [1, float("nan")])], "regressor", "train: example 0: target: a target that is"),
+        ([(["a"], ["X", "Y"])], "tagger", "train: example 0 has 1 steps and 2 tags"),
+        ([("a b", ["X"] * 5)], "tagger", "train: example 0 is the text 'a b' with tags"),
+        ([("a b", None)], "tagger", "train: example 0 has no tags"),
+        ([(["a"], "xy")], "tagger", "train: example 0 has 1 steps and 2 tags"),
+        ([(["a"], [1.5])], "tagger", "train: example 0: target[0] is 1.5, a string is needed"),
+        ([Example(("a",), ("X", "Y"), "f:3")], "tagger", "f:3 has 1 steps and 2 tags"),
+        ([{"foo": "a", "bar": "b"}], "classifier", "train: example 0: no text, it has foo, bar"),
+        ([{"text": "a"}], "classifier", "train: example 0: no label, it has text"),
+        ({"text": "a", "label": "x"}, "classifier", "one dict whose 'text' is 'a'"),
+        ({"tokens": ["a"], "tags": ["X"]}, "tagger", "one dict of tokens"),
+        ({"text": ["a"], "label": []}, "classifier", "a dict of columns of different lengths"),
+        (Frame(text=[], label=[]), "classifier", "a table without rows"),
+        (Frame(a=["x"], b=["y"], c=["z"]), "classifier", "a table: the header names 'a', 'b', 'c'"),
+        (
+            Frame(text=["a", 3], label=["x", "y"]),
+            "classifier",
+            "train: row 1: 'text' is 3, no text",
+        ),
+        (Frame(text=["a"], label=[1.5]), "classifier", "train: row 0: label is 1.5"),
+    ],
+)
+def test_what_is_no_example_is_refused_in_one_line(given, task, says):
+    with pytest.raises(DataError) as caught:
+        load(given, task)
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+def test_columns_are_chosen_and_told():
+    frame = Frame(a=["so good"], b=["pos"], text=["x y"])
+    [one], told = load(frame, text_column="a", label_column="b")
+    assert (one.text, one.target, told) == ("so good", "pos", [])
+    [one], told = load(Frame(review=["so good"], stars=[4], id=["r1"]))
+    assert (one.text, one.target, one.id) == ("so good", "4", "r1")
+    assert told == ["train: the text is 'review'", "train: the label is 'stars'"]
+
+
+def test_examples_without_a_target_can_be_left_out():
+    for given in (
+        [("a", "x"), ("b", None)],
+        Frame(text=["a", "b"], label=["x", float("nan")]),
+        [{"text": "a", "label": "x"}, {"text": "b", "label": None}],
+        [Example(("a",), "x"), Example(("b",))],
+    ):
+        with pytest.raises(DataError, match="skip_unlabelled"):
+            load(given)
+        found, told = load(given, skip_unlabelled=True)
+        assert pairs(found) == [(("a",), "x")]
+        assert told[-1] == "train: 1 example without a target left out"
+
+
+# ---------------------------------------------------------------------- without targets
+
+
+def taken(given, task="classifier", **options):
+    found = sequences(given, ReadRequest(task, options=ReadOptions.of(options)))
+    return found if isinstance(found, str) else list(found)
+
+
+def test_sequences_are_taken_out_of_tables_and_records():
+    for given in (
+        Frame(id=[1, 2], text=["so good", "so bad"], label=["x", "y"]),
+        {"text": ["so good", "so bad"]},
+        [{"text": "so good"}, {"text": "so bad", "label": "x"}],
+        [Example("so good"), Example("so bad", "x")],
+        ["so good", "so bad"],
+        Frame(kommentar=["so good", "so bad"]),
+    ):
+        assert taken(given) == ["so good", "so bad"]
+    assert taken({"tokens": [["a"], []]}, "tagger") == [["a"], []]
+    assert taken(Frame(a=["x"], b=["y"]), text_column="b") == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (Frame(a=["x"], b=["y"], c=["z"]), "a table: the header names 'a', 'b', 'c'"),
+        ({"text": "so good"}, "one dict whose 'text' is 'so good'"),
+        ({"so good", "so bad"}, "sequences is a set"),
+        ([{"foo": "x", "bar": "y"}], "sequence 0: no text, it has foo, bar"),
+        ([{"text": "x"}, {"txt": "y"}], "sequence 1: no text"),
+    ],
+)
+def test_tables_whose_text_is_not_clear_are_refused(given, says):
+    with pytest.raises(DataError) as caught:
+        taken(given)
+    assert str(caught.value).startswith(says)
