@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from birnn.data import Example, ReadOptions, ReadRequest
-from birnn.data.objects import examples, sequences
+from birnn.data.objects import examples, unpacked
 from birnn.errors import DataError
 
 
@@ -200,8 +200,7 @@ def test_examples_without_a_target_can_be_left_out():
 
 
 def taken(given, task="classifier", **options):
-    found = sequences(given, ReadRequest(task, options=ReadOptions.of(options)))
-    return found if isinstance(found, str) else list(found)
+    return list(unpacked(given, task, lambda: ReadOptions.of(options)))
 
 
 def test_sequences_are_taken_out_of_tables_and_records():

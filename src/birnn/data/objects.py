@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.examples import Example
-from birnn.data.headers import recognise
-from birnn.data.options import ReadRequest
+from birnn.data.examples import Example, Task
+from birnn.data.headers import Columns, recognise
+from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.records import Keys, example_of, inputs_of, keys_of, label_of, target_of, values_of
 from birnn.errors import DataError
 
@@ -68,51 +68,60 @@ Give ('a text', 'label') or {'text': ..., 'label': ...}.
         said(f"{skipped} {'example' if skipped == 1 else 'examples'} without a target left out")
 
 
-def sequences(given: Any, request: ReadRequest) -> Any:
+def unpacked(
+    given: Any, task: Task, options: Callable[[], ReadOptions] = ReadOptions, *, number: int = 0
+) -> Iterable[Any]:
     """Sequences without targets out of what a caller has, each as it stands there.
 
     Args:
-        given: A data frame or a dict of columns, of which the column of texts or tokens is
-            taken; or anything that yields sequences, dicts or `Example` objects.
-        request: Which columns or keys are meant.
-
-    Returns:
-        What yields the sequences; what is neither of these comes back as it is.
+        given: A table, of which the column of texts or tokens is taken; or anything that yields
+            sequences, dicts or `Example` objects.
+        task: What the sequences are for.
+        options: Gives which columns or keys are meant; asked where there are any.
+        number: Of the first sequence, for messages.
 
     Raises:
         DataError: A table whose column cannot be told, a set, which has no order, or one row.
 
     Example:
-        >>> list(sequences({"id": [7], "text": ["so good"]}, ReadRequest("classifier")))
+        >>> list(unpacked({"id": [7], "text": ["so good"]}, "classifier"))
         ['so good']
-        >>> list(sequences([{"text": "so good"}, ["so", "bad"]], ReadRequest("classifier")))
+        >>> list(unpacked([{"text": "so good"}, ["so", "bad"]], "classifier"))
         ['so good', ['so', 'bad']]
     """
-    request = replace(request, labelled=False)
     if isinstance(given, set | frozenset):
         raise DataError(
             "sequences is a set, whose order is nobody's: answers could not be told apart. "
             "Give a list."
         )
-    columns = _columns_of(given)
-    if columns is not None:
+    if is_table(given):
+        request = ReadRequest(task, labelled=False, options=options())
+        columns = _columns_of(given)
         if "vectors" not in columns and "tokens" not in columns:
-            place = _recognised(columns, request)
-            return list(columns.values())[place.text]
+            at = _recognised(columns, request).text
+            return list(columns.values())[at]
         return columns[keys_of(_row(columns, 0), request).inputs]
-    if isinstance(given, str | bytes | np.ndarray) or not isinstance(given, Iterable):
-        return given
-    return _plain(given, request)
+    return _unpacked(given, task, options, number)
 
 
-def _plain(given: Iterable[Any], request: ReadRequest) -> Iterator[Any]:
+def is_table(given: Any) -> bool:
+    """Whether something holds columns by their names: a data frame or a dict of lists."""
+    # pandas and polars; neither is imported for it.
+    frame = hasattr(given, "columns") and hasattr(given, "__getitem__")
+    return isinstance(given, Mapping) or frame
+
+
+def _unpacked(
+    given: Iterable[Any], task: Task, options: Callable[[], ReadOptions], first: int
+) -> Iterator[Any]:
     keys: Keys | None = None
-    for number, item in enumerate(given):
+    for number, item in enumerate(given, first):
         if isinstance(item, Example):
             yield item.inputs
         elif isinstance(item, Mapping):
             try:
-                keys = keys or keys_of(item, request)
+                if keys is None:
+                    keys = keys_of(item, ReadRequest(task, labelled=False, options=options()))
                 if keys.inputs not in item:
                     raise DataError(f"no {keys.inputs}, the first has it.")
             except DataError as error:
@@ -123,9 +132,8 @@ def _plain(given: Iterable[Any], request: ReadRequest) -> Iterator[Any]:
 
 
 def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Iterator[Example]:
-    columns = _columns_of(given)
-    if columns is not None:
-        yield from _rows(columns, request, tell, where)
+    if is_table(given):
+        yield from _rows(_columns_of(given), request, tell, where)
         return
     if isinstance(given, str | bytes | set | frozenset) or not isinstance(given, Iterable):
         raise DataError(
@@ -226,8 +234,12 @@ def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
 # ---------------------------------------------------------------------- tables
 
 
-def _columns_of(given: Any) -> dict[str, Sequence[Any]] | None:
-    """Columns by their names, of a data frame or a dict of lists; None where it is neither."""
+def _columns_of(given: Any) -> dict[str, Sequence[Any]]:
+    """Columns of a table by their names.
+
+    Raises:
+        DataError: One record and no table, columns of different lengths, or none.
+    """
     if isinstance(given, Mapping):
         found: dict[str, Sequence[Any]] = {}
         for name, column in given.items():
@@ -237,14 +249,11 @@ def _columns_of(given: Any) -> dict[str, Sequence[Any]] | None:
                     "a dict of columns: {'text': [...], ...}."
                 )
             found[str(name)] = list(column)
-    elif hasattr(given, "columns") and hasattr(given, "__getitem__"):
-        # pandas and polars; neither is imported for it.
+    else:
         names = [str(name) for name in given.columns]
         if len(set(names)) < len(names):
             raise DataError(f"a data frame with two columns of one name: {', '.join(names)}")
         found = {str(name): list(given[name]) for name in given.columns}
-    else:
-        return None
     sizes = {name: len(column) for name, column in found.items()}
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{name} {size}" for name, size in sizes.items())
@@ -268,7 +277,7 @@ def _as_list(cell: Any) -> Any:
     return cell
 
 
-def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> Any:
+def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> Columns:
     names = list(columns)
     size = min(SAMPLE, len(next(iter(columns.values()))))
     rows = [["" if _is_missing(c[i]) else str(c[i]) for c in columns.values()] for i in range(size)]

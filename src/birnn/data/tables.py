@@ -190,7 +190,10 @@ def _row(
 ) -> Example:
     text = row[columns.text]
     where = source.where(line)
-    inputs = split_source(text) if request.task == "seq2seq" else request.words(text, where)
+    if request.alphabet is not None:
+        inputs = request.alphabet.split(text)
+    else:
+        inputs = split_source(text) if request.task == "seq2seq" else request.words(text, where)
     name = row[columns.id].strip() if columns.id is not None else ""
     target: str | tuple[str, ...] | Vectors | None = None
     if columns.targets and request.task == "regressor":

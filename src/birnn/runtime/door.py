@@ -13,6 +13,8 @@ import numpy as np
 from birnn.bundle.spec import Inputs, Spec, Tags, Vectors, Words
 from birnn.data.alphabet import Alphabet
 from birnn.data.numeric import Reals, narrow, not_finite, reals
+from birnn.data.objects import is_table, unpacked
+from birnn.data.options import ReadOptions
 from birnn.data.vocab import normalise
 from birnn.data.words import Split, Splitter, tokenise
 from birnn.errors import DataError, ShapeError
@@ -36,17 +38,20 @@ def admit(
     alphabet: Alphabet | None = None,
     split: Split = "auto",
     tell: Callable[[str], None] | None = None,
+    options: Callable[[], ReadOptions] = ReadOptions,
 ) -> Iterator[Sequence]:
     """The sequences of a call, checked one by one as they come.
 
     Args:
         spec: What the model reads.
         sequences: Lists of tokens; of words also plain texts; for symbols also plain strings, as
-            the alphabet reads them; for vectors arrays (T, D).
+            the alphabet reads them; for vectors arrays (T, D). Tables and records as
+            `birnn.data.objects.unpacked` takes them.
         first: Number of the first sequence, for messages.
         alphabet: The symbols that the model knows.
         split: How words are found in plain texts, see `birnn.data.ReadOptions`.
         tell: Takes what was guessed of them, one line.
+        options: Gives how tables are read; asked where there is one.
 
     Raises:
         DataError: Something else; the message names the sequence and the step.
@@ -57,7 +62,9 @@ def admit(
         >>> list(admit(spec, ["so good", ["so", "bad"]]))
         [('so', 'good'), ['so', 'bad']]
     """
-    if isinstance(sequences, str | bytes) or not isinstance(sequences, Iterable):
+    if isinstance(sequences, str | bytes) or not (
+        is_table(sequences) or isinstance(sequences, Iterable)
+    ):
         raise DataError(
             f"sequences is {_short(sequences)}. Give a list of sequences: {_wanted(spec)}"
         )
@@ -67,6 +74,12 @@ def admit(
             f"sequences is one array of shape {sequences.shape}. Give a list of sequences: "
             f"{_wanted(spec)}"
         )
+    if vectors and is_table(sequences) and "vectors" not in list(sequences):
+        raise DataError(
+            f"sequences is a {type(sequences).__name__}, and which of its rows belong to one "
+            f"series is not said. Give a list of sequences: {_wanted(spec)}"
+        )
+    sequences = unpacked(sequences, spec.task, options, number=first)
     words = Splitter(split, tell, _REMEDIES)
     before = ""
     for number, sequence in enumerate(sequences, first):
@@ -143,12 +156,19 @@ def _tokens(spec: Spec, number: int, sequence: Any, alphabet: Alphabet | None) -
     if isinstance(sequence, str) and spec.inputs.kind == "symbols":
         return (alphabet or Alphabet()).split(sequence)
     if not isinstance(sequence, list | tuple):
-        if isinstance(sequence, str | bytes) or not isinstance(sequence, Iterable):
+        unordered = is_table(sequence) or isinstance(sequence, set | frozenset)
+        if isinstance(sequence, str | bytes) or unordered or not isinstance(sequence, Iterable):
             raise DataError(
                 f"sequence {number} is {_short(sequence)}, not a list of tokens. "
                 f"Give a list of sequences: {_wanted(spec)}"
             )
         sequence = list(sequence)
+    pair = isinstance(sequence, tuple) and len(sequence) == 2 and not isinstance(spec.head, Tags)
+    if pair and any(map(str.isspace, str(sequence[0]))):
+        raise DataError(
+            f"sequence {number} is {_short(sequence)}, which looks like a text and its label. "
+            "Give the text alone, or its tokens as a list."
+        )
     # One pass in C; the loop that finds the step runs only where there is something to find.
     if not set(map(type, sequence)) <= {str} or "" in sequence:
         for step, token in enumerate(sequence):

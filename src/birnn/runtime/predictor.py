@@ -175,6 +175,8 @@ class Predictor:
         Args:
             sequences: Lists of tokens; of words also plain texts, split as `tokens` says; for
                 symbols also plain strings; for vectors arrays (steps, channels). Length 0 is legal.
+                A data frame or a dict of columns stands for its column of texts or tokens, a dict
+                or a `birnn.data.Example` for its sequence.
 
         Returns:
             For each sequence its tags (a list of strings), its label (a string) or its values
@@ -309,7 +311,8 @@ class Predictor:
         if isinstance(examples, str | Path):
             examples = self.read(examples, options, labelled=True, tell=tell)
         else:
-            request = ReadRequest(self.spec.task, options=options)
+            alphabet = self._known.alphabet if self.spec.inputs.kind == "symbols" else None
+            request = ReadRequest(self.spec.task, options=options, alphabet=alphabet, tell=tell)
             examples = labelled_examples(examples, request, tell=tell)
         scorer = self._scorer()
         sequences = empty = tokens = 0
@@ -344,6 +347,7 @@ class Predictor:
             alphabet=self._known.alphabet,
             split=self.read_options().split,
             tell=log_notice,
+            options=self.read_options,
         )
 
     def _notice(self, sequences: list[Sequence], tell: Callable[[str], None]) -> None:

@@ -1,0 +1,149 @@
+"""Prediction takes tables and records for what they hold, never for their names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from birnn import explain
+from birnn.bundle import Bundle, Encoder, Label, Spec, Symbols, Tags, Values, Vectors, Words
+from birnn.data import Example
+from birnn.errors import DataError
+from birnn.runtime import Predictor
+
+TEXTS = ["so good", "so bad a film", "good"]
+
+
+class Frame:
+    """As much of a data frame as pandas and polars have in common."""
+
+    def __init__(self, **columns):
+        self._columns = columns
+        self.columns = list(columns)
+
+    def __getitem__(self, name):
+        return self._columns[name]
+
+    def __len__(self):
+        return len(next(iter(self._columns.values())))
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+def predictor(head, inputs=None, **facts):
+    inputs = inputs or Words(size=5, dim=4)
+    spec = Spec(inputs=inputs, encoder=Encoder(hidden_size=3), head=head)
+    random = np.random.default_rng(5)
+    tensors = {
+        name: random.standard_normal(shape).astype(np.float32)
+        for name, shape in spec.tensors().items()
+    }
+    for name in ("inputs.scale", "head.scale"):
+        if name in tensors:
+            tensors[name] = np.abs(tensors[name]) + np.float32(0.5)
+    names = {"words": ("<unk>", "so", "good", "bad", "film"), "symbols": ("<unk>", "M", "K", "V")}
+    names = {kind: items for kind, items in names.items() if kind == inputs.kind}
+    if not isinstance(head, Values):
+        names["labels"] = ("x", "y", "z")
+    return Predictor(Bundle(spec, names, tensors, {"reading": facts}))
+
+
+@pytest.mark.parametrize("head", [Label(size=3), Values(size=2)])
+@pytest.mark.parametrize(
+    "given",
+    [
+        Frame(text=TEXTS),
+        Frame(id=[1, 2, 3], Review=TEXTS, stars=[1, 2, 3]),
+        {"text": TEXTS},
+        {"text": np.array(TEXTS), "label": ["x", "y", "z"]},
+        [{"text": text, "label": "x"} for text in TEXTS],
+        [Example(text) for text in TEXTS],
+        np.array(TEXTS),
+        np.array(TEXTS, object),
+        lambda: iter(TEXTS),
+        lambda: (text for text in TEXTS),
+    ],
+)
+def test_a_table_stands_for_its_texts(head, given):
+    model = predictor(head)
+    given = given() if callable(given) else given
+    assert model.predict(given) == model.predict(TEXTS)
+
+
+def test_every_way_to_predict_takes_tables():
+    model = predictor(Label(size=3))
+    frame = Frame(text=TEXTS)
+    np.testing.assert_array_equal(model.predict_proba(frame), model.predict_proba(TEXTS))
+    assert list(model.stream(frame)) == model.predict(TEXTS)
+    assert [answer for answer, _ in model.stream_proba(frame)] == model.predict(TEXTS)
+    labels = model.predict(TEXTS)
+    scores = model.evaluate(Frame(text=TEXTS, label=labels))
+    assert (scores["accuracy"], scores["sequences"]) == (1.0, 3)
+    one, other = (explain.correlation(model, given) for given in (frame, TEXTS))
+    np.testing.assert_array_equal(one.matrix, other.matrix)
+
+
+def test_tokens_symbols_and_vectors_come_in_tables_too():
+    tagger = predictor(Tags(size=3))
+    tokens = [["so", "good"], ["film"]]
+    assert tagger.predict({"tokens": tokens}) == tagger.predict(tokens)
+    assert tagger.predict([{"tokens": t, "tags": ["x"] * len(t)} for t in tokens]) == (
+        tagger.predict(tokens)
+    )
+    residues = predictor(Tags(size=3), Symbols(size=4, dim=2))
+    assert residues.predict(Frame(sequence=["MKV", "V"])) == residues.predict(["MKV", "V"])
+    series = predictor(Label(size=3), Vectors(size=2))
+    rows = [np.ones((3, 2)), np.zeros((1, 2))]
+    assert series.predict({"vectors": rows}) == series.predict(rows)
+    assert series.predict([Example(one) for one in rows]) == series.predict(rows)
+
+
+def test_a_model_finds_the_column_it_was_trained_on():
+    model = predictor(Label(size=3), text_column="kommentar")
+    frame = Frame(text=["x"] * 3, kommentar=TEXTS)
+    assert model.predict(frame) == model.predict(TEXTS)
+    assert model.predict([{"text": "x", "kommentar": text} for text in TEXTS]) == (
+        model.predict(TEXTS)
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (Frame(a=TEXTS, b=TEXTS, c=TEXTS), "a table: the header names 'a', 'b', 'c'"),
+        (Frame(text=[]), "a table without rows"),
+        (Frame(n=[1, 2]), "sequence 0 is int 1"),
+        ({"text": "so good"}, "one dict whose 'text' is 'so good'"),
+        ({"so good": 1}, "one dict whose 'so good' is 1"),
+        ({}, "a table without rows"),
+        ({"so good", "so bad"}, "sequences is a set"),
+        ([{"foo": "so good", "bar": 1}], "sequence 0: no text, it has foo, bar"),
+        ([{"so", "good"}], "sequence 0 is set"),
+        ([Frame(text=TEXTS)], "sequence 0 is Frame"),
+        ([("so good", "pos")], "sequence 0 is tuple ('so good', 'pos'), which looks like a text"),
+        ([("so good", 1)], "sequence 0 is tuple ('so good', 1), which looks like a text"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(given, says):
+    model = predictor(Label(size=3))
+    for method in (model.predict, model.predict_proba, lambda x: list(model.stream(x))):
+        with pytest.raises(DataError) as caught:
+            method(given)
+        assert str(caught.value).startswith(says)
+        assert "\n" not in str(caught.value)
+
+
+def test_rows_of_numbers_are_refused_where_series_are_not_told_apart():
+    model = predictor(Label(size=3), Vectors(size=2))
+    for given in (Frame(a=[1.0, 2.0], b=[3.0, 4.0]), {"a": [1.0], "b": [2.0]}):
+        with pytest.raises(DataError, match="which of its rows belong to one series"):
+            model.predict(given)
+    for number in (10**400, "1", None, 1j):
+        with pytest.raises(DataError, match="sequence 0"):
+            model.predict([[[number, 1]]])
+
+
+def test_explanations_take_no_table_for_a_sequence():
+    with pytest.raises(DataError, match="sequence 0 is Frame"):
+        explain.states(predictor(Label(size=3)), Frame(text=TEXTS))
