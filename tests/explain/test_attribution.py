@@ -14,6 +14,7 @@ from birnn.bundle import Bundle
 from birnn.errors import ConfigError
 from birnn.explain.attribution import integrated_gradients, occlusion
 from birnn.explain.decision import decide
+from birnn.explain.reading import Reading
 from birnn.explain.subject import Subject
 from birnn.models import build
 from birnn.ragged import Ragged
@@ -89,7 +90,7 @@ def test_the_slow_integral_agrees(make, draw, head):
     network.load_tensors(bundle.tensors)
     network.eval()
     subject = Subject.of(bundle)
-    x_TW, base_TW = subject.rows(sequence), subject.baseline().expand(4, -1)
+    x_TW, base_TW = Reading.of(subject, sequence).rows.values, subject.baseline().expand(4, -1)
     points = 4000
     share_K = (torch.arange(points) + 0.5) / points
     path = (base_TW + share_K[:, None, None] * (x_TW - base_TW)).requires_grad_()

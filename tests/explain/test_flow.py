@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from birnn.errors import ConfigError
 from birnn.explain.flow import Flow, Slices, affordable, by_distance, context_length, flow
+from birnn.explain.reading import Reading
 from birnn.explain.subject import Subject
 from birnn.ragged import Ragged
 
@@ -194,8 +195,9 @@ def test_the_states_in_a_window_are_those_of_the_whole_sequence(encoder, cell, b
     subject = Subject.of(
         encoder(cell, num_layers=3, merge="sum", residual=True, bidirectional=bidirectional)
     )
-    whole = subject.one(rows(8))
-    slices = Slices.of(subject, whole, 2, 2)
+    reading = Reading.of(subject, rows(8))
+    whole = reading.rows
+    slices = Slices.of(reading, 2, 2)
     states = np.array([0, 3, 3, 7, 1])
     cut, initial = slices.take(states)
     assert cut.lengths.tolist() == [3, 5, 5, 3, 4]

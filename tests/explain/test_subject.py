@@ -12,6 +12,7 @@ from birnn.explain.attribution import integrated_gradients, occlusion
 from birnn.explain.decision import decide
 from birnn.explain.flow import flow
 from birnn.explain.gates import gates
+from birnn.explain.reading import Reading
 from birnn.explain.states import states
 from birnn.explain.subject import Subject
 from birnn.ragged import Ragged
@@ -29,7 +30,7 @@ def test_it_says_what_the_model_says(make, draw, inputs, head):
     for steps in (1, 6):
         sequence = draw(bundle, steps)
         with torch.no_grad():
-            scores, rows = subject.scores(subject.run(subject.one(sequence)))
+            scores, rows = subject.scores(subject.run(Reading.of(subject, sequence).rows))
         [expected] = predictor.predict([sequence])
         answers = subject.answers(scores, rows)
         if head == "values":
@@ -137,7 +138,7 @@ def test_a_bare_encoder_reads_arrays_of_its_width(encoder):
         decide(encoder(), np.ones((4, 3)))
     # All digits of float64 arrive.
     x = np.random.default_rng(0).standard_normal((4, 3))
-    assert np.array_equal(Subject.of(encoder()).rows(x).numpy(), x)
+    assert np.array_equal(Reading.of(encoder(), x).rows.values.numpy(), x)
 
 
 def test_a_sequence_without_steps_is_refused(make):
@@ -163,7 +164,9 @@ def test_the_baseline_is_a_word_of_no_letters_that_nobody_knows(make):
     assert np.array_equal(Subject.of(symbols).baseline().numpy(), expected)
     vectors = make("vectors")
     mean = vectors.tensors["inputs.mean"]
-    assert np.array_equal(Subject.of(vectors).rows([mean])[0], Subject.of(vectors).baseline())
+    assert np.array_equal(
+        Reading.of(vectors, [mean]).rows.values[0], Subject.of(vectors).baseline()
+    )
 
 
 def test_batches_leave_out_what_is_empty(make, draw):

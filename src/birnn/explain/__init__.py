@@ -27,6 +27,7 @@ from birnn.explain.parts import (
     Tiles,
     Words,
 )
+from birnn.explain.reading import Reading
 from birnn.explain.report import render, write
 from birnn.explain.states import Correlation, Segment, States, correlation, layout, states
 from birnn.explain.subject import Subject
@@ -45,6 +46,7 @@ __all__ = [
     "Notes",
     "Occlusion",
     "Picture",
+    "Reading",
     "Saturation",
     "Section",
     "Segment",

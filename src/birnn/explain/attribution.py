@@ -17,7 +17,8 @@ import torch
 
 from birnn.errors import ConfigError
 from birnn.explain.path import POINTS, Asked, Path, copies
-from birnn.explain.subject import BATCH_ROWS, Array, Model, Subject, array, differentiating
+from birnn.explain.reading import Reading
+from birnn.explain.subject import BATCH_ROWS, Array, Model, array, differentiating
 
 MOST_POINTS = 4096
 MOST_ROWS = 1 << 20  # of all points together, some ten seconds for a large model
@@ -75,8 +76,8 @@ class Occlusion:
 
 @differentiating()
 def integrated_gradients(
-    model: Model,
-    sequence: Any,
+    model: Model | Reading,
+    sequence: Any = None,
     *,
     target: str | int | None = None,
     position: int | None = None,
@@ -90,8 +91,8 @@ def integrated_gradients(
     and each half takes its own gradient, so that they share the attribution between them.
 
     Args:
-        model: A whole model, as for `Subject.of`.
-        sequence: As ``predict`` takes one.
+        model: A whole model, as for `Reading.of`.
+        sequence: As ``predict`` takes one; of a reading its own.
         target: The answer, by name or number; what the model answers where it is None, and the
             first of a regressor's values.
         position: The step whose tag it is, for taggers and for them alone; negative from the end.
@@ -130,9 +131,9 @@ def integrated_gradients(
             f"tolerance is {tolerance} and most_points {most_points}. "
             f"They must be above 0, and {POINTS} or more."
         )
-    subject = Subject.of(model)
-    rows = subject.one(sequence)
-    asked = Asked.of(subject, rows, target, position)
+    reading = Reading.of(model, sequence)
+    subject, rows = reading.subject, reading.rows
+    asked = Asked.of(reading, target, position)
     if most_points is None:
         most_points = max(POINTS, min(MOST_POINTS, MOST_ROWS // int(rows.lengths[0])))
     path = Path(asked, rows.values, subject.baseline().expand_as(rows.values))
@@ -181,8 +182,8 @@ def integrated_gradients(
 
 
 def occlusion(
-    model: Model,
-    sequence: Any,
+    model: Model | Reading,
+    sequence: Any = None,
     *,
     target: str | int | None = None,
     position: int | None = None,
@@ -194,8 +195,8 @@ def occlusion(
     sum to anything.
 
     Args:
-        model: A whole model, as for `Subject.of`.
-        sequence: As ``predict`` takes one.
+        model: A whole model, as for `Reading.of`.
+        sequence: As ``predict`` takes one; of a reading its own.
         target: As for `integrated_gradients`.
         position: As for `integrated_gradients`.
 
@@ -216,14 +217,14 @@ def occlusion(
         >>> occlusion(bundle, "ACCA", target="x", position=2).steps.tolist()
         [0.0, 0.0, 0.0, 0.0]
     """
-    subject = Subject.of(model)
-    rows = subject.one(sequence)
-    asked = Asked.of(subject, rows, target, position)
-    steps = int(rows.lengths[0])
+    reading = Reading.of(model, sequence)
+    subject, rows = reading.subject, reading.rows
+    asked = Asked.of(reading, target, position)
+    steps = reading.steps
     lost = np.empty(steps)
     baseline_W = subject.baseline()
     with torch.no_grad():
-        whole = float(asked.logits(subject.run(rows))[0])
+        whole = float(asked.logits(reading.halves())[0])
         for first in range(0, steps, max(1, BATCH_ROWS // steps)):
             left_out = torch.arange(first, min(first + max(1, BATCH_ROWS // steps), steps))
             copies_JTW = rows.values.repeat(len(left_out), 1, 1)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError, ShapeError, nearest
+from birnn.explain.reading import Reading, halves_over
 from birnn.explain.subject import Array, Halves, Model, Rows, Subject, array
 
 Case = Literal["full", "without forward", "without backward", "without both"]
@@ -69,13 +70,11 @@ class Background:
         hidden, directions = subject.stack.hidden_size, subject.stack.directions
         rows, last = np.zeros((directions, hidden)), np.zeros((directions, hidden))
         steps = count = 0
-        for batch in subject.batches(sequences):
-            with torch.no_grad():
-                halves = subject.run(batch)
+        for halves in halves_over(subject, sequences):
             rows += [array(half.values.double().sum(dim=0)) for half in halves.parts]
             last += [array(final.double().sum(dim=0)) for final in halves.last]
-            steps += int(batch.lengths.sum())
-            count += len(batch)
+            steps += int(halves.below.lengths.sum())
+            count += len(halves.below)
         return cls(tuple(rows / steps), tuple(last / count), steps, count)
 
     @classmethod
@@ -191,12 +190,14 @@ class Decision:
         return balance
 
 
-def decide(model: Model, sequence: Any, *, background: Background | None = None) -> Decision:
+def decide(
+    model: Model | Reading, sequence: Any = None, *, background: Background | None = None
+) -> Decision:
     """What the model says of a sequence with and without either half.
 
     Args:
-        model: A whole model, as for `Subject.of`; a bare `BiRNN` decides nothing.
-        sequence: As ``predict`` takes one.
+        model: A whole model, as for `Reading.of`; a bare `BiRNN` decides nothing.
+        sequence: As ``predict`` takes one; of a reading its own.
         background: What silenced halves are replaced by; by default what training left in the
             bundle, or else the mean over the sequence's own steps.
 
@@ -216,12 +217,12 @@ def decide(model: Model, sequence: Any, *, background: Background | None = None)
         >>> decision.scores.shape, decision.answers.tolist(), decision.losses()["without both"]
         ((4, 2), [0, 0, 0, 0], array(0.))
     """
-    subject = Subject.of(model)
+    reading = Reading.of(model, sequence)
+    subject, halves = reading.subject, reading.halves()
     outputs = subject.outputs
     scores, answers = [], []
     background = Background.left(subject) if background is None else background
     with torch.no_grad():
-        halves = subject.run(subject.one(sequence))
         given = Background.own(halves) if background is None else background
         _check(given, halves)
         cases = tuple(CASES) if subject.stack.bidirectional else ONE_DIRECTION

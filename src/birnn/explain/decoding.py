@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from birnn.explain.reading import Reading
 from birnn.explain.subject import Array, Model, Subject, array
 from birnn.ragged import Ragged
 from birnn.reference import crf
 from birnn.reference.crf import Chain
 
 
-def attention(model: Model, sequence: Any) -> Array | None:
+def attention(model: Model | Reading, sequence: Any = None) -> Array | None:
     """Weight of each step in the head's attention, (T,), which sum to 1.
 
     Args:
-        model: A whole model, as for `Subject.of`.
-        sequence: As ``predict`` takes one.
+        model: A whole model, as for `Reading.of`.
+        sequence: As ``predict`` takes one; of a reading its own.
 
     Returns:
         None where the head pools without attention, or does not pool.
@@ -43,14 +44,12 @@ def attention(model: Model, sequence: Any) -> Array | None:
         >>> attention(bundle, "ACCA").tolist()
         [0.25, 0.25, 0.25, 0.25]
     """
-    subject = Subject.of(model)
-    head = subject.head
-    rows = subject.one(sequence)
+    reading = Reading.of(model, sequence)
+    head = reading.subject.head
     if getattr(head, "attention", None) is None:
         return None
     with torch.no_grad():
-        output, _ = subject.merge(subject.run(rows))
-        return array(head.attention.weights(output))
+        return array(head.attention.weights(reading.merged()[0]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,15 +91,15 @@ class Decoding:
         return different
 
 
-def decoding(model: Model, sequence: Any) -> Decoding | None:
+def decoding(model: Model | Reading, sequence: Any = None) -> Decoding | None:
     """Marginals, the best and the second best tag sequence of one sequence.
 
     A tagger without a CRF is one whose transitions are all 0: its marginals are the softmax of
     each step, and its runner-up differs where it was least sure.
 
     Args:
-        model: A whole model, as for `Subject.of`.
-        sequence: As ``predict`` takes one.
+        model: A whole model, as for `Reading.of`.
+        sequence: As ``predict`` takes one; of a reading its own.
 
     Returns:
         None where the model is no tagger.
@@ -126,14 +125,11 @@ def decoding(model: Model, sequence: Any) -> Decoding | None:
         >>> found.marginals.tolist(), found.lead, round(math.exp(found.log_probability), 6)
         ([[0.5, 0.5], [0.5, 0.5]], 0.0, 0.25)
     """
-    subject = Subject.of(model)
-    tagger = subject.tags
-    rows = subject.one(sequence)
-    if not tagger:
+    reading = Reading.of(model, sequence)
+    subject = reading.subject
+    if not subject.tags:
         return None
-    with torch.no_grad():
-        scores, _ = subject.scores(subject.run(rows))
-    emissions = Ragged(array(scores).astype(np.float64), rows.lengths)
+    emissions = Ragged(array(reading.scores).astype(np.float64), reading.rows.lengths)
     chain = _chain(subject)
     [partition] = crf.log_partition(emissions, chain).tolist()
     [paths] = crf.nbest(emissions, chain, 2)

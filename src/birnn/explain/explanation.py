@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from birnn.bundle.spec import Spec, Symbols, Words
+from birnn.bundle.spec import Spec
 from birnn.errors import UsageError, nearest
 from birnn.explain.attribution import Attribution, Occlusion, integrated_gradients, occlusion
 from birnn.explain.decision import Background, Decision, decide
 from birnn.explain.decoding import Decoding, attention, decoding
 from birnn.explain.flow import Flow, affordable, flow
 from birnn.explain.gates import NAMES, Saturation, saturation
+from birnn.explain.reading import Reading
 from birnn.explain.states import Correlation, States, correlation, states
 from birnn.explain.subject import Array, Model, Subject
 from birnn.nn.threads import own_threads
@@ -77,12 +78,7 @@ class Explanation:
     @property
     def unit(self) -> str:
         """What a step is: a word, a symbol, or a step of a series."""
-        match self.spec.inputs:
-            case Words():
-                return "word"
-            case Symbols():
-                return "symbol"
-        return "step"
+        return {"words": "word", "symbols": "symbol", "vectors": "step"}[self.spec.inputs.kind]
 
     @property
     def of(self) -> str:
@@ -167,20 +163,19 @@ def explanation(
         (('A', 'C', 'C', 'A'), 1, True)
     """
     subject = Subject.of(model)
+    reading = Reading.of(subject, sequence)
     outputs = subject.outputs
     if target is not None and target not in outputs:
         raise UsageError(f"no answer {_quoted(target)}: {nearest(target, outputs)}")
     pool = None if data is None else list(data)
     background = None if pool is None else Background.over(subject, pool)
-    decision = decide(subject, sequence, background=background)
-    steps = decision.scores.shape[1] if subject.tags else subject.rows(sequence).shape[0]
-    tokens = subject.tokens(sequence) or tuple(str(at + 1) for at in range(steps))
-    decoded = decoding(subject, sequence)
+    decision = decide(reading, background=background)
+    tokens = reading.tokens or tuple(str(at + 1) for at in range(reading.steps))
+    decoded = decoding(reading)
     position = _position(subject, tokens, step, decoded)
     wanted, probability = _wanted(subject, decision, decoded, position, target)
     left_out: list[str] = []
-    averaged: list[Any] = [sequence] if pool is None else pool
-    weights = attention(subject, sequence)
+    weights = attention(reading)
     if weights is None and not subject.tags:
         left_out.append("Attention weights: this model pools its steps without attention.")
     if subject.tags and decoded is not None and not decoded.crf:
@@ -188,19 +183,19 @@ def explanation(
     return Explanation(
         spec=subject.spec,
         tokens=tokens,
-        series=subject.series(sequence),
-        unknown=_unknown(subject, sequence, steps),
+        series=reading.series,
+        unknown=reading.unknown,
         answer=_answer(subject, decision),
         position=position,
         target=wanted,
         probability=probability,
         decision=decision,
-        attribution=integrated_gradients(subject, sequence, target=wanted, position=position),
-        occlusion=_occlusion(subject, sequence, steps, wanted, position, left_out),
-        flows=_flows(subject, sequence, steps, left_out),
-        states=states(subject, sequence),
-        correlation=_correlation(subject, averaged, left_out),
-        saturation=_saturation(subject, averaged, left_out),
+        attribution=integrated_gradients(reading, target=wanted, position=position),
+        occlusion=_occlusion(reading, wanted, position, left_out),
+        flows=_flows(reading, left_out),
+        states=states(reading),
+        correlation=_correlation(reading, pool, left_out),
+        saturation=_saturation(reading, pool, left_out),
         attention=weights,
         decoding=decoded,
         left_out=tuple(left_out),
@@ -284,42 +279,23 @@ def _answer(subject: Subject, decision: Decision) -> Any:
     return decision.outputs[int(given)]
 
 
-def _unknown(subject: Subject, sequence: Any, steps: int) -> Array:
-    """Tokens whose id is that of the unknown one."""
-    tokens = subject.tokens(sequence)
-    if tokens is None or subject.codec is None:
-        return np.zeros(steps, np.bool_)
-    rows: Any = subject.codec.encode([tokens]).inputs
-    match subject.spec.inputs:
-        case Words():
-            ids = rows.words
-        case Symbols():
-            ids = rows.symbols
-    unknown: Array = np.asarray(ids) == 0
-    return unknown
-
-
 # ---------------------------------------------------------------------- what may be left out
 
 
 def _occlusion(
-    subject: Subject,
-    sequence: Any,
-    steps: int,
-    target: str,
-    position: int | None,
-    left_out: list[str],
+    reading: Reading, target: str, position: int | None, left_out: list[str]
 ) -> Occlusion | None:
-    if steps > LONG:
+    if reading.steps > LONG:
         left_out.append(
-            f"Occlusion: leaving out each of {steps:,} steps in turn takes too long; it is shown "
-            f"for up to {LONG}."
+            f"Occlusion: leaving out each of {reading.steps:,} steps in turn takes too long; it is "
+            f"shown for up to {LONG}."
         )
         return None
-    return occlusion(subject, sequence, target=target, position=position)
+    return occlusion(reading, target=target, position=position)
 
 
-def _flows(subject: Subject, sequence: Any, steps: int, left_out: list[str]) -> tuple[Flow, ...]:
+def _flows(reading: Reading, left_out: list[str]) -> tuple[Flow, ...]:
+    subject, steps = reading.subject, reading.steps
     settings = affordable(subject, steps, rows=MOST_ROWS)
     window, probes = settings["window"], settings["probes"]
     if probes is not None:
@@ -328,25 +304,28 @@ def _flows(subject: Subject, sequence: Any, steps: int, left_out: list[str]) -> 
             line += f", and up to {window} steps away alone"
         left_out.append(f"{line}.")
     layers = sorted({0, len(subject.layers) - 1})
-    return tuple(
-        flow(subject, sequence, layer=layer, window=window, probes=probes) for layer in layers
-    )
+    return tuple(flow(reading, layer=layer, window=window, probes=probes) for layer in layers)
 
 
-def _correlation(subject: Subject, sequences: list[Any], left_out: list[str]) -> Correlation | None:
+def _correlation(
+    reading: Reading, sequences: list[Any] | None, left_out: list[str]
+) -> Correlation | None:
     name = "Correlation of forward and backward units"
-    if not subject.stack.bidirectional:
+    if not reading.subject.stack.bidirectional:
         left_out.append(f"{name}: this model reads in one direction.")
         return None
-    found = correlation(subject, sequences)
+    found = correlation(reading, sequences)
     if found.steps < FEWEST:
         left_out.append(f"{name}: {found.steps} steps are too few, it takes {FEWEST}.")
         return None
     return found
 
 
-def _saturation(subject: Subject, sequences: list[Any], left_out: list[str]) -> Saturation | None:
-    if not NAMES[subject.stack.cell]:
-        left_out.append(f"Saturation of gates: {subject.stack.cell} has no gates.")
+def _saturation(
+    reading: Reading, sequences: list[Any] | None, left_out: list[str]
+) -> Saturation | None:
+    cell = reading.subject.stack.cell
+    if not NAMES[cell]:
+        left_out.append(f"Saturation of gates: {cell} has no gates.")
         return None
-    return saturation(subject, sequences)
+    return saturation(reading, sequences)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from birnn.errors import ConfigError
 from birnn.explain.gates import activations, memory
+from birnn.explain.reading import Reading
 from birnn.explain.subject import (
     BATCH_ROWS,
     Array,
@@ -85,8 +86,8 @@ class Flow:
 
 @differentiating()
 def flow(
-    model: Model,
-    sequence: Any,
+    model: Model | Reading,
+    sequence: Any = None,
     *,
     layer: int = -1,
     window: int | None = None,
@@ -104,8 +105,8 @@ def flow(
     ``window`` and ``probes`` bound that: with both, the cost grows with the text's length alone.
 
     Args:
-        model: As for `Subject.of`.
-        sequence: As ``predict`` takes one; of a `BiRNN` an array (T, W).
+        model: As for `Reading.of`.
+        sequence: As ``predict`` takes one; of a `BiRNN` an array (T, W); of a reading its own.
         layer: Which layer; the last by default.
         window: Look at inputs at most so many steps from a state. The states are those of the
             whole sequence. What is counted are the paths inside the window: for one layer these
@@ -132,12 +133,12 @@ def flow(
     """
     _whole("window", window, 0)
     _whole("probes", probes, 1)
-    subject = Subject.of(model)
-    rows = subject.one(sequence)
+    reading = Reading.of(model, sequence)
+    subject = reading.subject
     top = subject.layer(layer)
     stack = subject.stack
     random = np.random.default_rng(seed)
-    slices = Slices.of(subject, rows, top, window)
+    slices = Slices.of(reading, top, window)
 
     def squares(read: Read, width: int) -> list[Array]:
         return _squares(subject, slices, top, read, width, probes, random)
@@ -265,22 +266,21 @@ class Slices:
     entries: list[list[Tensor]]
 
     @classmethod
-    def of(cls, subject: Subject, rows: Rows, top: int, window: int | None) -> Slices:
+    def of(cls, reading: Reading, top: int, window: int | None) -> Slices:
         """The stretches of ``window`` steps to either side."""
-        steps = int(rows.lengths[0])
+        subject, steps = reading.subject, reading.steps
         reach = steps if window is None else window
         at = np.arange(steps)
         start, stop = np.maximum(at - reach, 0), np.minimum(at + reach + 1, steps)
         entries: list[list[Tensor]] = []
         if (stop - start < steps).any():
             with torch.no_grad():
-                for layer in range(top + 1):
-                    halves = subject.run(rows, layer=layer)
+                for layer, halves in enumerate(reading.layers[: top + 1]):
                     parts = [[half.values for half in halves.parts]]
                     if subject.stack.cell == "lstm":
                         parts.append(memory(activations(subject.layers[layer], halves)))
                     entries.append([torch.stack(part) for part in parts])
-        return cls(rows.values, start, stop, entries)
+        return cls(reading.rows.values, start, stop, entries)
 
     def take(self, states: Lengths) -> tuple[Rows, list[State] | None]:
         """The stretches around these states, one for each, and the layers' states at its ends."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError
+from birnn.explain.reading import Reading, halves_over
 from birnn.explain.subject import Array, Halves, Model, Rows, Subject, array
 from birnn.nn import BiRNN
 from birnn.reference.stack import CellName
@@ -58,12 +59,12 @@ class Gates:
     layer: int
 
 
-def gates(model: Model, sequence: Any, *, layer: int = -1) -> Gates:
+def gates(model: Model | Reading, sequence: Any = None, *, layer: int = -1) -> Gates:
     """Activations of all gates of a layer over one sequence.
 
     Args:
-        model: As for `Subject.of`.
-        sequence: As ``predict`` takes one; of a `BiRNN` an array (T, W).
+        model: As for `Reading.of`.
+        sequence: As ``predict`` takes one; of a `BiRNN` an array (T, W); of a reading its own.
         layer: Which layer; the last by default.
 
     Raises:
@@ -77,9 +78,9 @@ def gates(model: Model, sequence: Any, *, layer: int = -1) -> Gates:
         (['i', 'f', 'g', 'o'], (5, 4))
     """
     subject = _gated(model)
+    reading = Reading.of(model if isinstance(model, Reading) else subject, sequence)
     with torch.no_grad():
-        halves = subject.run(subject.one(sequence), layer=layer)
-        each = activations(subject.layers[subject.layer(layer)], halves)
+        each = activations(subject.layers[subject.layer(layer)], reading.halves(layer))
         memories = memory(each) if subject.stack.cell == "lstm" else ()
     named = [{name: array(values) for name, values in own.items()} for own in each]
     kept = [array(values) for values in memories]
@@ -114,12 +115,15 @@ class Saturation:
     layer: int
 
 
-def saturation(model: Model, sequences: Iterable[Any], *, layer: int = -1) -> Saturation:
+def saturation(
+    model: Model | Reading, sequences: Iterable[Any] | None = None, *, layer: int = -1
+) -> Saturation:
     """Share of steps at which the gates of each unit are closed or open for good.
 
     Args:
-        model: As for `Subject.of`.
-        sequences: As ``predict`` takes them; of a `BiRNN` arrays (T, W).
+        model: As for `Reading.of`.
+        sequences: As ``predict`` takes them; of a `BiRNN` arrays (T, W); of a reading its own by
+            default.
         layer: Which layer; the last by default.
 
     Raises:
@@ -147,10 +151,11 @@ def saturation(model: Model, sequences: Iterable[Any], *, layer: int = -1) -> Sa
         for direction in directions
     }
     steps = 0
-    for rows in subject.batches(sequences):
+    source = model if isinstance(model, Reading) else subject
+    for halves in halves_over(source, sequences, layer):
         with torch.no_grad():
-            each = activations(subject.layers[at], subject.run(rows, layer=layer))
-        steps += int(rows.lengths.sum())
+            each = activations(subject.layers[at], halves)
+        steps += int(halves.below.lengths.sum())
         for direction, own in zip(directions, each, strict=True):
             for name, values in own.items():
                 low = -HIGH if name in SQUASHED else LOW
@@ -212,8 +217,8 @@ def memory(each: list[dict[str, Tensor]]) -> list[Tensor]:
     return found
 
 
-def _gated(model: Model) -> Subject:
-    subject = Subject.of(model)
+def _gated(model: Model | Reading) -> Subject:
+    subject = model.subject if isinstance(model, Reading) else Subject.of(model)
     if not NAMES[subject.stack.cell]:
         raise ConfigError(f"a {subject.stack.cell} has no gates. Give a model of lstm or gru.")
     return subject

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from birnn.explain.reading import Reading
 from birnn.explain.subject import BATCH_ROWS, Array, Halves, Rows, Subject, array
 from birnn.ragged import Ragged
 
@@ -41,18 +42,15 @@ class Asked:
     position: int | None
 
     @classmethod
-    def of(
-        cls, subject: Subject, rows: Rows, target: str | int | None, position: int | None
-    ) -> Asked:
+    def of(cls, reading: Reading, target: str | int | None, position: int | None) -> Asked:
         """Check what is asked of one sequence; without a target it is what the model answers."""
-        place = subject.place(position, int(rows.lengths[0]))
+        subject = reading.subject
+        place = subject.place(position, reading.steps)
         if target is not None:
             return cls(subject, subject.target(target), place)
         if subject.regresses:
             return cls(subject, 0, place)
-        with torch.no_grad():
-            answers = subject.answers(*subject.scores(subject.run(rows)))
-        return cls(subject, int(answers[place or 0]), place)
+        return cls(subject, int(reading.answers[place or 0]), place)
 
     def logits(self, halves: Halves) -> Tensor:
         """The logit of each sequence of a batch, (B,)."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 
 from birnn.errors import ConfigError
+from birnn.explain.reading import Reading, halves_over
 from birnn.explain.subject import Array, Model, Subject, array
 from birnn.reference.stack import Stack
 
@@ -41,12 +41,12 @@ class States:
         }
 
 
-def states(model: Model, sequence: Any, *, layer: int = -1) -> States:
+def states(model: Model | Reading, sequence: Any = None, *, layer: int = -1) -> States:
     """States of a layer over one sequence.
 
     Args:
-        model: As for `Subject.of`.
-        sequence: As ``predict`` takes one; of a `BiRNN` an array (T, W).
+        model: As for `Reading.of`.
+        sequence: As ``predict`` takes one; of a `BiRNN` an array (T, W); of a reading its own.
         layer: Which layer; the last by default.
 
     Raises:
@@ -59,15 +59,13 @@ def states(model: Model, sequence: Any, *, layer: int = -1) -> States:
         >>> found.output.shape, found.norms()["backward"].shape
         ((5, 8), (5,))
     """
-    subject = Subject.of(model)
-    with torch.no_grad():
-        halves = subject.run(subject.one(sequence), layer=layer)
-        output, _ = subject.merge(halves, layer=layer)
+    reading = Reading.of(model, sequence)
+    halves, (output, _) = reading.halves(layer), reading.merged(layer)
     return States(
         array(halves.forward.values),
         None if halves.backward is None else array(halves.backward.values),
         array(output.values),
-        subject.layer(layer),
+        reading.subject.layer(layer),
     )
 
 
@@ -91,12 +89,15 @@ class Correlation:
     layer: int
 
 
-def correlation(model: Model, sequences: Iterable[Any], *, layer: int = -1) -> Correlation:
+def correlation(
+    model: Model | Reading, sequences: Iterable[Any] | None = None, *, layer: int = -1
+) -> Correlation:
     """Correlation between forward and backward units over the steps of sequences.
 
     Args:
-        model: As for `Subject.of`.
-        sequences: As ``predict`` takes them; of a `BiRNN` arrays (T, W).
+        model: As for `Reading.of`.
+        sequences: As ``predict`` takes them; of a `BiRNN` arrays (T, W); of a reading its own by
+            default.
         layer: Which layer; the last by default.
 
     Raises:
@@ -109,7 +110,7 @@ def correlation(model: Model, sequences: Iterable[Any], *, layer: int = -1) -> C
         >>> found.matrix.shape, found.steps
         ((4, 4), 5)
     """
-    subject = Subject.of(model)
+    subject = model.subject if isinstance(model, Reading) else Subject.of(model)
     if not subject.stack.bidirectional:
         raise ConfigError(
             "the model reads in one direction, so there is no backward half to correlate with. "
@@ -119,9 +120,7 @@ def correlation(model: Model, sequences: Iterable[Any], *, layer: int = -1) -> C
     steps, first_2H = 0, None
     low_2H, high_2H = np.full(2 * hidden, np.inf), np.full(2 * hidden, -np.inf)
     sums_2H, products_2H2H = np.zeros(2 * hidden), np.zeros((2 * hidden, 2 * hidden))
-    for rows in subject.batches(sequences):
-        with torch.no_grad():
-            halves = subject.run(rows, layer=layer)
+    for halves in halves_over(model if isinstance(model, Reading) else subject, sequences, layer):
         both_N2H = np.concatenate(
             [array(part.values).astype(np.float64) for part in halves.parts], axis=1
         )

@@ -84,7 +84,7 @@ class Subject:
     Example:
         >>> encoder = BiRNN("gru", 3, 4, num_layers=2)
         >>> subject = Subject.of(encoder)
-        >>> halves = subject.run(subject.one(np.ones((5, 3))))
+        >>> halves = subject.run(subject.batch([np.ones((5, 3))]))
         >>> tuple(halves.backward.values.shape), subject.layer(-1)
         ((5, 4), 1)
     """
@@ -143,8 +143,8 @@ class Subject:
 
     # ------------------------------------------------------------------ sequences into rows
 
-    def one(self, sequence: Any) -> Rows:
-        """One sequence as a batch of input rows.
+    def validated(self, sequence: Any) -> Any:
+        """One sequence, checked.
 
         Args:
             sequence: As `birnn.load(...).predict` takes one; of a `BiRNN` an array (T, W).
@@ -152,14 +152,18 @@ class Subject:
         Raises:
             DataError: A sequence that the model cannot read, or one without steps.
         """
-        batch = self._batch(list(self._admit([sequence])))
-        if not batch.values.shape[0]:
+        [checked] = self._admit([sequence])
+        if not len(checked):
             raise DataError("the sequence has no steps. Give one with at least one.")
-        return batch
+        return checked
 
-    def rows(self, sequence: Any) -> Tensor:
-        """Input rows of one sequence, (T, W), as `one` reads it."""
-        return self.one(sequence).values
+    def unknown(self, tokens: Sequence[str]) -> Array:
+        """Which tokens have the id of the unknown one, (T,) bool; of vectors none."""
+        assert self.codec is not None, "of a BiRNN no sequence has tokens"
+        rows: Any = self.codec.encode([tuple(tokens)]).inputs
+        ids = rows.words if self.spec.inputs.kind == "words" else rows.symbols
+        unknown: Array = np.asarray(ids) == 0
+        return unknown
 
     def batches(self, sequences: Iterable[Any]) -> Iterator[Rows]:
         """Sequences as batches of input rows; those without steps are left out.
@@ -172,21 +176,9 @@ class Subject:
             filled = [sequence for sequence in ahead if len(sequence)]
             if filled:
                 found = True
-                yield self._batch(filled)
+                yield self.batch(filled)
         if not found:
             raise DataError("not one of the sequences has a step. Give some that have.")
-
-    def tokens(self, sequence: Any) -> tuple[str, ...] | None:
-        """The steps of a sequence as written; None where they are vectors."""
-        if isinstance(self.spec.inputs, Vectors):
-            return None
-        return tuple(next(self._admit([sequence])))
-
-    def series(self, sequence: Any) -> Array | None:
-        """The vectors of a sequence as they were given, (T, D); None of words and symbols."""
-        if not isinstance(self.spec.inputs, Vectors):
-            return None
-        return np.asarray(next(admit(self.spec, [sequence])), np.float64)
 
     def baseline(self) -> Tensor:
         """The row that stands for nothing at all, (W,).
@@ -227,8 +219,8 @@ class Subject:
             # The door gives float32, and a BiRNN may be in float64.
             yield np.array(array, np.float64, order="C").reshape(np.shape(checked))
 
-    def _batch(self, checked: Sequence[Any]) -> Rows:
-        """Input rows of checked sequences."""
+    def batch(self, checked: Sequence[Any]) -> Rows:
+        """Input rows of checked sequences, (N, W)."""
         if self.codec is None or self.network is None:
             like = self._like
             return Ragged.from_list([torch.from_numpy(array).to(like) for array in checked])
@@ -257,12 +249,18 @@ class Subject:
             layer: Which layer; the last by default.
             initial: State of each layer before the first step of each direction; None for zeros.
         """
-        top = self.layer(layer)
-        for at, run in enumerate(self.layers[: top + 1]):
-            below = rows
-            out = run(below, initial=None if initial is None else initial[at])
+        return self.run_layers(rows, layer=layer, initial=initial)[-1]
+
+    def run_layers(
+        self, rows: Rows, *, layer: int = -1, initial: Sequence[State] | None = None
+    ) -> tuple[Halves, ...]:
+        """The halves of every layer up to one, as `run` takes it."""
+        found = []
+        for at, run in enumerate(self.layers[: self.layer(layer) + 1]):
+            out = run(rows, initial=None if initial is None else initial[at])
+            found.append(Halves(rows, out.forward, out.backward, out.state.h.unbind()))
             rows = out.output
-        return Halves(below, out.forward, out.backward, out.state.h.unbind())
+        return tuple(found)
 
     def merge(self, halves: Halves, *, layer: int = -1) -> tuple[Rows, Tensor]:
         """Output rows (N, W) of a layer from its halves, and merged final states (B, W)."""
