@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
 import unicodedata
@@ -61,6 +62,10 @@ def test_nothing_that_steers_a_terminal_or_breaks_a_line_is_left():
         assert shown.isprintable()
         # Nothing is lost: Python reads the same out of it.
         assert ast.literal_eval(f"'{shown}'") == f"a{c}b"
+        document = escaped(json.dumps([f"a{c}b"], ensure_ascii=False), as_json=True)
+        assert document.isascii()
+        assert document.isprintable()
+        assert json.loads(document) == [f"a{c}b"]
 
 
 @pytest.mark.parametrize(

@@ -40,18 +40,27 @@ _UNSAFE = re.compile(
 )
 
 
-def escaped(text: str) -> str:
-    r"""A text that is safe on one line of a terminal: what is not is written as Python escapes it.
+def escaped(text: str, *, as_json: bool = False) -> str:
+    r"""A text that is safe on one line of a terminal: what is not is written as an escape.
 
     The one place that does so: messages, notices and what is shown of a bundle's names and labels
     go through it.
 
+    Args:
+        text: The text.
+        as_json: Write escapes as JSON has them, not as Python; the text is JSON, which stays the
+            same value.
+
     Example:
         >>> print(escaped("a\x1b[31mb\tc\n\u202ed"))
         a\x1b[31mb\tc\n\u202ed
+        >>> print(escaped('{"tag": "\x9b\u202ed"}', as_json=True))
+        {"tag": "\u009b\u202ed"}
         >>> escaped("\u00e9 \u4e2d \U0001f600") == "\u00e9 \u4e2d \U0001f600"
         True
     """
+    if as_json:
+        return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 

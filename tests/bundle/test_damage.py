@@ -330,6 +330,8 @@ def test_long_names_are_cut(folder: Path) -> None:
     assert "kkk" in refusal(folder)
     change(folder, lambda told: told.update(format_version="v" * 1_000_000))
     assert "format_version" in refusal(folder)
+    change(folder, lambda told: told.update(format_version=10**4000))
+    assert len(refusal(folder)) < 200
 
 
 # ------------------------------------------------------------------ names and links

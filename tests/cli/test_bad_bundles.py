@@ -206,7 +206,7 @@ def blocks(text: str) -> list[str]:
     return [block for block in text.split("\n\n") if block]
 
 
-STEERING = "\x1b[2J\ta\nb\u202e"
+STEERING = "\x1b[2J\ta\nb\u202e\x9b"
 
 
 def test_labels_that_steer_a_terminal_or_break_a_line(
@@ -223,22 +223,22 @@ def test_labels_that_steer_a_terminal_or_break_a_line(
         for line in steered.out.splitlines():
             assert line == "" or len(line.split("\t")) == columns
         # The same answers, each label with what is escaped of it behind.
-        shown = r"\x1b[2J\ta\nb\u202e"
+        shown = r"\x1b[2J\ta\nb\u202e\x9b"
         assert steered.out.replace(shown, "") == plain.out
         assert steered.out.count(shown) > 0
         # Programs get the label itself.
-        answers = [
-            json.loads(line)
-            for line in call("predict", model, files / data, "--json").out.splitlines()
-        ]
+        written = call("predict", model, files / data, "--json").out
+        assert not set(written) & set("\x1b\u202e\x9b")
+        answers = [json.loads(line) for line in written.splitlines()]
         given = {
             tag for one in answers for tag in (one["tags"] if columns == 2 else [one["label"]])
         }
         assert given <= set(labels)
         for told in (
             call("evaluate", model, files / data),
+            call("evaluate", model, files / data, "--json"),
             call("explain", model, "the dog barks"),
         ):
             assert told.status == 0, told
             for line in (told.out + told.err).splitlines():
-                assert not set(line) & set("\x1b\u202e"), line
+                assert not set(line) & set("\x1b\u202e\x9b"), line

@@ -194,8 +194,8 @@ def _load(folder: str | Path, tell: Callable[[str], None]) -> Bundle:
         raise BundleError(f"{folder}: {summary(found)}")
     if version > FORMAT_VERSION:
         raise BundleError(
-            f"{folder}: format version {version}, this birnn reads up to {FORMAT_VERSION}. "
-            "Upgrade birnn: pip install -U birnn"
+            f"{folder}: format version {str(version)[:20]}, this birnn reads up to "
+            f"{FORMAT_VERSION}. Upgrade birnn: pip install -U birnn"
         )
     paths = paths_of(place, manifest.get("files"), found)
     digests = digests_of(manifest, set(paths), found)

@@ -83,7 +83,8 @@ def _watched(path: Path) -> Iterator[None]:
 
 def print_json(told: dict[str, Any]) -> None:
     """Print one JSON object."""
-    print(json.dumps(finite(told), ensure_ascii=False, allow_nan=False))
+    line = json.dumps(finite(told), ensure_ascii=False, allow_nan=False)
+    print(escaped(line, as_json=True))
 
 
 def finite(value: Any) -> Any:

@@ -179,7 +179,8 @@ def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example,
         elif chances is not None:
             chance = _of_answer(model.labels, answer, chances)
             record["probability"] = round(float(chance), 6)
-        return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        return escaped(line, as_json=True) + "\n"
 
     return lines
 

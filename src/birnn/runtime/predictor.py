@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from birnn.bundle.checks import LONGEST_FAULT
 from birnn.bundle.io import Bundle, load
 from birnn.bundle.spec import Spec, Tags, Values
 from birnn.data.batching import arrivals, in_order, windows
@@ -121,7 +122,8 @@ class Predictor:
         try:
             return given.over(kept if isinstance(kept, dict) else {})
         except ConfigError as error:
-            raise BundleError(f"the bundle says how its files were read: {error}") from None
+            said = str(error)[:LONGEST_FAULT]
+            raise BundleError(f"the bundle says how its files were read: {said}") from None
 
     def read(
         self,
