@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from operator import eq
 
 import pytest
 
-from birnn.data import ReadOptions, detect, read, spans, violations
+from birnn.data import ReadOptions, detect, read, spans, tokenise, violations
+from birnn.data.words import canonical, part
 
 pytestmark = pytest.mark.shared
 
@@ -100,3 +103,51 @@ def test_vowels(shared_data, part, expected, speakers):
     assert {e.inputs.shape[1] for e in examples} == {12}
     counts = Counter(e.target for e in examples)
     assert [counts[str(speaker)] for speaker in range(1, 10)] == speakers
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("wnut17/test.conll", 0.994),  # three have a U+FE0F for a token
+        ("wnut17/dev.conll", 0.994),
+        ("wnut17/train.conll", 0.95),
+        ("bc5cdr/test.tsv", 0.99),
+        ("ud-english-lines/test.conllu", 0.998),
+    ],
+)
+def test_tokens_that_are_joined_by_spaces_come_back(shared_data, name, least):
+    sentences = [tuple(map(canonical, e.inputs)) for e in read(shared_data / name, "tagger")]
+    right = sum(part(" ".join(tokens)).tokens == tokens for tokens in sentences)
+    assert right >= least * len(sentences)
+
+
+@pytest.mark.parametrize(("part_of", "least"), [("test", 1117), ("dev", 1109), ("train", 3440)])
+def test_raw_sentences_of_a_treebank_are_split_as_it_has_them(shared_data, part_of, least):
+    path = shared_data / "ud-english-lines" / f"{part_of}.conllu"
+    lines = path.read_text("utf-8").splitlines()
+    texts = [line.removeprefix("# text = ") for line in lines if line.startswith("# text = ")]
+    words = [e.inputs for e in read(path, "tagger")]
+    assert sum(map(eq, map(tokenise, texts), words)) >= least
+    assert (
+        sum(part(text).tokens == found for text, found in zip(texts, words, strict=True)) >= least
+    )
+
+
+@pytest.mark.parametrize("split", ["text", "auto-tokens"])
+def test_texts_in_their_tokens_keep_them(shared_data, split):
+    path = shared_data / "sst2" / "train.tsv"
+    parted = [tuple(line.split("\t")[0].split()) for line in path.read_text().splitlines()]
+    examples = list(read(path, "classifier", ReadOptions(split=split)))
+    same = sum(e.inputs == tokens for e, tokens in zip(examples, parted, strict=True))
+    assert same / len(parted) > 0.999
+
+
+def test_a_file_of_texts_is_split_in_time(shared_data):
+    lines = (shared_data / "ud-english-lines" / "train.conllu").read_text("utf-8").splitlines()
+    texts = [line.removeprefix("# text = ") for line in lines if line.startswith("# text = ")]
+    tokens = 0
+    begun = time.process_time()
+    for text in texts:
+        tokens += len(part(text).tokens)
+    # Prediction takes ten times as long.
+    assert tokens / (time.process_time() - begun) > 100_000
