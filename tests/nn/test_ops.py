@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from layer_calls import CELLS, CLOSE, KEEPS, flat, gradients, operator_call, outputs, parts
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
+from torch.utils import _pytree as pytree
 
-from birnn.errors import LengthError
+from birnn.errors import ConfigError, LengthError, ShapeError
 from birnn.kernels import isa
 from birnn.nn import BiRNN, engines, ops
 from birnn.nn.layout import TensorLayout
@@ -163,6 +166,66 @@ def test_a_layer_with_a_projection_runs_as_an_operator():
         torch.ops.birnn.recurrent.default,
         ("lstm", rows, *layout.parts, list(lstm.parameters()), [], 1, "gates"),
     )
+
+
+def changed(call, **parts):
+    """The call with some of its arguments others."""
+    names = ("cell", "x", "lengths", "starts", "steps", "weights", "initial", "directions", "keep")
+    return tuple(parts.get(name, part) for name, part in zip(names, call, strict=True))
+
+
+def other_weights(cell, **options):
+    return operator_call(cell, **options)[5]
+
+
+WRONG_CALLS = {
+    "no cell": (lambda _: {"cell": "lstn"}, "did you mean lstm"),
+    "weights of a plain cell": (lambda _: {"weights": other_weights("rnn_tanh")}, "got (2, 3)"),
+    "weights of another cell": (lambda _: {"weights": other_weights("lstm")}, "got (8, 3)"),
+    "rows of another width": (lambda c: {"x": c[1][:, :2]}, "rows 2 wide"),
+    "one row": (lambda c: {"x": c[1][0]}, "on one or more axes"),
+    "a weight too few": (lambda c: {"weights": c[5][:-1]}, "7 weights for 2 directions"),
+    "one tensor each": (lambda c: {"weights": c[5][:2]}, "got 1 tensors"),
+    "no weights": (lambda _: {"weights": []}, "got 0 tensors"),
+    "three directions": (lambda _: {"directions": 3}, "8 weights for 3 directions"),
+    "no direction": (lambda _: {"directions": 0}, "8 weights for 0 directions"),
+    "a projection": (lambda c: {"weights": [*c[5][:3], *c[5][4:7]]}, "got 3 tensors"),
+    "a weight of another dtype": (
+        lambda c: {"weights": [c[5][0].float(), *c[5][1:]]},
+        "a weight or state torch.float32",
+    ),
+    "states too many": (lambda c: {"initial": 2 * c[6]}, "are 1 of (directions, B, H)"),
+    "states of a flat shape": (lambda c: {"initial": [c[6][0][0]]}, "[(3, 2)]"),
+    "another thing to keep": (lambda _: {"keep": "gate"}, "did you mean gates"),
+    "lengths that are no integers": (lambda c: {"lengths": c[2].double()}, "of torch.float64"),
+    "starts on two axes": (lambda c: {"starts": c[3][None]}, "starts are a vector"),
+}
+
+
+@pytest.mark.parametrize("engine", ["native", "torch", "fake"])
+@pytest.mark.parametrize("wrong", WRONG_CALLS)
+def test_an_operator_called_wrongly_says_so_on_every_engine(on_engine, engine, wrong):
+    # Torch's kernels read past the weights of a smaller cell.
+    change, message = WRONG_CALLS[wrong]
+    call = operator_call("gru")
+    call = changed(call, **change(call))
+    place = FakeTensorMode() if engine == "fake" else on_engine(engine)
+    with place as mode:
+        if engine == "fake":
+            call = pytree.tree_map_only(torch.Tensor, lambda t: mode.from_tensor(t.detach()), call)
+        for run in (torch.ops.birnn.recurrent, torch.ops.birnn.recurrent_keep):
+            with pytest.raises((ShapeError, ConfigError), match=re.escape(message)):
+                run(*call)
+        gradients = (None, call[1].new_empty(0), None, None, None, True, True)
+        with pytest.raises((ShapeError, ConfigError), match=re.escape(message)):
+            torch.ops.birnn.recurrent_backward(*call, *gradients)
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_states_of_another_batch_are_refused(on_engine, engine):
+    call = operator_call("gru")
+    with on_engine(engine), pytest.raises(ValueError, match=r"\(2, 2, 2\).*\(2, 3, 2\)"):
+        torch.ops.birnn.recurrent(*changed(call, initial=[call[6][0][:, :2]]))
 
 
 def test_fake_tensors_have_the_shapes_of_the_answers():

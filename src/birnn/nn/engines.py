@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from birnn.errors import ConfigError, ShapeError, nearest
 from birnn.kernels import into, isa
 from birnn.kernels.into import Keep
 from birnn.kernels.layout import Layout
@@ -44,6 +45,11 @@ def autocasts(tensor: Tensor) -> bool:
         return False
     device = tensor.device.type
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def own_dtypes(tensor: Tensor) -> AbstractContextManager[Any]:
+    """Within it every operation on this device runs in the dtypes that it is given."""
+    return torch.autocast(tensor.device.type, enabled=False) if autocasts(tensor) else nullcontext()
 
 
 # Torch's threads go round waiting after each of its operators, on the processors that threads of
@@ -87,6 +93,44 @@ class Call(NamedTuple):
     def rows(self) -> int:
         """Rows R, padding included."""
         return math.prod(self.x.shape[:-1])
+
+    def check(self) -> None:
+        """Refuse what no engine can run; a tensor's shape and dtype are all that is read.
+
+        Raises:
+            ConfigError: No such cell, or no such kind of what is kept.
+            ShapeError: A number of directions or tensors, a shape or a dtype that does not fit.
+        """
+        if self.directions not in (1, 2) or len(self.weights) % self.directions:
+            raise ShapeError(
+                f"{len(self.weights)} weights for {self.directions} directions: there are one or "
+                "two directions, of as many weights each"
+            )
+        if self.keep not in into.KEEP_NUMBERS:
+            raise ConfigError(f"keep is {self.keep!r}: {nearest(self.keep, into.KEEP_NUMBERS)}")
+        if self.x.ndim < 2:
+            raise ShapeError(f"x is rows on one or more axes, (..., D), got {tuple(self.x.shape)}")
+        stretches.check_weights(self.cell, self.x.shape[-1], self.by_direction)
+        for name, part in zip(("lengths", "starts", "steps"), self[2:5], strict=True):
+            if part.ndim != 1 or part.dtype != torch.int64:
+                raise ShapeError(
+                    f"{name} are a vector of torch.int64, got {tuple(part.shape)} of {part.dtype}"
+                )
+        for part in (*self.weights, *self.initial):
+            if part.dtype != self.x.dtype:
+                raise ShapeError(f"x is {self.x.dtype}, a weight or state {part.dtype}")
+        states = 2 if self.cell == "lstm" else 1
+        if len(self.initial) not in (0, states) or any(part.ndim != 3 for part in self.initial):
+            raise ShapeError(
+                f"the initial states of {self.cell} are {states} of (directions, B, H), or none, "
+                f"got {[tuple(part.shape) for part in self.initial]}"
+            )
+
+    @property
+    def by_direction(self) -> list[Weights]:
+        """Weights of each direction."""
+        each = len(self.weights) // self.directions
+        return [self.weights[i * each : (i + 1) * each] for i in range(self.directions)]
 
     @property
     def native(self) -> bool:
@@ -274,11 +318,10 @@ def _on_arrays(run: Callable[..., None], *arguments: Any, **options: Any) -> Non
 def on_torch(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output and final states by torch's engine, in x's dtype, autocast or not."""
     layout = TensorLayout(call.lengths, call.starts, call.steps)
-    each = len(call.weights) // call.directions
-    own: list[Weights] = [call.weights[i : i + each] for i in range(0, len(call.weights), each)]
     schedule = Schedule.of(layout, call.x.device)
-    with torch.autocast(call.x.device.type, enabled=False) if autocasts(call.x) else nullcontext():
-        output, final = stretches.run(call.cell, call.x.flatten(0, -2), schedule, own, call.initial)
+    rows = call.x.flatten(0, -2)
+    with own_dtypes(call.x):
+        output, final = stretches.run(call.cell, rows, schedule, call.by_direction, call.initial)
     return output.view(*call.x.shape[:-1], output.shape[1]), final
 
 

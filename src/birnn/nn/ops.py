@@ -166,13 +166,19 @@ _RECURRENT_KEEP = torch.ops.birnn.recurrent_keep.default
 _RECURRENT_BACKWARD = torch.ops.birnn.recurrent_backward.default
 
 
-def _run(*call: Any) -> tuple[Tensor, ...]:
-    return engines.forward(Call(*call), keep=False)[:3]
+def _run(*arguments: Any) -> tuple[Tensor, ...]:
+    return engines.forward(_checked(arguments), keep=False)[:3]
 
 
-def _run_keep(*call: Any) -> tuple[Tensor | None, ...]:
+def _run_keep(*arguments: Any) -> tuple[Tensor | None, ...]:
     # In a graph every size has to follow from the shapes.
-    return engines.forward(Call(*call), keep=True, sized=True)
+    return engines.forward(_checked(arguments), keep=True, sized=True)
+
+
+def _checked(arguments: Sequence[Any]) -> Call:
+    call = Call(*arguments)
+    call.check()
+    return call
 
 
 def _run_backward(*arguments: Any) -> list[Tensor]:
@@ -184,7 +190,7 @@ def _run_backward(*arguments: Any) -> list[Tensor]:
 
 def _split(arguments: tuple[Any, ...]) -> tuple[Call, tuple[Any, ...]]:
     count = len(Call._fields)
-    return Call(*arguments[:count]), arguments[count:]
+    return _checked(arguments[:count]), arguments[count:]
 
 
 def _refuse_vmap(*_: Any) -> Any:
@@ -195,7 +201,7 @@ def _refuse_vmap(*_: Any) -> Any:
 
 
 def _shapes(*arguments: Any) -> tuple[Tensor, ...]:
-    call = Call(*arguments)
+    call = _checked(arguments)
     # With a projection, h is narrower than c.
     sequences, hidden = call.lengths.shape[0], call.weights[1].shape[1]
     cells = call.weights[0].shape[0] // GATES[call.cell]

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from birnn.errors import ConfigError, ShapeError, nearest
 from birnn.nn.layout import TensorLayout, check_lengths
 from birnn.ragged import Lengths
 from birnn.reference.stack import GATES, CellName
@@ -170,9 +171,17 @@ def run(
     Returns:
         Hidden states after each row, (R, directions * H), the forward half first, zeros in
         padding; and the final states, (directions, B, H) each.
+
+    Raises:
+        ShapeError: Weights or states that are not the cell's, which torch's kernels would read
+            past their end.
     """
-    if not initial:
-        initial = zero_state(cell, x_RD, schedule.lengths.shape[0], weights)
+    check_weights(cell, x_RD.shape[1], weights)
+    zeros = zero_state(cell, x_RD, schedule.lengths.shape[0], weights)
+    found, wanted = ([tuple(part.shape) for part in parts] for parts in (initial, zeros))
+    if initial and found != wanted:
+        raise ShapeError(f"initial states of shape {found}, it must be {wanted}")
+    initial = initial or zeros
     halves, finals = [], []
     for direction, own in enumerate(weights):
         state = tuple(part[direction] for part in initial)
@@ -181,6 +190,48 @@ def run(
         finals.append(final)
     output = halves[0] if len(halves) == 1 else torch.cat(halves, dim=1)
     return output, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+
+
+def check_weights(cell: CellName, inputs: int, weights: Sequence[Weights]) -> None:
+    """Refuse weights that are not the cell's.
+
+    Args:
+        cell: Which cell.
+        inputs: Width D of the rows.
+        weights: Parameters of each direction, in torch's layout.
+
+    Raises:
+        ConfigError: No such cell.
+        ShapeError: Weights of another number or shape.
+
+    Example:
+        >>> check_weights("gru", 3, [(torch.zeros(4, 3), torch.zeros(4, 1))])
+        Traceback (most recent call last):
+        ...
+        birnn.errors.ShapeError: the weights of gru on rows 3 wide have shapes (3, 3), (3, 1), got
+        (4, 3), (4, 1)
+    """
+    if cell not in GATES:
+        raise ConfigError(f"cell is {cell!r}: {nearest(cell, GATES)}")
+    for own in weights:
+        found = [tuple(part.shape) for part in own]
+        # Three and five end with an LSTM's projection, after which h is narrower than c.
+        projects = len(own) in (3, 5) and cell == "lstm"
+        if len(own) not in (2, 4) and not projects:
+            raise ShapeError(
+                f"the weights of {cell} are weight_ih and weight_hh, and bias_ih and bias_hh or "
+                f"neither, for each direction, got {len(own)} tensors"
+            )
+        hidden = found[-1][-1] if projects else found[1][-1]
+        gates, width = GATES[cell] * hidden, found[1][-1]
+        wanted: list[tuple[int, ...]] = [(gates, inputs), (gates, width)]
+        wanted += [(gates,)] * 2 if len(own) > 3 else []
+        wanted += [(width, hidden)] if projects else []
+        if found != wanted:
+            right, got = (", ".join(map(str, shapes)) for shapes in (wanted, found))
+            raise ShapeError(
+                f"the weights of {cell} on rows {inputs} wide have shapes {right}, got {got}"
+            )
 
 
 def zero_state(
