@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from birnn.errors import ShapeError
 from birnn.kernels import isa
 from birnn.nn import chain_ops
 from birnn.ragged import Ragged
@@ -57,12 +58,15 @@ def test_a_compiled_graph_holds_the_operator():
     assert torch.equal(found[0], torch.autograd.grad(expected, rows)[0])
 
 
-def test_gradients_of_gradients_are_refused():
-    rows, lengths, *rest = arguments([3, 2])
-    nll = chain_ops.negative_log_likelihood(rows, lengths.numpy(), *rest)
-    (once,) = torch.autograd.grad(nll.sum(), rows, create_graph=True)
-    with pytest.raises(RuntimeError, match="chain_likelihood_gradients"):
-        once.sum().backward()
+@pytest.mark.parametrize("spoil", ["short", "float", "out of range"])
+def test_labels_that_do_not_fit_are_refused_by_the_operators(spoil):
+    rows, lengths, gold, *scores = (part.detach() for part in arguments([3, 2]))
+    gold = {"short": gold[:4], "float": gold.double(), "out of range": gold + 4}[spoil]
+    with pytest.raises(ShapeError, match="labels are"):
+        torch.ops.birnn.chain_likelihood(rows, lengths, gold, *scores)
+    ones = torch.ones(2, dtype=torch.float64)
+    with pytest.raises(ShapeError, match="labels are"):
+        torch.ops.birnn.chain_likelihood_gradients(ones, rows, lengths, gold, *scores)
 
 
 @pytest.mark.parametrize("labels", [1, 8, 19])

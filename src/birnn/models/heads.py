@@ -65,7 +65,8 @@ class TagsHead(nn.Module):
         """Label ids, (N,)."""
         if self.crf is None:
             return scores.argmax(dim=1)
-        return self.crf.decode(rows.with_values(scores))
+        labels_N: Tensor = self.crf.decode(rows.with_values(scores))
+        return labels_N
 
 
 class PooledHead(nn.Module):

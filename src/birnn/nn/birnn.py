@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from birnn.errors import DirectionError, ShapeError, UsageError
 from birnn.nn.doors import enter
 from birnn.nn.dropout import VariationalDropout
+from birnn.nn.engines import autocasts
 from birnn.nn.merge import Projection, merge_halves
 from birnn.nn.ops import layer
 from birnn.nn.stretches import Weights
@@ -161,16 +162,23 @@ class BiRNN(nn.Module):
             `BiRNNOutput`, its rows in the form of ``x``.
 
         Raises:
-            ShapeError: Rows of another width, or initial states of another shape.
+            ShapeError: Rows of another width, dtype or device than the weights, or initial states
+                that are none.
             LengthError: Lengths that do not fit ``x``.
         """
         door = enter(x, lengths)
         rows = door.rows
         if rows.ndim != 2 or rows.shape[1] != self.stack.input_size:
             raise ShapeError(f"rows are {self.stack.input_size} wide, got {tuple(rows.shape[1:])}")
-        sequences = door.layout.lengths.shape[0]
-        states = self._states(initial, sequences)
         directions, last = self.stack.directions, self.stack.num_layers - 1
+        weights = [
+            [self._weights(f"l{at}{suffix}") for suffix in self.stack.suffixes]
+            for at in range(last + 1)
+        ]
+        like = weights[0][0][0]
+        _check_kind("rows", rows, like)
+        sequences = door.layout.lengths.shape[0]
+        states = self._states(initial, sequences, like)
         finals: list[tuple[Tensor, ...]] = []
         for at in range(self.stack.num_layers):
             if at > 0 and self.dropout.drops:
@@ -179,7 +187,7 @@ class BiRNN(nn.Module):
                 self.stack.cell,
                 rows,
                 door.layout,
-                [self._weights(f"l{at}{suffix}") for suffix in self.stack.suffixes],
+                weights[at],
                 tuple(part[at * directions : (at + 1) * directions] for part in states),
                 keep="states" if self.checkpoint else "gates",
             )
@@ -236,10 +244,10 @@ class BiRNN(nn.Module):
                 "dropout keeps one mask for a whole sequence, which steps do not share. "
                 "Call eval() first."
             )
-        if x.ndim != 2:
+        if not isinstance(x, Tensor) or x.ndim != 2:
+            found = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise ShapeError(
-                f"a step is one row of each sequence, (B, {self.stack.input_size}), "
-                f"got shape {tuple(x.shape)}"
+                f"a step is one row of each sequence, (B, {self.stack.input_size}), got {found}"
             )
         out = self(x.unsqueeze(1), initial=state)
         return out.output.squeeze(1), out.state
@@ -256,10 +264,12 @@ class BiRNN(nn.Module):
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return [getattr(self, f"{name}_{end}") for name in names]
 
-    def _states(self, initial: State | None, sequences: int) -> tuple[Tensor, ...]:
+    def _states(self, initial: State | None, sequences: int, like: Tensor) -> tuple[Tensor, ...]:
         """The states to begin with, none for zeros."""
         if initial is None:
             return ()
+        if not isinstance(initial, State):
+            raise ShapeError(f"initial is a birnn.nn.State, got {type(initial).__name__}")
         layers = self.stack.num_layers * self.stack.directions
         shape = (layers, sequences, self.stack.hidden_size)
         wants_c = self.stack.cell == "lstm"
@@ -270,6 +280,7 @@ class BiRNN(nn.Module):
         for name, part in zip("hc", parts, strict=False):
             if tuple(part.shape) != shape:
                 raise ShapeError(f"initial {name} is {tuple(part.shape)}, expected {shape}")
+            _check_kind(f"initial {name}", part, like)
         return parts
 
     def extra_repr(self) -> str:
@@ -279,3 +290,17 @@ class BiRNN(nn.Module):
         text += f", merge={s.merge}" if s.bidirectional else ", bidirectional=False"
         text += ", residual=True" if s.residual else ""
         return text + (", checkpoint=True" if self.checkpoint else "")
+
+
+def _check_kind(name: str, part: Tensor, like: Tensor) -> None:
+    """Refuse numbers that do not go with the weights as they are."""
+    if part.device != like.device:
+        where = str(like.device)
+        raise ShapeError(f"{name} on {part.device}, the weights on {where}. Give .to({where!r}).")
+    # Autocast converts floating-point numbers to the weights' dtype.
+    if part.dtype == like.dtype or (part.is_floating_point() and autocasts(part)):
+        return
+    other = f", or convert the module: .to({part.dtype})" if part.is_floating_point() else ""
+    raise ShapeError(
+        f"{name} of {part.dtype}, the weights of {like.dtype}. Give .to({like.dtype}){other}."
+    )

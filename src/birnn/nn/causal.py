@@ -13,6 +13,7 @@ training its backward half would read the answer, in use it would have nothing t
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import torch
@@ -21,15 +22,17 @@ from torch.nn import functional
 
 from birnn.errors import ConfigError, DataError, DirectionError, ShapeError, UsageError
 from birnn.nn.birnn import BiRNN
+from birnn.nn.doors import as_ragged
+from birnn.nn.layout import INTEGERS
 from birnn.ragged import Ragged
 
 
 class Forecaster(nn.Module):
     """The next row of a series of vectors.
 
-    The encoder reads rows in standard units, ``(x - mean) / scale``; `set_units` takes both from
-    training data. Answers are in the units of the data. A batch is `Ragged` rows (N, D), or padded
-    (B, T, D) with ``lengths`` (B,).
+    The encoder reads rows in standard units, ``(x - mean) / scale``, computed in float64;
+    `set_units` takes both from training data. Answers are in the units of the data. A batch is
+    `Ragged` rows (N, D); padded (B, T, D) with ``lengths`` (B,); ``PackedSequence``; or jagged.
 
     Args:
         encoder: With one direction; its ``input_size`` is the number of channels D.
@@ -54,23 +57,26 @@ class Forecaster(nn.Module):
         self.encoder = _one_direction(encoder, "next-step forecasting")
         channels = encoder.stack.input_size
         self.linear = nn.Linear(encoder.stack.output_size, channels)
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("scale", torch.ones(channels))
+        # In float64, as what they are taken off and multiplied with: at 1700000000, float32 knows
+        # every 128th number.
+        self.register_buffer("mean", torch.zeros(channels, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(channels, dtype=torch.float64))
 
     def set_units(self, x: Any, lengths: Any = None) -> None:
         """Take mean and standard deviation of each channel from data."""
         rows_ND = self._rows(x, lengths).values
         if rows_ND.shape[0] == 0:
             raise ShapeError("units come from at least one row, got none")
-        scale_D, mean_D = torch.std_mean(rows_ND, dim=0, correction=0)
+        scale_D, mean_D = torch.std_mean(rows_ND.double(), dim=0, correction=0)
         self.mean.copy_(mean_D)
         # A constant channel is only centred.
         self.scale.copy_(torch.where(scale_D > 0, scale_D, 1.0))
 
     def forward(self, x: Any, lengths: Any = None) -> Ragged[Tensor]:
         """What each row says of the next: rows (N, D) in the units of the data."""
-        read: Ragged[Tensor] = self.encoder(self._standard(self._rows(x, lengths))).output
-        return read.map(lambda rows: self._own(self.linear(rows)))
+        batch = self._rows(x, lengths)
+        read: Ragged[Tensor] = self.encoder(self._standard(batch)).output
+        return read.map(lambda rows: self._own(self.linear(rows), batch))
 
     def loss(self, x: Any, lengths: Any = None) -> Tensor:
         """Mean squared error of each row's successor in standard units; 0 where there is none."""
@@ -98,7 +104,8 @@ class Forecaster(nn.Module):
             UsageError: No step to forecast, or the model is in training mode with dropout.
         """
         _check_steps(self.encoder, steps)
-        batch = self._standard(self._rows(x, lengths))
+        rows = self._rows(x, lengths)
+        batch = self._standard(rows)
         out = self.encoder(batch)
         next_BD = self.linear(out.output.values[batch.rows_at(-1)])
         forecast, state = [next_BD], out.state
@@ -106,26 +113,33 @@ class Forecaster(nn.Module):
             row_BW, state = self.encoder.step(next_BD, state)
             next_BD = self.linear(row_BW)
             forecast.append(next_BD)
-        return self._own(torch.stack(forecast, dim=1))
+        return self._own(torch.stack(forecast, dim=1), rows)
 
     def _rows(self, x: Any, lengths: Any) -> Ragged[Tensor]:
-        batch = x if isinstance(x, Ragged) else Ragged.from_padded(x, lengths)
-        channels = self.encoder.stack.input_size
-        if batch.values.ndim != 2 or batch.values.shape[1] != channels:
-            raise ShapeError(f"rows are {channels} wide, got {tuple(batch.values.shape[1:])}")
+        batch = as_ragged(x, lengths, what="series").batch
+        rows, channels = batch.values, self.encoder.stack.input_size
+        if rows.ndim != 2 or rows.shape[1] != channels:
+            raise ShapeError(f"rows are {channels} wide, got {tuple(rows.shape[1:])}")
+        if rows.dtype in INTEGERS:
+            return batch.map(Tensor.double)
+        if not rows.is_floating_point():
+            raise ShapeError(f"rows are numbers, got {rows.dtype}")
         return batch
 
     def _standard(self, batch: Ragged[Tensor]) -> Ragged[Tensor]:
-        return batch.map(lambda rows: (rows - self.mean) / self.scale)
+        dtype = self.linear.weight.dtype
+        return batch.map(lambda rows: ((rows - self.mean) / self.scale).to(dtype))
 
-    def _own(self, rows: Tensor) -> Tensor:
-        return rows * self.scale + self.mean
+    def _own(self, rows: Tensor, batch: Ragged[Tensor]) -> Tensor:
+        wide = torch.promote_types(batch.values.dtype, self.linear.weight.dtype)
+        return (rows.double() * self.scale + self.mean).to(wide)
 
 
 class LanguageModel(nn.Module):
     """The next symbol of a sequence, of letters, residues or words by their numbers.
 
-    A batch is `Ragged` numbers (N,), or padded (B, T) with ``lengths`` (B,).
+    A batch is `Ragged` numbers (N,); padded (B, T) with ``lengths`` (B,); ``PackedSequence``; or
+    jagged.
 
     Args:
         encoder: With one direction; its ``input_size`` is the width of a symbol's vector.
@@ -146,8 +160,8 @@ class LanguageModel(nn.Module):
 
     def __init__(self, encoder: BiRNN, symbols: int) -> None:
         super().__init__()
-        if symbols < 1:
-            raise ConfigError(f"symbols is {symbols}, it must be 1 or more")
+        if not _is(numbers.Integral, symbols) or symbols < 1:
+            raise ConfigError(f"symbols is {symbols!r}, it must be a whole number from 1 on")
         self.encoder = _one_direction(encoder, "autoregressive generation")
         self.embedding = nn.Embedding(symbols, encoder.stack.input_size)
         self.linear = nn.Linear(encoder.stack.output_size, symbols)
@@ -193,8 +207,8 @@ class LanguageModel(nn.Module):
                 mode with dropout.
         """
         _check_steps(self.encoder, steps)
-        if not temperature >= 0:
-            raise UsageError(f"temperature is {temperature}, it must be 0 or more")
+        if not _is(numbers.Real, temperature) or not temperature >= 0:
+            raise UsageError(f"temperature is {temperature!r}, it must be 0 or more")
         source = None if seed is None else torch.Generator().manual_seed(seed)
         batch = self._symbols(prompt, lengths)
         out = self.encoder(batch.map(self.embedding))
@@ -208,12 +222,13 @@ class LanguageModel(nn.Module):
         return torch.stack(generated, dim=1)
 
     def _symbols(self, x: Any, lengths: Any) -> Ragged[Tensor]:
-        batch = x if isinstance(x, Ragged) else Ragged.from_padded(x, lengths)
-        if batch.values.ndim != 1 or batch.values.dtype != torch.int64:
+        batch = as_ragged(x, lengths, what="symbols").batch
+        if batch.values.ndim != 1 or batch.values.dtype not in INTEGERS:
             raise ShapeError(
-                f"symbols are numbers (N,) of torch.int64, got rows of shape "
+                f"symbols are whole numbers (N,), got rows of shape "
                 f"{tuple(batch.values.shape[1:])} of {batch.values.dtype}"
             )
+        batch = batch.map(Tensor.long)
         known = self.embedding.num_embeddings
         strange = batch.values[(batch.values < 0) | (batch.values >= known)]
         if strange.numel():
@@ -221,6 +236,11 @@ class LanguageModel(nn.Module):
                 f"a symbol is {int(strange[0])}, the model has numbers 0 to {known - 1}"
             )
         return batch
+
+
+def _is(kind: type, value: Any) -> bool:
+    """Whether an argument is of a kind, whatever its annotation says."""
+    return isinstance(value, kind)
 
 
 def _one_direction(encoder: BiRNN, asked: str) -> BiRNN:
@@ -238,8 +258,8 @@ def _one_direction(encoder: BiRNN, asked: str) -> BiRNN:
 
 
 def _check_steps(encoder: BiRNN, steps: int) -> None:
-    if steps < 1:
-        raise UsageError(f"steps is {steps}, it must be 1 or more")
+    if not _is(numbers.Integral, steps) or steps < 1:
+        raise UsageError(f"steps is {steps!r}, it must be a whole number from 1 on")
     if encoder.dropout.drops:
         raise UsageError("the model is in training mode, with dropout. Call eval() first.")
 

@@ -2,19 +2,21 @@
 
 For the devices and dtypes that the native engine does not run. Forward and backward sums stay
 logarithms; the gradient is written out, because autograd through the loop would keep and revisit
-each of its steps.
+each of its steps. It does where gradients of the gradient are asked for.
 """
 
 # N rows of all sequences, B sequences, R sequences still running, L labels, P pairs of rows
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from birnn.nn.engines import own_dtypes
 from birnn.nn.stretches import Schedule
 
 PAIRS = 2048  # neighbouring rows whose L x L joint probabilities are held at a time
@@ -44,14 +46,14 @@ class StepChain:
 
     def _forward(self) -> Tensor:
         """Log-sum of all label sequences up to each row that end there in each label, (N, L)."""
-        alpha_NL = torch.empty_like(self._rows)
+        alphas = [self._rows[:0]]
         before_RL = self._start
         for t, (begin, running) in enumerate(self._steps):
             if t > 0:
                 before_RL = torch.logsumexp(before_RL[:running, :, None] + self._transitions, dim=1)
             before_RL = before_RL + self._rows[begin : begin + running]
-            alpha_NL[begin : begin + running] = before_RL
-        return alpha_NL
+            alphas.append(before_RL)
+        return torch.cat(alphas)
 
     def _last_rows(self) -> tuple[Tensor, Tensor]:
         """Step-major row at which each non-empty sequence ends, and which sequence that is."""
@@ -75,8 +77,7 @@ class StepChain:
         """Log-sum over all label sequences, (B,)."""
         rows, sequences = self._last_rows()
         log_z_B = self._rows.new_zeros(self.schedule.lengths.shape[0])
-        log_z_B[sequences] = torch.logsumexp(self._alpha[rows] + self._end, dim=1)
-        return log_z_B
+        return log_z_B.index_copy(0, sequences, torch.logsumexp(self._alpha[rows] + self._end, 1))
 
     def _backward(self) -> Tensor:
         """Log-sum of all continuations after each row, given each label there, (N, L)."""
@@ -137,16 +138,54 @@ class LogPartition(torch.autograd.Function):
         ctx: Any, emissions: Tensor, lengths: Any, transitions: Tensor, start: Tensor, end: Tensor
     ) -> Tensor:
         chain = StepChain(emissions, lengths, transitions, start, end)
-        ctx.chain = chain
+        ctx.chain, ctx.lengths = chain, lengths
+        ctx.save_for_backward(emissions, transitions, start, end)
         return chain.log_partition()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(  # noqa: D102 - likewise
-        ctx: Any, d_log_z_B: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        d_emissions, *d_scores = ctx.chain.gradients(d_log_z_B)
+    def backward(ctx: Any, d_log_z_B: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102 - likewise
+        with own_dtypes(d_log_z_B):
+            if torch.is_grad_enabled():
+
+                def log_partition(emissions: Tensor, *scores: Tensor) -> Tensor:
+                    return StepChain(emissions, ctx.lengths, *scores).log_partition()
+
+                found = gradients_with_graph(log_partition, ctx.saved_tensors, d_log_z_B)
+            else:
+                found = ctx.chain.gradients(d_log_z_B)
+        d_emissions, *d_scores = found
         return d_emissions, None, *d_scores
+
+
+def gradients_with_graph(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], d_output: Tensor
+) -> Sequence[Tensor | None]:
+    """Gradients that have gradients themselves: by autograd through all that ``function`` does.
+
+    Args:
+        function: Of the inputs, differentiable by torch.
+        inputs: Where the gradients are taken.
+        d_output: Gradient with respect to what the function gives.
+
+    Returns:
+        One for each of the inputs, None where it requires none.
+
+    Example:
+        >>> x = torch.tensor([3.0], requires_grad=True)
+        >>> (once,) = gradients_with_graph(lambda x: x**3, [x], torch.ones(1))
+        >>> once.item(), torch.autograd.grad(once, x)[0].item()
+        (27.0, 18.0)
+    """
+    with torch.enable_grad():
+        # Views, so that none passes through one input to another that it was made of.
+        views = [part.view_as(part) for part in inputs]
+        wanted = [part for part in views if part.requires_grad]
+        found = iter(
+            torch.autograd.grad(
+                function(*views), wanted, d_output, create_graph=True, materialize_grads=True
+            )
+        )
+    return [next(found) if part.requires_grad else None for part in views]
 
 
 def best_path(

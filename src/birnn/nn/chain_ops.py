@@ -16,6 +16,7 @@ of each sequence, (B,); and the scores of the chain: transitions [from, to] (L, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from torch.library import custom_op
 from birnn.errors import ShapeError
 from birnn.kernels import crf, isa
 from birnn.nn import chain
+from birnn.nn.engines import own_dtypes
+from birnn.nn.layout import INTEGERS
 from birnn.nn.threads import layer_threads
 from birnn.ragged import Lengths, Ragged
 from birnn.reference.crf import Chain, score
@@ -44,7 +47,7 @@ def negative_log_likelihood(
     """``log Z - score(labels)`` of each sequence, (B,).
 
     Raises:
-        ShapeError: Labels that there are not.
+        ShapeError: Labels of another number or kind, or that there are not.
 
     Example:
         >>> scores = torch.zeros(2, 2), torch.zeros(2), torch.zeros(2)
@@ -56,6 +59,7 @@ def negative_log_likelihood(
         counts = torch.from_numpy(lengths)
         found: Tensor = _likelihood(emissions, counts, labels, transitions, start, end)
         return found
+    check_labels(labels, *emissions.shape)
     log_z_B: Tensor = chain.LogPartition.apply(  # type: ignore[no-untyped-call]
         emissions, lengths, transitions, start, end
     )
@@ -110,9 +114,9 @@ def _likelihood(
     end: Tensor,
 ) -> Tensor:
     rows, scores = _problem(emissions, lengths, transitions, start, end)
-    tags_N = _labels(labels, transitions.shape[0])
     log_z_B = crf.log_partition(rows, scores, threads=layer_threads())
-    return torch.from_numpy(log_z_B - score(rows, tags_N, scores)).to(emissions.dtype)
+    check_labels(labels, *emissions.shape)
+    return torch.from_numpy(log_z_B - score(rows, labels.numpy(), scores)).to(emissions.dtype)
 
 
 @custom_op("birnn::chain_likelihood_gradients", mutates_args=(), device_types="cpu")
@@ -126,6 +130,7 @@ def _likelihood_gradients(
     end: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rows, scores = _problem(emissions, lengths, transitions, start, end)
+    check_labels(labels, *emissions.shape)
     weights_B, tags_N = weights.numpy().astype(np.float64), labels.numpy()
     found = crf.log_partition_gradient(rows, scores, weights_B, threads=layer_threads())
     _take_off(found, rows, tags_N, weights_B)
@@ -159,15 +164,35 @@ def _problem(emissions: Tensor, lengths: Tensor, *scores: Tensor) -> tuple[Ragge
     return Ragged(emissions.detach().numpy(), lengths.numpy()), Chain(*arrays)
 
 
-def _labels(labels: Tensor, size: int) -> Any:
-    """The labels as an array, each of them one that there is."""
-    tags_N = labels.numpy()
-    if tags_N.size and not 0 <= int(tags_N.min()) <= int(tags_N.max()) < size:
+def check_labels(labels: Tensor, rows: int, size: int | None = None) -> None:
+    """Refuse labels that are not one for each row, and one of so many labels.
+
+    Args:
+        labels: What was given.
+        rows: Number of rows N.
+        size: Number of labels L; None looks at no values.
+
+    Raises:
+        ShapeError: Labels that do not fit.
+
+    Example:
+        >>> check_labels(torch.tensor([0, 2]), 2, 2)
+        Traceback (most recent call last):
+        ...
+        birnn.errors.ShapeError: labels are from 0 to 2, for 2 labels they are from 0 to 1
+    """
+    if labels.shape != (rows,) or labels.dtype not in INTEGERS:
         raise ShapeError(
-            f"labels are from {tags_N.min()} to {tags_N.max()}, "
-            f"for {size} labels they are from 0 to {size - 1}"
+            f"labels are whole numbers, one for each of {rows} rows, got shape "
+            f"{tuple(labels.shape)} of {labels.dtype}"
         )
-    return tags_N
+    if size is None or rows == 0 or torch.compiler.is_compiling():
+        return
+    least, most = int(labels.min()), int(labels.max())
+    if not 0 <= least <= most < size:
+        raise ShapeError(
+            f"labels are from {least} to {most}, for {size} labels they are from 0 to {size - 1}"
+        )
 
 
 @_likelihood.register_fake
@@ -190,8 +215,23 @@ def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
 
 
 def _differentiate(ctx: Any, weights_B: Tensor) -> tuple[Tensor | None, ...]:
-    # The sums are computed once more, which takes less than keeping them.
-    d_emissions, *d_scores = _likelihood_gradients(weights_B, *ctx.saved_tensors)
+    found: Sequence[Tensor | None]
+    if torch.is_grad_enabled():
+        # Gradients of these gradients may be asked for, and torch's operations have them.
+        emissions, lengths, labels, *scores = ctx.saved_tensors
+        counts = lengths.numpy()
+
+        def likelihood(rows: Tensor, *scores: Tensor) -> Tensor:
+            log_z_B = chain.StepChain(rows, counts, *scores).log_partition()
+            return log_z_B - chain.score(rows, counts, labels, *scores)
+
+        with own_dtypes(emissions):
+            inputs = (emissions, *scores)
+            found = chain.gradients_with_graph(likelihood, inputs, weights_B)
+    else:
+        # The sums are computed once more, which takes less than keeping them.
+        found = _likelihood_gradients(weights_B, *ctx.saved_tensors)
+    d_emissions, *d_scores = found
     return d_emissions, None, None, *d_scores
 
 

@@ -52,7 +52,7 @@ def enter(x: Any, lengths: Any = None) -> Door:
         >>> door.layout.starts.tolist(), door.leave(door.clear(door.rows)).squeeze(-1).tolist()
         ([0, 3], [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     """
-    if isinstance(x, Tensor) and not x.is_nested:
+    if isinstance(x, Tensor) and not x.is_nested and x.layout == torch.strided:
         if x.ndim != 3:
             raise ShapeError(f"a padded batch is (B, T, D), got shape {tuple(x.shape)}")
         return _padded(x, lengths)
@@ -69,8 +69,100 @@ def enter(x: Any, lengths: Any = None) -> Door:
         return _ragged(batch, lambda rows: batch.with_values(rows).to_jagged())
     raise ShapeError(
         f"expected Ragged, a padded tensor, a PackedSequence or a jagged nested tensor, "
-        f"got {type(x).__name__}"
+        f"got {_kind(x)}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A batch as ragged rows, and the form in which it came.
+
+    Args:
+        batch: Its rows, (N, ...).
+        leave: Gives rows (N, ...) the form in which the batch came, zeros in padding.
+    """
+
+    batch: Ragged[Tensor]
+    leave: Callable[[Tensor], Any]
+
+
+def as_ragged(x: Any, lengths: Any = None, *, what: str = "rows") -> Form:
+    """Take a batch in any of the forms that `enter` takes, as ragged rows.
+
+    Args:
+        x: `Ragged` of tensors; padded (B, T, ...); ``PackedSequence``; nested tensor, jagged.
+        lengths: Lengths of the sequences, for padded input only.
+        what: What the rows are, for messages.
+
+    Raises:
+        UsageError: Lengths given twice.
+        ShapeError: A form that is none of these.
+        LengthError: Lengths that do not fit.
+
+    Example:
+        >>> form = as_ragged(torch.tensor([[1, 2, 3], [4, 0, 0]]), [3, 1])
+        >>> form.batch.values.tolist(), form.leave(form.batch.values).tolist()
+        ([1, 2, 3, 4], [[1, 2, 3], [4, 0, 0]])
+    """
+    if lengths is not None and not (isinstance(x, Tensor) and not x.is_nested):
+        raise UsageError(f"{type(x).__name__} knows its lengths: leave lengths= out")
+    if isinstance(x, Ragged) and isinstance(x.values, Tensor):
+        return Form(x, x.with_values)
+    if isinstance(x, PackedSequence):
+        numbers = torch.arange(x.data.shape[0], device=x.data.device)
+        places = Ragged.from_packed(x._replace(data=numbers))
+        back = torch.argsort(places.values)
+        return Form(places.map(lambda rows: x.data[rows]), lambda rows: x._replace(data=rows[back]))
+    if isinstance(x, Tensor) and x.is_nested and x.layout == torch.jagged:
+        batch = Ragged.from_jagged(x)
+        return Form(batch, lambda rows: batch.with_values(rows).to_jagged())
+    if isinstance(x, Tensor) and x.layout == torch.strided and not x.is_nested:
+        steps = x.shape[1] if x.ndim > 1 else 0
+        batch = Ragged.from_padded(x, lengths)
+        return Form(batch, lambda rows: batch.with_values(rows).to_padded(steps=steps))
+    raise ShapeError(
+        f"{what} are Ragged of tensors, a padded tensor (B, T, ...) with lengths, a PackedSequence "
+        f"or a jagged nested tensor, got {_kind(x)}"
+    )
+
+
+def ragged_rows(x: Any, asks: str) -> Ragged[Tensor]:
+    """The batch, where it is ragged rows (N, W) of floating-point numbers.
+
+    Args:
+        x: What was given.
+        asks: Who asks, for messages.
+
+    Raises:
+        ShapeError: Anything else.
+
+    Example:
+        >>> ragged_rows(torch.zeros(2, 3, 4), "pool")
+        Traceback (most recent call last):
+        ...
+        birnn.errors.ShapeError: pool takes Ragged rows, got Tensor.
+        Ragged.from_padded(x, lengths) makes them of a padded tensor.
+    """
+    if not isinstance(x, Ragged) or not isinstance(x.values, Tensor):
+        raise ShapeError(
+            f"{asks} takes Ragged rows, got {_kind(x)}. "
+            "Ragged.from_padded(x, lengths) makes them of a padded tensor."
+        )
+    if x.values.ndim != 2 or not x.values.is_floating_point():
+        raise ShapeError(
+            f"{asks} takes rows (N, W) of floating-point numbers, got shape "
+            f"{tuple(x.values.shape)} of {x.values.dtype}"
+        )
+    return x
+
+
+def _kind(x: Any) -> str:
+    """What something is, in a word or two."""
+    if isinstance(x, Ragged):
+        return f"Ragged of {type(x.values).__name__}"
+    if isinstance(x, Tensor) and (x.is_nested or x.layout != torch.strided):
+        return f"{'nested ' if x.is_nested else ''}tensor of layout {x.layout}"
+    return type(x).__name__
 
 
 def _padded(x: Tensor, lengths: Any) -> Door:

@@ -11,19 +11,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from birnn.errors import ConfigError
+from birnn.errors import ConfigError, ShapeError
+from birnn.nn.doors import ragged_rows
+from birnn.nn.layout import INTEGERS
 from birnn.ragged import Ragged
 
 
-def checked_rate(rate: float) -> float:
+def _range(ids: Tensor) -> tuple[int, int]:
+    return (int(ids.min()), int(ids.max())) if ids.numel() else (0, 0)
+
+
+def checked_rate(rate: Any) -> float:
     """A rate of dropout, from 0 up to but not including 1.
 
     Raises:
         ConfigError: Outside that range.
     """
-    if not 0 <= rate < 1:
-        raise ConfigError(f"a dropout rate is at least 0 and below 1, got {rate}")
-    return rate
+    if not isinstance(rate, float | int | np.number) or not 0 <= rate < 1:
+        raise ConfigError(f"a dropout rate is at least 0 and below 1, got {rate!r}")
+    return float(rate)
 
 
 def kept(shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
@@ -59,6 +65,7 @@ class VariationalDropout(nn.Module):
 
     def forward(self, x: Ragged[Tensor]) -> Ragged[Tensor]:
         """Drop in training mode; otherwise the same rows."""
+        x = ragged_rows(x, "VariationalDropout")
         if not self.drops:
             return x
         rows = torch.from_numpy(x.sequence_of_row).to(x.values.device)
@@ -101,6 +108,7 @@ class SequenceNoise(nn.Module):
 
     def forward(self, x: Ragged[Tensor]) -> Ragged[Tensor]:
         """Add noise in training mode; otherwise the same rows."""
+        x = ragged_rows(x, "SequenceNoise")
         if not self.training or (self.noise == 0 and self.shift == 0):
             return x
         shift_BD = self.shift * torch.randn(
@@ -142,9 +150,21 @@ class WordDropout(nn.Module):
         self.register_buffer("chance", chance_V, persistent=False)
 
     def forward(self, ids_N: Tensor) -> Tensor:
-        """Ids with some made 0 in training mode; otherwise the same ids."""
+        """Ids with some made 0 in training mode; otherwise the same ids.
+
+        Raises:
+            ShapeError: No whole numbers, or not those of words.
+        """
+        if not isinstance(ids_N, Tensor) or ids_N.dtype not in INTEGERS:
+            found = getattr(ids_N, "dtype", type(ids_N).__name__)
+            raise ShapeError(f"ids of words are a tensor of whole numbers, got {found}")
         if not self.training:
             return ids_N
+        words, least, most = self.chance.shape[0], *_range(ids_N)
+        if least < 0 or most >= words:
+            raise ShapeError(
+                f"ids are from {least} to {most}, for {words} words they are from 0 to {words - 1}"
+            )
         # The same numbers whatever torch's default dtype is.
         drawn_N = torch.rand(ids_N.shape, dtype=self.chance.dtype, device=ids_N.device)
         drop_N = drawn_N < self.chance[ids_N]

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from birnn.errors import ConfigError, ShapeError, nearest
+from birnn.nn.doors import ragged_rows
 from birnn.ragged import Ragged
 
 Pool = Callable[[Ragged[Tensor], Tensor], Tensor]
@@ -53,13 +55,24 @@ def pool(name: str, x: Ragged[Tensor], final_BW: Tensor) -> Tensor:
     Returns:
         (B, parts * W).
 
+    Raises:
+        ConfigError: A part that does not exist.
+        ShapeError: No ragged rows of floating-point numbers, or no final state for each sequence.
+
     Example:
         >>> import numpy as np
         >>> x = Ragged(torch.tensor([[1.0], [3.0], [5.0]]), np.array([2, 1]))
         >>> pool("max+mean", x, torch.zeros(2, 1)).tolist()
         [[3.0, 2.0], [5.0, 5.0]]
     """
-    return torch.cat([POOLS[part](x, final_BW) for part in name.split("+")], dim=1)
+    x, parts = ragged_rows(x, "pool"), name.split("+")
+    for part in parts:
+        if part not in POOLS:
+            raise ConfigError(f"pooling has a part {part!r}: {nearest(part, POOLS)}")
+    if "last" in parts and (not isinstance(final_BW, Tensor) or final_BW.shape[:-1] != (len(x),)):
+        found = getattr(final_BW, "shape", type(final_BW).__name__)
+        raise ShapeError(f"final states are (B, W), here of {len(x)} sequences, got {found}")
+    return torch.cat([POOLS[part](x, final_BW) for part in parts], dim=1)
 
 
 def _sequence(x: Ragged[Tensor]) -> Tensor:

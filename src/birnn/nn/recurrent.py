@@ -250,8 +250,9 @@ def _fits(module: nn.RNNBase, x: Any, states: Sequence[Tensor], weights: list[We
     if any(part.shape != shape or part.device != rows.device for part in states):
         return False
     if autocasts(rows):
-        # Full padded batches are what torch runs fast, and faster in the dtype of autocast.
-        return packed
+        # Full padded batches are what torch runs fast, and faster in the dtype of autocast. In
+        # float16 few processors can, and there torch's LSTM raises.
+        return packed or torch.get_autocast_dtype(rows.device.type) is torch.float16
     return all(part.dtype == like.dtype for part in (rows, *states))
 
 
