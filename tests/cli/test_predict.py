@@ -142,6 +142,27 @@ def test_a_string_of_symbols_is_read_alike_everywhere(
     assert json.loads(told.out)["tokens"] == ["A", "C", "D"]
 
 
+def test_texts_of_symbols_are_strings_of_them(
+    call: Any, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("text,label\n" + "ACGT AC,in\nGGT,out\nacg,in\n" * 8)
+    model = tmp_path / "model"
+    told = call(
+        "train", "classifier", "--train", table, "--out", model, "--set", "inputs.kind=symbols",
+        "--epochs", "1", *small,
+    )  # fmt: skip
+    assert told.status == 0
+    assert set(json.loads((model / "vocab.json").read_text())["symbols"]) == {"<unk>", *"ACGTacg"}
+    for name, content in {"a.csv": None, "b.jsonl": '{"text": "ACGT AC", "label": "in"}'}.items():
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        first = json.loads(call("predict", model, tmp_path / name, "--json").out.splitlines()[0])
+        assert first["tokens"] == list("ACGTAC")
+    scores = json.loads(call("evaluate", model, table, "--json").out)
+    assert scores["tokens"] == 8 * (6 + 3 + 3)
+
+
 def test_tags_under_residues_are_not_read(call: Any, trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "a.fasta").write_text(">a\nACDACDA\nHECHECH\n")
     (tmp_path / "a.3line").write_text(">a\nACDACDA\nHECHECH\n")

@@ -177,3 +177,16 @@ def test_an_option_that_serves_another_format_is_told(write):
         "the option field serves CoNLL-U, this is jsonl",
         "the option columns serves format conll, this is jsonl",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", b'{"tokens": ["a", "b"], "tags": ["B-X ", " O"]}'),
+        ("a.npz", archive(values=np.ones((2, 1)), lengths=[2], tags=["B-X ", " O"])),
+        ("a.conll", b"a\tB-X \nb\t O\n"),
+    ],
+)
+def test_tags_have_no_blanks_around_them(write, name, content):
+    [example] = read(write(name, content), "tagger")
+    assert example.target == ("B-X", "O")

@@ -173,7 +173,8 @@ class ReadRequest:
         options: What the user set.
         found: Takes what was recognised where nothing was set, by the names of the options, for
             a bundle to keep.
-        alphabet: The symbols of the model that reads, where it reads symbols.
+        alphabet: The symbols of the model that reads, where it reads symbols: a text is a string of
+            them.
         labels: The labels that it answers with, by which tags are told from symbols.
         tell: Takes what is guessed of texts, one line.
     """
@@ -191,5 +192,8 @@ class ReadRequest:
         object.__setattr__(self, "_split", Splitter(self.options.split, self.tell))
 
     def words(self, text: str, where: str) -> tuple[str, ...]:
-        """The words of a text at this ``file:line``; what is guessed of it is told once."""
-        return self._split(text, where)
+        """The words of a text at this ``file:line``, or its symbols where symbols are read.
+
+        What is guessed of it is told once.
+        """
+        return self._split(text, where) if self.alphabet is None else self.alphabet.split(text)

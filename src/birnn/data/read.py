@@ -77,8 +77,8 @@ def read(
         options: What is set about the reading; ``format`` is a key of `FORMATS`, by default the
             file's ending says it.
         labelled: Whether targets are read. Without, the file may lack them.
-        alphabet: The symbols of the model that reads, where it reads symbols: a line of plain text
-            is a string of them.
+        alphabet: The symbols of the model that reads, where it reads symbols: a text, of a table
+            or a line, is a string of them.
         labels: The labels that it answers with: where tags are not wanted, they are known by them.
         tell: Takes each notice, one line; by default the logger ``birnn`` does.
         found: Takes what was recognised where nothing was set, as options by name: columns of a

@@ -210,7 +210,10 @@ def target_of(given: Any, request: ReadRequest, name: str) -> str | tuple[str, .
             raise DataError(
                 f"{name} is {_short(given)}, a list of tags is needed, one for each step."
             )
-        return strings(list(given), name)
+        tags = tuple(tag.strip() for tag in strings(list(given), name))
+        if "" in tags:
+            raise DataError(f"{name}[{tags.index('')}] is blank. Give every step a tag.")
+        return tags
     if request.task == "seq2seq":
         if isinstance(given, str):
             return tuple(given.split())

@@ -26,12 +26,8 @@ def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
         )
     for number, line in enumerate(source.lines(), 1):
         where = source.where(number)
-        if request.alphabet is not None:
-            inputs = request.alphabet.split(line)
-        elif request.task == "seq2seq":
-            inputs = split_source(line)
-        else:
-            inputs = request.words(line, where)
+        sequence = request.task == "seq2seq"
+        inputs = split_source(line) if sequence else request.words(line, where)
         yield Example(inputs, None, where, text=line)
 
 

@@ -158,11 +158,11 @@ def _named(source: Source, labels: Any, name: str) -> Any:
             f"Write them as such: {name}.astype(int), or {name}.astype(str)."
         )
     try:
-        found = [x.decode() if isinstance(x, bytes) else str(x) for x in labels.tolist()]
+        found = [(x.decode() if isinstance(x, bytes) else str(x)).strip() for x in labels.tolist()]
     except UnicodeDecodeError:
         raise source.fault(f"{name} are bytes that are not UTF-8. Write strings.") from None
     for index, label in enumerate(found):
-        if not label.strip():
+        if not label:
             raise source.fault(f"{name}[{index}] is empty. Give every one a name.")
     return found
 

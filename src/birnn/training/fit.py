@@ -104,7 +104,14 @@ def fit(
     say = _say_nothing if quiet else say or tell
     begun = time.perf_counter()
     with Workspace.open(Path(out), resume=resume, overwrite=overwrite) as workspace:
-        sets = read_sets(train, dev, test, task=task, reading=reading, seed=seed, say=say)
+        sets = read_sets(
+            *(train, dev, test),
+            task=task,
+            reading=reading,
+            seed=seed,
+            say=say,
+            kind=recipe.inputs.kind,
+        )
         recipe = recipe.for_kind(task, input_kind(sets.train, recipe.inputs))
         prepared = prepare(task, sets.train, sets.dev, recipe)
         check_size(prepared.spec)

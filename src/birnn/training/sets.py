@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from birnn.data import Example, ReadOptions, ReadRequest, read
+from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.words import Split, looks, part
 from birnn.errors import DataError
 from birnn.training.alike import check_alike
-from birnn.training.recipe import Task
+from birnn.training.recipe import Kind, Task
 
 DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
 
@@ -43,6 +44,7 @@ def read_sets(
     reading: ReadOptions,
     seed: int,
     say: Callable[[str], None],
+    kind: Literal["auto"] | Kind = "auto",
 ) -> Sets:
     """Read all files at the start: a fault in the last must not show after an hour of training.
 
@@ -55,13 +57,15 @@ def read_sets(
         reading: What is set about the reading of files.
         seed: Of what is held out.
         say: Takes each notice, one line.
+        kind: ``inputs.kind``: where it is symbols, a text is a string of them.
 
     Raises:
         DataError: A file that does not read, holds no example, or does not fit the others.
     """
     found: dict[str, Any] = {}
-    train_examples = _examples("train", train, task, reading, say, found)
-    if reading.split == "auto":
+    alphabet = Alphabet() if kind == "symbols" else None
+    train_examples = _examples("train", train, task, reading, say, alphabet, found)
+    if reading.split == "auto" and alphabet is None:
         split = _found_split(name_of(train), train_examples, say)
         if split != "auto":
             found["split"] = split
@@ -76,8 +80,10 @@ def read_sets(
             "are held out"
         )
     else:
-        dev_examples = _examples("dev", dev, task, reading, say)
-    test_examples = _examples("test", test, task, reading, say) if test is not None else []
+        dev_examples = _examples("dev", dev, task, reading, say, alphabet)
+    test_examples = (
+        _examples("test", test, task, reading, say, alphabet) if test is not None else []
+    )
     check_alike(train_examples, dev_examples, test_examples)
     empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
     notes = [f"{empty} examples of length 0 are kept"] if empty else []
@@ -105,14 +111,15 @@ def _examples(
     task: Task,
     reading: ReadOptions,
     say: Callable[[str], None],
+    alphabet: Alphabet | None,
     found: dict[str, Any] | None = None,
 ) -> list[Example]:
     if reading.split == "auto" and found is not None:
         # Nothing is guessed of single texts here: `_found_split` looks at all of them.
         reading = reading.model_copy(update={"split": "text"})
     if isinstance(source, str | Path):
-        return list(read(source, task, reading, tell=say, found=found))
-    request = ReadRequest(task, options=reading, tell=say)
+        return list(read(source, task, reading, alphabet=alphabet, tell=say, found=found))
+    request = ReadRequest(task, options=reading, alphabet=alphabet, tell=say)
     examples = list(labelled_examples(source, request, tell=say, name=name))
     if not examples:
         raise DataError(f"{name}: no example in it. Give at least one.")

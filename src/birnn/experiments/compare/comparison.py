@@ -344,10 +344,12 @@ def compare(
         if way not in WAYS:
             raise UsageError(f"{way!r} is no way of reading: {nearest(way, WAYS)}")
     tell: Say = say or say_nothing
-    sets = read_sets(train, dev, test, task=task, reading=reading, seed=1, say=tell)
+    recipe = recipe or Recipe.load(task)
+    kind = recipe.inputs.kind
+    sets = read_sets(train, dev, test, task=task, reading=reading, seed=1, say=tell, kind=kind)
     for note in sets.notes:
         tell(note)
-    plan = Plan(task, sets, recipe or Recipe.load(task), threads)
+    plan = Plan(task, sets, recipe, threads)
     trials = run_trials(plan, ways, seeds, jobs=jobs, say=tell)
     return Comparison.of(plan, trials, jobs=jobs)
 
