@@ -173,8 +173,6 @@ def inputs_of(
             return split_source(given)
         if request.task == "tagger" and request.labelled:
             raise DataError(f"{name} is a str, a list of strings is needed.")
-        if request.alphabet is not None:
-            return request.alphabet.split(given)
         return request.words(str(given), where)
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
         return _rows(given, name)
