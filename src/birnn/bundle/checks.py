@@ -120,7 +120,9 @@ def vocabulary_faults(spec: Spec, vocabularies: Mapping[str, Any]) -> list[str]:
             found.append(f"there is no vocabulary of {name}, spec says {size} items")
             continue
         items = vocabularies[name]
-        if not isinstance(items, list | tuple) or not all(isinstance(i, str) for i in items):
+        if not isinstance(items, list | tuple) or not all(
+            issubclass(kind, str) for kind in set(map(type, items))
+        ):
             found.append(f"the vocabulary of {name} is not a list of strings")
         elif len(items) != size:
             found.append(f"the vocabulary of {name} has {len(items)} items, spec says {size}")
