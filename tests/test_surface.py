@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -115,3 +117,13 @@ def test_load_and_first_prediction_need_no_torch(tmp_path: Path) -> None:
     assert told["answers"] == Predictor(bundle).predict([["the", "bank"], []])
     assert not (HEAVY | {"typer", "rich"}) & set(told["loaded"])
     assert told["spent"] < 0.5
+
+
+def test_every_extra_has_code_that_asks_for_it() -> None:
+    project = tomllib.loads((SOURCE.parent / "pyproject.toml").read_text())["project"]
+    sources = "\n".join(path.read_text() for path in (SOURCE / "birnn").rglob("*.py"))
+    asked = set(re.findall(r'extra="(\w+)"', sources))
+    assert asked >= {"train"}
+    asked |= {"plots"} if re.search(r'"jinja2", "plots"', sources) else set()
+    # Peers of the benchmarks are measured where they are installed; the others are tools of ours.
+    assert set(project["optional-dependencies"]) - {"bench", "docs", "dev"} <= asked

@@ -48,15 +48,15 @@ def run(training: Any) -> Callable[..., list[str]]:
 
 
 @pytest.fixture
-def stop_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+def stop_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have Ctrl-C pressed in an epoch, once or twice; -1: never again."""
     step = TrainingModule.training_step
 
-    def prepare(epoch: int, times: int = 1) -> None:
+    def prepare(epoch: int, times: int = 1, number: int = signal.SIGINT) -> None:
         def pressed(self: TrainingModule, batch: Any, batch_idx: int) -> Any:
             if self.current_epoch == epoch and batch_idx == 1:
                 for _ in range(times):
-                    signal.raise_signal(signal.SIGINT)
+                    signal.raise_signal(number)
             return step(self, batch, batch_idx)
 
         monkeypatch.setattr(TrainingModule, "training_step", pressed)
@@ -89,20 +89,31 @@ def test_a_run_that_was_killed_ends_in_the_weights_of_one_that_was_not(
     assert not out.with_name("model.training").exists()
 
 
-def test_ctrl_c_keeps_the_best_model_and_a_resume_goes_on(
-    call: Any, run: Any, tmp_path: Path, stop_in: Any, whole: bytes
+@pytest.mark.parametrize(
+    ("number", "status", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_keeps_the_best_model_and_a_resume_goes_on(
+    call: Any,
+    run: Any,
+    tmp_path: Path,
+    stop_in: Any,
+    whole: bytes,
+    number: int,
+    status: int,
+    said: str,
 ) -> None:
     out = tmp_path / "model"
-    before = signal.getsignal(signal.SIGINT)
-    stop_in(2)
+    before = signal.getsignal(number)
+    stop_in(2, number=number)
     told = call(*run(out, "--json"))
-    assert told.status == 130
-    assert told.err.startswith("birnn: interrupted after 2 epochs: ")
+    assert told.status == status
+    assert told.err.startswith(f"birnn: {said} after 2 epochs: ")
     assert told.err.count("\n") == 1
     scores = json.loads(told.out)
     assert (scores["interrupted"], scores["epochs"]) == (True, 2)
     assert Predictor.load(out).metrics["dev"] == scores["dev"]
-    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.getsignal(number) == before
     # The run is not lost by starting it without --resume.
     assert "--resume" in call(*run(out)).complaint
     stop_in(-1)
@@ -110,14 +121,15 @@ def test_ctrl_c_keeps_the_best_model_and_a_resume_goes_on(
     assert (out / WEIGHTS).read_bytes() == whole
 
 
-def test_ctrl_c_before_the_first_epoch_leaves_nothing_in_the_way(
-    call: Any, run: Any, tmp_path: Path, stop_in: Any, whole: bytes
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_first_epoch_leaves_nothing_in_the_way(
+    call: Any, run: Any, tmp_path: Path, stop_in: Any, whole: bytes, number: int, status: int
 ) -> None:
     out = tmp_path / "model"
-    stop_in(0)
+    stop_in(0, number=number)
     told = call(*run(out))
-    assert told.status == 130
-    assert "interrupted" in told.complaint
+    assert told.status == status
+    assert "before the first epoch was scored" in told.complaint
     assert not out.exists()
     told = call(*run(out, "--resume"))
     assert told.status == 2
@@ -169,7 +181,7 @@ def stopped(call: Any, run: Any, tmp_path: Path, stop_in: Any) -> Path:
 
 
 def test_only_the_same_run_is_gone_on_with(
-    call: Any, run: Any, write: Any, tmp_path: Path, stopped: Path
+    call: Any, run: Any, write: Any, files: Path, tmp_path: Path, stopped: Path
 ) -> None:
     data = write.tags(tmp_path / "data.tsv", seed=99)
     state = stopped.with_name("model.training")
@@ -178,12 +190,13 @@ def test_only_the_same_run_is_gone_on_with(
         (["--set", "encoder.hidden_size=5"], "encoder.hidden_size was 4, now 5"),
         (["--seed", 2], "seed was 1, now 2"),
         (["--epochs", 9], "training.epochs was 3, now 9"),
-        (["--train", data], "training data was another"),
-        (["--dev", data], "dev data was another"),
+        (["--train", data], f"the training data was another (it was {files}/train.tsv)"),
+        (["--dev", data], f"the dev data was another (it was {files}/dev.tsv)"),
     ):
         told = call(*run(stopped, "--resume", *more))
         assert told.status == 2
         assert said in told.complaint
+        assert "vectors" not in told.complaint
         assert "--overwrite" in told.complaint
     assert {path.name: path.read_bytes() for path in state.iterdir()} == before
     told = call(*run(stopped, "--resume", "--overwrite"))
@@ -191,6 +204,38 @@ def test_only_the_same_run_is_gone_on_with(
     assert told.complaint
     # What is scored at the end alone may change.
     assert call(*run(stopped, "--resume", "--test", data)).status == 0
+
+
+def test_a_file_that_has_changed_is_named(
+    call: Any, training: Any, write: Any, tmp_path: Path, stop_in: Any
+) -> None:
+    data, dev = write.texts(tmp_path / "a.csv", seed=1), write.texts(tmp_path / "b.csv", seed=2)
+    vectors = tmp_path / "words.vec"
+    vectors.write_text("dog 1 2\ncat 3 4\n")
+    # Class ratios and pretrained vectors start from the data: neither is to blame for it.
+    out = tmp_path / "model"
+    how = ("--train", data, "--dev", dev, "--epochs", EPOCHS, "--vectors", vectors)
+    command = training("classifier", out, *how, "--set", "training.batch_sequences=8")
+    stop_in(1)
+    assert call(*command).status == 130
+    stop_in(-1)
+    for path, change, said in (
+        (data, lambda: write.texts(data, seed=3), "the training data was another"),
+        (dev, lambda: write.texts(dev, seed=4), "the dev data was another"),
+        (
+            vectors,
+            lambda: vectors.write_text("dog 1 2\ncat 3 5\n"),
+            "the pretrained vectors were others",
+        ),
+    ):
+        before = path.read_bytes()
+        change()
+        told = call(*command, "--resume")
+        assert told.status == 2
+        assert f"{said} ({path} has changed)" in told.complaint
+        assert told.complaint.count("has changed") == 1
+        path.write_bytes(before)
+    assert call(*command, "--resume").status == 0
 
 
 def test_nothing_to_resume(call: Any, training: Any, tmp_path: Path, spoilt: Path) -> None:

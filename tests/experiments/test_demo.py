@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +44,13 @@ def test_every_demo_runs_and_its_page_shows_its_numbers(name: str, tmp_path: Pat
     said: list[str] = []
     shown = demo.run(name, seeds=(1,), size=TINY, say=said.append)
     told = json.loads(json.dumps(shown.contest.to_dict()))
-    assert said
     page = demo_page.write(tmp_path / "page.html", shown, seconds=1.0).read_text("utf-8")
     for way in ("forward", "both"):
         assert 0 <= told[way]["accuracy_min"] <= told[way]["accuracy_max"] <= 1
         assert f">{percent(told[way]['accuracy_median'])}<" in page
     assert page.count("<svg") >= 2
+    # A line was said of each training.
+    assert re.search(rf"\b{len(said)} models trained and tested in", page)
     assert escape(shown.demo.facts.title) in page
 
 

@@ -129,6 +129,12 @@ class Shown:
         title = f"{self.contest.name}: accuracy by {VARIANT}"
         return Table(header, rows, f"{title}, medians of {seeds} seeds" if seeds > 1 else title)
 
+    @property
+    def models(self) -> int:
+        """Models that were trained; a variant that is the demo itself was not trained again."""
+        contests = {id(contest): contest for contest in (self.contest, *self.variants.values())}
+        return sum(len(one.ways) * len(one.comparison.seeds) for one in contests.values())
+
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain Python objects."""
         told = self.contest.to_dict()

@@ -50,7 +50,6 @@ def write(path: Path | str, shown: Shown, *, seconds: float) -> Path:
     numbers: list[Part] = [*tables, *(Text(line) for line in contest.comparison.verdicts())]
     if contest.bound:
         numbers.append(Text(LIMIT))
-    models = len(contest.ways) * len(contest.comparison.seeds)
     return report.write(
         path,
         shown.demo.facts.title,
@@ -60,7 +59,7 @@ def write(path: Path | str, shown: Shown, *, seconds: float) -> Path:
             Section("All numbers", numbers),
         ],
         lead=shown.demo.facts.about,
-        footer=footer(models, seconds),
+        footer=footer(shown.models, seconds),
     )
 
 

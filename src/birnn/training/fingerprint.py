@@ -10,6 +10,12 @@ import numpy as np
 
 from birnn.data import Example
 
+OTHER = {
+    "training data": "was another",
+    "dev data": "was another",
+    "pretrained vectors": "were others",
+}
+
 
 def describe(
     *,
@@ -94,10 +100,10 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     for name in names:
         old, new = before.get(name), data.get(name)
         if old is None or new is None:
-            was, is_ = (part["source"] if part is not None else "none" for part in (old, new))
-            changed.append(f"the {name} was {was}, now {is_}")
+            was, now_is = (part["source"] if part is not None else "none" for part in (old, new))
+            changed.append(f"{name}: {was} then, {now_is} now")
         elif old["digest"] != new["digest"]:
             same = old["source"] == new["source"]
             how = f"{new['source']} has changed" if same else f"it was {old['source']}"
-            changed.append(f"the {name} was another ({how})")
+            changed.append(f"the {name} {OTHER[name]} ({how})")
     return changed
