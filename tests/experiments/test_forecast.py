@@ -129,6 +129,16 @@ def test_series_of_ones_own_are_cut_and_counted_in_their_own_units() -> None:
     assert ahead.header == ("steps ahead", "one direction, left to right")
 
 
+def test_series_far_from_zero_are_forecast_as_near_it() -> None:
+    walk = np.cumsum(np.random.default_rng(0).integers(-3, 4, (1000, 1)), axis=0).astype(float)
+    near, far = (
+        forecast.run(seeds=(1,), size=Size(1, 1, 2), series=[Example(x)])
+        for x in (walk, walk + 1.7e9)
+    )
+    assert far.persistence == near.persistence
+    assert far.forward.past[0] == pytest.approx(near.forward.past[0], rel=1e-3)
+
+
 def test_short_series_have_no_long_forecasts() -> None:
     series = [Example(np.full((t, 1), t, np.float32)) for t in (5, 1, 9, 0, 4, 7, 3)]
     found = forecast.run(seeds=(1, 2), size=Size(1, 1, 1), series=series)

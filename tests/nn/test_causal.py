@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -306,3 +307,18 @@ def test_what_cannot_be_is_refused(draw, randomised):
     with pytest.raises(UsageError, match=r"Call eval\(\) first"):
         noisy.forecast(draw([2], 2), 1)
     assert noisy.eval().forecast(draw([2], 2), 1).isfinite().all()
+
+
+def test_series_far_from_zero_are_forecast_as_near_it() -> None:
+    """1700000000 and 1700000001 are one number in float32; in float64 they stay apart."""
+    torch.manual_seed(0)
+    near = torch.randint(0, 9, (3, 12, 2)).double()
+    far = near + torch.tensor([1.7e9, -1.7e9], dtype=torch.float64)
+    plain = Forecaster(BiRNN("gru", 2, 4, bidirectional=False))
+    moved = copy.deepcopy(plain)
+    plain.set_units(near)
+    moved.set_units(far)
+    torch.testing.assert_close(moved.loss(far), plain.loss(near), rtol=1e-5, atol=0)
+    difference = moved.forecast(far, steps=3) - plain.forecast(near, steps=3)
+    assert difference.dtype == torch.float64
+    torch.testing.assert_close(difference, (far - near)[:, :3], rtol=0, atol=1e-5)
