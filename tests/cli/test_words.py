@@ -86,6 +86,28 @@ def test_a_sentence_in_a_flat_list_is_refused(trained: Any) -> None:
     assert [len(tags) for tags in model.predict([["the"], ["dog"]])] == [1, 1]
 
 
+def test_texts_of_a_table_may_be_single_words(trained: Any) -> None:
+    model = Predictor.load(trained("tagger"))
+    assert [len(tags) for tags in model.predict({"text": ["dog", "cat", "the dog"]})] == [1, 1, 2]
+
+
+def test_a_model_of_whole_clitics_is_told_of(
+    call: Any, small: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "train.tsv"
+    data.write_text("I\tP\ndon't\tV\nknow\tV\n\n" * 4)
+    command = ("train", "tagger", "--train", data, "--dev", data, "--epochs", 1)
+    assert call(*command, "--out", tmp_path / "m", *small).status == 0
+    call("predict", tmp_path / "m", stdin=b"I don't know.\n")
+    assert "knows don't as one word" in caplog.text
+    caplog.clear()
+    Predictor.load(tmp_path / "m").predict(["I don't know."])
+    assert "knows don't as one word" in caplog.text
+    caplog.clear()
+    Predictor.load(tmp_path / "m").predict([["I", "don't", "know"]])
+    assert caplog.messages == []
+
+
 def test_what_training_found_is_kept_and_used(
     call: Any, small: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

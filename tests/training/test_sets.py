@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from birnn.data import Example, ReadOptions
+from birnn.data.words import part
 from birnn.training.sets import read_sets
 
 PARTED = ["up 5% , fine .", "w/o it .", "costs $5"]
@@ -76,8 +77,23 @@ def test_what_is_set_is_kept_and_not_told(read, split):
         assert (dev, kept, told) == (["costs $5" if split == "tokens" else "costs $ 5"], split, [])
 
 
+def test_pairs_from_python_are_split_as_rows_of_a_file():
+    for texts, split in ((PARTED, "auto-tokens"), (RUNNING, "text")):
+        pairs = list(zip(texts, "aba", strict=True))
+        sets = read_sets(
+            pairs, pairs, None, task="classifier", reading=ReadOptions(), seed=1, say=lambda _: None
+        )
+        assert sets.reading["split"] == split
+        assert [e.inputs for e in sets.train] == [part(text, split).tokens for text in texts]
+        assert [e.inputs for e in sets.dev] == [part(text, split).tokens for text in texts]
+
+
 def test_examples_from_python_stay_as_they_are():
-    examples = [Example(("up", "5%", ","), "a"), Example(("no.",), "b")]
+    examples = [
+        Example(("up", "5%", ","), "a", text="up 5% ,"),
+        Example(("no.",), "b", text="no."),
+        Example(("so", "5%", "."), "b"),
+    ]
     told = []
     sets = read_sets(
         examples, examples, None, task="classifier", reading=ReadOptions(), seed=1, say=told.append

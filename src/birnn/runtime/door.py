@@ -79,6 +79,8 @@ def admit(
             f"sequences is a {type(sequences).__name__}, and which of its rows belong to one "
             f"series is not said. Give a list of sequences: {_wanted(spec)}"
         )
+    # A column of a table holds texts, however short.
+    may_be_flat = isinstance(spec.head, Tags) and not is_table(sequences)
     sequences = unpacked(sequences, spec.task, options, number=first)
     words = Splitter(split, tell, _REMEDIES)
     before = ""
@@ -88,7 +90,7 @@ def admit(
         elif isinstance(sequence, str) and spec.inputs.kind == "words":
             if number == first:
                 before = sequence
-            elif number == first + 1 and isinstance(spec.head, Tags):
+            elif number == first + 1 and may_be_flat:
                 _refuse_flat_list(before, sequence, first)
             yield words(sequence, f"sequence {number}")
         else:
@@ -129,6 +131,11 @@ class Known:
             lower, digits = self._inputs.lowercase, self._inputs.digits
             looked_up = [normalise(token, lower, digits) for token in tokens]
             kind, known = "words", sum(word in self._words for word in looked_up)
+            if "n't" in looked_up and "n't" not in self._words and "don't" in self._words:
+                told.append(
+                    "the model knows don't as one word, and not do n't as texts are split: give "
+                    "texts in the tokens of its training (--tokens)"
+                )
         else:
             if self.alphabet.lower(tokens):
                 told.append("lower-case symbols are read as capitals: the model knows no others")

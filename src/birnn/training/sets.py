@@ -13,7 +13,7 @@ import numpy as np
 from birnn.data import Example, ReadOptions, ReadRequest, read
 from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
-from birnn.data.words import Split, looks, part
+from birnn.data.words import Split, looks, part, tokenise
 from birnn.errors import DataError
 from birnn.training.alike import check_alike
 from birnn.training.recipe import Kind, Task
@@ -128,7 +128,7 @@ def _examples(
 
 def _found_split(name: str, examples: list[Example], say: Callable[[str], None]) -> Split:
     """How the texts of training are split: what most of them look like."""
-    texts = [example.text for example in examples if example.text is not None]
+    texts = [example.text for example in examples if example.text and _is_split(example)]
     found = Counter(map(looks, texts))
     tokens, running = found["tokens"], found["text"]
     if not tokens and not running:
@@ -147,8 +147,13 @@ def _found_split(name: str, examples: list[Example], say: Callable[[str], None])
     return "auto-tokens"
 
 
+def _is_split(example: Example) -> bool:
+    """Whether the inputs are the words of the text, and not what a caller made of it."""
+    return example.text is not None and example.inputs == tokenise(example.text)
+
+
 def _split_again(example: Example, split: Split) -> Example:
-    if example.text is None or split == "text":
+    if example.text is None or split == "text" or not _is_split(example):
         return example
     return replace(example, inputs=part(example.text, split).tokens)
 
