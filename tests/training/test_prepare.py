@@ -104,6 +104,8 @@ def test_tags_that_mark_no_span_are_taken_where_the_user_says_so(tiny):
     prepared = prepare("tagger", examples, examples, tiny(head__scheme="iob2"))
     assert (prepared.spec.head.scheme, prepared.spec.head.decoder) == ("iob2", "crf")
     assert set(prepared.labels) == {"B-P", "I-P", "O", "0"}
+    one = prepare("tagger", tagged("I-P I-P O", "B-P O"), [], tiny(head__scheme="iob1"))
+    assert one.spec.head.scheme == "iob1"
 
 
 @pytest.mark.parametrize(
@@ -138,8 +140,10 @@ def test_that_tags_mark_no_spans_is_told(tiny):
 def test_a_scheme_that_no_tag_fits_is_refused(tiny):
     with pytest.raises(ConfigError, match=r"head.scheme is iob2, and no tag marks a span so: D"):
         prepare("tagger", WORDS, [], tiny(head__scheme="iob2"))
-    with pytest.raises(ConfigError, match=r"head.scheme is iob2, the tags are in letters of bilou"):
+    with pytest.raises(ConfigError, match=r"head.scheme is iob2, the tags mark spans as bilou"):
         prepare("tagger", tagged("B-P L-P O"), [], tiny(head__scheme="iob2"))
+    with pytest.raises(ConfigError, match=r"head.scheme is bilou, the tags mark spans as iob2"):
+        prepare("tagger", tagged("B-P I-P O"), [], tiny(head__scheme="bilou"))
 
 
 def test_dev_tags_in_other_letters_are_the_same_spans(tiny):

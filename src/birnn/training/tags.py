@@ -93,10 +93,11 @@ def _as_set(train: Iterable[Example], scheme: SchemeName) -> SchemeName:
         raise ConfigError(
             f"head.scheme is {scheme}, and no tag marks a span so: {', '.join(labels[:NAMED])}..."
         )
-    other = find([labels]).scheme
-    letters = in_letters_of(scheme, labels)
-    if letters != tuple(labels):
-        raise ConfigError(f"head.scheme is {scheme}, the tags are in letters of {other}")
+    found = find(map(_tags, train)).scheme
+    # IOB1 and IOB2 share their letters, so that tags alone may not tell which was meant.
+    same = {found, scheme} <= {"iob1", "iob2"} or {found, scheme} <= {"iob1-suffix", "iob2-suffix"}
+    if found not in ("none", scheme) and not same:
+        raise ConfigError(f"head.scheme is {scheme}, the tags mark spans as {found} has it")
     return scheme
 
 
