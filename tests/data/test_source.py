@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.data.source import Source
+from birnn.data.vectors import read_vectors
 from birnn.errors import FormatError
 
 
@@ -154,10 +155,20 @@ def test_what_a_gzip_file_unfolds_to_has_an_end(write):
         list(Source.from_path(bomb).lines())
 
 
+def test_word_vectors_may_be_large(write, monkeypatch):
+    monkeypatch.setattr("birnn.data.source.MAX_UNPACKED", 100)
+    content = "".join(f"word{i} {i}.5 1\n" for i in range(50)).encode()
+    path = write("a.vec.gz", gzip.compress(content))
+    with pytest.raises(FormatError, match="unfolds to more than 100 bytes"):
+        list(Source.from_path(path).lines())
+    assert len(read_vectors(path, {"word3", "word49"})[1]) == 2
+
+
 # What is read by a process of its own, so that its peak is the reading's; the limits as they are.
 PEAK = r"""
 import pathlib, re, sys
 from birnn.data.source import Source
+from birnn.data.vectors import read_vectors
 from birnn.errors import FormatError
 try:
     for line in Source.from_path(sys.argv[1]).lines():

@@ -69,6 +69,7 @@ class Source:
         tell: Callable[[str], None] = log_notice,
         max_line: int = MAX_LINE,
         max_unpacked: int | None = None,
+        large: bool = False,
     ) -> Source:
         """A file, ``.gz`` decompressed on the way, or ``-`` for standard input.
 
@@ -78,6 +79,7 @@ class Source:
             max_line: Longest line, in bytes.
             max_unpacked: Most bytes that a ``.gz`` may unfold to; by default 1,000 times its size,
                 and 4 GiB at most.
+            large: Whether it may be more than 4 GiB: word vectors of the whole web are.
 
         Raises:
             FormatError: Nothing there, a folder, empty, or not to be read.
@@ -96,7 +98,9 @@ class Source:
             raise FormatError(f"{path}: empty. A file of at least one sequence is needed.")
         live = size is None
         if path.suffix.lower() == ".gz":
-            most = max_unpacked or min(MAX_UNPACKED, (size or MAX_UNPACKED) * UNPACKED_RATIO)
+            most = max_unpacked or (size or MAX_UNPACKED) * UNPACKED_RATIO
+            if max_unpacked is None and not large:
+                most = min(MAX_UNPACKED, most)
             return cls(
                 str(path),
                 lambda: io.BufferedReader(_Unpacked(path, most), CHUNK),

@@ -57,7 +57,7 @@ def read_vectors(
         ...     read_vectors(path, {"of", "zebra"})
         (2, {'of': array([2., 3.], dtype=float32)})
     """
-    source = Source.from_path(path, tell=tell)
+    source = Source.from_path(path, tell=tell, large=True)
     _refuse_binary(source)
     dim = 0
     header: tuple[int, int] | None = None
