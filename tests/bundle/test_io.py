@@ -387,3 +387,25 @@ def test_relative_folders_and_links_to_folders(
     save(bundle, "link")
     assert Path("link").is_symlink()
     assert load("link").spec == bundle.spec
+
+
+@pytest.mark.parametrize(
+    ("scheme", "fits", "does_not"),
+    [
+        ("iob2", ("O", "B-PER", "0"), ("DET", "NOUN", "Before")),
+        ("iob1", ("O", "I-PER", "I"), ("O", "PER-I", "X-")),
+        ("iobes", ("O", "S-X", "x"), ("O", "U-X", "L-X")),
+        ("bilou", ("O", "U-X", "L-X"), ("O", "M-X", "S-X")),
+        ("iob2-suffix", ("O", "PER-B", "x"), ("O", "B-PER", "x")),
+    ],
+)
+def test_labels_of_which_none_marks_a_span_of_the_scheme(
+    bundle: Bundle, scheme: Any, fits: tuple[str, ...], does_not: tuple[str, ...]
+) -> None:
+    head = bundle.spec.head.model_copy(update={"scheme": scheme})
+    spec = bundle.spec.model_copy(update={"head": head})
+    right = {**bundle.vocabularies, "labels": fits}
+    assert faults(replace(bundle, spec=spec, vocabularies=right)) == []
+    wrong = {**bundle.vocabularies, "labels": does_not}
+    [fault] = faults(replace(bundle, spec=spec, vocabularies=wrong))
+    assert fault.startswith(f"the scheme is {scheme}, and no label marks a span so: ")

@@ -45,6 +45,15 @@ SchemeName = Literal[
     "bmes-suffix",
     "bmewo-suffix",
 ]
+# What a scheme writes for the begin, the inside and the end of a span, and for one of one token.
+SPAN_LETTERS = {
+    "iob1": "BI",
+    "iob2": "BI",
+    "iobes": "BIES",
+    "bilou": "BILU",
+    "bmes": "BMES",
+    "bmewo": "BMEW",
+}
 
 
 class Frozen(BaseModel):

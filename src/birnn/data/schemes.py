@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import SchemeName
+from birnn.bundle.spec import SPAN_LETTERS, SchemeName
 from birnn.errors import ConfigError, nearest
 
 Allowed = npt.NDArray[np.bool_]
@@ -38,15 +38,6 @@ SCHEMES: tuple[SchemeName, ...] = get_args(SchemeName)
 FEW_LABELS = 3  # that mark no span where others do are a mistake
 FEW_TOKENS = 0.05  # so is any number of labels that stand on a smaller share of the tokens
 
-# What a scheme writes for the begin, the inside and the end of a span, and for one of one token.
-_LETTERS = {
-    "iob1": "BI",
-    "iob2": "BI",
-    "iobes": "BIES",
-    "bilou": "BILU",
-    "bmes": "BMES",
-    "bmewo": "BMEW",
-}
 _MEANING = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
 
 _MARK_FIRST = re.compile(r"([BIESLUMW])-(.+)", re.DOTALL)
@@ -94,7 +85,7 @@ def find(sequences: Iterable[Sequence[str]]) -> Found:
     if not letters:
         return Found("none", ())
     family = _family(counts, letters)
-    marks = {label for label, letter in letters.items() if letter in _LETTERS[family]} | {"O"}
+    marks = {label for label, letter in letters.items() if letter in SPAN_LETTERS[family]} | {"O"}
     strays = tuple(sorted(counts.keys() - marks, key=lambda label: (-counts[label], label)))
     if strays and not _few(counts, marks & counts.keys(), strays):
         return Found("none", ())
@@ -129,7 +120,7 @@ def marks(label: str, scheme: SchemeName) -> bool:
     if scheme == "none" or _parts(label, scheme)[0] == "O":
         return False
     letter = label[-1] if scheme.endswith("-suffix") else label[0]
-    return letter in _LETTERS[scheme.removesuffix("-suffix")]
+    return letter in SPAN_LETTERS[scheme.removesuffix("-suffix")]
 
 
 def in_letters_of(scheme: SchemeName, tags: Sequence[str]) -> tuple[str, ...]:
@@ -211,7 +202,7 @@ def convert(tags: Sequence[str], source: SchemeName, target: SchemeName) -> tupl
     if "none" in (source, target):
         raise ConfigError(f"tags cannot be converted from {source} to {target}: none marks no span")
     rules, suffix = _rules(target), target.endswith("-suffix")
-    letters = dict(zip("BIES", _LETTERS[target.removesuffix("-suffix")], strict=False))
+    letters = dict(zip("BIES", SPAN_LETTERS[target.removesuffix("-suffix")], strict=False))
     # What marks no span is no part of any, and stays.
     out = [tag if _parts(tag, source)[0] == "O" else "O" for tag in tags]
     last = Span(0, 0, "")
@@ -332,7 +323,7 @@ def _family(counts: Counter[str], letters: dict[str, str]) -> str:
     if weight.keys() <= {"B", "I"}:
         return "iob2"
     families = ("iobes", "bilou", "bmes", "bmewo")
-    return max(families, key=lambda name: sum(weight[letter] for letter in _LETTERS[name]))
+    return max(families, key=lambda name: sum(weight[letter] for letter in SPAN_LETTERS[name]))
 
 
 def _few(counts: Counter[str], marks: set[str], strays: Sequence[str]) -> bool:
@@ -351,7 +342,9 @@ def _parts(label: str, scheme: SchemeName) -> tuple[str, str]:
             return _MEANING[found[2]], found[1]
     elif label[1:2] == "-" and label[0] in _MEANING:
         return _MEANING[label[0]], label[2:]
-    if label in ("B", "I", "E", "S") or label in _LETTERS.get(scheme.removesuffix("-suffix"), ""):
+    if label in ("B", "I", "E", "S") or label in SPAN_LETTERS.get(
+        scheme.removesuffix("-suffix"), ""
+    ):
         return _MEANING.get(label, "O"), ""
     return "O", ""
 
