@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from birnn.experiments import demo, demo_page, senses
 from birnn.experiments.cases import Size
 from birnn.experiments.compare.significance import percent
 from birnn.experiments.demo import DEMOS
+from birnn.explain import Sentences, Strips
 from birnn.runtime import Predictor
 
 TINY = Size(train=30, test=24, epochs=1)
@@ -52,6 +55,37 @@ def test_every_demo_runs_and_its_page_shows_its_numbers(name: str, tmp_path: Pat
     # A line was said of each training.
     assert re.search(rf"\b{len(said)} models trained and tested in", page)
     assert escape(shown.demo.facts.title) in page
+
+
+@pytest.mark.parametrize("name", ["brackets", "senses", "sentiment", "frames", "residues"])
+def test_examples_are_drawn_without_regard_to_the_answers(name: str) -> None:
+    shown = demo.run(name, seeds=(1,), size=TINY)
+    comparison = shown.contest.comparison
+    swapped = dict(
+        zip(comparison.trials, list(comparison.trials.values())[::-1], strict=True)
+    )  # each way has the answers of the other
+    other = replace(
+        shown, contest=replace(shown.contest, comparison=replace(comparison, trials=swapped))
+    )
+
+    def sequences(given: demo.Shown) -> list[Any]:
+        _, _, said, *parts = demo_page.contest_parts(given)
+        assert said.text.startswith("Drawn at random from the test set, not by what the models")
+        return [
+            [item.words for item in part.sentences]
+            if isinstance(part, Sentences)
+            else [(item.symbols, item.gold) for item in part.strips]
+            if isinstance(part, Strips)
+            else part.caption
+            for part in parts
+        ]
+
+    assert sequences(shown) == sequences(other)
+
+
+def test_every_answer_of_a_group_may_be_drawn() -> None:
+    drawn = {at for name in range(300) for at in demo.draw(10, 2, of=str(name))}
+    assert drawn == set(range(10))
 
 
 def test_the_kept_model_is_the_one_that_was_counted(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def of_quickstart(path: Path) -> None:
 
 
 PAGES: dict[str, Callable[[Path], object]] = {
-    **{f"demo-{name}": of_demo(name) for name in ("brackets", "senses", "sentiment", "frames")},
+    **{f"demo-{name}": of_demo(name) for name in demo.DEMOS},
     "compare": of_compare,
     "forecast": of_forecast,
     "cost": of_cost,
@@ -62,9 +62,12 @@ PAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_page_opens_on_a_phone_in_the_dark(name: str, opened: Any, tmp_path: Path) -> None:
+def test_the_page_opens_on_a_phone_in_the_dark_and_on_a_desktop(
+    name: str, opened: Any, tmp_path: Path
+) -> None:
     path = tmp_path / f"{name}.html"
     PAGES[name](path)
     text = path.read_text("utf-8")
-    opened(path, dark=True).check(figures=text.count("<svg"))
+    opened(path, width=390, dark=True).check(figures=text.count("<svg"))
+    opened(path, width=1280).check(figures=text.count("<svg"))
     assert text.count("<svg") == text.count('role="img"') >= 1

@@ -7,10 +7,13 @@ user's the same models are trained and counted by position.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
+
+import numpy as np
 
 from birnn.bundle.spec import PoolingName
 from birnn.data import ReadOptions
@@ -50,9 +53,8 @@ class Demo:
         settings: Changes to the task's recipe.
         size: How much is trained and tested.
         draw: The data of a size and a seed.
-        marked: Tags that examples on a page show as filled; of each sequence the most missed one
-            where there are none.
-        worse: Of an example, what makes it less worth showing; nothing by default.
+        marked: Tags that examples on a page show as filled; where there are none, the tags are
+            written.
         variants: Further models that are compared: name to what else is changed.
     """
 
@@ -62,7 +64,6 @@ class Demo:
     size: Size
     draw: Callable[[Size, int], Drawn]
     marked: tuple[str, ...] = ()
-    worse: Callable[[Any], Any] | None = None
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -82,16 +83,15 @@ class Shown:
     cases: Sequence[Any]
     variants: Mapping[str, Contest] = field(default_factory=dict)
 
-    def telling(self, group: str) -> Member:
-        """The answer of a group that says most: one that two directions get right and one wrong."""
-        contest = self.contest
+    def drawn(self, group: str, count: int = 1) -> list[Member]:
+        """Some answers of a group, drawn at random: what the models answered has no part in it.
 
-        def dull(member: Member) -> tuple[bool, Any]:
-            parted = contest.right("both", member) and not contest.right("forward", member)
-            worse = self.demo.worse
-            return not parted, worse and worse(self.cases[member[0]])
-
-        return min(contest.groups[group], key=dull)
+        Args:
+            group: Name of the group.
+            count: How many, or all where there are fewer.
+        """
+        members = self.contest.groups[group]
+        return [members[at] for at in draw(len(members), count, of=group)]
 
     def tables(self) -> list[Table]:
         """The numbers as tables, and of whole sequences an example of each group."""
@@ -102,7 +102,7 @@ class Shown:
     def examples(self) -> Table:
         """An example of each group and what was said of it."""
         contest = self.contest
-        members = [self.telling(group) for group in contest.groups]
+        members = [member for group in contest.groups for member in self.drawn(group)]
         return Table(
             ["example", "correct", *(READERS[way].name for way in contest.ways)],
             [
@@ -113,7 +113,7 @@ class Shown:
                 ]
                 for member in members
             ],
-            f"{contest.name}: an example of each {contest.grouping}",
+            f"{contest.name}: an example of each {contest.grouping}, drawn at random",
         )
 
     def by_variant(self) -> Table | None:
@@ -224,6 +224,22 @@ def run(
     return Shown(demo, main, drawn.cases, variants)
 
 
+def draw(size: int, count: int, *, of: str) -> list[int]:
+    """Some of so many things at random, in their order: always the same ones of a name.
+
+    Args:
+        size: How many there are.
+        count: How many are drawn, or all where there are fewer.
+        of: The name that the draw is seeded by.
+
+    Example:
+        >>> draw(100, 3, of="left") == draw(100, 3, of="left"), draw(2, 3, of="right")
+        (True, [0, 1])
+    """
+    random = np.random.default_rng(zlib.crc32(of.encode()))
+    return sorted(random.choice(size, size=min(count, size), replace=False).tolist())
+
+
 # ---------------------------------------------------------------------- the table
 
 
@@ -239,12 +255,11 @@ DEMOS: dict[str, Demo] = {
         sentiment,
         drawing.of_sentiment,
         task="classifier",
-        worse=lambda case: (not case.turns, case.example.target == "neutral"),
         variants={name: {"head.pooling": name} for name in get_args(PoolingName)},
     ),
     "senses": _of(senses, drawing.of_senses),
     "frames": _of(frames, drawing.steps(frames, "frames")),
     "anomaly": _of(anomaly, drawing.steps(anomaly, "steps"), marked=("anomalous",)),
     "residues": _of(residues, drawing.steps(residues, "residues")),
-    "bases": _of(bases, drawing.steps(bases, "bases"), marked=("1", "2", "3")),
+    "bases": _of(bases, drawing.steps(bases, "bases")),
 }

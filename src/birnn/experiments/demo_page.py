@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from birnn.experiments import brackets, senses
-from birnn.experiments.compare.contest import Contest
+from birnn.experiments.compare.contest import Contest, Member
 from birnn.experiments.compare.significance import percent
-from birnn.experiments.demo import Shown
+from birnn.experiments.demo import Shown, draw
 from birnn.explain import figures, report
 from birnn.explain.figures import READERS
 from birnn.explain.parts import (
@@ -27,8 +27,10 @@ from birnn.explain.parts import (
     Tiles,
 )
 
-LONGEST_STRIP = 24  # steps that are shown of a sequence
-BEFORE = 6  # steps that are shown before the first error
+LONGEST_STRIP = 30  # symbols that are shown of a sequence
+LONGEST_SERIES = 60  # steps that are drawn of a series
+SHORT = 2  # characters of a symbol or a tag that a cell has room for
+EXAMPLES = 3  # sequences that are shown
 
 
 def write(path: Path | str, shown: Shown, *, seconds: float) -> Path:
@@ -82,11 +84,13 @@ def contest_parts(shown: Shown) -> list[Part]:
     """Numbers, figure and examples of a demo."""
     contest = shown.contest
     parts: list[Part] = [tiles(contest), accuracy(contest)]
-    examples = (
-        EXAMPLES.get(contest.name, _strips)(shown) if shown.cases or _symbols(shown) else None
-    )
-    if examples is not None:
-        parts += [Text("From the test set:"), examples]
+    examples = BY_DEMO.get(contest.name, _sequences)(shown)
+    if examples:
+        first = (
+            "; answers of the models of the first seed" if len(contest.comparison.seeds) > 1 else ""
+        )
+        drawn = f"Drawn at random from the test set, not by what the models answered{first}:"
+        parts += [Text(drawn), *examples]
     return parts
 
 
@@ -137,49 +141,43 @@ def learning(contest: Contest) -> Picture:
 # ---------------------------------------------------------------------- examples
 
 
-def _senses(shown: Shown) -> Part:
-    """A sentence for each place of the evidence, the evidence underlined."""
+def _senses(shown: Shown) -> list[Part]:
+    """Sentences for each place of the evidence, the evidence underlined."""
     notes = {
         "left": "Evidence on the left",
         "right": "Evidence on the right",
         "both": "Evidence on both sides: a thing or a deed, and of which kind",
     }
-    contest, sentences = shown.contest, []
-    for evidence in senses.EVIDENCE:
-        number, position = shown.telling(evidence)
-        sentences.append(
-            Sentence(
-                words=[str(token) for token in contest.inputs[number]],
-                position=position,
-                gold=contest.gold((number, position)),
-                answers={way: contest.answer(way, (number, position)) for way in contest.ways},
-                clues=shown.cases[number].clues,
-                note=notes[evidence],
-            )
-        )
-    return Sentences(sentences)
+    members = [
+        (notes[evidence], member)
+        for evidence in senses.EVIDENCE
+        for member in shown.drawn(evidence, 2)
+    ]
+    return [Sentences([_sentence(shown, member, note, member[1]) for note, member in members])]
 
 
-def _sentiment(shown: Shown) -> Part:
-    """A sentence of each kind and both verdicts."""
-    contest, sentences = shown.contest, []
-    for kind in contest.groups:
-        member = shown.telling(kind)
-        sentences.append(
-            Sentence(
-                words=[str(token) for token in contest.inputs[member[0]]],
-                position=-1,
-                gold=contest.gold(member),
-                answers={way: contest.answer(way, member) for way in contest.ways},
-                clues=shown.cases[member[0]].clues,
-                note=kind.capitalize(),
-            )
-        )
-    return Sentences(sentences)
+def _sentiment(shown: Shown) -> list[Part]:
+    """A sentence of each kind."""
+    members = [(kind, member) for kind in shown.contest.groups for member in shown.drawn(kind)]
+    return [
+        Sentences([_sentence(shown, member, kind.capitalize(), -1) for kind, member in members])
+    ]
 
 
-def _brackets(shown: Shown) -> Part:
-    """One sequence of each kind; of the unclosed ones one on which one direction errs most."""
+def _sentence(shown: Shown, member: Member, note: str, position: int) -> Sentence:
+    contest = shown.contest
+    return Sentence(
+        words=[str(token) for token in contest.inputs[member[0]]],
+        position=position,
+        gold=contest.gold(member),
+        answers={way: contest.answer(way, member) for way in contest.ways},
+        clues=shown.cases[member[0]].clues,
+        note=note,
+    )
+
+
+def _brackets(shown: Shown) -> list[Part]:
+    """Sequences of each kind."""
     kinds = {
         "Opened and closed": (True, True),
         "Opened and never closed: nothing is inside": (True, False),
@@ -192,58 +190,85 @@ def _brackets(shown: Shown) -> Part:
             for number, symbols in enumerate(contest.inputs)
             if (brackets.OPEN in symbols) == opened and (brackets.CLOSE in symbols) == closed
         ]
-        if found:
-            inside = {number: _tags(contest, number).count(brackets.INSIDE) for number in found}
-            number = max(found, key=lambda n: (_errors(contest, n), inside[n]))
-            strips.append(_strip(contest, number, marked=(brackets.INSIDE,), note=note))
-    return Strips(strips)
+        strips += [
+            _strip(contest, found[at], marked=(brackets.INSIDE,), note=note)
+            for at in draw(len(found), 2, of=note)
+        ]
+    return [Strips(strips)]
 
 
-def _strips(shown: Shown) -> Part | None:
-    """The sequences on which one direction errs most and two err least."""
+def _sequences(shown: Shown) -> list[Part]:
+    """Sequences of symbols, or series, with their tags; nothing of texts, whose words are long."""
     contest = shown.contest
-    order = sorted(
-        range(len(contest.inputs)),
-        key=lambda n: (_errors(contest, n, "both"), -_errors(contest, n)),
-    )
-    strips = [
-        _strip(contest, n, marked=shown.demo.marked or (_telling_tag(contest, n),))
-        for n in order[:3]
-    ]
-    return Strips(strips) if strips else None
+    inputs = contest.inputs
+    if contest.comparison.task != "tagger":
+        return []
+    numbers = [at for at, sequence in enumerate(inputs) if len(sequence)]
+    numbers = [numbers[at] for at in draw(len(numbers), EXAMPLES, of=contest.name)]
+    marked = shown.demo.marked if shown.cases else _marked(contest)
+    if all(isinstance(inputs[number], np.ndarray) for number in numbers):
+        return [_series(contest, number, marked) for number in numbers]
+    if any(len(str(symbol)) > SHORT for sequence in inputs for symbol in sequence):
+        return []
+    return [Strips([_strip(contest, number, marked=marked) for number in numbers])]
 
 
-EXAMPLES: dict[str, Callable[[Shown], Part | None]] = {
+BY_DEMO: dict[str, Callable[[Shown], list[Part]]] = {
     "brackets": _brackets,
     "senses": _senses,
     "sentiment": _sentiment,
 }
 
 
-def _symbols(shown: Shown) -> bool:
-    inputs = shown.contest.inputs
-    return bool(inputs) and not isinstance(inputs[0], np.ndarray)
+def _marked(contest: Contest) -> tuple[str, ...]:
+    """Of tags too long to be written in a cell, the commonest but one; else none."""
+    every: Counter[str] = Counter(tag for tags in contest.comparison.golds for tag in tags)
+    ranked = [tag for tag, _ in every.most_common()]
+    return () if max(map(len, ranked), default=0) <= SHORT else tuple(ranked[1:2])
+
+
+def _part(contest: Contest, number: int, longest: int) -> slice:
+    """A stretch of a sequence that is short enough, drawn at random."""
+    over = len(contest.inputs[number]) - longest
+    [first] = draw(over + 1, 1, of=f"{contest.name} {number}") if over > 0 else [0]
+    return slice(first, first + longest)
+
+
+def _place(contest: Contest, number: int, part: slice) -> str:
+    """Which steps of a sequence are shown, where not all are."""
+    length = len(contest.inputs[number])
+    if length <= part.stop - part.start:
+        return ""
+    return f"Steps {part.start + 1} to {part.stop} of {length}"
 
 
 def _strip(contest: Contest, number: int, *, marked: Sequence[str], note: str = "") -> Strip:
-    """A stretch of a sequence, which of a long one holds the first error of one direction."""
-    gold = _tags(contest, number)
-    errors = (at for at in range(len(gold)) if not contest.right("forward", (number, at)))
-    first = max(0, min(next(errors, 0) - BEFORE, len(gold) - LONGEST_STRIP))
-    part = slice(first, first + LONGEST_STRIP)
-    inputs = contest.inputs[number]
-    named = [str(step + 1) for step in range(len(inputs))]
-    symbols = named if isinstance(inputs, np.ndarray) else [str(symbol) for symbol in inputs]
-    filled = f"Filled: {', '.join(marked)}"
+    part = _part(contest, number, LONGEST_STRIP)
+    notes = [note, _place(contest, number, part), f"Filled: {', '.join(marked)}" if marked else ""]
     return Strip(
-        symbols=symbols[part],
-        gold=gold[part],
-        answers={
-            way: contest.comparison.trials[way][0].answers[number][part] for way in contest.ways
-        },
+        symbols=[str(symbol) for symbol in contest.inputs[number]][part],
+        gold=_tags(contest, number)[part],
+        answers={way: _answers(contest, way, number)[part] for way in contest.ways},
         marked=marked,
-        note=f"{note}. {filled}" if note else filled,
+        note=". ".join(filter(None, notes)),
     )
+
+
+def _series(contest: Contest, number: int, marked: Sequence[str]) -> Picture:
+    part = _part(contest, number, LONGEST_SERIES)
+    gold = _tags(contest, number)[part]
+    rows = [
+        figures.TagRow("correct", "", gold),
+        *(
+            figures.TagRow(READERS[way].name, way, _answers(contest, way, number)[part])
+            for way in contest.ways
+        ),
+    ]
+    figure = figures.series(
+        contest.inputs[number][part], rows=rows, gold=gold, marked=marked, first=part.start
+    )
+    place = _place(contest, number, part) or f"A series of {len(gold)} steps"
+    return Picture(figure, f"{place}; what is wrong is framed.")
 
 
 def _tags(contest: Contest, number: int) -> tuple[str, ...]:
@@ -251,18 +276,6 @@ def _tags(contest: Contest, number: int) -> tuple[str, ...]:
     return tags
 
 
-def _errors(contest: Contest, number: int, way: str = "forward") -> int:
-    gold = _tags(contest, number)
-    return sum(not contest.right(way, (number, at)) for at in range(len(gold)))
-
-
-def _telling_tag(contest: Contest, number: int) -> str:
-    """The tag that one direction misses most in a sequence, but not the commonest of all."""
-    every: Counter[str] = Counter(tag for tags in contest.comparison.golds for tag in tags)
-    [(commonest, _)] = every.most_common(1)
-    missed: Counter[str] = Counter()
-    for at, tag in enumerate(_tags(contest, number)):
-        answer = contest.answer("forward", (number, at))
-        missed.update([tag, answer] if answer != tag else [])
-    rare = [tag for tag, _ in missed.most_common() if tag != commonest]
-    return rare[0] if rare else commonest
+def _answers(contest: Contest, way: str, number: int) -> tuple[str, ...]:
+    tags: tuple[str, ...] = tuple(contest.comparison.trials[way][0].answers[number])
+    return tags

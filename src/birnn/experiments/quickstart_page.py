@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from birnn.experiments.compare.contest import Member
 from birnn.experiments.demo import Shown
 from birnn.experiments.demo_page import LIMIT, contest_parts, footer, learning
 from birnn.explain import report
@@ -12,8 +13,18 @@ from birnn.explain.parts import Code, Part, Section, Text
 
 def sentence(words: Shown) -> str:
     """A test sentence with evidence on the right, that only two directions tag well if any."""
-    number, _ = words.telling("right")
+    number, _ = _telling(words)
     return " ".join(str(token) for token in words.contest.inputs[number])
+
+
+def _telling(words: Shown) -> Member:
+    """The first answer with evidence on the right on which the ways part, or the first of all."""
+    return min(words.contest.groups["right"], key=lambda member: not _parted(words, member))
+
+
+def _parted(words: Shown, member: Member) -> bool:
+    """Whether two directions are right and one is not."""
+    return words.contest.right("both", member) and not words.contest.right("forward", member)
 
 
 def write(path: Path, words: Shown, pairs: Shown, *, bundle: Path, seconds: float) -> Path:
@@ -52,10 +63,12 @@ def _parts(shown: Shown) -> list[Part]:
 
 
 def _next(words: Shown, bundle: Path) -> list[Part]:
+    parted = _parted(words, _telling(words))
+    picked = ", picked because two directions tag it right and one does not" if parted else ""
     return [
         Text(
             f"The tagger of senses with two directions is in {bundle}: a folder with a model card, "
-            "that needs no PyTorch to run."
+            f"that needs no PyTorch to run. The sentence below is one of the test set{picked}."
         ),
         Code(
             f'echo "{sentence(words)}" | birnn predict {bundle}\n'
