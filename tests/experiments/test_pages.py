@@ -61,6 +61,10 @@ PAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+# Of pages that are built alike one is opened there too.
+ON_A_DESKTOP = ("demo-residues", "demo-anomaly", "compare", "quickstart")
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_opens_on_a_phone_in_the_dark_and_on_a_desktop(
     name: str, opened: Any, tmp_path: Path
@@ -69,5 +73,6 @@ def test_the_page_opens_on_a_phone_in_the_dark_and_on_a_desktop(
     PAGES[name](path)
     text = path.read_text("utf-8")
     opened(path, width=390, dark=True).check(figures=text.count("<svg"))
-    opened(path, width=1280).check(figures=text.count("<svg"))
+    if name in ON_A_DESKTOP:
+        opened(path, width=1280).check(figures=text.count("<svg"))
     assert text.count("<svg") == text.count('role="img"') >= 1

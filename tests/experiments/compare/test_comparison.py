@@ -129,19 +129,35 @@ def of_labels(one: int, two: int, both: int, seeds: int = 1) -> Comparison:
 # 2 / 2^20 of twenty against none, 42 of 64 of two against four (1 + 6 + 15 and as many more), and
 # 1 / 16 of none against five, for which no split could be significant
 ANSWERS = {
-    (0, 20, 30): "Two directions are better than one here: they reach accuracy 100.0 % against "
+    (
+        0,
+        20,
+        30,
+    ): "Two directions are better than one here: they reach an accuracy of 100.0 % against "
     "60.0 % for one, and they alone are right on 20 of 50 test sequences, one direction alone on "
     "0, a difference beyond chance (McNemar's test, p < 0.0001).",
-    (20, 0, 30): "Two directions are worse than one here: they reach accuracy 60.0 % against "
+    (20, 0, 30): "Two directions are worse than one here: they reach an accuracy of 60.0 % against "
     "100.0 % for one, and they alone are right on 0 of 50 test sequences, one direction alone on "
     "20, a difference beyond chance (McNemar's test, p < 0.0001).",
-    (2, 4, 94): "No difference is shown: two directions reach accuracy 98.0 % against 96.0 % for "
+    (
+        2,
+        4,
+        94,
+    ): "No difference is shown: two directions reach an accuracy of 98.0 % against 96.0 % for "
     "one; they alone are right on 4 of 100 test sequences, one direction alone on 2 (McNemar's "
     "test, p = 0.69).",
-    (0, 5, 95): "No difference is shown: two directions reach accuracy 100.0 % against 95.0 % for "
+    (
+        0,
+        5,
+        95,
+    ): "No difference is shown: two directions reach an accuracy of 100.0 % against 95.0 % for "
     "one; they alone are right on 5 of 100 test sequences, one direction alone on 0 (too few "
     "answers differ for a test).",
-    (0, 0, 10): "No difference is shown: two directions reach accuracy 100.0 % against 100.0 % for "
+    (
+        0,
+        0,
+        10,
+    ): "No difference is shown: two directions reach an accuracy of 100.0 % against 100.0 % for "
     "one; they alone are right on 0 of 10 test sequences, one direction alone on 0 (too few "
     "answers differ for a test).",
 }
@@ -167,7 +183,9 @@ def of_sequences(one: list[str], two: list[str], gold: str = "xxxx") -> Comparis
 def test_the_answer_says_where_only_steps_differ() -> None:
     # not one sequence is right as a whole, 30 steps are right in two directions alone
     answer = of_sequences(["yyyy"] * 10, ["xxxy"] * 10).answer()
-    assert answer.startswith("No difference is shown: two directions reach accuracy 75.0 % against")
+    assert answer.startswith(
+        "No difference is shown: two directions reach an accuracy of 75.0 % against"
+    )
     assert answer.endswith(
         "Counted by single steps the difference is beyond chance (p < 0.0001), but steps of one "
         "sequence hang together."
@@ -178,7 +196,7 @@ def test_the_answer_says_where_the_metric_and_the_test_disagree() -> None:
     # ten whole sequences against none, but 40 right steps against 90
     answer = of_sequences(["yxxx"] * 30, ["xxxx"] * 10 + ["yyyy"] * 20).answer()
     assert answer.startswith(
-        "It depends on what counts: two directions reach accuracy 33.3 % against 75.0 % for one, "
+        "It depends on what counts: two directions reach an accuracy of 33.3 % against 75.0 % for one, "
         "but get more whole sequences right: they alone are right on 10 of 30 test sequences"
     )
     assert "get fewer whole" in of_sequences(["xxxx"] * 10 + ["yyyy"] * 20, ["yxxx"] * 30).answer()

@@ -189,7 +189,8 @@ class Comparison:
         one, two = (self.spread(way).median for way in PAIR)
         metric, seeds = METRICS[self.metric], len(self.seeds)
         whole = tests["sequences"]
-        reached = f"{metric} {percent(two)} against {percent(one)} for one"
+        article = "an" if metric[0] in "aeiou" else "a"
+        reached = f"{article} {metric} of {percent(two)} against {percent(one)} for one"
         reached += f" (medians of {seeds} seeds)" if seeds > 1 else ""
         alone = (
             f"they alone are right on {whole.only_second} of {len(self.golds):,} test sequences, "
