@@ -65,6 +65,7 @@ class Opened:
     scroll_width: int
     content_width: float  # of the column that text, tables and figures stand in
     table_widths: tuple[float, ...]  # of the boxes that tables stand in
+    cut_tables: int  # that are wider than their boxes, in which they scroll
     smallest_cell: float | None  # of the strips
     too_wide: tuple[str, ...]
     fetched: tuple[str, ...]
@@ -88,6 +89,7 @@ class Opened:
             assert figure.smallest_text >= 7, figure
         for width in self.table_widths:
             assert abs(width - self.content_width) <= 1
+        assert self.cut_tables == 0 or self.width < DESKTOP
         assert self.smallest_cell is None or self.smallest_cell >= 16
         assert self.scroll_width <= self.width, self.too_wide
         assert self.too_wide == ()
@@ -163,6 +165,8 @@ addEventListener("load", () => {
     figures, width: innerWidth, scroll_width: root.scrollWidth, height: root.scrollHeight,
     content_width: content, smallest_cell: cells.length ? Math.min(...cells) : null,
     table_widths: [...document.querySelectorAll(".scroll")].map(table => box(table).width),
+    cut_tables: [...document.querySelectorAll(".scroll")]
+      .filter(table => table.scrollWidth > table.clientWidth).length,
     too_wide: wide.slice(0, 5).map(element => element.outerHTML.slice(0, 120)),
     fetched: performance.getEntriesByType("resource").map(entry => entry.name)
       .filter(name => !name.startsWith("data:")),

@@ -62,7 +62,7 @@ PAGES: dict[str, Callable[[Path], object]] = {
 
 
 # Of pages that are built alike one is opened there too.
-ON_A_DESKTOP = ("demo-residues", "demo-anomaly", "compare", "quickstart")
+ON_A_DESKTOP = ("demo-residues", "demo-anomaly", "compare", "cost", "quickstart")
 
 
 @pytest.mark.parametrize("name", PAGES)

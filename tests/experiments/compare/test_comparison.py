@@ -196,8 +196,8 @@ def test_the_answer_says_where_the_metric_and_the_test_disagree() -> None:
     # ten whole sequences against none, but 40 right steps against 90
     answer = of_sequences(["yxxx"] * 30, ["xxxx"] * 10 + ["yyyy"] * 20).answer()
     assert answer.startswith(
-        "It depends on what counts: two directions reach an accuracy of 33.3 % against 75.0 % for one, "
-        "but get more whole sequences right: they alone are right on 10 of 30 test sequences"
+        "It depends on what counts: two directions reach an accuracy of 33.3 % against 75.0 % for "
+        "one, but get more whole sequences right: they alone are right on 10 of 30 test sequences"
     )
     assert "get fewer whole" in of_sequences(["xxxx"] * 10 + ["yyyy"] * 20, ["yxxx"] * 30).answer()
 
