@@ -89,7 +89,6 @@ class Opened:
             assert figure.smallest_text >= 7, figure
         for width in self.table_widths:
             assert abs(width - self.content_width) <= 1
-        assert self.cut_tables == 0 or self.width < DESKTOP
         assert self.smallest_cell is None or self.smallest_cell >= 16
         assert self.scroll_width <= self.width, self.too_wide
         assert self.too_wide == ()

@@ -28,8 +28,8 @@ def paged(
 ) -> Callable[..., tuple[Explanation, str]]:
     """The numbers of an answer of a random model, and the text of their page."""
 
-    def build(inputs: str, head: str, steps: int = 7) -> tuple[Explanation, str]:
-        bundle = make(inputs, head)
+    def build(inputs: str, head: str, steps: int = 7, **encoder: Any) -> tuple[Explanation, str]:
+        bundle = make(inputs, head, **encoder)
         found = explanation(bundle, draw(bundle, steps))
         written = page.write(tmp_path / "page.html", found, name="pos").read_text("utf-8")
         body = re.sub(r"<style.*?</style>", "", written, flags=re.DOTALL)
@@ -78,6 +78,16 @@ def test_a_crf_s_logits_and_marginals_are_told_apart(
     assert f"<strong>{100 * decoded.marginals[at, number]:.1f} %</strong>" in text
     assert f">{100 * decoded.marginals[at, number]:.2f} %<" in text
     assert f">{found.decision.scores[0][at, number]:.3f}<" in text
+
+
+def test_of_one_direction_no_second_half_is_spoken_of(
+    paged: Callable[..., tuple[Explanation, str]],
+) -> None:
+    _, text = paged("words", "tags", bidirectional=False)
+    assert "What the one direction knew" in text
+    assert "without its states" in text
+    for said in ("both halves", "backward half", "neither half", "without either"):
+        assert said not in text
 
 
 def test_unknown_tokens_stand_with_the_answer(

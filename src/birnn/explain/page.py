@@ -31,10 +31,10 @@ def write(path: Path | str, found: Explanation, *, name: str) -> Path:
     Raises:
         OutputError: The file cannot be written.
     """
-    notes = found.left_out
+    notes, two = found.left_out, found.spec.stack.bidirectional
     sections = [
         Section("The answer", answer(found)),
-        Section("Which direction decided", _decision(found)),
+        Section("Which direction decided" if two else "What its states decided", _decision(found)),
         Section(f"Which {found.unit}s mattered", _attribution(found)),
         Section("How far each direction remembers", _flow(found)),
         Section("Inside the halves", _inside(found)),
@@ -44,7 +44,7 @@ def write(path: Path | str, found: Explanation, *, name: str) -> Path:
     ]
     return report.write(
         path,
-        "What each direction knew",
+        "What each direction knew" if two else "What the one direction knew",
         sections,
         lead=f"The {found.spec.task} “{name}” read {what_was_read(found)}. Every figure here is "
         "measured from this model at work on it.",
@@ -66,12 +66,13 @@ def _decision(found: Explanation) -> list[Part]:
         means = f"its mean over {decision.background.steps:,} steps of data"
     if decision.own_background and decision.background.steps == 1:
         means += ", which for a single step is the state itself, so that nothing changes"
+    if found.spec.stack.bidirectional:
+        who, shown = "A half is", "with both halves, without one, and without either"
+    else:
+        who, shown = "The one direction is", "with and without the states of the one direction"
     parts: list[Part] = [
-        Text(f"A half is silenced by putting {means} in the place of its states."),
-        Picture(
-            figure,
-            f"{figures.capital(found.measured)} with both halves, without one, and without either.",
-        ),
+        Text(f"{who} silenced by putting {means} in the place of its states."),
+        Picture(figure, f"{figures.capital(found.measured)} {shown}."),
     ]
     if at is not None and not decision.regresses and "without backward" in decision.cases:
         adds = adds_of(found, None)
@@ -118,7 +119,9 @@ def _flow_of(one: Flow, found: Explanation) -> list[Part]:
     layers = len(found.flows)
     which = "" if layers == 1 else f"Layer {one.layer + 1}. "
     what = f"{which}How much the state at each step (row) would move if the input at each step did."
-    if one.layer == 0:
+    if one.backward is None:
+        what += " The one direction knows what came before."
+    elif one.layer == 0:
         what += " The forward half knows what came before, the backward half what comes after."
     else:
         what += " This layer reads rows that know both sides, so that both halves do."

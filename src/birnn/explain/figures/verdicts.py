@@ -47,6 +47,10 @@ LEFT = {
     "without forward": ("backward half alone", "backward"),
     "without both": ("neither half", ""),
 }
+ONE_DIRECTION = {
+    "full": ("as it is", "forward"),
+    "without forward": ("without its states", ""),
+}
 
 
 @in_house_style
@@ -65,10 +69,10 @@ def deciding_direction(logits: Mapping[str, float], label: str, *, of: str = "lo
         DataError: No logit, or a key that is not one of the four.
 
     Example:
-        >>> figure = deciding_direction({"full": 3.0, "without forward": 2.5}, "positive")
+        >>> figure = deciding_direction({"full": 3.0, "without backward": 2.5}, "positive")
         >>> from birnn.explain.figures import in_words
         >>> in_words(figure)
-        "Logit of 'positive'. Both halves at work 3, backward half alone 2.5."
+        "Logit of 'positive'. Both halves at work 3, forward half alone 2.5."
     """
     if not logits:
         raise DataError("nothing to draw: give at least one logit")
@@ -76,18 +80,19 @@ def deciding_direction(logits: Mapping[str, float], label: str, *, of: str = "lo
         if key not in LEFT:
             raise DataError(f"{key!r} says nothing of a half: {nearest(key, LEFT)}")
     kept = {key: float(logits[key]) for key in LEFT if key in logits}
+    names = ONE_DIRECTION if kept.keys() == ONE_DIRECTION.keys() else LEFT
     figure, axes = canvas(0.75 + 0.38 * len(kept))
     for row, (key, logit) in enumerate(kept.items()):
-        name, half = LEFT[key]
+        name, half = names[key]
         colour = READERS[half].colour if half else INK
         (bar,) = axes.barh(row, logit, 0.68, color=colour, alpha=1 if half else 0.55)
         tip(bar, f"{name}: {number(logit)}")
         _value(axes, logit, row)
-    axes.set_yticks(range(len(kept)), [LEFT[key][0] for key in kept])
+    axes.set_yticks(range(len(kept)), [names[key][0] for key in kept])
     _signed(axes, list(kept.values()), len(kept))
     axes.grid(visible=False)  # every bar has its number, which a line would go through
     axes.set_xlabel(of_label(label, of))
-    facts = ", ".join(f"{LEFT[key][0]} {number(logit)}" for key, logit in kept.items())
+    facts = ", ".join(f"{names[key][0]} {number(logit)}" for key, logit in kept.items())
     what = f"Logit of '{label}'" if of == "logit" else capital(label)
     return told(figure, f"{what}.", f"{capital(facts)}.")
 
