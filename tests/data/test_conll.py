@@ -234,6 +234,7 @@ def test_numbers_that_count_nothing_are_tokens():
         ("x 0 In IN *\nx 1 it PRP *\n", "column 2 counts the rows.*--columns token=3,tag=-1"),
         ("x 0 0 a IN *\nx 0 1 it PRP *\n", "column 3 counts the rows.*--columns token=4,tag=-1"),
         ("#begin document (x)\nx 0 0 In IN *\n", "CoNLL-2012.*--columns token=4,tag=-1"),
+        (">p1\nMKV\nHHC\n", "text:1: this looks like FASTA.*--format 3line"),
         ("doc1 w O\n" * 20, "column 1 is 'doc1' in every row.*--columns token=2,tag=-1"),
     ],
 )

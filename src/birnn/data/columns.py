@@ -131,6 +131,8 @@ def find_columns(source: Source, ahead: Sequence[Line], request: ReadRequest) ->
         return Columns(place[0], place[1], width, measured, fixed=False, header=first)
     if header is not None:
         return header
+    if width == 1 and rows and re.match(r">\S", rows[0][1][0]):
+        raise source.fault("this looks like FASTA. Say so: --format 3line or fasta", rows[0][0])
     counting = _counting(sequences)
     if _is_universal(rows) and all("\t" in line for number, line in ahead if number == measured):
         if request.options.format is not None:
