@@ -49,6 +49,8 @@ GOOD = [(("so", "good"), "pos"), (("so", "bad"), "neg")]
         [("so good", "pos"), ("so bad", "neg")],
         [["so good", "pos"], ["so bad", "neg"]],
         (pair for pair in [("so good", "pos"), ("so bad", "neg")]),
+        np.array([["so good", "pos"], ["so bad", "neg"]]),
+        np.array([["so good", "pos"], ["so bad", "neg"]], object),
         zip(["so good", "so bad"], np.array(["pos", "neg"]), strict=True),
         [(["so", "good"], "pos"), (("so", "bad"), "neg")],
         [(np.array(["so", "good"]), "pos"), (np.array(["so", "bad"], object), "neg")],

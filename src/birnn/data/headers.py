@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from birnn.data.names import (
+    LABEL,
+    PLAIN,
+    is_index,
+    known_places,
+    lexicons,
+    like_a_name,
+    named_header,
+    plain_name,
+)
+from birnn.data.numeric import is_number
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
 
-# Names that people give to columns, the likeliest first; compared in lower case, words parted by
-# one space. Of a longer name its last word counts: "Review Text".
-# fmt: off
-TEXT = (
-    "text", "sentence", "review", "content", "message", "comment", "tweet", "texts", "sentences",
-    "reviews", "contents", "messages", "comments", "tweets", "document", "utterance", "body",
-    "post", "phrase", "paragraph", "passage", "article", "question", "query", "headline", "title",
-    "description", "abstract", "summary", "sms", "email", "input", "word", "words",
-)
-LABEL = (
-    "label", "class", "category", "sentiment", "target", "labels", "classes", "categories",
-    "targets", "tag", "stars", "rating", "score", "polarity", "emotion", "intent", "topic", "genre",
-    "language", "lang", "stance", "annotation", "gold", "answer", "output", "type", "y", "tags",
-    "star", "ratings", "scores", "value", "values",
-)
-# fmt: on
-SOURCE = ("source", "src", "input", "text", "word", "graphemes")
-TARGET = ("target", "tgt", "output", "pronunciation", "phonemes", "label")
-INDEX = ("id", "index", "unnamed: 0", "unnamed 0", "idx", "uid", "guid", "row", "no", "nr", "#", "")
-
-# Names by which a table says itself what its columns are; any other is told.
-PLAIN = ("text", "sentence", "source", "label", "target")
-
-LONGEST_NAME = 40  # characters
-NAME_WORDS = 4
 # Rows before what a column holds is judged by them.
 ENOUGH = 4
 
@@ -59,50 +44,6 @@ class Columns:
     id: int | None = None
     told: tuple[str, ...] = ()
     missing: bool = False
-
-
-def plain_name(name: str) -> str:
-    """A name as names are compared.
-
-    Example:
-        >>> plain_name("reviewText"), plain_name(" Star_Rating")
-        ('review text', 'star rating')
-    """
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip())
-    return re.sub(r"[\s_.-]+", " ", parted).strip().casefold()
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell spells a number.
-
-    Example:
-        >>> is_number(" 1e3 "), is_number("1,5")
-        (True, False)
-    """
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def named_header(first: Sequence[str], request: ReadRequest) -> bool:
-    """Whether a row consists of names, by which the text or what is learnt is known.
-
-    Example:
-        >>> request = ReadRequest("classifier")
-        >>> named_header(["Review Text", "Sentiment"], request), named_header(["so", "1"], request)
-        (True, False)
-    """
-    if not all(map(_like_a_name, first)) or len(set(first)) < len(first):
-        return False
-    names = list(map(plain_name, first))
-    text, label = _lexicons(request)
-    exact = any(name in text or name in label for name in names)
-    if len(names) == 1:
-        return names[0] in text
-    found = _known(names, text)
-    return exact or bool(found and [at for at in _known(names, label) if at != found[0]])
 
 
 def recognise(
@@ -132,8 +73,8 @@ def recognise(
     """
     given = _Given.of(first, request)
     rest = [row for row in rest if len(row) == len(first)]
-    known = header or _has_header(first, rest, request, given)
-    table = _Table(first, rest, request, known, given)
+    named = header or _has_header(first, rest, request, given)
+    table = _Table(first, rest, request, named, given)
     return table.columns()
 
 
@@ -156,7 +97,7 @@ class _Given:
         header = options.header
         missing: list[str] = []
         if options.of_model("header"):
-            header = None if header or named_header(first, request) else False
+            header = None if header or named_header(first, request.task) else False
         if options.of_model("text_column") and not _here(text, names, header):
             missing.append(f"text column {text!r}")
             text = None
@@ -190,6 +131,7 @@ class _Table:
         self.header = header
         self.given = given
         self.names = list(map(plain_name, first)) if header else [None] * len(first)
+        self.lexicons = lexicons(request.task)
         self.told: list[str] = []
         if given.missing:
             self.told.append(f"the model's {' and '.join(given.missing)} is not in this table")
@@ -229,11 +171,10 @@ class _Table:
         if len(self.first) == 1:
             return 0
         if self.header:
-            found = [at for at in _known(self.names, _lexicons(self.request)[0]) if at in left]
-            if found:
+            texts, learnt = (known_places(self.names, names) for names in self.lexicons)
+            if found := [at for at in texts if at in left]:
                 return found[0]
-            known = _known(self.names, _lexicons(self.request)[1])
-            left = [at for at in left if at not in known] or left
+            left = [at for at in left if at not in learnt] or left
         words = [at for at in left if not self._numeric(at)]
         if self.request.task == "regressor" and len(words) == 1:
             return words[0]
@@ -250,8 +191,8 @@ class _Table:
     def _label(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
         left = [at for at in range(len(self.first)) if at not in (text, *index)]
         if self.header:
-            found = [at for at in _known(self.names, _lexicons(self.request)[1]) if at in left]
-            if found:
+            labels = known_places(self.names, self.lexicons[1])
+            if found := [at for at in labels if at in left]:
                 return (found[0],)
         if len(left) == 1:
             return (left[0],)
@@ -280,7 +221,7 @@ class _Table:
 
     def _index(self) -> list[int]:
         """Columns that number or name the rows: by their name, or by counting them."""
-        named = [at for at, name in enumerate(self.names) if name is not None and _is_index(name)]
+        named = [at for at, name in enumerate(self.names) if name is not None and is_index(name)]
         counting = [
             at
             for at, name in enumerate(self.names)
@@ -347,12 +288,11 @@ class _Table:
 
     def _ambiguous(self, text: int, targets: tuple[int, ...]) -> bool:
         """Whether names were less than plain, or several might have been meant."""
-        lexicons = _lexicons(self.request)
         if any(self.names[at] not in PLAIN for at in (text, *targets)):
             return True
         return any(
             sum(name in lexicon for name in self.names if name is not None) > 1
-            for lexicon in lexicons
+            for lexicon in self.lexicons
         )
 
     def _unknown(self, what: str) -> str:
@@ -383,11 +323,11 @@ def _has_header(
         return given.header
     if given.named:
         return True
-    if named_header(first, request) and not _recurs(first, rest, request):
+    if named_header(first, request.task) and not _recurs(first, rest, request):
         return True
     if request.options.of_model("header") and request.options.header is False:
         return False
-    if not all(map(_like_a_name, first)) or len(set(first)) < len(first) or len(first) < 2:
+    if not all(map(like_a_name, first)) or len(set(first)) < len(first) or len(first) < 2:
         return False
     numbers = [
         at
@@ -407,10 +347,10 @@ def _has_header(
 def _recurs(first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest) -> bool:
     """Whether what would be the name of the label is a label of later rows."""
     names = list(map(plain_name, first))
-    text, label = _lexicons(request)
-    found = _known(names, text)
+    text, label = lexicons(request.task)
+    found = known_places(names, text)
     places = [at for at in range(len(first)) if at not in found[:1]]
-    if len(first) != 2 or (found and _known(names, label)):
+    if len(first) != 2 or (found and known_places(names, label)):
         return False
     return any(row[at] == first[at] for row in rest for at in places)
 
@@ -427,35 +367,6 @@ def _names_over_texts(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bo
     repeats = any(len(set(cells)) <= len(cells) / 2 for cells in columns)
     fresh = all(cell not in cells for cell, cells in zip(first, columns, strict=True))
     return longer and repeats and fresh
-
-
-def _like_a_name(cell: str) -> bool:
-    cell = cell.strip()
-    if not cell or cell == "#":
-        return True
-    plain = re.fullmatch(r"[^\W\d][\w .:()/\[\]-]*", cell) is not None
-    return plain and len(cell) <= LONGEST_NAME and len(cell.split()) <= NAME_WORDS
-
-
-def _lexicons(request: ReadRequest) -> tuple[Sequence[str], Sequence[str]]:
-    return (SOURCE, TARGET) if request.task == "seq2seq" else (TEXT, LABEL)
-
-
-def _known(names: Sequence[str | None], lexicon: Sequence[str]) -> list[int]:
-    """Places of names that are in a lexicon, the likeliest first."""
-
-    def rank(name: str) -> int | None:
-        for rank, part in ((0, name), (len(lexicon), name.rpartition(" ")[2])):
-            if part in lexicon:
-                return rank + lexicon.index(part)
-        return None
-
-    ranked = [(rank(name), at) for at, name in enumerate(names) if name]
-    return [at for _, at in sorted((r, at) for r, at in ranked if r is not None)]
-
-
-def _is_index(name: str) -> bool:
-    return name in INDEX or name.endswith(" id")
 
 
 def _is_place(ref: str) -> bool:

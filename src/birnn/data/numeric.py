@@ -85,6 +85,20 @@ def not_finite(values: Reals) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.argwhere(~finite)[0])
 
 
+def is_number(cell: str) -> bool:
+    """Whether a cell spells a number.
+
+    Example:
+        >>> is_number(" 1e3 "), is_number("1,5")
+        (True, False)
+    """
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def standard_units(rows_ND: Reals) -> tuple[Narrow, Narrow, tuple[float, ...]]:
     """Mean and standard deviation of each column, and the offset to subtract before.
 

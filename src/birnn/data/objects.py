@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from birnn.data.conversion import inputs_of, label_of, target_of, values_of
 from birnn.data.examples import Example, Task
 from birnn.data.headers import Columns, recognise
 from birnn.data.options import ReadOptions, ReadRequest
-from birnn.data.records import Keys, example_of, inputs_of, keys_of, label_of, target_of, values_of
+from birnn.data.records import Keys, example_of, keys_of
 from birnn.errors import DataError
 
 SAMPLE = 100  # rows of a data frame by which its columns are judged
@@ -163,6 +164,8 @@ def _example(item: Any, request: ReadRequest) -> Example:
     """One example out of a pair, or an `Example` put right."""
     if isinstance(item, Example):
         return _tidied(item, request)
+    if isinstance(item, np.ndarray) and item.dtype.kind in "OUS":
+        item = item.tolist()
     if isinstance(item, str) or not isinstance(item, tuple | list) or len(item) != 2:
         raise DataError(
             f" is {_short(item)}, without what is learnt of it. Give {WANTED[request.task]}."
@@ -250,10 +253,12 @@ def _columns_of(given: Any) -> dict[str, Sequence[Any]]:
                 )
             found[str(name)] = list(column)
     else:
-        names = [str(name) for name in given.columns]
+        # PyArrow's columns are arrays, which it names apart.
+        keys = list(getattr(given, "column_names", given.columns))
+        names = [str(key) for key in keys]
         if len(set(names)) < len(names):
             raise DataError(f"a data frame with two columns of one name: {', '.join(names)}")
-        found = {str(name): list(given[name]) for name in given.columns}
+        found = {name: _cells(given[key]) for name, key in zip(names, keys, strict=True)}
     sizes = {name: len(column) for name, column in found.items()}
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{name} {size}" for name, size in sizes.items())
@@ -264,6 +269,10 @@ def _columns_of(given: Any) -> dict[str, Sequence[Any]]:
         if isinstance(given, Mapping) and name in found and isinstance(found[name][0], str):
             raise DataError(f"one dict of {name}. Give a list of such dicts, one for a sequence.")
     return found
+
+
+def _cells(column: Any) -> list[Any]:
+    return column.to_pylist() if hasattr(column, "to_pylist") else list(column)
 
 
 def _row(columns: Mapping[str, Sequence[Any]], at: int) -> dict[str, Any]:

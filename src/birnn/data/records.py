@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.examples import Example, Vectors
-from birnn.data.headers import INDEX, LABEL, SOURCE, TARGET, TEXT, plain_name
-from birnn.data.numeric import narrow, not_finite, reals
+from birnn.data.conversion import inputs_of, is_list, target_of
+from birnn.data.examples import Example
+from birnn.data.names import INDEX, LABEL, SOURCE, TARGET, TEXT, plain_name
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
-from birnn.data.text import split_source
 from birnn.data.timeseries import check_vectors
 from birnn.errors import DataError
 
@@ -24,7 +23,12 @@ from birnn.errors import DataError
 TAGS = ("tags", "ner tags", "pos tags", "chunk tags", "upos", "xpos", "ner", "labels", "label")
 VALUES = ("values", "value", "targets", "target", *LABEL)
 SKIP = "Give every text one, or leave such rows out: --skip-unlabelled."
-NUMBERED = ("tokens", "words", "forms", "source")
+LEARNT = {
+    "tagger": "tags are",
+    "classifier": "label is",
+    "regressor": "target is",
+    "seq2seq": "target is",
+}
 SHOWN = 12  # keys of a record that a message names
 
 
@@ -113,16 +117,16 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
 "the label is 'stars'"))
     """
     names = {str(key): plain_name(str(key)) for key in record}
-    inputs, sure = _inputs_key(record, names, request)
+    inputs, plain = _inputs_key(record, names, request)
     target: str | None = None
+    same = True
     if request.labelled:
         target, same = _target_key(record, names, request, inputs)
-        sure = sure and same
     told: list[str] = []
-    if not sure:
+    if not plain:
         told.append(f"the text is {inputs!r}")
-        if target is not None:
-            told.append(f"the label is {target!r}")
+    if target is not None and not same:
+        told.append(f"the {LEARNT[request.task]} {target!r}")
     ids = [key for key, name in names.items() if name in INDEX and key not in (inputs, target)]
     ids.sort(key=lambda key: names[key] != "id")
     unread = [key for key in names if key not in (inputs, *ids[:1])]
@@ -156,127 +160,6 @@ def example_of(
     )
 
 
-def inputs_of(
-    given: Any, request: ReadRequest, name: str, where: str = "a text"
-) -> tuple[str, ...] | Vectors:
-    """A text, a list of tokens or rows of numbers as inputs; ``name`` calls it in messages.
-
-    Raises:
-        DataError: It is none of these.
-
-    Example:
-        >>> inputs_of([[1, 2]], ReadRequest("classifier"), "inputs").tolist()
-        [[1.0, 2.0]]
-    """
-    if isinstance(given, str):
-        if request.task == "seq2seq":
-            return split_source(given)
-        if request.task == "tagger" and request.labelled:
-            raise DataError(f"{name} is a str, a list of strings is needed.")
-        return request.words(str(given), where)
-    if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
-        return _rows(given, name)
-    if _is_list(given):
-        items = list(given)
-        # an empty list of vectors is called by its name
-        if name == "vectors" or any(_is_list(item) for item in items):
-            return _rows(given, name)
-        # Numbers may be tokens where they are called so, and else the only channel of a series.
-        if name not in NUMBERED and any(isinstance(item, int | float) for item in items):
-            raise DataError(
-                f"{name} is {_short(given)}, rows of numbers (T, D) are needed: [[0.5], [1.5]]."
-            )
-        return strings(items, name)
-    what = "a string" if name not in ("tokens", "vectors") else "a list"
-    raise DataError(f"{name} is {_short(given)}, {what} is needed.")
-
-
-def target_of(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...] | Vectors:
-    """What is learnt, as the task needs it; ``name`` calls it in messages.
-
-    Raises:
-        DataError: It is nothing that the task can learn.
-
-    Example:
-        >>> target_of([0, 3], ReadRequest("tagger"), "ner_tags")
-        ('0', '3')
-        >>> target_of(np.bool_(True), ReadRequest("classifier"), "label")
-        'True'
-    """
-    if request.task == "tagger":
-        if not _is_list(given):
-            raise DataError(
-                f"{name} is {_short(given)}, a list of tags is needed, one for each step."
-            )
-        tags = tuple(tag.strip() for tag in strings(list(given), name))
-        if "" in tags:
-            raise DataError(f"{name}[{tags.index('')}] is blank. Give every step a tag.")
-        return tags
-    if request.task == "seq2seq":
-        if isinstance(given, str):
-            return tuple(given.split())
-        if not _is_list(given):
-            raise DataError(f"{name} is {_short(given)}, a string or a list of symbols is needed.")
-        return strings(list(given), name)
-    return values_of(given, name) if request.task == "regressor" else label_of(given, name)
-
-
-def label_of(given: Any, name: str) -> str:
-    """A label: a string, an integer or a truth value, as a string.
-
-    Raises:
-        DataError: It is none of these, or empty.
-
-    Example:
-        >>> label_of(np.int64(3), "label"), label_of(True, "label")
-        ('3', 'True')
-    """
-    if isinstance(given, np.ndarray) and given.ndim == 0:
-        given = given[()]
-    if isinstance(given, bytes):
-        try:
-            given = given.decode()
-        except UnicodeDecodeError:
-            raise DataError(f"{name} is {given[:40]!r}, bytes that are not UTF-8.") from None
-    if not isinstance(given, str | int | np.integer | np.bool_) or not str(given).strip():
-        raise DataError(f"{name} is {_short(given)}, a string or an integer is needed.")
-    return str(given)
-
-
-def values_of(given: Any, name: str) -> Vectors:
-    """Target values: a number or a list of K.
-
-    Raises:
-        DataError: It is none of these, or not finite.
-    """
-    try:
-        values = reals(given)
-    except ValueError:
-        raise DataError(f"{name} is {_short(given)}, numbers are needed.") from None
-    values = values.reshape(1) if values.ndim == 0 else values
-    if values.ndim != 1 or not len(values):
-        raise DataError(f"{name} has shape {values.shape}, a list of numbers is needed.")
-    bad = not_finite(values)
-    if bad is not None:
-        raise DataError(
-            f"{name}: a target that is not finite: {narrow(values)[bad]}. "
-            "Fill it in or drop the row."
-        )
-    return values
-
-
-def strings(given: Sequence[Any], name: str) -> tuple[str, ...]:
-    """Tokens or tags, integers among them as strings.
-
-    Raises:
-        DataError: One of them is something else, or empty.
-    """
-    for position, item in enumerate(given):
-        if not isinstance(item, str | int | np.integer | np.bool_) or not str(item):
-            raise DataError(f"{name}[{position}] is {_short(item)}, a string is needed.")
-    return tuple(map(str, given))
-
-
 def _inputs_key(
     record: Mapping[Any, Any], names: Mapping[str, str], request: ReadRequest
 ) -> tuple[str, bool]:
@@ -290,7 +173,7 @@ def _inputs_key(
         return "vectors", True
     if request.task == "tagger" and request.labelled:
         lists = [key for key, name in names.items() if name in ("words", "forms", "sentence")]
-        lists = [key for key in lists if _is_list(record[key])]
+        lists = [key for key in lists if is_list(record[key])]
         if not lists:
             raise DataError(_missing("tokens", names))
         return lists[0], False
@@ -319,7 +202,7 @@ def _target_key(
     found = [key for key in _ranked(names, lexicon) if key != inputs]
     if request.task == "tagger":
         found = [key for key in names if key in found or names[key].endswith(" tags")]
-        found = [key for key in found if _is_list(record[key])]
+        found = [key for key in found if is_list(record[key])]
         if len(found) > 1:
             raise DataError(
                 f"{' and '.join(map(repr, found))} might be the tags. Choose: --label-column."
@@ -379,28 +262,7 @@ def _object(source: Source, line: int, text: str) -> dict[str, Any]:
     return record
 
 
-def _rows(given: Any, name: str) -> Vectors:
-    try:
-        rows = reals(given)
-    except ValueError:
-        raise DataError(f"{name} is no even table of numbers.") from None
-    if rows.ndim != 2 and rows.size:
-        raise DataError(f"{name} has shape {rows.shape}, rows of numbers (T, D) are needed.")
-    if rows.ndim == 2 and rows.shape[0] and not rows.shape[1]:
-        raise DataError(f"{name} has 0 channels. Give every step at least one number.")
-    return rows if rows.ndim == 2 else rows.reshape(0, 0)
-
-
 def _need(record: Mapping[Any, Any], key: str) -> Any:
     if key not in record:
         raise DataError(_missing(key, {str(name): "" for name in record}))
     return record[key]
-
-
-def _is_list(given: Any) -> bool:
-    return isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim > 0)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from birnn.data import cells
 from birnn.data.cells import Row
 from birnn.data.examples import Example, Vectors
-from birnn.data.headers import Columns, named_header, recognise
+from birnn.data.headers import Columns, recognise
+from birnn.data.names import named_header
 from birnn.data.numeric import not_finite
 from birnn.data.options import ReadRequest
 from birnn.data.records import SKIP
@@ -125,7 +126,7 @@ def _delimiter(
         fits = not options.of_model("delimiter") or any(given in line for _, line in sample[:1])
         if fits:
             return given
-    return cells.sniff(source, sample, own, lambda row: named_header(row, request))
+    return cells.sniff(source, sample, own, lambda row: named_header(row, request.task))
 
 
 def _quoting(own: str, delimiter: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from birnn.data.archive import read_arrays
 from birnn.data.examples import Example, Vectors
-from birnn.data.numeric import narrow, not_finite, reals
+from birnn.data.numeric import is_number, narrow, not_finite, reals
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 
@@ -192,7 +192,7 @@ def numbers(source: Source, cells: Sequence[str], line: int, what: str) -> Vecto
         return np.array([float(cell) for cell in cells], dtype=np.float64)
     except ValueError:
         for position, cell in enumerate(cells):
-            if not _is_number(cell):
+            if not is_number(cell):
                 said = "missing (?)" if cell.strip() == "?" else f"{cell.strip()!r}, not a number"
                 raise source.fault(
                     f"{what}, value {position} is {said}. Fill it in or leave the sequence out.",
@@ -244,14 +244,6 @@ def _series(source: Source, fields: list[str], index: int, line: int) -> Vectors
                 line,
             )
     return reals(np.stack(columns, axis=1))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _arrays(source: Source, request: ReadRequest) -> dict[str, Any]:

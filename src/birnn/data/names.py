@@ -1,0 +1,97 @@
+"""The names that people give to the columns of a table, and the keys of a record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from birnn.data.examples import Task
+
+# Names that people give to columns, the likeliest first; compared in lower case, words parted by
+# one space. Of a longer name its last word counts: "Review Text".
+# fmt: off
+TEXT = (
+    "text", "sentence", "review", "content", "message", "comment", "tweet", "texts", "sentences",
+    "reviews", "contents", "messages", "comments", "tweets", "document", "utterance", "body",
+    "post", "phrase", "paragraph", "passage", "article", "question", "query", "headline", "title",
+    "description", "abstract", "summary", "sms", "email", "input", "word", "words",
+)
+LABEL = (
+    "label", "class", "category", "sentiment", "target", "labels", "classes", "categories",
+    "targets", "tag", "stars", "rating", "score", "polarity", "emotion", "intent", "topic", "genre",
+    "language", "lang", "stance", "annotation", "gold", "answer", "output", "type", "y", "tags",
+    "star", "ratings", "scores", "value", "values",
+)
+# fmt: on
+SOURCE = ("source", "src", "input", "text", "word", "graphemes")
+TARGET = ("target", "tgt", "output", "pronunciation", "phonemes", "label")
+INDEX = ("id", "index", "unnamed: 0", "unnamed 0", "idx", "uid", "guid", "row", "no", "nr", "#", "")
+
+# Names by which a table says itself what its columns are; any other is told.
+PLAIN = ("text", "sentence", "source", "label", "target")
+
+LONGEST_NAME = 40  # characters
+NAME_WORDS = 4
+
+
+def plain_name(name: str) -> str:
+    """A name as names are compared.
+
+    Example:
+        >>> plain_name("reviewText"), plain_name(" Star_Rating")
+        ('review text', 'star rating')
+    """
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip())
+    return re.sub(r"[\s_.-]+", " ", parted).strip().casefold()
+
+
+def named_header(first: Sequence[str], task: Task) -> bool:
+    """Whether a row consists of names, by which the text or what is learnt is known.
+
+    Example:
+        >>> named_header(["Review Text", "Sentiment"], "classifier")
+        True
+        >>> named_header(["so", "1"], "classifier")
+        False
+    """
+    if not all(map(like_a_name, first)) or len(set(first)) < len(first):
+        return False
+    names = list(map(plain_name, first))
+    text, label = lexicons(task)
+    exact = any(name in text or name in label for name in names)
+    if len(names) == 1:
+        return names[0] in text
+    found = known_places(names, text)
+    return exact or bool(found and [at for at in known_places(names, label) if at != found[0]])
+
+
+def like_a_name(cell: str) -> bool:
+    """Whether a cell might be the name of a column: a few words that begin with a letter."""
+    cell = cell.strip()
+    if not cell or cell == "#":
+        return True
+    plain = re.fullmatch(r"[^\W\d][\w .:()/\[\]-]*", cell) is not None
+    return plain and len(cell) <= LONGEST_NAME and len(cell.split()) <= NAME_WORDS
+
+
+def lexicons(task: Task) -> tuple[Sequence[str], Sequence[str]]:
+    """The names of what a task reads, and of what it learns."""
+    return (SOURCE, TARGET) if task == "seq2seq" else (TEXT, LABEL)
+
+
+def known_places(names: Sequence[str | None], lexicon: Sequence[str]) -> list[int]:
+    """Places of names that are in a lexicon, the likeliest first."""
+
+    def rank(name: str) -> int | None:
+        for rank, part in ((0, name), (len(lexicon), name.rpartition(" ")[2])):
+            if part in lexicon:
+                return rank + lexicon.index(part)
+        return None
+
+    ranked = [(rank(name), at) for at, name in enumerate(names) if name]
+    return [at for _, at in sorted((r, at) for r, at in ranked if r is not None)]
+
+
+def is_index(name: str) -> bool:
+    """Whether a column of this plain name numbers or names the rows."""
+    return name in INDEX or name.endswith(" id")
