@@ -284,7 +284,9 @@ def test_a_file_without_the_models_columns_is_read_anew_and_told(load):
     kept = {"text_column": "kommentar", "label_column": "klasse", "delimiter": ";", "header": True}
     examples, told, _ = load(table("review,sentiment"), kept=kept)
     assert pairs(examples) == ROWS
-    assert "the model's text column 'kommentar' and label column 'klasse' is not in this" in told[0]
+    assert (
+        "the model's text column 'kommentar' and label column 'klasse' are not in this" in told[0]
+    )
     assert "the text is 'review'; the label is 'sentiment'" in told[0]
     examples, told, _ = load(table(None), kept=kept)
     assert pairs(examples) == ROWS

@@ -96,6 +96,7 @@ def test_no_label_in_the_file():
         (HEADER + "left\n", "text:5: a label and no series"),
         ("@classLabel true\n1:2\n", "text:2: a series before the line @data"),
         ("@classLabel true\n", "text:1: no line @data"),
+        ("@classLabel true\n@\n@data\n1:a\n", "text:2: an @ without a name"),
         ("@timeStamps true\n@data\n", "text:2: series with time stamps"),
         ("@classLabel false\n@data\n1:2\n", "text:2: a classifier needs @classLabel true"),
     ],

@@ -134,7 +134,8 @@ class _Table:
         self.lexicons = lexicons(request.task)
         self.told: list[str] = []
         if given.missing:
-            self.told.append(f"the model's {' and '.join(given.missing)} is not in this table")
+            verb = "is" if len(given.missing) == 1 else "are"
+            self.told.append(f"the model's {' and '.join(given.missing)} {verb} not in this table")
 
     def columns(self) -> Columns:
         """What is read of a row."""

@@ -52,7 +52,9 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
                     "If not, name its --format.",
                     number,
                 )
-            key, *values = line[1:].split()
+            key, *values = line[1:].split() or [""]
+            if not key:
+                raise source.fault("an @ without a name. Write @name value, then @data.", number)
             header[key.lower()] = values
             if key.lower() == "data":
                 in_data = True
