@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from birnn.data import Example
 from birnn.errors import ConfigError, DataError, DirectionError
-from birnn.experiments import forecast
+from birnn.experiments import forecast, forecast_page
 from birnn.experiments.cases import Size
 from birnn.experiments.forecast import ForecastResult
 from birnn.experiments.oscillation import LENGTH, floor, floor_ahead, generate
@@ -95,6 +96,14 @@ def test_tables_and_json_tell_the_same(result: ForecastResult) -> None:
     assert told["both"]["rmse_median"] == statistics.median(result.both.past)
     assert told["both"]["refused"] == result.refusal
     assert told["seeds"] == [3, 4]
+
+
+def test_the_series_on_the_page_is_one_of_the_test(result: ForecastResult, tmp_path: Path) -> None:
+    drawn = generate(TINY.train + TINY.test, 3)[TINY.train]
+    np.testing.assert_array_equal(result.example, np.asarray(drawn.inputs, np.float64))
+    text = forecast_page.write(tmp_path / "page.html", result).read_text("utf-8")
+    assert f"A series of {LENGTH} steps and 1 channel. Channel 1: from " in text
+    assert f"The first of the test series, {LENGTH} steps: each value" in text
 
 
 def test_progress_names_each_training(result: ForecastResult, lines: list[str]) -> None:

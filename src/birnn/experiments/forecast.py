@@ -74,6 +74,7 @@ class ForecastResult:
         refusal: What asking for two directions says.
         seeds: Of the data, the models and the order of training.
         seconds: Time that it all took.
+        example: The first of the series that the first seed is tested with, (T, D).
     """
 
     unit: str
@@ -85,6 +86,7 @@ class ForecastResult:
     refusal: str
     seeds: tuple[int, ...]
     seconds: float
+    example: Floats
 
     def tables(self) -> list[Table]:
         """The numbers as tables: median, and least and largest of the seeds."""
@@ -162,6 +164,8 @@ def run(
     with own_threads(1):
         for seed in seeds:
             train, test = _generated(size, seed) if own is None else _held_out(own, seed)
+            if not found:
+                example = test.values[: int(test.lengths[0])].numpy().astype(np.float64)
             units_D = np.ones(1) if own is None else _units(train)
             found.append(_measure(train, test, units_D, size.epochs, seed, progress))
     return ForecastResult(
@@ -178,6 +182,7 @@ def run(
         refusal=refusal(),
         seeds=tuple(seeds),
         seconds=time.perf_counter() - begun,
+        example=example,
     )
 
 

@@ -21,11 +21,24 @@ def write(path: Path | str, found: ForecastResult) -> Path:
         OutputError: The file cannot be written.
     """
     refused = figures.no_generation()
+    steps, channels = found.example.shape
+    drawn = figures.series(found.example)
     first, *further = found.tables()
     return report.write(
         path,
         "Why two directions cannot forecast",
         [
+            Section(
+                "What is forecast",
+                [
+                    Picture(
+                        drawn,
+                        f"The first of the test series, {steps} steps"
+                        + (f" of {channels} channels" if channels > 1 else "")
+                        + ": each value is to be said from those before it.",
+                    )
+                ],
+            ),
             Section(
                 "Refused",
                 [

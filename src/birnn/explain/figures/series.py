@@ -145,7 +145,8 @@ def series(
     )
     _legend(figure, adds is not None, label, marked if rows else ())
     facts = [_words(values, adds, channel, label) for channel in kept]
-    return told(figure, f"A series of {steps} steps and {channels} channels.", *facts)
+    of = f"{channels} channel{'' if channels == 1 else 's'}"
+    return told(figure, f"A series of {steps} steps and {of}.", *facts)
 
 
 @in_house_style
