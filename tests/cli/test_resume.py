@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import random
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,14 @@ def dies(self, batch, batch_idx):
     return step(self, batch, batch_idx)
 
 TrainingModule.training_step = dies
+sys.exit(main(sys.argv[1:]))
+"""
+
+STARTED = """
+import sys
+import birnn.training.fit
+from birnn.cli.main import main
+print("started", flush=True)
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -261,3 +272,101 @@ def test_a_run_whose_bundle_could_not_be_written_is_not_lost(
     assert "No space left" in told.complaint
     assert call(*run(tmp_path / "model", "--resume")).status == 0
     assert (tmp_path / "model" / WEIGHTS).read_bytes() == whole
+
+
+# ---------------------------------------------------------------------- damaged states
+
+
+def flipped(content: bytes, draw: random.Random) -> bytes:
+    place = draw.randrange(len(content))
+    return content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :]
+
+
+def zeroed(content: bytes, draw: random.Random) -> bytes:
+    place = draw.randrange(len(content))
+    size = min(512, len(content) - place)
+    return content[:place] + bytes(size) + content[place + size :]
+
+
+def cut(content: bytes, draw: random.Random) -> bytes:
+    return content[: draw.randrange(len(content))]
+
+
+def foreign(content: bytes, draw: random.Random) -> bytes:
+    return draw.choice([b"", b"{}", b"epoch,loss\n1,x\n", draw.randbytes(300)])
+
+
+@pytest.mark.parametrize("damage", [flipped, zeroed, cut, foreign, None])
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt", "run.json", "training.csv"])
+def test_a_damaged_state_is_refused_or_ends_in_the_same_weights(
+    call: Any, run: Any, tmp_path: Path, stopped: Path, whole: bytes, name: str, damage: Any
+) -> None:
+    state, kept = stopped.with_name("model.training"), tmp_path / "kept"
+    shutil.copytree(state, kept)
+    shutil.rmtree(stopped)
+    draw = random.Random(f"{name} {damage and damage.__name__}")
+    for _ in range(3 if damage else 1):
+        shutil.rmtree(state, ignore_errors=True)
+        shutil.copytree(kept, state)
+        shutil.rmtree(stopped, ignore_errors=True)
+        path = state / name
+        before = path.read_bytes()
+        if damage is None:
+            path.unlink()
+        else:
+            path.write_bytes(damage(before, draw))
+        told = call(*run(stopped, "--resume"))
+        if told.status == 0:
+            # The log is written again from the state.
+            assert name == "training.csv" or path.read_bytes() == before
+            assert (stopped / WEIGHTS).read_bytes() == whole
+            rows = (stopped / "training.csv").read_text().splitlines()
+            assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
+            continue
+        assert name in told.complaint
+        assert "start anew" in told.complaint.lower()
+        assert not stopped.exists()
+    # What is said to help does.
+    if damage is None:
+        assert call(*run(stopped, "--overwrite")).status == 0
+        assert (stopped / WEIGHTS).read_bytes() == whole
+
+
+# ---------------------------------------------------------------------- kills at any moment
+
+
+@pytest.mark.slow
+def test_runs_killed_at_any_moment_end_in_the_weights_of_one_that_was_not(
+    call: Any, start: Any, run: Any, tmp_path: Path, whole: bytes
+) -> None:
+    """Each run is killed again and again, at moments that are drawn, until it is done."""
+    draw, kills = random.Random(133), 0
+    for number in range(6):
+        out = tmp_path / f"model{number}"
+        more: tuple[str, ...] = ()
+        while kills < 40:
+            with start(*run(out, *more), program=STARTED) as process:
+                process.stdout.readline()
+                try:
+                    process.wait(timeout=draw.uniform(0.0, 2.5))
+                    killed = False
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    killed = True
+                err = process.stderr.read().decode()
+                process.wait()
+            if not killed:
+                assert process.returncode == 0, err
+                break
+            kills += 1
+            # A kill never leaves half a bundle, nor a state that nothing helps against.
+            assert not out.exists() or Predictor.load(out)
+            state = out.with_name(f"{out.name}.training")
+            more = ("--resume",) if (state / "last.ckpt").exists() else ()
+            if out.exists() and not state.exists():
+                break  # killed after its end
+        else:
+            assert call(*run(out, *more)).status == 0
+        assert (out / WEIGHTS).read_bytes() == whole
+        assert not out.with_name(f"{out.name}.training").exists()
+    assert kills >= 6

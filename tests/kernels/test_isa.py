@@ -170,6 +170,12 @@ def test_a_bad_number_of_threads_in_the_environment_is_refused(unset_threads, mo
         isa.get_num_threads()
 
 
+def test_a_number_of_threads_of_thousands_of_digits_is_refused(unset_threads, monkeypatch):
+    monkeypatch.setenv(isa.THREADS, "9" * 5000)
+    with pytest.raises(ConfigError, match="'9{50}\\.\\.\\.', it must be a whole number"):
+        isa.get_num_threads()
+
+
 @pytest.mark.parametrize("threads", [0, -1, 257, 10**11, 1.0, "2", True, None])
 def test_a_bad_number_of_threads_is_refused(unset_threads, threads):
     with pytest.raises(ConfigError, match="whole number from 1"):

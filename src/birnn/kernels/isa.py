@@ -204,9 +204,12 @@ def _threads_by_default(setting: str) -> int:
     if not setting:
         has = getattr(os, "sched_getaffinity", None)
         return len(has(0)) if has is not None else os.cpu_count() or 1
-    if not setting.isdecimal() or not 1 <= int(setting) <= MOST_THREADS:
+    # Python reads no integer of thousands of digits.
+    short = setting.isdecimal() and len(setting) < 10
+    if not short or not 1 <= int(setting) <= MOST_THREADS:
+        shown = setting if len(setting) < 50 else f"{setting[:50]}..."
         raise ConfigError(
-            f"{THREADS} is {setting!r}, it must be a whole number from 1 to {MOST_THREADS}. "
+            f"{THREADS} is {shown!r}, it must be a whole number from 1 to {MOST_THREADS}. "
             "Unset it for all cores."
         )
     return int(setting)
