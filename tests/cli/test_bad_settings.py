@@ -29,8 +29,15 @@ SETTINGS = {
     "dropout.noise=inf": ["dropout.noise", "finite"],
     "training.device=gpu": ["training.device", "auto, cpu, cuda or cuda:N", "gpu"],
     "training.device=cuda:99": ["training.device is cuda:99", "this machine has"],
-    "encoder.hidden_size=999999999999": ["parameters", "GB", "encoder.hidden_size"],
-    f"encoder.hidden_size=1{'0' * 4000}": ["parameters", "encoder.hidden_size"],
+    "encoder.hidden_size=900000": ["parameters", "GB", "encoder.hidden_size is 900,000"],
+    "encoder.hidden_size=999999999999": ["encoder.hidden_size", "1000000", "999999999999"],
+    f"encoder.hidden_size=1{'0' * 4000}": ["encoder.hidden_size", "1000000", "000..."],
+    "inputs.word_dim=999999999999": ["inputs.word_dim", "1000000000", "999999999999"],
+    "inputs.word_dim=999999999": ["parameters", "GB"],
+    "inputs.prefixes=[5000]": ["inputs.prefixes", "1000"],
+    f"training.epochs=1{'0' * 4000}": ["training.epochs", "1000000000"],
+    f"training.rows=1{'0' * 400}": ["training.rows", "1000000000"],
+    f"training.learning_rate=1{'0' * 400}": ["training.learning_rate"],
     f"encoder.hidden_size={'9' * 5000}": ["encoder.hidden_size", "more digits"],
     f"encoder.hidden_size={'[' * 5000}": ["encoder.hidden_size", "nested too deep"],
     "inputs.kind=vectors": ["inputs.kind", "vectors", "tokens"],
@@ -159,7 +166,30 @@ def test_a_setting_is_given_once(call: Any, files: Path, tmp_path: Path) -> None
         *("--set", "encoder.hidden_size=4", "--set", "encoder.hidden_size = 8"),
     )
     assert told.status == 2
-    assert "--set encoder.hidden_size was given twice" in told.complaint
+    assert "encoder.hidden_size is set twice" in told.complaint
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "demo"])
+def test_an_option_and_the_setting_of_it_are_one(
+    call: Any, files: Path, tmp_path: Path, command: str
+) -> None:
+    data = ("--train", files / "train.tsv")
+    told = {
+        "train": lambda *more: call("train", "tagger", *data, "--out", tmp_path / "m", *more),
+        "compare": lambda *more: call("compare", "tagger", *data, "--test", data[1], *more),
+        "demo": lambda *more: call("demo", "brackets", *more),
+    }[command]("--epochs", 2, "--set", "training.epochs=3")
+    assert told.status == 2
+    assert "training.epochs is set twice" in told.complaint
+
+
+def test_vectors_are_a_setting_too(call: Any, files: Path, tmp_path: Path) -> None:
+    told = call(
+        *("train", "tagger", "--train", files / "train.tsv", "--out", tmp_path / "model"),
+        *("--vectors", 'a "b".vec', "--set", "inputs.vectors=b.vec"),
+    )
+    assert told.status == 2
+    assert "inputs.vectors is set twice" in told.complaint
 
 
 def test_settings_as_json_are_values(call: Any) -> None:

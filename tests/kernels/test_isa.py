@@ -172,7 +172,7 @@ def test_a_bad_number_of_threads_in_the_environment_is_refused(unset_threads, mo
 
 def test_a_number_of_threads_of_thousands_of_digits_is_refused(unset_threads, monkeypatch):
     monkeypatch.setenv(isa.THREADS, "9" * 5000)
-    with pytest.raises(ConfigError, match="'9{50}\\.\\.\\.', it must be a whole number"):
+    with pytest.raises(ConfigError, match=r"'9{50}\.\.\.', it must be a whole number"):
         isa.get_num_threads()
 
 

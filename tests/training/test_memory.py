@@ -56,7 +56,7 @@ def test_this_machine_takes_it_if_it_has_glibc():
 def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(monkeypatch):
     spec = Spec(
         inputs=Symbols(size=5, dim=8),
-        encoder=Encoder(hidden_size=999_999_999_999),
+        encoder=Encoder(hidden_size=999_999),
         head=Tags(size=3),
     )
     with pytest.raises(ConfigError, match=r"parameters needs at least .* GB .*is 999,999"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import birnn
 from birnn.cli.output import naming, print_json, tell
+from birnn.cli.reading import with_epochs
 from birnn.cli.tables import print_scores, print_table
 from birnn.data import ReadOptions
 from birnn.errors import Interrupted, UsageError, escaped, nearest, require
@@ -51,11 +52,10 @@ def train(
 
     if task not in TASKS:
         raise UsageError(f"no task {task!r}: {nearest(task, TASKS)}")
-    recipe = Recipe.load(task, config=config, overrides=settings)
-    if epochs is not None:
-        recipe = recipe.with_settings({"training.epochs": epochs})
+    overrides = with_epochs(settings, epochs)
     if vectors is not None:
-        recipe = recipe.with_settings({"inputs.vectors": vectors})
+        overrides = [*overrides, f"inputs.vectors={json.dumps(str(vectors))}"]
+    recipe = Recipe.load(task, config=config, overrides=overrides)
     result = fitting.fit(
         task,
         train=train,

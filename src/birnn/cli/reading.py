@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +26,16 @@ def _columns(text: str | None) -> dict[str, int] | None:
         return {name.strip(): int(place) for name, place in (p.split("=") for p in text.split(","))}
     except ValueError:
         raise UsageError(f"--columns is {text!r}. Write it as token=2,tag=4.") from None
+
+
+def with_epochs(settings: Sequence[str], epochs: int | None) -> list[str]:
+    """What ``--set`` gave, and ``--epochs`` as one of them: set twice, it is refused.
+
+    Example:
+        >>> with_epochs(["encoder.cell=gru"], 3)
+        ['encoder.cell=gru', 'training.epochs=3']
+    """
+    return [*settings, *([] if epochs is None else [f"training.epochs={epochs}"])]
 
 
 # Name of each argument, its type and its help.

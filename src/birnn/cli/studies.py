@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from birnn.cli.output import check_page, print_json, tell
+from birnn.cli.reading import with_epochs
 from birnn.cli.tables import markdown, print_table
 from birnn.errors import UsageError, nearest, require
 
@@ -46,9 +47,8 @@ def compare(
     if task not in comparing.TASKS:
         known = nearest(task, comparing.TASKS)
         raise UsageError(f"compare takes {' or '.join(comparing.TASKS)}, got {task!r}: {known}")
-    recipe = Recipe.load(task, config=config, overrides=settings)
-    if epochs is not None:
-        recipe = recipe.with_settings({"training.epochs": epochs})
+    overrides = with_epochs(settings, epochs)
+    recipe = Recipe.load(task, config=config, overrides=overrides)
     found = comparing.compare(
         task,
         train=train,
@@ -119,8 +119,7 @@ def demo(
         name,
         seeds=range(1, seeds + 1),
         files=files or None,
-        settings=settings,
-        epochs=epochs,
+        settings=with_epochs(settings, epochs),
         reading=reading,
         jobs=jobs,
         say=tell,

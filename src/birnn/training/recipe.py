@@ -16,12 +16,11 @@ from pydantic import (
     AfterValidator,
     Field,
     NonNegativeFloat,
-    PositiveInt,
     PrivateAttr,
     ValidationError,
 )
 
-from birnn.bundle.spec import Encoder, Frozen, PoolingName, SchemeName
+from birnn.bundle.spec import AffixLengths, Encoder, Frozen, PoolingName, SchemeName, Size
 from birnn.errors import ConfigError, nearest
 from birnn.models import Dropout
 
@@ -46,28 +45,34 @@ class InputSettings(Frozen):
         description="auto: vectors where the file has them, symbols where all tokens are single "
         "characters, words otherwise",
     )
-    word_dim: PositiveInt = Field(default=100, description="width of a word's vector")
-    min_count: PositiveInt = Field(default=2, description="rarer words are unknown")
-    max_words: PositiveInt | None = Field(default=None, description="keep the most frequent")
+    word_dim: Size = Field(default=100, description="width of a word's vector")
+    min_count: Size = Field(default=2, description="rarer words are unknown")
+    max_words: Size | None = Field(default=None, description="keep the most frequent")
     lowercase: bool = Field(default=True, description="look words up in lower case")
     digits: bool = Field(default=True, description="look words up with every digit as 0")
-    character_dim: PositiveInt = Field(default=32, description="width of a character's vector")
+    character_dim: Size = Field(default=32, description="width of a character's vector")
     character_hidden: int = Field(
-        default=64, ge=0, description="hidden units of each half of the character LSTM; 0: none"
+        default=64,
+        ge=0,
+        le=10**9,
+        description="hidden units of each half of the character LSTM; 0: none",
     )
     surface_dim: int = Field(
-        default=64, ge=0, description="width of the traits of a word's written form; 0: none"
+        default=64,
+        ge=0,
+        le=10**9,
+        description="width of the traits of a word's written form; 0: none",
     )
-    surface_min_count: PositiveInt = Field(
+    surface_min_count: Size = Field(
         default=2, description="a trait of fewer written forms is unknown"
     )
-    prefixes: tuple[PositiveInt, ...] = Field(
+    prefixes: AffixLengths = Field(
         default=(1, 2, 3, 4), description="lengths of the prefixes that are traits"
     )
-    suffixes: tuple[PositiveInt, ...] = Field(
+    suffixes: AffixLengths = Field(
         default=(1, 2, 3, 4), description="lengths of the suffixes that are traits"
     )
-    symbol_dim: PositiveInt = Field(default=64, description="width of a symbol's vector")
+    symbol_dim: Size = Field(default=64, description="width of a symbol's vector")
     class_ratios: bool = Field(
         default=False,
         description="a classifier's word vectors start with the word's log-count ratio of each "
@@ -79,6 +84,7 @@ class InputSettings(Frozen):
     first_vectors: int = Field(
         default=50_000,
         ge=0,
+        le=10**9,
         description="beside the words of training, words of so many first lines of the vectors",
     )
 
@@ -97,26 +103,28 @@ class HeadSettings(Frozen):
     pooling: PoolingName = Field(
         default="last+max+mean", description="last, max, mean, last+max+mean or attention"
     )
-    attention_size: PositiveInt = Field(default=64, description="hidden units of the attention")
+    attention_size: Size = Field(default=64, description="hidden units of the attention")
 
 
 class TrainingSettings(Frozen):
     """The optimiser and its schedule."""
 
-    epochs: PositiveInt | None = Field(
+    epochs: Size | None = Field(
         default=None,
         description="rounds over the training data; by default as many as make up `rows` rows, "
         "within `epochs_range`",
     )
-    rows: PositiveInt = Field(default=1_250_000, description="rows to train on, see `epochs`")
-    epochs_range: tuple[PositiveInt, PositiveInt] = Field(
+    rows: int = Field(
+        default=1_250_000, ge=1, le=10**15, description="rows to train on, see `epochs`"
+    )
+    epochs_range: tuple[Size, Size] = Field(
         default=(6, 60), description="fewest and most epochs where `rows` decides"
     )
-    patience: PositiveInt = Field(
+    patience: Size = Field(
         default=10, description="epochs without a better dev score before training stops"
     )
-    batch_rows: PositiveInt = Field(default=8192, description="rows of a batch, at most")
-    batch_sequences: PositiveInt = Field(default=32, description="sequences of a batch, at most")
+    batch_rows: Size = Field(default=8192, description="rows of a batch, at most")
+    batch_sequences: Size = Field(default=32, description="sequences of a batch, at most")
     learning_rate: float = Field(default=3e-3, gt=0, description="of AdamW, at its highest")
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of training that warms up")
     final_rate: float = Field(
@@ -217,7 +225,7 @@ class Recipe(Frozen):
                 f"{section}.{name}" for section, values in changes.items() for name in values
             )
             if key in given:
-                raise ConfigError(f"--set {key} was given twice. Give it once.")
+                raise ConfigError(f"{key} is set twice on the command line. Set it once.")
             given.add(key)
             recipe = recipe._changed(changes, where="")
         return recipe
