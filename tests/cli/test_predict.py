@@ -337,6 +337,27 @@ def test_json_has_no_word_for_infinity(
     ]
 
 
+@pytest.mark.parametrize("option", ["--probabilities", "--all-probabilities"])
+def test_json_has_no_word_for_a_probability_that_is_nan(
+    call: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    def answers(self: Predictor, sequences: Any, *, wait: bool) -> Any:
+        chances = np.full((1, len(self.labels)), np.nan)
+        return (([self.labels[0]], chances) for _ in sequences)
+
+    monkeypatch.setattr(Predictor, "stream_proba", answers)
+    data = tmp_path / "data.txt"
+    data.write_text("dog\nruns\n")
+    told = call("predict", trained("tagger"), data, "--json", option)
+    assert told.status == 0
+    for line in told.objects:
+        [chances] = line["probabilities"]
+        assert chances is None or set(chances.values()) == {None}
+    assert told.err.splitlines() == [
+        f"{data}:1: values that are no finite numbers are written as null"
+    ]
+
+
 def test_tokens_with_tabs_and_line_ends_stay_on_their_line(
     call: Any, trained: Trained, tmp_path: Path
 ) -> None:

@@ -165,11 +165,7 @@ def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example,
             record["text"] = example.text
         if isinstance(example.inputs, tuple):
             record["tokens"] = list(example.inputs)
-        whole = finite(answer)
-        if whole != answer and not told:
-            told = True
-            tell(f"{example.where}: values that are no finite numbers are written as null")
-        record[name] = whole
+        record[name] = answer
         if chances is not None and all_probabilities:
             tagged = name == "tags"
             record["probabilities"] = [named(row) for row in chances] if tagged else named(chances)
@@ -179,7 +175,11 @@ def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example,
         elif chances is not None:
             chance = _of_answer(model.labels, answer, chances)
             record["probability"] = round(float(chance), 6)
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        whole = finite(record)
+        if whole != record and not told:
+            told = True
+            tell(f"{example.where}: values that are no finite numbers are written as null")
+        line = json.dumps(whole, ensure_ascii=False, allow_nan=False)
         return escaped(line, as_json=True) + "\n"
 
     return lines
