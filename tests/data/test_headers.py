@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from birnn.data import ReadOptions, read
+from birnn.data import ReadOptions, ReadRequest, read
+from birnn.data.source import Source
+from birnn.data.tables import read_csv
 from birnn.errors import DataError, FormatError
 
 ROWS = [("a fine film", "pos"), ("so very bad", "neg"), ("all in all good", "pos")]
@@ -88,6 +93,27 @@ def test_names_that_are_not_known_are_refused(load):
     assert pairs(examples) == ROWS
     examples, _, _ = load(table("foo,bar"), header=True, text_column="1", label_column=2)
     assert pairs(examples) == ROWS
+
+
+def test_a_name_that_ends_in_a_known_one_is_enough_over_other_rows(load):
+    numbered = [(text, i % 2) for i, (text, _) in enumerate(ROWS)]
+    examples, told, _ = load(table("comment_text,toxic_flag", numbered))
+    assert pairs(examples) == [(text, str(label)) for text, label in numbered]
+    assert "the text is 'comment_text'; the label is 'toxic_flag'" in told[0]
+
+
+def test_a_pipe_is_read_no_further_than_a_model_needs():
+    kept = {"text_column": "review", "label_column": "stars", "delimiter": ","}
+    request = ReadRequest("classifier", labelled=False, options=ReadOptions().over(kept))
+    reading, writing = os.pipe()
+    source = Source("pipe", lambda: os.fdopen(reading, "rb"), tell=[].append, live=True)
+    os.write(writing, b"stars,review\n1,so good\n")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(next, read_csv(source, request))
+        try:
+            assert first.result(timeout=5).text == "so good"
+        finally:
+            os.close(writing)
 
 
 def test_words_that_are_names_may_be_rows(load):

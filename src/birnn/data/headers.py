@@ -338,6 +338,9 @@ def _has_header(
     if numbers and request.task == "regressor":
         return True
     if numbers or _names_over_texts(first, rest):
+        names = list(map(plain_name, first))
+        if any(known_places(names, lexicon) for lexicon in lexicons(request.task)):
+            return True
         raise DataError(
             f"{_listed(first)} look like names of columns, and none is known. Set --text-column "
             "and --label-column, or --no-header if it is a row like the others"
