@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 
 from birnn import explain
 from birnn.bundle import Bundle, Encoder, Label, Spec, Symbols, Tags, Values, Vectors, Words
 from birnn.data import Example
-from birnn.errors import DataError
+from birnn.errors import BirnnError, DataError
 from birnn.runtime import Predictor
 
 TEXTS = ["so good", "so bad a film", "good"]
@@ -147,3 +149,61 @@ def test_rows_of_numbers_are_refused_where_series_are_not_told_apart():
 def test_explanations_take_no_table_for_a_sequence():
     with pytest.raises(DataError, match="sequence 0 is Frame"):
         explain.states(predictor(Label(size=3)), Frame(text=TEXTS))
+
+
+LEAVES = [
+    None,
+    True,
+    0,
+    -3,
+    1.5,
+    float("nan"),
+    10**400,
+    "",
+    "so good",
+    b"x",
+    1j,
+    range(3),
+    "\ud800",
+]
+LEAVES += [np.int64(3), np.float32(2), np.bool_(True), np.array(3), np.array("x"), np.ones((2, 2))]
+LEAVES += [np.array(["a", "b"]), np.array([None, "a"], object), np.datetime64("2020-01-01"), {"x"}]
+LEAVES += [Example(("a",), "x"), Example(None, None), Example([1, 2], 1.5), np.zeros((2, 0))]
+KEYS = ["text", "label", "tokens", "tags", "vectors", "values", "id", "foo", 3, None]
+
+
+def anything(random, depth=0):
+    """Lists, tuples, dicts and tables of anything."""
+    kind = random.random()
+    if depth > 3 or kind < 0.35:
+        return random.choice(LEAVES)
+    some = [anything(random, depth + 1) for _ in range(random.randint(0, 3))]
+    if kind < 0.55:
+        return some
+    if kind < 0.75:
+        return tuple(some)
+    if kind < 0.9:
+        return dict(zip(random.sample(KEYS, len(some)), some, strict=True))
+    return Frame(text=[anything(random, depth + 1)] * 2, label=[random.choice(LEAVES)] * 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_handed_in_is_answered_or_refused_in_one_line(seed):
+    random = Random(seed)
+    models = [
+        predictor(Label(size=3)),
+        predictor(Tags(size=3)),
+        predictor(Values(size=2)),
+        predictor(Tags(size=3), Symbols(size=4, dim=2)),
+        predictor(Label(size=3), Vectors(size=2)),
+    ]
+    messages = []
+    for _ in range(1000):
+        model, given = random.choice(models), anything(random)
+        call = random.choice([model.predict, lambda x, m=model: m.evaluate(x, tell=[].append)])
+        try:
+            call([given] if isinstance(given, str) else given)
+        except BirnnError as error:
+            messages.append(str(error))
+    assert not [line for line in messages if "\n" in line or len(line) > 600]
+    assert len(messages) > 100

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.conversion import inputs_of, label_of, target_of, values_of
+from birnn.data.conversion import inputs_of, is_list, label_of, target_of, values_of
 from birnn.data.examples import Example, Task
 from birnn.data.headers import Columns, recognise
 from birnn.data.options import ReadOptions, ReadRequest
@@ -105,6 +105,15 @@ def unpacked(
     return _unpacked(given, task, options, number)
 
 
+def is_iterable(given: Any) -> bool:
+    """Whether it can be gone through: an array of no axis cannot, though it has the method."""
+    try:
+        iter(given)
+    except TypeError:
+        return False
+    return True
+
+
 def is_table(given: Any) -> bool:
     """Whether something holds columns by their names: a data frame or a dict of lists."""
     # pandas and polars; neither is imported for it.
@@ -136,7 +145,7 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
     if is_table(given):
         yield from _rows(_columns_of(given), request, tell, where)
         return
-    if isinstance(given, str | bytes | set | frozenset) or not isinstance(given, Iterable):
+    if isinstance(given, str | bytes | set | frozenset) or not is_iterable(given):
         raise DataError(
             f"{where}{_short(given)} is no list of examples. "
             f"Give a list of {WANTED[request.task]}, or a data frame."
@@ -226,7 +235,7 @@ def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
     if _is_missing(given):
         raise DataError(" has no tags. Give every step one.")
     for steps in (tuple(text.split()), tuple(text)):
-        if hasattr(given, "__len__") and len(steps) == len(given):
+        if (isinstance(given, str) or is_list(given)) and len(steps) == len(given):
             return steps, list(given)
     raise DataError(
         f" is the text {_short(text)} with tags that are as many as neither its words nor its "
@@ -246,7 +255,7 @@ def _columns_of(given: Any) -> dict[str, Sequence[Any]]:
     if isinstance(given, Mapping):
         found: dict[str, Sequence[Any]] = {}
         for name, column in given.items():
-            if isinstance(column, str) or not isinstance(column, Iterable):
+            if isinstance(column, str | bytes) or not is_iterable(column):
                 raise DataError(
                     f"one dict whose {name!r} is {_short(column)}. Give a list of such dicts, or "
                     "a dict of columns: {'text': [...], ...}."

@@ -13,7 +13,7 @@ import numpy as np
 from birnn.bundle.spec import Inputs, Spec, Tags, Vectors, Words
 from birnn.data.alphabet import Alphabet
 from birnn.data.numeric import Reals, narrow, not_finite, reals
-from birnn.data.objects import is_table, unpacked
+from birnn.data.objects import is_iterable, is_table, unpacked
 from birnn.data.options import ReadOptions
 from birnn.data.vocab import normalise
 from birnn.data.words import Split, Splitter, tokenise
@@ -62,9 +62,7 @@ def admit(
         >>> list(admit(spec, ["so good", ["so", "bad"]]))
         [('so', 'good'), ['so', 'bad']]
     """
-    if isinstance(sequences, str | bytes) or not (
-        is_table(sequences) or isinstance(sequences, Iterable)
-    ):
+    if isinstance(sequences, str | bytes) or not (is_table(sequences) or is_iterable(sequences)):
         raise DataError(
             f"sequences is {_short(sequences)}. Give a list of sequences: {_wanted(spec)}"
         )
@@ -164,7 +162,7 @@ def _tokens(spec: Spec, number: int, sequence: Any, alphabet: Alphabet | None) -
         return (alphabet or Alphabet()).split(sequence)
     if not isinstance(sequence, list | tuple):
         unordered = is_table(sequence) or isinstance(sequence, set | frozenset)
-        if isinstance(sequence, str | bytes) or unordered or not isinstance(sequence, Iterable):
+        if isinstance(sequence, str | bytes) or unordered or not is_iterable(sequence):
             raise DataError(
                 f"sequence {number} is {_short(sequence)}, not a list of tokens. "
                 f"Give a list of sequences: {_wanted(spec)}"
