@@ -147,11 +147,11 @@ def test_ctrl_c_at_any_moment_of_the_start_is_one_line(
 ) -> None:
     command = training("tagger", tmp_path / "model", *ENDLESS)
     program = "from birnn.cli.main import run; print('!', flush=True); run()"
-    for step in range(24):
+    for step in range(16):
         with start(*command, program=program) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(0.15 * step)
+            time.sleep(0.2 * step)
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=120)
         assert process.returncode == 130, err

@@ -110,3 +110,17 @@ def test_two_directions_know_what_one_cannot(tmp_path: Path) -> None:
     assert one["right"] < 0.65
     assert one["both"] < 0.65
     assert result.brackets.spread("forward").median > 0.96
+
+
+def test_one_quickstart_at_a_time_in_a_folder(tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def second(line: str) -> None:
+        if not refused:
+            with pytest.raises(OutputError, match="another training is at work") as caught:
+                quickstart.run(tmp_path / "out", sizes=TINY)
+            refused.append(str(caught.value))
+
+    quickstart.run(tmp_path / "out", sizes=TINY, progress=second)
+    assert len(refused) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bundle", "report.html"]

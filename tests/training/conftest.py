@@ -54,7 +54,7 @@ def tiny_recipe(task: Any = "tagger", **changes: Any) -> Recipe:
 
 @pytest.fixture(autouse=True)
 def seeded() -> Iterator[None]:
-    """Training seeds torch; nobody else's random numbers change by it."""
+    """One thread; and what a test draws or seeds is nobody else's business."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with torch.random.fork_rng():

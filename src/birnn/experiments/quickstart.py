@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from birnn.errors import OutputError
 from birnn.experiments import demo, quickstart_page
@@ -18,7 +21,7 @@ from birnn.experiments.cases import Size
 from birnn.experiments.compare.contest import Contest
 from birnn.experiments.compare.trials import say_nothing
 from birnn.explain.parts import Table
-from birnn.training.workspace import Workspace
+from birnn.training.workspace import LOCK, Workspace, take
 
 SIZES = {
     "senses": Size(train=1500, test=600, epochs=16),
@@ -77,7 +80,8 @@ def run(
         sizes: How much each demo trains and tests.
 
     Raises:
-        OutputError: The folder cannot be written, or ``bundle`` in it is something else.
+        OutputError: The folder cannot be written, ``bundle`` in it is something else, or another
+            quickstart is at work there.
         Interrupted: Ctrl-C.
     """
     begun = time.perf_counter()
@@ -87,17 +91,24 @@ def run(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be made a folder: {error.strerror}") from None
-    with Workspace.open(bundle, resume=False, overwrite=True):
-        pass  # refused now, not after training
-    shown = {}
-    for name, size in (sizes or SIZES).items():
-        say(f"{name}: {size.train} training and {size.test} test sequences")
-        keep = {"both": bundle} if name == "senses" else None
-        shown[name] = demo.run(name, seeds=(seed,), seed=seed, size=size, keep=keep, say=say)
-    seconds = time.perf_counter() - begun
-    report = quickstart_page.write(
-        out / "report.html", shown["senses"], shown["brackets"], bundle=bundle, seconds=seconds
-    )
+    lock = FileLock(out / LOCK)
+    take(lock, out)
+    try:
+        with Workspace.open(bundle, resume=False, overwrite=True):
+            pass  # refused now, not after training
+        shown = {}
+        for name, size in (sizes or SIZES).items():
+            say(f"{name}: {size.train} training and {size.test} test sequences")
+            keep = {"both": bundle} if name == "senses" else None
+            shown[name] = demo.run(name, seeds=(seed,), seed=seed, size=size, keep=keep, say=say)
+        seconds = time.perf_counter() - begun
+        report = quickstart_page.write(
+            out / "report.html", shown["senses"], shown["brackets"], bundle=bundle, seconds=seconds
+        )
+    finally:
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+        lock.release()
     return QuickstartResult(
         senses=shown["senses"].contest,
         brackets=shown["brackets"].contest,

@@ -246,13 +246,10 @@ class Workspace:
                 if not os.access(self.state, os.W_OK):
                     raise PermissionError(13, "Permission denied")
                 try:
-                    lock.acquire(blocking=False)
-                except Timeout:
+                    take(lock, self.state)
+                except OutputError:
                     self._made.clear()
-                    raise OutputError(
-                        f"another training is at work in {self.state}. "
-                        "Wait for its end, or give another --out."
-                    ) from None
+                    raise
             yield
         finally:
             with suppress(OSError):
@@ -307,6 +304,24 @@ class Workspace:
                 f"{self.state / BEST} does not belong to {LAST} beside it. "
                 "The run cannot be gone on with: start anew with --overwrite."
             )
+
+
+def take(lock: FileLock, folder: Path) -> None:
+    """Take the lock of a folder that one training at a time may write.
+
+    Raises:
+        OutputError: Another process, or another thread, holds it, or it cannot be written.
+    """
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise OutputError(
+            f"another training is at work in {folder}. Wait for its end, or give another --out."
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}. Give another --out."
+        ) from None
 
 
 def _digest(described: Mapping[str, Any]) -> str:
