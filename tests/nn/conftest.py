@@ -113,6 +113,15 @@ def count_native() -> Callable[[], contextlib.AbstractContextManager[list[str]]]
     return native_calls
 
 
+@pytest.fixture(params=["native", "torch"])
+def crf_engine(request, monkeypatch) -> None:
+    """What runs the chain: the compiled kernels, or torch where they do not run."""
+    if request.param == "torch":
+        monkeypatch.setenv(isa.FORCE, isa.REFERENCE)
+    elif isa.in_use() is None:
+        pytest.skip("no compiled module")
+
+
 # ---------------------------------------------------------------------- beside torch's own
 
 PAIRS = {"lstm": (LSTM, nn.LSTM), "gru": (GRU, nn.GRU), "rnn": (RNN, nn.RNN)}

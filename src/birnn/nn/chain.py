@@ -116,7 +116,8 @@ class StepChain:
         d_transitions = torch.zeros_like(self._transitions)
         for to_P, from_P in zip(*(torch.split(rows, PAIRS) for rows in self._pairs()), strict=True):
             pair_PLL = self._alpha[from_P, :, None] + self._transitions + ahead_NL[to_P, None, :]
-            d_transitions += torch.einsum("p,pij->ij", scale_N[to_P], pair_PLL.exp())
+            shares = scale_N[to_P] @ pair_PLL.exp().flatten(1)
+            d_transitions = d_transitions + shares.view_as(d_transitions)
         return d_rows_NL.index_select(0, self._inverse), d_transitions, d_start, d_end
 
     def _pairs(self) -> tuple[Tensor, Tensor]:

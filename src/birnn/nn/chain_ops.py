@@ -27,7 +27,7 @@ from torch.library import custom_op
 from birnn.errors import ShapeError
 from birnn.kernels import crf, isa
 from birnn.nn import chain
-from birnn.nn.engines import own_dtypes
+from birnn.nn.engines import own_dtypes, transformed
 from birnn.nn.layout import INTEGERS
 from birnn.nn.threads import layer_threads
 from birnn.ragged import Lengths, Ragged
@@ -59,10 +59,15 @@ def negative_log_likelihood(
         counts = torch.from_numpy(lengths)
         found: Tensor = _likelihood(emissions, counts, labels, transitions, start, end)
         return found
-    check_labels(labels, *emissions.shape)
-    log_z_B: Tensor = chain.LogPartition.apply(  # type: ignore[no-untyped-call]
-        emissions, lengths, transitions, start, end
-    )
+    log_z_B: Tensor
+    if transformed():
+        # Transforms of torch.func and forward mode look into torch's own operators, not into ours.
+        log_z_B = chain.StepChain(emissions, lengths, transitions, start, end).log_partition()
+    else:
+        check_labels(labels, *emissions.shape)
+        log_z_B = chain.LogPartition.apply(  # type: ignore[no-untyped-call]
+            emissions, lengths, transitions, start, end
+        )
     return log_z_B - chain.score(emissions, lengths, labels, transitions, start, end)
 
 
@@ -97,7 +102,7 @@ def _runs_native(emissions: Tensor) -> bool:
     return (
         emissions.device.type == "cpu"
         and emissions.dtype in DTYPES
-        and (torch.compiler.is_compiling() or isa.in_use() is not None)
+        and (torch.compiler.is_compiling() or (isa.in_use() is not None and not transformed()))
     )
 
 

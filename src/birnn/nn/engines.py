@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from birnn.errors import ConfigError, ShapeError, nearest
 from birnn.kernels import into, isa
@@ -45,6 +46,11 @@ def autocasts(tensor: Tensor) -> bool:
         return False
     device = tensor.device.type
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def transformed() -> bool:
+    """Whether a transform of torch.func or forward mode is at work, as nested as may be."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def own_dtypes(tensor: Tensor) -> AbstractContextManager[Any]:

@@ -22,14 +22,13 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.library import Library, register_fake
 
 from birnn.kernels import isa
 from birnn.kernels.into import Keep
 from birnn.kernels.layout import Layout
 from birnn.nn import engines, stretches
-from birnn.nn.engines import DTYPES, PLAIN_WEIGHTS, Call, autocasts
+from birnn.nn.engines import DTYPES, PLAIN_WEIGHTS, Call, autocasts, transformed
 from birnn.nn.layout import TensorLayout
 from birnn.nn.stretches import Schedule, Weights
 from birnn.reference.stack import GATES, CellName
@@ -122,12 +121,8 @@ def runs_native(rows: Tensor, dtype: torch.dtype) -> bool:
         return False
     if torch.compiler.is_compiling():
         return True  # what runs is found out when the graph does
-    return (
-        isa.in_use() is not None
-        # Transforms of torch.func and forward mode look into torch's own operators, not into ours.
-        and not torch._C._are_functorch_transforms_active()
-        and forward_ad._current_level < 0
-    )
+    # Transforms of torch.func and forward mode look into torch's own operators, not into ours.
+    return isa.in_use() is not None and not transformed()
 
 
 def is_mapped(tensor: Tensor) -> bool:
