@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from birnn.errors import OutputError, UsageError
-from birnn.training.checkpoints import MAGIC, WholeCheckpoints, read_header
+from birnn.training.checkpoints import MAGIC
 from birnn.training.workspace import LOCK, RUN, Workspace
 
 FRESH = {"resume": False, "overwrite": False}
@@ -327,86 +327,6 @@ def test_checkpoints_of_another_run_or_epoch_do_not_mix(tmp_path):
         save(best | {"epoch": 1}, state / "best.ckpt")
     with resumed(tmp_path / "m") as said:
         assert "does not belong to last.ckpt" in said[0]
-
-
-def test_a_checkpoint_is_old_or_whole_when_its_writing_is_cut_short(tmp_path, monkeypatch):
-    path = tmp_path / "state" / "last.ckpt"
-    checkpoints = WholeCheckpoints("a run")
-    checkpoints.save_checkpoint({"epoch": 1}, path)
-
-    def cut_short(state, file):
-        file.write(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(torch, "save", cut_short)
-    with pytest.raises(KeyboardInterrupt):
-        checkpoints.save_checkpoint({"epoch": 2}, path)
-    assert checkpoints.load_checkpoint(path) == {"epoch": 1}
-    assert read_header(path).epoch == 1
-
-
-def test_a_checkpoint_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
-    happened = []
-    fsync, replace = os.fsync, Path.replace
-
-    def synced(descriptor):
-        happened.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
-        fsync(descriptor)
-
-    def replaced(self, target):
-        happened.append("rename")
-        return replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "replace", replaced)
-    WholeCheckpoints("a run").save_checkpoint({"epoch": 1}, tmp_path / "last.ckpt")
-    assert happened == [".last.ckpt.new", tmp_path.name, "rename", tmp_path.name]
-
-
-def test_a_full_disk_is_one_line_and_leaves_the_state_before(tmp_path, monkeypatch):
-    path = tmp_path / "last.ckpt"
-    checkpoints = WholeCheckpoints("a run")
-    checkpoints.save_checkpoint({"epoch": 1}, path)
-
-    class Full:
-        """A file on a disk with room for so many bytes."""
-
-        def __init__(self, file, room):
-            self.file, self.room = file, room
-
-        def __getattr__(self, name):
-            return getattr(self.file, name)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            self.file.close()
-
-        def write(self, data):
-            self.room -= len(bytes(data))
-            if self.room < 0:
-                raise OSError(28, "No space left on device")
-            return self.file.write(data)
-
-    opens = Path.open
-    for room in (0, 60, 150, 700, 3000, 30_000):
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                Path,
-                "open",
-                lambda self, mode="r": (
-                    Full(opens(self, mode), room) if mode == "wb" else opens(self, mode)  # noqa: B023
-                ),
-            )
-            with pytest.raises(OutputError) as caught:
-                checkpoints.save_checkpoint({"epoch": 2, "w": torch.ones(20_000)}, path)
-        assert str(caught.value) == (
-            f"{path}: cannot be written: No space left on device. "
-            "Make room, then go on with --resume."
-        )
-        assert tree(tmp_path) == {"last.ckpt"}
-        assert checkpoints.load_checkpoint(path) == {"epoch": 1}
 
 
 def test_a_finished_run_leaves_its_logs_in_the_bundle_and_no_state(tmp_path):
