@@ -190,3 +190,19 @@ def test_an_option_that_serves_another_format_is_told(write):
 def test_tags_have_no_blanks_around_them(write, name, content):
     [example] = read(write(name, content), "tagger")
     assert example.target == ("B-X", "O")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("delimiter", ";"), ("header", True), ("text_column", "text"), ("label_column", "label")],
+)
+def test_an_option_that_does_not_serve_the_format_is_told(write, option, value):
+    path = write("s.ts", "@classLabel true a b\n@data\n1,2:a\n")
+    told = []
+    options = ReadOptions.of({option: value})
+    assert len(list(read(path, "classifier", options, tell=told.append))) == 1
+    assert len(told) == 1
+    assert f"the option {option} serves format csv, tsv" in told[0]
+    # what a model kept is no wish of the caller
+    list(read(path, "classifier", ReadOptions().over({option: value}), tell=told.append))
+    assert len(told) == 1

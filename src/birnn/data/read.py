@@ -57,6 +57,20 @@ FORMATS = {
 # long been columns; of the others they tell nothing.
 PARTS = (".train", ".dev", ".devel", ".valid", ".test", ".testa", ".testb")
 
+# The formats that an option says something of, and how messages call them.
+SERVES = {
+    # A file of columns may turn out to be CoNLL-U, see `read_conll`.
+    "field": ("conllu", "conll"),
+    "columns": ("conll",),
+    "text_column": ("csv", "tsv", "jsonl"),
+    "label_column": ("csv", "tsv", "jsonl"),
+    "delimiter": ("csv", "tsv"),
+    "header": ("csv", "tsv", "conll"),
+    "skip_unlabelled": ("csv", "tsv", "jsonl", "ts"),
+}
+SERVED = {name: "format " + ", ".join(formats) for name, formats in SERVES.items()}
+SERVED["field"] = "CoNLL-U"
+
 
 def read(
     path: str | os.PathLike[str],
@@ -109,11 +123,9 @@ def read(
     name = format_of(path, task, options.format, labelled=labelled)
     if options.format is None and ending_of(path) in PARTS:
         source.notice(f"read as {name}; --format says otherwise")
-    # A file of columns may turn out to be CoNLL-U, see `read_conll`.
-    if name not in ("conllu", "conll") and options.given("field"):
-        source.notice(f"the option field serves CoNLL-U, this is {name}")
-    if name != "conll" and options.given("columns"):
-        source.notice(f"the option columns serves format conll, this is {name}")
+    for option, formats in SERVES.items():
+        if name not in formats and options.given(option):
+            source.notice(f"the option {option} serves {SERVED[option]}, this is {name}")
     request = ReadRequest(
         task, labelled, options, {} if found is None else found, alphabet, frozenset(labels), tell
     )
