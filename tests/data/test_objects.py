@@ -217,6 +217,21 @@ def test_sequences_are_taken_out_of_tables_and_records():
         assert taken(given) == ["so good", "so bad"]
     assert taken({"tokens": [["a"], []]}, "tagger") == [["a"], []]
     assert taken(Frame(a=["x"], b=["y"]), text_column="b") == ["y"]
+    told = []
+    frame = Frame(title=["t"], review=["so good"], text_id=[1])
+    assert unpacked(frame, "classifier", tell=told.append) == ["so good"]
+    assert told == ["the text is 'review' of 'title', 'review', 'text_id'"]
+    unpacked(Frame(text=["so good"], title=["t"]), "classifier", tell=told.append)
+    assert len(told) == 1
+
+
+def test_remedies_are_those_of_a_program():
+    with pytest.raises(DataError, match=r"Set text_column\.$"):
+        load(Frame(a=["x"], b=["y"], c=["z"]))
+    with pytest.raises(DataError, match=r"Name the key: text_column\.$"):
+        load([{"foo": "x", "bar": "y"}])
+    with pytest.raises(DataError, match=r"Give the column itself, table\['name'\]\.$"):
+        taken(Frame(a=["x"], b=["y"], c=["z"]))
 
 
 @pytest.mark.parametrize(

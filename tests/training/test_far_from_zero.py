@@ -18,6 +18,7 @@ from birnn.data import Codec, Example, Vocabularies, read
 from birnn.errors import BundleError
 from birnn.models import build
 from birnn.runtime import Predictor
+from birnn.runtime.rows import rows_of
 from birnn.training.prepare import prepare
 
 FAR = 1_700_000_000
@@ -200,3 +201,16 @@ def test_a_channel_of_one_number_is_not_blown_up_in_float64(tiny, constant):
     examples = [Example(rows, "a"), Example(rows, "b")]
     prepared = prepare("classifier", examples, examples, tiny("classifier"))
     assert prepared.initial["inputs.scale"][1] == 1.0
+
+
+def test_a_model_without_an_offset_reads_float64_as_it_always_did():
+    """Rows are narrowed first, then (x - mean) / scale in float32: older bundles keep their bits."""
+    bundle = bundle_of(Label(size=2))
+    rows = np.random.default_rng(1).standard_normal((9, 2)) * 3
+    model = Predictor(bundle)
+    narrow = rows.astype(np.float32)
+    for given in (rows, rows.tolist(), narrow):
+        np.testing.assert_array_equal(model.predict_proba([given]), model.predict_proba([narrow]))
+    standard = (narrow - bundle.tensors["inputs.mean"]) / bundle.tensors["inputs.scale"]
+    assert standard.dtype == np.float32
+    np.testing.assert_array_equal(rows_of(bundle)([rows]).values, standard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from birnn.data.conversion import inputs_of, is_list, label_of, target_of, values_of
 from birnn.data.examples import Example, Task
 from birnn.data.headers import Columns, recognise
+from birnn.data.names import PLAIN, plain_name
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.records import Keys, example_of, keys_of
 from birnn.errors import DataError
@@ -70,7 +72,12 @@ Give ('a text', 'label') or {'text': ..., 'label': ...}.
 
 
 def unpacked(
-    given: Any, task: Task, options: Callable[[], ReadOptions] = ReadOptions, *, number: int = 0
+    given: Any,
+    task: Task,
+    options: Callable[[], ReadOptions] = ReadOptions,
+    *,
+    number: int = 0,
+    tell: Tell | None = None,
 ) -> Iterable[Any]:
     """Sequences without targets out of what a caller has, each as it stands there.
 
@@ -80,6 +87,7 @@ def unpacked(
         task: What the sequences are for.
         options: Gives which columns or keys are meant; asked where there are any.
         number: Of the first sequence, for messages.
+        tell: Takes which column was taken, where its name does not say it.
 
     Raises:
         DataError: A table whose column cannot be told, a set, which has no order, or one row.
@@ -98,10 +106,16 @@ def unpacked(
     if is_table(given):
         request = ReadRequest(task, labelled=False, options=options())
         columns = _columns_of(given)
-        if "vectors" not in columns and "tokens" not in columns:
-            at = _recognised(columns, request).text
-            return list(columns.values())[at]
-        return columns[keys_of(_row(columns, 0), request).inputs]
+        try:
+            if "vectors" in columns or "tokens" in columns:
+                return columns[keys_of(_row(columns, 0), request).inputs]
+            name = list(columns)[_recognised(columns, request).text]
+        except DataError as error:
+            what = str(error).partition(". ")[0]
+            raise DataError(f"{what}. Give the column itself, table['name'].") from None
+        if tell is not None and len(columns) > 1 and plain_name(name) not in PLAIN:
+            tell(f"the text is {name!r} of {', '.join(map(repr, columns))}")
+        return columns[name]
     return _unpacked(given, task, options, number)
 
 
@@ -166,7 +180,8 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
                 yield _example(item, request)
         except DataError as error:
             called = item.where if isinstance(item, Example) and item.where else ""
-            raise DataError(f"{called or f'{where}example {number}'}{_joined(error)}") from None
+            place = called or f"{where}example {number}"
+            raise DataError(_in_python(f"{place}{_joined(error)}")) from None
 
 
 def _example(item: Any, request: ReadRequest) -> Example:
@@ -302,7 +317,7 @@ def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> C
     try:
         return recognise(names, rows, request, header=True)
     except DataError as error:
-        raise DataError(f"a table: {error}.") from None
+        raise DataError(_in_python(f"a table: {error}.")) from None
 
 
 def _rows(
@@ -345,6 +360,11 @@ def _is_missing(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.floating) and bool(value != value)
+
+
+def _in_python(message: str) -> str:
+    """A message with options as a program gives them: text_column for --text-column."""
+    return re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), message)
 
 
 def _joined(error: DataError) -> str:

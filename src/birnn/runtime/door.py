@@ -79,7 +79,7 @@ def admit(
         )
     # A column of a table holds texts, however short.
     may_be_flat = isinstance(spec.head, Tags) and not is_table(sequences)
-    sequences = unpacked(sequences, spec.task, options, number=first)
+    sequences = unpacked(sequences, spec.task, options, number=first, tell=tell)
     words = Splitter(split, tell, _REMEDIES)
     before = ""
     for number, sequence in enumerate(sequences, first):
