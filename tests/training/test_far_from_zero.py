@@ -204,7 +204,7 @@ def test_a_channel_of_one_number_is_not_blown_up_in_float64(tiny, constant):
 
 
 def test_a_model_without_an_offset_reads_float64_as_it_always_did():
-    """Rows are narrowed first, then (x - mean) / scale in float32: older bundles keep their bits."""
+    """Rows are narrowed first, then standardised in float32: older bundles keep their bits."""
     bundle = bundle_of(Label(size=2))
     rows = np.random.default_rng(1).standard_normal((9, 2)) * 3
     model = Predictor(bundle)
