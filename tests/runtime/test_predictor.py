@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -504,3 +505,40 @@ def test_labels_that_mark_no_span_do_not_fit_a_scheme(
         Predictor(Bundle(spec, bundle.vocabularies, tensors))
     fitting = ("O", "X-B", "X-I", "Y-B") if scheme.endswith("suffix") else ("O", "B-X", "I-X", "?")
     Predictor(Bundle(spec, {**bundle.vocabularies, "labels": fitting}, tensors))
+
+
+def test_values_that_cannot_be_standardised_are_refused(make: Callable[..., Bundle]) -> None:
+    spec = Spec(
+        inputs=INPUTS["vectors"],
+        encoder=Encoder(hidden_size=4, bidirectional=False),
+        head=Label(size=4),
+    )
+    bundle = make(spec)
+    model = Predictor(
+        replace(bundle, tensors={**bundle.tensors, "inputs.scale": np.full(3, 1e-3, np.float32)})
+    )
+    assert len(model.predict([np.full((2, 3), 1e30)])) == 1
+    spoilt = np.ones((2, 3))
+    spoilt[1, 2] = 3e38
+    for ask in (model.predict, model.predict_proba, lambda x: model.online().step(x[0][1])):
+        with pytest.raises(DataError, match=r"channel 2: 3\.0*\d*e\+38 cannot be standardised"):
+            ask([spoilt])
+
+
+@pytest.mark.parametrize("head", ["crf", "softmax", "label"])
+def test_weights_that_overflow_give_no_label(make: Callable[..., Bundle], head: str) -> None:
+    spec = Spec(inputs=INPUTS["symbols"], encoder=Encoder(hidden_size=4), head=HEADS[head])
+    bundle = make(spec)
+    weight = bundle.tensors["head.linear.weight"]
+    huge = {"head.linear.weight": np.sign(weight) * np.float32(3e38)}
+    model = Predictor(replace(bundle, tensors={**bundle.tensors, **huge}))
+    with pytest.raises(BundleError, match="weights are so large"):
+        model.predict(["abc" * 9])
+
+
+def test_values_beyond_float32_are_infinite(make: Callable[..., Bundle]) -> None:
+    spec = Spec(inputs=INPUTS["symbols"], encoder=Encoder(hidden_size=4), head=HEADS["values"])
+    bundle = make(spec)
+    huge = {"head.scale": np.full(2, 3e38, np.float32), "head.linear.bias": np.full(2, 90, "f4")}
+    model = Predictor(replace(bundle, tensors={**bundle.tensors, **huge}))
+    assert model.predict(["abc"]) == [[np.inf, np.inf]]

@@ -126,6 +126,8 @@ def _label(labels: Sequence[str]) -> Decoder:
 def _values(head: Values, tensors: Tensors) -> Decoder:
     """Values in the units of the training targets: raw * scale + mean + offset."""
 
+    # Beyond float32 an answer is infinite, as its parts are.
+    @np.errstate(over="ignore", invalid="ignore")
     def answers(raw_BK: Floats, lengths: Lengths) -> list[Any]:
         del lengths
         values_BK: Floats = raw_BK * tensors["head.scale"] + tensors["head.mean"]

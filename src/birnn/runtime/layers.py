@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Spec, Tags, Words
+from birnn.bundle.spec import Spec, Tags, Values, Words
+from birnn.errors import BundleError
 from birnn.kernels.layer import Prepared
 from birnn.kernels.linear import Linear
 from birnn.ragged import Ragged
@@ -78,6 +79,7 @@ class Forms:
             )
         self._surface = tensors["inputs.surface.weight"] if inputs.surface is not None else None
 
+    @np.errstate(over="ignore", invalid="ignore", under="ignore")
     def __call__(
         self, words_F: Ids, characters: Ragged[Ids] | None, traits_FT: Ids | None
     ) -> Floats:
@@ -198,21 +200,27 @@ class Network:
         attends = not isinstance(spec.head, Tags) and spec.head.pooling == "attention"
         self._attention = Attention(tensors, "head.attention") if attends else None
 
+    # What overflows on the way stays in the sequence that it is of.
+    @np.errstate(over="ignore", invalid="ignore", under="ignore")
     def __call__(self, x: Ragged[Any], *, table: Floats | None = None) -> Floats:
         """Scores: (N, L), one row for each step, for tags; (B, L) for the other heads.
 
         Args:
             x: Input rows, (N, W), or with ``table`` (F, W) the numbers of its rows, (N,).
             table: Distinct rows.
+
+        Raises:
+            BundleError: Scores of labels that are no finite numbers.
         """
         output, final_BW = self._encoder(x, table=table)
         if isinstance(self._head, Tags):
-            return self._linear(output.values)
+            return self._score(output.values)
         if self._attention is not None:
-            return self._linear(self._attention(output))
+            return self._score(self._attention(output))
         parts = [POOLS[part](output, final_BW) for part in self._head.pooling.split("+")]
-        return self._linear(np.concatenate(parts, axis=1))
+        return self._score(np.concatenate(parts, axis=1))
 
+    @np.errstate(over="ignore", invalid="ignore", under="ignore")
     def step(
         self,
         x: Ragged[Any],
@@ -232,7 +240,17 @@ class Network:
         outcome = self._encoder.step(x, state, table=table)
         row_1W = outcome.output.values
         pooled = row_1W if pool is None else pool(row_1W, outcome.final)
-        return self._linear(pooled), outcome.state
+        return self._score(pooled), outcome.state
+
+    def _score(self, rows: Floats) -> Floats:
+        """Scores of rows by the head; labels need finite ones, or none of them is the best."""
+        scores = self._linear(rows)
+        if not isinstance(self._head, Values) and not np.isfinite(scores).all():
+            raise BundleError(
+                "the model's weights are so large that the scores of its labels overflow. "
+                "Train it again, with a smaller learning rate."
+            )
+        return scores
 
     def running_pool(self) -> running.Pool | None:
         """The head's pooling for a new sequence that comes row by row; None for tags."""

@@ -16,6 +16,7 @@ from birnn.data.encoding import Codec
 from birnn.data.numeric import narrow
 from birnn.data.rows import SymbolRows, WordRows
 from birnn.data.vocabularies import Vocabularies
+from birnn.errors import DataError
 from birnn.runtime.cache import WordVectorCache
 from birnn.runtime.layers import Forms
 
@@ -91,7 +92,16 @@ def _vectors(bundle: Bundle, inputs: Vectors) -> Read:
 
     def rows(sequences: Sequence[Any]) -> Rows:
         values_ND = narrow(np.concatenate([empty, *sequences]), inputs.offset)
-        return Rows((values_ND - mean_D) / scale_D, None)
+        with np.errstate(over="ignore"):
+            rows_ND = (values_ND - mean_D) / scale_D
+        if not np.isfinite(rows_ND).all():
+            row, channel = (int(i) for i in np.argwhere(~np.isfinite(rows_ND))[0])
+            raise DataError(
+                f"channel {channel}: {values_ND[row, channel]} cannot be standardised by the "
+                f"model's mean {mean_D[channel]} and scale {scale_D[channel]}: float32 ends "
+                "before. Give values in the units that the model was trained on."
+            )
+        return Rows(rows_ND, None)
 
     return rows
 
