@@ -1,7 +1,4 @@
-"""Small inputs that were once read wrong, one row each of the table in ``shared/cases/README.md``.
-
-A row marked with ``xfail`` is not right yet: whoever puts it right takes the mark away.
-"""
+"""Small inputs that were once read wrong, one row each of the table in ``shared/cases/README.md``."""
 
 from __future__ import annotations
 
@@ -233,12 +230,10 @@ def test_18_utf16(load, task, labelled):
     refused(load, "18_utf16.csv", task, "UTF-16", "iconv -f UTF-16", labelled=labelled)
 
 
-def test_every_row_of_the_table_has_its_test():
-    if CASES is None:
-        pytest.skip("the folder shared/cases is not here")
+def test_every_row_of_the_table_has_its_test(case):
     rows = [
         line.split("`")[1]
-        for line in (CASES / "README.md").read_text().splitlines()
+        for line in case("README.md").read_text().splitlines()
         if line.startswith("| `")
     ]
     # as names of files or of tests
