@@ -1,4 +1,4 @@
-"""Small inputs that were once read wrong, one row each of the table in ``shared/cases/README.md``."""
+"""Inputs that were once read wrong, one row each of the table in ``shared/cases/README.md``."""
 
 from __future__ import annotations
 
