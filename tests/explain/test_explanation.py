@@ -149,7 +149,7 @@ def test_unknown_tokens_are_counted(make: Callable[..., Bundle], tmp_path: Path)
     found = explanation(bundle, ["the", "zorgle", "bank", "zorgle"])
     assert found.unknown.tolist() == [False, True, False, True]
     text = page.write(tmp_path / "page.html", found, name="m").read_text("utf-8")
-    assert "2 of 4 steps are of tokens the model never met: zorgle." in text
+    assert "The model does not know 2 of the 4 words: “zorgle”." in text
 
 
 CASES = {

@@ -15,6 +15,7 @@ from birnn.explain.figures.heat import below, name_tokens, place, scale, tiles
 from birnn.explain.figures.style import (
     HALVES,
     INK,
+    PAPER,
     PITCH,
     READERS,
     blank,
@@ -190,6 +191,7 @@ def _mark(axes: Axes, key: str, steps: float, *, outside: bool) -> None:
         f"context\n{_steps(steps)}", (side * steps, 1), (4 * away, -2),
         xycoords=("data", "axes fraction"), textcoords="offset points",
         ha="left" if away > 0 else "right", va="top", fontsize=9, color=INK,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5},
     )  # fmt: skip
 
 
