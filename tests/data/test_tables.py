@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mutations import limits
 
 from birnn.data import ReadRequest
 from birnn.data.records import read_jsonl
@@ -153,3 +154,9 @@ def test_faults_name_line_and_remedy(reader, task, text, says):
         read_all(reader, text, task)
     assert str(caught.value).startswith(says)
     assert str(caught.value).endswith(".")
+
+
+def test_a_row_of_many_cells_is_refused_soon():
+    source = Source.from_text("text,a,b" * 20_000 + "\ngood,1,2\n")
+    with limits("a row of 40,001 cells"), pytest.raises(FormatError):
+        list(read_csv(source, ReadRequest("regressor")))

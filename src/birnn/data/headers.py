@@ -155,7 +155,8 @@ class _Table:
         elif not targets:
             targets = self._values(text, index) if task == "regressor" else self._label(text, index)
         self._tell(text, targets)
-        ids = [at for at in index if at not in (text, *targets)]
+        used = {text, *targets}
+        ids = [at for at in index if at not in used]
         ids.sort(key=lambda at: self.names[at] != "id")
         return Columns(
             self.header,
@@ -168,7 +169,7 @@ class _Table:
         )
 
     def _text(self, index: Sequence[int], labels: tuple[int, ...]) -> int:
-        left = [at for at in range(len(self.first)) if at not in (*index, *labels)]
+        left = self._without({*index, *labels})
         if len(self.first) == 1:
             return 0
         if self.header:
@@ -190,7 +191,7 @@ class _Table:
         raise DataError(self._unknown("text"))
 
     def _label(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
-        left = [at for at in range(len(self.first)) if at not in (text, *index)]
+        left = self._without({text, *index})
         if self.header:
             labels = known_places(self.names, self.lexicons[1])
             if found := [at for at in labels if at in left]:
@@ -205,7 +206,7 @@ class _Table:
         raise DataError(self._unknown("label"))
 
     def _values(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
-        left = [at for at in range(len(self.first)) if at not in (text, *index)]
+        left = self._without({text, *index})
         found = tuple(
             at for at in left if not self.rows or any(is_number(row[at]) for row in self.rows)
         )
@@ -222,7 +223,7 @@ class _Table:
 
     def _index(self) -> list[int]:
         """Columns that number or name the rows: by their name, or by counting them."""
-        named = [at for at, name in enumerate(self.names) if name is not None and is_index(name)]
+        named = {at for at, name in enumerate(self.names) if name is not None and is_index(name)}
         counting = [
             at
             for at, name in enumerate(self.names)
@@ -231,7 +232,11 @@ class _Table:
             and self._counts(at)
             and len(self.first) - len(named) > (2 if self.request.labelled else 1)
         ]
-        return named + counting
+        return [*sorted(named), *counting]
+
+    def _without(self, used: set[int]) -> list[int]:
+        """The columns that are none of these."""
+        return [at for at in range(len(self.first)) if at not in used]
 
     def _counts(self, at: int) -> bool:
         cells = [row[at].strip() for row in self.rows]
@@ -273,7 +278,7 @@ class _Table:
     def _tell(self, text: int, targets: tuple[int, ...]) -> None:
         """Say what was guessed and might have been meant otherwise."""
         labelled, regresses = self.request.labelled, self.request.task == "regressor"
-        unread = [at for at in range(len(self.first)) if at not in (text, *targets)]
+        unread = self._without({text, *targets})
         if labelled and self.given.settled:
             return
         if not self.header and len(self.first) > 1:

@@ -129,7 +129,8 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
         told.append(f"the {LEARNT[request.task]} {target!r}")
     ids = [key for key, name in names.items() if name in INDEX and key not in (inputs, target)]
     ids.sort(key=lambda key: names[key] != "id")
-    unread = [key for key in names if key not in (inputs, *ids[:1])]
+    used = {inputs, *ids[:1]}
+    unread = [key for key in names if key not in used]
     if not request.labelled and unread:
         told.append(f"not read: {', '.join(map(repr, unread[:SHOWN]))}")
     return Keys(inputs, target, ids[0] if ids else None, tuple(told))
