@@ -110,6 +110,25 @@ def test_own_files_take_the_place_of_the_drawn_data(tmp_path: Path) -> None:
         demo.run("residues", files={"train": tmp_path / "none.tsv", "test": files["test"]})
 
 
+@pytest.mark.parametrize("name", ["senses", "sentiment", "brackets"])
+def test_the_page_of_own_files_needs_nothing_of_the_demo_s_own(name: str, tmp_path: Path) -> None:
+    lines = {
+        "tagger": "b\ty\na\tx\nc\tx\n\n" * 12,
+        "classifier": "text,label\n" + "a good one,pos\na bad one,neg\n" * 12,
+    }[demo.DEMOS[name].task]
+    file = tmp_path / ("own.csv" if "," in lines else "own.tsv")
+    file.write_text(lines)
+    shown = demo.run(
+        name,
+        seeds=(1,),
+        files={"train": file, "test": file},
+        epochs=1,
+        settings=["encoder.hidden_size=4", "head.pooling=max"],
+    )
+    page = demo_page.write(tmp_path / "page.html", shown, seconds=1.0).read_text("utf-8")
+    assert f">{percent(shown.contest.spread('both').median)}<" in page
+
+
 def test_settings_win_over_the_demo_s_own() -> None:
     shown = demo.run(
         "brackets", seeds=(1,), size=TINY, settings=["encoder.hidden_size=5"], epochs=2

@@ -84,7 +84,9 @@ def contest_parts(shown: Shown) -> list[Part]:
     """Numbers, figure and examples of a demo."""
     contest = shown.contest
     parts: list[Part] = [tiles(contest), accuracy(contest)]
-    examples = BY_DEMO.get(contest.name, _sequences)(shown)
+    # Of a user's own data it is not known what a demo's examples are chosen by.
+    of_demo = BY_DEMO.get(contest.name, _sequences) if shown.cases else _sequences
+    examples = of_demo(shown)
     if examples:
         first = (
             "; answers of the models of the first seed" if len(contest.comparison.seeds) > 1 else ""
