@@ -14,21 +14,20 @@ import numpy as np
 
 from birnn.bundle.checks import LONGEST_FAULT
 from birnn.bundle.io import Bundle, load
-from birnn.bundle.spec import Spec, Tags, Values
+from birnn.bundle.spec import Spec, Tags
 from birnn.data.batching import arrivals, in_order, windows
 from birnn.data.examples import Example
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
-from birnn.data.schemes import in_letters_of
-from birnn.errors import BundleError, ConfigError, DataError, UsageError, log_notice
-from birnn.metrics import LabelScorer, TagScorer, ValueScorer
+from birnn.errors import BundleError, ConfigError, UsageError, log_notice
 from birnn.ragged import Ragged
 from birnn.runtime.decode import Decode, decoder
 from birnn.runtime.door import Known, Sequence, admit
 from birnn.runtime.layers import Network
 from birnn.runtime.online import Online
 from birnn.runtime.rows import rows_of
+from birnn.runtime.scoring import checked_target, new_scorer
 
 # Sequences and rows that are read ahead, sorted by length and given back in order.
 WINDOW = 4096
@@ -316,11 +315,15 @@ class Predictor:
             alphabet = self._known.alphabet if self.spec.inputs.kind == "symbols" else None
             request = ReadRequest(self.spec.task, options=options, alphabet=alphabet, tell=tell)
             examples = labelled_examples(examples, request, tell=tell)
-        scorer = self._scorer()
+        head, labels = self.spec.head, self.labels
+        scorer = new_scorer(head, labels)
         sequences = empty = tokens = 0
         seconds = 0.0
         for window in windows(examples, tokens=WINDOW_ROWS, sequences=WINDOW):
-            golds = [self._gold(example, sequences + i) for i, example in enumerate(window)]
+            golds = [
+                checked_target(head, labels, example, sequences + i)
+                for i, example in enumerate(window)
+            ]
             inputs = list(self._admit((example.inputs for example in window), first=sequences))
             if not sequences:
                 self._notice(inputs, tell)
@@ -355,33 +358,6 @@ class Predictor:
     def _notice(self, sequences: list[Sequence], tell: Callable[[str], None]) -> None:
         for line in self._known.notices(sequences):
             tell(line)
-
-    def _scorer(self) -> Any:
-        head = self.spec.head
-        if isinstance(head, Tags):
-            return TagScorer(self.labels, head.scheme)
-        return ValueScorer() if isinstance(head, Values) else LabelScorer(self.labels)
-
-    def _gold(self, example: Example, number: int) -> Any:
-        """The target of an example, once it is of the kind that the model answers with."""
-        where, target = example.where or f"example {number}", example.target
-        if target is None:
-            raise DataError(f"{where}: it has no target. Evaluation needs labelled data.")
-        head = self.spec.head
-        if isinstance(head, Tags):
-            if isinstance(target, str | np.ndarray):
-                raise DataError(f"{where}: its target is {target!r}, a tagger needs tags")
-            if len(target) != len(example):
-                raise DataError(f"{where}: {len(target)} tags for {len(example)} steps")
-            if not set(self.labels).issuperset(target):
-                return in_letters_of(head.scheme, target)
-        elif isinstance(head, Values):
-            values = None if isinstance(target, str) else np.asarray(target)
-            if values is None or values.dtype.kind not in "fiu" or values.shape != (head.size,):
-                raise DataError(f"{where}: its target is {target!r}, needed: {head.size} values")
-        elif not isinstance(target, str):
-            raise DataError(f"{where}: its target is {target!r}, a classifier needs one label")
-        return target
 
     def _stream(
         self,

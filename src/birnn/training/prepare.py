@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,13 @@ from birnn.data import (
 )
 from birnn.data.numeric import reals, standard_units
 from birnn.errors import ConfigError, DataError
-from birnn.metrics import LabelScorer, TagScorer, ValueScorer
+from birnn.runtime.scoring import Scorer, new_scorer
 from birnn.training.inputs import describe_inputs, ratio_table
 from birnn.training.recipe import HeadSettings, Recipe, Task
 from birnn.training.shifted import check_direction
 from birnn.training.tags import tag_scheme, with_legal_tags, with_letters_of
 
 Tensor = npt.NDArray[Any]
-Scorer = LabelScorer | TagScorer | ValueScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def prepare(
     if unseen:
         named = ", ".join(f"{label} ({count})" for label, count in sorted(unseen.items()))
         notes.append(f"labels in dev that training never saw, counted as wrong: {named}")
-    scorer, monitor, larger = _scoring(head, labels)
+    monitor, larger = _selection(head)
     return Prepared(
         spec=spec,
         vocabularies=vocabularies,
@@ -110,7 +110,7 @@ def prepare(
         dev_examples=dev,
         initial=initial,
         class_weights=_class_weights(train, labels, recipe),
-        new_scorer=scorer,
+        new_scorer=partial(new_scorer, head, labels.items if labels is not None else ()),
         monitor=monitor,
         larger_is_better=larger,
         notes=notes,
@@ -198,15 +198,12 @@ def _class_weights(
     return weights
 
 
-def _scoring(head: Head, labels: Vocabulary | None) -> tuple[Callable[[], Scorer], str, bool]:
-    """How answers are scored, by which result weights are chosen, and whether more is better."""
+def _selection(head: Head) -> tuple[str, bool]:
+    """By which result of the dev set weights are chosen, and whether more of it is better."""
     match head:
         case Tags():
-            assert labels is not None
-            monitor = "accuracy" if head.scheme == "none" else "f1"
-            return (lambda: TagScorer(labels.items, head.scheme)), monitor, True
+            return ("accuracy" if head.scheme == "none" else "f1"), True
         case Label():
-            assert labels is not None
-            return (lambda: LabelScorer(labels.items)), "accuracy", True
+            return "accuracy", True
         case Values():
-            return ValueScorer, "rmse", False
+            return "rmse", False
