@@ -20,8 +20,8 @@ from birnn.runtime import Predictor
 
 if TYPE_CHECKING:
     # At run time it would load torch.
-    from birnn.training.recipe import Kind
     from birnn.training.recipe import Task as TrainingTask
+    from birnn.training.settings import Kind
 
 PACKAGES = ("numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "keras", "flax")
 

@@ -11,7 +11,7 @@ import numpy as np
 from birnn.data import Batch, Encoded, batches
 from birnn.training.module import DevBatch
 from birnn.training.prepare import Prepared
-from birnn.training.recipe import TrainingSettings
+from birnn.training.settings import TrainingSettings
 
 DEV_ROWS = 4000  # rows of a dev batch: no gradients are kept, so it may be larger
 

@@ -24,7 +24,7 @@ from birnn.data.numeric import reals, standard_units
 from birnn.data.words import canonical
 from birnn.errors import ConfigError
 from birnn.models.inputs import WORD_SPREAD
-from birnn.training.recipe import InputSettings, Kind
+from birnn.training.settings import InputSettings, Kind
 
 Tensor = npt.NDArray[Any]
 

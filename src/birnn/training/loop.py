@@ -33,7 +33,7 @@ from birnn.training.checkpoints import BEST, LAST
 from birnn.training.datamodule import DataModule
 from birnn.training.module import SELECTION, NotFinite, TrainingModule
 from birnn.training.prepare import Prepared
-from birnn.training.recipe import TrainingSettings
+from birnn.training.settings import TrainingSettings
 from birnn.training.workspace import Workspace
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 from birnn.data import Batch
 from birnn.errors import TrainingError
 from birnn.models import Network
-from birnn.training.recipe import TrainingSettings
+from birnn.training.settings import TrainingSettings
 
 # What weights are selected by. The accuracy of n labels is known to within about 1 / sqrt(n), so on
 # a small dev set many epochs are as good as each other, and one lucky answer would select an early

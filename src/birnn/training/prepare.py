@@ -25,7 +25,8 @@ from birnn.data.numeric import reals, standard_units
 from birnn.errors import ConfigError, DataError
 from birnn.runtime.scoring import Scorer, new_scorer
 from birnn.training.inputs import describe_inputs, ratio_table
-from birnn.training.recipe import HeadSettings, Recipe, Task
+from birnn.training.recipe import Recipe, Task
+from birnn.training.settings import HeadSettings
 from birnn.training.shifted import check_direction
 from birnn.training.tags import tag_scheme, with_legal_tags, with_letters_of
 

@@ -16,7 +16,8 @@ from birnn.data.objects import examples as labelled_examples
 from birnn.data.words import Split, looks, part, tokenise
 from birnn.errors import DataError
 from birnn.training.alike import check_alike
-from birnn.training.recipe import Kind, Task
+from birnn.training.recipe import Task
+from birnn.training.settings import Kind
 
 DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
 

@@ -1,0 +1,140 @@
+"""The settings of training, section by section, each with its default and its meaning."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+)
+
+from birnn.bundle.spec import AffixLengths, Frozen, PoolingName, SchemeName, Size
+
+Kind = Literal["words", "symbols", "vectors"]
+
+
+def _known_device(name: str) -> str:
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,3})?", name):
+        raise ValueError("it must be auto, cpu, cuda or cuda:N")
+    return name
+
+
+class InputSettings(Frozen):
+    """What the rows of the encoder are made of."""
+
+    kind: Literal["auto", "words", "symbols", "vectors"] = Field(
+        default="auto",
+        description="auto: vectors where the file has them, symbols where all tokens are single "
+        "characters, words otherwise",
+    )
+    word_dim: Size = Field(default=100, description="width of a word's vector")
+    min_count: Size = Field(default=2, description="rarer words are unknown")
+    max_words: Size | None = Field(default=None, description="keep the most frequent")
+    lowercase: bool = Field(default=True, description="look words up in lower case")
+    digits: bool = Field(default=True, description="look words up with every digit as 0")
+    character_dim: Size = Field(default=32, description="width of a character's vector")
+    character_hidden: int = Field(
+        default=64,
+        ge=0,
+        le=10**9,
+        description="hidden units of each half of the character LSTM; 0: none",
+    )
+    surface_dim: int = Field(
+        default=64,
+        ge=0,
+        le=10**9,
+        description="width of the traits of a word's written form; 0: none",
+    )
+    surface_min_count: Size = Field(
+        default=2, description="a trait of fewer written forms is unknown"
+    )
+    prefixes: AffixLengths = Field(
+        default=(1, 2, 3, 4), description="lengths of the prefixes that are traits"
+    )
+    suffixes: AffixLengths = Field(
+        default=(1, 2, 3, 4), description="lengths of the suffixes that are traits"
+    )
+    symbol_dim: Size = Field(default=64, description="width of a symbol's vector")
+    class_ratios: bool = Field(
+        default=False,
+        description="a classifier's word vectors start with the word's log-count ratio of each "
+        "label, as naive Bayes weighs it",
+    )
+    vectors: Path | None = Field(
+        default=None, description="pretrained word vectors: word2vec, GloVe or fastText text, .gz"
+    )
+    first_vectors: int = Field(
+        default=50_000,
+        ge=0,
+        le=10**9,
+        description="beside the words of training, words of so many first lines of the vectors",
+    )
+
+
+class HeadSettings(Frozen):
+    """How answers are read off the encoder."""
+
+    decoder: Literal["auto", "softmax", "crf"] = Field(
+        default="auto", description="auto: a CRF where the tags mark spans, softmax otherwise"
+    )
+    scheme: Literal["auto", SchemeName] = Field(
+        default="auto",
+        description="how tags mark spans, auto: as they show; none, iob1, iob2, iobes, bilou, "
+        "bmes, bmewo, and each with -suffix where the mark stands last",
+    )
+    pooling: PoolingName = Field(
+        default="last+max+mean", description="last, max, mean, last+max+mean or attention"
+    )
+    attention_size: Size = Field(default=64, description="hidden units of the attention")
+
+
+class TrainingSettings(Frozen):
+    """The optimiser and its schedule."""
+
+    epochs: Size | None = Field(
+        default=None,
+        description="rounds over the training data; by default as many as make up `rows` rows, "
+        "within `epochs_range`",
+    )
+    rows: int = Field(
+        default=1_250_000, ge=1, le=10**15, description="rows to train on, see `epochs`"
+    )
+    epochs_range: tuple[Size, Size] = Field(
+        default=(6, 60), description="fewest and most epochs where `rows` decides"
+    )
+    patience: Size = Field(
+        default=10, description="epochs without a better dev score before training stops"
+    )
+    batch_rows: Size = Field(default=8192, description="rows of a batch, at most")
+    batch_sequences: Size = Field(default=32, description="sequences of a batch, at most")
+    learning_rate: float = Field(default=3e-3, gt=0, description="of AdamW, at its highest")
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of training that warms up")
+    final_rate: float = Field(
+        default=0.02, ge=0, le=1, description="share of the learning rate left at the end"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW, on matrices")
+    clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    ema: float = Field(
+        default=0.998, ge=0, lt=1, description="decay of the average of the weights; 0: none"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the probability spread over all labels"
+    )
+    class_weights: Literal["none", "balanced"] | dict[str, NonNegativeFloat] = Field(
+        default="none",
+        description="of labels in the loss: none, balanced (by rarity), or a table of weights; "
+        "labels that it leaves out weigh 1",
+    )
+    checkpoint: bool = Field(
+        default=False,
+        description="keep the states of the encoder's layers alone for the backward pass and "
+        "compute the gates again: less memory, more time, the same model",
+    )
+    device: Annotated[str, AfterValidator(_known_device)] = Field(
+        default="auto",
+        description="auto (a GPU where there is one), cpu, cuda, or cuda:1 for the second GPU",
+    )
