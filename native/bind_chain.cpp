@@ -3,15 +3,13 @@
 #include <nanobind/stl/optional.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <vector>
 
 #include "arrays.h"
 #include "dispatch.h"
 #include "pages.h"
-#include "pool.h"
-#include "unlocked.h"
+#include "team.h"
 
 namespace birnn {
 
@@ -37,12 +35,12 @@ std::int64_t parts_of(std::int64_t sequences, std::int64_t labels) {
 struct Problem {
   Chain chain{};
   std::int64_t rows = 0, longest = 0, parts = 1;
-  int threads = 1;
+  Crew crew;
   Offsets offsets;  // ours: nobody changes them while the kernels run
 };
 
 Problem problem_of(const In& emissions, const Integers& offsets, const In& transitions,
-                   const In& start, const In& end, int threads) {
+                   const In& start, const In& end, Crew crew) {
   if (emissions.ndim() != 2 || emissions.shape(1) < 1) {
     throw std::invalid_argument("emissions are rows of one score for each label");
   }
@@ -72,8 +70,10 @@ Problem problem_of(const In& emissions, const Integers& offsets, const In& trans
   chain.end = static_cast<const double*>(end.data());
   problem.parts = parts_of(chain.sequences, chain.labels);
   const auto work = problem.rows * chain.labels * (chain.labels + 40) / work_of_thread;
-  problem.threads = static_cast<int>(std::min<std::int64_t>(
-      {std::max(threads_wanted(threads), 1), problem.parts, std::max<std::int64_t>(work, 1)}));
+  const int threads = threads_worth(std::max(threads_wanted(crew.threads), 1));
+  problem.crew = {static_cast<int>(std::min<std::int64_t>(
+                      {threads, problem.parts, std::max<std::int64_t>(work, 1)})),
+                  crew.openmp};
   return problem;
 }
 
@@ -81,28 +81,12 @@ Problem problem_of(const In& emissions, const Integers& offsets, const In& trans
 // of `room` bytes, which `memory` holds one after another.
 template <class Run>
 void run_parts(const Problem& problem, char* memory, std::int64_t room, Run run) {
-  for (int rank = 0; rank < problem.threads; ++rank) {
+  for (int rank = 0; rank < problem.crew.threads; ++rank) {
     std::memset(memory + rank * room, 0, sizeof(std::int64_t));  // nothing is prepared there yet
   }
-  struct Context {
-    const Problem& problem;
-    char* memory;
-    std::int64_t room;
-    Run& run;
-    std::atomic<std::int64_t> next{0};
-  } context{problem, memory, room, run};
-  unlocked([&] {
-    run_on_threads(
-        problem.threads,
-        [](void* given, int rank, int) {
-          auto& here = *static_cast<Context*>(given);
-          const auto sequences = here.problem.chain.sequences, parts = here.problem.parts;
-          for (std::int64_t part; (part = here.next.fetch_add(1)) < parts;) {
-            here.run(sequences * part / parts, sequences * (part + 1) / parts, part,
-                     here.memory + rank * here.room);
-          }
-        },
-        &context);
+  const auto sequences = problem.chain.sequences, parts = problem.parts;
+  in_parts(problem.crew, parts, [&](std::int64_t part, int rank) {
+    run(sequences * part / parts, sequences * (part + 1) / parts, part, memory + rank * room);
   });
 }
 
@@ -118,8 +102,9 @@ void chain_sums(const In& emissions, const Integers& offsets, const In& transiti
                 const In& start, const In& end, const MaybeOut& log_partition,
                 const MaybeOut& marginals, const MaybeIn& weight, const MaybeOut& d_emissions,
                 const MaybeOut& d_transitions, const MaybeOut& d_start, const MaybeOut& d_end,
-                int threads) {
-  const auto problem = problem_of(emissions, offsets, transitions, start, end, threads);
+                int threads, bool openmp) {
+  const auto problem =
+      problem_of(emissions, offsets, transitions, start, end, {threads, openmp});
   const auto sequences = problem.chain.sequences, labels = problem.chain.labels;
   const auto dtype = nb::dtype<double>();
   const auto out = [&](const MaybeOut& array, const char* name, Extents shape) {
@@ -140,9 +125,9 @@ void chain_sums(const In& emissions, const Integers& offsets, const In& transiti
   const auto room = kernels.scratch(labels, keep ? problem.longest : 0);
   std::int64_t gradients = 0;
   for (int i = 0; i < 3; ++i) gradients += to[i] ? problem.parts * count[i] : 0;
-  char* const memory = scratch().room(problem.threads * room +
+  char* const memory = scratch().room(problem.crew.threads * room +
                                       gradients * static_cast<std::int64_t>(sizeof(double)));
-  auto* next = reinterpret_cast<double*>(memory + problem.threads * room);
+  auto* next = reinterpret_cast<double*>(memory + problem.crew.threads * room);
   std::memset(next, 0, static_cast<std::size_t>(gradients) * sizeof(double));
   for (int i = 0; i < 3; ++i) {
     if (to[i] == nullptr) continue;
@@ -160,8 +145,10 @@ void chain_sums(const In& emissions, const Integers& offsets, const In& transiti
 }
 
 void chain_paths(const In& emissions, const Integers& offsets, const In& transitions,
-                 const In& start, const In& end, const Out& tags, const Out& scores, int threads) {
-  const auto problem = problem_of(emissions, offsets, transitions, start, end, threads);
+                 const In& start, const In& end, const Out& tags, const Out& scores, int threads,
+                 bool openmp) {
+  const auto problem =
+      problem_of(emissions, offsets, transitions, start, end, {threads, openmp});
   if (tags.dtype() != nb::dtype<std::int64_t>()) throw std::invalid_argument("tags are not int64");
   check(tags, "tags", nb::dtype<std::int64_t>(), {problem.rows});
   check(scores, "scores", nb::dtype<double>(), {problem.chain.sequences});
@@ -169,7 +156,7 @@ void chain_paths(const In& emissions, const Integers& offsets, const In& transit
                          static_cast<double*>(scores.data())};
   const ChainKernels& kernels = engine().chain;
   const auto room = kernels.scratch(problem.chain.labels, problem.longest);
-  char* const memory = scratch().room(problem.threads * room);
+  char* const memory = scratch().room(problem.crew.threads * room);
   run_parts(problem, memory, room,
             [&](std::int64_t first, std::int64_t last, std::int64_t, char* here) {
               kernels.paths(&problem.chain, &paths, first, last, here);
@@ -186,11 +173,11 @@ void bind_chain(nb::module_& m) {
         "log_partition"_a.none(), "marginals"_a.none(),
         "weight"_a.none(), "d_emissions"_a.none(),
         "d_transitions"_a.none(), "d_start"_a.none(),
-        "d_end"_a.none(), "threads"_a,
+        "d_end"_a.none(), "threads"_a, "openmp"_a = false,
         "Log-partitions, marginals and gradients of a linear chain: those there is room for.");
   m.def("chain_paths", &chain_paths, "emissions"_a, "offsets"_a.noconvert(),
         "transitions"_a, "start"_a, "end"_a,
-        "tags"_a, "scores"_a, "threads"_a,
+        "tags"_a, "scores"_a, "threads"_a, "openmp"_a = false,
         "The best path of each sequence through a linear chain.");
 }
 

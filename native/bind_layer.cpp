@@ -2,7 +2,6 @@
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cstring>
@@ -18,8 +17,6 @@
 namespace birnn {
 
 namespace {
-
-#include "barrier.inl"
 
 Cell cell_of(int number) {
   if (number < 0 || number > 3) throw std::invalid_argument("there is no such cell");
@@ -111,11 +108,13 @@ struct Problem {
     return each * item;
   }
 
-  // Zeros for a thread's share of the padding, as nothing else is written there.
-  void clear_padding(void* array, std::int64_t width, int rank, int threads) const {
+  // Zeros for the padding, as nothing else is written there: the share of thread `rank` of the
+  // `threads` of a direction. Each direction clears every second range where there are two.
+  void clear_padding(void* array, std::int64_t width, int direction, int rank, int threads) const {
     const auto& padding = plan.padding();
-    const auto step = static_cast<std::size_t>(threads);
-    for (auto i = static_cast<std::size_t>(rank); i < padding.size(); i += step) {
+    const auto first = static_cast<std::size_t>(direction + rank * shape.directions);
+    const auto step = static_cast<std::size_t>(threads * shape.directions);
+    for (auto i = first; i < padding.size(); i += step) {
       const auto rows_here = padding[i].end - padding[i].begin;
       std::memset(static_cast<char*>(array) + padding[i].begin * width * item, 0,
                   static_cast<std::size_t>(rows_here * width * item));
@@ -142,7 +141,7 @@ void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed) {
   check_packed(packed, {shape.directions, each});
   const auto from = weights_of(shape, weights, dtype);
   char* to = static_cast<char*>(packed.data());
-  run_parallel(1, [&](int, int) {
+  unlocked([&] {
     for (const Weights& one : from) {
       kernels.pack_forward(&shape, &one, to, 0, 1);
       to += each;
@@ -164,7 +163,7 @@ void layer_forward(int cell, const In& x, const Plan& plan,
                    const std::optional<Integers>& numbers, const std::vector<MaybeIn>& weights,
                    const MaybeIn& packed, const MaybeIn& h0, const MaybeIn& c0, int keep,
                    const Out& output, const Out& h_n, const MaybeOut& c_n, const MaybeOut& saved,
-                   int threads) {
+                   int threads, bool openmp) {
   const Kernels& kernels = kernels_of(is_double(x.dtype()));
   if (x.ndim() < 2 || h_n.ndim() != 3) {
     throw std::invalid_argument("x is rows of numbers, h_n has three axes");
@@ -209,11 +208,11 @@ void layer_forward(int cell, const In& x, const Plan& plan,
   call.h_n = h_n.data();
   call.c_n = problem.state(c_n, "c_n");
   const auto kept = problem.kept(kernels, call.keep, saved);
-  const Team team = team_for(shape, batch, problem.item, threads);
+  const Team team = team_for(shape, batch, problem.item, {threads, openmp});
   call.share = team.share;
   const auto each_packed = kernels.packed_forward(&shape);
   const auto room =
-      kernels.forward_scratch(&shape, &batch, call.keep, call.entries, team.threads) +
+      kernels.forward_scratch(&shape, &batch, call.keep, call.entries, team.crew.threads) +
       (packed ? 0 : each_packed);
   std::vector<Weights> from;
   if (packed) {
@@ -228,29 +227,26 @@ void layer_forward(int cell, const In& x, const Plan& plan,
     call.packed[d] = packed ? static_cast<const char*>(packed->data()) + d * each_packed : own;
     if (kept > 0) call.saved[d] = static_cast<char*>(saved->data()) + d * kept;
   }
-  Barrier all{}, packing[2] = {};
-  run_parallel(team.threads, [&](int rank, int count_here) {
-    problem.clear_padding(call.output, problem.output_width(), rank, count_here);
-    const auto run = [&](int direction, int mine, int of) {
-      if (!from.empty()) {
-        kernels.pack_forward(&shape, &from[static_cast<std::size_t>(direction)],
-                             const_cast<void*>(call.packed[direction]), mine, of);
-        wait_for_all(&packing[direction], of);
-      }
-      kernels.forward(&call, direction, mine, of);
-    };
-    team.each_direction(directions, rank, count_here, run,
-                        [&] { wait_for_all(&all, count_here); });
+  Barrier packing[2] = {};
+  team.each_direction(shape, [&](int direction, int mine, int of) {
+    problem.clear_padding(call.output, problem.output_width(), direction, mine, of);
+    if (!from.empty()) {
+      kernels.pack_forward(&shape, &from[static_cast<std::size_t>(direction)],
+                           const_cast<void*>(call.packed[direction]), mine, of);
+      wait_for_all(&packing[direction], of);
+    }
+    kernels.forward(&call, direction, mine, of);
   });
   scratch().settle();
 }
 
 // d_x of the second direction added to that of the first, for real rows alone.
 template <class T>
-void add_rows(const Batch& batch, std::int64_t width, T* to, const T* from, int rank, int threads) {
+void add_rows(const Batch& batch, std::int64_t width, T* to, const T* from, std::int64_t part,
+              std::int64_t parts) {
   for (std::int64_t b = 0; b < batch.blocks; ++b) {
     const Block& block = batch.block[b];
-    for (std::int64_t s = rank; s < block.sequences; s += threads) {
+    for (std::int64_t s = part; s < block.sequences; s += parts) {
       for (std::int64_t t = 0; t < block.length[s]; ++t) {
         const auto at = (batch.starts[block.order[s]] + batch.steps[t]) * width;
         for (std::int64_t i = 0; i < width; ++i) to[at + i] += from[at + i];
@@ -264,7 +260,7 @@ void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<M
                     const MaybeIn& saved, int keep, const MaybeIn& d_output, const MaybeIn& d_h_n,
                     const MaybeIn& d_c_n, const MaybeOut& d_x,
                     const std::vector<MaybeOut>& d_weights, const MaybeOut& d_h0,
-                    const MaybeOut& d_c0, int threads) {
+                    const MaybeOut& d_c0, int threads, bool openmp) {
   const bool wide = is_double(x.dtype());
   const Kernels& kernels = kernels_of(wide);
   if (x.ndim() < 2) throw std::invalid_argument("x is rows of numbers");
@@ -311,11 +307,11 @@ void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<M
   const std::int64_t gate_rows = gate_counts[cell] * hidden;
   if (d_x) check_rows(*d_x, "d_x", dtype, rows, inputs);
   void* const d_x_data = d_x ? d_x->data() : nullptr;
-  const Team team = team_for(shape, batch, problem.item, threads);
+  const Team team = team_for(shape, batch, problem.item, {threads, openmp});
   call.share = team.share;
   const auto each_packed = call.keep == Keep::states ? kernels.packed_forward(&shape) : 0;
   const auto room =
-      kernels.backward_scratch(&shape, &batch, call.keep, team.threads) + each_packed;
+      kernels.backward_scratch(&shape, &batch, call.keep, team.crew.threads) + each_packed;
   const auto second = d_x_data != nullptr && directions == 2 ? rows * inputs * problem.item : 0;
   char* const memory = scratch().room(team.copies(shape) * room + second);
   for (std::int64_t d = 0; d < directions; ++d) {
@@ -339,29 +335,27 @@ void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<M
   call.d_x[0] = d_x_data;
   if (second > 0) call.d_x[1] = memory + team.copies(shape) * room;
 
-  Barrier all{}, packing[2] = {};
-  run_parallel(team.threads, [&](int rank, int count_here) {
-    if (d_x_data != nullptr) problem.clear_padding(d_x_data, inputs, rank, count_here);
-    const auto run = [&](int direction, int mine, int of) {
-      if (each_packed > 0) {
-        kernels.pack_forward(&shape, &call.weights[direction],
-                             const_cast<void*>(call.packed[direction]), mine, of);
-        wait_for_all(&packing[direction], of);
-      }
-      kernels.backward(&call, direction, mine, of);
-    };
-    const auto wait = [&] { wait_for_all(&all, count_here); };
-    team.each_direction(directions, rank, count_here, run, wait);
-    if (second == 0) return;
-    wait();
-    if (wide) {
-      add_rows(batch, inputs, static_cast<double*>(call.d_x[0]),
-               static_cast<const double*>(call.d_x[1]), rank, count_here);
-    } else {
-      add_rows(batch, inputs, static_cast<float*>(call.d_x[0]),
-               static_cast<const float*>(call.d_x[1]), rank, count_here);
+  Barrier packing[2] = {};
+  team.each_direction(shape, [&](int direction, int mine, int of) {
+    if (d_x_data != nullptr) problem.clear_padding(d_x_data, inputs, direction, mine, of);
+    if (each_packed > 0) {
+      kernels.pack_forward(&shape, &call.weights[direction],
+                           const_cast<void*>(call.packed[direction]), mine, of);
+      wait_for_all(&packing[direction], of);
     }
+    kernels.backward(&call, direction, mine, of);
   });
+  if (second > 0) {
+    in_parts(team.crew, team.crew.threads, [&](std::int64_t part, int) {
+      if (wide) {
+        add_rows(batch, inputs, static_cast<double*>(call.d_x[0]),
+                 static_cast<const double*>(call.d_x[1]), part, team.crew.threads);
+      } else {
+        add_rows(batch, inputs, static_cast<float*>(call.d_x[0]),
+                 static_cast<const float*>(call.d_x[1]), part, team.crew.threads);
+      }
+    });
+  }
   scratch().settle();
 }
 
@@ -377,11 +371,12 @@ void bind_layer(nb::module_& m) {
         "Elements that one direction keeps for the backward pass.");
   m.def("layer_forward", &layer_forward, "cell"_a, "x"_a, "plan"_a, "numbers"_a.noconvert().none(),
         "weights"_a, "packed"_a.none(), "h0"_a.none(), "c0"_a.none(), "keep"_a, "output"_a,
-        "h_n"_a, "c_n"_a.none(), "saved"_a.none(), "threads"_a, "One layer, forward.");
+        "h_n"_a, "c_n"_a.none(), "saved"_a.none(), "threads"_a, "openmp"_a = false,
+        "One layer, forward.");
   m.def("layer_backward", &layer_backward, "cell"_a, "x"_a, "plan"_a, "weights"_a, "h0"_a.none(),
         "c0"_a.none(), "output"_a.none(), "saved"_a.none(), "keep"_a, "d_output"_a.none(),
         "d_h_n"_a.none(), "d_c_n"_a.none(), "d_x"_a.none(), "d_weights"_a, "d_h0"_a.none(),
-        "d_c0"_a.none(), "threads"_a, "One layer, backward.");
+        "d_c0"_a.none(), "threads"_a, "openmp"_a = false, "One layer, backward.");
 }
 
 }  // namespace birnn

@@ -8,8 +8,7 @@
 
 #include "arrays.h"
 #include "dispatch.h"
-#include "pool.h"
-#include "unlocked.h"
+#include "team.h"
 
 namespace birnn {
 
@@ -53,43 +52,26 @@ void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, in
   const Kernels& kernels = kernels_of(wide);
   const double work = 2.0 * static_cast<double>(call.rows) * static_cast<double>(call.inputs) *
                       static_cast<double>(call.outputs);
-  struct Job {
-    const Kernels& kernels;
-    const Linear& call;
-  } job{kernels, call};
-  unlocked([&] {
-    run_on_threads(
-        static_cast<int>(std::min<double>(threads_wanted(threads), 1 + work / worth_a_thread)),
-        [](void* context, int rank, int count) {
-          const Job& here = *static_cast<const Job*>(context);
-          here.kernels.linear(&here.call, rank, count);
-        },
-        &job);
+  const int most = threads_worth(threads_wanted(threads));
+  const auto parts = static_cast<std::int64_t>(std::min<double>(most, 1 + work / worth_a_thread));
+  in_parts({most, false}, parts, [&](std::int64_t part, int) {
+    kernels.linear(&call, static_cast<int>(part), static_cast<int>(parts));
   });
 }
 
 // Floating point operations in a second, all threads together.
 double fma_rate(bool wide, int threads) {
-  struct Job {
-    const Kernels& kernels;
-    std::atomic<double> done{0.0};
-  } job{kernels_of(wide)};
-  std::chrono::duration<double> taken{};
-  unlocked([&] {
-    const auto begun = std::chrono::steady_clock::now();
-    run_on_threads(
-        threads_wanted(threads),
-        [](void* context, int, int) {
-          Job& here = *static_cast<Job*>(context);
-          const double mine = here.kernels.fma(2'000'000);
-          double before = here.done.load();
-          while (!here.done.compare_exchange_weak(before, before + mine)) {
-          }
-        },
-        &job);
-    taken = std::chrono::steady_clock::now() - begun;
+  const Kernels& kernels = kernels_of(wide);
+  std::atomic<double> done{0.0};
+  const auto begun = std::chrono::steady_clock::now();
+  together({threads_wanted(threads), false}, [&](int, int) {
+    const double mine = kernels.fma(2'000'000);
+    double before = done.load();
+    while (!done.compare_exchange_weak(before, before + mine)) {
+    }
   });
-  return job.done.load() / taken.count();
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+  return done.load() / taken.count();
 }
 
 }  // namespace

@@ -7,8 +7,6 @@
 // Everything is in an anonymous namespace and no C++ library header is included: what has a name
 // outside could be merged by the linker with the same name compiled for another processor.
 
-#include <sched.h>
-
 #include "kernels.h"
 
 namespace birnn {

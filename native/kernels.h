@@ -81,7 +81,12 @@ struct Gradients {
 struct alignas(64) Barrier {
   int32_t arrived;
   int32_t turn;
+  int32_t sleepers;
 };
+
+// Sleeps while the barrier's turn is this one; wakes those who do.
+extern "C" void birnn_sleep_at(Barrier* barrier, int32_t turn);
+extern "C" void birnn_wake_at(Barrier* barrier);
 
 // Pointers are to float or double, as the table of kernels says.
 struct Forward {

@@ -35,8 +35,10 @@ NB_MODULE(_native, m) {
   m.def(
       "engine", [] { return std::string(birnn::engine().name); }, "The engine in use.");
   m.def("set_threads", &birnn::set_threads, "threads"_a, "Threads of a call that asks for none.");
-  m.def("share_openmp_threads", &birnn::share_openmp_threads,
-        "Run on the threads of the OpenMP runtime that is loaded; whether there is one.");
+  m.def("threads_worth", &birnn::threads_worth, "wanted"_a,
+        "How many of the wanted threads would work on a call now.");
+  m.def("set_yielding", &birnn::set_yielding, "yields"_a,
+        "Whether calls do with fewer threads for a while after others wanted the processors.");
   m.def("stop_threads", &birnn::stop_threads, "End the threads that wait for work.");
   birnn::bind_plan(m);
   birnn::bind_layer(m);

@@ -33,6 +33,18 @@ def engine(request):
         assert isa.active().name == isa.native_module().engine() == request.param
 
 
+@pytest.fixture(autouse=True)
+def all_threads_work():
+    """Calls run on all threads that are asked for, whoever else wants the processors."""
+    native = isa.native_module()
+    if native is None:
+        yield
+        return
+    native.set_yielding(False)
+    yield
+    native.set_yielding(True)
+
+
 @pytest.fixture
 def forced(monkeypatch):
     """``forced(name)``: from here on this engine runs."""

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.kernels import recurrent
+from birnn.kernels import isa, recurrent
 from birnn.kernels.layout import Layout
 from birnn.reference import GATES
 
@@ -275,4 +275,5 @@ def test_alone(engine, name):
 
 
 if __name__ == "__main__":
+    isa.native_module().set_yielding(False)
     ALONE[sys.argv[1]]()

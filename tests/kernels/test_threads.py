@@ -57,6 +57,7 @@ def script(body, **environment):
         rows = np.random.default_rng(0).standard_normal((2000, 20))
         emissions = Ragged(rows, np.full(50, 40))
         chain = crf.chain_of(np.zeros((20, 20)), np.zeros(20), np.zeros(20))
+        isa.native_module().set_yielding(False)
 
         def run(threads=3):
             return crf.marginals(emissions, chain, threads=threads).tobytes()
@@ -218,4 +219,104 @@ def test_threads_that_cannot_start_leave_the_work_to_one():
         assert run(2) == one and alive() == before
         print("done")
     """)
+    assert out == "done\n"
+
+
+# --------------------------------------------------------------- where others want a processor
+
+STARVED = r"""
+    import statistics, subprocess
+    from birnn.kernels import recurrent
+    from birnn.kernels.layout import Layout
+
+    native = isa.native_module()
+    here, there = sorted(os.sched_getaffinity(0))[:2]
+    before = set(os.listdir("/proc/self/task"))
+    one = run(1)
+    assert run(2) == one
+    (worker,) = {int(task) for task in os.listdir("/proc/self/task")} - {int(t) for t in before}
+    os.sched_setaffinity(os.getpid(), {here})
+    os.sched_setaffinity(worker, {there})
+
+    def at_work():
+        # Seconds that this thread ran, or would have but for others on its processor.
+        return sum(map(int, open("/proc/thread-self/schedstat").read().split()[:2])) / 1e9
+
+    def asleep(call):
+        begun, ran = time.perf_counter(), at_work()
+        call()
+        return time.perf_counter() - begun - (at_work() - ran)
+
+    class Others:
+        def __init__(self, count):
+            self.count = count
+
+        def __enter__(self):
+            loop = "import os; os.sched_setaffinity(0, {%d})\nwhile True: pass" % there
+            self.loops = [subprocess.Popen([sys.executable, "-c", loop]) for _ in range(self.count)]
+            time.sleep(0.5)
+
+        def __exit__(self, *_):
+            for loop in self.loops:
+                loop.kill()
+                loop.wait()
+"""
+
+two_processors = pytest.mark.skipif(
+    not Path("/proc/thread-self/schedstat").exists() or len(os.sched_getaffinity(0)) < 2,
+    reason="needs two processors, and Linux to tell threads where to run",
+)
+
+
+@two_processors
+def test_a_worker_that_does_not_come_is_not_waited_for():
+    # It runs when nobody else wants its processor, and there always somebody does.
+    out = script(
+        textwrap.dedent(STARVED)
+        + textwrap.dedent("""
+        def call():
+            assert run(2) == one
+
+        os.sched_setscheduler(worker, os.SCHED_IDLE, os.sched_param(0))
+        with Others(1):
+            waited = statistics.median(asleep(call) for _ in range(20))
+        assert waited < 0.002, waited
+        print("done")
+        """)
+    )
+    assert out == "done\n"
+
+
+@two_processors
+def test_calls_do_for_a_while_without_a_thread_that_was_kept_from_running():
+    # Two directions of the same work, and others take two thirds of one's processor.
+    out = script(
+        textwrap.dedent(STARVED)
+        + textwrap.dedent("""
+        random = np.random.default_rng(0)
+        shapes = (800, 128), (800, 200), (800,), (800,)
+        weights = [tuple(0.1 * random.standard_normal(shape) for shape in shapes) for _ in range(2)]
+        x, layout = random.standard_normal((3200, 128)), Layout.ragged(np.full(32, 100))
+
+        def layer(threads=2):
+            found = recurrent.forward("lstm", x, layout, weights, threads=threads)
+            return found.output.tobytes()
+
+        expected = layer(1)
+        native.set_yielding(True)
+        assert native.threads_worth(2) == 2
+        with Others(2):
+            for _ in range(20):
+                assert layer() == expected
+                if native.threads_worth(2) == 1:
+                    break
+            else:
+                sys.exit("nothing was noticed")
+            assert layer() == expected
+        time.sleep(1.1)
+        assert native.threads_worth(2) == 2
+        assert native.threads_worth(1) == 1
+        print("done")
+        """)
+    )
     assert out == "done\n"

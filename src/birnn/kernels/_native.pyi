@@ -30,8 +30,11 @@ def engine() -> str:
 def set_threads(threads: int) -> None:
     """Threads of a call that asks for none."""
 
-def share_openmp_threads() -> bool:
-    """Run on the threads of the OpenMP runtime that is loaded; whether there is one."""
+def threads_worth(wanted: int) -> int:
+    """How many of the wanted threads would work on a call now."""
+
+def set_yielding(yields: bool) -> None:
+    """Whether calls do with fewer threads for a while after others wanted the processors."""
 
 def stop_threads() -> None:
     """End the threads that wait for work."""
@@ -68,6 +71,7 @@ def layer_forward(
     c_n: Array | None,
     saved: Array | None,
     threads: int,
+    openmp: bool = False,
 ) -> None:
     """One layer, forward."""
 
@@ -89,6 +93,7 @@ def layer_backward(
     d_h0: Array | None,
     d_c0: Array | None,
     threads: int,
+    openmp: bool = False,
 ) -> None:
     """One layer, backward."""
 
@@ -124,6 +129,7 @@ def chain_sums(
     d_start: Doubles | None,
     d_end: Doubles | None,
     threads: int,
+    openmp: bool = False,
 ) -> None:
     """Sums over all tag sequences, and their gradients; what is None is not asked for."""
 
@@ -136,5 +142,6 @@ def chain_paths(
     tags: Integers,
     scores: Doubles,
     threads: int,
+    openmp: bool = False,
 ) -> None:
     """The best tag sequences."""

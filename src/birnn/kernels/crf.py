@@ -102,7 +102,9 @@ def chain_of(
     )
 
 
-def log_partition(emissions: Ragged[Array], chain: Chain, *, threads: int | None = None) -> Floats:
+def log_partition(
+    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.Crew | None = None
+) -> Floats:
     """Logarithm of the sum over all tag sequences of the exponential of their score.
 
     Args:
@@ -131,7 +133,9 @@ def log_partition(emissions: Ragged[Array], chain: Chain, *, threads: int | None
     return found
 
 
-def marginals(emissions: Ragged[Array], chain: Chain, *, threads: int | None = None) -> Floats:
+def marginals(
+    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.Crew | None = None
+) -> Floats:
     """Probability of each label at each row, summed over all tag sequences.
 
     Args:
@@ -165,7 +169,7 @@ def marginals(emissions: Ragged[Array], chain: Chain, *, threads: int | None = N
 
 
 def log_partition_gradient(
-    emissions: Ragged[Array], chain: Chain, weights: Array, *, threads: int | None = None
+    emissions: Ragged[Array], chain: Chain, weights: Array, *, threads: int | isa.Crew | None = None
 ) -> Gradient:
     """Gradient of the weighted sum of the log-partitions.
 
@@ -214,7 +218,9 @@ def log_partition_gradient(
     return found
 
 
-def viterbi(emissions: Ragged[Array], chain: Chain, *, threads: int | None = None) -> Paths:
+def viterbi(
+    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.Crew | None = None
+) -> Paths:
     """The tag sequence of the highest score; among equals the one of lower labels at the end.
 
     Args:
@@ -242,7 +248,7 @@ def viterbi(emissions: Ragged[Array], chain: Chain, *, threads: int | None = Non
     tags = np.empty(emissions.values.shape[0], np.int64)
     scores = np.empty(len(emissions))
     try:
-        native.chain_paths(*_problem(emissions, chain), tags, scores, _threads(threads))
+        native.chain_paths(*_problem(emissions, chain), tags, scores, *isa.crew(threads))
     except MemoryError as error:
         raise _no_memory(emissions) from error
     return Paths(Ragged(tags, emissions.lengths), scores)
@@ -306,15 +312,11 @@ def _problem(emissions: Ragged[Array], chain: Chain) -> Problem:
     return rows, emissions.offsets, transitions, start, end
 
 
-def _threads(threads: int | None) -> int:
-    return isa.get_num_threads() if threads is None else threads
-
-
 def _sums(
     native: ModuleType,
     emissions: Ragged[Array],
     chain: Chain,
-    threads: int | None,
+    threads: int | isa.Crew | None,
     *,
     log_partition: Floats | None = None,
     marginals: Floats | None = None,
@@ -328,7 +330,7 @@ def _sums(
     gradient = (weight, d_emissions, d_transitions, d_start, d_end)
     try:
         native.chain_sums(
-            *_problem(emissions, chain), log_partition, marginals, *gradient, _threads(threads)
+            *_problem(emissions, chain), log_partition, marginals, *gradient, *isa.crew(threads)
         )
     except MemoryError as error:
         raise _no_memory(emissions) from error

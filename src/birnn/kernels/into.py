@@ -105,7 +105,7 @@ def forward(
     output: Any,
     final: Sequence[Any],
     saved: Any,
-    threads: int,
+    threads: int | isa.Crew,
     numbers: npt.NDArray[np.int64] | None = None,
     packed: Packed | None = None,
 ) -> None:
@@ -123,7 +123,7 @@ def forward(
         output: To be filled, (R, directions * H), or on the axes of x.
         final: To be filled, in the form of ``initial``.
         saved: To be filled, a vector of `saved_size`; None where nothing is kept.
-        threads: How many.
+        threads: How many, or whose.
         numbers: Which row of x stands at each row, (R,).
         packed: The weights by `birnn.kernels.recurrent.pack`; then ``weights`` are empty.
 
@@ -147,7 +147,7 @@ def forward(
         final[0],
         final[1] if cell == "lstm" else None,
         saved,
-        threads,
+        *isa.crew(threads),
     )
 
 
@@ -166,7 +166,7 @@ def backward(
     d_x: Any,
     d_weights: Sequence[Any],
     d_initial: Sequence[Any],
-    threads: int,
+    threads: int | isa.Crew,
 ) -> None:
     """Backward through time of `forward`, which was given the same.
 
@@ -184,7 +184,7 @@ def backward(
         d_x: To be filled, in the form of x; None where it is not asked for.
         d_weights: To be filled, in the form of the weights; empty where they are not asked for.
         d_initial: To be filled, in the form of ``initial``; empty where they are not asked for.
-        threads: How many.
+        threads: How many, or whose.
 
     Raises:
         ValueError: An array that does not fit.
@@ -211,5 +211,5 @@ def backward(
         d_weights,
         d_h0,
         d_c0,
-        threads,
+        *isa.crew(threads),
     )

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,19 @@ DETAILS = {
     "generic": "compiled for any processor of this kind",
     REFERENCE: f"NumPy {np.__version__}",
 }
+
+
+class Crew(NamedTuple):
+    """How many threads work on a call at most, and whose.
+
+    Args:
+        threads: How many.
+        openmp: Those of the OpenMP runtime that torch has loaded, not the pool of our own. Torch's
+            go round waiting after each of its operators, on the processors that others would need.
+    """
+
+    threads: int
+    openmp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,18 @@ def get_num_threads() -> int:
         ConfigError: ``BIRNN_NUM_THREADS`` is no whole number from 1 to 256.
     """
     return _threads if _threads is not None else _threads_by_default(os.environ.get(THREADS, ""))
+
+
+def crew(threads: int | Crew | None) -> Crew:
+    """Whoever is asked for; with None as many threads of our own as are set.
+
+    Example:
+        >>> crew(2)
+        Crew(threads=2, openmp=False)
+    """
+    if isinstance(threads, Crew):
+        return threads
+    return Crew(get_num_threads() if threads is None else threads)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from birnn.kernels import crf, isa
 from birnn.nn import chain
 from birnn.nn.engines import own_dtypes, transformed
 from birnn.nn.layout import INTEGERS
-from birnn.nn.threads import layer_threads
+from birnn.nn.threads import crew
 from birnn.ragged import Lengths, Ragged
 from birnn.reference.crf import Chain, score
 
@@ -78,7 +78,7 @@ def marginals(
     if not _runs_native(emissions):
         return chain.StepChain(emissions, lengths, transitions, start, end).marginals()
     problem = _problem(emissions, torch.from_numpy(lengths), transitions, start, end)
-    found = crf.marginals(*problem, threads=layer_threads())
+    found = crf.marginals(*problem, threads=crew())
     return torch.from_numpy(found).to(emissions.dtype)
 
 
@@ -95,7 +95,7 @@ def best_path(
     if not _runs_native(emissions):
         return chain.best_path(emissions, lengths, transitions, start, end)
     problem = _problem(emissions, torch.from_numpy(lengths), transitions, start, end)
-    return torch.from_numpy(crf.viterbi(*problem, threads=layer_threads()).tags.values)
+    return torch.from_numpy(crf.viterbi(*problem, threads=crew()).tags.values)
 
 
 def _runs_native(emissions: Tensor) -> bool:
@@ -119,7 +119,7 @@ def _likelihood(
     end: Tensor,
 ) -> Tensor:
     rows, scores = _problem(emissions, lengths, transitions, start, end)
-    log_z_B = crf.log_partition(rows, scores, threads=layer_threads())
+    log_z_B = crf.log_partition(rows, scores, threads=crew())
     check_labels(labels, *emissions.shape)
     return torch.from_numpy(log_z_B - score(rows, labels.numpy(), scores)).to(emissions.dtype)
 
@@ -137,7 +137,7 @@ def _likelihood_gradients(
     rows, scores = _problem(emissions, lengths, transitions, start, end)
     check_labels(labels, *emissions.shape)
     weights_B, tags_N = weights.numpy().astype(np.float64), labels.numpy()
-    found = crf.log_partition_gradient(rows, scores, weights_B, threads=layer_threads())
+    found = crf.log_partition_gradient(rows, scores, weights_B, threads=crew())
     _take_off(found, rows, tags_N, weights_B)
     d_emissions, d_transitions, d_start, d_end = map(torch.from_numpy, found)
     return (

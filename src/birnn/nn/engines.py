@@ -26,7 +26,7 @@ from birnn.kernels.memory import lent_empty
 from birnn.nn import stretches
 from birnn.nn.layout import TensorLayout
 from birnn.nn.stretches import Schedule, Weights
-from birnn.nn.threads import layer_threads
+from birnn.nn.threads import crew
 from birnn.reference.stack import CellName
 
 DTYPES: dict[torch.dtype, np.dtype[Any]] = {
@@ -56,13 +56,6 @@ def transformed() -> bool:
 def own_dtypes(tensor: Tensor) -> AbstractContextManager[Any]:
     """Within it every operation on this device runs in the dtypes that it is given."""
     return torch.autocast(tensor.device.type, enabled=False) if autocasts(tensor) else nullcontext()
-
-
-# Torch's threads go round waiting after each of its operators, on the processors that threads of
-# our own would need: here the kernels run on torch's.
-_native = isa.native_module()
-if _native is not None:
-    _native.share_openmp_threads()
 
 
 class Call(NamedTuple):
@@ -230,7 +223,7 @@ def forward_native(call: Call, layout: Layout, *, keep: bool, sized: bool = Fals
             output=output,
             final=(h, c),
             saved=saved,
-            threads=layer_threads(),
+            threads=crew(),
         )
     return Answer(output, h, c, saved)
 
@@ -269,7 +262,7 @@ def backward_native(
             d_x=d_x,
             d_weights=in_fours(d_weights, call.directions),
             d_initial=d_initial,
-            threads=layer_threads(),
+            threads=crew(),
         )
     return [d_x, *(d_weights if wants_weights else [None] * len(weights)), *d_initial]
 

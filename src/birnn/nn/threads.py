@@ -13,17 +13,20 @@ from birnn.kernels import isa
 _own: ContextVar[bool] = ContextVar("birnn_own_work", default=False)
 
 
-def layer_threads() -> int:
-    """On how many threads a layer runs now: torch's number, or inside of `own_threads` ours.
+def crew() -> isa.Crew:
+    """Who runs a layer now: torch's threads, or inside of `own_threads` ours.
 
     Example:
         >>> with own_threads(3):
-        ...     layer_threads()
-        3
-        >>> layer_threads() == torch.get_num_threads()
+        ...     crew()
+        Crew(threads=3, openmp=False)
+        >>> crew().threads == torch.get_num_threads()
         True
     """
-    return isa.get_num_threads() if _own.get() else torch.get_num_threads()
+    if _own.get():
+        return isa.crew(None)
+    threads = torch.get_num_threads()
+    return isa.Crew(threads, openmp=threads > 1)
 
 
 @contextmanager
