@@ -69,7 +69,9 @@ Problem problem_of(const In& emissions, const Integers& offsets, const In& trans
   chain.start = static_cast<const double*>(start.data());
   chain.end = static_cast<const double*>(end.data());
   problem.parts = parts_of(chain.sequences, chain.labels);
-  const auto work = problem.rows * chain.labels * (chain.labels + 40) / work_of_thread;
+  const auto work = uses_all_threads()
+                        ? problem.parts
+                        : problem.rows * chain.labels * (chain.labels + 40) / work_of_thread;
   const int threads = threads_worth(std::max(threads_wanted(crew.threads), 1));
   problem.crew = {static_cast<int>(std::min<std::int64_t>(
                       {threads, problem.parts, std::max<std::int64_t>(work, 1)})),

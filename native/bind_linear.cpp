@@ -14,7 +14,7 @@ namespace birnn {
 
 namespace {
 
-constexpr double worth_a_thread = 1e6;  // floating point operations
+constexpr double worth_a_thread = 2e6;  // floating point operations
 
 const Kernels& kernels_of(bool wide) { return wide ? engine().float64 : engine().float32; }
 
@@ -53,7 +53,8 @@ void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, in
   const double work = 2.0 * static_cast<double>(call.rows) * static_cast<double>(call.inputs) *
                       static_cast<double>(call.outputs);
   const int most = threads_worth(threads_wanted(threads));
-  const auto parts = static_cast<std::int64_t>(std::min<double>(most, 1 + work / worth_a_thread));
+  const auto parts = uses_all_threads() ? most : static_cast<std::int64_t>(
+                                                   std::min<double>(most, 1 + work / worth_a_thread));
   in_parts({most, false}, parts, [&](std::int64_t part, int) {
     kernels.linear(&call, static_cast<int>(part), static_cast<int>(parts));
   });

@@ -65,7 +65,7 @@ class Crowd {
     const auto gained = tally.ran.load(std::memory_order_relaxed) - (now - tally.begun);
     const auto balance = gained_.load(std::memory_order_relaxed) + gained;
     gained_.store(std::min(balance, most_gained), std::memory_order_relaxed);
-    if (kept == 0 || balance >= 0 || !yields_.load(std::memory_order_relaxed)) return;
+    if (kept == 0 || balance >= 0) return;
     const auto before = until_.load(std::memory_order_relaxed);
     const auto last = pause_.load(std::memory_order_relaxed);
     const bool again = tally.begun < before + last;
@@ -74,11 +74,6 @@ class Crowd {
     pause_.store(next, std::memory_order_relaxed);
     until_.store(now + next, std::memory_order_relaxed);
     gained_.store(0, std::memory_order_relaxed);
-  }
-
-  void set_yielding(bool yields) {
-    yields_.store(yields, std::memory_order_relaxed);
-    if (!yields) forget();
   }
 
   void forget() {
@@ -91,7 +86,6 @@ class Crowd {
   static constexpr std::int64_t shortest = 20'000'000, longest = 1'000'000'000;
   static constexpr std::int64_t most_gained = 5'000'000;
 
-  std::atomic<bool> yields_{true};
   std::atomic<int> most_{INT_MAX};
   std::atomic<std::int64_t> until_{0}, pause_{0}, gained_{0};
 };

@@ -37,8 +37,8 @@ NB_MODULE(_native, m) {
   m.def("set_threads", &birnn::set_threads, "threads"_a, "Threads of a call that asks for none.");
   m.def("threads_worth", &birnn::threads_worth, "wanted"_a,
         "How many of the wanted threads would work on a call now.");
-  m.def("set_yielding", &birnn::set_yielding, "yields"_a,
-        "Whether calls do with fewer threads for a while after others wanted the processors.");
+  m.def("use_all_threads", &birnn::use_all_threads, "always"_a,
+        "All threads that are asked for work on each call, however small; for tests.");
   m.def("stop_threads", &birnn::stop_threads, "End the threads that wait for work.");
   birnn::bind_plan(m);
   birnn::bind_layer(m);

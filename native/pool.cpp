@@ -76,6 +76,7 @@ class Worker {
 };
 
 Crowd crowd;
+std::atomic<bool> every_thread{false};
 
 class Pool {
  public:
@@ -268,9 +269,16 @@ void run_together(Crew crew, void (*work)(void* context, int rank, int threads),
   run(crew, true, work, context);
 }
 
-int threads_worth(int wanted) { return wanted <= 1 ? wanted : crowd.worth(wanted); }
+int threads_worth(int wanted) {
+  return wanted <= 1 || uses_all_threads() ? wanted : crowd.worth(wanted);
+}
 
-void set_yielding(bool yields) { crowd.set_yielding(yields); }
+void use_all_threads(bool always) {
+  crowd.forget();
+  every_thread.store(always);
+}
+
+bool uses_all_threads() { return every_thread.load(std::memory_order_relaxed); }
 
 void stop_threads() {
   if (Pool* here = current.load(std::memory_order_acquire)) here->stop();

@@ -33,9 +33,12 @@ void run_together(Crew crew, void (*work)(void* context, int rank, int threads),
 // How many threads would work on a call now; `wanted` but for that while.
 int threads_worth(int wanted);
 
-// Whether there is such a while; there is unless it is turned off. Off, all threads that are asked for
-// work on each call.
-void set_yielding(bool yields);
+// From here on all threads that are asked for work on each call, however small it is and whoever else
+// wants the processors; or no more. For tests and sanitizers.
+void use_all_threads(bool always);
+
+// Whether that is so.
+bool uses_all_threads();
 
 // Ends the threads; called at the interpreter's exit. Does not wait for work that still runs.
 void stop_threads();

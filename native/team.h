@@ -81,9 +81,10 @@ struct Team {
 
 // Directions first, then sequences; panels of hidden units where sequences are few.
 inline Team team_for(const Shape& shape, const Batch& batch, std::int64_t item, Crew asked) {
-  // Below these many floating point operations another thread costs more than it brings: for a whole
-  // call, and for a thread between two meetings with the others.
-  constexpr double worth_a_thread = 1e6, worth_a_meeting = 2e4;
+  // Below these many floating point operations another thread costs more than it brings, as it has to
+  // be woken: for a whole call (a tenth of a millisecond), for one in which threads meet at each
+  // step, and for a thread between two such meetings.
+  constexpr double worth_a_thread = 4e6, worth_meetings = 1e7, worth_a_meeting = 2e5;
   // Bytes of weights that stay in the last cache from one step to the next.
   constexpr double stays = 16 << 20;
   // Sequences of a thread below which its products wait for their weights.
@@ -96,9 +97,8 @@ inline Team team_for(const Shape& shape, const Batch& batch, std::int64_t item, 
   const double input = recurrent / hidden * static_cast<double>(shape.inputs);
   const double rows = static_cast<double>(batch.places);
   Team team;
-  if (2 * rows * static_cast<double>(shape.directions) * (input + recurrent) < worth_a_thread) {
-    return team;
-  }
+  const double work = 2 * rows * static_cast<double>(shape.directions) * (input + recurrent);
+  if (work < worth_a_thread && !uses_all_threads()) return team;
   team.crew = {threads_worth(threads_wanted(asked.threads)), asked.openmp};
   const int threads = team.crew.threads;
   if (threads == 1) return team;
@@ -107,7 +107,8 @@ inline Team team_for(const Shape& shape, const Batch& batch, std::int64_t item, 
   const auto most = std::max<std::int64_t>(1, batch.block_sequences);
   const double at_a_step = rows / static_cast<double>(batch.total_steps);
   if (each > 1 && shape.hidden >= narrow * each && (team.in_turn || most < few * each) &&
-      2 * recurrent * at_a_step / each > worth_a_meeting) {
+      ((work > worth_meetings && 2 * recurrent * at_a_step / each > worth_a_meeting) ||
+       uses_all_threads())) {
     team.share = Share::panels;
     return team;
   }

@@ -28,21 +28,21 @@ def engine(request):
     """The name of a compiled engine that is forced, and proven to have run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(isa.FORCE, request.param)
-        assert isa.active().name == request.param
+        assert isa.in_use().engine() == request.param
         yield request.param
         assert isa.active().name == isa.native_module().engine() == request.param
 
 
 @pytest.fixture(autouse=True)
 def all_threads_work():
-    """Calls run on all threads that are asked for, whoever else wants the processors."""
+    """Calls run on all threads that are asked for, however small and whoever else is at work."""
     native = isa.native_module()
     if native is None:
         yield
         return
-    native.set_yielding(False)
+    native.use_all_threads(True)
     yield
-    native.set_yielding(True)
+    native.use_all_threads(False)
 
 
 @pytest.fixture

@@ -57,7 +57,6 @@ def script(body, **environment):
         rows = np.random.default_rng(0).standard_normal((2000, 20))
         emissions = Ragged(rows, np.full(50, 40))
         chain = crf.chain_of(np.zeros((20, 20)), np.zeros(20), np.zeros(20))
-        isa.native_module().set_yielding(False)
 
         def run(threads=3):
             return crf.marginals(emissions, chain, threads=threads).tobytes()
@@ -230,6 +229,7 @@ STARVED = r"""
     from birnn.kernels.layout import Layout
 
     native = isa.native_module()
+    native.use_all_threads(True)
     here, there = sorted(os.sched_getaffinity(0))[:2]
     before = set(os.listdir("/proc/self/task"))
     one = run(1)
@@ -303,7 +303,7 @@ def test_calls_do_for_a_while_without_a_thread_that_was_kept_from_running():
             return found.output.tobytes()
 
         expected = layer(1)
-        native.set_yielding(True)
+        native.use_all_threads(False)
         assert native.threads_worth(2) == 2
         with Others(2):
             for _ in range(20):

@@ -118,7 +118,7 @@ def main() -> None:
     module = isa.native_module()
     if module is None or module.__file__ != os.environ.get("BIRNN_NATIVE"):
         sys.exit("nothing would be found without the sanitizer: run `make races`")
-    module.set_yielding(False)  # all threads work, whatever else the machine does
+    module.use_all_threads(True)
     everything = [*layers(), *distinct_rows(), *chains(), *products()]
     for engine in isa.available():
         if engine == isa.REFERENCE:

@@ -33,8 +33,8 @@ def set_threads(threads: int) -> None:
 def threads_worth(wanted: int) -> int:
     """How many of the wanted threads would work on a call now."""
 
-def set_yielding(yields: bool) -> None:
-    """Whether calls do with fewer threads for a while after others wanted the processors."""
+def use_all_threads(always: bool) -> None:
+    """All threads that are asked for work on each call, however small; for tests."""
 
 def stop_threads() -> None:
     """End the threads that wait for work."""
