@@ -69,7 +69,7 @@ class Crowd {
     const auto before = until_.load(std::memory_order_relaxed);
     const auto last = pause_.load(std::memory_order_relaxed);
     const bool again = tally.begun < before + last;
-    const auto next = std::clamp(std::max(again ? 2 * last : 0, 10 * -balance), shortest, longest);
+    const auto next = std::clamp(std::max(again ? 2 * last : 0, 4 * -balance), shortest, longest);
     most_.store(std::max(1, threads - kept), std::memory_order_relaxed);
     pause_.store(next, std::memory_order_relaxed);
     until_.store(now + next, std::memory_order_relaxed);
