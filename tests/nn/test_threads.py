@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -75,3 +80,37 @@ def test_a_layer_runs_on_the_threads_that_there_are(monkeypatch):
         layer(x).output.sum().backward()
     # Torch's threads are OpenMP's; ours are a pool of our own.
     assert [given[-2:] for given in asked] == [(2, True), (2, True), (3, False), (3, False)]
+
+
+ALONE = """
+import os, torch
+import numpy as np
+from birnn.kernels import crf, isa
+from birnn.ragged import Ragged
+
+def alive():
+    return len(os.listdir("/proc/self/task"))
+
+threads, before = torch.get_num_threads(), alive()
+import birnn.nn
+assert (torch.get_num_threads(), alive()) == (threads, before)
+chain = crf.chain_of(np.zeros((20, 20)), np.zeros(20), np.zeros(20))
+crf.marginals(Ragged(np.ones((2000, 20)), np.full(50, 40)), chain, threads=3)
+assert alive() == before + 2
+isa.native_module().stop_threads()  # torch's would stay
+assert alive() == before
+"""
+
+
+@compiled
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc to count threads in")
+def test_importing_the_layers_changes_no_threads_of_the_process():
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE],
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
