@@ -306,6 +306,8 @@ def _on_arrays(run: Callable[..., None], *arguments: Any, **options: Any) -> Non
     def array(given: Any) -> Any:
         if isinstance(given, Tensor):
             return given.detach().numpy()
+        if isinstance(given, isa.Crew):
+            return given
         return [array(part) for part in given] if isinstance(given, list | tuple) else given
 
     run(*map(array, arguments), **{name: array(given) for name, given in options.items()})
