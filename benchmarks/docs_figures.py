@@ -19,10 +19,11 @@ import birnn
 from birnn.experiments import demo, senses
 from birnn.experiments.cases import Size
 from birnn.experiments.cost import cost
-from birnn.explain import figures
+from birnn.explain.architecture import architecture
 from birnn.explain.attribution import integrated_gradients, occlusion
 from birnn.explain.decision import Background, decide
 from birnn.explain.flow import by_distance, context_length, flow
+from birnn.report import figures
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "figures"
 # Brackets on more sequences than `birnn demo` tests: a position's accuracy to half a percent.
@@ -103,7 +104,7 @@ def explained(tagger: Path) -> Iterator[tuple[str, Figure]]:
         "attribution",
         figures.attribution(words, gradients, hidden, question),
     )
-    yield "architecture", figures.architecture(model.spec)
+    yield "architecture", architecture(model.spec)
 
 
 def drawn(folder: Path, seeds: tuple[int, ...]) -> Iterator[tuple[str, Figure]]:

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from birnn.experiments.bench import Case, Plan, Shape, run
 from birnn.experiments.bench.cases import WORKS, Work
 from birnn.experiments.bench.peers import OURS, PEERS
-from birnn.explain.figures import INK, in_house_style
+from birnn.report.figures import INK, in_house_style
 
 BASE = Shape.parse("32x128x256x25")
 

@@ -18,7 +18,6 @@ from birnn.errors import ConfigError, EngineError
 from birnn.experiments.bench import Case, Kind, Shape
 from birnn.experiments.cost import cost, count, measure, memory, page, report
 from birnn.experiments.cost.measure import Batch, Work
-from birnn.explain.figures import cost_bars
 from birnn.kernels import isa
 from birnn.nn import BiRNN
 from birnn.ragged import Ragged
@@ -26,6 +25,7 @@ from birnn.reference import MERGES
 from birnn.reference import cells as reference_cells
 from birnn.reference import run as run_reference
 from birnn.reference.stack import MERGE_WIDTH, CellName, Stack
+from birnn.report.figures import cost_bars
 
 CELLS: tuple[CellName, ...] = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 TORCH = {

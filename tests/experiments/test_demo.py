@@ -17,7 +17,7 @@ from birnn.experiments import demo, demo_page, senses
 from birnn.experiments.cases import Size
 from birnn.experiments.compare.significance import percent
 from birnn.experiments.demo import DEMOS
-from birnn.explain import Sentences, Strips
+from birnn.report import Sentences, Strips
 from birnn.runtime import Predictor
 
 TINY = Size(train=30, test=24, epochs=1)

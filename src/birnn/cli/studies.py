@@ -16,7 +16,7 @@ from birnn.errors import UsageError, nearest, require
 if TYPE_CHECKING:
     # At run time it would load torch.
     from birnn.data import ReadOptions
-    from birnn.explain.parts import Table
+    from birnn.report.parts import Table
 
 
 def compare(

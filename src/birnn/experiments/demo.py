@@ -34,8 +34,8 @@ from birnn.experiments.compare.contest import Contest, Member
 from birnn.experiments.compare.significance import percent
 from birnn.experiments.compare.trials import Plan, Say, run_trials
 from birnn.experiments.drawing import Drawn
-from birnn.explain.figures import READERS
-from birnn.explain.parts import Table
+from birnn.report.figures import READERS
+from birnn.report.parts import Table
 from birnn.training.recipe import Recipe, Task
 from birnn.training.sets import Source
 

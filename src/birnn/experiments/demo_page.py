@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from birnn import report
 from birnn.experiments import brackets, senses
 from birnn.experiments.compare.contest import Contest, Member
 from birnn.experiments.compare.significance import percent
 from birnn.experiments.demo import Shown, draw
-from birnn.explain import figures, report
-from birnn.explain.figures import READERS
-from birnn.explain.parts import (
+from birnn.report import figures
+from birnn.report.figures import READERS
+from birnn.report.parts import (
     Part,
     Picture,
     Section,

@@ -27,11 +27,11 @@ from birnn.data.examples import Example
 from birnn.errors import ConfigError, DataError, DirectionError
 from birnn.experiments.cases import Size
 from birnn.experiments.oscillation import floor, floor_ahead, generate
-from birnn.explain.figures import READERS
-from birnn.explain.parts import Table
 from birnn.nn import BiRNN, Forecaster
 from birnn.nn.threads import own_threads
 from birnn.ragged import Ragged
+from birnn.report.figures import READERS
+from birnn.report.parts import Table
 from birnn.training.alike import check_alike
 
 AHEAD = (1, 3, 6, 12)  # steps at which long forecasts are measured

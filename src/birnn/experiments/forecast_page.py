@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
+from birnn import report
 from birnn.experiments.forecast import ForecastResult
-from birnn.explain import figures, report
-from birnn.explain.parts import Picture, Section, Text
+from birnn.report import figures
+from birnn.report.parts import Picture, Section, Text
 
 
 def write(path: Path | str, found: ForecastResult) -> Path:

@@ -20,7 +20,7 @@ from birnn.experiments import demo, quickstart_page
 from birnn.experiments.cases import Size
 from birnn.experiments.compare.contest import Contest
 from birnn.experiments.compare.trials import say_nothing
-from birnn.explain.parts import Table
+from birnn.report.parts import Table
 from birnn.training.workspace import LOCK, Workspace, take
 
 SIZES = {

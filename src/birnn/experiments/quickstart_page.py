@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from birnn import report
 from birnn.experiments.compare.contest import Member
 from birnn.experiments.demo import Shown
 from birnn.experiments.demo_page import LIMIT, contest_parts, footer, learning
-from birnn.explain import report
-from birnn.explain.parts import Code, Part, Section, Text
+from birnn.report.parts import Code, Part, Section, Text
 
 
 def sentence(words: Shown) -> str:

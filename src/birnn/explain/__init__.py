@@ -13,29 +13,13 @@ from birnn.explain.decoding import Decoding, attention, decoding
 from birnn.explain.explanation import Explanation, explanation
 from birnn.explain.flow import Context, Flow, affordable, by_distance, context_length, flow
 from birnn.explain.gates import Gates, Saturation, gates, saturation
-from birnn.explain.parts import (
-    Code,
-    Notes,
-    Picture,
-    Section,
-    Sentence,
-    Sentences,
-    Strip,
-    Strips,
-    Table,
-    Text,
-    Tiles,
-    Words,
-)
 from birnn.explain.reading import Reading
-from birnn.explain.report import render, write
 from birnn.explain.states import Correlation, Segment, States, correlation, layout, states
 from birnn.explain.subject import Subject
 
 __all__ = [
     "Attribution",
     "Background",
-    "Code",
     "Context",
     "Correlation",
     "Decision",
@@ -43,23 +27,12 @@ __all__ = [
     "Explanation",
     "Flow",
     "Gates",
-    "Notes",
     "Occlusion",
-    "Picture",
     "Reading",
     "Saturation",
-    "Section",
     "Segment",
-    "Sentence",
-    "Sentences",
     "States",
-    "Strip",
-    "Strips",
     "Subject",
-    "Table",
-    "Text",
-    "Tiles",
-    "Words",
     "affordable",
     "attention",
     "by_distance",
@@ -73,8 +46,6 @@ __all__ = [
     "integrated_gradients",
     "layout",
     "occlusion",
-    "render",
     "saturation",
     "states",
-    "write",
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from birnn.explain import figures
 from birnn.explain.decision import Case
 from birnn.explain.explanation import Explanation
-from birnn.explain.parts import Part, Picture, Table, Text, Tiles, Words
+from birnn.report import figures
+from birnn.report.parts import Part, Picture, Table, Text, Tiles, Words
 
 LIKELIEST = 5  # labels that are listed
 MOST_WORDS = 1200  # of a text that are written out

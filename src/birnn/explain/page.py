@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from birnn.explain import figures, report
+from birnn import report
 from birnn.explain.answer import adds_of, answer, what_was_read
+from birnn.explain.architecture import architecture
 from birnn.explain.explanation import Explanation
 from birnn.explain.flow import Flow
 from birnn.explain.gates import SQUASHED, Saturation
-from birnn.explain.parts import Notes, Part, Picture, Section, Text
 from birnn.explain.states import layout
+from birnn.report import figures
+from birnn.report.parts import Notes, Part, Picture, Section, Text
 
 MANY_STEPS = 200  # that a correlation is steady over
 SHARE = 0.9  # of the influence, which is what the effective context has
@@ -237,7 +239,7 @@ def _model(found: Explanation) -> list[Part]:
         (segment.start, segment.stop, segment.source) for segment in layout(stack)
     ]
     parts: list[Part] = [
-        Picture(figures.architecture(found.spec), "The model, drawn to its widths."),
+        Picture(architecture(found.spec), "The model, drawn to its widths."),
         Picture(
             figures.output_layout(segments, stack.output_size),
             "Which columns of the encoder's output come from which half.",

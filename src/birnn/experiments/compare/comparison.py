@@ -18,8 +18,8 @@ from birnn.data import Example, ReadOptions
 from birnn.errors import UsageError, nearest
 from birnn.experiments.compare.significance import McNemar, mcnemar, p_value, percent
 from birnn.experiments.compare.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
-from birnn.explain.figures import READERS
-from birnn.explain.parts import Table
+from birnn.report.figures import READERS
+from birnn.report.parts import Table
 from birnn.training.recipe import Recipe, Task
 from birnn.training.sets import Source, read_sets
 

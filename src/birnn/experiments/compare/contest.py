@@ -11,8 +11,8 @@ import numpy as np
 from birnn.experiments.compare.comparison import Comparison, Spread
 from birnn.experiments.compare.significance import percent
 from birnn.experiments.compare.trials import Trial
-from birnn.explain.figures import READERS
-from birnn.explain.parts import Table
+from birnn.report.figures import READERS
+from birnn.report.parts import Table
 
 Member = tuple[int, int]  # number of the test sequence, step in it; the label of a text is step 0
 

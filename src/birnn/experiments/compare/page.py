@@ -5,11 +5,12 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
+from birnn import report
 from birnn.experiments.compare.comparison import METRICS, Comparison
 from birnn.experiments.compare.significance import percent
-from birnn.explain import figures, report
-from birnn.explain.figures import READERS
-from birnn.explain.parts import Part, Picture, Section, Text, Tiles
+from birnn.report import figures
+from birnn.report.figures import READERS
+from birnn.report.parts import Part, Picture, Section, Text, Tiles
 
 
 def write(path: Path | str, found: Comparison, *, name: str) -> Path:

@@ -21,8 +21,8 @@ from typing import Any
 from birnn.bundle.io import load
 from birnn.bundle.spec import Spec
 from birnn.errors import Interrupted, UsageError, nearest
-from birnn.explain.figures import READERS
 from birnn.nn.threads import own_threads
+from birnn.report.figures import READERS
 from birnn.runtime import Predictor
 from birnn.training.fit import fit
 from birnn.training.inputs import input_kind

@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
+from birnn import report
 from birnn.experiments.cost.report import CostReport
-from birnn.explain import figures, report
-from birnn.explain.parts import Part, Picture, Section
+from birnn.report import figures
+from birnn.report.parts import Part, Picture, Section
 
 
 def write(path: Path | str, found: CostReport) -> Path:

@@ -13,9 +13,9 @@ from birnn.experiments.bench.measure import machine
 from birnn.experiments.cost import count
 from birnn.experiments.cost.count import Bytes, Flops, Parameters
 from birnn.experiments.cost.measure import Batch, Measured, free_memory, measure
-from birnn.explain.parts import Table
 from birnn.kernels import isa
 from birnn.reference.stack import CellName, MergeName, Stack
+from birnn.report.parts import Table
 
 NAMES = {
     "forward": "one direction",
@@ -92,7 +92,7 @@ class CostReport:
         raise ConfigError(f"there is no entry {cell} {reader}. There are: {there}")
 
     def bars(self, cell: CellName | None = None) -> dict[str, dict[str, float]]:
-        """The numbers of `birnn.explain.figures.cost_bars`: reader, quantity and unit, number.
+        """The numbers of `birnn.report.figures.cost_bars`: reader, quantity and unit, number.
 
         Args:
             cell: Of which cell; the first where none is named.

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from birnn.errors import DataError, nearest, require
-from birnn.explain.figures.heat import place
-from birnn.explain.figures.style import (
+from birnn.report.figures.heat import place
+from birnn.report.figures.style import (
     GRID,
     HALVES,
     INK,
@@ -70,7 +70,7 @@ def deciding_direction(logits: Mapping[str, float], label: str, *, of: str = "lo
 
     Example:
         >>> figure = deciding_direction({"full": 3.0, "without backward": 2.5}, "positive")
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(figure)
         "Logit of 'positive'. Both halves at work 3, forward half alone 2.5."
     """
@@ -116,7 +116,7 @@ def deciding_by_position(
 
     Example:
         >>> figure = deciding_by_position([0.5, 0.1], [0.0, 2.0], ["the", "bank"])
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(figure).split(". ")[2]
         "Backward half: in sum 2, most 2 at 'bank' (2), least 0 at 'the' (1)."
     """

@@ -100,7 +100,7 @@ def in_words(figure: Figure) -> str:
     """What a figure shows, in words, for who cannot see it; its numbers are those drawn.
 
     Example:
-        >>> from birnn.explain import figures
+        >>> from birnn.report import figures
         >>> figures.in_words(figures.learning_curves({"both": [0.25, 1.0]}))
         'Accuracy after each epoch. Two directions: first 25.0 %, last 100.0 %.'
     """

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.colors import to_hex
 
 from birnn.errors import DataError, ShapeError
-from birnn.explain import figures
-from birnn.explain.figures import INK, MINUS, PLUS, READERS, TIP, in_words
+from birnn.report import figures
+from birnn.report.figures import INK, MINUS, PLUS, READERS, TIP, in_words
 
 logits = st.floats(-20, 20, allow_subnormal=False)
 LEFT = {

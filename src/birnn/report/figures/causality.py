@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from birnn.errors import ConfigError, require
-from birnn.explain.figures.style import INK, READERS, canvas, in_house_style, tip, told
+from birnn.report.figures.style import INK, READERS, canvas, in_house_style, tip, told
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def no_generation(*, steps: int = 6, now: int = 3) -> Figure:
         ConfigError: ``now`` is not from 1 to ``steps - 1``.
 
     Example:
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(no_generation(steps=4, now=2)).split(". ")[1]
         'Forward states 1 to 2 exist: they need nothing else'
     """

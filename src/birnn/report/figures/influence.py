@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from birnn.errors import DataError, ShapeError, require
-from birnn.explain.figures.heat import below, name_tokens, place, scale, tiles
-from birnn.explain.figures.style import (
+from birnn.report.figures.heat import below, name_tokens, place, scale, tiles
+from birnn.report.figures.style import (
     HALVES,
     INK,
     PAPER,
@@ -59,7 +59,7 @@ def flow(
 
     Example:
         >>> figure = flow([[1, 0], [0.5, 1]], [[1, 0.1], [0, 1]], [[2, 0.1], [0.5, 2]], "ab")
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(figure).split(": ")[-1]
         "the state at 'b' (2) by 'a' (1), 1 step back, with 0.5."
     """
@@ -128,7 +128,7 @@ def influence_by_distance(
 
     Example:
         >>> figure = influence_by_distance([1.0, 0.1], [1.0, 0.5, 0.2], {"backward": 2})
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(figure).split(". ")[2]
         'Backward half: 1 at its own step, 0.2 at 2 steps, effective context 2 steps.'
     """

@@ -14,9 +14,9 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from birnn.errors import DataError, ShapeError
-from birnn.explain import figures
-from birnn.explain.figures import MINUS, PLUS, READERS, TIP, in_words
-from birnn.explain.figures.heat import TILES, extremes
+from birnn.report import figures
+from birnn.report.figures import MINUS, PLUS, READERS, TIP, in_words
+from birnn.report.figures.heat import TILES, extremes
 
 norms = st.floats(0, 1e3, allow_subnormal=False).map(lambda norm: norm if norm > 1e-9 else 0.0)
 signed = st.floats(-5, 5, allow_subnormal=False, width=32)

@@ -1,8 +1,8 @@
-"""Diagrams: drawn from a spec and from what depends on what, to scale and in full."""
+"""The drawing of a model: to scale, in full, its parameters counted once."""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -22,12 +22,9 @@ from birnn.bundle.spec import (
     Vectors,
     Words,
 )  # fmt: skip
-from birnn.errors import ConfigError
-from birnn.explain import figures
-from birnn.explain.figures import HALVES, TIP, in_words
-from birnn.explain.figures.blueprint import stages
-from birnn.explain.figures.causality import LEVELS
+from birnn.explain.architecture import architecture, stages
 from birnn.reference.stack import CellName, MergeName
+from birnn.report.figures import HALVES, TIP, in_words
 
 sizes = st.integers(1, 300)
 poolings = st.sampled_from(get_args(PoolingName))
@@ -76,7 +73,7 @@ def test_no_parameter_is_left_out_or_counted_twice(spec: Spec) -> None:
 
 @given(spec=specs)
 def test_boxes_are_to_one_scale_and_arrows_point_as_the_halves_read(spec: Spec) -> None:
-    figure = figures.architecture(spec)
+    figure = architecture(spec)
     (axes,) = figure.axes
     boxes = [
         patch for patch in axes.patches
@@ -96,29 +93,3 @@ def test_boxes_are_to_one_scale_and_arrows_point_as_the_halves_read(spec: Spec) 
     words = in_words(figure)
     assert f"{spec.parameter_count():,} parameters" in words
     assert (HALVES["backward"] in words) == spec.encoder.bidirectional
-
-
-@given(data=st.data(), steps=st.integers(2, 9))
-def test_a_state_exists_if_all_that_it_reads_is_written(data: Any, steps: int) -> None:
-    now = data.draw(st.integers(1, steps - 1))
-    (axes,) = figures.no_generation(steps=steps, now=now).axes
-    boxes = [patch for patch in axes.patches if (patch.get_gid() or "").startswith(TIP)]
-    assert len(boxes) == 3 * steps
-    for level, height in LEVELS.items():
-        row = [box for box in boxes if abs(box.get_y() + box.get_height() / 2 - height) < 0.1]
-        exists = {
-            round(box.get_x() + box.get_width() / 2): box.get_facecolor()[3] > 0 for box in row
-        }
-        written = set(range(1, now + 1))
-        # read step by step, as a model would: forward from the start, backward from the end
-        read: set[int] = set()
-        order = range(steps, 0, -1) if level == "backward" else range(1, steps + 1)
-        for step in order:
-            read = {step} if level == "input" else read | {step}
-            assert exists[step] == (read <= written)
-
-
-@pytest.mark.parametrize("now", [0, 4])
-def test_there_must_be_something_written_and_something_to_write(now: int) -> None:
-    with pytest.raises(ConfigError, match=f"now is {now}, it must be from 1 to 3"):
-        figures.no_generation(steps=4, now=now)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from birnn.errors import require
-from birnn.explain.figures.style import GRID, INK, MINUS, PITCH, TOKENS, WIDTH, shown, tip
+from birnn.report.figures.style import GRID, INK, MINUS, PITCH, TOKENS, WIDTH, shown, tip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,24 +1,24 @@
 """Figures of measured numbers, in one house style.
 
 Each function takes numbers and returns a `matplotlib.figure.Figure`; none takes a model and none
-keeps state (`architecture` takes a `birnn.bundle.Spec`, which is data too). `in_words` says what
+keeps state. `in_words` says what
 a figure shows.
 """
 
-from birnn.explain.figures.blueprint import architecture
-from birnn.explain.figures.causality import no_generation
-from birnn.explain.figures.contests import (
+from birnn.report.figures.blueprint import blueprint
+from birnn.report.figures.causality import no_generation
+from birnn.report.figures.contests import (
     BOUND,
     accuracy_by_group,
     accuracy_by_position,
     learning_curves,
     scores_by_seed,
 )
-from birnn.explain.figures.costs import cost_bars
-from birnn.explain.figures.decoded import attention_weights, tag_marginals
-from birnn.explain.figures.influence import flow, influence_by_distance
-from birnn.explain.figures.series import TagRow, attribution_over_time, series
-from birnn.explain.figures.style import (
+from birnn.report.figures.costs import cost_bars
+from birnn.report.figures.decoded import attention_weights, tag_marginals
+from birnn.report.figures.influence import flow, influence_by_distance
+from birnn.report.figures.series import TagRow, attribution_over_time, series
+from birnn.report.figures.style import (
     GRID,
     HALVES,
     INK,
@@ -35,7 +35,7 @@ from birnn.explain.figures.style import (
     in_house_style,
     in_words,
 )
-from birnn.explain.figures.units import (
+from birnn.report.figures.units import (
     activations,
     correlation_histogram,
     gate_saturation,
@@ -43,7 +43,7 @@ from birnn.explain.figures.units import (
     state_norms,
     unit_correlation,
 )
-from birnn.explain.figures.verdicts import attribution, deciding_by_position, deciding_direction
+from birnn.report.figures.verdicts import attribution, deciding_by_position, deciding_direction
 
 __all__ = [
     "BOUND",
@@ -62,10 +62,10 @@ __all__ = [
     "accuracy_by_group",
     "accuracy_by_position",
     "activations",
-    "architecture",
     "attention_weights",
     "attribution",
     "attribution_over_time",
+    "blueprint",
     "capital",
     "correlation_histogram",
     "cost_bars",

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from birnn.errors import DataError, ShapeError
-from birnn.explain.figures.heat import below, name_tokens, place, scale, tiles
-from birnn.explain.figures.style import (
+from birnn.report.figures.heat import below, name_tokens, place, scale, tiles
+from birnn.report.figures.style import (
     INK,
     READERS,
     WIDTH,
@@ -25,7 +25,7 @@ from birnn.explain.figures.style import (
     tip,
     told,
 )
-from birnn.explain.figures.verdicts import strongest
+from birnn.report.figures.verdicts import strongest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,7 +111,7 @@ def tag_marginals(
 
     Example:
         >>> figure = tag_marginals(["a", "b"], "XY", [[0.9, 0.1], [0.4, 0.6]], [0, 1], [0, 0])
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(figure).split(". ")[-1]
         "The second best path differs at 'b' (2): X (40.0 %) instead of Y (60.0 %)."
     """

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from birnn.errors import DataError, ShapeError, require
-from birnn.explain.figures.heat import TILES, extremes
-from birnn.explain.figures.style import (
+from birnn.report.figures.heat import TILES, extremes
+from birnn.report.figures.style import (
     GRID,
     INK,
     MINUS,
@@ -93,7 +93,7 @@ def series(
         >>> figure = series([[0.5, 2.0], [1.5, 4.0]], adds_TC=[[0.1, 0.0], [0.2, -1.0]], label="up")
         >>> [line.get_ydata().tolist() for axes in figure.axes for line in axes.lines]
         [[0.5, 1.5], [2.0, 4.0]]
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(figure).split(". ")[-1]
         "Channel 2: from 2 to 4, adds -1 to 'up'."
     """

@@ -8,8 +8,8 @@ import re
 import warnings
 
 from birnn.errors import require
-from birnn.explain.figures import GRID, INK, MINUS, PAPER, PLUS, READERS, STYLE, TIP, WRONG
-from birnn.explain.parts import Picture
+from birnn.report.figures import GRID, INK, MINUS, PAPER, PLUS, READERS, STYLE, TIP, WRONG
+from birnn.report.parts import Picture
 
 
 def inline_svg(picture: Picture, name: str) -> str:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from birnn.errors import DataError, OutputError, ShapeError
-from birnn.explain import (
+from birnn.report import (
     Code,
     Notes,
     Picture,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import birnn
 from birnn.errors import OutputError, require
-from birnn.explain.figures import READERS
-from birnn.explain.parts import Picture, Section
-from birnn.explain.vector import inline_svg
+from birnn.report.figures import READERS
+from birnn.report.parts import Picture, Section
+from birnn.report.svg import inline_svg
 
 
 def render(title: str, sections: Sequence[Section], *, lead: str = "", footer: str = "") -> str:
@@ -26,14 +26,14 @@ def render(title: str, sections: Sequence[Section], *, lead: str = "", footer: s
         footer: How the page came about: machine, versions, time.
 
     Example:
-        >>> from birnn.explain.parts import Table
+        >>> from birnn.report.parts import Table
         >>> page = render("Hello", [Section("Numbers", [Table(["what", "n"], [["a", 1]])])])
         >>> "<h1>Hello</h1>" in page, page.count("</td>")
         (True, 1)
     """
     jinja2 = require("jinja2", extra="plots")
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("birnn.explain"),
+        loader=jinja2.PackageLoader("birnn.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

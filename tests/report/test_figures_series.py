@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from birnn.errors import DataError, ShapeError
-from birnn.explain import figures
-from birnn.explain.figures import MINUS, PLUS, TIP, WRONG, TagRow, in_words
-from birnn.explain.figures.series import MANY, MOST_CHANNELS
+from birnn.report import figures
+from birnn.report.figures import MINUS, PLUS, TIP, WRONG, TagRow, in_words
+from birnn.report.figures.series import MANY, MOST_CHANNELS
 
 SERIES = np.array([[1.0, -5.0], [3.0, -5.0], [2.0, -4.0]])
 

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from birnn.bundle import Spec
 from birnn.bundle.spec import Characters, Encoder, Tags
 from birnn.bundle.spec import Words as WordInputs
-from birnn.explain import (
+from birnn.explain.architecture import architecture
+from birnn.report import (
     Code,
     Notes,
     Picture,
@@ -39,7 +40,7 @@ LABELS = ["O", "B-PER", "I-PER", "B-LOC"]
 
 
 def every_figure() -> Iterator[Figure]:
-    """Each function of `birnn.explain.figures`; some on a long text too."""
+    """Each function of `birnn.report.figures`; some on a long text too."""
     random = np.random.default_rng(7)
 
     def norms(steps: int) -> tuple[Any, Any, Any]:
@@ -93,7 +94,7 @@ def every_figure() -> Iterator[Figure]:
     inputs = WordInputs(size=900, dim=50, characters=Characters(size=60, dim=12, hidden_size=12))
     head = Tags(size=17, decoder="crf")
     encoder = Encoder(hidden_size=64, num_layers=3, merge="project")
-    yield figures.architecture(Spec(inputs=inputs, encoder=encoder, head=head))
+    yield architecture(Spec(inputs=inputs, encoder=encoder, head=head))
     yield figures.no_generation()
 
 

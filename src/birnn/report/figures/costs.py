@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from birnn.errors import DataError
-from birnn.explain.figures.style import (
+from birnn.report.figures.style import (
     INK,
     blank,
     in_house_style,

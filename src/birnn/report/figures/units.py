@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from birnn.errors import DataError, ShapeError, nearest, require
-from birnn.explain.figures.heat import below, name_tokens, place, scale, tiles
-from birnn.explain.figures.style import (
+from birnn.report.figures.heat import below, name_tokens, place, scale, tiles
+from birnn.report.figures.style import (
     GRID,
     HALVES,
     INK,
@@ -111,7 +111,7 @@ def activations(
 
     Example:
         >>> figure = activations([[0.5, -1.0], [0.0, 0.5]], None, ["the", "bank"])
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(figure).split(". ")[1]
         "Forward half: from -1 (unit 1 at 'the' (1)) to 0.5 (unit 0 at 'the' (1))."
     """
@@ -167,7 +167,7 @@ def unit_correlation(matrix_HH: ArrayLike) -> Figure:
         ShapeError: Not a matrix.
 
     Example:
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(unit_correlation([[0.5, -1.0], [0.0, 0.1]])).split(". ")[1]
         'The strongest: forward unit 0 with backward unit 1, -1.'
     """
@@ -252,7 +252,7 @@ def output_layout(segments: Sequence[tuple[int, int, str]], width: int) -> Figur
 
     Example:
         >>> figure = output_layout([(0, 8, "forward"), (8, 16, "backward")], 16)
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(figure)
         'An output row of 16 numbers: 0 to 7 forward half, 8 to 15 backward half.'
     """

@@ -16,8 +16,8 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 
 from birnn.errors import DataError
-from birnn.explain import figures
-from birnn.explain.figures import READERS, TIP, in_words
+from birnn.report import figures
+from birnn.report.figures import READERS, TIP, in_words
 
 shares = st.floats(0, 1, allow_subnormal=False)
 
@@ -209,7 +209,7 @@ def seen(colour: str, sight: str) -> np.ndarray:
 @pytest.mark.parametrize("sight", SIGHTS)
 @pytest.mark.parametrize("page", [0, 1], ids=["light", "dark"])
 def test_colours_are_told_apart_by_every_eye(sight: str, page: int) -> None:
-    css = resources.files("birnn.explain").joinpath("templates/page.css").read_text("utf-8")
+    css = resources.files("birnn.report").joinpath("templates/page.css").read_text("utf-8")
     names = [*READERS, "plus", "minus"]
     of = {name: re.findall(rf"--{name}: (#\w{{6}})", css)[page] for name in names}
     if page == 0:

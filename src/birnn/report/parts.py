@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from birnn.errors import DataError, ShapeError
-from birnn.explain.figures import in_words
+from birnn.report.figures import in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

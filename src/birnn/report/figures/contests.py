@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from birnn.errors import DataError, require
-from birnn.explain.figures.style import (
+from birnn.report.figures.style import (
     INK,
     PAPER,
     Reader,
@@ -218,7 +218,7 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
 
     Example:
         >>> figure = scores_by_seed({"forward": [0.90, 0.92, 0.91], "both": [0.97, 0.99]})
-        >>> from birnn.explain.figures import in_words
+        >>> from birnn.report.figures import in_words
         >>> in_words(figure).split(". ")[1]
         'One direction, left to right: median 91.0 %, least 90.0 %, most 92.0 %, seeds 3'
     """
