@@ -16,6 +16,7 @@ from birnn.errors import ConfigError
 from birnn.explain.flow import Flow, Slices, affordable, by_distance, context_length, flow
 from birnn.explain.reading import Reading
 from birnn.explain.subject import Subject
+from birnn.nn import State
 from birnn.ragged import Ragged
 
 MERGES = ("concat", "sum", "mean", "product", "project")
@@ -202,7 +203,9 @@ def test_the_states_in_a_window_are_those_of_the_whole_sequence(encoder, cell, b
     cut, initial = slices.take(states)
     assert cut.lengths.tolist() == [3, 5, 5, 3, 4]
     for layer in range(3):
-        found = subject.run(cut, layer=layer, initial=initial[: layer + 1])
+        few = (layer + 1) * subject.stack.directions
+        parts = (part if part is None else part[:few] for part in (initial.h, initial.c))
+        found = subject.run(cut, layer=layer, initial=State(*parts))
         expected = subject.run(whole, layer=layer)
         for half, all_steps in zip(found.parts, expected.parts, strict=True):
             for state, one in zip(states, half, strict=True):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import torch
-from torch import Tensor
 
 from birnn.bundle import Bundle
 from birnn.bundle.spec import Encoder, Spec, Tags, Vectors
@@ -25,30 +21,21 @@ def network(bundle: Bundle) -> Network:
     return model.eval().requires_grad_(False)
 
 
-def layers(encoder: BiRNN) -> tuple[BiRNN, ...]:
-    """The layers of a stack, each as a stack of its own, on the same device in the same dtype.
+def encoder(model: BiRNN) -> BiRNN:
+    """A stack with the same weights, on the same device in the same dtype.
 
     Example:
-        >>> stack = BiRNN("gru", 3, 4, num_layers=2)
-        >>> first, second = layers(stack)
+        >>> stack = BiRNN("gru", 3, 4, num_layers=2, dropout=0.5)
         >>> x = torch.ones(1, 5, 3)
-        >>> torch.equal(second(first(x).output).output, stack(x).output)
+        >>> torch.equal(encoder(stack)(x).output, stack.eval()(x).output)
         True
     """
-    found = []
-    for at in range(encoder.stack.num_layers):
-        width = encoder.stack.layer_input_size(at)
-        alone = replace(encoder.stack, input_size=width, num_layers=1)
-        with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
-            layer = BiRNN.from_stack(alone)
-            weights = {
-                name: _weight(encoder, name.replace("_l0", f"_l{at}")).detach().clone()
-                for name in alone.shapes()
-            }
-            like = weights["weight_ih_l0"]
-            layer.to(device=like.device, dtype=like.dtype).load_state_dict(weights)
-        found.append(layer.eval().requires_grad_(False))
-    return tuple(found)
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+        copy = BiRNN.from_stack(model.stack)
+        weights = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+        like = weights["weight_ih_l0"]
+        copy.to(device=like.device, dtype=like.dtype).load_state_dict(weights)
+    return copy.eval().requires_grad_(False)
 
 
 def description(stack: Stack) -> Spec:
@@ -62,11 +49,3 @@ def description(stack: Stack) -> Spec:
         residual=stack.residual,
     )
     return Spec(inputs=Vectors(size=stack.input_size), encoder=encoder, head=Tags(size=1))
-
-
-def _weight(encoder: BiRNN, name: str) -> Tensor:
-    found: Any = encoder
-    for part in name.split("."):
-        found = getattr(found, part)
-    weight: Tensor = found
-    return weight

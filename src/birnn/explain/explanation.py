@@ -303,7 +303,7 @@ def _flows(reading: Reading, left_out: list[str]) -> tuple[Flow, ...]:
         if window is not None:
             line += f", and up to {window} steps away alone"
         left_out.append(f"{line}.")
-    layers = sorted({0, len(subject.layers) - 1})
+    layers = sorted({0, subject.stack.num_layers - 1})
     return tuple(flow(reading, layer=layer, window=window, probes=probes) for layer in layers)
 
 

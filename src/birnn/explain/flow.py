@@ -278,12 +278,12 @@ class Slices:
                 for layer, halves in enumerate(reading.layers[: top + 1]):
                     parts = [[half.values for half in halves.parts]]
                     if subject.stack.cell == "lstm":
-                        parts.append(memory(activations(subject.layers[layer], halves)))
+                        parts.append(memory(activations(subject.encoder, layer, halves)))
                     entries.append([torch.stack(part) for part in parts])
         return cls(reading.rows.values, start, stop, entries)
 
-    def take(self, states: Lengths) -> tuple[Rows, list[State] | None]:
-        """The stretches around these states, one for each, and the layers' states at its ends."""
+    def take(self, states: Lengths) -> tuple[Rows, State | None]:
+        """The stretches around these states, one for each, and all layers' states at its ends."""
         start, stop = self.start[states], self.stop[states]
         lengths = stop - start
         step = np.arange(int(lengths.sum())) - np.repeat(
@@ -292,7 +292,8 @@ class Slices:
         cut = Ragged(self.rows[torch.from_numpy(step).to(self.rows.device)], lengths)
         if not self.entries:
             return cut, None
-        return cut, [State(*(self._entered(p, start, stop) for p in own)) for own in self.entries]
+        parts = [[self._entered(part, start, stop) for part in own] for own in self.entries]
+        return cut, State(*map(torch.cat, zip(*parts, strict=True)))
 
     def _entered(self, part: Tensor, start: Lengths, stop: Lengths) -> Tensor:
         """State before the stretch's first step of each direction, (directions, J, H)."""

@@ -80,7 +80,7 @@ def gates(model: Model | Reading, sequence: Any = None, *, layer: int = -1) -> G
     subject = _gated(model)
     reading = Reading.of(model if isinstance(model, Reading) else subject, sequence)
     with torch.no_grad():
-        each = activations(subject.layers[subject.layer(layer)], reading.halves(layer))
+        each = activations(subject.encoder, subject.layer(layer), reading.halves(layer))
         memories = memory(each) if subject.stack.cell == "lstm" else ()
     named = [{name: array(values) for name, values in own.items()} for own in each]
     kept = [array(values) for values in memories]
@@ -154,7 +154,7 @@ def saturation(
     source = model if isinstance(model, Reading) else subject
     for halves in halves_over(source, sequences, layer):
         with torch.no_grad():
-            each = activations(subject.layers[at], halves)
+            each = activations(subject.encoder, at, halves)
         steps += int(halves.below.lengths.sum())
         for direction, own in zip(directions, each, strict=True):
             for name, values in own.items():
@@ -169,13 +169,13 @@ def saturation(
     return Saturation(shares, steps, subject.stack.cell, at)
 
 
-def activations(layer: BiRNN, halves: Halves) -> list[dict[str, Tensor]]:
+def activations(encoder: BiRNN, layer: int, halves: Halves) -> list[dict[str, Tensor]]:
     """Gates of each direction of a layer at each row, (N, H) each; none of a plain RNN."""
-    cell = layer.stack.cell
+    cell, hidden = encoder.stack.cell, encoder.stack.hidden_size
     found = []
-    for suffix, half in zip(layer.stack.suffixes, halves.parts, strict=True):
+    for suffix, half in zip(encoder.stack.suffixes, halves.parts, strict=True):
         weight_ih, weight_hh, bias_ih, bias_hh = (
-            getattr(layer, f"{name}_l0{suffix}")
+            getattr(encoder, f"{name}_l{layer}{suffix}")
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         input_NG = halves.below.values @ weight_ih.T + bias_ih
@@ -183,8 +183,8 @@ def activations(layer: BiRNN, halves: Halves) -> list[dict[str, Tensor]]:
         own: dict[str, Tensor] = {}
         blocks = zip(
             NAMES[cell],
-            input_NG.split(layer.stack.hidden_size, dim=1),
-            recurrent_NG.split(layer.stack.hidden_size, dim=1),
+            input_NG.split(hidden, dim=1),
+            recurrent_NG.split(hidden, dim=1),
             strict=False,
         )
         for name, x, h in blocks:

@@ -73,7 +73,7 @@ class Subject:
 
     Args:
         stack: Settings of the encoder.
-        layers: Its layers, one by one.
+        encoder: The encoder.
         spec: What the model is; of a bare `BiRNN` only what it reads.
         labels: Names of its labels; empty for a regressor and a bare `BiRNN`.
         network: The whole model; None for a bare `BiRNN`.
@@ -90,7 +90,7 @@ class Subject:
     """
 
     stack: Stack
-    layers: tuple[BiRNN, ...]
+    encoder: BiRNN
     spec: Spec
     labels: tuple[str, ...] = ()
     network: Network | None = None
@@ -120,7 +120,7 @@ class Subject:
             case Bundle():
                 return cls._of_bundle(model)
             case BiRNN():
-                return cls(model.stack, copies.layers(model), copies.description(model.stack))
+                return cls(model.stack, copies.encoder(model), copies.description(model.stack))
             case _:
                 raise ConfigError(
                     f"model is a {type(model).__name__}. Give the folder of a bundle, "
@@ -132,7 +132,7 @@ class Subject:
         network = copies.network(bundle)
         return cls(
             bundle.spec.stack,
-            copies.layers(network.encoder),
+            network.encoder,
             bundle.spec,
             bundle.vocabularies.get("labels", ()),
             network,
@@ -236,37 +236,33 @@ class Subject:
         Raises:
             ConfigError: A layer that the model does not have.
         """
-        count = len(self.layers)
+        count = self.stack.num_layers
         if not isinstance(layer, int) or not -count <= layer < count:
             raise ConfigError(f"layer is {layer!r}, the model has layers 0 to {count - 1}")
         return layer % count
 
-    def run(self, rows: Rows, *, layer: int = -1, initial: Sequence[State] | None = None) -> Halves:
+    def run(self, rows: Rows, *, layer: int = -1, initial: State | None = None) -> Halves:
         """The halves of a layer.
 
         Args:
             rows: Input rows, (N, W).
             layer: Which layer; the last by default.
-            initial: State of each layer before the first step of each direction; None for zeros.
+            initial: State of the layers up to that one before the first step of each direction;
+                None for zeros.
         """
         return self.run_layers(rows, layer=layer, initial=initial)[-1]
 
     def run_layers(
-        self, rows: Rows, *, layer: int = -1, initial: Sequence[State] | None = None
+        self, rows: Rows, *, layer: int = -1, initial: State | None = None
     ) -> tuple[Halves, ...]:
         """The halves of every layer up to one, as `run` takes it."""
-        found = []
-        for at, run in enumerate(self.layers[: self.layer(layer) + 1]):
-            out = run(rows, initial=None if initial is None else initial[at])
-            found.append(Halves(rows, out.forward, out.backward, out.state.h.unbind()))
-            rows = out.output
-        return tuple(found)
+        found = self.encoder.layer_outputs(rows, initial=initial, stop=self.layer(layer) + 1)
+        return tuple(Halves(o.below, o.forward, o.backward, o.final) for o in found)
 
     def merge(self, halves: Halves, *, layer: int = -1) -> tuple[Rows, Tensor]:
         """Output rows (N, W) of a layer from its halves, and merged final states (B, W)."""
         at = self.layer(layer)
-        own = self.layers[at]
-        projection: Any = own.merge_l0 if self.stack.projects else None
+        projection = getattr(self.encoder, f"merge_l{at}") if self.stack.projects else None
         backward = None if halves.backward is None else halves.backward.values
         merged = merge_halves(self.stack, projection, halves.forward.values, backward)
         if self.stack.adds_input(at):
@@ -278,7 +274,7 @@ class Subject:
     @property
     def _like(self) -> Tensor:
         """A tensor of the model's dtype, where the model is."""
-        return next(self.layers[0].parameters())
+        return next(self.encoder.parameters())
 
     # ------------------------------------------------------------------ the head
 

@@ -2,7 +2,7 @@
 
 from birnn.nn.accelerate import Swapped, accelerate, decelerate
 from birnn.nn.attention import AdditiveAttention
-from birnn.nn.birnn import BiRNN, BiRNNOutput, State
+from birnn.nn.birnn import BiRNN, BiRNNOutput, LayerOutput, State
 from birnn.nn.causal import Forecaster, LanguageModel
 from birnn.nn.crf import CRF
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
@@ -19,6 +19,7 @@ __all__ = [
     "BiRNNOutput",
     "Forecaster",
     "LanguageModel",
+    "LayerOutput",
     "SequenceNoise",
     "State",
     "Swapped",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from birnn.errors import DirectionError, ShapeError, UsageError
-from birnn.nn.doors import enter
+from birnn.nn.doors import Door, enter
 from birnn.nn.dropout import VariationalDropout
 from birnn.nn.engines import autocasts
 from birnn.nn.merge import Projection, merge_halves
@@ -41,6 +41,20 @@ class BiRNNOutput:
     backward: Any  # its backward half, H wide; None with one direction
     final: Tensor  # (B, W): merged states of both halves after the whole sequence
     state: State  # final states of all layers and directions, as torch returns them
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOutput:
+    """What one layer of a `BiRNN` says of a batch, each direction for itself.
+
+    All but ``final`` have the form that the input had.
+    """
+
+    below: Any  # the rows that it read
+    output: Any  # merged rows, W wide, with the residual connection where there is one
+    forward: Any  # its forward half, H wide
+    backward: Any  # its backward half, H wide; None with one direction
+    final: tuple[Tensor, ...]  # final hidden state of each half, (B, H)
 
 
 class BiRNN(nn.Module):
@@ -166,35 +180,13 @@ class BiRNN(nn.Module):
                 that are none.
             LengthError: Lengths that do not fit ``x``.
         """
-        door = enter(x, lengths)
-        rows = door.rows
-        if rows.ndim != 2 or rows.shape[1] != self.stack.input_size:
-            raise ShapeError(f"rows are {self.stack.input_size} wide, got {tuple(rows.shape[1:])}")
-        directions, last = self.stack.directions, self.stack.num_layers - 1
-        weights = [
-            [self._weights(f"l{at}{suffix}") for suffix in self.stack.suffixes]
-            for at in range(last + 1)
-        ]
-        like = weights[0][0][0]
-        _check_kind("rows", rows, like)
-        sequences = door.layout.lengths.shape[0]
-        states = self._states(initial, sequences, like)
+        door, states = self._enter(x, lengths, initial, self.stack.num_layers)
+        rows, last = door.rows, self.stack.num_layers - 1
         finals: list[tuple[Tensor, ...]] = []
         for at in range(self.stack.num_layers):
-            if at > 0 and self.dropout.drops:
-                rows = rows * door.spread(self.dropout.mask(rows, sequences))
-            both, final = layer(
-                self.stack.cell,
-                rows,
-                door.layout,
-                weights[at],
-                tuple(part[at * directions : (at + 1) * directions] for part in states),
-                keep="states" if self.checkpoint else "gates",
-            )
+            rows, halves, final = self._layer(at, rows, door, states)
             finals.append(final)
-            halves = both.chunk(directions, dim=1)
-            merged = self._merge(at, both, halves)
-            rows = merged + rows if self.stack.adds_input(at) else merged
+        # Projections and residual connections leave something in the padding.
         if self.stack.projects or self.stack.adds_input(last):
             rows = door.clear(rows)
         h, *c = (
@@ -209,6 +201,58 @@ class BiRNN(nn.Module):
             final=self._merge(last, None, top.unbind()),
             state=State(h, c[0] if c else None),
         )
+
+    def layer_outputs(
+        self,
+        x: Any,
+        lengths: Any = None,
+        *,
+        initial: State | None = None,
+        stop: int | None = None,
+    ) -> tuple[LayerOutput, ...]:
+        """Run the stack, and give what every layer says.
+
+        Args:
+            x: As for `forward`.
+            lengths: As for `forward`.
+            initial: As for `forward`; of the layers that run.
+            stop: Run the first so many layers alone; all by default.
+
+        Returns:
+            The layers' outputs, the first layer's first.
+
+        Raises:
+            UsageError: So many layers the stack does not have.
+            ShapeError: As for `forward`.
+            LengthError: As for `forward`.
+
+        Example:
+            >>> encoder = BiRNN("gru", 4, 8, num_layers=2)
+            >>> x = torch.randn(2, 5, 4)
+            >>> first, second = encoder.layer_outputs(x)
+            >>> torch.equal(second.below, first.output)
+            True
+            >>> torch.equal(second.output, encoder(x).output)
+            True
+        """
+        stop = self.stack.num_layers if stop is None else stop
+        if not 1 <= stop <= self.stack.num_layers:
+            raise UsageError(f"stop is {stop}, the stack has 1 to {self.stack.num_layers} layers")
+        door, states = self._enter(x, lengths, initial, stop)
+        rows, found = door.rows, []
+        for at in range(stop):
+            below = rows
+            rows, halves, final = self._layer(at, below, door, states)
+            found.append(
+                LayerOutput(
+                    below=door.leave(door.clear(below)),
+                    output=door.leave(door.clear(rows)),
+                    forward=door.leave(halves[0]),
+                    backward=door.leave(halves[1]) if len(halves) == 2 else None,
+                    final=final[0].unbind(),
+                )
+            )
+        return tuple(found)
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step of each sequence, of a stack with one direction.
@@ -252,6 +296,37 @@ class BiRNN(nn.Module):
         out = self(x.unsqueeze(1), initial=state)
         return out.output.squeeze(1), out.state
 
+    def _enter(
+        self, x: Any, lengths: Any, initial: State | None, layers: int
+    ) -> tuple[Door, tuple[Tensor, ...]]:
+        """The batch and the states that so many layers begin with, once they fit the stack."""
+        door = enter(x, lengths)
+        rows, like = door.rows, self._weights("l0")[0]
+        if rows.ndim != 2 or rows.shape[1] != self.stack.input_size:
+            raise ShapeError(f"rows are {self.stack.input_size} wide, got {tuple(rows.shape[1:])}")
+        _check_kind("rows", rows, like)
+        return door, self._states(initial, layers, door.layout.lengths.shape[0], like)
+
+    def _layer(
+        self, at: int, rows: Tensor, door: Door, states: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Sequence[Tensor], tuple[Tensor, ...]]:
+        """One layer: its output rows, its halves, and their final states."""
+        directions = self.stack.directions
+        if at > 0 and self.dropout.drops:
+            sequences = door.layout.lengths.shape[0]
+            rows = rows * door.spread(self.dropout.mask(rows, sequences))
+        both, final = layer(
+            self.stack.cell,
+            rows,
+            door.layout,
+            [self._weights(f"l{at}{suffix}") for suffix in self.stack.suffixes],
+            tuple(part[at * directions : (at + 1) * directions] for part in states),
+            keep="states" if self.checkpoint else "gates",
+        )
+        halves = both.chunk(directions, dim=1)
+        merged = self._merge(at, both, halves)
+        return (merged + rows if self.stack.adds_input(at) else merged), halves, final
+
     def _merge(self, at: int, both: Tensor | None, halves: Sequence[Tensor]) -> Tensor:
         """Merge the halves, which may stand side by side in ``both`` already."""
         if both is not None and (len(halves) == 1 or self.stack.merge == "concat"):
@@ -264,14 +339,15 @@ class BiRNN(nn.Module):
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return [getattr(self, f"{name}_{end}") for name in names]
 
-    def _states(self, initial: State | None, sequences: int, like: Tensor) -> tuple[Tensor, ...]:
+    def _states(
+        self, initial: State | None, layers: int, sequences: int, like: Tensor
+    ) -> tuple[Tensor, ...]:
         """The states to begin with, none for zeros."""
         if initial is None:
             return ()
         if not isinstance(initial, State):
             raise ShapeError(f"initial is a birnn.nn.State, got {type(initial).__name__}")
-        layers = self.stack.num_layers * self.stack.directions
-        shape = (layers, sequences, self.stack.hidden_size)
+        shape = (layers * self.stack.directions, sequences, self.stack.hidden_size)
         wants_c = self.stack.cell == "lstm"
         parts = (initial.h,) if initial.c is None else (initial.h, initial.c)
         if len(parts) != 1 + wants_c:
