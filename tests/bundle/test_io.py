@@ -105,7 +105,7 @@ def test_a_bundle_is_replaced_and_other_entries_stay(
     assert [entry.name for entry in folder.parent.iterdir()] == ["model"]
 
 
-@pytest.mark.parametrize("failing", ["_write", "_synchronise"])
+@pytest.mark.parametrize("failing", ["_write", "synchronise"])
 def test_a_failed_write_leaves_what_stood_there(
     make: Callable[[int], Bundle], folder: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:

@@ -132,11 +132,11 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
         fresh.mkdir()
         for name, content in _contents(bundle).items():
             _write(fresh / name, content)
-        _synchronise(fresh)
+        synchronise(fresh)
         if target.exists():
             target.rename(before)
         fresh.rename(target)
-        _synchronise(target.parent)
+        synchronise(target.parent)
     except OutputError:
         raise
     except OSError as error:
@@ -355,7 +355,7 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _synchronise(folder: Path) -> None:
+def synchronise(folder: Path) -> None:
     """Make renames in a folder survive a power cut; systems that cannot open folders skip it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from birnn.bundle.io import synchronise
 from birnn.errors import OutputError, UsageError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -186,16 +187,6 @@ def replace_file(place: Path, write: Any) -> None:
         # Half a file on a full disk is room that others need.
         with suppress(OSError):
             fresh.unlink()
-
-
-def synchronise(folder: Path) -> None:
-    """Make renames in a folder survive a power cut; systems that cannot open folders skip it."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _opened(path: Path) -> BinaryIO:
