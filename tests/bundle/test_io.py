@@ -15,7 +15,7 @@ import pytest
 import safetensors.numpy
 
 from birnn.bundle import Bundle, Encoder, Label, Spec, Vectors, faults, io, load, save
-from birnn.errors import BundleError, OutputError
+from birnn.errors import BundleError, OutputError, UsageError
 
 
 def manifest(folder: Path, **changes: Any) -> None:
@@ -409,3 +409,9 @@ def test_labels_of_which_none_marks_a_span_of_the_scheme(
     wrong = {**bundle.vocabularies, "labels": does_not}
     [fault] = faults(replace(bundle, spec=spec, vocabularies=wrong))
     assert fault.startswith(f"the scheme is {scheme}, and no label marks a span so: ")
+
+
+@pytest.mark.parametrize("given", [None, 5, b"model", ["model"]])
+def test_what_is_no_path_is_refused(given):
+    with pytest.raises(UsageError, match=f"folder is a {type(given).__name__}"):
+        load(given)

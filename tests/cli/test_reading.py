@@ -15,7 +15,7 @@ def asked(**given):
     """What a command is handed for these arguments of the command line."""
     names = (
         *("format", "field", "columns", "text_column", "label_column", "delimiter", "header"),
-        *("as_tokens", "as_text", "skip_unlabelled", "max_line", "max_unpacked"),
+        *("as_tokens", "as_text", "skip_unlabelled", "max_line", "max_tokens", "max_unpacked"),
     )
     defaults = dict.fromkeys(names) | {"as_tokens": False, "as_text": False}
     found = []

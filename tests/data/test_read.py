@@ -206,3 +206,10 @@ def test_an_option_that_does_not_serve_the_format_is_told(write, option, value):
     # what a model kept is no wish of the caller
     list(read(path, "classifier", ReadOptions().over({option: value}), tell=told.append))
     assert len(told) == 1
+
+
+def test_a_line_of_more_tokens_than_a_model_holds_is_refused(write):
+    path = write("a.txt", "so good\n" + "a " * 12 + "\n")
+    assert len(list(read(path, "classifier", ReadOptions(max_tokens=12), labelled=False))) == 2
+    with pytest.raises(FormatError, match=r"a.txt:2: a sequence of 12 tokens, 11 .* --max-tokens"):
+        list(read(path, "classifier", ReadOptions(max_tokens=11), labelled=False))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import signal
+import subprocess
+import sys
 
 import lightning
 import numpy as np
 import pytest
 import torch
 
+import birnn
 from birnn.bundle import io
 from birnn.data import Example
 from birnn.errors import DataError, Interrupted, OutputError, UsageError
@@ -340,3 +343,24 @@ def test_lightning_is_what_runs_the_loop(run, monkeypatch):
     run("m", training__epochs=1, training__clip=0.25)
     assert seen["gradient_clip_val"] == 0.25
     assert seen["max_epochs"] == 1
+
+
+def test_the_first_training_of_a_process_leaves_pythons_random_numbers(tmp_path):
+    # A process of its own: what draws from them is an import.
+    program = """
+import random, sys
+import birnn
+from birnn.data import Example
+random.seed(4)
+before = random.getstate()
+data = [Example(("a", "b"), ("X", "Y")), Example(("b",), ("Y",))] * 4
+small = {"training.epochs": 1, "encoder.hidden_size": 2}
+birnn.train("tagger", train=data, out=sys.argv[1], quiet=True, settings=small)
+assert random.getstate() == before
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "m")], check=True, timeout=120)
+
+
+def test_settings_given_as_arguments_are_sent_to_settings(tmp_path):
+    with pytest.raises(UsageError, match=r"settings=\{'training.epochs': 3\}"):
+        birnn.train("tagger", train="nowhere.tsv", out=tmp_path / "m", epochs=3)

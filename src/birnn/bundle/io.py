@@ -54,7 +54,7 @@ from birnn.bundle.manifest import (
 )
 from birnn.bundle.spec import Shape, Spec
 from birnn.bundle.tensors import read_tensors
-from birnn.errors import BundleError, OutputError, log_notice
+from birnn.errors import BundleError, OutputError, UsageError, log_notice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +160,10 @@ def load(folder: str | Path, *, tell: Callable[[str], None] = log_notice) -> Bun
     Raises:
         BundleError: Something is wrong with it; the message names everything that is, and of a
             hundred faults ten.
+        UsageError: Something that is no path.
     """
+    if not isinstance(folder, str | Path):
+        raise UsageError(f"folder is a {type(folder).__name__}. Give the path of a folder.")
     if not _can_be(folder):
         raise BundleError(
             f"{folder}: is no name that a folder can have. Give a folder that `birnn train` wrote."

@@ -78,6 +78,9 @@ _OPTIONS: dict[str, Any] = {
     "max_line": Annotated[
         int | None, typer.Option(metavar="BYTES", min=1, help="Longest line; 16 MiB by default.")
     ],
+    "max_tokens": Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Most tokens of a sequence; 250,000.")
+    ],
     "max_unpacked": Annotated[
         int | None,
         typer.Option(

@@ -71,6 +71,9 @@ class ReadOptions(Frozen):
         default=False, description="leave rows without a label out, instead of refusing them"
     )
     max_line: PositiveInt = Field(default=MAX_LINE, description="longest line, in bytes")
+    max_tokens: PositiveInt = Field(
+        default=250_000, description="most tokens of a sequence: a model keeps kilobytes of each"
+    )
     max_unpacked: PositiveInt | None = Field(
         default=None,
         description="most bytes that a .gz file may unfold to; by default 1,000 times its size, "

@@ -129,7 +129,7 @@ def read(
     request = ReadRequest(
         task, labelled, options, {} if found is None else found, alphabet, frozenset(labels), tell
     )
-    return _at_least_one(source, FORMATS[name].reader(source, request))
+    return _checked(source, FORMATS[name].reader(source, request), options.max_tokens)
 
 
 def ending_of(path: str | os.PathLike[str]) -> str:
@@ -200,10 +200,17 @@ def format_of(
     )
 
 
-def _at_least_one(source: Source, examples: Iterator[Example]) -> Iterator[Example]:
+def _checked(source: Source, examples: Iterator[Example], max_tokens: int) -> Iterator[Example]:
+    """The examples, at least one, none of more tokens than a line of running text could have."""
     empty = True
     for example in examples:
         empty = False
+        if len(example) > max_tokens and isinstance(example.inputs, tuple):
+            raise FormatError(
+                f"{example.where}: a sequence of {len(example):,} tokens, {max_tokens:,} are read "
+                "at most: a model keeps some kilobytes of each. Part it, or set --max-tokens N "
+                "(max_tokens in Python)."
+            )
         yield example
     if empty:
         raise source.fault("no sequence in it. At least one is needed.")

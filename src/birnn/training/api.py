@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from birnn.data.options import ReadOptions
-from birnn.errors import require
+from birnn.errors import UsageError, require
 from birnn.runtime import Predictor
 
 if TYPE_CHECKING:
@@ -67,9 +69,13 @@ def train(
         >>> len(tags[0])
         2
     """
+    python = random.getstate()
     for module in ("torch", "lightning"):
         require(module, extra="train")
+    _refuse_settings(reading)
     fitting = require("birnn.training.fit", extra="train")
+    # Some library draws random numbers as it is imported.
+    random.setstate(python)
     recipes = require("birnn.training.recipe", extra="train")
     recipe = recipes.Recipe.load(task, config=config).with_settings(settings or {})
     result = fitting.fit(
@@ -87,3 +93,14 @@ def train(
     )
     model: Predictor = result.load()
     return model
+
+
+def _refuse_settings(given: Mapping[str, Any]) -> None:
+    """Say where settings of training go, which are easily taken for arguments."""
+    sections = require("birnn.training.settings", extra="train")
+    for name in given:
+        if name in sections.TrainingSettings.model_fields:
+            raise UsageError(
+                f"{name} is a setting of training, no argument: "
+                f"settings={{'training.{name}': {given[name]!r}}}."
+            )

@@ -97,8 +97,8 @@ def fit(
     Returns:
         Where the bundle is, and its scores.
     """
-    if not 0 <= seed <= LARGEST_SEED:
-        raise UsageError(f"seed is {seed}. Give one from 0 to {LARGEST_SEED}.")
+    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed is {seed!r}. Give one from 0 to {LARGEST_SEED}.")
     recipe = Recipe.load(task) if recipe is None else recipe
     check_device(recipe.training.device)
     say = _say_nothing if quiet else say or tell

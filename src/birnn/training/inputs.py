@@ -106,7 +106,7 @@ def _words(
     initial: dict[str, Tensor] = {}
     dim = settings.word_dim
     if settings.vectors is not None:
-        seen = len(words)
+        seen = len(words) - 1  # the unknown one is no word
         met = {normalise(form, settings.lowercase, settings.digits) for form in _forms(train)}
         dim, vectors = read_vectors(
             settings.vectors, met, first=settings.first_vectors, tell=notes.append
