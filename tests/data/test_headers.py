@@ -415,3 +415,13 @@ def test_hostile_records_are_refused_in_one_line(load, line, task, says):
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_the_models_delimiter_inside_the_first_text_parts_nothing(load):
+    kept = {"text_column": "1", "label_column": "2", "delimiter": ",", "header": False}
+    rows = [("so good, really", "pos"), *ROWS]
+    examples, _, _ = load(table(None, rows, "\t"), name="t.tsv", kept=kept)
+    assert pairs(examples) == rows
+    examples, told, _ = load(table(None, rows, ";"), name="t.csv", kept=kept | {"delimiter": "\t"})
+    assert pairs(examples) == rows
+    assert "cells are parted by semicolons" in told[0]

@@ -80,7 +80,7 @@ class ReadOptions(Frozen):
         "and 4 GiB at most",
     )
 
-    # Names of options that a bundle kept and the caller did not give.
+    # Options that a bundle kept and the caller did not give; they are no part of the fields set.
     _of_model: frozenset[str] = PrivateAttr(default=frozenset())
 
     @field_validator("delimiter", mode="before")
@@ -147,8 +147,11 @@ class ReadOptions(Frozen):
     def over(self, kept: Mapping[str, Any]) -> Self:
         """These options, and those that a bundle kept where these say nothing."""
         own = self.model_dump(exclude_unset=True)
-        merged = self.of({name: kept[name] for name in _KEPT if name in kept} | own)
-        merged._of_model = frozenset(merged.model_fields_set - self.model_fields_set)
+        before = self.model_dump(include=set(filter(self.of_model, _KEPT)))
+        merged = self.of({name: kept[name] for name in _KEPT if name in kept} | before | own)
+        merged._of_model = frozenset(merged.model_fields_set - own.keys())
+        # Who dumps or copies the options passes on what the caller gave, and that alone.
+        merged.model_fields_set.intersection_update(own)
         return merged
 
     def of_model(self, name: str) -> bool:
@@ -159,11 +162,11 @@ class ReadOptions(Frozen):
             >>> options.of_model("text_column"), options.of_model("header")
             (True, False)
         """
-        return name in self._of_model
+        return name in self._of_model and name not in self.model_fields_set
 
     def given(self, name: str) -> bool:
         """Whether an option is what the caller asks for."""
-        return name in self.model_fields_set and not self.of_model(name)
+        return name in self.model_fields_set
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def _read(source: Source, request: ReadRequest, own: str) -> Iterator[Example]:
         raise source.fault(f"{error}.", number) from None
     _keep(request, columns, names, delimiter)
     told = list(columns.told)
-    if delimiter != own and request.options.delimiter is None:
+    if delimiter not in (own, request.options.delimiter):
         told.append(f"cells are parted by {CALLED.get(delimiter, repr(delimiter))}")
     if told:
         source.notice(
@@ -110,6 +110,10 @@ def _settled(
         return False
     if request.labelled and options.label_column is None:
         return False
+    # Of two that part the line, one may stand in a text.
+    two = options.delimiter != own and any(own in line for _, line in sample)
+    if two and options.of_model("delimiter"):
+        return False
     found = _sampled(source, sample, options.delimiter, own)
     try:
         return bool(found) and not recognise(found[0][1], [], request).missing
@@ -123,8 +127,10 @@ def _delimiter(
     options = request.options
     given = options.delimiter
     if given is not None:
-        fits = not options.of_model("delimiter") or any(given in line for _, line in sample[:1])
-        if fits:
+        if not options.of_model("delimiter"):
+            return given
+        found = _sampled(source, sample, given, own)
+        if found and len({len(row) for _, row in found}) == 1 < len(found[0][1]):
             return given
     return cells.sniff(source, sample, own, lambda row: named_header(row, request.task))
 
