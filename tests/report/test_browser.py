@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from birnn.bundle import Spec
 from birnn.bundle.spec import Characters, Encoder, Tags
 from birnn.bundle.spec import Words as WordInputs
-from birnn.explain.architecture import architecture
+from birnn.explain.architecture import stages
 from birnn.report import (
     Code,
     Notes,
@@ -94,7 +94,8 @@ def every_figure() -> Iterator[Figure]:
     inputs = WordInputs(size=900, dim=50, characters=Characters(size=60, dim=12, hidden_size=12))
     head = Tags(size=17, decoder="crf")
     encoder = Encoder(hidden_size=64, num_layers=3, merge="project")
-    yield architecture(Spec(inputs=inputs, encoder=encoder, head=head))
+    spec = Spec(inputs=inputs, encoder=encoder, head=head)
+    yield figures.blueprint(list(stages(spec)), title="tagger", parameters=spec.parameter_count())
     yield figures.no_generation()
 
 

@@ -21,6 +21,18 @@ INTERRUPTED, TERMINATED = "interrupted", "terminated"
 
 def run() -> None:
     """Run the command line; a user's mistake is one line on standard error and an exit status."""
+    try:
+        _prepare_process()
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:  # before `main` looks out for it, or after
+        status = _fail(INTERRUPTED, 130)
+    except _Terminated:
+        status = _fail(TERMINATED, 143)
+    sys.exit(status)
+
+
+def _prepare_process() -> None:
+    """Signals and standard streams as the commands expect them."""
     # Not Ctrl-C where whoever started us has it ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _on_signal)
@@ -30,7 +42,6 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # Tokens and labels are Unicode whatever the terminal's language is.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    sys.exit(main(sys.argv[1:]))
 
 
 def main(arguments: list[str]) -> int:
