@@ -425,3 +425,101 @@ def test_the_models_delimiter_inside_the_first_text_parts_nothing(load):
     examples, told, _ = load(table(None, rows, ";"), name="t.csv", kept=kept | {"delimiter": "\t"})
     assert pairs(examples) == rows
     assert "cells are parted by semicolons" in told[0]
+
+
+PLACES = {"text_column": "1", "label_column": "2", "delimiter": "\t", "header": False}
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("row", "text", "label"),
+    [
+        ("{i}\t{text}", 2, None),
+        ("{i}\t{text}\t{label}", 2, 3),
+        ("{label}\t{text}", 2, 1),
+        ("{i}\t{label}\t{text}", 3, 2),
+        ("{far}\t{text}", 2, None),
+        ("{text}\t{label}", 1, 2),
+        ("{text}", 1, None),
+    ],
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_row_numbers_and_labels_are_not_the_text_of_a_kept_number(
+    load_for, count, row, text, label, labelled
+):
+    if labelled and label is None:
+        return
+    lines = [
+        row.format(i=i, far=4711 * i * i, text=t, label=a)
+        for i, (t, a) in enumerate(ROWS[:count], 1)
+    ]
+    examples, told = load_for("\n".join(lines) + "\n", labelled, PLACES, {"pos", "neg"})
+    assert [e.text for e in examples] == [t for t, _ in ROWS[:count]]
+    if labelled:
+        assert [e.target for e in examples] == [a for _, a in ROWS[:count]]
+    assert any("the model's text column '1'" in line for line in told) == (text > 1)
+    assert any(f"the text is column {text}" in line for line in told) or text == 1
+
+
+def test_texts_that_are_numbers_stay_where_nothing_else_is(load_for):
+    for content in ("1984\tpos\n300\tneg\n", "1984\n300\n"):
+        examples, _ = load_for(content, False, PLACES, {"pos", "neg"})
+        assert [e.text for e in examples] == ["1984", "300"]
+
+
+@pytest.fixture
+def load_for(write):
+    """Examples of a .tsv file for a model with these labels, and what was told."""
+
+    def loaded(content, labelled, kept, labels):
+        told = []
+        options = ReadOptions().over(kept)
+        path = write("t.tsv", content)
+        return list(
+            read(
+                *(path, "classifier", options),
+                labelled=labelled,
+                labels=labels,
+                tell=told.append,
+            )
+        ), told
+
+    return loaded
+
+
+SHORT = [("gut", "ja"), ("sehr schlecht", "nein"), ("fein", "ja"), ("mies", "nein")]
+
+
+@pytest.mark.parametrize(
+    "header", ["Satz,Klasse", "texte,étiquette", "文本,标签", "Klasse,Satz", "Mein Satz,Klasse"]
+)
+@pytest.mark.parametrize("rows", [SHORT, ROWS, [*SHORT, ("geht", "ja"), ("naja", "jein")] * 3])
+def test_unknown_names_are_no_example_and_no_class(load, header, rows):
+    if header.startswith("Klasse"):
+        rows = [(label, text) for text, label in rows]
+    for labelled in (True, False):
+        with pytest.raises(FormatError, match=r"t\.csv:1: .*look like names .*--no-header"):
+            load(table(header, rows), labelled=labelled)
+    numbers = {"text_column": "1", "label_column": "2", "delimiter": ","}
+    with pytest.raises(FormatError, match="look like names"):
+        load(table(header, rows), kept=numbers | {"header": False})
+    with pytest.raises(FormatError, match="look like names"):
+        load(table(header, rows), **numbers)
+    assert pairs(load(table(header, rows), header=True, **numbers)[0]) == rows
+    first = tuple(header.split(","))
+    assert pairs(load(table(header, rows), header=False, **numbers)[0]) == [first, *rows]
+
+
+def test_a_first_row_like_the_others_is_a_row(load, load_for):
+    # its label comes again
+    assert len(load(table(None, [("toll", "ja"), *SHORT]))[0]) == 5
+    # labels that come once each
+    once = [(text, f"l{i}") for i, (text, _) in enumerate(SHORT)]
+    assert len(load(table(None, [("toll", "x"), *once]))[0]) == 5
+    # no name: too long, or a sentence
+    assert len(load(table(None, [("das war doch toll", "x"), *SHORT]))[0]) == 5
+    assert len(load(table(None, [("toll!", "x"), *SHORT]))[0]) == 5
+    # a label that the model knows
+    rows = [("toll", "jein"), *SHORT]
+    examples, _ = load_for(table(None, rows, "\t"), True, PLACES, {"ja", "nein", "jein"})
+    assert pairs(examples) == rows

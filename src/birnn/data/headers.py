@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from birnn.data.names import (
+    ENOUGH,
     LABEL,
     PLAIN,
     is_index,
     known_places,
     lexicons,
     like_a_name,
+    name_over_labels,
+    name_recurs,
     named_header,
+    names_over_texts,
     plain_name,
 )
 from birnn.data.numeric import is_number
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
-
-# Rows before what a column holds is judged by them.
-ENOUGH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ def recognise(
         >>> found.header, found.text, found.targets, found.told
         (True, 1, (2,), ("the text is 'Review'", "the label is 'Sentiment'"))
     """
-    given = _Given.of(first, request)
     rest = [row for row in rest if len(row) == len(first)]
+    given = _Given.of(first, rest, request)
     named = header or _has_header(first, rest, request, given)
     table = _Table(first, rest, request, named, given)
     return table.columns()
@@ -87,9 +88,12 @@ class _Given:
     header: bool | None
     settled: bool  # nothing is left to guess
     missing: tuple[str, ...]  # of the model's: this table lacks them
+    no_text: frozenset[int] = frozenset()  # places that hold row numbers or labels, and no text
 
     @classmethod
-    def of(cls, first: Sequence[str], request: ReadRequest) -> _Given:
+    def of(
+        cls, first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest
+    ) -> _Given:
         options = request.options
         text = options.text_column
         labels = _parted(options.label_column, request)
@@ -105,8 +109,16 @@ class _Given:
             if request.labelled:
                 missing.append(f"label column {options.label_column!r}")
             labels = ()
+        no_text: frozenset[int] = frozenset()
+        if options.of_model("text_column") and text is not None and _is_place(text):
+            no_text = _without_text([first, *rest], request.labels)
+            if int(text) - 1 in no_text:
+                missing.append(f"text column {text!r}")
+                # Where the text stands elsewhere, so may the label.
+                text = None
+                labels = () if options.of_model("label_column") else labels
         settled = text is not None and bool(labels or not request.labelled)
-        return cls(text, labels, header, settled, tuple(missing))
+        return cls(text, labels, header, settled, tuple(missing), no_text)
 
     @property
     def named(self) -> bool:
@@ -169,7 +181,8 @@ class _Table:
         )
 
     def _text(self, index: Sequence[int], labels: tuple[int, ...]) -> int:
-        left = self._without({*index, *labels})
+        no_text = self.given.no_text if self.given.missing else frozenset()
+        left = self._without({*index, *labels, *no_text})
         if len(self.first) == 1:
             return 0
         if self.header:
@@ -192,6 +205,12 @@ class _Table:
 
     def _label(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
         left = self._without({text, *index})
+        known = self.request.labels
+        learnt = [
+            at for at in left if self.rows and all(row[at].strip() in known for row in self.rows)
+        ]
+        if self.given.missing and not self.header and len(learnt) == 1:
+            return (learnt[0],)
         if self.header:
             labels = known_places(self.names, self.lexicons[1])
             if found := [at for at in labels if at in left]:
@@ -326,12 +345,15 @@ def _has_header(
 ) -> bool:
     """Whether the first row names the columns."""
     if given.header is not None:
+        if not given.header and request.options.of_model("header"):
+            _refuse_names(first, rest, request)
         return given.header
     if given.named:
         return True
-    if named_header(first, request.task) and not _recurs(first, rest, request):
+    if named_header(first, request.task) and not name_recurs(first, rest, request.task):
         return True
     if request.options.of_model("header") and request.options.header is False:
+        _refuse_names(first, rest, request)
         return False
     if not all(map(like_a_name, first)) or len(set(first)) < len(first) or len(first) < 2:
         return False
@@ -342,7 +364,7 @@ def _has_header(
     ]
     if numbers and request.task == "regressor":
         return True
-    if numbers or _names_over_texts(first, rest):
+    if numbers or names_over_texts(first, rest):
         names = list(map(plain_name, first))
         if any(known_places(names, lexicon) for lexicon in lexicons(request.task)):
             return True
@@ -350,32 +372,32 @@ def _has_header(
             f"{_listed(first)} look like names of columns, and none is known. Set --text-column "
             "and --label-column, or --no-header if it is a row like the others"
         )
+    _refuse_names(first, rest, request)
     return False
 
 
-def _recurs(first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest) -> bool:
-    """Whether what would be the name of the label is a label of later rows."""
-    names = list(map(plain_name, first))
-    text, label = lexicons(request.task)
-    found = known_places(names, text)
-    places = [at for at in range(len(first)) if at not in found[:1]]
-    if len(first) != 2 or (found and known_places(names, label)):
-        return False
-    return any(row[at] == first[at] for row in rest for at in places)
-
-
-def _names_over_texts(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Single words over longer texts, and none of them a value of its column further down."""
-    if len(rest) < ENOUGH or any(len(cell.split()) != 1 for cell in first):
-        return False
-    longer = any(
-        sum(len(row[at].split()) >= 3 for row in rest) >= 0.8 * len(rest)
-        for at in range(len(first))
+def _refuse_names(
+    first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest
+) -> None:
+    """Refuse a first row that names the columns by names that no list knows."""
+    at = name_over_labels(first, rest) if request.task == "classifier" else None
+    if at is None or first[at].strip() in request.labels:
+        return
+    raise DataError(
+        f"{_listed(first)} look like names of columns that are not known: no other row has "
+        f"{first[at]!r} where labels stand. Set --header with --text-column and --label-column, or "
+        "--no-header if it is a row like the others"
     )
-    columns = [[row[at] for row in rest] for at in range(len(first))]
-    repeats = any(len(set(cells)) <= len(cells) / 2 for cells in columns)
-    fresh = all(cell not in cells for cell, cells in zip(first, columns, strict=True))
-    return longer and repeats and fresh
+
+
+def _without_text(rows: Sequence[Sequence[str]], labels: frozenset[str]) -> frozenset[int]:
+    """Columns of nothing but numbers, or of a model's labels; none where no column is left."""
+    found = {
+        at
+        for at in range(len(rows[0]))
+        if all(is_number(row[at]) for row in rows) or all(row[at].strip() in labels for row in rows)
+    }
+    return frozenset(found if len(found) < len(rows[0]) else ())
 
 
 def _is_place(ref: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from birnn.data.examples import Task
@@ -29,6 +30,9 @@ INDEX = ("id", "index", "unnamed: 0", "unnamed 0", "idx", "uid", "guid", "row", 
 
 # Names by which a table says itself what its columns are; any other is told.
 PLAIN = ("text", "sentence", "source", "label", "target")
+
+# Rows before what a column holds is judged by them.
+ENOUGH = 4
 
 LONGEST_NAME = 40  # characters
 NAME_WORDS = 4
@@ -72,6 +76,59 @@ def like_a_name(cell: str) -> bool:
         return True
     plain = re.fullmatch(r"[^\W\d][\w .:()/\[\]-]*", cell) is not None
     return plain and len(cell) <= LONGEST_NAME and len(cell.split()) <= NAME_WORDS
+
+
+def name_recurs(first: Sequence[str], rest: Sequence[Sequence[str]], task: Task) -> bool:
+    """Whether what would be the name of the label is a label of later rows."""
+    names = list(map(plain_name, first))
+    text, label = lexicons(task)
+    found = known_places(names, text)
+    places = [at for at in range(len(first)) if at not in found[:1]]
+    if len(first) != 2 or (found and known_places(names, label)):
+        return False
+    return any(row[at] == first[at] for row in rest for at in places)
+
+
+def names_over_texts(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Single words over longer texts, and none of them a value of its column further down."""
+    if len(rest) < ENOUGH or any(len(cell.split()) != 1 for cell in first):
+        return False
+    longer = any(
+        sum(len(row[at].split()) >= 3 for row in rest) >= 0.8 * len(rest)
+        for at in range(len(first))
+    )
+    columns = [[row[at] for row in rest] for at in range(len(first))]
+    repeats = any(len(set(cells)) <= len(cells) / 2 for cells in columns)
+    return longer and repeats and _fresh(first, columns)
+
+
+def name_over_labels(first: Sequence[str], rest: Sequence[Sequence[str]]) -> int | None:
+    """Place of a cell that looks like a name over labels, each of which occurs again; or None.
+
+    Example:
+        >>> rest = [["gut", "ja"], ["fein", "ja"], ["schlecht", "nein"], ["mies", "nein"]]
+        >>> name_over_labels(["Satz", "Klasse"], rest)
+        1
+        >>> name_over_labels(["toll", "ja"], rest) is None
+        True
+    """
+    if len(rest) < ENOUGH or len(first) < 2 or len(set(first)) < len(first):
+        return None
+    if not all(like_a_name(cell) and 1 <= len(cell.split()) <= 2 for cell in first):
+        return None
+    columns = [[row[at].strip() for row in rest] for at in range(len(first))]
+    if not _fresh([cell.strip() for cell in first], columns):
+        return None
+    for at, cells in enumerate(columns):
+        counts = Counter(cells)
+        if min(counts.values()) > 1 or len(counts) <= len(cells) / ENOUGH:
+            return at
+    return None
+
+
+def _fresh(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
+    """Whether no cell of a row is a value of its column in other rows."""
+    return all(cell not in cells for cell, cells in zip(first, columns, strict=True))
 
 
 def lexicons(task: Task) -> tuple[Sequence[str], Sequence[str]]:

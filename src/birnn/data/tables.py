@@ -110,6 +110,10 @@ def _settled(
         return False
     if request.labelled and options.label_column is None:
         return False
+    # Of columns by their numbers only rows say whether the first one names them; a pipe is not
+    # waited for.
+    if not options.header and options.text_column.isdigit() and not source.live:
+        return False
     # Of two that part the line, one may stand in a text.
     two = options.delimiter != own and any(own in line for _, line in sample)
     if two and options.of_model("delimiter"):
