@@ -31,7 +31,7 @@ def commands(trained: Trained, files: Path) -> dict[str, tuple[object, ...]]:
         "--help": ("--help",),
         "evaluate": ("evaluate", tagger, files / "test.tsv"),
         "evaluate --json": ("evaluate", tagger, files / "test.tsv", "--json"),
-        "predict": ("predict", tagger, files / "test.tsv"),
+        "predict": ("predict", tagger, files / "test.tsv", "--columns", "token=1"),
         "settings": ("settings", "tagger"),
         "settings --json": ("settings", "tagger", "--json"),
         "info": ("info",),

@@ -14,7 +14,7 @@ from birnn.errors import ConfigError, FormatError
 # what may stand in a column: no tab, no line end, nothing that reads as blank or as a mark
 CELLS = st.text(
     st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1, max_size=6
-).filter(lambda cell: not cell.startswith(("-DOCSTART-", "\ufeff")))
+).filter(lambda cell: cell != "_" and not cell.startswith(("-DOCSTART-", "\ufeff")))
 # that rows are numbered, or begin with a header, is tested below
 SENTENCES = st.lists(
     st.lists(st.tuples(CELLS.filter(lambda cell: not cell.isdecimal()), CELLS), max_size=5),
@@ -368,3 +368,120 @@ def test_every_step_knows_its_line():
 def test_what_is_no_conllu_is_refused(text, says):
     with pytest.raises(FormatError, match=says):
         read_all(read_conllu, text)
+
+
+# ----------------------------------------------------------------- columns that hold no tokens
+
+
+KEPT = {"columns": {"token": 3, "tag": 2}}
+
+
+def test_columns_of_a_model_that_a_file_lacks_are_found_anew():
+    rows = "the\tD\ncat\tN\n"
+    for text, labelled, expected in (
+        (rows, True, [("the", "cat")]),
+        ("the\ncat\n", False, [("the", "cat")]),
+        ("the\tD\n", False, [("the",)]),
+    ):
+        told = []
+        source = replace(Source.from_text(text), tell=told.append)
+        options = ReadOptions().over(KEPT)
+        examples = list(read_conll(source, ReadRequest("tagger", labelled, options)))
+        assert [e.inputs for e in examples] == expected
+        assert "column 3" in told[0]
+        assert "found anew (--columns sets them)" in told[0]
+    kept = ReadRequest("tagger", options=ReadOptions().over(KEPT))
+    [example] = read_conll(Source.from_text("1\tD\tthe\n"), kept)
+    assert (example.inputs, example.target) == (("the",), ("D",))
+    with pytest.raises(FormatError, match="--columns looks for the token in column 3"):
+        told_of(rows, **KEPT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0\tEU\tDT\n0\tb\tNN\n\n1\tc\tNN\n",
+        "S1\tEU\tDT\nS1\tb\tNN\n\nS2\tc\tNN\nS2\td\tX\n",
+    ],
+)
+def test_names_of_sentences_are_no_tokens(text):
+    examples, told = told_of(text)
+    assert [token for e in examples for token in e.inputs][:3] == ["EU", "b", "c"]
+    assert told == [
+        (
+            "text:1: column 1 is the same throughout a sentence: tokens are read from column 2 "
+            "(--columns token=1,tag=-1 says otherwise)"
+        )
+    ]
+    bare = read_all(read_conll, text, labelled=False)
+    assert [e.inputs for e in bare] == [e.inputs for e in examples]
+
+
+def test_words_said_twice_are_tokens():
+    for text in ("ha\tUH\tO\nha\tNN\tO\n", "1\tA\n1\tB\n", "ha\tUH\tO\nha\tNN\tO\n\nso\tX\tO\n"):
+        examples, told = told_of(text)
+        assert len(set(examples[0].inputs)) == 1
+        assert told == []
+
+
+@pytest.mark.parametrize("first", ["Sentence #", "sent_id", "Satz"])
+def test_a_header_may_have_one_strange_name_of_three(first):
+    examples, told = told_of(f"{first}\tWord\tPOS\nS1\tA\tDT\nS1\tcat\tNN\n")
+    assert rows_of(examples) == [[("A", "DT"), ("cat", "NN")]]
+    assert len(told) == 1
+    examples, told = told_of("big\tword\tclass\nmore\tx\tclass\n")
+    assert examples[0].inputs == ("big", "more")
+
+
+def test_what_is_not_read_of_a_row_is_told():
+    assert [e.inputs for e in read_all(read_conll, "the\tD\n", labelled=False)] == [("the",)]
+    assert read_all.told == [
+        (
+            "text:1: tokens are read from column 1; not read: column 2 "
+            "(--columns token=N says otherwise)"
+        )
+    ]
+    read_all(read_conll, "the\tx\tD\n", labelled=False)
+    assert "not read: columns 2 to 3 " in read_all.told[0]
+    read_all(read_conll, "the\tx\tD\n", labelled=False, columns={"token": 1})
+    assert read_all.told == []
+
+
+def test_a_lone_column_may_have_a_header():
+    [example] = read_all(read_conll, "token\nthe\ncat\n", labelled=False)
+    assert example.inputs == ("the", "cat")
+    assert len(read_all.told) == 1
+    assert "--no-header" in read_all.told[0]
+    [example] = read_all(read_conll, "token\nthe\n", labelled=False, header=False)
+    assert example.inputs == ("token", "the")
+    [example] = read_all(read_conll, "token\n", labelled=False)
+    assert example.inputs == ("token",)
+
+
+def test_probabilities_are_no_tags():
+    text = "the\tD\t0.9987\ncat\tN\t1.0000\n"
+    with pytest.raises(FormatError, match=r"text:1: column 3 .*--columns token=1,tag=2"):
+        told_of(text)
+    assert rows_of(told_of(text, columns={"token": 1, "tag": 2})[0]) == [
+        [("the", "D"), ("cat", "N")]
+    ]
+    assert rows_of(told_of("the\t0.5\n")[0]) == [[("the", "0.5")]]
+
+
+def test_a_column_of_nothing_is_no_column_of_tags():
+    with pytest.raises(FormatError, match=r"text:1: column 9 holds no tags, only _.*--columns"):
+        told_of("1\tdogs\tdog\tNOUN\tNNS\t_\t0\troot\t_\n")
+    assert rows_of(told_of("a\t_\nb\tX\n")[0]) == [[("a", "_"), ("b", "X")]]
+
+
+def test_a_field_that_no_word_has_is_refused_and_one_that_some_lack_is_told():
+    row = "{}\tw\t_\tNOUN\t{}\t_\t0\troot\t_\t_\n"
+    text = row.format(1, "_") + row.format(2, "_")
+    with pytest.raises(FormatError, match=r"text:1: no word has .* xpos.*--field upos\|deprel;"):
+        read_all(read_conllu, text, field="xpos")
+    text = "# a\n" + row.format(1, "NN") + row.format(2, "_")
+    [example] = read_all(read_conllu, text, field="xpos")
+    assert example.target == ("NN", "_")
+    assert read_all.told == ["text:3: 1 of 2 words have _ for xpos, which is read as a tag"]
+    read_all(read_conllu, text)
+    assert read_all.told == []

@@ -40,3 +40,16 @@ def test_sources_are_letters_unless_parted():
     assert split_source(" cat ") == ("c", "a", "t")
     assert split_source("le chat") == ("le", "chat")
     assert split_source("") == ()
+
+
+@pytest.mark.parametrize(
+    ("task", "hint"), [("tagger", r"conll\|conllu"), ("classifier", "tsv"), ("regressor", "tsv")]
+)
+def test_a_tab_is_refused_where_the_format_is_guessed(task, hint):
+    text = "good\nbad film\tneg\n"
+    request = ReadRequest(task, labelled=False)
+    with pytest.raises(FormatError, match=rf"text:2: a tab.*--format {hint}, or --format text"):
+        list(read_text(Source.from_text(text), request))
+    request = ReadRequest(task, labelled=False, options=ReadOptions(format="text"))
+    read = list(read_text(Source.from_text(text), request))
+    assert [e.inputs for e in read] == [("good",), ("bad", "film", "neg")]

@@ -58,10 +58,8 @@ def predict(
     spec = predictor.spec
     if (probabilities or all_probabilities) and not predictor.labels:
         raise UsageError("a regressor has no probabilities. Leave --probabilities out.")
-    if data == STANDARD_INPUT and reading.format is None:
-        if isinstance(spec.inputs, Vectors):
-            raise UsageError("this model reads vectors: name the --format of standard input.")
-        reading = reading.model_copy(update={"format": "text"})
+    if data == STANDARD_INPUT and reading.format is None and isinstance(spec.inputs, Vectors):
+        raise UsageError("this model reads vectors: name the --format of standard input.")
     examples = predictor.read(data, reading, tell=tell)
     wait = not _arrives(data)
     line = _json_lines(predictor, all_probabilities) if as_json else _plain_lines(predictor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
@@ -26,9 +26,12 @@ OTHER_NAMES = frozenset(
     (
         *("id", "idx", "index", "n", "no", "nr", "number", "lemma", "feats", "head", "deprel"),
         *("deps", "misc", "start", "end", "offset", "doc", "doc_id", "document", "sentence"),
-        *("sent", "sent_id", "sentence_id", "#"),
+        *("sent", "sent_id", "sentence_id", "sentence #", "sentence_number", "sent #", "#"),
     )
 )
+
+# Of these a lone column is called, and hardly ever is one the first word of a sentence.
+LONE_NAMES = frozenset(("token", "tokens", "word", "words"))
 
 FEW_ROWS = 20  # fewer that begin alike may be chance
 
@@ -36,6 +39,7 @@ _SPACES = re.compile(" +")
 _DOCUMENT = re.compile(r"-DOCSTART-|#(?:begin|end) document\b")
 _COMMENT = re.compile(r"# id |# ?(?:newdoc|newpar|sent_id)\b|# ?[\w.:-]+(?: [\w.:-]+)? = ")
 _MARK = re.compile(r"O|[BIESLUMW]-\S+")
+_CHANCE = re.compile(r"0\.\d+|1\.0*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,41 +126,85 @@ def find_columns(source: Source, ahead: Sequence[Line], request: ReadRequest) ->
     width, measured = _width(ahead)
     sequences = list(_rows(ahead, width))
     rows = [row for sequence in sequences for row in sequence]
-    given = request.options.columns
     header = _header(source, rows, request)
-    first = header.header if header is not None else 0
-    if given is not None:
-        token, tag = (given.get(name, 1 if name == "token" else -1) for name in ("token", "tag"))
-        place = [n - 1 if n > 0 else n for n in (token, tag)]
-        return Columns(place[0], place[1], width, measured, fixed=False, header=first)
-    if header is not None:
-        return header
-    if width == 1 and rows and re.match(r">\S", rows[0][1][0]):
-        raise source.fault("this looks like FASTA. Say so: --format 3line or fasta", rows[0][0])
-    counting = _counting(sequences)
-    if _is_universal(rows) and all("\t" in line for number, line in ahead if number == measured):
-        if request.options.format is not None:
-            raise source.fault(
-                "the columns of CoNLL-U. Say so: --format conllu, or name the columns: "
-                "--columns token=2,tag=4",
-                measured,
-            )
+    named = _named(source, width, measured, request)
+    if named is not None:
+        return replace(named, header=header.header if header is not None else 0)
+    if header is None and _may_be_universal(source, ahead, rows, measured, request):
+        return None
+    found = header or _recognised(source, ahead, sequences, width, measured, request)
+    if request.labelled:
+        _check_tags(source, rows[header is not None :], found)
+    elif width > 1 and header is None and found.token == 0:
+        others = "column 2" if width == 2 else f"columns 2 to {width}"
         source.notice(
-            f"the columns of CoNLL-U: read as such, tags from {request.options.field} "
-            "(--field; or name the columns: --columns token=2,tag=4)",
+            f"tokens are read from column 1; not read: {others} (--columns token=N says otherwise)",
+            measured,
+        )
+    return found
+
+
+def _named(source: Source, width: int, measured: int, request: ReadRequest) -> Columns | None:
+    """The columns as the options name them; ``None`` where a model's do not fit the file."""
+    given = request.options.columns
+    if given is None:
+        return None
+    token, tag = (given.get(name, 1 if name == "token" else -1) for name in ("token", "tag"))
+    needed = (token, tag) if request.labelled else (token,)
+    if request.options.of_model("columns") and any(abs(n) > width for n in needed):
+        source.notice(
+            f"{counted(width)}, and the model was trained on tokens of column {token}, tags of "
+            f"column {tag}: found anew (--columns sets them)",
             measured,
         )
         return None
+    place = [n - 1 if n > 0 else n for n in (token, tag)]
+    return Columns(place[0], place[1], width, measured, fixed=False)
+
+
+def _may_be_universal(
+    source: Source,
+    ahead: Sequence[Line],
+    rows: Sequence[Row],
+    measured: int,
+    request: ReadRequest,
+) -> bool:
+    """Whether a file is CoNLL-U by its columns, which is told, and refused of a format given."""
+    if not _is_universal(rows) or any("\t" not in line for n, line in ahead if n == measured):
+        return False
+    if request.options.format is not None:
+        raise source.fault(
+            "the columns of CoNLL-U. Say so: --format conllu, or name the columns: "
+            "--columns token=2,tag=4",
+            measured,
+        )
+    source.notice(
+        f"the columns of CoNLL-U: read as such, tags from {request.options.field} "
+        "(--field; or name the columns: --columns token=2,tag=4)",
+        measured,
+    )
+    return True
+
+
+def _recognised(
+    source: Source,
+    ahead: Sequence[Line],
+    sequences: Sequence[Sequence[Row]],
+    width: int,
+    measured: int,
+    request: ReadRequest,
+) -> Columns:
+    """The columns as the rows themselves show them."""
+    rows = [row for sequence in sequences for row in sequence]
+    if width == 1 and rows and re.match(r">\S", rows[0][1][0]):
+        raise source.fault("this looks like FASTA. Say so: --format 3line or fasta", rows[0][0])
+    counting = _counting(sequences)
     if any(line.startswith("#begin document") for _, line in ahead) and width > 3:
         raise _unclear(source, "a document of CoNLL-2012, with words in column 4", 4, measured)
+    room = width > (2 if request.labelled else 1)
     if counting == 0:
-        if width > (2 if request.labelled else 1):
-            source.notice(
-                "column 1 counts the rows: tokens are read from column 2 "
-                "(--columns token=1,tag=-1 says otherwise)",
-                measured,
-            )
-            return Columns(1, -1, width, measured)
+        if room:
+            return _second(source, "counts the rows", width, measured)
         if request.labelled and len(rows) > 2:
             raise _unclear(source, "column 1 counts the rows, as if it held no tokens", 1, measured)
     elif counting is not None:
@@ -165,6 +213,8 @@ def find_columns(source: Source, ahead: Sequence[Line], request: ReadRequest) ->
     if width > 2 and len(rows) >= FEW_ROWS and len(firsts) == 1:
         [only] = firsts
         raise _unclear(source, f"column 1 is {only!r} in every row", 2, measured)
+    if room and _names_sequences(sequences, width):
+        return _second(source, "is the same throughout a sentence", width, measured)
     if width > 1 and _tags_first(rows):
         source.notice(
             "tags stand in column 1: tokens are read from the last one "
@@ -173,6 +223,53 @@ def find_columns(source: Source, ahead: Sequence[Line], request: ReadRequest) ->
         )
         return Columns(-1, 0, width, measured)
     return Columns(0, -1, width, measured)
+
+
+def _second(source: Source, what: str, width: int, measured: int) -> Columns:
+    """Tokens in the second column, which is told with its reason."""
+    source.notice(
+        f"column 1 {what}: tokens are read from column 2 (--columns token=1,tag=-1 says otherwise)",
+        measured,
+    )
+    return Columns(1, -1, width, measured)
+
+
+def _check_tags(source: Source, rows: Sequence[Row], columns: Columns) -> None:
+    """Refuse a column of tags that holds none: probabilities, or nothing but ``_``.
+
+    Raises:
+        FormatError: All rows at the start of the file have such cells.
+    """
+    # Rows of other widths are refused where they are read.
+    rows = [row for row in rows if len(row[1]) == columns.width > 1]
+    if not rows:
+        return
+    line = rows[0][0]
+    tags = [cells[columns.tag] for _, cells in rows]
+    place = columns.tag % columns.width + 1
+    if columns.width > 2 and columns.tag == -1 and all(map(_CHANCE.fullmatch, tags)):
+        raise source.fault(
+            f"column {place} holds numbers from 0 to 1, as predict --probabilities writes them, "
+            f"and no tags. Say which column holds them: --columns "
+            f"token={columns.token % columns.width + 1},tag={place - 1}",
+            line,
+        )
+    if set(tags) == {"_"}:
+        raise source.fault(
+            f"column {place} holds no tags, only _. Say which columns hold tokens and tags: "
+            "--columns token=2,tag=4 (as in CoNLL-U)",
+            line,
+        )
+
+
+def counted(width: int) -> str:
+    """So many columns, in words.
+
+    Example:
+        >>> counted(1), counted(2)
+        ('1 column', '2 columns')
+    """
+    return "1 column" if width == 1 else f"{width} columns"
 
 
 def _unclear(source: Source, what: str, token: int, line: int) -> FormatError:
@@ -219,20 +316,30 @@ def _header(source: Source, rows: Sequence[Row], request: ReadRequest) -> Column
     names = [cell.lower() for cell in cells]
     tokens = [i for i, name in enumerate(names) if name in TOKEN_NAMES]
     tags = [i for i, name in enumerate(names) if name in TAG_NAMES]
-    known = bool(tokens and tags) and all(
-        name in TOKEN_NAMES | TAG_NAMES | OTHER_NAMES for name in names
-    )
-    if not known and wanted is None:
+    known = bool(tokens and tags) and _are_names(names, rows, tags[-1])
+    lone = not request.labelled and len(names) == 1 and names[0] in LONE_NAMES and len(rows) > 1
+    if not known and not lone and wanted is None:
         _refuse_strange_header(source, rows, names, request)
         return None
     token, tag = (tokens or [0])[0], (tags or [len(cells) - 1])[-1]
     if wanted is None:
+        tagged = f", tags from {cells[tag]}" if request.labelled else ", and nothing else"
         source.notice(
-            f"a header: tokens are read from {cells[token]}, tags from {cells[tag]} "
+            f"a header: tokens are read from {cells[token]}{tagged} "
             "(--no-header reads it as a row)",
             line,
         )
     return Columns(token, tag, len(cells), line, header=line)
+
+
+def _are_names(names: Sequence[str], rows: Sequence[Row], tag: int) -> bool:
+    """Whether names of tokens and tags are a header's: all are known, or two of three."""
+    strange = [name for name in names if name not in TOKEN_NAMES | TAG_NAMES | OTHER_NAMES]
+    if 3 * len(strange) > len(names):
+        return False
+    return not strange or all(
+        cells[tag : tag + 1] != rows[0][1][tag : tag + 1] for _, cells in rows[1:]
+    )
 
 
 def _refuse_strange_header(
@@ -270,6 +377,23 @@ def _counting(sequences: Sequence[Sequence[Row]]) -> int | None:
         ):
             return column
     return None
+
+
+def _names_sequences(sequences: Sequence[Sequence[Row]], width: int) -> bool:
+    """Whether the first column is the same throughout each sequence, and so is no token.
+
+    One sequence of a word over and over may be chance: of words two are asked for that differ, of
+    numbers one will do where there are more columns. What would be read instead must vary.
+    """
+    several = [[cells for _, cells in rows] for rows in sequences if len(rows) > 1]
+    if any(len({cells[0] for cells in rows}) > 1 for rows in several):
+        return False
+    firsts = {cells[0] for rows in sequences for _, cells in rows}
+    enough = len({rows[0][0] for rows in several}) > 1 or (
+        all(map(str.isdecimal, firsts)) and (width > 2 or len(firsts) > 1)
+    )
+    varied = any(len({cells[1] for cells in rows if len(cells) > 1}) > 1 for rows in several)
+    return enough and varied
 
 
 def _is_universal(rows: Sequence[Row]) -> bool:

@@ -11,7 +11,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from birnn.data.columns import Columns, Line, cells_of, find_columns, is_comment, is_document
+from birnn.data.columns import (
+    Columns,
+    Line,
+    cells_of,
+    counted,
+    find_columns,
+    is_comment,
+    is_document,
+)
 from birnn.data.examples import Example
 from birnn.data.options import FIELDS, ReadRequest
 from birnn.data.source import Source
@@ -119,7 +127,7 @@ def _sequences(
         if line[0] == "#" and is_comment(line, cells, width, opening=not tokens):
             if not told and len(cells) != width and not is_comment(line, cells, width):
                 source.notice(
-                    f"read as a comment, as others like it: it has {_columns(len(cells))}, the "
+                    f"read as a comment, as others like it: it has {counted(len(cells))}, the "
                     f"rows have {width}",
                     number,
                 )
@@ -130,13 +138,13 @@ def _sequences(
             width, measured = len(cells), number
         if len(cells) != width:
             raise source.fault(
-                f"{_columns(len(cells))}, line {measured} has {width}. Give every line as many "
+                f"{counted(len(cells))}, line {measured} has {width}. Give every line as many "
                 "columns; part them by tabs where a token holds spaces.",
                 number,
             )
         if len(cells) < needed:
             raise source.fault(
-                f"{_columns(len(cells))}, a token and its tag are needed, "
+                f"{counted(len(cells))}, a token and its tag are needed, "
                 "parted by a tab or a space.",
                 number,
             )
@@ -153,7 +161,7 @@ def _sequences(
 def _cell(source: Source, cells: list[str], place: int, name: str, line: int) -> str:
     if not -len(cells) <= place < len(cells):
         raise source.fault(
-            f"{_columns(len(cells))}, --columns looks for the {name} in column "
+            f"{counted(len(cells))}, --columns looks for the {name} in column "
             f"{place + 1 if place >= 0 else place}. Give the number of a column, from 1.",
             line,
         )
@@ -173,7 +181,8 @@ def _universal(source: Source, lines: Iterable[Line], request: ReadRequest) -> I
     words: list[str] = []
     tags: list[str] = []
     places: list[int] = []
-    width = measured = last = 0
+    missing, first_missing, filled = 0, 0, set[str]()
+    total = width = measured = last = 0
     seen = False
     for number, line in lines:
         if not line or line.isspace():
@@ -186,7 +195,7 @@ def _universal(source: Source, lines: Iterable[Line], request: ReadRequest) -> I
         cells = line.split("\t")
         if len(cells) < needed:
             raise source.fault(
-                f"{_columns(len(cells))} parted by tabs, CoNLL-U has {COLUMNS}. "
+                f"{counted(len(cells))} parted by tabs, CoNLL-U has {COLUMNS}. "
                 "If the file has other columns, say so: --format conll",
                 number,
             )
@@ -194,7 +203,7 @@ def _universal(source: Source, lines: Iterable[Line], request: ReadRequest) -> I
             width, measured = len(cells), number
         if len(cells) != width:
             raise source.fault(
-                f"{_columns(len(cells))}, line {measured} has {width}. Give every line as many.",
+                f"{counted(len(cells))}, line {measured} has {width}. Give every line as many.",
                 number,
             )
         count = cells[0].strip()
@@ -220,14 +229,27 @@ def _universal(source: Source, lines: Iterable[Line], request: ReadRequest) -> I
             if not tag:
                 raise source.fault(f"an empty {field}. Write _ for a missing one.", number)
             tags.append(tag)
+            total += 1
+            if tag == "_":
+                missing, first_missing = missing + 1, first_missing or number
+                filled.update(name for name, at in FIELDS.items() if cells[at].strip() != "_")
         places.append(number)
         words.append(word)
+    if missing and missing == total:
+        raise source.fault(
+            f"no word has a tag in the field {field}, only _. Choose another: "
+            f"--field {'|'.join(name for name in FIELDS if name in filled) or '|'.join(FIELDS)}; "
+            "or if the file has other columns, say so: --format conll",
+            first_missing,
+        )
+    # A word without features is none that lacks its tag.
+    if missing and field != "feats":
+        source.notice(
+            f"{missing:,} of {total:,} words have _ for {field}, which is read as a tag",
+            first_missing,
+        )
     if seen:
         yield _example(source, words, tags, places, number, request)
-
-
-def _columns(count: int) -> str:
-    return "1 column" if count == 1 else f"{count} columns"
 
 
 def _example(

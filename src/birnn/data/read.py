@@ -86,7 +86,8 @@ def read(
     r"""The sequences of a file, one by one: memory does not grow with the file.
 
     Args:
-        path: The file, ``.gz`` of any format too; ``-`` is standard input.
+        path: The file, ``.gz`` of any format too; ``-`` is standard input, of plain text unless
+            ``options.format`` says otherwise.
         task: tagger, classifier, regressor or seq2seq: what the file is read for.
         options: What is set about the reading; ``format`` is a key of `FORMATS`, by default the
             file's ending says it.
@@ -149,7 +150,7 @@ def format_of(
     """Key in `FORMATS` of a file.
 
     Args:
-        path: The file, or ``-``.
+        path: The file, or ``-``, which is plain text where no targets are read.
         task: What it is read for.
         name: The format, where the user says it.
         labelled: Whether targets are read.
@@ -174,6 +175,8 @@ def format_of(
     if labelled:
         # Plain text holds no labels: a hint that leads there leads nowhere.
         serving.remove("text")
+    if str(path) == STANDARD_INPUT and not labelled:
+        return "text"
     if str(path) == STANDARD_INPUT:
         raise UsageError(f"standard input needs its format: --format {'|'.join(serving)}")
     ending = ending_of(path)

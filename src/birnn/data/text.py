@@ -12,8 +12,11 @@ from birnn.data.source import Source
 def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
     """Plain text, one sequence on each line; an empty line is an empty sequence.
 
+    Where nobody said that the file is text, a line with a tab in it is refused: it is more likely
+    a row of a table or of columns, whose labels would be read as words.
+
     Raises:
-        FormatError: Labels are wanted: plain text has none.
+        FormatError: Labels are wanted: plain text has none. A tab, where the format is guessed.
 
     Example:
         >>> request = ReadRequest("classifier", labelled=False)
@@ -25,6 +28,13 @@ def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
             "plain text holds no labels. Give a labelled file, or its --format if it is one."
         )
     for number, line in enumerate(source.lines(), 1):
+        if "\t" in line and request.options.format is None:
+            columns = "conll|conllu" if request.task == "tagger" else "tsv"
+            raise source.fault(
+                "a tab, as in columns or a table, where plain text is read. Say what the file is: "
+                f"--format {columns}, or --format text if tabs are white space",
+                number,
+            )
         where = source.where(number)
         sequence = request.task == "seq2seq"
         inputs = split_source(line) if sequence else request.words(line, where)
