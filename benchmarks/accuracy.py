@@ -63,7 +63,7 @@ def run(name: str, seed: int, data: Path, threads: int) -> dict[str, Any]:
         command += ["--test", str(data / name / chosen.test)]
         command += ["--dev", str(data / name / chosen.dev)] if chosen.dev else []
         command += ["--seed", str(seed), "--out", str(Path(folder, "model"))]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        environment = os.environ | {"BIRNN_NUM_THREADS": str(threads)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name}, seed {seed}: {done.stderr.strip().splitlines()[-1]}")

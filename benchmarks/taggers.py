@@ -61,7 +61,8 @@ class Ours:
         command += ["--epochs", str(self.epochs)]
         for name, value in self.settings.items():
             command += ["--set", f"{name}={value}"]
-        environment = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
+        count = str(self.threads)
+        environment = os.environ | {"OMP_NUM_THREADS": count, "BIRNN_NUM_THREADS": count}
         if self.engine is not None:
             environment[isa.FORCE] = self.engine
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
