@@ -95,6 +95,15 @@ def test_label_scores_follow_from_their_definition(pairs):
     assert set(result["unknown_labels"]) <= {"c"}
 
 
+def test_unknown_labels_of_spans_are_those_of_unknown_types():
+    scorer = TagScorer(["O", "B-X"], "iob2")
+    scorer.update(["I-X", "E-X", "I-Y", "0"], ["B-X", "O", "O", "O"])
+    assert scorer.result()["unknown_labels"] == {"I-Y": 1, "0": 1}
+    each = TagScorer(["O", "B-X"])
+    each.update(["I-X"], ["B-X"])
+    assert each.result()["unknown_labels"] == {"I-X": 1}
+
+
 @given(PAIRS)
 def test_tags_without_a_scheme_are_scored_as_labels(pairs):
     labels, tags = LabelScorer("abc"), TagScorer("abc")

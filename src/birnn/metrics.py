@@ -9,17 +9,35 @@ A scorer is fed sequence by sequence and answers in plain Python numbers. A rati
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import SchemeName
-from birnn.data.schemes import spans
+from birnn.data.schemes import spans, unseen
 from birnn.errors import LengthError, ShapeError
 
 Pairs = Counter[tuple[str, str]]
+
+NAMED = 10  # labels that a message names
+
+
+def named_counts(counts: Mapping[str, int]) -> str:
+    """Labels with their counts for a message: the ten most frequent, and how many more there are.
+
+    Example:
+        >>> named_counts({"A": 1, "B": 3})
+        'B (3), A (1)'
+        >>> named_counts({str(i): 1 for i in range(12)})[-24:]
+        '6 (1), 7 (1), and 2 more'
+    """
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    named = [f"{label} ({count:,})" for label, count in ordered[:NAMED]]
+    if len(ordered) > NAMED:
+        named.append(f"and {len(ordered) - NAMED:,} more")
+    return ", ".join(named)
 
 
 class LabelScorer:
@@ -112,10 +130,11 @@ class TagScorer:
         Returns:
             What `LabelScorer.result` returns, and ``tokens``; with spans, ``precision``,
             ``recall`` and ``f1`` are those of spans (``f1_kind`` is "spans"), ``macro_f1`` and
-            ``per_label`` are over the types of spans.
+            ``per_label`` are over the types of spans, and ``unknown_labels`` are those of types
+            that no label of the model has.
         """
         table = _table(self._pairs, self._labels)
-        result = _macro(self._pairs, table, self._labels)
+        result = _macro(self._pairs, table, self._labels, self._scheme)
         if self._scheme != "none":
             types = sorted(self._gold | self._predicted)
             table = {
@@ -266,9 +285,12 @@ def _table(pairs: Pairs, labels: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 
 def _macro(
-    pairs: Pairs, table: dict[str, dict[str, Any]], labels: tuple[str, ...]
+    pairs: Pairs,
+    table: dict[str, dict[str, Any]],
+    labels: tuple[str, ...],
+    scheme: SchemeName = "none",
 ) -> dict[str, Any]:
-    known = set(labels)
+    unknown = unseen(table, labels, scheme)
     right = sum(count for (gold, predicted), count in pairs.items() if gold == predicted)
     confusion: dict[str, dict[str, int]] = {}
     for gold in table:
@@ -287,7 +309,7 @@ def _macro(
         "unknown_labels": {
             label: row["support"]
             for label, row in table.items()
-            if label not in known and row["support"]
+            if label in unknown and row["support"]
         },
     }
 

@@ -247,6 +247,6 @@ def test_predicting_one_sequence_of_50_000_tokens(call: Any, trained: Trained, l
 
 def test_an_input_of_punctuation_alone(call: Any, trained: Trained) -> None:
     text = "?! ... \t☃"
-    told = call("predict", trained("tagger"), "--json", stdin=text.encode())
+    told = call("predict", trained("tagger"), "--json", "--format", "text", stdin=text.encode())
     assert told.status == 0
     assert json.loads(told.out)["tokens"] == list(tokenise(text))

@@ -423,6 +423,28 @@ def test_spans_in_other_letters_are_compared_as_spans(
     assert measures[1]["f1_kind"] == "spans"
 
 
+def test_other_letters_are_told_once_and_other_marks_of_a_type_are_known(
+    make: Callable[..., Bundle],
+) -> None:
+    spec = Spec(inputs=INPUTS["words"], encoder=Encoder(hidden_size=4), head=HEADS["crf iob2"])
+    predictor = Predictor(make(spec))
+    [type_, *_] = sorted({label[2:] for label in predictor.labels if label != "O"})
+    told: list[str] = []
+    rows = [("a", "b"), ("a", "b")]
+    gold = [(f"B-{type_}", f"E-{type_}"), (f"S-{type_}", "O")]
+    examples = [Example(x, y, f"gold:{i}") for i, (x, y) in enumerate(zip(rows, gold, strict=True))]
+    result = predictor.evaluate(examples, tell=told.append)
+    assert told == [
+        "gold:0: spans are marked as IOBES, the model's as IOB2: they are compared as spans"
+    ]
+    assert result["unknown_labels"] == {}
+    # A stray mark stays as it is, and is unknown.
+    told.clear()
+    strays = [Example(("a", "b", "c"), (f"B-{type_}", f"E-{type_}", "0"), "gold:1")]
+    assert predictor.evaluate(strays, tell=told.append)["unknown_labels"] == {"0": 1}
+    assert len(told) == 1
+
+
 def test_evaluate_a_file(make: Callable[..., Bundle], tmp_path: Any) -> None:
     spec = Spec(inputs=INPUTS["words"], encoder=Encoder(hidden_size=4), head=HEADS["crf iob2"])
     predictor = Predictor(make(spec))

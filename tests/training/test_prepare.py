@@ -151,6 +151,29 @@ def test_dev_tags_in_other_letters_are_the_same_spans(tiny):
     prepared = prepare("tagger", train, tagged("B-P L-P O", "U-P O", where="dev"), tiny())
     assert [example.target for example in prepared.dev_examples] == [e.target for e in train]
     assert not any("never saw" in note for note in prepared.notes)
+    told = "dev:1: dev marks spans as BILOU, training as IOB2: they are compared as spans"
+    assert prepared.notes.count(told) == 1
+    same = prepare("tagger", train, train, tiny())
+    assert not any("compared as spans" in note for note in same.notes)
+
+
+def test_letters_of_a_type_that_training_saw_are_not_unknown(tiny):
+    # Legal tags of "I-Y" are "B-Y" alone: the label I-Y is no longer one of the model's.
+    train = tagged("B-P I-P O", "B-P I-P O I-Y", "O I-Y")
+    prepared = prepare("tagger", train, train, tiny(head__scheme="iob2"))
+    assert "I-Y" not in prepared.labels
+    assert not any("never saw" in note for note in prepared.notes)
+    prepared = prepare("tagger", train, tagged("B-Z I-Z O"), tiny(head__scheme="iob2"))
+    assert "labels in dev that training never saw, counted as wrong: B-Z (1), I-Z (1)" in (
+        prepared.notes
+    )
+
+
+def test_ten_of_many_unknown_labels_are_named(tiny):
+    dev = [Example(tuple("b" * 12), tuple(f"t{i}" for i in range(12)))]
+    prepared = prepare("tagger", SYMBOLS, dev, tiny())
+    [note] = [note for note in prepared.notes if "never saw" in note]
+    assert note.endswith("t6 (1), t7 (1), and 2 more")
 
 
 def test_values_are_better_when_smaller(tiny):
@@ -199,7 +222,7 @@ def test_labels_that_only_dev_has_are_noted_and_counted(tiny):
     dev = [Example(("a", "a", "b"), ("x", "NEW", "NEW")), Example(("a",), ("ALSO",))]
     prepared = prepare("tagger", SYMBOLS, dev, tiny())
     assert prepared.labels == ("x", "y")
-    assert any("ALSO (1), NEW (2)" in note for note in prepared.notes)
+    assert any("NEW (2), ALSO (1)" in note for note in prepared.notes)
     assert prepared.dev.targets.tolist() == [0, -1, -1, -1]
 
 

@@ -16,6 +16,7 @@ from birnn.cli.tables import print_scores, print_table
 from birnn.data import ReadOptions
 from birnn.errors import Interrupted, UsageError, escaped, nearest, require
 from birnn.kernels import isa
+from birnn.metrics import named_counts
 from birnn.runtime import Predictor
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ def evaluate(
         scores = model.evaluate(data, tell=tell, **reading.model_dump(exclude_unset=True))
     unknown = scores.get("unknown_labels", {})
     if unknown:
-        named = ", ".join(f"{label} ({count})" for label, count in unknown.items())
-        tell(f"labels that the model never saw, counted as wrong: {named}")
+        tell(f"labels that the model never saw, counted as wrong: {named_counts(unknown)}")
     if as_json:
         print_json(scores)
     else:

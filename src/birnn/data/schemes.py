@@ -130,13 +130,47 @@ def in_letters_of(scheme: SchemeName, tags: Sequence[str]) -> tuple[str, ...]:
         >>> in_letters_of("iob2", ["U-PER", "O"]), in_letters_of("iob2", ["I-PER", "X"])
         (('B-PER', 'O'), ('I-PER', 'X'))
     """
+    written = other_letters(scheme, tags)
+    # What is no mark at all may be a mistake, or tags of another kind: they stay as they are.
+    if written is None or not set(tags) <= _typed(tags)[0].keys() | {"O"}:
+        return tuple(tags)
+    return convert(tags, written, scheme)
+
+
+def other_letters(scheme: SchemeName, tags: Sequence[str]) -> SchemeName | None:
+    """The scheme in which tags are written, where they mark spans in letters of another one.
+
+    Example:
+        >>> other_letters("iob2", ["U-PER", "O"]), other_letters("iob2", ["I-PER", "X"])
+        ('bilou', None)
+    """
     counts = Counter(tags)
     letters, suffix = _typed(counts)
-    if scheme == "none" or not counts.keys() <= letters.keys() | {"O"}:
-        return tuple(tags)
-    if all(marks(tag, scheme) for tag in letters):
-        return tuple(tags)
-    return convert(tags, _named(_family(counts, letters), suffix), scheme)
+    if scheme == "none" or all(marks(tag, scheme) for tag in letters):
+        return None
+    return _named(_family(counts, letters), suffix)
+
+
+def unseen(labels: Iterable[str], known: Collection[str], scheme: SchemeName) -> set[str]:
+    """The labels that are none of the known ones; of those that mark spans, by their types.
+
+    Spans are compared as spans, so that a label of a known type is known whatever its letter.
+
+    Args:
+        labels: Any labels.
+        known: Those of a model.
+        scheme: How they mark spans.
+
+    Example:
+        >>> sorted(unseen(["I-PER", "I-LOC", "0"], ["O", "B-PER"], "iob2"))
+        ['0', 'I-LOC']
+    """
+    strange = set(labels).difference(known)
+    if scheme == "none":
+        return strange
+    types = {_parts(label, scheme)[1] for label in known if marks(label, scheme)}
+    parts = ((label, *_parts(label, scheme)) for label in strange)
+    return {label for label, mark, type_ in parts if mark == "O" or type_ not in types}
 
 
 def spans(tags: Sequence[str], scheme: SchemeName) -> list[Span]:

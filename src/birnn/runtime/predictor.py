@@ -27,7 +27,7 @@ from birnn.runtime.door import Known, Sequence, admit
 from birnn.runtime.layers import Network
 from birnn.runtime.online import Online
 from birnn.runtime.rows import rows_of
-from birnn.runtime.scoring import checked_target, new_scorer
+from birnn.runtime.scoring import Targets, new_scorer
 
 # Sequences and rows that are read ahead, sorted by length and given back in order.
 WINDOW = 4096
@@ -301,8 +301,9 @@ class Predictor:
             The measures of `birnn.metrics` for the task, and ``sequences``,
             ``empty_sequences``, ``tokens``, ``seconds`` (of prediction), ``tokens_per_second``,
             for labels and tags also ``unknown_labels``: gold labels that the model never saw,
-            each with its count; they count as wrong. Spans that are marked in letters of another
-            scheme than the model's (U-PER for B-PER) are compared as spans.
+            each with its count (of spans, those of types that it never saw); they count as wrong.
+            Spans that are marked in letters of another scheme than the model's (U-PER for B-PER)
+            are compared as spans, which is told.
 
         Raises:
             DataError: A file that does not read, or an example without a target or with one of
@@ -316,14 +317,11 @@ class Predictor:
             request = ReadRequest(self.spec.task, options=options, alphabet=alphabet, tell=tell)
             examples = labelled_examples(examples, request, tell=tell)
         head, labels = self.spec.head, self.labels
-        scorer = new_scorer(head, labels)
+        scorer, targets = new_scorer(head, labels), Targets(head, labels, tell)
         sequences = empty = tokens = 0
         seconds = 0.0
         for window in windows(examples, tokens=WINDOW_ROWS, sequences=WINDOW):
-            golds = [
-                checked_target(head, labels, example, sequences + i)
-                for i, example in enumerate(window)
-            ]
+            golds = [targets.checked(example, sequences + i) for i, example in enumerate(window)]
             inputs = list(self._admit((example.inputs for example in window), first=sequences))
             if not sequences:
                 self._notice(inputs, tell)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from birnn.bundle.spec import Head, Tags, Values
+from birnn.bundle.spec import Head, SchemeName, Tags, Values
 from birnn.data.examples import Example
-from birnn.data.schemes import in_letters_of
+from birnn.data.schemes import in_letters_of, other_letters
 from birnn.errors import DataError
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
 
@@ -35,32 +35,65 @@ def new_scorer(head: Head, labels: Sequence[str]) -> Scorer:
     return ValueScorer() if isinstance(head, Values) else LabelScorer(labels)
 
 
-def checked_target(head: Head, labels: Sequence[str], example: Example, number: int) -> Any:
-    """The target of an example, once it is of the kind that the head answers with.
+class Targets:
+    """The targets that the answers of a head are held against, checked one by one.
 
     Args:
         head: Description of the head.
         labels: Its labels. Tags that are none of them are brought into the letters of its scheme.
-        example: The example.
-        number: What messages call it where it does not say where it stands.
+        tell: Takes, once, that spans are marked in letters of another scheme.
 
-    Raises:
-        DataError: No target, or one of another kind.
+    Example:
+        >>> from birnn.bundle.spec import Tags
+        >>> targets = Targets(Tags(size=2, scheme="iob2"), ["O", "B-X"], print)
+        >>> targets.checked(Example(("a",), ("U-X",), "gold:1"), 0)
+        gold:1: spans are marked as BILOU, the model's as IOB2: they are compared as spans
+        ('B-X',)
     """
-    where, target = example.where or f"example {number}", example.target
-    if target is None:
-        raise DataError(f"{where}: it has no target. Evaluation needs labelled data.")
-    if isinstance(head, Tags):
-        if isinstance(target, str | np.ndarray):
-            raise DataError(f"{where}: its target is {target!r}, a tagger needs tags")
-        if len(target) != len(example):
-            raise DataError(f"{where}: {len(target)} tags for {len(example)} steps")
-        if not set(labels).issuperset(target):
-            return in_letters_of(head.scheme, target)
-    elif isinstance(head, Values):
-        values = None if isinstance(target, str) else np.asarray(target)
-        if values is None or values.dtype.kind not in "fiu" or values.shape != (head.size,):
-            raise DataError(f"{where}: its target is {target!r}, needed: {head.size} values")
-    elif not isinstance(target, str):
-        raise DataError(f"{where}: its target is {target!r}, a classifier needs one label")
-    return target
+
+    def __init__(self, head: Head, labels: Sequence[str], tell: Callable[[str], None]) -> None:
+        self._head = head
+        self._labels = frozenset(labels)
+        self._tell = tell
+        self._told = False
+
+    def checked(self, example: Example, number: int) -> Any:
+        """The target of an example, once it is of the kind that the head answers with.
+
+        Args:
+            example: The example.
+            number: What messages call it where it does not say where it stands.
+
+        Raises:
+            DataError: No target, or one of another kind.
+        """
+        where, target = example.where or f"example {number}", example.target
+        if target is None:
+            raise DataError(f"{where}: it has no target. Evaluation needs labelled data.")
+        if isinstance(self._head, Tags):
+            if isinstance(target, str | np.ndarray):
+                raise DataError(f"{where}: its target is {target!r}, a tagger needs tags")
+            if len(target) != len(example):
+                raise DataError(f"{where}: {len(target)} tags for {len(example)} steps")
+            if not self._labels.issuperset(target):
+                return self._in_own_letters(self._head.scheme, target, where)
+        elif isinstance(self._head, Values):
+            size = self._head.size
+            values = None if isinstance(target, str) else np.asarray(target)
+            if values is None or values.dtype.kind not in "fiu" or values.shape != (size,):
+                raise DataError(f"{where}: its target is {target!r}, needed: {size} values")
+        elif not isinstance(target, str):
+            raise DataError(f"{where}: its target is {target!r}, a classifier needs one label")
+        return target
+
+    def _in_own_letters(
+        self, scheme: SchemeName, tags: Sequence[str], where: str
+    ) -> tuple[str, ...]:
+        written = None if self._told else other_letters(scheme, tags)
+        if written is not None:
+            self._told = True
+            self._tell(
+                f"{where}: spans are marked as {written.upper()}, the model's as "
+                f"{scheme.upper()}: they are compared as spans"
+            )
+        return in_letters_of(scheme, tags)

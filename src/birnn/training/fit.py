@@ -14,6 +14,7 @@ from birnn.bundle.io import Bundle, save
 from birnn.data import ReadOptions
 from birnn.data.batching import batches
 from birnn.errors import Interrupted, TrainingError, UsageError
+from birnn.metrics import named_counts
 from birnn.models import Network, build, mean_states
 from birnn.nn.threads import own_threads
 from birnn.runtime import Predictor
@@ -157,11 +158,11 @@ def fit(
             }
             bundle = _best_bundle(prepared, workspace, facts, outcome)
             bundle = replace(bundle, background=_background(network, bundle, prepared))
-        metrics = {"dev": Predictor(bundle).evaluate(sets.dev)}
+        metrics = {"dev": Predictor(bundle).evaluate(prepared.dev_examples)}
         if sets.test:
             metrics["test"] = Predictor(bundle).evaluate(sets.test)
             if unknown := metrics["test"].get("unknown_labels"):
-                named = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items()))
+                named = named_counts(unknown)
                 say(f"labels in test that training never saw, counted as wrong: {named}")
         save(replace(bundle, metrics=metrics), workspace.folder)
         if outcome.interrupted is None:

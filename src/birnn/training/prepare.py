@@ -22,7 +22,9 @@ from birnn.data import (
     Vocabulary,
 )
 from birnn.data.numeric import reals, standard_units
+from birnn.data.schemes import unseen
 from birnn.errors import ConfigError, DataError
+from birnn.metrics import named_counts
 from birnn.runtime.scoring import Scorer, new_scorer
 from birnn.training.inputs import describe_inputs, ratio_table
 from birnn.training.recipe import Recipe, Task
@@ -84,7 +86,7 @@ def prepare(
     scheme: SchemeName = "none"
     if task == "tagger":
         scheme = tag_scheme(train, dev, recipe.head.scheme, notes)
-        train, dev = with_legal_tags(train, scheme, notes), with_letters_of(scheme, dev)
+        train, dev = with_legal_tags(train, scheme, notes), with_letters_of(scheme, dev, notes)
     inputs, vocabularies, initial = describe_inputs(train, recipe.inputs, notes)
     labels = vocabularies.labels
     head = _head(task, train, labels, scheme, recipe.head, initial)
@@ -96,9 +98,9 @@ def prepare(
         initial.setdefault("inputs.words.weight", ratio_table(train, inputs, words, labels))
     spec = Spec(inputs=inputs, encoder=recipe.encoder, head=head)
     codec = Codec(inputs, vocabularies, head.offset if isinstance(head, Values) else ())
-    unseen = _unseen_labels(labels, dev)
-    if unseen:
-        named = ", ".join(f"{label} ({count})" for label, count in sorted(unseen.items()))
+    strange = _unseen_labels(labels, dev, scheme)
+    if strange:
+        named = named_counts(strange)
         notes.append(f"labels in dev that training never saw, counted as wrong: {named}")
     monitor, larger = _selection(head)
     return Prepared(
@@ -143,10 +145,13 @@ def _labels_of(examples: Iterable[Example]) -> Iterator[str]:
             yield from example.target
 
 
-def _unseen_labels(labels: Vocabulary | None, examples: Sequence[Example]) -> Counter[str]:
+def _unseen_labels(
+    labels: Vocabulary | None, examples: Sequence[Example], scheme: SchemeName
+) -> dict[str, int]:
     if labels is None:
-        return Counter()
-    return Counter(label for label in _labels_of(examples) if label not in labels)
+        return {}
+    counts = Counter(_labels_of(examples))
+    return {label: counts[label] for label in unseen(counts, labels.items, scheme)}
 
 
 def _head(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from birnn.bundle.spec import SchemeName
 from birnn.data import Example, convert, find, in_letters_of, marks, violations
+from birnn.data.schemes import other_letters
 from birnn.errors import ConfigError, DataError
 
 NAMED = 3  # labels that a message names
@@ -73,8 +74,19 @@ def with_legal_tags(
     return legal
 
 
-def with_letters_of(scheme: SchemeName, dev: Sequence[Example]) -> Sequence[Example]:
+def with_letters_of(
+    scheme: SchemeName, dev: Sequence[Example], notes: list[str]
+) -> Sequence[Example]:
     """The examples with spans that are marked in letters of another scheme written in this one."""
+    for example in dev:
+        other = other_letters(scheme, _tags(example))
+        if other is not None:
+            where = f"{example.where}: " if example.where else ""
+            notes.append(
+                f"{where}dev marks spans as {other.upper()}, training as {scheme.upper()}: they "
+                "are compared as spans"
+            )
+            break
     return [
         example
         if (tags := _tags(example)) == (written := in_letters_of(scheme, tags))
