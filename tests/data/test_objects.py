@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from birnn.data import Example, ReadOptions, ReadRequest
 from birnn.data.objects import examples, unpacked
 from birnn.errors import DataError
+from birnn.training.alike import check_alike
 
 
 class Frame:
@@ -196,6 +198,81 @@ def test_examples_without_a_target_can_be_left_out():
         found, told = load(given, skip_unlabelled=True)
         assert pairs(found) == [(("a",), "x")]
         assert told[-1] == "train: 1 example without a target left out"
+
+
+NLTK = [
+    [("The", "DET"), ("bank", "NOUN")],
+    [("runs", "VERB")],
+    [("a", "X"), ("b", "Y"), ("c", "Z")],
+]
+TAGGED = [(("The", "bank"), ("DET", "NOUN")), (("runs",), ("VERB",)), (tuple("abc"), tuple("XYZ"))]
+
+
+def test_tagged_sentences_of_pairs_are_tokens_and_tags():
+    lists = [[list(pair) for pair in sentence] for sentence in NLTK]
+    for given in (
+        NLTK,
+        iter(NLTK),
+        [tuple(sentence) for sentence in NLTK[1:]] + NLTK[:1],
+        lists[1:] + lists[:1],
+        [np.array(sentence) for sentence in (*lists[1:], lists[0])],
+    ):
+        found = pairs(load(given, "tagger")[0])
+        assert sorted(found) == sorted(TAGGED)
+    # all of two tokens: lists of tuples are pairs still, two lists are tokens and tags
+    assert pairs(load(NLTK[:1] * 3, "tagger")[0]) == TAGGED[:1] * 3
+    two = [(["The", "bank"], ["DET", "NOUN"]), [["The", "bank"], ["DET", "NOUN"]]]
+    assert pairs(load([*two, (("The", "bank"), ("DET", "NOUN"))], "tagger")[0]) == TAGGED[:1] * 3
+    # an empty sentence among pairs
+    assert pairs(load([*NLTK, []], "tagger")[0]) == [*TAGGED, ((), ())]
+
+
+def test_pairs_that_were_taken_for_tokens_and_tags_are_refused():
+    lists = [[list(pair) for pair in sentence] for sentence in NLTK]
+    with pytest.raises(DataError, match=r"^train: example 1 holds pairs .* example 0 was taken"):
+        load(lists, "tagger")
+    with pytest.raises(DataError, match=r"example 0: target\[1\] is blank"):
+        load([[("a", "X"), ("b", " ")]], "tagger")
+
+
+def test_tensors_are_arrays():
+    values = [[1.0, 2.0], [3.0, 4.0]]
+    for tensor in (
+        torch.tensor(values),
+        torch.tensor(values, requires_grad=True),
+        torch.tensor(values, dtype=torch.bfloat16),
+        torch.tensor(values, dtype=torch.int32),
+        list(torch.tensor(values, requires_grad=True)),
+        [np.array(row) for row in values],
+    ):
+        for given in ([(tensor, "x")], [Example(tensor, "x")], [{"vectors": tensor, "label": "x"}]):
+            [one] = load(given)[0]
+            assert one.inputs.tolist() == values
+        [one] = load([(tensor, torch.tensor([1, 0]))], "tagger")[0]
+        assert one.target == ("1", "0")
+    [one] = load([(torch.tensor(values), torch.tensor(3))])[0]
+    assert one.target == "3"
+    [one] = load([("a b", torch.tensor([0.5, 1.5], requires_grad=True))], "regressor")[0]
+    assert one.target.tolist() == [0.5, 1.5]
+
+
+def test_values_that_are_masked_are_missing():
+    masked = np.ma.masked_equal(np.array([[1, 2], [3, 4]]), 4)
+    for given in (masked, list(masked), masked.astype(np.float32)):
+        for example in ((given, "x"), Example(given, "x"), {"vectors": given, "label": "x"}):
+            [one] = load([example])[0]
+            with pytest.raises(DataError, match="step 1: channel 1 is nan"):
+                check_alike([one], [], [])
+    whole = np.ma.array([[1, 2], [3, 4]])
+    [one] = load([(whole, "x")])[0]
+    assert (one.inputs.tolist(), type(one.inputs)) == ([[1, 2], [3, 4]], np.ndarray)
+    for target in (masked[1], masked[1, 1]):
+        with pytest.raises(DataError, match="target"):
+            load([("a", target)], "regressor")
+        with pytest.raises(DataError, match="target"):
+            load([(["a", "b"], target)], "tagger")
+    with pytest.raises(DataError, match="target"):
+        load([("a", masked[1, 1])])
 
 
 # ---------------------------------------------------------------------- without targets

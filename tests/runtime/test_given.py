@@ -6,6 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
+import torch
 
 from birnn import explain
 from birnn.bundle import Bundle, Encoder, Label, Spec, Symbols, Tags, Values, Vectors, Words
@@ -207,3 +208,29 @@ def test_whatever_is_handed_in_is_answered_or_refused_in_one_line(seed):
             messages.append(str(error))
     assert not [line for line in messages if "\n" in line or len(line) > 600]
     assert len(messages) > 100
+
+
+@pytest.mark.parametrize("given", [[], (), iter(()), np.zeros(0)])
+@pytest.mark.parametrize("head", [Label(size=3), Values(size=2), Tags(size=3)])
+def test_nothing_to_evaluate_on_is_refused(head, given):
+    with pytest.raises(DataError, match=r"^no example to evaluate on\. Give at least one\.$"):
+        predictor(head).evaluate(given)
+
+
+def test_only_examples_without_a_target_are_nothing_to_evaluate_on():
+    with pytest.raises(DataError, match="no example to evaluate on"):
+        predictor(Label(size=3)).evaluate([("so good", None)], skip_unlabelled=True)
+
+
+def test_vectors_of_prediction_may_be_tensors_and_not_masked():
+    model = predictor(Values(size=2), Vectors(size=2))
+    values = np.float32([[1, 2], [3, 4]])
+    wanted = model.predict([values])
+    assert model.predict([torch.tensor(values, requires_grad=True)]) == wanted
+    assert model.predict([np.ma.array(values)]) == wanted
+    masked = np.ma.masked_equal(values, 3)
+    for given in ([masked], [list(masked)]):
+        with pytest.raises(DataError, match="sequence 0, step 1: channel 0 is nan"):
+            model.predict(given)
+    with pytest.raises(DataError, match=r"step 1.*nan"):
+        model.evaluate([(masked, [1.0, 2.0])])

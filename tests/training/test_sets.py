@@ -100,3 +100,37 @@ def test_examples_from_python_stay_as_they_are():
     )
     assert [e.inputs for e in sets.train] == [e.inputs for e in examples]
     assert (sets.reading, told) == ({}, [])
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.csv"])
+def test_a_notice_is_told_once_of_a_file_that_is_read_three_times(tmp_path, name):
+    rows = [("bad w/o e-mail C++/CLI", "pos"), ("good w/o it", "neg")] * 4
+    path = tmp_path / name
+    if name.endswith("csv"):
+        path.write_text("comment,class\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    else:
+        path.write_text("".join(f'{{"comment": "{t}", "class": "{a}"}}\n' for t, a in rows))
+    told = []
+    options = {"task": "classifier", "reading": ReadOptions(), "seed": 1, "say": told.append}
+    read_sets(path, path, path, **options)
+    said = [line.partition(name)[2].lstrip(":1").strip(" :") for line in told]
+    assert len(said) == len(set(said)) == 2
+    assert any(line.startswith("the text is 'comment'") for line in said)
+    assert any(line.startswith("split by the tokeniser") for line in said)
+    # of another file it is told
+    other = tmp_path / f"other{path.suffix}"
+    other.write_text(path.read_text())
+    told.clear()
+    read_sets(path, other, None, **options)
+    assert sum("split by the tokeniser" in line for line in told) == 2
+
+
+def test_labels_that_stand_first_in_dev_are_known_by_those_of_train(tmp_path):
+    rows = [("so good", "pos"), ("so bad", "neg")]
+    (tmp_path / "train.tsv").write_text("".join(f"{text}\t{label}\n" for text, label in rows))
+    (tmp_path / "dev.tsv").write_text("".join(f"{label}\t{text}\n" for text, label in rows))
+    told = []
+    files = (tmp_path / "train.tsv", tmp_path / "dev.tsv", None)
+    sets = read_sets(*files, task="classifier", reading=ReadOptions(), seed=1, say=told.append)
+    assert [(e.text, e.target) for e in sets.dev] == rows
+    assert "the model's text column '1'" in told[-1]

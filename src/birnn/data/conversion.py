@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from birnn.data.examples import Vectors
-from birnn.data.numeric import narrow, not_finite, reals
+from birnn.data.numeric import as_array, is_array, narrow, not_finite, reals
 from birnn.data.options import ReadRequest
 from birnn.data.text import split_source
 from birnn.errors import DataError
@@ -31,6 +31,7 @@ def inputs_of(
         >>> inputs_of([[1, 2]], ReadRequest("classifier"), "inputs").tolist()
         [[1.0, 2.0]]
     """
+    given = as_array(given)
     if isinstance(given, str):
         if request.task == "seq2seq":
             return split_source(given)
@@ -66,6 +67,7 @@ def target_of(given: Any, request: ReadRequest, name: str) -> str | tuple[str, .
         >>> target_of(np.bool_(True), ReadRequest("classifier"), "label")
         'True'
     """
+    given = as_array(given)
     if request.task == "tagger":
         if not is_list(given):
             raise DataError(
@@ -94,6 +96,7 @@ def label_of(given: Any, name: str) -> str:
         >>> label_of(np.int64(3), "label"), label_of(True, "label")
         ('3', 'True')
     """
+    given = as_array(given)
     if isinstance(given, np.ndarray) and given.ndim == 0:
         given = given[()]
     if isinstance(given, bytes):
@@ -153,8 +156,8 @@ def _rows(given: Any, name: str) -> Vectors:
 
 
 def is_list(given: Any) -> bool:
-    """Whether something is a list, a tuple or an array of one axis or more."""
-    return isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim > 0)
+    """Whether something is a list, a tuple or an array or tensor of one axis or more."""
+    return isinstance(given, list | tuple) or (is_array(given) and getattr(given, "ndim", 0) > 0)
 
 
 def _short(value: Any) -> str:

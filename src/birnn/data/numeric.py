@@ -42,13 +42,13 @@ def reals(given: Any) -> Reals:
         ValueError: no numbers: <U1
     """
     try:
-        array = np.asarray(given)
+        array = np.asarray(as_array(given))
         if array.dtype.kind == "O":
             # Integers beyond 64 bits come as objects, and so do texts, dates and None.
             if not all(isinstance(item, Real | Decimal | np.bool_) for item in array.flat):
                 raise ValueError("no numbers: objects")
             array = np.asarray(array, dtype=np.float64)
-    except (TypeError, OverflowError, RecursionError) as error:
+    except (TypeError, OverflowError, RecursionError, RuntimeError) as error:
         raise ValueError(f"no numbers: {error}") from None
     if array.dtype.kind not in "fiub":
         raise ValueError(f"no numbers: {array.dtype}")
@@ -56,6 +56,36 @@ def reals(given: Any) -> Reals:
         return array.astype(np.float32, order="C", copy=False)
     with np.errstate(over="ignore"):
         return array.astype(np.float64, order="C", copy=False)
+
+
+def as_array(given: Any) -> Any:
+    """Tensors and other libraries' arrays as NumPy's, alone or in a list; all else as it is.
+
+    A value that is masked is missing, so it becomes NaN, which no model reads.
+
+    Example:
+        >>> as_array(np.ma.masked_equal([1.0, 2.0], 2.0)).tolist(), as_array("a")
+        ([1.0, nan], 'a')
+    """
+    if isinstance(given, np.ma.MaskedArray):
+        if np.ma.is_masked(given) and given.dtype.kind in "fiub":
+            wide = given if given.dtype.kind == "f" else given.astype(np.float64)
+            return wide.filled(np.nan)
+        return given.filled() if given.ndim and not np.ma.is_masked(given) else given
+    if isinstance(given, list | tuple):
+        foreign = any(is_array(x) and type(x) is not np.ndarray for x in given)
+        return list(map(as_array, given)) if foreign else given
+    if not is_array(given) or isinstance(given, np.ndarray):
+        return given
+    if hasattr(given, "detach"):  # of torch, which is not imported for it
+        given = given.detach().cpu()
+        return (given if given.dtype.itemsize != 2 else given.float()).numpy()
+    return np.asarray(given)
+
+
+def is_array(given: Any) -> bool:
+    """Whether something is an array or can be made one: a tensor, a column of a data frame."""
+    return hasattr(given, "__array__") and not isinstance(given, np.generic | type)
 
 
 def narrow(values: Reals, offset: tuple[float, ...] = ()) -> Narrow:

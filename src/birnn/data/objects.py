@@ -19,7 +19,8 @@ from birnn.errors import DataError
 
 SAMPLE = 100  # rows of a data frame by which its columns are judged
 WANTED = {
-    "tagger": "(['The', 'bank'], ['DET', 'NOUN']) or {'tokens': [...], 'tags': [...]}",
+    "tagger": "(['The', 'bank'], ['DET', 'NOUN']), [('The', 'DET'), ('bank', 'NOUN')] or "
+    "{'tokens': [...], 'tags': [...]}",
     "classifier": "('a text', 'label') or {'text': ..., 'label': ...}",
     "regressor": "('a text', 4.5) or {'text': ..., 'values': ...}",
     "seq2seq": "('source', 'target')",
@@ -165,8 +166,11 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
             f"Give a list of {WANTED[request.task]}, or a data frame."
         )
     keys: Keys | None = None
+    pairs = _Pairs()
     for number, item in enumerate(given):
         try:
+            if request.task == "tagger":
+                item = pairs.parted(item, number)
             if isinstance(item, Mapping):
                 if keys is None:
                     keys = keys_of(item, request)
@@ -182,6 +186,42 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
             called = item.where if isinstance(item, Example) and item.where else ""
             place = called or f"{where}example {number}"
             raise DataError(_in_python(f"{place}{_joined(error)}")) from None
+
+
+class _Pairs:
+    """Tagged sentences as lists of pairs (word, tag), as NLTK has them.
+
+    A list of two lists of two strings may be tokens and their tags, or two such pairs: sentences of
+    another length say which.
+    """
+
+    def __init__(self) -> None:
+        self._pairs = False
+        self._unclear: int | None = None
+
+    def parted(self, item: Any, number: int) -> Any:
+        """A sentence as (tokens, tags) where it consists of pairs, else as it is."""
+        if isinstance(item, np.ndarray) and item.dtype.kind in "OUS":
+            item = item.tolist()
+        if not isinstance(item, list | tuple) or not all(map(_is_pair, item)):
+            return item
+        if not item:
+            return ([], []) if self._pairs else item
+        if len(item) == 2 and not self._pairs:
+            if not isinstance(item, list) or not all(isinstance(x, tuple) for x in item):
+                self._unclear = number if self._unclear is None else self._unclear
+                return item
+        elif self._unclear is not None:
+            raise DataError(
+                f" holds pairs (word, tag), and example {self._unclear} was taken for two tokens "
+                "and their two tags. Give sentences as lists of tuples: [('The', 'DET'), ...]."
+            )
+        self._pairs = True
+        return [word for word, _ in item], [tag for _, tag in item]
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, list | tuple) and len(item) == 2 and set(map(type, item)) <= {str}
 
 
 def _example(item: Any, request: ReadRequest) -> Example:
@@ -214,7 +254,8 @@ def _tidied(example: Example, request: ReadRequest) -> Example:
     """An `Example` whose parts are of the kinds that it says."""
     inputs, target = example.inputs, example.target
     given: Any = inputs
-    if not isinstance(given, np.ndarray) and not (
+    plain = isinstance(given, np.ndarray) and not isinstance(given, np.ma.MaskedArray)
+    if not plain and not (
         isinstance(given, tuple) and set(map(type, given)) <= {str} and "" not in given
     ):
         inputs = inputs_of(given, request, "inputs")

@@ -20,7 +20,7 @@ from birnn.data.examples import Example
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
-from birnn.errors import BundleError, ConfigError, UsageError, log_notice
+from birnn.errors import BundleError, ConfigError, DataError, UsageError, log_notice
 from birnn.ragged import Ragged
 from birnn.runtime.decode import Decode, decoder
 from birnn.runtime.door import Known, Sequence, admit
@@ -306,8 +306,8 @@ class Predictor:
             are compared as spans, which is told.
 
         Raises:
-            DataError: A file that does not read, or an example without a target or with one of
-                another kind.
+            DataError: A file that does not read, no example, or one without a target or with one
+                of another kind.
         """
         options = self.read_options(ReadOptions.of(reading))
         if isinstance(examples, str | Path):
@@ -333,6 +333,8 @@ class Predictor:
             sequences += len(window)
             empty += sum(len(example) == 0 for example in window)
             tokens += sum(map(len, window))
+        if not sequences:
+            raise DataError("no example to evaluate on. Give at least one.")
         measures: dict[str, Any] = scorer.result()
         return measures | {
             "sequences": sequences,

@@ -36,7 +36,8 @@ def train(
     Args:
         task: ``tagger``, ``classifier`` or ``regressor``.
         train: File of labelled examples, or the examples themselves: `birnn.data.Example` objects,
-            pairs (text or tokens, label or tags), dicts, a data frame; gone through once.
+            pairs (text or tokens, label or tags), tagged sentences as lists of tuples (word, tag),
+            dicts, a data frame; gone through once.
         out: Folder of the bundle.
         dev: What decides which weights are kept; a seeded tenth of ``train`` by default.
         test: Scored once at the end, into the bundle's metrics.

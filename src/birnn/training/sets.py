@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,9 @@ from birnn.training.recipe import Task
 from birnn.training.settings import Kind
 
 DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
+
+# As `birnn.data.words.Splitter` says it of one line, so that it is said once of a file.
+_BY_TOKENISER = "split by the tokeniser. If it is in its tokens already: --tokens"
 
 # A file, or what `birnn.data.objects` takes for examples.
 Source = str | Path | Iterable[Any]
@@ -64,6 +68,7 @@ def read_sets(
         DataError: A file that does not read, holds no example, or does not fit the others.
     """
     found: dict[str, Any] = {}
+    say = _once(say)
     alphabet = Alphabet() if kind == "symbols" else None
     train_examples = _examples("train", train, task, reading, say, alphabet, found)
     if reading.split == "auto" and alphabet is None:
@@ -74,6 +79,7 @@ def read_sets(
     # The other files are read as the first, as far as they have its columns.
     kept = found | reading.kept()
     reading = reading.over(kept)
+    labels = frozenset(e.target for e in train_examples if isinstance(e.target, str))
     if dev is None:
         train_examples, dev_examples = hold_out(train_examples, seed)
         say(
@@ -81,9 +87,11 @@ def read_sets(
             "are held out"
         )
     else:
-        dev_examples = _examples("dev", dev, task, reading, say, alphabet)
+        dev_examples = _examples("dev", dev, task, reading, say, alphabet, labels=labels)
     test_examples = (
-        _examples("test", test, task, reading, say, alphabet) if test is not None else []
+        _examples("test", test, task, reading, say, alphabet, labels=labels)
+        if test is not None
+        else []
     )
     check_alike(train_examples, dev_examples, test_examples)
     empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
@@ -114,12 +122,23 @@ def _examples(
     say: Callable[[str], None],
     alphabet: Alphabet | None,
     found: dict[str, Any] | None = None,
+    labels: frozenset[str] = frozenset(),
 ) -> list[Example]:
     if reading.split == "auto" and found is not None:
         # Nothing is guessed of single texts here: `_found_split` looks at all of them.
         reading = reading.model_copy(update={"split": "text"})
     if isinstance(source, str | Path):
-        return list(read(source, task, reading, alphabet=alphabet, tell=say, found=found))
+        return list(
+            read(
+                source,
+                task,
+                reading,
+                alphabet=alphabet,
+                labels=labels,
+                tell=say,
+                found=found,
+            )
+        )
     request = ReadRequest(task, options=reading, alphabet=alphabet, tell=say)
     examples = list(labelled_examples(source, request, tell=say, name=name))
     if not examples:
@@ -134,7 +153,7 @@ def _found_split(name: str, examples: list[Example], say: Callable[[str], None])
     tokens, running = found["tokens"], found["text"]
     if not tokens and not running:
         if any(part(text).way for text in texts):
-            say(f"{name}: split by the tokeniser. If texts are in their tokens already: --tokens")
+            say(f"{name}: {_BY_TOKENISER}")
         return "auto"
     if running >= tokens:
         if tokens:
@@ -157,6 +176,19 @@ def _split_again(example: Example, split: Split) -> Example:
     if example.text is None or split == "text" or not _is_split(example):
         return example
     return replace(example, inputs=part(example.text, split).tokens)
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, silent where it has been told of a file already, of whichever line."""
+    told: set[str] = set()
+
+    def say_once(line: str) -> None:
+        of_file = re.sub(r":\d+: ", ": ", line, count=1)
+        if of_file not in told:
+            told.add(of_file)
+            say(line)
+
+    return say_once
 
 
 def name_of(source: Source) -> str:
