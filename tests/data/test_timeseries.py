@@ -4,6 +4,7 @@ import io
 import tracemalloc
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -328,3 +329,36 @@ def test_a_changed_byte_is_refused_or_read_and_never_a_traceback(seed):
         # Anything else that is raised fails the test.
         with suppress(FormatError):
             list(read_npz(source, ReadRequest("classifier")))
+
+
+def test_a_class_that_the_header_does_not_list_is_refused():
+    text = HEADER + "1,2:left\n1,3:lefty\n"
+    with pytest.raises(FormatError, match=r"^text:6: the label 'lefty' is none .*: left right\."):
+        read_all(text)
+    assert len(read_all(text, labelled=False)) == 2
+    # a header that lists none, and a label that is left out
+    assert len(read_all(text.replace("true left right", "true"))) == 2
+    skip = ReadOptions.of({"skip_unlabelled": True})
+    assert len(read_all(HEADER + "1,2:left\n1,3:?\n", options=skip)) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "series", "says"),
+    [
+        ("@equalLength true", ["1,2", "1,2,3", "1"], "text:6: a series of 3 steps, @equalLength"),
+        ("@seriesLength 3", ["1,2", "1,2,3", "1"], "text:5: a series of 2 steps, @seriesLength"),
+        ("@univariate true", ["1,2:3,4"] * 2, "text:5: a series of 2 channels, @univariate true"),
+        ("@dimensions 3", ["1,2:3,4"] * 2, "text:5: a series of 2 channels, @dimensions says 3"),
+        ("@equalLength true", ["1,2", "3,4"], None),
+        ("@equalLength false", ["1,2", "3"], None),
+        ("@seriesLength 2", ["1,2", "3,4"], None),
+        ("@seriesLength x", ["1,2", "3,4"], None),
+        ("@univariate true", ["1,2", "3"], None),
+    ],
+)
+def test_sizes_that_are_not_those_of_the_header_are_told_once(header, series, says):
+    told = []
+    text = f"# x\n{header}\n@classLabel true a\n@data\n" + "".join(f"{one}:a\n" for one in series)
+    source = replace(Source.from_text(text), tell=told.append)
+    assert len(list(read_ts(source, ReadRequest("classifier")))) == len(series)
+    assert [line.startswith(says) for line in told] == [True] if says else told == []

@@ -70,8 +70,8 @@ def as_array(given: Any) -> Any:
     if isinstance(given, np.ma.MaskedArray):
         if np.ma.is_masked(given) and given.dtype.kind in "fiub":
             wide = given if given.dtype.kind == "f" else given.astype(np.float64)
-            return wide.filled(np.nan)
-        return given.filled() if given.ndim and not np.ma.is_masked(given) else given
+            return np.ma.filled(wide, np.nan)
+        return given if np.ma.is_masked(given) else np.asarray(given)
     if isinstance(given, list | tuple):
         foreign = any(is_array(x) and type(x) is not np.ndarray for x in given)
         return list(map(as_array, given)) if foreign else given

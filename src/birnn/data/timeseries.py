@@ -25,7 +25,9 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
 
     Raises:
         FormatError: No ``@data``, time stamps, a missing value, channels of different lengths or
-            another number of channels than the series before, values that are no finite numbers.
+            another number of channels than the series before, values that are no finite numbers,
+            a label that ``@classLabel true`` does not list. Lengths and dimensions that are not
+            those of the header are told.
 
     Source: Middlehurst et al. 2024, aeon (https://www.aeon-toolkit.org), data format ``.ts``.
 
@@ -39,6 +41,7 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
     header: dict[str, list[str]] = {}
     in_data = False
     channels: int | None = None
+    sizes = _Sizes(source, header)
     index = skipped = 0
     number = 1
     for number, raw in enumerate(source.lines(), 1):
@@ -79,12 +82,14 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
                 skipped += 1
                 continue
             if request.labelled:
+                _check_declared(source, header, answer, number)
                 target = _target(source, answer, request, number)
         if not fields:
             raise source.fault("a label and no series. Write channels:label.", number)
         inputs = _series(source, fields, index, number)
         channels = inputs.shape[1] if channels is None else channels
         check_vectors(source, inputs, index, channels, number)
+        sizes.check(inputs, number)
         yield Example(inputs, target, source.where(number))
         index += 1
     if not in_data:
@@ -216,6 +221,54 @@ def _check_header(
     if request.labelled and not _is_true(header, needed):
         said = "@targetLabel true" if needed == "targetlabel" else "@classLabel true"
         raise source.fault(f"a {request.task} needs {said} in the header of the file", line)
+
+
+def _check_declared(source: Source, header: dict[str, list[str]], answer: str, line: int) -> None:
+    """Refuse a class that the header does not list, where it lists them."""
+    declared = header.get("classlabel", [])[1:]
+    if _is_true(header, "classlabel") and declared and answer not in declared:
+        shown = " ".join(declared[:SHOWN]) + (" ..." if len(declared) > SHOWN else "")
+        raise source.fault(
+            f"the label {answer!r} is none of those that @classLabel lists: {shown}. Correct the "
+            "label, or list it.",
+            line,
+        )
+
+
+class _Sizes:
+    """What a header says of the sizes of series; each contradiction is told once."""
+
+    def __init__(self, source: Source, header: dict[str, list[str]]) -> None:
+        self._source = source
+        self._header = header
+        self._first: int | None = None
+        self._told: set[str] = set()
+
+    def check(self, values_TD: Vectors, line: int) -> None:
+        """Tell where a series is not as the header says."""
+        steps, channels = values_TD.shape
+        self._first = steps if self._first is None else self._first
+        if _is_true(self._header, "equallength"):
+            self._tell("@equalLength true", steps, self._first, "steps", line)
+        self._tell("@seriesLength", steps, self._number("serieslength"), "steps", line)
+        # A series of no step has no channels either.
+        if steps:
+            single = 1 if _is_true(self._header, "univariate") else None
+            self._tell("@univariate true", channels, single, "channels", line)
+            said = self._number("dimensions") or self._number("dimension")
+            self._tell("@dimensions", channels, said, "channels", line)
+
+    def _number(self, key: str) -> int | None:
+        value = "".join(self._header.get(key, [])[:1])
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
+
+    def _tell(self, key: str, got: int, said: int | None, what: str, line: int) -> None:
+        if said is None or got == said or key in self._told:
+            return
+        self._told.add(key)
+        self._source.notice(
+            f"a series of {got:,} {what}, {key} says {said:,}: read as it stands", line
+        )
 
 
 def _is_true(header: dict[str, list[str]], key: str) -> bool:
