@@ -95,6 +95,12 @@ def test_a_file_in_the_place_of_the_text_is_read_with_a_notice(
     assert "is a file" not in told.err
 
 
+def test_words_that_end_as_files_do_are_texts_among_others(call: Any, trained: Any) -> None:
+    for text in (" none.txt", "see none.txt", "the.end"):
+        told = call("explain", trained("tagger"), text, "--json")
+        assert told.status == 0, told.err
+
+
 def test_a_file_without_a_sequence_is_one_line(call: Any, trained: Any, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     told = call("explain", trained("tagger"), tmp_path / "empty.txt")
@@ -124,6 +130,8 @@ def test_strange_texts_get_a_page(
         ("tagger", ("the dog", "--target", "NUON"), 2, "did you mean NOUN"),
         ("classifier", ("good", "--step", "1"), 2, "answers once"),
         ("series", ("none.ts",), 1, "none.ts"),
+        ("tagger", ("none.txt",), 1, "none.txt: no such file. Check the path; or, to have it"),
+        ("residues", ("no/p.fasta.gz",), 1, "put a space before it: ' no/p.fasta.gz'"),
         ("tagger", ("the dog", "--data", "none.tsv"), 1, "none.tsv"),
     ],
 )

@@ -105,3 +105,14 @@ def test_faults(task, text, says):
     with pytest.raises(FormatError) as caught:
         read_all(read_fasta, text, task)
     assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize("reader", [read_fasta, read_three_line])
+def test_comments_are_no_residues_and_told(reader):
+    told = []
+    text = "; made by hand\n>p1\n;MKV\nMK\nCH\n"
+    source = replace(Source.from_text(text), tell=told.append)
+    request = ReadRequest("tagger", labelled=True)
+    [example] = reader(source, request)
+    assert (example.inputs, example.target) == (("M", "K"), ("C", "H"))
+    assert told == ["text:1: lines that begin with ; are comments, and not read"]

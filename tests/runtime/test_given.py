@@ -137,6 +137,20 @@ def test_what_cannot_be_understood_is_refused(given, says):
         assert "\n" not in str(caught.value)
 
 
+def test_a_string_in_a_list_is_no_symbol_of_a_model_of_characters():
+    model = predictor(Tags(size=3), Symbols(size=4, dim=2))
+    known = [symbol for symbol in model.bundle.vocabularies["symbols"] if symbol != "<unk>"]
+    assert {len(symbol) for symbol in known} == {1}
+    string = "".join(known)
+    for given in ([[string]], [[string.lower()]]):
+        with pytest.raises(DataError, match=r"sequence 0 is list .*Give the string itself"):
+            model.predict(given)
+    assert [len(tags) for tags in model.predict([[*string], string, ["<pad>"], [known[0]]])] == [
+        *(len(string), len(string)),
+        *(1, 1),
+    ]
+
+
 def test_rows_of_numbers_are_refused_where_series_are_not_told_apart():
     model = predictor(Label(size=3), Vectors(size=2))
     for given in (Frame(a=[1.0, 2.0], b=[3.0, 4.0]), {"a": [1.0], "b": [2.0]}):

@@ -13,6 +13,7 @@ from birnn.bundle.spec import Symbols, Vectors
 from birnn.cli.output import check_page, print_json, tell
 from birnn.cli.tables import print_table
 from birnn.data import ReadOptions
+from birnn.data.read import FORMATS, ending_of
 from birnn.data.words import Splitter
 from birnn.errors import DataError, escaped, require
 from birnn.runtime import Predictor
@@ -68,6 +69,8 @@ def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
     """What the model reads: the text in its tokens, or the first sequence of a file."""
     spec = model.spec
     vectors = isinstance(spec.inputs, Vectors)
+    if not vectors:
+        _refuse_missing_file(text)
     # What stands in a file is hardly ever meant by its name.
     named = os.path.isfile(text)  # noqa: PTH113 - `Path` raises where a name is too long
     if vectors or named:
@@ -82,6 +85,18 @@ def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
     if isinstance(spec.inputs, Symbols):
         return text
     return Splitter(reading.split, tell)(text, "the text")
+
+
+def _refuse_missing_file(text: str) -> None:
+    """Refuse a single word that ends as names of files do, where there is no such file."""
+    if any(map(str.isspace, text)) or os.path.exists(text):  # noqa: PTH110 - as above
+        return
+    endings = {ending for form in FORMATS.values() for ending in form.endings}
+    if ending_of(text) in endings:
+        raise DataError(
+            f"{text}: no such file. Check the path; or, to have it read as a text, put a space "
+            f"before it: ' {text}'."
+        )
 
 
 def _pool(model: Predictor, data: str, reading: ReadOptions) -> list[Any]:

@@ -43,6 +43,18 @@ class Alphabet:
             return tuple(c for c in text if c in self.known or not c.isspace())
         return tuple("".join(text.split()))
 
+    def is_string(self, symbol: str) -> bool:
+        """Whether a symbol is none, but a string of them: single characters that are mostly known.
+
+        Example:
+            >>> alphabet = Alphabet("MKV")
+            >>> alphabet.is_string("MKVX"), alphabet.is_string("M"), alphabet.is_string("<pad>")
+            (True, False, False)
+        """
+        if not self._single or len(symbol) < 2:
+            return False
+        return 2 * sum(c in self.known for c in self.capitals(symbol)) > len(symbol)
+
     def capitals(self, symbols: Sequence[str]) -> tuple[str, ...]:
         """Symbols as they are looked up."""
         if self._capitals.keys().isdisjoint(symbols):

@@ -76,13 +76,17 @@ def read_three_line(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 def _records(source: Source) -> Iterator[tuple[int, str, list[str]]]:
-    """Line of the header, header and lines of each record."""
+    """Line of the header, header and lines of each record, without comments (``;``)."""
     header: str | None = None
-    start = 0
+    start, told = 0, False
     body: list[str] = []
     for number, raw in enumerate(source.lines(), 1):
         line = raw.strip()
-        if line.startswith(">"):
+        if line.startswith(";"):
+            if not told:
+                source.notice("lines that begin with ; are comments, and not read", number)
+            told = True
+        elif line.startswith(">"):
             if header is not None:
                 yield start, header, body
             header, start, body = line[1:].strip(), number, []

@@ -184,6 +184,11 @@ def _tokens(spec: Spec, number: int, sequence: Any, alphabet: Alphabet | None) -
                 )
         # Strings of another class, as NumPy's, become plain ones.
         sequence = [str(token) for token in sequence]
+    if alphabet is not None and len(sequence) == 1 and alphabet.is_string(sequence[0]):
+        raise DataError(
+            f"sequence {number} is {_short(sequence)}: one symbol, where the model reads single "
+            f"characters. Give the string itself, or a list of its symbols: {_wanted(spec)}"
+        )
     checked: Sequence = sequence
     return checked
 
