@@ -485,3 +485,24 @@ def test_a_field_that_no_word_has_is_refused_and_one_that_some_lack_is_told():
     assert read_all.told == ["text:3: 1 of 2 words have _ for xpos, which is read as a tag"]
     read_all(read_conllu, text)
     assert read_all.told == []
+
+
+@pytest.mark.parametrize(
+    ("names", "repeated"),
+    # An empty cell is known for a name of the same sentence by a header alone.
+    [("Sentence #\tWord\tPOS\n", True), ("Sentence #\tWord\tPOS\n", False), ("", True)],
+)
+def test_sentences_that_no_blank_line_parts_are_refused(names, repeated):
+    rows, parted = names, names
+    for sentence in range(1, 8):
+        for word in range(3):
+            known = repeated or word == 0
+            row = f"{f'S{sentence}' * known}\tw{word}\tT{word}\n"
+            rows, parted = rows + row, parted + row
+        parted += "\n"
+    line = 4 + bool(names)
+    with pytest.raises(FormatError, match=rf"text:{line}: column 1 goes from 'S1' to 'S2'.*blank"):
+        told_of(rows)
+    assert [e.inputs for e in told_of(parted)[0]] == [("w0", "w1", "w2")] * 7
+    whole = told_of(rows, columns={"token": 2, "tag": 3})[0]
+    assert sum(map(len, whole)) == 21

@@ -5,33 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 
+from birnn.data.names import LONE_NAMES, OTHER_NAMES, SENTENCE_NAMES, TAG_NAMES, TOKEN_NAMES
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 from birnn.errors import FormatError
 
 Line = tuple[int, str]
 Row = tuple[int, list[str]]
-
-# What a header calls its columns, in lower case.
-TOKEN_NAMES = frozenset(("token", "tokens", "word", "words", "form", "text", "surface"))
-TAG_NAMES = frozenset(
-    (
-        *("tag", "tags", "label", "labels", "class", "target", "annotation", "bio", "iob", "chunk"),
-        *("ner", "ne", "ner_tag", "ner_tags", "ner-tag", "netag", "entity", "entities"),
-        *("pos", "upos", "xpos", "pos_tag", "pos-tag", "postag", "upostag", "xpostag"),
-    )
-)
-OTHER_NAMES = frozenset(
-    (
-        *("id", "idx", "index", "n", "no", "nr", "number", "lemma", "feats", "head", "deprel"),
-        *("deps", "misc", "start", "end", "offset", "doc", "doc_id", "document", "sentence"),
-        *("sent", "sent_id", "sentence_id", "sentence #", "sentence_number", "sent #", "#"),
-    )
-)
-
-# Of these a lone column is called, and hardly ever is one the first word of a sentence.
-LONE_NAMES = frozenset(("token", "tokens", "word", "words"))
 
 FEW_ROWS = 20  # fewer that begin alike may be chance
 
@@ -133,6 +115,7 @@ def find_columns(source: Source, ahead: Sequence[Line], request: ReadRequest) ->
     if header is None and _may_be_universal(source, ahead, rows, measured, request):
         return None
     found = header or _recognised(source, ahead, sequences, width, measured, request)
+    _check_parted(source, sequences, found, header is not None)
     if request.labelled:
         _check_tags(source, rows[header is not None :], found)
     elif width > 1 and header is None and found.token == 0:
@@ -232,6 +215,39 @@ def _second(source: Source, what: str, width: int, measured: int) -> Columns:
         measured,
     )
     return Columns(1, -1, width, measured)
+
+
+def _check_parted(
+    source: Source, sequences: Sequence[Sequence[Row]], found: Columns, headed: bool
+) -> None:
+    """Refuse sentences that a column tells apart and no blank line.
+
+    Raises:
+        FormatError: Column 1, which holds no tokens by its name or by what stands in it, changes
+            within a sequence.
+    """
+    if found.width < 3:
+        return
+    rows = [cells for sequence in sequences for _, cells in sequence]
+    if headed:
+        if rows[0][0].lower() not in SENTENCE_NAMES:
+            return
+        sequences = [sequences[0][1:], *sequences[1:]]
+    else:
+        runs = [first for first, _ in groupby(cells[0] for cells in rows)]
+        # Of each value one run, and of two rows or more on average: no words come so.
+        if len(set(runs)) < len(runs) or 2 * len(runs) > len(rows) or len(rows) < FEW_ROWS:
+            return
+    for sequence in sequences:
+        firsts = [(line, cells[0]) for line, cells in sequence if cells[0]]
+        for (_, before), (line, first) in pairwise(firsts):
+            if first != before:
+                raise source.fault(
+                    f"column 1 goes from {before!r} to {first!r}, as if it told sentences apart, "
+                    "without a blank line. Put one between them; or say which columns hold tokens "
+                    "and tags: --columns token=2,tag=-1",
+                    line,
+                )
 
 
 def _check_tags(source: Source, rows: Sequence[Row], columns: Columns) -> None:

@@ -196,7 +196,7 @@ def _universal(source: Source, lines: Iterable[Line], request: ReadRequest) -> I
         if len(cells) < needed:
             raise source.fault(
                 f"{counted(len(cells))} parted by tabs, CoNLL-U has {COLUMNS}. "
-                "If the file has other columns, say so: --format conll",
+                "If the file has other columns, say so: --format conll --columns token=2,tag=4",
                 number,
             )
         if not width:

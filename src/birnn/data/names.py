@@ -1,4 +1,4 @@
-"""The names that people give to the columns of a table, and the keys of a record."""
+"""The names that people give to the columns of a table or CoNLL file, and the keys of a record."""
 
 from __future__ import annotations
 
@@ -33,6 +33,29 @@ PLAIN = ("text", "sentence", "source", "label", "target")
 
 # Rows before what a column holds is judged by them.
 ENOUGH = 4
+
+# What a header of a CoNLL file calls its columns, in lower case.
+TOKEN_NAMES = frozenset(("token", "tokens", "word", "words", "form", "text", "surface"))
+TAG_NAMES = frozenset(
+    (
+        *("tag", "tags", "label", "labels", "class", "target", "annotation", "bio", "iob", "chunk"),
+        *("ner", "ne", "ner_tag", "ner_tags", "ner-tag", "netag", "entity", "entities"),
+        *("pos", "upos", "xpos", "pos_tag", "pos-tag", "postag", "upostag", "xpostag"),
+    )
+)
+SENTENCE_NAMES = frozenset(
+    ("sentence", "sent", "sent_id", "sentence_id", "sentence #", "sentence_number", "sent #")
+)
+OTHER_NAMES = frozenset(
+    (
+        *("id", "idx", "index", "n", "no", "nr", "number", "lemma", "feats", "head", "deprel"),
+        *("deps", "misc", "start", "end", "offset", "doc", "doc_id", "document", "#"),
+        *SENTENCE_NAMES,
+    )
+)
+
+# Of these a lone column is called, and hardly ever is one the first word of a sentence.
+LONE_NAMES = frozenset(("token", "tokens", "word", "words"))
 
 LONGEST_NAME = 40  # characters
 NAME_WORDS = 4
