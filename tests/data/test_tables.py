@@ -125,7 +125,7 @@ def test_records_of_tokens_and_of_vectors():
         (read_csv, "regressor", "a,inf\n", "text:1: target 0 is inf"),
         (read_jsonl, "classifier", '{"text": "a"', "text:1: not JSON"),
         (read_jsonl, "classifier", "[" * 100_000, "text:1: not JSON"),
-        (read_jsonl, "classifier", "[1]", "text:1: a JSON list"),
+        (read_jsonl, "classifier", "[1]", "text:1: the line is a list"),
         (read_jsonl, "classifier", '{"txt": "a"}', "text:1: no text, it has txt"),
         (read_jsonl, "classifier", '{"text": 1, "label": "x"}', "text:1: text is 1"),
         (read_jsonl, "classifier", '{"text": "a", "label": null}', "text:1: label is null"),

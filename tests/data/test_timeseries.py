@@ -92,7 +92,7 @@ def test_no_label_in_the_file():
         (HEADER + "1,2:3:left\n", "text:5: channel 1 of sequence 0 has 1 steps"),
         (HEADER + "1:2:left\n1:left\n", "text:6: sequence 1 has 1 channels, those before it 2"),
         (HEADER + "1:2:left\n1,2:1,nan:left\n", "text:6: sequence 1, step 1, channel 1 is nan"),
-        (HEADER + "1e39:left\n", "text:5: sequence 0, step 0, channel 0 is inf"),
+        (HEADER + "1e39:left\n", "text:5: sequence 0, step 0, channel 0 is 1e+39, which float32"),
         (HEADER + "1: \n", "text:5: an empty label"),
         (HEADER + "left\n", "text:5: a label and no series"),
         ("@classLabel true\n1:2\n", "text:2: a series before the line @data"),

@@ -248,3 +248,10 @@ def test_vectors_of_prediction_may_be_tensors_and_not_masked():
             model.predict(given)
     with pytest.raises(DataError, match=r"step 1.*nan"):
         model.evaluate([(masked, [1.0, 2.0])])
+
+
+@pytest.mark.parametrize("vectors", [np.ones((3, 2)), [[1.0, 2.0]], [0.5, 1.5]])
+def test_vectors_for_a_model_of_words_say_what_it_reads(vectors):
+    model = predictor(Label(size=3))
+    with pytest.raises(DataError, match=r"sequence 0, step 0: .* reads words, not vectors"):
+        model.predict([vectors])

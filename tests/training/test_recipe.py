@@ -143,3 +143,14 @@ def test_every_setting_is_listed_with_its_default_and_a_meaning(task, kind):
         section, _, key = name.partition(".")
         assert shown == recipe[section][key]
         assert meaning
+
+
+@pytest.mark.parametrize("given", ["heavy", {"a": -1}, {"a": "x"}, {"a": True}, [1], 1.5, None])
+def test_class_weights_that_are_none_are_refused_in_plain_words(given):
+    with pytest.raises(ConfigError) as caught:
+        Recipe().with_settings({"training.class_weights": given})
+    said = str(caught.value)
+    assert said.startswith(
+        "training.class_weights: it must be none, balanced, or a table of finite"
+    )
+    assert said.count("training.class_weights") == 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from birnn.data.examples import Vectors
-from birnn.data.numeric import as_array, is_array, narrow, not_finite, reals
+from birnn.data.numeric import as_array, is_array, not_finite, reals, said_of
 from birnn.data.options import ReadRequest
 from birnn.data.text import split_source
 from birnn.errors import DataError
@@ -125,8 +125,9 @@ def values_of(given: Any, name: str) -> Vectors:
     bad = not_finite(values)
     if bad is not None:
         raise DataError(
-            f"{name}: a target that is not finite: {narrow(values)[bad]}. "
-            "Fill it in or drop the row."
+            f"{name}: a target that is {said_of(values[bad])}. Fill it in or drop the row."
+            if np.isfinite(values[bad])
+            else f"{name}: a target that is not finite: {values[bad]}. Fill it in or drop the row."
         )
     return values
 

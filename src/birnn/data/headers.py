@@ -217,6 +217,12 @@ class _Table:
                 return (found[0],)
         if len(left) == 1:
             return (left[0],)
+        if not left and self.header:
+            wanted = self.request.options.label_column
+            named = f" (the model's is {wanted!r})" if wanted is not None else ""
+            raise DataError(
+                f"no column of labels{named}: {self._count()}. Add one, or name it: --label-column"
+            )
         if not left:
             raise DataError(
                 f"{self._count()} and a {self.request.task} needs a text and a label. "
@@ -355,7 +361,18 @@ def _has_header(
     if request.options.of_model("header") and request.options.header is False:
         _refuse_names(first, rest, request)
         return False
-    if not all(map(like_a_name, first)) or len(set(first)) < len(first) or len(first) < 2:
+    if not all(map(like_a_name, first)) or len(first) < 2:
+        return False
+    twice = [name for name in dict.fromkeys(first) if name.strip() and list(first).count(name) > 1]
+    if twice:
+        names = list(map(plain_name, first))
+        known = any(name in lexicon for lexicon in lexicons(request.task) for name in names)
+        if known and not any(name in row for name in twice for row in rest):
+            raise DataError(
+                f"{list(first).count(twice[0])} columns are called {twice[0]!r}. Set --header, and "
+                "--text-column and --label-column to numbers"
+            )
+    if len(set(first)) < len(first):
         return False
     numbers = [
         at

@@ -115,6 +115,16 @@ def not_finite(values: Reals) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.argwhere(~finite)[0])
 
 
+def said_of(value: float) -> str:
+    """A value that no model reads, in words.
+
+    Example:
+        >>> said_of(1e300), said_of(float("nan"))
+        ('1e+300, which float32 cannot hold', 'nan')
+    """
+    return f"{value:g}, which float32 cannot hold" if np.isfinite(value) else f"{value}"
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell spells a number.
 

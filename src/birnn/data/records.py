@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -253,14 +255,45 @@ def _unlabelled(label: Any) -> bool:
 
 def _object(source: Source, line: int, text: str) -> dict[str, Any]:
     try:
-        record = json.loads(text)
+        record = json.loads(text, object_pairs_hook=_once_each)
     except RecursionError:
         raise source.fault("not JSON that can be read: it is nested too deeply.", line) from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise source.fault(f"not JSON: {error}. Write one object on each line.", line) from None
+    except DataError as error:
+        raise source.fault(str(error), line) from None
+    except ValueError:
+        raise source.fault(
+            "an integer of more digits than Python reads. Write it as a string, or shorter.", line
+        ) from None
     if not isinstance(record, dict):
-        raise source.fault(f"a JSON {type(record).__name__}, an object is needed.", line)
+        called = "a list" if isinstance(record, list) else json.dumps(record)[:40]
+        raise source.fault(
+            f"the line is {called}, an object is needed. Write one on each line, without brackets "
+            'around them: {"text": ..., "label": ...}.',
+            line,
+        )
+    # Half of a pair is no character, and nothing could be written of it.
+    if "\\ud" in text.lower() and (
+        found := _SURROGATE.search(json.dumps(record, ensure_ascii=False))
+    ):
+        raise source.fault(
+            f"\\u{ord(found[0]):04x} is half of a character. Write both halves, or the character.",
+            line,
+        )
     return record
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise DataError(f"the key {twice!r} stands twice in one object. Leave one of them out.")
+    return found
 
 
 def _need(record: Mapping[Any, Any], key: str) -> Any:

@@ -211,6 +211,14 @@ class Source:
             yield bytes(held)
 
     def _check_mark(self, start: bytes) -> None:
+        if start.startswith(b"\x1f\x8b"):
+            raise self.fault("gzip data under another name. Name the file .gz, or unpack it.", 1)
+        if start.startswith(b"PK\x03\x04"):
+            raise self.fault(
+                "a zip archive, as .xlsx files are too, and no text. Unpack it, or save the table "
+                "as CSV.",
+                1,
+            )
         for mark, encoding in _MARKS.items():
             if start.startswith(mark):
                 raise self.fault(

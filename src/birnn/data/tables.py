@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from birnn.data import cells
 from birnn.data.cells import Row
 from birnn.data.examples import Example, Vectors
 from birnn.data.headers import Columns, recognise
 from birnn.data.names import named_header
-from birnn.data.numeric import not_finite
+from birnn.data.numeric import not_finite, said_of
 from birnn.data.options import ReadRequest
 from birnn.data.records import SKIP
 from birnn.data.source import Source
@@ -22,6 +24,8 @@ from birnn.errors import DataError
 
 # Lines that are looked at before the first row is read; of a pipe few, its rows are waited for.
 SAMPLE, LIVE_SAMPLE = 100, 8
+
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 # What each delimiter is called.
 CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -68,6 +72,12 @@ def _read(source: Source, request: ReadRequest, own: str) -> Iterator[Example]:
     # What a model was trained on decides as soon as the first row has it: a pipe is read no
     # further ahead than that.
     sample = list(itertools.islice(lines, 1))
+    if sample and (said := _SEPARATOR.fullmatch(sample[0][1])):
+        # Excel's own line, which says the delimiter and belongs to no row.
+        if not request.options.given("delimiter"):
+            options = request.options.model_copy(update={"delimiter": said[1]})
+            request = replace(request, options=options)
+        sample = list(itertools.islice(lines, 1))
     if not _settled(source, sample, request, own):
         sample += itertools.islice(lines, LIVE_SAMPLE if source.live else SAMPLE)
     delimiter = _delimiter(source, sample, request, own)
@@ -212,8 +222,8 @@ def _row(
         bad = not_finite(values)
         if bad is not None:
             raise source.fault(
-                f"target {bad[0]} is {row[columns.targets[bad[0]]].strip()}, a finite number is "
-                "needed. Fill it in or drop the row.",
+                f"target {bad[0]} is {said_of(values[bad])}. A finite number is needed: fill it in "
+                "or drop the row.",
                 line,
             )
     elif columns.targets:

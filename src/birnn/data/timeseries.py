@@ -11,7 +11,7 @@ import numpy as np
 
 from birnn.data.archive import read_arrays
 from birnn.data.examples import Example, Vectors
-from birnn.data.numeric import is_number, narrow, not_finite, reals
+from birnn.data.numeric import is_number, not_finite, reals, said_of
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 
@@ -187,8 +187,8 @@ def check_vectors(
     bad = not_finite(values_TD)
     if bad is not None:
         raise source.fault(
-            f"sequence {index}, step {bad[0]}, channel {bad[1]} is {narrow(values_TD)[bad]} "
-            "(as float32). Fill it in or leave the sequence out.",
+            f"sequence {index}, step {bad[0]}, channel {bad[1]} is {said_of(values_TD[bad])}. "
+            "Fill it in or leave the sequence out.",
             line,
         )
 
@@ -279,7 +279,7 @@ def _target(source: Source, answer: str, request: ReadRequest, line: int) -> str
     if request.task == "regressor":
         values = numbers(source, [answer], line, "target")
         if not_finite(values) is not None:
-            raise source.fault(f"the target is {answer}. Give a finite number.", line)
+            raise source.fault(f"the target is {said_of(values[0])}. Give a finite number.", line)
         return values
     return answer
 

@@ -177,6 +177,12 @@ def _tokens(spec: Spec, number: int, sequence: Any, alphabet: Alphabet | None) -
     # One pass in C; the loop that finds the step runs only where there is something to find.
     if not set(map(type, sequence)) <= {str} or "" in sequence:
         for step, token in enumerate(sequence):
+            if isinstance(token, float | np.floating | list | tuple | np.ndarray):
+                raise DataError(
+                    f"sequence {number}, step {step}: {_short(token)} is no token, and the model "
+                    f"reads {spec.inputs.kind}, not vectors. "
+                    f"Give a list of sequences: {_wanted(spec)}"
+                )
             if not isinstance(token, str) or not token:
                 raise DataError(
                     f"sequence {number}, step {step}: {_short(token)} is no token. "

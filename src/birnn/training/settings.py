@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     NonNegativeFloat,
 )
@@ -21,6 +22,21 @@ def _known_device(name: str) -> str:
     if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,3})?", name):
         raise ValueError("it must be auto, cpu, cuda or cuda:N")
     return name
+
+
+def _weights(given: Any) -> Any:
+    if given in ("none", "balanced"):
+        return given
+    table = isinstance(given, dict) and all(
+        isinstance(weight, int | float) and not isinstance(weight, bool) and 0 <= weight < 1e38
+        for weight in given.values()
+    )
+    if not table:
+        raise ValueError(
+            "it must be none, balanced, or a table of finite weights from 0 on: "
+            "{ spam = 2.0, ham = 0.5 }"
+        )
+    return given
 
 
 class InputSettings(Frozen):
@@ -124,7 +140,9 @@ class TrainingSettings(Frozen):
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="share of the probability spread over all labels"
     )
-    class_weights: Literal["none", "balanced"] | dict[str, NonNegativeFloat] = Field(
+    class_weights: Annotated[
+        Literal["none", "balanced"] | dict[str, NonNegativeFloat], BeforeValidator(_weights)
+    ] = Field(
         default="none",
         description="of labels in the loss: none, balanced (by rarity), or a table of weights; "
         "labels that it leaves out weigh 1",

@@ -1,0 +1,100 @@
+"""Faults of files that are named for what they are, and what spreadsheets write."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from birnn.data import ReadOptions, ReadRequest, read
+from birnn.data.objects import examples
+from birnn.errors import DataError, FormatError
+
+TABLE = "text,label\nso good,pos\nso bad,neg\n"
+
+
+def zipped(text):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.csv", text)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "task", "says"),
+    [
+        ("g.csv", gzip.compress(TABLE.encode()), "classifier", "1: gzip data under another name"),
+        ("z.csv", zipped(TABLE), "classifier", "1: a zip archive, as .xlsx files are too"),
+        (
+            *("t.jsonl", b'{"text":"a","label":' + b"1" * 5000 + b"}\n", "classifier"),
+            "1: an integer of more digits than Python reads. Write it",
+        ),
+        ("t.jsonl", b'{"text":"a","label":"x"}\nnull\n', "classifier", "2: the line is null, an"),
+        ("t.jsonl", b'[{"text":"a","label":"x"}]\n', "classifier", "1: the line is a list, an"),
+        (
+            *("t.jsonl", b'{"text":"a","label":"x","label":"y"}\n', "classifier"),
+            "1: the key 'label' stands twice in one object",
+        ),
+        (
+            *("t.jsonl", b'{"text":"a \\ud800","label":"y"}\n', "classifier"),
+            "1: \\ud800 is half of a character",
+        ),
+        ("t.jsonl", b'{"text":"a","values":1e300}\n', "regressor", "1: values: a target that is 1"),
+        ("t.csv", b"text,score\na,1e300\n", "regressor", "2: target 0 is 1e+300, which float32"),
+        (
+            *("t.ts", b"@targetLabel true\n@data\n1,2:1e300\n", "regressor"),
+            "3: the target is 1e+300, which float32 cannot hold",
+        ),
+        (
+            *("t.ts", b"@classLabel true\n@data\n1,1e300:a\n", "classifier"),
+            "3: sequence 0, step 1, channel 0 is 1e+300, which float32 cannot hold",
+        ),
+        (
+            "t.csv",
+            b"text,label,label\na,pos,neg\n",
+            "classifier",
+            "1: 2 columns are called 'label'",
+        ),
+    ],
+)
+def test_a_fault_is_named_for_what_it_is(write, name, content, task, says):
+    path = write(name, content)
+    with pytest.raises(FormatError) as caught:
+        list(read(path, task))
+    assert f"{name}:{says}" in str(caught.value)
+    assert "sys." not in str(caught.value)
+
+
+def test_whole_characters_and_keys_of_other_objects_are_read(write):
+    content = b'{"text":"\\ud83d\\ude00 so","label":"x","more":{"text":"z"}}\n'
+    [one] = read(write("t.jsonl", content), "classifier")
+    assert one.text == "\N{GRINNING FACE} so"
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_line_that_says_the_delimiter_is_no_row(write, first):
+    told = []
+    path = write("t.csv", f"{first}\n{TABLE.replace(',', ';')}".encode())
+    found = list(read(path, "classifier", tell=told.append))
+    assert [(e.text, e.target) for e in found] == [("so good", "pos"), ("so bad", "neg")]
+    assert found[0].where.endswith("t.csv:3")
+    assert told == []
+
+
+def test_two_columns_of_one_name_are_told_apart_by_number(write):
+    path = write("t.csv", b"text,label,label\na,pos,neg\nb,neg,pos\n")
+    options = ReadOptions.of({"header": True, "text_column": 1, "label_column": 3})
+    assert [e.target for e in read(path, "classifier", options)] == ["neg", "pos"]
+
+
+def test_a_table_without_a_label_says_which_is_missing():
+    request = ReadRequest("classifier", options=ReadOptions().over({"label_column": "stars"}))
+    with pytest.raises(DataError, match=r"no column of labels \(the model's is 'stars'\)"):
+        list(examples({"text": ["a"], "id": [1]}, request, tell=[].append))
+    with pytest.raises(DataError, match=r"no column of labels: the header names 'text'"):
+        list(examples({"text": ["a"]}, ReadRequest("classifier"), tell=[].append))
+    [one] = examples([("a", np.float64(1e30))], ReadRequest("regressor"), tell=[].append)
+    assert one.target.tolist() == [1e30]
