@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
+from birnn.data.column_rows import (
+    Line,
+    Row,
+    counted,
+    sequences_of,
+    width_of,
+)
 from birnn.data.names import LONE_NAMES, OTHER_NAMES, SENTENCE_NAMES, TAG_NAMES, TOKEN_NAMES
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 from birnn.errors import FormatError
 
-Line = tuple[int, str]
-Row = tuple[int, list[str]]
-
 FEW_ROWS = 20  # fewer that begin alike may be chance
 
-_SPACES = re.compile(" +")
-_DOCUMENT = re.compile(r"-DOCSTART-|#(?:begin|end) document\b")
-_COMMENT = re.compile(r"# id |# ?(?:newdoc|newpar|sent_id)\b|# ?[\w.:-]+(?: [\w.:-]+)? = ")
 _MARK = re.compile(r"O|[BIESLUMW]-\S+")
 _CHANCE = re.compile(r"0\.\d+|1\.0*")
 
@@ -46,51 +47,6 @@ class Columns:
     header: int = 0
 
 
-def cells_of(line: str) -> list[str]:
-    r"""The cells of a row.
-
-    Example:
-        >>> cells_of("New York\tB-LOC "), cells_of("Anna   B-PER ")
-        (['New York', 'B-LOC'], ['Anna', 'B-PER'])
-    """
-    if "\t" in line:
-        # A token may be a blank, as some tokenisers have it.
-        return [cell.strip(" ") or cell for cell in line.split("\t")]
-    return _SPACES.split(line.strip(" "))
-
-
-def is_document(line: str) -> bool:
-    """Whether a line begins or ends a document."""
-    return _DOCUMENT.match(line) is not None
-
-
-def is_comment(line: str, cells: Sequence[str], width: int, *, opening: bool = False) -> bool:
-    r"""Whether a line that begins with ``#`` is a comment; ``#`` and ``#tag`` are words, too.
-
-    Args:
-        line: The line.
-        cells: Its cells.
-        width: Columns of the rows.
-        opening: Whether it stands before the first row of a sequence: a line of other columns is
-            taken for a comment there.
-
-    Example:
-        >>> is_comment("# id 12\tdomain=en", ["# id 12", "domain=en"], 2)
-        True
-        >>> is_comment("#tag O", ["#tag", "O"], 2, opening=True)
-        False
-        >>> is_comment("# from a page", ["#", "from", "a", "page"], 2, opening=True)
-        True
-    """
-    if _COMMENT.match(line):
-        return True
-    if not opening:
-        return False
-    # "# some words<TAB>more" in a table of two columns; GermEval's "#<TAB>https://...".
-    spaced = len(cells) > 1 and "\t" in line and re.match(r"# +\S", cells[0]) is not None
-    return len(cells) != width or spaced or (cells[0] == "#" and "://" in cells[-1])
-
-
 def find_columns(source: Source, ahead: Sequence[Line], request: ReadRequest) -> Columns | None:
     """Find out from the first lines of a file which column is which.
 
@@ -105,8 +61,8 @@ def find_columns(source: Source, ahead: Sequence[Line], request: ReadRequest) ->
     Raises:
         FormatError: The token is probably not where it would be looked for.
     """
-    width, measured = _width(ahead)
-    sequences = list(_rows(ahead, width))
+    width, measured = width_of(ahead)
+    sequences = list(sequences_of(ahead, width))
     rows = [row for sequence in sequences for row in sequence]
     header = _header(source, rows, request)
     named = _named(source, width, measured, request)
@@ -278,49 +234,10 @@ def _check_tags(source: Source, rows: Sequence[Row], columns: Columns) -> None:
         )
 
 
-def counted(width: int) -> str:
-    """So many columns, in words.
-
-    Example:
-        >>> counted(1), counted(2)
-        ('1 column', '2 columns')
-    """
-    return "1 column" if width == 1 else f"{width} columns"
-
-
 def _unclear(source: Source, what: str, token: int, line: int) -> FormatError:
     return source.fault(
         f"{what}. Say which columns hold tokens and tags: --columns token={token},tag=-1", line
     )
-
-
-def _width(ahead: Iterable[Line]) -> tuple[int, int]:
-    """Columns of the rows, and the first line that has them: one that is surely no comment."""
-    found = (0, 0)
-    for number, line in ahead:
-        if not line or line.isspace() or is_document(line):
-            continue
-        if line[0] != "#":
-            return len(cells_of(line)), number
-        if not found[0] and not _COMMENT.match(line):
-            found = len(cells_of(line)), number
-    return found
-
-
-def _rows(ahead: Iterable[Line], width: int) -> Iterator[list[Row]]:
-    """The rows of each sequence that has any."""
-    rows: list[Row] = []
-    for number, line in ahead:
-        if not line or line.isspace() or is_document(line):
-            if rows:
-                yield rows
-            rows = []
-            continue
-        cells = cells_of(line)
-        if line[0] != "#" or not is_comment(line, cells, width, opening=not rows):
-            rows.append((number, cells))
-    if rows:
-        yield rows
 
 
 def _header(source: Source, rows: Sequence[Row], request: ReadRequest) -> Columns | None:

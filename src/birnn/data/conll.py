@@ -11,15 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from birnn.data.columns import (
-    Columns,
-    Line,
-    cells_of,
-    counted,
-    find_columns,
-    is_comment,
-    is_document,
-)
+from birnn.data.column_rows import Line, cells_of, counted, is_comment, is_document
+from birnn.data.columns import Columns, find_columns
 from birnn.data.examples import Example
 from birnn.data.options import FIELDS, ReadRequest
 from birnn.data.source import Source
