@@ -44,6 +44,7 @@ def test_columns_and_splits_are_read():
     [
         ({"columns": "token:2"}, "--columns is 'token:2'"),
         ({"columns": "word=2"}, "columns.word"),
+        ({"columns": "token=1,tag=1"}, "columns: token and tag are one column"),
         ({"as_tokens": True, "as_text": True}, "choose one"),
         ({"delimiter": "::"}, "delimiter"),
     ],

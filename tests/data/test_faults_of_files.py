@@ -58,6 +58,18 @@ def zipped(text):
             "classifier",
             "1: 2 columns are called 'label'",
         ),
+        (
+            *("t.csv", b"text,score\na,2\nb,1_000\n", "regressor"),
+            "3: targets, value 0 is '1_000', not a number",
+        ),
+        (
+            *("t.csv", "text,score\na,2\nb,\u0663\n".encode(), "regressor"),
+            "3: targets, value 0 is '\u0663', not a number",
+        ),
+        (
+            *("t.ts", b"@classLabel true\n@data\n1,1_0:a\n", "classifier"),
+            "3: sequence 0, channel 0, value 1 is '1_0', not a number",
+        ),
     ],
 )
 def test_a_fault_is_named_for_what_it_is(write, name, content, task, says):

@@ -131,7 +131,12 @@ def is_number(cell: str) -> bool:
     Example:
         >>> is_number(" 1e3 "), is_number("1,5")
         (True, False)
+        >>> is_number("1_000"), is_number("٣")
+        (False, False)
     """
+    # Python's float reads both, as programs write them; of a file they are mistakes or words.
+    if "_" in cell or not cell.strip().isascii():
+        return False
     try:
         float(cell)
     except ValueError:

@@ -115,6 +115,8 @@ class ReadOptions(Frozen):
         for name, place in (columns or {}).items():
             if place == 0:
                 raise ValueError(f"column of the {name} is 0; columns count from 1")
+        if columns and len(set(columns.values())) < len(columns):
+            raise ValueError("token and tag are one column; give each its own")
         return columns
 
     @classmethod

@@ -195,7 +195,10 @@ def check_vectors(
 
 def numbers(source: Source, cells: Sequence[str], line: int, what: str) -> Vectors:
     """The numbers that cells of a text file spell; ``what`` names them in messages."""
+    joined = ",".join(cells)
     try:
+        if ("_" in joined or not joined.isascii()) and not all(map(is_number, cells)):
+            raise ValueError
         return np.array([float(cell) for cell in cells], dtype=np.float64)
     except ValueError:
         for position, cell in enumerate(cells):
