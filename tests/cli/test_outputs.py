@@ -15,6 +15,7 @@ from birnn.runtime import Predictor
 Trained = Callable[[str], Path]
 
 FULL = Path("/dev/full")
+TOKENS = ("--columns", "token=1")  # so that no notice says that tags are not read
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 
 
@@ -93,7 +94,7 @@ def test_predicting_where_nothing_can_be_written(
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     out = tmp_path / place
-    told = call("predict", trained("tagger"), files / "test.tsv", "--out", out)
+    told = call("predict", trained("tagger"), files / "test.tsv", *TOKENS, "--out", out)
     assert told.status == 1
     assert all(word in told.complaint for word in (str(out), "--out"))
 
@@ -116,9 +117,9 @@ def test_predictions_in_a_file_are_those_of_standard_output(
 ) -> None:
     out = tmp_path / "out.tsv"
     out.write_text("an older answer")
-    told = call("predict", trained("tagger"), files / "test.tsv", "--out", out)
+    told = call("predict", trained("tagger"), files / "test.tsv", *TOKENS, "--out", out)
     assert (told.status, told.out, told.err) == (0, "", "")
-    assert out.read_text() == call("predict", trained("tagger"), files / "test.tsv").out
+    assert out.read_text() == call("predict", trained("tagger"), files / "test.tsv", *TOKENS).out
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -138,7 +139,7 @@ def test_a_prediction_that_ends_early_leaves_the_older_file(
     monkeypatch.setattr(Predictor, "stream", broken)
     out = tmp_path / "out.tsv"
     out.write_text("an older answer")
-    told = call("predict", trained("tagger"), files / "test.tsv", "--out", out)
+    told = call("predict", trained("tagger"), files / "test.tsv", *TOKENS, "--out", out)
     assert told.status == (130 if fault is KeyboardInterrupt else 1)
     assert told.complaint
     assert out.read_text() == "an older answer"
@@ -164,7 +165,7 @@ def test_a_prediction_that_is_terminated_leaves_nothing_half_written(
 
 @needs_full
 def test_a_full_disk_behind_out(call: Any, trained: Trained, files: Path) -> None:
-    told = call("predict", trained("tagger"), files / "test.tsv", "--out", FULL)
+    told = call("predict", trained("tagger"), files / "test.tsv", *TOKENS, "--out", FULL)
     assert told.status == 1
     assert "No space left" in told.complaint
     assert FULL.is_char_device()
@@ -175,7 +176,7 @@ def test_a_full_disk_behind_standard_output(start: Any, trained: Trained, files:
     # A process of its own: Python writes what is left when it ends.
     with (
         FULL.open("wb") as full,
-        start("predict", trained("tagger"), files / "test.tsv", stdout=full) as process,
+        start("predict", trained("tagger"), files / "test.tsv", *TOKENS, stdout=full) as process,
     ):
         err = process.stderr.read()
     assert process.returncode == 1
@@ -210,7 +211,7 @@ def test_a_bundle_moves_with_its_folder(
 ) -> None:
     moved = spoilt.rename(spoilt.with_name("moved"))
     here, there = (
-        call("predict", model, files / "test.tsv") for model in (trained("tagger"), moved)
+        call("predict", model, files / "test.tsv", *TOKENS) for model in (trained("tagger"), moved)
     )
     assert here == there
     assert here.status == 0
