@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from birnn.data.given_columns import GivenColumns, is_place
 from birnn.data.names import (
     ENOUGH,
     LABEL,
@@ -73,57 +74,10 @@ def recognise(
         (True, 1, (2,), ("the text is 'Review'", "the label is 'Sentiment'"))
     """
     rest = [row for row in rest if len(row) == len(first)]
-    given = _Given.of(first, rest, request)
+    given = GivenColumns.of(first, rest, request)
     named = header or _has_header(first, rest, request, given)
     table = _Table(first, rest, request, named, given)
     return table.columns()
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What the options say of the columns, as far as this table has them."""
-
-    text: str | None
-    labels: tuple[str, ...]
-    header: bool | None
-    settled: bool  # nothing is left to guess
-    missing: tuple[str, ...]  # of the model's: this table lacks them
-    no_text: frozenset[int] = frozenset()  # places that hold row numbers or labels, and no text
-
-    @classmethod
-    def of(
-        cls, first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest
-    ) -> _Given:
-        options = request.options
-        text = options.text_column
-        labels = _parted(options.label_column, request)
-        names = list(map(plain_name, first))
-        header = options.header
-        missing: list[str] = []
-        if options.of_model("header"):
-            header = None if header or named_header(first, request.task) else False
-        if options.of_model("text_column") and not _here(text, names, header):
-            missing.append(f"text column {text!r}")
-            text = None
-        if options.of_model("label_column") and any(not _here(x, names, header) for x in labels):
-            if request.labelled:
-                missing.append(f"label column {options.label_column!r}")
-            labels = ()
-        no_text: frozenset[int] = frozenset()
-        if options.of_model("text_column") and text is not None and _is_place(text):
-            no_text = _without_text([first, *rest], request.labels)
-            if int(text) - 1 in no_text:
-                missing.append(f"text column {text!r}")
-                # Where the text stands elsewhere, so may the label.
-                text = None
-                labels = () if options.of_model("label_column") else labels
-        settled = text is not None and bool(labels or not request.labelled)
-        return cls(text, labels, header, settled, tuple(missing), no_text)
-
-    @property
-    def named(self) -> bool:
-        """Whether a column is asked for by its name."""
-        return any(not _is_place(ref) for ref in (self.text, *self.labels) if ref is not None)
 
 
 class _Table:
@@ -135,7 +89,7 @@ class _Table:
         rest: Sequence[Sequence[str]],
         request: ReadRequest,
         header: bool,
-        given: _Given,
+        given: GivenColumns,
     ) -> None:
         self.first = first
         self.rows = rest if header else [first, *rest]
@@ -294,7 +248,7 @@ class _Table:
                     return found[0]
                 if found:
                     raise DataError(f"{len(found)} columns are called {ref!r}. Give the number")
-        if _is_place(ref):
+        if is_place(ref):
             if 1 <= int(ref) <= len(self.first):
                 return int(ref) - 1
             raise DataError(f"--{what}-column is {ref}, {self._count()}")
@@ -347,7 +301,7 @@ class _Table:
 
 
 def _has_header(
-    first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest, given: _Given
+    first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest, given: GivenColumns
 ) -> bool:
     """Whether the first row names the columns."""
     if given.header is not None:
@@ -405,37 +359,6 @@ def _refuse_names(
         f"{first[at]!r} where labels stand. Set --header with --text-column and --label-column, or "
         "--no-header if it is a row like the others"
     )
-
-
-def _without_text(rows: Sequence[Sequence[str]], labels: frozenset[str]) -> frozenset[int]:
-    """Columns of nothing but numbers, or of a model's labels; none where no column is left."""
-    found = {
-        at
-        for at in range(len(rows[0]))
-        if all(is_number(row[at]) for row in rows) or all(row[at].strip() in labels for row in rows)
-    }
-    return frozenset(found if len(found) < len(rows[0]) else ())
-
-
-def _is_place(ref: str) -> bool:
-    return ref.isascii() and ref.isdigit()
-
-
-def _here(ref: str | None, names: Sequence[str], header: bool | None) -> bool:
-    """Whether a column that a model was trained on is in a table whose first row is ``names``."""
-    if ref is None:
-        return False
-    if _is_place(ref):
-        return header is False and 1 <= int(ref) <= len(names)
-    return names.count(plain_name(ref)) == 1
-
-
-def _parted(labels: str | None, request: ReadRequest) -> tuple[str, ...]:
-    if labels is None:
-        return ()
-    if request.task != "regressor":
-        return (labels,)
-    return tuple(part.strip() for part in labels.split(","))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from birnn.data.conversion import inputs_of, is_list, label_of, target_of, values_of
 from birnn.data.examples import Example, Task
+from birnn.data.frames import columns_of, is_iterable, is_missing, is_table, row_of, shortened
 from birnn.data.headers import Columns, recognise
 from birnn.data.names import PLAIN, plain_name
 from birnn.data.options import ReadOptions, ReadRequest
@@ -106,10 +107,10 @@ def unpacked(
         )
     if is_table(given):
         request = ReadRequest(task, labelled=False, options=options())
-        columns = _columns_of(given)
+        columns = columns_of(given)
         try:
             if "vectors" in columns or "tokens" in columns:
-                return columns[keys_of(_row(columns, 0), request).inputs]
+                return columns[keys_of(row_of(columns, 0), request).inputs]
             name = list(columns)[_recognised(columns, request).text]
         except DataError as error:
             what = str(error).partition(". ")[0]
@@ -118,22 +119,6 @@ def unpacked(
             tell(f"the text is {name!r} of {', '.join(map(repr, columns))}")
         return columns[name]
     return _unpacked(given, task, options, number)
-
-
-def is_iterable(given: Any) -> bool:
-    """Whether it can be gone through: an array of no axis cannot, though it has the method."""
-    try:
-        iter(given)
-    except TypeError:
-        return False
-    return True
-
-
-def is_table(given: Any) -> bool:
-    """Whether something holds columns by their names: a data frame or a dict of lists."""
-    # pandas and polars; neither is imported for it.
-    frame = hasattr(given, "columns") and hasattr(given, "__getitem__")
-    return isinstance(given, Mapping) or frame
 
 
 def _unpacked(
@@ -158,11 +143,11 @@ def _unpacked(
 
 def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Iterator[Example]:
     if is_table(given):
-        yield from _rows(_columns_of(given), request, tell, where)
+        yield from _rows(columns_of(given), request, tell, where)
         return
     if isinstance(given, str | bytes | set | frozenset) or not is_iterable(given):
         raise DataError(
-            f"{where}{_short(given)} is no list of examples. "
+            f"{where}{shortened(given)} is no list of examples. "
             f"Give a list of {WANTED[request.task]}, or a data frame."
         )
     keys: Keys | None = None
@@ -232,12 +217,12 @@ def _example(item: Any, request: ReadRequest) -> Example:
         item = item.tolist()
     if isinstance(item, str) or not isinstance(item, tuple | list) or len(item) != 2:
         raise DataError(
-            f" is {_short(item)}, without what is learnt of it. Give {WANTED[request.task]}."
+            f" is {shortened(item)}, without what is learnt of it. Give {WANTED[request.task]}."
         )
     inputs, target = item
     # Of tags the steps are settled, so there is no text to part another way.
     text = inputs if isinstance(inputs, str) and request.task != "tagger" else None
-    learnt = None if _is_missing(target) else target
+    learnt = None if is_missing(target) else target
     if request.task == "tagger" and isinstance(inputs, str):
         inputs, learnt = _aligned(inputs, target)
     elif request.task == "tagger" and isinstance(inputs, list | tuple) and isinstance(target, str):
@@ -261,7 +246,7 @@ def _tidied(example: Example, request: ReadRequest) -> Example:
         inputs = inputs_of(given, request, "inputs")
         example = replace(example, text=given if isinstance(given, str) else example.text)
     answer: Any = target
-    if _is_missing(answer):
+    if is_missing(answer):
         target = None
     elif request.task == "classifier" and type(answer) is not str:
         target = label_of(answer, "target")
@@ -288,13 +273,13 @@ def _even(example: Example, request: ReadRequest) -> Example:
 def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
     """A text and its tags as steps: words at white space, or else single symbols."""
     given = tags.split() if isinstance(tags, str) and any(map(str.isspace, tags)) else tags
-    if _is_missing(given):
+    if is_missing(given):
         raise DataError(" has no tags. Give every step one.")
     for steps in (tuple(text.split()), tuple(text)):
         if (isinstance(given, str) or is_list(given)) and len(steps) == len(given):
             return steps, list(given)
     raise DataError(
-        f" is the text {_short(text)} with tags that are as many as neither its words nor its "
+        f" is the text {shortened(text)} with tags that are as many as neither its words nor its "
         "characters. Give a list of tokens and a list of tags."
     )
 
@@ -302,59 +287,10 @@ def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
 # ---------------------------------------------------------------------- tables
 
 
-def _columns_of(given: Any) -> dict[str, Sequence[Any]]:
-    """Columns of a table by their names.
-
-    Raises:
-        DataError: One record and no table, columns of different lengths, or none.
-    """
-    if isinstance(given, Mapping):
-        found: dict[str, Sequence[Any]] = {}
-        for name, column in given.items():
-            if isinstance(column, str | bytes) or not is_iterable(column):
-                raise DataError(
-                    f"one dict whose {name!r} is {_short(column)}. Give a list of such dicts, or "
-                    "a dict of columns: {'text': [...], ...}."
-                )
-            found[str(name)] = list(column)
-    else:
-        # PyArrow's columns are arrays, which it names apart.
-        keys = list(getattr(given, "column_names", given.columns))
-        names = [str(key) for key in keys]
-        if len(set(names)) < len(names):
-            raise DataError(f"a data frame with two columns of one name: {', '.join(names)}")
-        found = {name: _cells(given[key]) for name, key in zip(names, keys, strict=True)}
-    sizes = {name: len(column) for name, column in found.items()}
-    if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise DataError(f"a dict of columns of different lengths: {told}. Give all as many rows.")
-    if not found or not next(iter(sizes.values())):
-        raise DataError("a table without rows. Give at least one.")
-    for name in ("tokens", "words", "forms"):
-        if isinstance(given, Mapping) and name in found and isinstance(found[name][0], str):
-            raise DataError(f"one dict of {name}. Give a list of such dicts, one for a sequence.")
-    return found
-
-
-def _cells(column: Any) -> list[Any]:
-    return column.to_pylist() if hasattr(column, "to_pylist") else list(column)
-
-
-def _row(columns: Mapping[str, Sequence[Any]], at: int) -> dict[str, Any]:
-    return {name: _as_list(column[at]) for name, column in columns.items()}
-
-
-def _as_list(cell: Any) -> Any:
-    """A cell that holds a list: polars has one of its own for it."""
-    if hasattr(cell, "to_list") and not isinstance(cell, str):
-        return cell.to_list()
-    return cell
-
-
 def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> Columns:
     names = list(columns)
     size = min(SAMPLE, len(next(iter(columns.values()))))
-    rows = [["" if _is_missing(c[i]) else str(c[i]) for c in columns.values()] for i in range(size)]
+    rows = [["" if is_missing(c[i]) else str(c[i]) for c in columns.values()] for i in range(size)]
     try:
         return recognise(names, rows, request, header=True)
     except DataError as error:
@@ -366,7 +302,7 @@ def _rows(
 ) -> Iterator[Example]:
     size = len(next(iter(columns.values())))
     if request.task == "tagger" or "tokens" in columns or "vectors" in columns:
-        yield from _examples([_row(columns, i) for i in range(size)], request, tell, where)
+        yield from _examples([row_of(columns, i) for i in range(size)], request, tell, where)
         return
     found = _recognised(columns, request)
     for line in found.told:
@@ -377,11 +313,11 @@ def _rows(
         given = texts[number]
         try:
             if not isinstance(given, str):
-                raise DataError(f": {list(columns)[found.text]!r} is {_short(given)}, no text.")
+                raise DataError(f": {list(columns)[found.text]!r} is {shortened(given)}, no text.")
             inputs = inputs_of(given, request, "text")
             cells = [(answers[at][0], answers[at][1][number]) for at in found.targets]
             target: Any = None
-            if cells and not all(_is_missing(cell) for _, cell in cells):
+            if cells and not all(is_missing(cell) for _, cell in cells):
                 if request.task == "regressor":
                     target = values_of([cell for _, cell in cells], cells[0][0])
                 else:
@@ -393,14 +329,7 @@ def _rows(
 
 
 def _unlabelled(record: Mapping[Any, Any], keys: Keys) -> bool:
-    return keys.target is not None and _is_missing(record.get(keys.target))
-
-
-def _is_missing(value: Any) -> bool:
-    """Whether a cell says that there is nothing: None, NaN (which is not itself), pandas' NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float | np.floating) and bool(value != value)
+    return keys.target is not None and is_missing(record.get(keys.target))
 
 
 def _in_python(message: str) -> str:
@@ -411,8 +340,3 @@ def _in_python(message: str) -> str:
 def _joined(error: DataError) -> str:
     text = str(error)
     return text if text.startswith((" ", ":")) else f": {text}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value).replace("\n", " ")
-    return text if len(text) <= 60 else text[:57] + "..."
