@@ -74,12 +74,12 @@ define sanitized
 		--config-settings=cmake.define.BIRNN_SANITIZE=$(1) .
 	LD_PRELOAD="$$(g++ -print-file-name=lib$(2).so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 OMP_NUM_THREADS=1 \
-	BIRNN_NATIVE="$$(ls $(CURDIR)/$(SANITIZED)/$(2)/site/birnn/kernels/_native*.so)" \
+	BIRNN_NATIVE="$$(ls $(CURDIR)/$(SANITIZED)/$(2)/site/birnn/engine/_native*.so)" \
 	PYTHONPATH=tests/sanitize $(BIN)/python
 endef
 
 sanitize: $(INSTALLED)  ## the kernels' tests under the address and undefined behaviour sanitizers (Linux, GCC)
-	$(call sanitized,$(MEMORY),asan) -m pytest tests/kernels
+	$(call sanitized,$(MEMORY),asan) -m pytest tests/engine
 
 races: $(INSTALLED)  ## the kernels on several threads under the thread sanitizer (Linux, GCC)
 	$(call sanitized,thread,tsan) tests/sanitize/races.py

@@ -29,8 +29,8 @@ import numpy as np
 
 from birnn.bundle import Bundle, Encoder, Spec, Tags
 from birnn.bundle.spec import Vectors
+from birnn.engine import isa
 from birnn.experiments.bench.measure import machine
-from birnn.kernels import isa
 from birnn.runtime import Predictor
 from turns import table
 

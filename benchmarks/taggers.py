@@ -27,7 +27,7 @@ import torch
 import birnn
 import flair_tagger
 from birnn.data import read
-from birnn.kernels import isa
+from birnn.engine import isa
 from turns import table, take
 
 SAME_SIZE = {

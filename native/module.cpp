@@ -1,4 +1,4 @@
-// The Python module birnn.kernels._native.
+// The Python module birnn.engine._native.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>

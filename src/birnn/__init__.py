@@ -15,7 +15,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from birnn.kernels.isa import set_num_threads
+    from birnn.engine.isa import set_num_threads
     from birnn.nn.accelerate import accelerate, decelerate
     from birnn.ragged import Ragged
     from birnn.runtime.predictor import Predictor
@@ -30,7 +30,7 @@ _HOMES = {
     "accelerate": "birnn.nn.accelerate:accelerate",
     "decelerate": "birnn.nn.accelerate:decelerate",
     "load": "birnn.runtime.predictor:Predictor.load",
-    "set_num_threads": "birnn.kernels.isa:set_num_threads",
+    "set_num_threads": "birnn.engine.isa:set_num_threads",
     "train": "birnn.training.api:train",
 }
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import birnn
+from birnn.engine import isa
 from birnn.errors import MissingExtra, UsageError
-from birnn.kernels import isa
 from birnn.runtime import Predictor
 
 COMMANDS = ("train", "evaluate", "predict", "quickstart", "settings", "bench", "info")

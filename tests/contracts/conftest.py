@@ -17,7 +17,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from birnn.kernels import isa, layer
+from birnn.engine import isa, layer
 from birnn.nn import BiRNN
 from birnn.nn import State as TorchState
 from birnn.ragged import Ragged

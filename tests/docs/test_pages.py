@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 from birnn.cli.main import main
-from birnn.kernels import isa
+from birnn.engine import isa
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]

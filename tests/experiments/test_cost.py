@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from birnn.bundle.layouts import LAYOUTS, direction
+from birnn.engine import isa
 from birnn.errors import ConfigError, EngineError
 from birnn.experiments.bench import Case, Kind, Shape
 from birnn.experiments.cost import cost, count, measure, memory, page, report
 from birnn.experiments.cost.measure import Batch, Work
-from birnn.kernels import isa
 from birnn.nn import BiRNN
 from birnn.ragged import Ragged
 from birnn.reference import MERGES

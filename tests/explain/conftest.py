@@ -27,7 +27,7 @@ from birnn.bundle.spec import (
     Vectors,
     Words,
 )
-from birnn.kernels import isa
+from birnn.engine import isa
 from birnn.nn import BiRNN
 
 WORDS = ("<unk>", "the", "bank", "river", "of", "0")

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
-from birnn.kernels import isa
+from birnn.engine import isa
 from birnn.nn import GRU, LSTM, RNN, BiRNN, State, engines
 from birnn.ragged import Ragged
 

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import birnn
+from birnn.engine import isa
 from birnn.errors import UsageError
-from birnn.kernels import isa
 from birnn.nn import GRU, LSTM, RNN, Swapped, accelerate, decelerate
 
 OURS = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from birnn.engine import isa
 from birnn.errors import ShapeError
-from birnn.kernels import isa
 from birnn.nn import chain_ops
 from birnn.ragged import Ragged
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from birnn.kernels import into
-from birnn.kernels.layout import Layout
+from birnn.engine import into
+from birnn.engine.layout import Layout
 from birnn.nn import engines
 from birnn.nn.layout import TensorLayout
 from birnn.nn.ops import layer

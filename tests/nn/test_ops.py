@@ -11,8 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.utils import _pytree as pytree
 
+from birnn.engine import isa
 from birnn.errors import ConfigError, LengthError, ShapeError
-from birnn.kernels import isa
 from birnn.nn import BiRNN, engines, ops
 from birnn.nn.layout import TensorLayout
 from birnn.nn.ops import layer

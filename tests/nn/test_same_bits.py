@@ -1,6 +1,6 @@
 """The public layers on the native engine: a sequence has the same bits in every company and form.
 
-`tests/kernels/test_invariance.py` holds the kernels to it; here it is the layers, with their
+`tests/engine/test_invariance.py` holds the kernels to it; here it is the layers, with their
 merges, their forms of a batch and torch's setting of threads.
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from birnn.kernels import isa
+from birnn.engine import isa
 from birnn.nn import BiRNN
 from birnn.nn.threads import crew, own_threads
 
@@ -85,7 +85,7 @@ def test_a_layer_runs_on_the_threads_that_there_are(monkeypatch):
 ALONE = """
 import os, torch
 import numpy as np
-from birnn.kernels import crf, isa
+from birnn.engine import crf, isa
 from birnn.ragged import Ragged
 
 def alive():

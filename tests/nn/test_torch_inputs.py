@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from birnn.kernels import isa
+from birnn.engine import isa
 
 PROGRAM = Path(__file__).with_name("torch_inputs.py")
 

@@ -16,7 +16,7 @@ import torch
 from torch.testing._internal.common_modules import module_db
 
 import birnn.nn
-from birnn.kernels import isa
+from birnn.engine import isa
 
 
 def tensors(parts):

@@ -12,7 +12,7 @@ import pytest
 
 from birnn.bundle import Bundle, Encoder, Spec, Tags
 from birnn.bundle.spec import Vectors
-from birnn.kernels import isa
+from birnn.engine import isa
 from birnn.runtime import Predictor
 
 pytestmark = [

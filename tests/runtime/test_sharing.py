@@ -35,7 +35,7 @@ from birnn.bundle import (
     load,
     save,
 )
-from birnn.kernels import isa
+from birnn.engine import isa
 from birnn.runtime import Predictor
 from birnn.runtime.cache import WordVectorCache
 

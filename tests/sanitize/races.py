@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from birnn.kernels import crf, isa, recurrent
-from birnn.kernels.layout import Layout
-from birnn.kernels.linear import Linear
+from birnn.engine import crf, isa, recurrent
+from birnn.engine.layout import Layout
+from birnn.engine.linear import Linear
 from birnn.ragged import Ragged
 from birnn.reference.scan import Weights
 from birnn.reference.stack import GATES, CellName

@@ -16,7 +16,7 @@ class OtherBuild(importlib.abc.MetaPathFinder):
     """Finds the compiled module where BIRNN_NATIVE says."""
 
     def find_spec(self, fullname, path, target=None):
-        if fullname != "birnn.kernels._native":
+        if fullname != "birnn.engine._native":
             return None
         return importlib.util.spec_from_file_location(fullname, os.environ["BIRNN_NATIVE"])
 

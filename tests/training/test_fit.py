@@ -15,8 +15,8 @@ import torch
 import birnn
 from birnn.bundle import io
 from birnn.data import Example
+from birnn.engine import isa
 from birnn.errors import DataError, Interrupted, OutputError, UsageError
-from birnn.kernels import isa
 from birnn.training.averaging import AveragedWeights
 from birnn.training.fit import fit
 from birnn.training.module import TrainingModule

@@ -14,8 +14,8 @@ from birnn.cli.output import naming, print_json, tell
 from birnn.cli.reading import with_epochs
 from birnn.cli.tables import print_scores, print_table
 from birnn.data import ReadOptions
+from birnn.engine import isa
 from birnn.errors import Interrupted, UsageError, escaped, nearest, require
-from birnn.kernels import isa
 from birnn.metrics import named_counts
 from birnn.runtime import Predictor
 

@@ -144,7 +144,7 @@ def with_threads(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(*args: Any, threads: int | None, **kwargs: Any) -> int:
-        from birnn.kernels import isa
+        from birnn.engine import isa
 
         with isa.num_threads(threads):
             return command(*args, **kwargs)

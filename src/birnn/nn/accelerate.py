@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 import torch
 from torch import nn
 
+from birnn.engine import isa
 from birnn.errors import UsageError
-from birnn.kernels import isa
 from birnn.nn.recurrent import GRU, LSTM, RNN
 
 OURS: dict[type[nn.Module], type[nn.Module]] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}

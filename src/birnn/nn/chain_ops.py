@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
+from birnn.engine import crf, isa
 from birnn.errors import ShapeError
-from birnn.kernels import crf, isa
 from birnn.nn import chain
 from birnn.nn.engines import own_dtypes, transformed
 from birnn.nn.layout import INTEGERS

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from birnn.engine import into, isa
+from birnn.engine.into import Keep
+from birnn.engine.layout import Layout
+from birnn.engine.memory import lent_empty
 from birnn.errors import ConfigError, ShapeError, nearest
-from birnn.kernels import into, isa
-from birnn.kernels.into import Keep
-from birnn.kernels.layout import Layout
-from birnn.kernels.memory import lent_empty
 from birnn.nn import stretches
 from birnn.nn.layout import TensorLayout
 from birnn.nn.stretches import Schedule, Weights

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from birnn.engine.layout import Layout
 from birnn.errors import LengthError, ShapeError
-from birnn.kernels.layout import Layout
 from birnn.ragged import Lengths, host_lengths
 
 M = TypeVar("M")

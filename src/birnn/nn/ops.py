@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 from torch.library import Library, register_fake
 
-from birnn.kernels import isa
-from birnn.kernels.into import Keep
-from birnn.kernels.layout import Layout
+from birnn.engine import isa
+from birnn.engine.into import Keep
+from birnn.engine.layout import Layout
 from birnn.nn import engines, stretches
 from birnn.nn.engines import DTYPES, PLAIN_WEIGHTS, Call, autocasts, transformed
 from birnn.nn.layout import TensorLayout

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
+from birnn.engine.into import Keep
 from birnn.errors import ShapeError, UsageError
-from birnn.kernels.into import Keep
 from birnn.nn.engines import autocasts
 from birnn.nn.layout import TensorLayout, as_lengths
 from birnn.nn.ops import layer, on_torch, runs_native, runs_on_operators

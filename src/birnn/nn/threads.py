@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import torch
 
-from birnn.kernels import isa
+from birnn.engine import isa
 
 _own: ContextVar[bool] = ContextVar("birnn_own_work", default=False)
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from birnn.bundle.spec import Label, Spec, Tags, Values
 from birnn.data.schemes import marks, transitions
+from birnn.engine import crf
 from birnn.errors import BundleError
-from birnn.kernels import crf
 from birnn.ragged import Ragged
 
 Floats = npt.NDArray[Any]

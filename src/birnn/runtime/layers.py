@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import Spec, Tags, Values, Words
+from birnn.engine.layer import Prepared
+from birnn.engine.linear import Linear
 from birnn.errors import BundleError
-from birnn.kernels.layer import Prepared
-from birnn.kernels.linear import Linear
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import Outcome, State
 from birnn.reference.stack import Stack

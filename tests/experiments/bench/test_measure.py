@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from birnn.engine import isa
 from birnn.errors import EngineError, UsageError
 from birnn.experiments.bench import TORCH_KINDS, Case, Plan, Shape, measure, run
 from birnn.experiments.bench.peers import OURS, PEERS, TORCH, Peer, Way
-from birnn.kernels import isa
 
 TINY = Case(Shape(3, 4, 5, 6))
 

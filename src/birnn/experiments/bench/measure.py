@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 import birnn
+from birnn.engine import isa
 from birnn.errors import EngineError, UsageError
 from birnn.experiments.bench.cases import WORKS, Array, Case, Problem, Work, problem
 from birnn.experiments.bench.peers import OURS, TORCH, Peer, Way, choose
-from birnn.kernels import isa
 
 # Pools of threads spin for a while after their work, and would be in the next one's way: ONNX
 # Runtime's for more than 10 ms.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from birnn.engine import isa
 from birnn.experiments.bench.cases import COMPARED, SHAPES, Case, Kind, Work
 from birnn.experiments.bench.measure import Report, as_dict
 from birnn.experiments.bench.peers import OURS, PEERS, TORCH, how_to_install
@@ -15,7 +16,6 @@ from birnn.experiments.bench.promises import (
     geometric_mean,
     promises,
 )
-from birnn.kernels import isa
 
 HEADS: dict[Work, str] = {"forward": "forward", "forward+backward": "forward + backward"}
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from birnn.kernels import into, isa
-from birnn.kernels.into import Keep
+from birnn.engine import into, isa
+from birnn.engine.into import Keep
 from birnn.reference.cells import CELLS
 from birnn.reference.stack import CellName, Stack
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
+from birnn.engine import isa
 from birnn.errors import ConfigError, nearest
 from birnn.experiments.bench.measure import machine
 from birnn.experiments.cost import count
 from birnn.experiments.cost.count import Bytes, Flops, Parameters
 from birnn.experiments.cost.measure import Batch, Measured, free_memory, measure
-from birnn.kernels import isa
 from birnn.reference.stack import CellName, MergeName, Stack
 from birnn.report.parts import Table
 

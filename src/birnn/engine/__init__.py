@@ -1,6 +1,6 @@
 """The fast engine's Python face: NumPy arrays in, NumPy arrays out, checked."""
 
-from birnn.kernels.isa import (
+from birnn.engine.isa import (
     Engine,
     active,
     available,
@@ -9,7 +9,7 @@ from birnn.kernels.isa import (
     set_num_threads,
     why_no_native,
 )
-from birnn.kernels.layer import Prepared, run
+from birnn.engine.layer import Prepared, run
 
 __all__ = [
     "Engine",

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from foreign import CUDA, Capsuled, Foreign, wearable
 
-from birnn.kernels import isa
-from birnn.kernels.layout import Layout
+from birnn.engine import isa
+from birnn.engine.layout import Layout
 
 GUARD = 256  # bytes before and behind each array, which nobody may touch
 UNTOUCHED = 0xA5

@@ -274,7 +274,7 @@ def why_no_native() -> str | None:
 @functools.cache
 def _import_native() -> tuple[ModuleType | None, str | None]:
     try:
-        native = importlib.import_module("birnn.kernels._native")
+        native = importlib.import_module("birnn.engine._native")
     except ModuleNotFoundError:
         return None, (
             "the compiled module is not installed. "

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from birnn.engine import into, isa
+from birnn.engine.into import CELL_NUMBERS, Keep, Packed
+from birnn.engine.layout import Layout
+from birnn.engine.memory import DTYPES, aligned_empty, contiguous, lent_empty
 from birnn.errors import EngineError, ShapeError
-from birnn.kernels import into, isa
-from birnn.kernels.into import CELL_NUMBERS, Keep, Packed
-from birnn.kernels.layout import Layout
-from birnn.kernels.memory import DTYPES, aligned_empty, contiguous, lent_empty
 from birnn.reference.stack import GATES, CellName
 
 Array = npt.NDArray[Any]

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from birnn.engine import isa, layer, recurrent
+from birnn.engine.linear import Linear
 from birnn.errors import ConfigError, EngineError
-from birnn.kernels import isa, layer, recurrent
-from birnn.kernels.linear import Linear
 from birnn.ragged import Ragged
 from birnn.reference import Stack, initialise
 
@@ -96,7 +96,7 @@ def test_an_engine_that_is_not_here_is_refused_and_what_there_is_named(monkeypat
 
 
 def test_the_native_module_is_here_or_its_absence_explained():
-    installed = importlib.util.find_spec("birnn.kernels._native") is not None
+    installed = importlib.util.find_spec("birnn.engine._native") is not None
     assert (isa.native_module() is not None) == installed
     assert (isa.why_no_native() is None) == installed
 
@@ -105,7 +105,7 @@ def test_without_the_native_module_the_reference_runs_and_says_what_to_do(
     monkeypatch, no_compiled_module
 ):
     monkeypatch.delenv(isa.FORCE, raising=False)
-    no_compiled_module(ModuleNotFoundError("No module named 'birnn.kernels._native'"))
+    no_compiled_module(ModuleNotFoundError("No module named 'birnn.engine._native'"))
     assert isa.available() == (isa.REFERENCE,)
     with pytest.warns(RuntimeWarning, match=r"slower than they could.*Install a C\+\+ compiler"):
         assert isa.in_use() is None

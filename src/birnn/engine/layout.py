@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from birnn.engine import isa
+from birnn.engine.memory import contiguous
 from birnn.errors import LengthError, ShapeError
-from birnn.kernels import isa
-from birnn.kernels.memory import contiguous
 from birnn.ragged import Lengths
 
 

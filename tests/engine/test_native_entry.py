@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birnn.kernels import isa, recurrent
-from birnn.kernels.layout import Layout
-from birnn.kernels.linear import Linear
+from birnn.engine import isa, recurrent
+from birnn.engine.layout import Layout
+from birnn.engine.linear import Linear
 
 # Seed and number of trials: 4000 take about two seconds. 1001 has an array of no numbers that
 # stands nowhere, which is taken.

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from birnn.engine import isa
+from birnn.engine.linear import Linear
 from birnn.errors import ShapeError
-from birnn.kernels import isa
-from birnn.kernels.linear import Linear
 
 # Around the widths of vectors, of panels of four, and of the rows that go together.
 SIZES = st.sampled_from([1, 2, 3, 7, 15, 16, 17, 47, 48, 49, 63, 64, 65])

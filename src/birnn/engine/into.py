@@ -1,6 +1,6 @@
 """One recurrent layer on the compiled kernels, into arrays that are given.
 
-`birnn.kernels.recurrent` does the same with NumPy's arrays, makes those of the answer, and names
+`birnn.engine.recurrent` does the same with NumPy's arrays, makes those of the answer, and names
 everything that does not fit. Here arrays are of any library that the module reads, torch's tensors
 among them, and between caller and kernel there is as little as possible: a line of Python takes
 ten times as long when the pass before has swept the caches.
@@ -18,9 +18,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from birnn.engine import isa
+from birnn.engine.layout import Layout
 from birnn.errors import EngineError
-from birnn.kernels import isa
-from birnn.kernels.layout import Layout
 from birnn.reference.stack import CellName
 
 Keep = Literal["nothing", "gates", "states", "everything"]
@@ -125,7 +125,7 @@ def forward(
         saved: To be filled, a vector of `saved_size`; None where nothing is kept.
         threads: How many, or whose.
         numbers: Which row of x stands at each row, (R,).
-        packed: The weights by `birnn.kernels.recurrent.pack`; then ``weights`` are empty.
+        packed: The weights by `birnn.engine.recurrent.pack`; then ``weights`` are empty.
 
     Raises:
         ValueError: An array that does not fit.

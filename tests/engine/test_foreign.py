@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from foreign import CUDA, Capsuled, Foreign
 
-from birnn.kernels import isa
+from birnn.engine import isa
 
 
 def product(x, weight, bias=None):

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.kernels import isa, recurrent
-from birnn.kernels.layout import Layout
+from birnn.engine import isa, recurrent
+from birnn.engine.layout import Layout
 from birnn.reference import GATES
 
 CELLS = sorted(GATES)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from birnn.engine import isa
+from birnn.engine.layout import Layout
 from birnn.errors import LengthError, ShapeError
-from birnn.kernels import isa
-from birnn.kernels.layout import Layout
 
 some_lengths = st.lists(st.integers(0, 6), max_size=6).map(lambda some: np.array(some, np.int64))
 
@@ -95,7 +95,7 @@ def test_starts_of_another_number_are_refused():
 def test_a_plan_that_lives_to_the_end_is_not_told_of():
     program = """
 import numpy as np
-from birnn.kernels.layout import Layout
+from birnn.engine.layout import Layout
 layout = Layout.padded(np.array([2, 0]), steps=3)
 keep = layout.plan
 print(keep.places, layout.with_lengths(np.array([3, 1])).plan.places)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from birnn.engine import isa
+from birnn.engine.memory import DTYPES, aligned_empty, contiguous
 from birnn.errors import ShapeError
-from birnn.kernels import isa
-from birnn.kernels.memory import DTYPES, aligned_empty, contiguous
 
 Array = npt.NDArray[Any]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from birnn.kernels import isa, recurrent
-from birnn.kernels.layout import Layout
+from birnn.engine import isa, recurrent
+from birnn.engine.layout import Layout
 from birnn.ragged import Ragged
 from birnn.reference import GATES, Stack, State, bidirectional
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from birnn.engine import isa, layer, recurrent
 from birnn.errors import ShapeError
-from birnn.kernels import isa, layer, recurrent
 from birnn.ragged import Ragged
 from birnn.reference import GATES, MERGE_WIDTH, Stack, State, bidirectional, initialise
 

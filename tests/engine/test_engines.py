@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.kernels import isa
-from birnn.kernels.linear import Linear
+from birnn.engine import isa
+from birnn.engine.linear import Linear
 
 COMPILED = [name for name in isa.available() if name != isa.REFERENCE]
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from birnn.engine import crf, isa
 from birnn.errors import ConfigError, ShapeError
-from birnn.kernels import crf, isa
 from birnn.ragged import Ragged
 from birnn.reference import crf as reference
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.kernels import isa
-from birnn.kernels.memory import CACHE_LINE, LARGE, lent_empty
+from birnn.engine import isa
+from birnn.engine.memory import CACHE_LINE, LARGE, lent_empty
 
 NATIVE = isa.native_module()
 SIZES = (LARGE, LARGE + 8, 3 * LARGE, 5 * LARGE)

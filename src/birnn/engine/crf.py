@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from birnn.engine import isa
+from birnn.engine.memory import contiguous
 from birnn.errors import ConfigError, ShapeError
-from birnn.kernels import isa
-from birnn.kernels.memory import contiguous
 from birnn.ragged import Ragged
 from birnn.reference import crf
 from birnn.reference.crf import Chain, Paths

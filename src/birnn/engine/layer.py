@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from birnn.engine import isa, recurrent
+from birnn.engine.into import Packed
+from birnn.engine.layout import Layout
+from birnn.engine.linear import Linear
+from birnn.engine.memory import DTYPES
 from birnn.errors import ShapeError
-from birnn.kernels import isa, recurrent
-from birnn.kernels.into import Packed
-from birnn.kernels.layout import Layout
-from birnn.kernels.linear import Linear
-from birnn.kernels.memory import DTYPES
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
 from birnn.reference.bidirectional import Outcome, State

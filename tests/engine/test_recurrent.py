@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from birnn.engine import into, isa, recurrent
+from birnn.engine.layout import Layout
 from birnn.errors import EngineError, ShapeError
-from birnn.kernels import into, isa, recurrent
-from birnn.kernels.layout import Layout
 from birnn.reference import GATES
 
 CELLS = sorted(GATES)

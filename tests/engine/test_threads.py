@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birnn.kernels import crf, isa
+from birnn.engine import crf, isa
 from birnn.ragged import Ragged
 
 pytestmark = pytest.mark.skipif(isa.native_module() is None, reason="no compiled module")
@@ -51,7 +51,7 @@ def script(body, **environment):
     head = """
         import os, sys, threading, time
         import numpy as np
-        from birnn.kernels import crf, isa
+        from birnn.engine import crf, isa
         from birnn.ragged import Ragged
 
         rows = np.random.default_rng(0).standard_normal((2000, 20))
@@ -225,8 +225,8 @@ def test_threads_that_cannot_start_leave_the_work_to_one():
 
 STARVED = r"""
     import statistics, subprocess
-    from birnn.kernels import recurrent
-    from birnn.kernels.layout import Layout
+    from birnn.engine import recurrent
+    from birnn.engine.layout import Layout
 
     native = isa.native_module()
     native.use_all_threads(True)

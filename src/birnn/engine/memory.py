@@ -35,7 +35,7 @@ def lent_empty(native: ModuleType, count: int, dtype: np.dtype[Any]) -> npt.NDAr
         MemoryError: There is not enough memory.
 
     Example:
-        >>> from birnn.kernels import isa
+        >>> from birnn.engine import isa
         >>> lent_empty(isa.native_module(), 3, np.dtype("f4")).shape
         (3,)
     """
