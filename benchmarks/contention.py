@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle import Bundle, Encoder, Spec, Tags
-from birnn.bundle.spec import Vectors
 from birnn.engine import isa
 from birnn.experiments.bench.measure import machine
+from birnn.inputs import Vectors
 from birnn.runtime import Predictor
 from turns import table
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import SchemeName
-from birnn.data.schemes import spans, unseen
+from birnn.data.schemes import SchemeName, spans, unseen
 from birnn.errors import LengthError, ShapeError
 
 Pairs = Counter[tuple[str, str]]

@@ -6,7 +6,8 @@ import pytest
 
 from birnn.bundle import Bundle, Encoder, Label, Spec, Symbols, Values, Vectors, Words, card
 from birnn.bundle.card import drawing
-from birnn.bundle.spec import Head, Inputs
+from birnn.inputs import Inputs
+from birnn.tasks import Head
 
 
 def test_card_says_what_the_model_is(bundle: Bundle) -> None:

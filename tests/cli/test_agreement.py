@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from birnn.bundle.io import load
-from birnn.data import Codec, Example, Vocabularies
+from birnn.data import Example
+from birnn.inputs import Codec, Vocabularies
 from birnn.models import build
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor

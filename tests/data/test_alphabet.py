@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.bundle.spec import Symbols
-from birnn.data import Codec, Vocabularies, Vocabulary
 from birnn.data.alphabet import Alphabet
+from birnn.inputs import Codec, Symbols, Vocabularies, Vocabulary
 
 
 @given(st.text("MKV \t\n"))

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.bundle.spec import Characters, Words
-from birnn.data import Vocabularies, Vocabulary, tokenise
-from birnn.data.encoding import Codec
+from birnn.data import tokenise
 from birnn.data.examples import Example
-from birnn.data.vocab import normalise
 from birnn.data.words import Splitter, canonical, clean, looks, part
+from birnn.inputs import Characters, Vocabularies, Vocabulary, Words
+from birnn.inputs.encoding import Codec
+from birnn.inputs.vocabulary import normalise
 
 # What rules of tokenisers meet in: letters, digits, marks, clitics, addresses, joiners.
 WORDS = (

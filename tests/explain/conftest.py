@@ -15,20 +15,11 @@ import pytest
 import torch
 
 from birnn.bundle import Bundle
-from birnn.bundle.spec import (
-    Characters,
-    Encoder,
-    Label,
-    Spec,
-    Surface,
-    Symbols,
-    Tags,
-    Values,
-    Vectors,
-    Words,
-)
+from birnn.bundle.spec import Encoder, Spec
 from birnn.engine import isa
+from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
 from birnn.nn import BiRNN
+from birnn.tasks import Label, Tags, Values
 
 WORDS = ("<unk>", "the", "bank", "river", "of", "0")
 CHARACTERS = ("<unk>", *"abehiknrtvT1")

@@ -10,20 +10,10 @@ import pytest
 import torch
 
 from birnn.bundle import Bundle
-from birnn.bundle.spec import (
-    Characters,
-    Encoder,
-    Label,
-    Spec,
-    Surface,
-    Symbols,
-    Tags,
-    Values,
-    Vectors,
-    Words,
-)
-from birnn.data import Codec, Vocabularies
+from birnn.bundle.spec import Encoder, Spec
+from birnn.inputs import Characters, Codec, Surface, Symbols, Vectors, Vocabularies, Words
 from birnn.models import Network, build
+from birnn.tasks import Label, Tags, Values
 
 WORDS = ("<unk>", "the", "bank", "river", "of", "0")
 CHARACTERS = ("<unk>", *"abehiknrtvT1")

@@ -12,9 +12,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from birnn.bundle import Spec
-from birnn.bundle.spec import Characters, Encoder, Tags
-from birnn.bundle.spec import Words as WordInputs
+from birnn.bundle.spec import Encoder
 from birnn.explain.architecture import stages
+from birnn.inputs import Characters
+from birnn.inputs import Words as WordInputs
 from birnn.report import (
     Code,
     Notes,
@@ -31,6 +32,7 @@ from birnn.report import (
     figures,
     write,
 )
+from birnn.tasks import Tags
 
 # markup, mathematics, a script that matplotlib's font lacks, a word that is too long
 WORDS = ["i", "<b>thought</b>", "$5$", "&", "银行", "would", "Donaudampfschifffahrtsgesellschaft"]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from birnn.bundle import Bundle, Encoder, Spec, Tags
-from birnn.bundle.spec import Vectors
 from birnn.engine import isa
+from birnn.inputs import Vectors
 from birnn.runtime import Predictor
 
 pytestmark = [

@@ -24,10 +24,10 @@ from birnn.bundle import (
     Vectors,
     Words,
 )
-from birnn.bundle.spec import PoolingName
 from birnn.errors import DataError, DirectionError, ShapeError, UsageError
 from birnn.reference.stack import CellName
 from birnn.runtime import Online, Predictor, running
+from birnn.tasks import PoolingName
 
 WORDS = Words(
     size=9,

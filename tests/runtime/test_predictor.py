@@ -26,13 +26,13 @@ from birnn.bundle import (
     Words,
     save,
 )
-from birnn.bundle.spec import PoolingName, SchemeName
 from birnn.data.examples import Example
-from birnn.data.schemes import convert, spans, transitions
+from birnn.data.schemes import SchemeName, convert, spans, transitions
 from birnn.errors import BundleError, DataError, UsageError
 from birnn.reference.stack import CellName, MergeName
 from birnn.runtime import Predictor
 from birnn.runtime import predictor as module
+from birnn.tasks import PoolingName
 
 LENGTHS = [3, 0, 7, 1, 1, 12, 0, 5]
 

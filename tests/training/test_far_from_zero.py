@@ -14,8 +14,9 @@ import pytest
 import birnn
 from birnn import explain
 from birnn.bundle import Bundle, Encoder, Label, Spec, Tags, Values, Vectors, load, save
-from birnn.data import Codec, Example, Vocabularies, read
+from birnn.data import Example, read
 from birnn.errors import BundleError
+from birnn.inputs import Codec, Vocabularies
 from birnn.models import build
 from birnn.runtime import Predictor
 from birnn.runtime.rows import rows_of

@@ -4,18 +4,9 @@ from birnn.bundle.card import card
 from birnn.bundle.io import Bundle, faults, load, save
 from birnn.bundle.layouts import LAYOUTS, Layout, direction
 from birnn.bundle.manifest import FORMAT_VERSION
-from birnn.bundle.spec import (
-    Characters,
-    Encoder,
-    Label,
-    Spec,
-    Surface,
-    Symbols,
-    Tags,
-    Values,
-    Vectors,
-    Words,
-)
+from birnn.bundle.spec import Encoder, Spec
+from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
+from birnn.tasks import Label, Tags, Values
 
 __all__ = [
     "FORMAT_VERSION",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from birnn.bundle.spec import Label, Spec, Symbols, Tags, Values, Vectors, Words
+from birnn.bundle.spec import Spec
 from birnn.errors import escaped
+from birnn.inputs import Symbols, Vectors, Words
+from birnn.tasks import Label, Tags, Values
 
 _INPUTS = {
     "words": "sequences of words",

@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from birnn.bundle.spec import SPAN_LETTERS, Label, SchemeName, Shape, Spec, Symbols, Tags, Words
+from birnn.bundle.spec import Spec
+from birnn.data.alphabet import UNKNOWN
+from birnn.data.schemes import SPAN_LETTERS, SchemeName
+from birnn.inputs import Symbols, Words
+from birnn.schema import Shape
+from birnn.tasks import Label, Tags
 
 # Of faults and names in one message, and characters of each: a damaged file may have any number.
 MOST_NAMED = 10
@@ -24,9 +29,6 @@ MOST_VALUES = 100_000
 OTHER_DIGEST = (
     "is damaged, or is not the file that was saved: its digest is not the one in the manifest"
 )
-
-# What stands first in every vocabulary but the labels'.
-UNKNOWN = "<unk>"
 
 # Files that other tools save models in, by their first bytes. None of them is ever opened further.
 DISGUISES: tuple[tuple[bytes, str], ...] = (

@@ -52,9 +52,10 @@ from birnn.bundle.manifest import (
     paths_of,
     read_manifest,
 )
-from birnn.bundle.spec import Shape, Spec
+from birnn.bundle.spec import Spec
 from birnn.bundle.tensors import read_tensors
 from birnn.errors import BundleError, OutputError, UsageError, log_notice
+from birnn.schema import Shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)

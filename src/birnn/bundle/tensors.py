@@ -26,8 +26,8 @@ import numpy as np
 
 from birnn.bundle import documents
 from birnn.bundle.checks import OTHER_DIGEST, disguise, named, tensor_faults, value_faults
-from birnn.bundle.spec import Shape
 from birnn.engine.memory import aligned_empty
+from birnn.schema import Shape
 
 MOST_HEADER = 1 << 24  # bytes; 50,000 tensors need a third of it
 DTYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16"}

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birnn.bundle.spec import Symbols, Vectors
 from birnn.cli.output import check_page, print_json, tell
 from birnn.cli.tables import print_table
 from birnn.data import ReadOptions
 from birnn.data.read import FORMATS, ending_of
 from birnn.data.words import Splitter
 from birnn.errors import DataError, escaped, require
+from birnn.inputs import Symbols, Vectors
 from birnn.runtime import Predictor
 
 if TYPE_CHECKING:

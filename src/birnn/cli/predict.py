@@ -49,7 +49,7 @@ def predict(
     reading: ReadOptions,
 ) -> int:
     """Label the sequences of a file as a stream: memory does not grow with it."""
-    from birnn.bundle.spec import Vectors
+    from birnn.inputs import Vectors
     from birnn.runtime import Predictor
 
     if all_probabilities and not as_json:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Iterable, Sequence
 
-from birnn.data.vocab import UNKNOWN, Vocabulary
+UNKNOWN = "<unk>"  # the item of a vocabulary that all others are read as
 
 
 class Alphabet:
@@ -64,9 +63,3 @@ class Alphabet:
     def lower(self, symbols: Collection[str]) -> bool:
         """Whether some of the symbols are looked up as capitals."""
         return not self._capitals.keys().isdisjoint(symbols)
-
-
-@functools.lru_cache(maxsize=64)
-def alphabet_of(symbols: Vocabulary) -> Alphabet:
-    """The alphabet of a vocabulary, made once."""
-    return Alphabet(symbols.items)

@@ -8,12 +8,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_validator
 
-from birnn.bundle.spec import Frozen
 from birnn.data.alphabet import Alphabet
 from birnn.data.examples import Task
 from birnn.data.source import MAX_LINE
 from birnn.data.words import Split, Splitter
 from birnn.errors import ConfigError, nearest
+from birnn.schema import Frozen
 
 FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}  # CoNLL-U: place of each in a line
 

@@ -28,10 +28,35 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import SPAN_LETTERS, SchemeName
 from birnn.errors import ConfigError, nearest
 
 Allowed = npt.NDArray[np.bool_]
+
+# How tags mark spans; with -suffix the mark stands after the type, PER-B.
+SchemeName = Literal[
+    "none",
+    "iob1",
+    "iob2",
+    "iobes",
+    "bilou",
+    "bmes",
+    "bmewo",
+    "iob1-suffix",
+    "iob2-suffix",
+    "iobes-suffix",
+    "bilou-suffix",
+    "bmes-suffix",
+    "bmewo-suffix",
+]
+# What a scheme writes for the begin, the inside and the end of a span, and for one of one token.
+SPAN_LETTERS = {
+    "iob1": "BI",
+    "iob2": "BI",
+    "iobes": "BIES",
+    "bilou": "BILU",
+    "bmes": "BMES",
+    "bmewo": "BMEW",
+}
 
 SCHEMES: tuple[SchemeName, ...] = get_args(SchemeName)
 

@@ -15,7 +15,6 @@ from typing import Any, get_args
 
 import numpy as np
 
-from birnn.bundle.spec import PoolingName
 from birnn.data import ReadOptions
 from birnn.errors import UsageError, nearest
 from birnn.experiments import (
@@ -36,6 +35,7 @@ from birnn.experiments.compare.trials import Plan, Say, run_trials
 from birnn.experiments.drawing import Drawn
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
+from birnn.tasks import PoolingName
 from birnn.training.recipe import Recipe, Task
 from birnn.training.sets import Source
 

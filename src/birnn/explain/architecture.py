@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from birnn.bundle.spec import Pooled, Spec, Tags, Values, Vectors, Words
+from birnn.bundle.spec import Spec
+from birnn.inputs import Vectors, Words
 from birnn.report.figures import HALVES, blueprint
 from birnn.report.figures.blueprint import Box, Row
+from birnn.tasks import Pooled, Tags, Values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +33,9 @@ def architecture(spec: Spec) -> Figure:
         spec: The model, of one direction or two, any inputs, any head.
 
     Example:
-        >>> from birnn.bundle.spec import Encoder, Spec, Symbols, Tags
+        >>> from birnn.bundle.spec import Encoder, Spec
+        >>> from birnn.inputs import Symbols
+        >>> from birnn.tasks import Tags
         >>> spec = Spec(inputs=Symbols(size=5, dim=8), encoder=Encoder(cell="gru", hidden_size=16),
         ...             head=Tags(size=3))
         >>> from birnn.report.figures import in_words

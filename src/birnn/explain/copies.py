@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 
 from birnn.bundle import Bundle
-from birnn.bundle.spec import Encoder, Spec, Tags, Vectors
+from birnn.bundle.spec import Encoder, Spec
+from birnn.inputs import Vectors
 from birnn.models import Network, build
 from birnn.nn import BiRNN
 from birnn.reference.stack import Stack
+from birnn.tasks import Tags
 
 
 def network(bundle: Bundle) -> Network:

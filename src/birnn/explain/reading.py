@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from birnn.bundle.spec import Vectors
 from birnn.errors import UsageError
 from birnn.explain.subject import Array, Halves, Model, Rows, Subject
+from birnn.inputs import Vectors
 
 
 @dataclass(frozen=True, eq=False)

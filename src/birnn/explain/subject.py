@@ -21,13 +21,14 @@ import torch
 from torch import Tensor
 
 from birnn.bundle import Bundle, load
-from birnn.bundle.spec import Spec, Tags, Values, Vectors
-from birnn.data import Codec, ReadOptions, SymbolRows, Vocabularies, WordRows
-from birnn.data.alphabet import alphabet_of
+from birnn.bundle.spec import Spec
+from birnn.data import ReadOptions
 from birnn.data.batching import windows
 from birnn.data.words import Split
 from birnn.errors import ConfigError, DataError, nearest
 from birnn.explain import copies
+from birnn.inputs import Codec, SymbolRows, Vectors, Vocabularies, WordRows
+from birnn.inputs.encoding import alphabet_of
 from birnn.models import Network
 from birnn.nn import BiRNN, State
 from birnn.nn.merge import merge_halves
@@ -35,6 +36,7 @@ from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
 from birnn.runtime import Predictor
 from birnn.runtime.door import admit
+from birnn.tasks import Tags, Values
 
 Array = npt.NDArray[Any]
 Rows = Ragged[Tensor]

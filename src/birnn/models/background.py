@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from birnn.data import Batch
+from birnn.inputs import Batch
 from birnn.models.network import Network
 from birnn.ragged import Ragged
 

@@ -8,14 +8,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from birnn.bundle.spec import Head, Inputs, Label, Spec, Symbols, Tags, Values, Vectors, Words
+from birnn.bundle.spec import Spec
 from birnn.data import transitions
 from birnn.errors import ConfigError
+from birnn.inputs import Inputs, Symbols, Vectors, Words
 from birnn.models.heads import LabelHead, TagsHead, ValuesHead
 from birnn.models.inputs import SymbolInputs, VectorInputs, WordInputs
 from birnn.models.network import Network
 from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN
+from birnn.tasks import Head, Label, Tags, Values
 
 
 def build(

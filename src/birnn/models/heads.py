@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from birnn.bundle.spec import Label, Pooled, Tags, Values
 from birnn.nn import CRF, AdditiveAttention, pool
 from birnn.ragged import Ragged
+from birnn.tasks import Label, Pooled, Tags, Values
 
 
 class Head(Protocol):

@@ -10,8 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from birnn.bundle.spec import Characters, Surface, Symbols, Vectors, Words
-from birnn.data import SymbolRows, VectorRows, WordRows
+from birnn.inputs import (
+    Characters,
+    Surface,
+    SymbolRows,
+    Symbols,
+    VectorRows,
+    Vectors,
+    WordRows,
+    Words,
+)
 from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN, VariationalDropout, WordDropout
 from birnn.nn.dropout import kept

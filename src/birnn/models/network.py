@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from birnn.bundle.spec import Spec, Vectors
-from birnn.data import Batch
+from birnn.bundle.spec import Spec
 from birnn.errors import DataError
+from birnn.inputs import Batch, Vectors
 from birnn.models.heads import Head
 from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN, SequenceNoise, VariationalDropout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from birnn.bundle.spec import Frozen
+from birnn.schema import Frozen
 
 
 class Dropout(Frozen):

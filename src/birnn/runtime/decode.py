@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Label, Spec, Tags, Values
+from birnn.bundle.spec import Spec
 from birnn.data.schemes import marks, transitions
 from birnn.engine import crf
 from birnn.errors import BundleError
 from birnn.ragged import Ragged
+from birnn.tasks import Label, Tags, Values
 
 Floats = npt.NDArray[Any]
 Tensors = Mapping[str, npt.NDArray[np.float32]]

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from birnn.bundle.spec import Inputs, Spec, Tags, Vectors, Words
+from birnn.bundle.spec import Spec
 from birnn.data.alphabet import Alphabet
 from birnn.data.frames import is_iterable, is_table
 from birnn.data.numeric import Reals, narrow, not_finite, reals
 from birnn.data.objects import unpacked
 from birnn.data.options import ReadOptions
-from birnn.data.vocab import normalise
 from birnn.data.words import Split, Splitter, tokenise
 from birnn.errors import DataError, ShapeError
+from birnn.inputs import Inputs, Vectors, Words
+from birnn.inputs.vocabulary import normalise
+from birnn.tasks import Tags
 
 # Of the tokens of a call, for a notice that most are unknown.
 FEWEST_TOKENS = 10
@@ -58,7 +60,9 @@ def admit(
         DataError: Something else; the message names the sequence and the step.
 
     Example:
-        >>> from birnn.bundle.spec import Encoder, Label, Words
+        >>> from birnn.bundle.spec import Encoder
+        >>> from birnn.tasks import Label
+        >>> from birnn.inputs import Words
         >>> spec = Spec(inputs=Words(size=2, dim=1), encoder=Encoder(), head=Label(size=2))
         >>> list(admit(spec, ["so good", ["so", "bad"]]))
         [('so', 'good'), ['so', 'bad']]
@@ -104,7 +108,7 @@ class Known:
         items: Its words or symbols; none for vectors.
 
     Example:
-        >>> from birnn.bundle.spec import Symbols
+        >>> from birnn.inputs import Symbols
         >>> known = Known(Symbols(size=4, dim=1), ("<unk>", "M", "K", "V"))
         >>> known.notices([tuple("mkvmkvmkvmkv")])
         ['lower-case symbols are read as capitals: the model knows no others']

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Spec, Tags, Values, Words
+from birnn.bundle.spec import Spec
 from birnn.engine.layer import Prepared
 from birnn.engine.linear import Linear
 from birnn.errors import BundleError
+from birnn.inputs import Words
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import Outcome, State
 from birnn.reference.stack import Stack
 from birnn.runtime import running
+from birnn.tasks import Tags, Values
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]

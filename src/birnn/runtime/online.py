@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Spec, Tags, Vectors
+from birnn.bundle.spec import Spec
 from birnn.data.numeric import narrow, not_finite, reals
 from birnn.errors import DataError, DirectionError, ShapeError, UsageError
+from birnn.inputs import Vectors
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import State
 from birnn.runtime.decode import Decode, Decoder
 from birnn.runtime.layers import Network
 from birnn.runtime.rows import Rows
+from birnn.tasks import Tags
 
 ONE = np.ones(1, np.int64)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from birnn.bundle.checks import LONGEST_FAULT
 from birnn.bundle.io import Bundle, load
-from birnn.bundle.spec import Spec, Tags
+from birnn.bundle.spec import Spec
 from birnn.data.batching import arrivals, in_order, windows
 from birnn.data.examples import Example
 from birnn.data.objects import examples as labelled_examples
@@ -28,6 +28,7 @@ from birnn.runtime.layers import Network
 from birnn.runtime.online import Online
 from birnn.runtime.rows import rows_of
 from birnn.runtime.scoring import Targets, new_scorer
+from birnn.tasks import Tags
 
 # Sequences and rows that are read ahead, sorted by length and given back in order.
 WINDOW = 4096

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.io import Bundle
-from birnn.bundle.spec import Vectors, Words
-from birnn.data.encoding import Codec
 from birnn.data.numeric import narrow
-from birnn.data.rows import SymbolRows, WordRows
-from birnn.data.vocabularies import Vocabularies
 from birnn.errors import DataError
+from birnn.inputs import Vectors, Words
+from birnn.inputs.encoding import Codec
+from birnn.inputs.rows import SymbolRows, WordRows
+from birnn.inputs.vocabularies import Vocabularies
 from birnn.runtime.cache import WordVectorCache
 from birnn.runtime.layers import Forms
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from birnn.bundle.spec import Head, SchemeName, Tags, Values
 from birnn.data.examples import Example
-from birnn.data.schemes import in_letters_of, other_letters
+from birnn.data.schemes import SchemeName, in_letters_of, other_letters
 from birnn.errors import DataError
 from birnn.metrics import LabelScorer, TagScorer, ValueScorer
+from birnn.tasks import Head, Tags, Values
 
 Scorer = TagScorer | LabelScorer | ValueScorer
 
@@ -24,7 +24,7 @@ def new_scorer(head: Head, labels: Sequence[str]) -> Scorer:
         labels: Its labels, by id; empty for values.
 
     Example:
-        >>> from birnn.bundle.spec import Label
+        >>> from birnn.tasks import Label
         >>> scorer = new_scorer(Label(size=2), ["ham", "spam"])
         >>> scorer.update("ham", "ham")
         >>> scorer.result()["accuracy"]
@@ -44,7 +44,7 @@ class Targets:
         tell: Takes, once, that spans are marked in letters of another scheme.
 
     Example:
-        >>> from birnn.bundle.spec import Tags
+        >>> from birnn.tasks import Tags
         >>> targets = Targets(Tags(size=2, scheme="iob2"), ["O", "B-X"], print)
         >>> targets.checked(Example(("a",), ("U-X",), "gold:1"), 0)
         gold:1: spans are marked as BILOU, the model's as IOB2: they are compared as spans

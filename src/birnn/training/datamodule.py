@@ -8,7 +8,8 @@ from typing import Any
 import lightning
 import numpy as np
 
-from birnn.data import Batch, Encoded, batches
+from birnn.data import batches
+from birnn.inputs import Batch, Encoded
 from birnn.training.module import DevBatch
 from birnn.training.prepare import Prepared
 from birnn.training.settings import TrainingSettings

@@ -11,18 +11,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Characters, Inputs, Surface, Symbols, Vectors, Words
-from birnn.data import (
-    Example,
-    Vocabularies,
-    Vocabulary,
-    learn_traits,
-    normalise,
-    read_vectors,
-)
+from birnn.data import Example, read_vectors
 from birnn.data.numeric import reals, standard_units
 from birnn.data.words import canonical
 from birnn.errors import ConfigError
+from birnn.inputs import (
+    Characters,
+    Inputs,
+    Surface,
+    Symbols,
+    Vectors,
+    Vocabularies,
+    Vocabulary,
+    Words,
+    learn_traits,
+    normalise,
+)
 from birnn.models.inputs import WORD_SPREAD
 from birnn.training.settings import InputSettings, Kind
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from birnn.data import Batch
 from birnn.errors import TrainingError
+from birnn.inputs import Batch
 from birnn.models import Network
 from birnn.training.settings import TrainingSettings
 

@@ -13,19 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Head, Label, SchemeName, Spec, Tags, Values, Words
-from birnn.data import (
-    Codec,
-    Encoded,
-    Example,
-    Vocabularies,
-    Vocabulary,
-)
+from birnn.bundle.spec import Spec
+from birnn.data import Example
 from birnn.data.numeric import reals, standard_units
-from birnn.data.schemes import unseen
+from birnn.data.schemes import SchemeName, unseen
 from birnn.errors import ConfigError, DataError
+from birnn.inputs import Codec, Encoded, Vocabularies, Vocabulary, Words
 from birnn.metrics import named_counts
 from birnn.runtime.scoring import Scorer, new_scorer
+from birnn.tasks import Head, Label, Tags, Values
 from birnn.training.inputs import describe_inputs, ratio_table
 from birnn.training.recipe import Recipe, Task
 from birnn.training.settings import HeadSettings

@@ -16,9 +16,10 @@ from pydantic import (
     ValidationError,
 )
 
-from birnn.bundle.spec import Encoder, Frozen
+from birnn.bundle.spec import Encoder
 from birnn.errors import ConfigError, nearest
 from birnn.models import Dropout
+from birnn.schema import Frozen
 from birnn.training.settings import HeadSettings, InputSettings, Kind, TrainingSettings
 
 Task = Literal["tagger", "classifier", "regressor"]

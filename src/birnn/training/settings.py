@@ -13,7 +13,10 @@ from pydantic import (
     NonNegativeFloat,
 )
 
-from birnn.bundle.spec import AffixLengths, Frozen, PoolingName, SchemeName, Size
+from birnn.data.schemes import SchemeName
+from birnn.inputs.words import AffixLengths
+from birnn.schema import Frozen, Size
+from birnn.tasks import PoolingName
 
 Kind = Literal["words", "symbols", "vectors"]
 

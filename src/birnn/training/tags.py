@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from birnn.bundle.spec import SchemeName
 from birnn.data import Example, convert, find, in_letters_of, marks, violations
-from birnn.data.schemes import other_letters
+from birnn.data.schemes import SchemeName, other_letters
 from birnn.errors import ConfigError, DataError
 
 NAMED = 3  # labels that a message names

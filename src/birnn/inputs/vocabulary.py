@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from birnn.data.alphabet import UNKNOWN
 from birnn.data.words import canonical
 from birnn.errors import DataError
 
-UNKNOWN = "<unk>"
 NOT_THERE = -1
 
 _DIGIT = re.compile(r"\d")

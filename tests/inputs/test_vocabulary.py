@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.data.vocab import UNKNOWN, Vocabulary, normalise
+from birnn.data.alphabet import UNKNOWN
 from birnn.errors import DataError
+from birnn.inputs.vocabulary import Vocabulary, normalise
 
 ITEMS = st.lists(st.sampled_from(["a", "b", "c", "dd", "é", UNKNOWN]), max_size=30)
 

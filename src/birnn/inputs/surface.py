@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from birnn.data.vocab import Vocabulary, normalise
+from birnn.inputs.vocabulary import Vocabulary, normalise
 
 _RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
 

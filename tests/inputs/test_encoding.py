@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.bundle.spec import Characters, Surface, Symbols, Vectors, Words
-from birnn.data.encoding import Codec, spellings
 from birnn.data.examples import Example
 from birnn.data.read import read
-from birnn.data.surface import learn_traits, trait_ids
-from birnn.data.vocab import Vocabulary, normalise
-from birnn.data.vocabularies import Vocabularies
 from birnn.errors import ConfigError, DataError
+from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
+from birnn.inputs.encoding import Codec, spellings
+from birnn.inputs.surface import learn_traits, trait_ids
+from birnn.inputs.vocabularies import Vocabularies
+from birnn.inputs.vocabulary import Vocabulary, normalise
 
 KNOWN = Vocabularies(
     words=Vocabulary(["a", "b0", "é"]),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.data.surface import learn_traits, shape_of, trait_ids, traits_of
+from birnn.inputs.surface import learn_traits, shape_of, trait_ids, traits_of
 
 PREFIXES, SUFFIXES = (1, 3), (2, 4)
 FORMS = st.lists(st.text("abAB1é", min_size=1, max_size=6), min_size=1, max_size=12, unique=True)

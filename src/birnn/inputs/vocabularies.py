@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.data.vocab import Vocabulary, normalise
 from birnn.data.words import canonical
+from birnn.inputs.vocabulary import Vocabulary, normalise
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ a batch is then cut out of arrays.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -16,16 +17,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.bundle.spec import Symbols, Vectors, Words
-from birnn.data.alphabet import alphabet_of
+from birnn.data.alphabet import Alphabet
 from birnn.data.examples import Example
 from birnn.data.numeric import narrow, not_finite, reals
-from birnn.data.rows import Batch, Floats, Integers, Rows, SymbolRows, VectorRows, WordRows
-from birnn.data.surface import trait_ids
-from birnn.data.vocab import Vocabulary, normalise
-from birnn.data.vocabularies import Vocabularies
 from birnn.data.words import canonical
 from birnn.errors import ConfigError, DataError
+from birnn.inputs.rows import Batch, Floats, Integers, Rows, SymbolRows, VectorRows, WordRows
+from birnn.inputs.surface import trait_ids
+from birnn.inputs.symbols import Symbols
+from birnn.inputs.vectors import Vectors
+from birnn.inputs.vocabularies import Vocabularies
+from birnn.inputs.vocabulary import Vocabulary, normalise
+from birnn.inputs.words import Words
 from birnn.ragged import Ragged
 
 LONGEST_SPELLING = 64
@@ -232,6 +235,12 @@ class Codec:
                     f"{len(targets[index])} tags. Give every step one tag."
                 )
         return Encoded(rows, lengths, labels.ids(chain.from_iterable(targets)), tags=True)
+
+
+@functools.lru_cache(maxsize=64)
+def alphabet_of(symbols: Vocabulary) -> Alphabet:
+    """The alphabet of a vocabulary, made once."""
+    return Alphabet(symbols.items)
 
 
 def spellings(forms: Sequence[str], characters: Vocabulary) -> Ragged[Integers]:

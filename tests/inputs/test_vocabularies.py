@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.data.examples import Example
-from birnn.data.vocab import Vocabulary, normalise
-from birnn.data.vocabularies import Vocabularies
 from birnn.data.words import canonical
+from birnn.inputs.vocabularies import Vocabularies
+from birnn.inputs.vocabulary import Vocabulary, normalise
 
 WORDS = st.text(min_size=1, max_size=5)
 EXAMPLES = st.lists(

@@ -1,0 +1,27 @@
+"""Base of all descriptions: frozen and checked, and how they name the tensors of a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Shape = tuple[int, ...]
+# Beyond any model: so a description cannot ask for what no memory holds or no message can print.
+Size = Annotated[int, Field(ge=1, le=10**9)]
+
+
+class Frozen(BaseModel):
+    """Base of all descriptions: immutable, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def prefixed(prefix: str, shapes: dict[str, Shape]) -> dict[str, Shape]:
+    """The same tensors one level down."""
+    return {f"{prefix}.{name}": shape for name, shape in shapes.items()}
+
+
+def linear(name: str, outputs: int, inputs: int) -> dict[str, Shape]:
+    """Weight and bias of a linear layer."""
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
