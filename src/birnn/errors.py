@@ -27,7 +27,9 @@ import difflib
 import importlib
 import logging
 import re
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from signal import SIGTERM
 from types import ModuleType
 
@@ -67,6 +69,14 @@ def escaped(text: str, *, as_json: bool = False) -> str:
 def log_notice(line: str) -> None:
     """Log a notice as a warning of the logger ``birnn``; unless set otherwise, it is printed."""
     logging.getLogger("birnn").warning(escaped(line))
+
+
+def print_notice(line: str) -> None:
+    """Print a notice on standard error; where nobody listens any more, the work goes on."""
+    with suppress(OSError, ValueError):
+        # `print` to a standard error that is closed would go to standard output.
+        if sys.stderr is not None:
+            print(escaped(line), file=sys.stderr, flush=True)
 
 
 class BirnnError(Exception):

@@ -9,7 +9,7 @@ import torch
 from birnn.data import Example, ReadOptions, ReadRequest
 from birnn.data.objects import examples, unpacked
 from birnn.errors import DataError
-from birnn.training.alike import check_alike
+from birnn.training.checks import require_uniform_inputs
 
 
 class Frame:
@@ -262,7 +262,7 @@ def test_values_that_are_masked_are_missing():
         for example in ((given, "x"), Example(given, "x"), {"vectors": given, "label": "x"}):
             [one] = load([example])[0]
             with pytest.raises(DataError, match="step 1: channel 1 is nan"):
-                check_alike([one], [], [])
+                require_uniform_inputs([one], [], [])
     whole = np.ma.array([[1, 2], [3, 4]])
     [one] = load([(whole, "x")])[0]
     assert (one.inputs.tolist(), type(one.inputs)) == ([[1, 2], [3, 4]], np.ndarray)

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from birnn.cli.output import print_json, tell
-from birnn.errors import UsageError, require
+from birnn.cli.output import print_json
+from birnn.errors import UsageError, print_notice, require
 
 if TYPE_CHECKING:
     # At run time it would load torch.
@@ -48,7 +48,7 @@ def bench(
         rounds=rounds,
         threads=threads or min(DEFAULT_THREADS, os.cpu_count() or 1),
     )
-    report = measuring.run(plan, tell=tell)
+    report = measuring.run(plan, tell=print_notice)
     if as_json:
         print_json(tables.to_dict(report))
     elif as_markdown:

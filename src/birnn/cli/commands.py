@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import birnn
-from birnn.cli.output import naming, print_json, tell
+from birnn.cli.output import naming, print_json
 from birnn.cli.reading import with_epochs
 from birnn.cli.tables import print_scores, print_table
 from birnn.data import ReadOptions
 from birnn.engine import isa
-from birnn.errors import Interrupted, UsageError, escaped, nearest, require
+from birnn.errors import Interrupted, UsageError, escaped, nearest, print_notice, require
 from birnn.metrics import named_counts
 from birnn.runtime import Predictor
 
@@ -90,7 +90,7 @@ def train(
             f"after {_epochs(result.epochs)}: {result.folder} holds the best model so far; "
             "--resume goes on",
         )
-        tell(f"birnn: {stopped}")
+        print_notice(f"birnn: {stopped}")
         return stopped.exit_status
     return 0
 
@@ -107,10 +107,10 @@ def evaluate(
         raise UsageError("evaluate reads a file, standard input serves predict only.")
     model = Predictor.load(folder)
     with naming(data):
-        scores = model.evaluate(data, tell=tell, **reading.model_dump(exclude_unset=True))
+        scores = model.evaluate(data, tell=print_notice, **reading.model_dump(exclude_unset=True))
     unknown = scores.get("unknown_labels", {})
     if unknown:
-        tell(f"labels that the model never saw, counted as wrong: {named_counts(unknown)}")
+        print_notice(f"labels that the model never saw, counted as wrong: {named_counts(unknown)}")
     if as_json:
         print_json(scores)
     else:
@@ -129,7 +129,7 @@ def quickstart(out: Path, *, seed: int, as_json: bool) -> int:
         require(module, extra=extra)
     from birnn.experiments import quickstart as demo
 
-    result = demo.run(out, seed=seed, progress=tell)
+    result = demo.run(out, seed=seed, progress=print_notice)
     if as_json:
         print_json(result.to_dict())
         return 0

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birnn.cli.output import check_page, print_json, tell
+from birnn.cli.output import check_page, print_json
 from birnn.cli.tables import print_table
 from birnn.data import ReadOptions
 from birnn.data.read import FORMATS, ending_of
 from birnn.data.words import Splitter
-from birnn.errors import DataError, escaped, require
+from birnn.errors import DataError, escaped, print_notice, require
 from birnn.inputs import Symbols, Vectors
 from birnn.runtime import Predictor
 
@@ -61,7 +61,7 @@ def explain(
         from birnn.explain import page
 
         page.write(out, found, name=str(folder))
-        tell(f"report: {out}")
+        print_notice(f"report: {out}")
     return 0
 
 
@@ -75,16 +75,16 @@ def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
     named = os.path.isfile(text)  # noqa: PTH113 - `Path` raises where a name is too long
     if vectors or named:
         if not vectors:
-            tell(
+            print_notice(
                 f"{text} is a file: its first sequence is explained. To have its name read as a "
                 f"text, put a space before it: ' {text}'."
             )
-        for example in model.read(text, reading, tell=tell):
+        for example in model.read(text, reading, tell=print_notice):
             return example.inputs
         raise DataError(f"{text}: no {'series' if vectors else 'sequence'} in it")
     if isinstance(spec.inputs, Symbols):
         return text
-    return Splitter(reading.split, tell)(text, "the text")
+    return Splitter(reading.split, print_notice)(text, "the text")
 
 
 def _refuse_missing_file(text: str) -> None:
@@ -100,7 +100,7 @@ def _refuse_missing_file(text: str) -> None:
 
 
 def _pool(model: Predictor, data: str, reading: ReadOptions) -> list[Any]:
-    examples = model.read(data, reading, tell=tell)
+    examples = model.read(data, reading, tell=print_notice)
     return [example.inputs for example in islice(examples, MOST_SEQUENCES)]
 
 

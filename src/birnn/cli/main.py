@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from birnn.errors import BirnnError, UsageError, torch_lacks_memory
+from birnn.errors import BirnnError, UsageError, print_notice, torch_lacks_memory
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -193,7 +193,5 @@ def _drop_output() -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    from birnn.cli.output import tell
-
-    tell("birnn: " + " ".join(message.split()))
+    print_notice("birnn: " + " ".join(message.split()))
     return status

@@ -96,12 +96,6 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def tell(line: str) -> None:
-    """Say a line of progress, or a notice; where nobody listens any more, the work goes on."""
-    with suppress(OSError, ValueError):
-        print(escaped(line), file=sys.stderr, flush=True)
-
-
 @contextmanager
 def naming(data: str) -> Iterator[None]:
     """Name the file in what the model says of its sequences: it does not know where they stand."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from birnn.cli.output import finite, naming, tell, writing
+from birnn.cli.output import finite, naming, writing
 from birnn.data.options import ReadOptions
 from birnn.data.source import STANDARD_INPUT
-from birnn.errors import UsageError, escaped
+from birnn.errors import UsageError, escaped, print_notice
 
 if TYPE_CHECKING:
     from birnn.data import Example
@@ -60,7 +60,7 @@ def predict(
         raise UsageError("a regressor has no probabilities. Leave --probabilities out.")
     if data == STANDARD_INPUT and reading.format is None and isinstance(spec.inputs, Vectors):
         raise UsageError("this model reads vectors: name the --format of standard input.")
-    examples = predictor.read(data, reading, tell=tell)
+    examples = predictor.read(data, reading, tell=print_notice)
     wait = not _arrives(data)
     line = _json_lines(predictor, all_probabilities) if as_json else _plain_lines(predictor)
     answered = _answered(
@@ -176,7 +176,7 @@ def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example,
         whole = finite(record)
         if whole != record and not told:
             told = True
-            tell(f"{example.where}: values that are no finite numbers are written as null")
+            print_notice(f"{example.where}: values that are no finite numbers are written as null")
         line = json.dumps(whole, ensure_ascii=False, allow_nan=False)
         return escaped(line, as_json=True) + "\n"
 

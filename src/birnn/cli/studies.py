@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from birnn.cli.output import check_page, print_json, tell
+from birnn.cli.output import check_page, print_json
 from birnn.cli.reading import with_epochs
 from birnn.cli.tables import markdown, print_table
-from birnn.errors import UsageError, nearest, require
+from birnn.errors import UsageError, nearest, print_notice, require
 
 if TYPE_CHECKING:
     # At run time it would load torch.
@@ -60,7 +60,7 @@ def compare(
         jobs=jobs,
         threads=threads,
         reading=reading,
-        say=tell,
+        say=print_notice,
     )
     if as_json:
         print_json(found.to_dict())
@@ -71,7 +71,7 @@ def compare(
         from birnn.experiments.compare import page
 
         page.write(out, found, name=test)
-        tell(f"report: {out}")
+        print_notice(f"report: {out}")
     return 0
 
 
@@ -122,7 +122,7 @@ def demo(
         settings=with_epochs(settings, epochs),
         reading=reading,
         jobs=jobs,
-        say=tell,
+        say=print_notice,
     )
     if as_json:
         print_json(shown.to_dict())
@@ -131,7 +131,7 @@ def demo(
         print("\n".join(shown.contest.comparison.verdicts()))
     if out is not None:
         demo_page.write(out, shown, seconds=time.perf_counter() - begun)
-        tell(f"report: {out}")
+        print_notice(f"report: {out}")
     return 0
 
 
@@ -154,9 +154,11 @@ def _forecast(
         raise UsageError("forecast takes --train (series), --seeds, --epochs and --out alone.")
     series = None
     if "train" in files:
-        series = list(read(files["train"], "classifier", reading, labelled=False, tell=tell))
+        series = list(
+            read(files["train"], "classifier", reading, labelled=False, tell=print_notice)
+        )
     size = forecast.SIZE if epochs is None else replace(forecast.SIZE, epochs=epochs)
-    found = forecast.run(seeds=range(1, seeds + 1), size=size, series=series, progress=tell)
+    found = forecast.run(seeds=range(1, seeds + 1), size=size, series=series, progress=print_notice)
     if as_json:
         print_json(found.to_dict())
     else:
@@ -166,7 +168,7 @@ def _forecast(
         from birnn.experiments import forecast_page
 
         forecast_page.write(out, found)
-        tell(f"report: {out}")
+        print_notice(f"report: {out}")
     return 0
 
 
@@ -204,7 +206,7 @@ def cost(
         measure=measure,
         rounds=rounds,
         threads=threads,
-        say=tell,
+        say=print_notice,
     )
     if as_json:
         print_json(found.to_dict())
@@ -214,7 +216,7 @@ def cost(
         from birnn.experiments.cost import page
 
         page.write(out, found)
-        tell(f"report: {out}")
+        print_notice(f"report: {out}")
     return 0
 
 

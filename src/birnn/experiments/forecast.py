@@ -32,7 +32,7 @@ from birnn.nn.threads import own_threads
 from birnn.ragged import Ragged
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
-from birnn.training.alike import check_alike
+from birnn.training.checks import require_uniform_inputs
 
 AHEAD = (1, 3, 6, 12)  # steps at which long forecasts are measured
 
@@ -303,7 +303,7 @@ def _pieces(series: Sequence[Example]) -> list[Example]:
         if not isinstance(example.inputs, np.ndarray):
             where = example.where or f"series {number}"
             raise DataError(f"{where} is tokens. Give series of vectors: numbers for each step.")
-    check_alike(series)
+    require_uniform_inputs(series)
     for example in series:
         cuts = range(0, len(example), PIECE)
         pieces += [Example(np.asarray(example.inputs)[start : start + PIECE]) for start in cuts]

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,17 +19,10 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from birnn.errors import Interrupted, OutputError, escaped
+from birnn.errors import Interrupted, OutputError, print_notice
 from birnn.training.checkpoints import replace_file
 
 FRAMES = 10  # of the bar in a second
-
-
-def tell(line: str) -> None:
-    """Say a line on standard error; a reader that has gone is no reason to stop training."""
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError):
-            print(escaped(line), file=sys.stderr, flush=True)
 
 
 class StopOnSignal(Callback):
@@ -107,7 +99,7 @@ class EpochLines(Callback):
     ) -> None:
         """Print the epoch."""
         logged = trainer.callback_metrics
-        tell(
+        print_notice(
             f"epoch {trainer.current_epoch + 1}/{self._epochs}  "
             f"loss {float(logged['loss']):.4f}  "
             f"dev {self._monitor} {float(logged[f'dev_{self._monitor}']):.4f}  "

@@ -13,12 +13,11 @@ import torch
 from birnn.bundle.io import Bundle, save
 from birnn.data import ReadOptions
 from birnn.data.batching import batches
-from birnn.errors import Interrupted, TrainingError, UsageError
+from birnn.errors import Interrupted, TrainingError, UsageError, print_notice
 from birnn.metrics import named_counts
 from birnn.models import Network, build, mean_states
 from birnn.nn.threads import own_threads
 from birnn.runtime import Predictor
-from birnn.training.callbacks import tell
 from birnn.training.datamodule import DEV_ROWS
 from birnn.training.fingerprint import describe
 from birnn.training.inputs import input_kind
@@ -102,7 +101,7 @@ def fit(
         raise UsageError(f"seed is {seed!r}. Give one from 0 to {LARGEST_SEED}.")
     recipe = Recipe.load(task) if recipe is None else recipe
     check_device(recipe.training.device)
-    say = _say_nothing if quiet else say or tell
+    say = _say_nothing if quiet else say or print_notice
     begun = time.perf_counter()
     with Workspace.open(Path(out), resume=resume, overwrite=overwrite) as workspace:
         sets = read_sets(

@@ -22,10 +22,10 @@ from birnn.inputs import Codec, Encoded, Vocabularies, Vocabulary, Words
 from birnn.metrics import named_counts
 from birnn.runtime.scoring import Scorer, new_scorer
 from birnn.tasks import Head, Label, Tags, Values
+from birnn.training.checks import reject_shifted_targets
 from birnn.training.inputs import describe_inputs, ratio_table
 from birnn.training.recipe import Recipe, Task
 from birnn.training.settings import HeadSettings
-from birnn.training.shifted import check_direction
 from birnn.training.tags import tag_scheme, with_legal_tags, with_letters_of
 
 Tensor = npt.NDArray[Any]
@@ -78,7 +78,7 @@ def prepare(
     """
     notes: list[str] = []
     _check_learnable(task, train)
-    check_direction(train, recipe.encoder)
+    reject_shifted_targets(train, recipe.encoder)
     scheme: SchemeName = "none"
     if task == "tagger":
         scheme = tag_scheme(train, dev, recipe.head.scheme, notes)

@@ -16,7 +16,7 @@ from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.words import Split, looks, part, tokenise
 from birnn.errors import DataError
-from birnn.training.alike import check_alike
+from birnn.training.checks import require_uniform_inputs
 from birnn.training.recipe import Task
 from birnn.training.settings import Kind
 
@@ -93,7 +93,7 @@ def read_sets(
         if test is not None
         else []
     )
-    check_alike(train_examples, dev_examples, test_examples)
+    require_uniform_inputs(train_examples, dev_examples, test_examples)
     empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
     notes = [f"{empty} examples of length 0 are kept"] if empty else []
     return Sets(train_examples, dev_examples, test_examples, notes, kept)

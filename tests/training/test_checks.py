@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from birnn.bundle import Encoder
 from birnn.data import Example
 from birnn.errors import DirectionError
+from birnn.training.checks import MIN_SHIFTED_STEPS, reject_shifted_targets
 from birnn.training.fit import fit
-from birnn.training.shifted import ENOUGH, check_direction
 
 SEQUENCES = st.lists(st.text("abc", max_size=12).map(tuple), max_size=12)
 
@@ -33,12 +33,12 @@ def counting(count, length=12):
 @example([tuple("ab" * 10), ("a", "b")], ".")
 def test_refused_as_soon_as_it_can_be_no_accident(sequences, last):
     changes = sum(a != b for s in sequences for a, b in itertools.pairwise(s))
-    if changes >= ENOUGH:
+    if changes >= MIN_SHIFTED_STEPS:
         with pytest.raises(DirectionError, match=r"--set encoder\.bidirectional=false"):
-            check_direction(ahead(sequences, last), Encoder())
+            reject_shifted_targets(ahead(sequences, last), Encoder())
     else:
-        check_direction(ahead(sequences, last), Encoder())
-    check_direction(ahead(sequences, last), Encoder(bidirectional=False))
+        reject_shifted_targets(ahead(sequences, last), Encoder())
+    reject_shifted_targets(ahead(sequences, last), Encoder(bidirectional=False))
 
 
 @given(SEQUENCES, st.data())
@@ -49,17 +49,17 @@ def test_one_other_tag_makes_it_another_task(sequences, data):
     tags = list(examples[which].target)
     tags[step] = "?"
     examples[which] = Example(examples[which].inputs, tuple(tags))
-    check_direction(examples, Encoder())
+    reject_shifted_targets(examples, Encoder())
 
 
 def test_tags_that_copy_their_own_step_are_left_alone():
-    check_direction([Example(tuple("a" * 50), tuple("a" * 50))], Encoder())
-    check_direction([Example(tuple("ab" * 30), tuple("ab" * 30))], Encoder())
+    reject_shifted_targets([Example(tuple("a" * 50), tuple("a" * 50))], Encoder())
+    reject_shifted_targets([Example(tuple("ab" * 30), tuple("ab" * 30))], Encoder())
 
 
 def test_labels_and_vectors_are_left_alone():
-    check_direction([Example(tuple("ab" * 30), "b")], Encoder())
-    check_direction([Example(np.zeros((40, 2), np.float32), ("a",) * 40)], Encoder())
+    reject_shifted_targets([Example(tuple("ab" * 30), "b")], Encoder())
+    reject_shifted_targets([Example(np.zeros((40, 2), np.float32), ("a",) * 40)], Encoder())
 
 
 def test_a_run_is_refused_before_it_leaves_anything_and_one_direction_learns(tiny, tmp_path):
