@@ -17,7 +17,8 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from birnn.engine import isa, layer
+from birnn.engine import isa
+from birnn.engine.stack import run as run_packed
 from birnn.nn import BiRNN
 from birnn.nn import State as TorchState
 from birnn.ragged import Ragged
@@ -70,7 +71,7 @@ def on(name, run):
 
 ENGINES = {"reference": bidirectional.run}
 for _name in isa.available():
-    ENGINES[f"kernels on {_name}"] = on(_name, layer.run)
+    ENGINES[f"kernels on {_name}"] = on(_name, run_packed)
     ENGINES["torch" if _name == isa.REFERENCE else f"nn on {_name}"] = on(_name, run_nn)
 
 # Outputs are of order 1, so the tolerance is absolute and relative alike.

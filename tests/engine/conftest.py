@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from birnn.engine import isa, recurrent
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.ragged import Ragged
 from birnn.reference import GATES, Stack, State, bidirectional
 
@@ -28,10 +28,10 @@ def engine(request):
     """The name of a compiled engine that is forced, and proven to have run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(isa.FORCE, request.param)
-        assert isa.in_use().engine() == request.param
+        assert isa.selected_engine().engine() == request.param
         yield request.param
         # Another engine may have been forced in between: what runs now is this one again.
-        assert isa.active().name == isa.in_use().engine() == request.param
+        assert isa.active().name == isa.selected_engine().engine() == request.param
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ class Layer:
 
     cell: str
     x: np.ndarray
-    layout: Layout
+    layout: RowLayout
     weights: list
     initial: tuple | None
     d_output: np.ndarray
@@ -165,7 +165,7 @@ class Layer:
         return dataclasses.replace(
             self,
             x=self.x[rows],
-            layout=Layout.ragged(lengths),
+            layout=RowLayout.ragged(lengths),
             initial=states(self.initial),
             d_output=None if self.d_output is None else self.d_output[rows],
             d_final=states(self.d_final),
@@ -232,7 +232,7 @@ def draw_layer():
         return Layer(
             cell,
             normal(rows, inputs),
-            Layout.ragged(lengths),
+            RowLayout.ragged(lengths),
             weights,
             tuple(states) if initial else None,
             normal(rows, directions * hidden),

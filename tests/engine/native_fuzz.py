@@ -18,7 +18,7 @@ import numpy as np
 from foreign import CUDA, Capsuled, Foreign, wearable
 
 from birnn.engine import isa
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 
 GUARD = 256  # bytes before and behind each array, which nobody may touch
 UNTOUCHED = 0xA5
@@ -41,7 +41,7 @@ class Fuzz:
 
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
-        self.native = isa.in_use()
+        self.native = isa.selected_engine()
         self.guarded = []
 
     def some(self, *choices):
@@ -77,9 +77,9 @@ class Fuzz:
         lengths = np.sort(rng.integers(0, some(2, 5, 30), some(0, 1, 3, 7)))[::-1].astype(np.int64)
         steps = int(lengths.max(initial=0)) + some(0, 1)
         layout = some(
-            Layout.ragged(lengths),
-            Layout.padded(lengths, steps=steps),
-            Layout.padded(lengths, steps=steps, batch_first=False),
+            RowLayout.ragged(lengths),
+            RowLayout.padded(lengths, steps=steps),
+            RowLayout.padded(lengths, steps=steps, batch_first=False),
         )
         self.count, self.rows, self.places = len(lengths), layout.rows, int(lengths.sum())
         gates = (1, 1, 4, 3)[self.cell] * self.hidden

@@ -37,7 +37,7 @@ def engine(request, monkeypatch):
 def compiled(request, monkeypatch):
     """Each compiled engine, forced."""
     monkeypatch.setenv(isa.FORCE, request.param)
-    return isa.in_use()
+    return isa.selected_engine()
 
 
 def draw(labels, lengths, seed, *, masked=0.0, scale=1.0):
@@ -339,7 +339,7 @@ def test_memory_that_cannot_be_had_is_told(monkeypatch):
         raise MemoryError
 
     native = SimpleNamespace(chain_sums=no_room, chain_paths=no_room)
-    monkeypatch.setattr(isa, "in_use", lambda: native)
+    monkeypatch.setattr(isa, "selected_engine", lambda: native)
     emissions, chain = draw(3, [5, 2], 0)
     for call in (crf.log_partition, crf.marginals, crf.viterbi):
         with pytest.raises(MemoryError, match=r"3 labels over 5 steps\. Cut"):

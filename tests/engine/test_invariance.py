@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.engine import isa, recurrent
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.reference import GATES
 
 CELLS = sorted(GATES)
@@ -193,7 +193,7 @@ def lstm_of_enough_work():
     rng = np.random.default_rng(0)
     shapes = ((256, 64), (256, 64), (256,), (256,))
     weights = [tuple(rng.standard_normal(shape) / 8 for shape in shapes) for _ in range(2)]
-    x, layout = rng.standard_normal((100, 64)), Layout.ragged(np.array([40, 35, 25]))
+    x, layout = rng.standard_normal((100, 64)), RowLayout.ragged(np.array([40, 35, 25]))
 
     def call(threads=3):
         found = recurrent.forward("lstm", x, layout, weights, threads=threads)
@@ -217,7 +217,7 @@ def few_sequences_use_threads():
     before = threads_of_process()
     for lengths in ([0], [1], [30]):
         x = rng.standard_normal((sum(lengths), 64))
-        recurrent.forward("lstm", x, Layout.ragged(np.array(lengths)), weights, threads=2)
+        recurrent.forward("lstm", x, RowLayout.ragged(np.array(lengths)), weights, threads=2)
         assert threads_of_process() == before + (lengths == [30])
 
 

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from birnn.engine import isa, layer, recurrent
+from birnn.engine import isa, recurrent
 from birnn.engine.linear import Linear
+from birnn.engine.stack import run
 from birnn.errors import ConfigError, EngineError
 from birnn.ragged import Ragged
 from birnn.reference import Stack, initialise
@@ -35,7 +36,7 @@ def no_compiled_module(monkeypatch):
         forget()
 
     def forget():
-        for known in (isa._import_native, isa._name_for, isa._module_for, isa._tell_slow):
+        for known in (isa._import_native, isa._name_for, isa._select, isa._warn_no_native_engine):
             known.cache_clear()
 
     yield fail
@@ -58,18 +59,18 @@ def test_an_empty_setting_forces_nothing(monkeypatch):
 def test_every_engine_that_is_here_can_be_forced(forced, name):
     forced(name)
     assert isa.active().name == name
-    assert (isa.in_use() is None) == (name == isa.REFERENCE)
+    assert (isa.selected_engine() is None) == (name == isa.REFERENCE)
 
 
 @pytest.mark.skipif(isa.native_module() is None, reason="no compiled module")
 def test_asking_what_would_run_chooses_nothing(monkeypatch):
     monkeypatch.delenv(isa.FORCE, raising=False)
-    native = isa.in_use()
+    native = isa.selected_engine()
     best = native.engine()
     monkeypatch.setenv(isa.FORCE, "generic")
     assert isa.active().name == "generic"
     assert native.engine() == best
-    assert isa.in_use().engine() == "generic"
+    assert isa.selected_engine().engine() == "generic"
 
 
 def test_what_is_compiled_is_here_best_first():
@@ -85,7 +86,7 @@ def test_an_engine_that_is_not_here_is_refused_and_what_there_is_named(monkeypat
     stack = Stack("gru", 1, 1)
     calls = [
         isa.active,
-        lambda: layer.run(Ragged(np.ones((1, 1)), np.array([1])), initialise(stack, 0), stack),
+        lambda: run(Ragged(np.ones((1, 1)), np.array([1])), initialise(stack, 0), stack),
         lambda: recurrent.pack("gru", [(np.ones((3, 1)), np.ones((3, 1)), None, None)]),
         lambda: Linear(np.ones((1, 1)))(np.ones((1, 1))),
     ]
@@ -108,9 +109,9 @@ def test_without_the_native_module_the_reference_runs_and_says_what_to_do(
     no_compiled_module(ModuleNotFoundError("No module named 'birnn.engine._native'"))
     assert isa.available() == (isa.REFERENCE,)
     with pytest.warns(RuntimeWarning, match=r"slower than they could.*Install a C\+\+ compiler"):
-        assert isa.in_use() is None
+        assert isa.selected_engine() is None
     with warnings.catch_warnings(action="error"):
-        assert isa.in_use() is None  # told once
+        assert isa.selected_engine() is None  # told once
         assert isa.active().name == isa.REFERENCE
     assert np.__version__ in isa.active().detail
     with pytest.raises(EngineError, match=r"Install a C\+\+ compiler"):

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.engine import isa
-from birnn.engine.memory import CACHE_LINE, LARGE, lent_empty
+from birnn.engine.arrays import CACHE_LINE, LARGE, pooled_empty
 
 NATIVE = isa.native_module()
 SIZES = (LARGE, LARGE + 8, 3 * LARGE, 5 * LARGE)
 
 
 def lend(size):
-    return lent_empty(NATIVE, size // 4, np.dtype("f4"))
+    return pooled_empty(NATIVE, size // 4, np.dtype("f4"))
 
 
 @given(data=st.data())

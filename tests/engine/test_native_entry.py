@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from birnn.engine import isa, recurrent
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.engine.linear import Linear
 
 # Seed and number of trials: 4000 take about two seconds. 1001 has an array of no numbers that
@@ -72,7 +72,7 @@ def a_million_steps():
     x, weights = lstm(steps, 1, 1)
 
     def run(rows, initial=None):
-        layout = Layout.ragged(np.array([rows.shape[0]]))
+        layout = RowLayout.ragged(np.array([rows.shape[0]]))
         found = recurrent.forward("lstm", rows, layout, weights, initial, keep="gates")
         ones = np.ones_like(found.output)
         back = recurrent.backward(
@@ -114,7 +114,7 @@ def memory_limited(more):
 def memory_that_cannot_be_had():
     # So wide that no memory of this size is kept from one call to the next.
     x, weights = lstm(5, 8, 1536)
-    layout = Layout.ragged(np.array([2, 3]))
+    layout = RowLayout.ragged(np.array([2, 3]))
     kept = recurrent.forward("lstm", x, layout, weights, keep="states")
     rows, weight = np.ones((3, 4)), np.ones((1_000_000, 4))
 
@@ -148,7 +148,7 @@ def memory_that_cannot_be_had():
 
 def arrays_that_change_meanwhile():
     """Where the rows stand is read once, before the interpreter's lock is released."""
-    native = isa.in_use()
+    native = isa.selected_engine()
     x, weights = lstm(4000, 64, 64, directions=2)
     flat = [part for one in weights for part in one]
     lengths, starts, steps = np.full(40, 100), np.arange(0, 4000, 100), np.arange(100)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.engine import into, isa, recurrent
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.errors import EngineError, ShapeError
 from birnn.reference import GATES
 
@@ -92,11 +92,11 @@ def test_rows_give_the_same_bits_wherever_they_stand(engine, layers, same_bits, 
     steps = int(lengths[0]) + data.draw(st.integers(0, 2))
     running = (lengths[None, :] > np.arange(lengths[0])[:, None]).sum(axis=1)
     layouts = {
-        "batch first": Layout.padded(lengths, steps=steps),
-        "time first": Layout.padded(lengths, steps=steps, batch_first=False),
+        "batch first": RowLayout.padded(lengths, steps=steps),
+        "time first": RowLayout.padded(lengths, steps=steps, batch_first=False),
     }
     if lengths[-1] > 0:
-        layouts["packed"] = Layout.packed(running)
+        layouts["packed"] = RowLayout.packed(running)
     expected = layer.run(keep=keep)
     for layout in layouts.values():
         moved = layer.place(layout)
@@ -277,7 +277,7 @@ def test_a_gate_that_is_nearly_shut_lets_its_share_of_a_large_state_through(engi
     weight_ih = np.array([[0], [1], [0], [0]], np.float32)
     weights = [(weight_ih, np.zeros((4, 1), np.float32), None, None)]
     h, c = np.zeros((1, 401, 1), np.float32), np.full((1, 401, 1), 1e30, np.float32)
-    found = recurrent.forward("lstm", x, Layout.ragged(np.ones(401, np.int64)), weights, (h, c))
+    found = recurrent.forward("lstm", x, RowLayout.ragged(np.ones(401, np.int64)), weights, (h, c))
     shares = [1 / (1 + math.exp(-value)) for value in x[:, 0].tolist()]
     # Below 1e-38 a float32 has fewer digits, or is 0.
     np.testing.assert_allclose(found.final[1].ravel(), 1e30 * np.array(shares), 1e-5, 2e-8)

@@ -226,7 +226,7 @@ def test_threads_that_cannot_start_leave_the_work_to_one():
 STARVED = r"""
     import statistics, subprocess
     from birnn.engine import recurrent
-    from birnn.engine.layout import Layout
+    from birnn.engine.arrays import RowLayout
 
     native = isa.native_module()
     native.use_all_threads(True)
@@ -296,7 +296,7 @@ def test_calls_do_for_a_while_without_a_thread_that_was_kept_from_running():
         random = np.random.default_rng(0)
         shapes = (800, 128), (800, 200), (800,), (800,)
         weights = [tuple(0.1 * random.standard_normal(shape) for shape in shapes) for _ in range(2)]
-        x, layout = random.standard_normal((3200, 128)), Layout.ragged(np.full(32, 100))
+        x, layout = random.standard_normal((3200, 128)), RowLayout.ragged(np.full(32, 100))
 
         def layer(threads=2):
             found = recurrent.forward("lstm", x, layout, weights, threads=threads)

@@ -92,7 +92,7 @@ def encoder_of(cell: str = "lstm", width: int = 3, hidden: int = 4, *, seed: int
 def running_on(engine: str) -> Iterator[None]:
     """``native``: whatever is chosen by itself; ``torch``: no native kernel runs."""
     if engine == "native":
-        if isa.in_use() is None:
+        if isa.selected_engine() is None:
             pytest.skip("no native engine is here")
         yield
         return

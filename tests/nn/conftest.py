@@ -72,7 +72,7 @@ def draw_states() -> Callable[..., State]:
 def running_on(engine: str) -> Iterator[None]:
     """``native``: whatever is chosen by itself; ``torch``: no native kernel runs."""
     if engine == "native":
-        if isa.in_use() is None:
+        if isa.selected_engine() is None:
             pytest.skip("no native engine is here")
         yield
         return
@@ -83,7 +83,7 @@ def running_on(engine: str) -> Iterator[None]:
 @contextlib.contextmanager
 def native_calls() -> Iterator[list[str]]:
     """The cells of the native engine's forward passes meanwhile."""
-    if isa.in_use() is None:
+    if isa.selected_engine() is None:
         pytest.skip("no native engine is here")
     calls: list[str] = []
     forward = engines.into.forward
@@ -104,7 +104,7 @@ def on_engine() -> Callable[[str], contextlib.AbstractContextManager[None]]:
 @pytest.fixture
 def native() -> None:
     """The test needs the native engine."""
-    if isa.in_use() is None:
+    if isa.selected_engine() is None:
         pytest.skip("no native engine is here")
 
 
@@ -118,7 +118,7 @@ def crf_engine(request, monkeypatch) -> None:
     """What runs the chain: the compiled kernels, or torch where they do not run."""
     if request.param == "torch":
         monkeypatch.setenv(isa.FORCE, isa.REFERENCE)
-    elif isa.in_use() is None:
+    elif isa.selected_engine() is None:
         pytest.skip("no compiled module")
 
 

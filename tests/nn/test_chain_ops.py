@@ -13,7 +13,7 @@ from birnn.errors import ShapeError
 from birnn.nn import chain_ops
 from birnn.ragged import Ragged
 
-pytestmark = pytest.mark.skipif(isa.in_use() is None, reason="torch's chain runs here")
+pytestmark = pytest.mark.skipif(isa.selected_engine() is None, reason="torch's chain runs here")
 
 
 @pytest.fixture

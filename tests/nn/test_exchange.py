@@ -8,7 +8,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from birnn.engine import into
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.nn import engines
 from birnn.nn.layout import TensorLayout
 from birnn.nn.ops import layer
@@ -31,7 +31,7 @@ def run(given):
     into.forward(
         "lstm",
         given["x"],
-        Layout.ragged(LENGTHS),
+        RowLayout.ragged(LENGTHS),
         weights,
         [given["h"], draw("h", 1)],
         keep="nothing",

@@ -55,7 +55,7 @@ def test_threads_are_torchs(native, monkeypatch):
         layer("lstm", rows, layout, weights)[0].sum().backward()
     finally:
         torch.set_num_threads(before)
-    assert seen == [isa.Crew(3, openmp=True)] * 2
+    assert seen == [isa.WorkerThreads(3, openmp=True)] * 2
 
 
 @pytest.mark.parametrize("engine", ["native", "torch"])

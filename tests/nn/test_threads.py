@@ -64,7 +64,7 @@ def test_layers_that_are_torch_s_own_get_all_threads(monkeypatch):
 def test_a_layer_runs_on_the_threads_that_there_are(monkeypatch):
     """Forward and backward; in our own work on ours, else on as many as torch has."""
     asked = []
-    native = isa.in_use()
+    native = isa.selected_engine()
 
     class Seen:
         def __getattr__(self, name):
@@ -73,7 +73,7 @@ def test_a_layer_runs_on_the_threads_that_there_are(monkeypatch):
                 return run
             return lambda *given: (asked.append(given), run(*given))[1]
 
-    monkeypatch.setattr(isa, "in_use", lambda: Seen())
+    monkeypatch.setattr(isa, "selected_engine", lambda: Seen())
     layer, x = BiRNN("lstm", 3, 4), torch.ones(2, 5, 3)
     layer(x).output.sum().backward()
     with own_threads(3):

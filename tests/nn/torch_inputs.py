@@ -70,7 +70,7 @@ def check(sample, theirs_class, ours_class, dtype):
 
 def main(name, dtype_name):
     """Run the samples of one class."""
-    assert isa.in_use() is not None
+    assert isa.selected_engine() is not None
     theirs, ours = getattr(torch.nn, name), getattr(birnn.nn, name)
     dtype = getattr(torch, dtype_name)
     torch.manual_seed(0)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from birnn.engine import crf, isa, recurrent
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.engine.linear import Linear
 from birnn.ragged import Ragged
 from birnn.reference.scan import Weights
@@ -55,7 +55,7 @@ def layers() -> Iterator[tuple[str, Work]]:
     """Forward and backward passes, with all that may be kept between them."""
     for cell, sequences, longest, inputs, hidden, directions in LAYERS:
         lengths = longest - np.arange(sequences) % longest  # of every kind, the longest first
-        x, layout = numbers(lengths.sum(), inputs), Layout.ragged(lengths)
+        x, layout = numbers(lengths.sum(), inputs), RowLayout.ragged(lengths)
         weights = weights_of(cell, inputs, hidden, directions)
         for keep in ("everything", "gates", "states"):
 
@@ -82,7 +82,7 @@ def layers() -> Iterator[tuple[str, Work]]:
 
 def distinct_rows() -> Iterator[tuple[str, Work]]:
     """Rows by number, whose input products the threads form together."""
-    table, layout = numbers(400, 16), Layout.ragged(np.full(20, 10))
+    table, layout = numbers(400, 16), RowLayout.ragged(np.full(20, 10))
     weights, which = weights_of("lstm", 16, 64, 1), random.integers(0, 400, 200)
     yield (
         "distinct rows",

@@ -26,7 +26,7 @@ import numpy as np
 
 from birnn.bundle import documents
 from birnn.bundle.checks import OTHER_DIGEST, disguise, named, tensor_faults, value_faults
-from birnn.engine.memory import aligned_empty
+from birnn.engine.arrays import aligned_empty
 from birnn.schema import Shape
 
 MOST_HEADER = 1 << 24  # bytes; 50,000 tensors need a third of it

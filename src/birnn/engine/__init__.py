@@ -9,11 +9,11 @@ from birnn.engine.isa import (
     set_num_threads,
     why_no_native,
 )
-from birnn.engine.layer import Prepared, run
+from birnn.engine.stack import PackedStack, run
 
 __all__ = [
     "Engine",
-    "Prepared",
+    "PackedStack",
     "active",
     "available",
     "get_num_threads",

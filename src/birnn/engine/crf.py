@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.engine import isa
-from birnn.engine.memory import contiguous
+from birnn.engine.arrays import contiguous
 from birnn.errors import ConfigError, ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import crf
@@ -103,7 +103,7 @@ def chain_of(
 
 
 def log_partition(
-    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.Crew | None = None
+    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.WorkerThreads | None = None
 ) -> Floats:
     """Logarithm of the sum over all tag sequences of the exponential of their score.
 
@@ -125,7 +125,7 @@ def log_partition(
         [4.0]
     """
     _check(emissions, chain)
-    native = isa.in_use()
+    native = isa.selected_engine()
     if native is None:
         return crf.log_partition(emissions, chain)
     found = np.empty(len(emissions))
@@ -134,7 +134,7 @@ def log_partition(
 
 
 def marginals(
-    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.Crew | None = None
+    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.WorkerThreads | None = None
 ) -> Floats:
     """Probability of each label at each row, summed over all tag sequences.
 
@@ -160,7 +160,7 @@ def marginals(
         [[1.0, 0.0], [1.0, 0.0]]
     """
     _check(emissions, chain)
-    native = isa.in_use()
+    native = isa.selected_engine()
     if native is None:
         return crf.marginals(emissions, chain)
     found = np.empty(emissions.values.shape)
@@ -169,7 +169,7 @@ def marginals(
 
 
 def log_partition_gradient(
-    emissions: Ragged[Array], chain: Chain, weights: Array, *, threads: int | isa.Crew | None = None
+    emissions: Ragged[Array], chain: Chain, weights: Array, *, threads: int | isa.WorkerThreads | None = None
 ) -> Gradient:
     """Gradient of the weighted sum of the log-partitions.
 
@@ -197,7 +197,7 @@ def log_partition_gradient(
             f"weights have shape {weights.shape} of {weights.dtype}, "
             f"for {len(emissions)} sequences it is ({len(emissions)},) of floats"
         )
-    native = isa.in_use()
+    native = isa.selected_engine()
     if native is None:
         return _reference_gradient(emissions, chain, weights)
     labels = emissions.values.shape[1]
@@ -219,7 +219,7 @@ def log_partition_gradient(
 
 
 def viterbi(
-    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.Crew | None = None
+    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.WorkerThreads | None = None
 ) -> Paths:
     """The tag sequence of the highest score; among equals the one of lower labels at the end.
 
@@ -242,13 +242,13 @@ def viterbi(
         [1]
     """
     _check(emissions, chain)
-    native = isa.in_use()
+    native = isa.selected_engine()
     if native is None:
         return crf.viterbi(emissions, chain)
     tags = np.empty(emissions.values.shape[0], np.int64)
     scores = np.empty(len(emissions))
     try:
-        native.chain_paths(*_problem(emissions, chain), tags, scores, *isa.crew(threads))
+        native.chain_paths(*_problem(emissions, chain), tags, scores, *isa.worker_threads(threads))
     except MemoryError as error:
         raise _no_memory(emissions) from error
     return Paths(Ragged(tags, emissions.lengths), scores)
@@ -316,7 +316,7 @@ def _sums(
     native: ModuleType,
     emissions: Ragged[Array],
     chain: Chain,
-    threads: int | isa.Crew | None,
+    threads: int | isa.WorkerThreads | None,
     *,
     log_partition: Floats | None = None,
     marginals: Floats | None = None,
@@ -330,7 +330,7 @@ def _sums(
     gradient = (weight, d_emissions, d_transitions, d_start, d_end)
     try:
         native.chain_sums(
-            *_problem(emissions, chain), log_partition, marginals, *gradient, *isa.crew(threads)
+            *_problem(emissions, chain), log_partition, marginals, *gradient, *isa.worker_threads(threads)
         )
     except MemoryError as error:
         raise _no_memory(emissions) from error

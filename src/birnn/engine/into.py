@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.engine import isa
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.errors import EngineError
 from birnn.reference.stack import CellName
 
@@ -43,7 +43,7 @@ def native() -> ModuleType:
     Raises:
         EngineError: The reference runs.
     """
-    module = isa.in_use()
+    module = isa.selected_engine()
     if module is None:
         why = isa.why_no_native() or f"{isa.FORCE} asks for it"
         raise EngineError(f"the {isa.REFERENCE} engine runs, this needs a compiled one: {why}")
@@ -54,14 +54,14 @@ class MemoryTold:
     """Says for what there is not enough memory, and what helps.
 
     Example:
-        >>> with MemoryTold("lstm", Layout.ragged(np.array([2, 1]))):
+        >>> with MemoryTold("lstm", RowLayout.ragged(np.array([2, 1]))):
         ...     raise MemoryError
         Traceback (most recent call last):
         ...
         MemoryError: no memory for a layer of lstm over 3 rows. Split the batch, or keep the ...
     """
 
-    def __init__(self, cell: CellName, layout: Layout) -> None:
+    def __init__(self, cell: CellName, layout: RowLayout) -> None:
         self._cell = cell
         self._layout = layout
 
@@ -87,7 +87,7 @@ def saved_size(
         ValueError: More than can be counted.
 
     Example:
-        >>> saved_size("lstm", 0, 8, 2, "gates", wide=False) if isa.in_use() else 0
+        >>> saved_size("lstm", 0, 8, 2, "gates", wide=False) if isa.selected_engine() else 0
         0
     """
     each = native().saved_elements(CELL_NUMBERS[cell], rows, hidden, KEEP_NUMBERS[keep], wide)
@@ -97,7 +97,7 @@ def saved_size(
 def forward(
     cell: CellName,
     x: Any,
-    layout: Layout,
+    layout: RowLayout,
     weights: Sequence[Any],
     initial: Sequence[Any],
     *,
@@ -105,7 +105,7 @@ def forward(
     output: Any,
     final: Sequence[Any],
     saved: Any,
-    threads: int | isa.Crew,
+    threads: int | isa.WorkerThreads,
     numbers: npt.NDArray[np.int64] | None = None,
     packed: Packed | None = None,
 ) -> None:
@@ -147,14 +147,14 @@ def forward(
         final[0],
         final[1] if cell == "lstm" else None,
         saved,
-        *isa.crew(threads),
+        *isa.worker_threads(threads),
     )
 
 
 def backward(
     cell: CellName,
     x: Any,
-    layout: Layout,
+    layout: RowLayout,
     weights: Sequence[Any],
     initial: Sequence[Any],
     *,
@@ -166,7 +166,7 @@ def backward(
     d_x: Any,
     d_weights: Sequence[Any],
     d_initial: Sequence[Any],
-    threads: int | isa.Crew,
+    threads: int | isa.WorkerThreads,
 ) -> None:
     """Backward through time of `forward`, which was given the same.
 
@@ -211,5 +211,5 @@ def backward(
         d_weights,
         d_h0,
         d_c0,
-        *isa.crew(threads),
+        *isa.worker_threads(threads),
     )

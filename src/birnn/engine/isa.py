@@ -24,7 +24,7 @@ from birnn.errors import ConfigError, EngineError, nearest
 
 FORCE = "BIRNN_ISA"
 THREADS = "BIRNN_NUM_THREADS"
-MOST_THREADS = 256  # as in native/dispatch.cpp
+MAX_THREADS = 256  # as in native/dispatch.cpp
 REFERENCE = "reference"
 
 DETAILS = {
@@ -35,7 +35,7 @@ DETAILS = {
 }
 
 
-class Crew(NamedTuple):
+class WorkerThreads(NamedTuple):
     """How many threads work on a call at most, and whose.
 
     Args:
@@ -86,7 +86,7 @@ def active() -> Engine:
     return Engine(name, DETAILS[name])
 
 
-def in_use() -> ModuleType | None:
+def selected_engine() -> ModuleType | None:
     """The compiled module, set to the engine that is wanted; None where the reference runs.
 
     Where it runs because there is no compiled module, a warning says so once.
@@ -95,14 +95,14 @@ def in_use() -> ModuleType | None:
         EngineError: ``BIRNN_ISA`` names an engine that is not here.
     """
     forced = os.environ.get(FORCE, "")
-    native = _module_for(forced)
+    native = _select(forced)
     if native is None and not forced:
-        _tell_slow()
+        _warn_no_native_engine()
     return native
 
 
 @functools.lru_cache(maxsize=1)  # one: choosing another engine has to be done again
-def _module_for(forced: str) -> ModuleType | None:
+def _select(forced: str) -> ModuleType | None:
     name = _name_for(forced)
     if name == REFERENCE:
         return None
@@ -126,7 +126,7 @@ def _name_for(forced: str) -> str:
 
 
 @functools.cache  # told once
-def _tell_slow() -> None:
+def _warn_no_native_engine() -> None:
     warnings.warn(
         f"recurrent layers run slower than they could, on torch's kernels or NumPy: "
         f"{why_no_native()} {FORCE}={REFERENCE} chooses that without this warning.",
@@ -158,10 +158,10 @@ def set_num_threads(threads: int) -> None:
     """
     global _threads
     whole = isinstance(threads, int) and not isinstance(threads, bool)
-    if not whole or not 1 <= threads <= MOST_THREADS:
+    if not whole or not 1 <= threads <= MAX_THREADS:
         raise ConfigError(
             f"the number of threads is {threads!r}, "
-            f"it must be a whole number from 1 to {MOST_THREADS}"
+            f"it must be a whole number from 1 to {MAX_THREADS}"
         )
     _threads = threads
 
@@ -175,16 +175,16 @@ def get_num_threads() -> int:
     return _threads if _threads is not None else _threads_by_default(os.environ.get(THREADS, ""))
 
 
-def crew(threads: int | Crew | None) -> Crew:
+def worker_threads(threads: int | WorkerThreads | None) -> WorkerThreads:
     """Whoever is asked for; with None as many threads of our own as are set.
 
     Example:
-        >>> crew(2)
-        Crew(threads=2, openmp=False)
+        >>> worker_threads(2)
+        WorkerThreads(threads=2, openmp=False)
     """
-    if isinstance(threads, Crew):
+    if isinstance(threads, WorkerThreads):
         return threads
-    return Crew(get_num_threads() if threads is None else threads)
+    return WorkerThreads(get_num_threads() if threads is None else threads)
 
 
 @contextmanager
@@ -232,10 +232,10 @@ def _threads_by_default(setting: str) -> int:
         return len(has(0)) if has is not None else os.cpu_count() or 1
     # Python reads no integer of thousands of digits.
     short = setting.isdecimal() and len(setting) < 10
-    if not short or not 1 <= int(setting) <= MOST_THREADS:
+    if not short or not 1 <= int(setting) <= MAX_THREADS:
         shown = setting if len(setting) < 50 else f"{setting[:50]}..."
         raise ConfigError(
-            f"{THREADS} is {shown!r}, it must be a whole number from 1 to {MOST_THREADS}. "
+            f"{THREADS} is {shown!r}, it must be a whole number from 1 to {MAX_THREADS}. "
             "Unset it for all cores."
         )
     return int(setting)
@@ -251,10 +251,10 @@ def fma_peak(*, threads: int | None = None) -> float:
         EngineError: The reference runs, which has no such measure.
 
     Example:
-        >>> fma_peak(threads=1) > 1e8 if in_use() is not None else True
+        >>> fma_peak(threads=1) > 1e8 if selected_engine() is not None else True
         True
     """
-    native = in_use()
+    native = selected_engine()
     if native is None:
         raise EngineError(f"the {REFERENCE} engine runs, only a compiled one can be measured")
     rates = [native.fma_rate(False, threads or get_num_threads()) for _ in range(5)]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.engine import isa
-from birnn.engine.memory import DTYPES, aligned_empty, contiguous
+from birnn.engine.arrays import DTYPES, aligned_empty, contiguous
 from birnn.errors import ShapeError
 
 Array = npt.NDArray[Any]
@@ -64,7 +64,7 @@ class Linear:
             raise ShapeError(
                 f"x is {x.shape} of {x.dtype}, it must be (rows, {inputs}) of {self._weight.dtype}"
             )
-        native = isa.in_use()
+        native = isa.selected_engine()
         if native is None:
             y: Array = x @ self._weight.T
             return y if self._bias is None else y + self._bias

@@ -25,7 +25,7 @@ def aligned_empty(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return memory[skip : skip + count * dtype.itemsize].view(dtype)
 
 
-def lent_empty(native: ModuleType, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def pooled_empty(native: ModuleType, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """The same for a vector that a training step needs and the next step again.
 
     A large one is lent by the compiled module: its pages come back when the last array on them is
@@ -36,7 +36,7 @@ def lent_empty(native: ModuleType, count: int, dtype: np.dtype[Any]) -> npt.NDAr
 
     Example:
         >>> from birnn.engine import isa
-        >>> lent_empty(isa.native_module(), 3, np.dtype("f4")).shape
+        >>> pooled_empty(isa.native_module(), 3, np.dtype("f4")).shape
         (3,)
     """
     if count * dtype.itemsize < LARGE:

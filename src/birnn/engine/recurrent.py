@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from birnn.engine import into, isa
 from birnn.engine.into import CELL_NUMBERS, Keep, Packed
-from birnn.engine.layout import Layout
-from birnn.engine.memory import DTYPES, aligned_empty, contiguous, lent_empty
+from birnn.engine.arrays import RowLayout
+from birnn.engine.arrays import DTYPES, aligned_empty, contiguous, pooled_empty
 from birnn.errors import EngineError, ShapeError
 from birnn.reference.stack import GATES, CellName
 
@@ -79,7 +79,7 @@ def pack(cell: CellName, weights: Sequence[Weights]) -> Packed:
 def forward(
     cell: CellName,
     x: Array,
-    layout: Layout,
+    layout: RowLayout,
     weights: Sequence[Weights],
     initial: Arrays | None = None,
     *,
@@ -115,7 +115,7 @@ def forward(
         MemoryError: There is not enough memory.
 
     Example:
-        >>> layout = Layout.ragged(np.array([2, 1]))
+        >>> layout = RowLayout.ragged(np.array([2, 1]))
         >>> weights = (np.zeros((4, 3)), np.zeros((4, 1)), None, None)
         >>> forward("lstm", np.ones((3, 3)), layout, [weights]).output.shape
         (3, 1)
@@ -137,7 +137,7 @@ def forward(
         if keep != "nothing":
             wide = x.dtype == np.float64
             size = into.saved_size(cell, layout.plan.places, hidden, directions, keep, wide=wide)
-            saved = lent_empty(native, size, x.dtype)
+            saved = pooled_empty(native, size, x.dtype)
         into.forward(
             cell,
             x,
@@ -158,7 +158,7 @@ def forward(
 def backward(
     cell: CellName,
     x: Array,
-    layout: Layout,
+    layout: RowLayout,
     weights: Sequence[Weights],
     initial: Arrays | None,
     *,
@@ -239,7 +239,7 @@ def _flat(weights: Sequence[Weights]) -> list[Array | None]:
 def _check(
     cell: CellName,
     x: Array,
-    layout: Layout,
+    layout: RowLayout,
     weights: Sequence[Weights],
     initial: Arrays | None,
     numbers: npt.NDArray[np.int64] | None = None,

@@ -20,8 +20,8 @@ from torch.autograd import forward_ad
 
 from birnn.engine import into, isa
 from birnn.engine.into import Keep
-from birnn.engine.layout import Layout
-from birnn.engine.memory import lent_empty
+from birnn.engine.arrays import RowLayout
+from birnn.engine.arrays import pooled_empty
 from birnn.errors import ConfigError, ShapeError, nearest
 from birnn.nn import stretches
 from birnn.nn.layout import TensorLayout
@@ -64,7 +64,7 @@ class Call(NamedTuple):
     Args:
         cell: Which cell.
         x: Rows, (R, D), or on more than one axis, such as (B, T, D).
-        lengths: Layout of the rows, as are ``starts`` and ``steps``; see `TensorLayout`.
+        lengths: RowLayout of the rows, as are ``starts`` and ``steps``; see `TensorLayout`.
         starts: (B,).
         steps: (T,).
         weights: Parameters of all directions, direction by direction.
@@ -136,7 +136,7 @@ class Call(NamedTuple):
         """Whether the native engine runs it."""
         plain = len(self.weights) // self.directions in PLAIN_WEIGHTS
         here = self.x.dtype in DTYPES and self.x.is_cpu
-        return plain and here and isa.in_use() is not None
+        return plain and here and isa.selected_engine() is not None
 
     @property
     def saved_size(self) -> int:
@@ -205,7 +205,7 @@ def backward(
 # ---------------------------------------------------------------------- the native engine
 
 
-def forward_native(call: Call, layout: Layout, *, keep: bool, sized: bool = False) -> Answer:
+def forward_native(call: Call, layout: RowLayout, *, keep: bool, sized: bool = False) -> Answer:
     """`forward` on the native engine, which takes the call."""
     with into.MemoryTold(call.cell, layout):
         x, dtype, hidden = call.x.contiguous(), DTYPES[call.x.dtype], call.weights[1].shape[1]
@@ -230,7 +230,7 @@ def forward_native(call: Call, layout: Layout, *, keep: bool, sized: bool = Fals
 
 def backward_native(
     call: Call,
-    layout: Layout,
+    layout: RowLayout,
     output: Tensor | None,
     saved: Tensor,
     d_outputs: Sequence[Tensor | None],
@@ -281,17 +281,17 @@ def in_fours(parts: Sequence[Tensor], directions: int) -> Sequence[Tensor | None
     return [part for ih, hh in pairs for part in (ih, hh, None, None)]
 
 
-def _layout(call: Call) -> Layout:
+def _layout(call: Call) -> RowLayout:
     return TensorLayout(call.lengths, call.starts, call.steps).host(call.rows)
 
 
-def _room_to_keep(call: Call, layout: Layout, *, sized: bool) -> Tensor:
+def _room_to_keep(call: Call, layout: RowLayout, *, sized: bool) -> Tensor:
     """Memory for what a backward pass needs."""
     hidden, wide = call.weights[1].shape[1], call.x.dtype == torch.float64
     places = layout.plan.places
     size = into.saved_size(call.cell, places, hidden, call.directions, call.keep, wide=wide)
     room = max(size, call.saved_size) if sized else size
-    saved = torch.from_numpy(lent_empty(into.native(), room, DTYPES[call.x.dtype]))
+    saved = torch.from_numpy(pooled_empty(into.native(), room, DTYPES[call.x.dtype]))
     if sized:
         saved[size:] = 0  # what no row fills is the same in every run
     return saved
@@ -306,7 +306,7 @@ def _on_arrays(run: Callable[..., None], *arguments: Any, **options: Any) -> Non
     def array(given: Any) -> Any:
         if isinstance(given, Tensor):
             return given.detach().numpy()
-        if isinstance(given, isa.Crew):
+        if isinstance(given, isa.WorkerThreads):
             return given
         return [array(part) for part in given] if isinstance(given, list | tuple) else given
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.errors import LengthError, ShapeError
 from birnn.ragged import Lengths, host_lengths
 
@@ -62,7 +62,7 @@ class TensorLayout:
         found: M = self.made[name]
         return found
 
-    def host(self, rows: int) -> Layout:
+    def host(self, rows: int) -> RowLayout:
         """The layout as the native engine reads it.
 
         Args:
@@ -73,19 +73,19 @@ class TensorLayout:
         """
         lengths, starts, steps = self.parts
         return self.once(
-            Layout, lambda: Layout(lengths.numpy(), starts.numpy(), steps.numpy(), rows)
+            RowLayout, lambda: RowLayout(lengths.numpy(), starts.numpy(), steps.numpy(), rows)
         )
 
     @classmethod
-    def of(cls, host: Layout) -> TensorLayout:
+    def of(cls, host: RowLayout) -> TensorLayout:
         """A layout whose numbers are known."""
         lengths, starts, steps = map(torch.from_numpy, (host.lengths, host.starts, host.steps))
-        return cls(lengths, starts, steps, {Layout: host})
+        return cls(lengths, starts, steps, {RowLayout: host})
 
     @classmethod
     def ragged(cls, lengths: Lengths) -> TensorLayout:
         """The rows of each sequence one after another."""
-        return cls.of(Layout.ragged(lengths))
+        return cls.of(RowLayout.ragged(lengths))
 
     @classmethod
     def padded(
@@ -109,7 +109,7 @@ class TensorLayout:
             # The lengths are to be those of the forward pass in the backward pass as well.
             own = lengths.numpy().copy()
             host = full.host(batch * steps).with_lengths(own)
-            return cls(torch.from_numpy(own), full.starts, full.steps, {Layout: host})
+            return cls(torch.from_numpy(own), full.starts, full.steps, {RowLayout: host})
         if lengths is None:
             lengths = torch.full((batch,), steps, device="cpu")
         sequence, step = (torch.arange(count, device="cpu") for count in (batch, steps))
@@ -139,7 +139,7 @@ def _full(batch: int, steps: int, batch_first: bool) -> TensorLayout:
     """
     with torch.inference_mode(False):  # whose tensors could not be kept for a backward pass
         lengths = np.full(batch, steps)
-        return TensorLayout.of(Layout.padded(lengths, steps=steps, batch_first=batch_first))
+        return TensorLayout.of(RowLayout.padded(lengths, steps=steps, batch_first=batch_first))
 
 
 def _unwatched(lengths: Tensor | None) -> bool:

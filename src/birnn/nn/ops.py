@@ -26,7 +26,7 @@ from torch.library import Library, register_fake
 
 from birnn.engine import isa
 from birnn.engine.into import Keep
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.nn import engines, stretches
 from birnn.nn.engines import DTYPES, PLAIN_WEIGHTS, Call, autocasts, transformed
 from birnn.nn.layout import TensorLayout
@@ -122,7 +122,7 @@ def runs_native(rows: Tensor, dtype: torch.dtype) -> bool:
     if torch.compiler.is_compiling():
         return True  # what runs is found out when the graph does
     # Transforms of torch.func and forward mode look into torch's own operators, not into ours.
-    return isa.in_use() is not None and not transformed()
+    return isa.selected_engine() is not None and not transformed()
 
 
 def is_mapped(tensor: Tensor) -> bool:
@@ -279,7 +279,7 @@ class Settings(NamedTuple):
     directions: int
     keep: Keep
     layout: tuple[Tensor, ...]  # lengths, starts and steps, where autograd does not keep them
-    host: Layout | None  # where the call goes past the dispatcher
+    host: RowLayout | None  # where the call goes past the dispatcher
 
     @property
     def first(self) -> int:
@@ -293,7 +293,7 @@ class Settings(NamedTuple):
         return Call(self.cell, x, lengths, starts, steps, *own, self.directions, self.keep)
 
 
-def _differentiate(call: Call, host: Layout | None) -> tuple[Tensor, ...]:
+def _differentiate(call: Call, host: RowLayout | None) -> tuple[Tensor, ...]:
     """The layer, with gradients where they are wanted; past the dispatcher with ``host``."""
     found: tuple[Tensor, ...]
     parts = call.differentiable

@@ -13,7 +13,7 @@ from birnn.engine import isa
 _own: ContextVar[bool] = ContextVar("birnn_own_work", default=False)
 
 
-def crew() -> isa.Crew:
+def crew() -> isa.WorkerThreads:
     """Who runs a layer now: torch's threads, or inside of `own_threads` ours.
 
     Example:
@@ -24,9 +24,9 @@ def crew() -> isa.Crew:
         True
     """
     if _own.get():
-        return isa.crew(None)
+        return isa.worker_threads(None)
     threads = torch.get_num_threads()
-    return isa.Crew(threads, openmp=threads > 1)
+    return isa.WorkerThreads(threads, openmp=threads > 1)
 
 
 @contextmanager

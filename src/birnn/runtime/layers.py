@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import Spec
-from birnn.engine.layer import Prepared
+from birnn.engine.stack import PackedStack
 from birnn.engine.linear import Linear
 from birnn.errors import BundleError
 from birnn.inputs import Words
@@ -38,7 +38,7 @@ class Recurrent:
 
     def __init__(self, tensors: Tensors, prefix: str, stack: Stack) -> None:
         parameters = {name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}
-        self._prepared = Prepared(parameters, stack)
+        self._prepared = PackedStack(parameters, stack)
 
     def __call__(
         self, x: Ragged[Any], *, table: Floats | None = None

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from birnn.engine import isa
-from birnn.engine.memory import contiguous
+from birnn.engine.arrays import contiguous
 from birnn.errors import LengthError, ShapeError
 from birnn.ragged import Lengths
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class RowLayout:
     """Row of step t of sequence b is ``starts[b] + steps[t]``.
 
     That covers rows one sequence after another, padded batches with either axis first, and packed
@@ -34,7 +34,7 @@ class Layout:
         LengthError: A length that is negative or beyond the steps.
 
     Example:
-        >>> Layout.padded(np.array([2, 1]), steps=3).starts.tolist()
+        >>> RowLayout.padded(np.array([2, 1]), steps=3).starts.tolist()
         [0, 3]
     """
 
@@ -70,17 +70,17 @@ class Layout:
                 f"Trim it to {steps} or pad x to {length}."
             )
 
-    def with_lengths(self, lengths: Lengths) -> Layout:
+    def with_lengths(self, lengths: Lengths) -> RowLayout:
         """The same places, for a sequence of another length at each.
 
         Raises:
             LengthError: A length that is negative or beyond the steps.
 
         Example:
-            >>> Layout.padded(np.array([3, 3]), steps=3).with_lengths(np.array([2, 1])).rows
+            >>> RowLayout.padded(np.array([3, 3]), steps=3).with_lengths(np.array([2, 1])).rows
             6
         """
-        other = object.__new__(Layout)  # past the checks of what is the same
+        other = object.__new__(RowLayout)  # past the checks of what is the same
         own = {"lengths": lengths, "starts": self.starts, "steps": self.steps, "rows": self.rows}
         other.__dict__.update(own)
         if isa.native_module() is None:
@@ -106,22 +106,22 @@ class Layout:
             raise
 
     @classmethod
-    def ragged(cls, lengths: Lengths) -> Layout:
+    def ragged(cls, lengths: Lengths) -> RowLayout:
         """Sequences one after another, as in `Ragged`.
 
         Example:
-            >>> Layout.ragged(np.array([2, 0, 1])).starts.tolist()
+            >>> RowLayout.ragged(np.array([2, 0, 1])).starts.tolist()
             [0, 2, 2]
         """
         starts = np.cumsum(lengths) - lengths
         return cls(lengths, starts, np.arange(int(lengths.max(initial=0))), int(lengths.sum()))
 
     @classmethod
-    def padded(cls, lengths: Lengths, *, steps: int, batch_first: bool = True) -> Layout:
+    def padded(cls, lengths: Lengths, *, steps: int, batch_first: bool = True) -> RowLayout:
         """A padded batch: (B, steps) rows, or (steps, B).
 
         Example:
-            >>> Layout.padded(np.array([2, 1]), steps=3, batch_first=False).steps.tolist()
+            >>> RowLayout.padded(np.array([2, 1]), steps=3, batch_first=False).steps.tolist()
             [0, 2, 4]
         """
         count = int(lengths.shape[0])
@@ -131,14 +131,14 @@ class Layout:
         return cls(lengths, sequence, step * count, count * steps)
 
     @classmethod
-    def packed(cls, batch_sizes: Lengths) -> Layout:
+    def packed(cls, batch_sizes: Lengths) -> RowLayout:
         """Step after step, longest sequence first, as in torch's ``PackedSequence``.
 
         Args:
             batch_sizes: Sequences that run at each step, (T,).
 
         Example:
-            >>> Layout.packed(np.array([2, 1])).lengths.tolist()
+            >>> RowLayout.packed(np.array([2, 1])).lengths.tolist()
             [2, 1]
         """
         most = int(batch_sizes[0]) if batch_sizes.size else 0

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from birnn.engine import isa, recurrent
 from birnn.engine.into import Packed
-from birnn.engine.layout import Layout
+from birnn.engine.arrays import RowLayout
 from birnn.engine.linear import Linear
-from birnn.engine.memory import DTYPES
+from birnn.engine.arrays import DTYPES
 from birnn.errors import ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 Parameters = Mapping[str, Array]
 
 
-class Prepared:
+class PackedStack:
     """A stack with parameters that stay as they are, packed once for many runs.
 
     Args:
@@ -41,7 +41,7 @@ class Prepared:
     Example:
         >>> stack = Stack("gru", 2, 3)
         >>> parameters = {name: np.zeros(shape) for name, shape in stack.shapes().items()}
-        >>> prepared = Prepared(parameters, stack)
+        >>> prepared = PackedStack(parameters, stack)
         >>> prepared.run(Ragged(np.ones((2, 2)), np.array([2]))).final.shape
         (1, 6)
     """
@@ -78,7 +78,7 @@ class Prepared:
         if table is not None:
             rows, numbers = table, _numbers(x, table)
             # A table of more rows than the batch has would cost more than it saves.
-            if isa.in_use() is None or table.shape[0] > numbers.shape[0]:
+            if isa.selected_engine() is None or table.shape[0] > numbers.shape[0]:
                 rows, numbers = table[numbers], None
         faults = [
             *_row_faults(rows, self._stack, self._dtype),
@@ -86,7 +86,7 @@ class Prepared:
         ]
         if faults:
             raise ShapeError("; ".join(faults))
-        if isa.in_use() is None:
+        if isa.selected_engine() is None:
             return bidirectional.run(x.with_values(rows), self._parameters, self._stack, initial)
         return self._run_native(x, rows, numbers, initial)
 
@@ -97,7 +97,7 @@ class Prepared:
     ) -> Outcome:
         """Run the stack on rows, or on the table that row numbers stand for."""
         stack = self._stack
-        layout = Layout.ragged(x.lengths)
+        layout = RowLayout.ragged(x.lengths)
         finals: list[tuple[Array, ...]] = []
         halves: list[Array] = []
         for layer, packed in enumerate(self._pack()):
@@ -178,7 +178,7 @@ def run(
     ]
     if faults:
         raise ShapeError("; ".join(faults))
-    return Prepared(parameters, stack).run(x, initial)
+    return PackedStack(parameters, stack).run(x, initial)
 
 
 Merge = Callable[[Array, list[Array]], Array]

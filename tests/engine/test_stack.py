@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.engine import isa, layer, recurrent
+from birnn.engine import isa, recurrent
+from birnn.engine.stack import PackedStack, run
 from birnn.errors import ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import GATES, MERGE_WIDTH, Stack, State, bidirectional, initialise
@@ -60,7 +61,7 @@ def test_what_passes_is_the_reference_s_answer(engine, stack, lengths, dtype, st
         assert found.dtype == dtype
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
-    found = layer.run(x, parameters, stack, initial)
+    found = run(x, parameters, stack, initial)
     expected = bidirectional.run(x, parameters, stack, initial)
     same(found.output.values, expected.output.values)
     same(found.forward.values, expected.forward.values)
@@ -74,7 +75,7 @@ def test_what_passes_is_the_reference_s_answer(engine, stack, lengths, dtype, st
 
 def test_where_the_reference_is_forced_it_runs(forced, x, parameters):
     forced(isa.REFERENCE)
-    found = layer.run(x, parameters, STACK)
+    found = run(x, parameters, STACK)
     expected = bidirectional.run(x, parameters, STACK)
     np.testing.assert_array_equal(found.output.values, expected.output.values)
     np.testing.assert_array_equal(found.final, expected.final)
@@ -91,14 +92,14 @@ def test_a_prepared_stack_packs_its_weights_once_for_each_engine(
         return pack(cell, weights)
 
     monkeypatch.setattr(recurrent, "pack", watched)
-    prepared = layer.Prepared(parameters, STACK)
+    prepared = PackedStack(parameters, STACK)
     engines = [name for name in isa.available() if name != isa.REFERENCE]
     turns = [*engines, isa.REFERENCE, *engines]
     for name in turns:
         forced(name)
         for _ in range(2):
             found = prepared.run(x)
-            same_bits(found.output.values, layer.run(x, parameters, STACK).output.values)
+            same_bits(found.output.values, run(x, parameters, STACK).output.values)
     # Of `turns` the reference packs nothing; each run without preparation packs, and the prepared
     # stack where another compiled engine ran before.
     compiled = [name for name in turns if name != isa.REFERENCE]
@@ -110,7 +111,7 @@ def test_a_prepared_stack_packs_its_weights_once_for_each_engine(
 
 
 def test_a_prepared_stack_can_be_run_again(engine, same_bits, x, parameters):
-    prepared = layer.Prepared(parameters, STACK)
+    prepared = PackedStack(parameters, STACK)
     first = prepared.run(x)
     other = prepared.run(x.select([2, 0]))
     same_bits(prepared.run(x).output.values, first.output.values)
@@ -123,7 +124,7 @@ def test_everything_that_is_wrong_is_named_at_once(x, parameters):
     parameters["bias"] = parameters.pop("bias_hh_l0_reverse")
     initial = State(np.zeros((2, 3, 1), np.float32), np.zeros((2, 3, 2), np.float32))
     with pytest.raises(ShapeError) as caught:
-        layer.run(x.map(lambda values: values[:, :2]), parameters, STACK, initial)
+        run(x.map(lambda values: values[:, :2]), parameters, STACK, initial)
     message = str(caught.value)
     assert "rows of shape (2,), the stack reads (3,)" in message
     assert "weight_hh_l0 has shape (2, 8), it must be (8, 2)" in message
@@ -137,11 +138,11 @@ def test_preparing_names_everything_that_is_wrong_at_once(parameters):
     parameters["weight_hh_l0"] = parameters["weight_hh_l0"].T
     del parameters["bias_ih_l0"]
     with pytest.raises(ShapeError, match=r"weight_hh_l0 has shape.*; bias_ih_l0 \(8,\) is missing"):
-        layer.Prepared(parameters, STACK)
+        PackedStack(parameters, STACK)
 
 
 def test_a_prepared_stack_refuses_rows_of_another_dtype(x, parameters):
-    prepared = layer.Prepared(parameters, STACK)
+    prepared = PackedStack(parameters, STACK)
     with pytest.raises(ShapeError, match="x is float64, the parameters are float32"):
         prepared.run(x.map(lambda values: values.astype(np.float64)))
 
@@ -149,16 +150,16 @@ def test_a_prepared_stack_refuses_rows_of_another_dtype(x, parameters):
 @pytest.mark.parametrize("dtype", [np.int64, np.float16, np.complex64])
 def test_other_dtypes_are_refused(x, parameters, dtype):
     with pytest.raises(ShapeError, match="Make it float32 or float64"):
-        layer.run(x.map(lambda values: values.astype(dtype)), parameters, STACK)
+        run(x.map(lambda values: values.astype(dtype)), parameters, STACK)
 
 
 def test_initial_states_are_checked(x, parameters):
     right = State.zeros(STACK, 3, np.dtype(np.float32))
-    assert layer.run(x, parameters, STACK, right).final.shape == (3, 4)
+    assert run(x, parameters, STACK, right).final.shape == (3, 4)
     with pytest.raises(ShapeError, match=r"initial c .* is missing"):
-        layer.run(x, parameters, STACK, State(right.h))
+        run(x, parameters, STACK, State(right.h))
     with pytest.raises(ShapeError, match=r"initial h has shape .*, it must be \(2, 3, 2\)"):
-        layer.run(x, parameters, STACK, State(right.h[:, :2], right.c))
+        run(x, parameters, STACK, State(right.h[:, :2], right.c))
     gru = Stack("gru", 3, 2)
     with pytest.raises(ShapeError, match="gru has none"):
-        layer.run(x, initialise(gru, 0, dtype=np.float32), gru, right)
+        run(x, initialise(gru, 0, dtype=np.float32), gru, right)
