@@ -208,11 +208,7 @@ class Ragged(Generic[A]):
         counts = host_lengths(np.full(batch, steps) if lengths is None else lengths)
         if counts.shape[0] != batch:
             raise ShapeError(f"{counts.shape[0]} lengths for {batch} sequences")
-        for i in np.flatnonzero(counts > steps)[:1].tolist():
-            raise LengthError(
-                f"lengths[{i}] is {counts[i]}, x has {steps} steps. "
-                f"Trim it to {steps} or pad x to {counts[i]}."
-            )
+        check_lengths(counts, steps)
         sequence, step = _positions(counts)
         return cls(padded[sequence, step], counts)
 
@@ -336,9 +332,34 @@ def host_lengths(lengths: Any) -> Lengths:
         raise ShapeError(
             f"lengths are a vector of integers, got shape {counts.shape} of {counts.dtype}"
         )
-    for i in np.flatnonzero(counts < 0)[:1].tolist():
-        raise LengthError(f"lengths[{i}] is {counts[i]}. A sequence has 0 or more steps.")
-    return np.ascontiguousarray(counts, dtype=np.int64)
+    counts = np.ascontiguousarray(counts, dtype=np.int64)
+    check_lengths(counts)
+    return counts
+
+
+def check_lengths(lengths: Lengths, steps: int | None = None) -> None:
+    """Refuse lengths that a sequence, or rows of so many steps, cannot have.
+
+    Raises:
+        LengthError: A negative length, or one beyond ``steps``.
+
+    Example:
+        >>> check_lengths(np.array([2, 9]), 7)
+        Traceback (most recent call last):
+        ...
+        birnn.errors.LengthError: lengths[1] is 9, x has 7 steps. Trim it to 7 or pad x to 9.
+    """
+    most = np.iinfo(np.int64).max if steps is None else steps
+    # As unsigned numbers, negative ones are the largest of all.
+    if lengths.size == 0 or int(lengths.view(np.uint64).max()) <= most:
+        return
+    i = int(np.flatnonzero((lengths < 0) | (lengths > most))[0])
+    if lengths[i] < 0:
+        raise LengthError(f"lengths[{i}] is {lengths[i]}. A sequence has 0 or more steps.")
+    raise LengthError(
+        f"lengths[{i}] is {lengths[i]}, x has {steps} steps. "
+        f"Trim it to {steps} or pad x to {lengths[i]}."
+    )
 
 
 def _positions(lengths: Lengths) -> tuple[Lengths, Lengths]:

@@ -1,7 +1,8 @@
-"""Where the rows of each form of batch stand, by writing the form out."""
+"""Arrays for the kernels: where the rows of each form of batch stand, and pooled memory."""
 
 from __future__ import annotations
 
+import gc
 import itertools
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.engine import isa
-from birnn.engine.arrays import RowLayout
+from birnn.engine.arrays import CACHE_LINE, LARGE, RowLayout, pooled_empty
 from birnn.errors import LengthError, ShapeError
 
 some_lengths = st.lists(st.integers(0, 6), max_size=6).map(lambda some: np.array(some, np.int64))
@@ -44,22 +45,6 @@ def test_padded_rows_are_those_of_the_array(lengths, more, batch_first):
     expected = [numbers[b, :length].tolist() for b, length in enumerate(lengths.tolist())]
     assert rows_of(layout) == expected
     assert layout.rows == numbers.size
-
-
-@given(lengths=some_lengths)
-def test_packed_rows_go_step_by_step(lengths):
-    lengths = np.sort(lengths[lengths > 0])[::-1]
-    order = [
-        (b, t)
-        for t in range(int(lengths.max(initial=0)))
-        for b in range(len(lengths))
-        if t < lengths[b]
-    ]
-    sizes = np.array([sum(t == s for _, t in order) for s in range(int(lengths.max(initial=0)))])
-    layout = RowLayout.packed(sizes.astype(np.int64))
-    assert layout.lengths.tolist() == lengths.tolist()
-    expected = [[order.index((b, t)) for t in range(n)] for b, n in enumerate(lengths.tolist())]
-    assert rows_of(layout) == expected
 
 
 def test_integers_of_any_kind_become_int64():
@@ -95,7 +80,7 @@ def test_starts_of_another_number_are_refused():
 def test_a_plan_that_lives_to_the_end_is_not_told_of():
     program = """
 import numpy as np
-from birnn.engine.arrays import RowLayout
+from birnn.engine.arrays import CACHE_LINE, LARGE, RowLayout, pooled_empty
 layout = RowLayout.padded(np.array([2, 0]), steps=3)
 keep = layout.plan
 print(keep.places, layout.with_lengths(np.array([3, 1])).plan.places)
@@ -126,3 +111,83 @@ def test_rows_that_no_memory_holds_are_a_memory_error():
     for rows in (2**40, 2**62, 2**63 - 1):
         with pytest.raises(MemoryError):
             RowLayout(one, zero, zero, rows).plan  # noqa: B018 - made when it is asked for
+
+
+# ---------------------------------------------------------------------- pooled memory
+
+NATIVE = isa.native_module()
+SIZES = (LARGE, LARGE + 8, 3 * LARGE, 5 * LARGE)
+
+
+def lend(size):
+    return pooled_empty(NATIVE, size // 4, np.dtype("f4"))
+
+
+@given(data=st.data())
+def test_arrays_that_live_at_once_share_nothing(data):
+    living = []
+    for number in range(data.draw(st.integers(1, 12))):
+        if living and data.draw(st.booleans()):
+            living.pop(data.draw(st.integers(0, len(living) - 1)))
+        else:
+            array = lend(data.draw(st.sampled_from(SIZES)))
+            array[:] = number
+            living.append((number, array))
+        for expected, array in living:
+            assert (array == expected).all()
+
+
+def test_memory_comes_back_with_the_last_array_on_it():
+    size = 37 * LARGE  # no other test's: a piece of theirs may wait and fit as well
+    array = lend(size)
+    assert array.ctypes.data % CACHE_LINE == 0
+    where = array.ctypes.data
+    part = array[5:].reshape(-1, 1)[::2]
+    part[:] = 7
+    del array
+    gc.collect()
+    other = lend(size)
+    assert other.ctypes.data != where
+    other[:] = 1
+    assert (part == 7).all()
+    del part
+    gc.collect()
+    assert lend(size).ctypes.data == where
+
+
+def test_a_tensor_keeps_the_memory_it_was_made_on():
+    torch = pytest.importorskip("torch")
+    tensor = torch.from_numpy(lend(2 * LARGE)).fill_(3)
+    gc.collect()
+    lend(2 * LARGE)[:] = 4
+    assert bool((tensor == 3).all())
+
+
+def test_a_loan_is_never_far_larger_than_what_is_asked_for():
+    large = lend(64 * LARGE)
+    where = large.ctypes.data
+    del large
+    gc.collect()
+    small = [lend(LARGE) for _ in range(8)]
+    assert not any(where <= array.ctypes.data < where + 64 * LARGE for array in small)
+
+
+def test_no_more_than_a_quarter_of_a_gibibyte_waits():
+    piece = 96 * LARGE
+    living = [lend(piece) for _ in range(5)]
+    for array in living:
+        array[:] = 1
+    del array
+    while living:
+        del living[0]
+        gc.collect()
+        assert piece <= NATIVE.lent_and_back() <= 256 * LARGE
+    # Two of the five, and nothing of what waited before them.
+    assert NATIVE.lent_and_back() == 2 * piece
+
+
+def test_what_cannot_be_lent_is_refused():
+    with pytest.raises(ValueError, match="fewer than 0"):
+        NATIVE.lend(-1)
+    with pytest.raises(MemoryError):
+        NATIVE.lend(2**62)

@@ -16,7 +16,8 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from birnn.engine import isa
-from birnn.nn import GRU, LSTM, RNN, BiRNN, State, engines
+from birnn.engine.recurrent import CELL_NUMBERS
+from birnn.nn import GRU, LSTM, RNN, BiRNN, State
 from birnn.ragged import Ragged
 
 
@@ -83,16 +84,18 @@ def running_on(engine: str) -> Iterator[None]:
 @contextlib.contextmanager
 def native_calls() -> Iterator[list[str]]:
     """The cells of the native engine's forward passes meanwhile."""
-    if isa.selected_engine() is None:
+    module = isa.selected_engine()
+    if module is None:
         pytest.skip("no native engine is here")
     calls: list[str] = []
-    forward = engines.into.forward
+    cells = {number: cell for cell, number in CELL_NUMBERS.items()}
+    forward = module.layer_forward
 
-    def counted(cell, *arguments, **options):
-        calls.append(cell)
-        return forward(cell, *arguments, **options)
+    def counted(cell, *arguments):
+        calls.append(cells[cell])
+        return forward(cell, *arguments)
 
-    with mock.patch.object(engines.into, "forward", counted):
+    with mock.patch.object(module, "layer_forward", counted):
         yield calls
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from birnn.engine import into
+from birnn.engine import isa
 from birnn.engine.arrays import RowLayout
+from birnn.engine.recurrent import CELL_NUMBERS, KEEP_NUMBERS
 from birnn.nn import engines
 from birnn.nn.layout import TensorLayout
 from birnn.nn.ops import layer
@@ -28,17 +29,21 @@ def run(given):
     """Output and final states by the kernel itself, of tensors as they are."""
     output, h, c = torch.full((5, 4), 7.0), torch.empty(1, 2, 4), torch.empty(1, 2, 4)
     weights = [given["weight_ih"], given["weight_hh"], given["bias"], None]
-    into.forward(
-        "lstm",
+    isa.native_module().layer_forward(
+        CELL_NUMBERS["lstm"],
         given["x"],
-        RowLayout.ragged(LENGTHS),
+        RowLayout.ragged(LENGTHS).plan,
+        None,
         weights,
-        [given["h"], draw("h", 1)],
-        keep="nothing",
-        output=given.get("output", output),
-        final=(h, c),
-        saved=None,
-        threads=1,
+        None,
+        given["h"],
+        draw("h", 1),
+        KEEP_NUMBERS["nothing"],
+        given.get("output", output),
+        h,
+        c,
+        None,
+        1,
     )
     return torch.cat([output.flatten(), h.flatten(), c.flatten()])
 

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 from birnn.errors import ShapeError
 from birnn.nn.doors import enter
-from birnn.nn.layout import TensorLayout, as_lengths, check_lengths
+from birnn.nn.layout import TensorLayout, as_lengths
 from birnn.nn.stretches import Schedule, run
 from birnn.ragged import Ragged
 
@@ -170,4 +170,3 @@ def test_lengths_of_any_kind():
     assert as_lengths([], 0).shape == (0,)
     with pytest.raises(ShapeError, match="2 lengths for 3 sequences"):
         as_lengths([2, 0], 3)
-    check_lengths(np.array([0, 7]), 7)

@@ -41,13 +41,13 @@ def test_other_dtypes_take_torchs_engine(cell, dtype):
 def test_threads_are_torchs(native, monkeypatch):
     seen = []
     for name in ("forward", "backward"):
-        run = getattr(engines.into, name)
+        run = getattr(isa.native_module(), f"layer_{name}")
 
-        def noted(*arguments, threads, run=run, **options):
-            seen.append(threads)
-            return run(*arguments, threads=threads, **options)
+        def noted(*arguments, run=run):
+            seen.append(arguments[-2:])
+            return run(*arguments)
 
-        monkeypatch.setattr(engines.into, name, noted)
+        monkeypatch.setattr(isa.native_module(), f"layer_{name}", noted)
     rows, layout, weights, _ = parts("lstm")
     before = torch.get_num_threads()
     try:
@@ -55,7 +55,7 @@ def test_threads_are_torchs(native, monkeypatch):
         layer("lstm", rows, layout, weights)[0].sum().backward()
     finally:
         torch.set_num_threads(before)
-    assert seen == [isa.WorkerThreads(3, openmp=True)] * 2
+    assert seen == [(3, True)] * 2
 
 
 @pytest.mark.parametrize("engine", ["native", "torch"])
@@ -96,7 +96,7 @@ def test_the_operators_are_what_torch_takes_them_for(on_engine, engine, cell, bi
 @pytest.mark.parametrize("keep", KEEPS)
 def test_what_is_kept_grows_by_the_row(native, cell, keep):
     # A graph knows how many rows there are, and nothing else.
-    size = engines.into.saved_size
+    size = engines.saved_size
     for wide in (False, True):
         each = size(cell, 1, 7, 2, keep, wide=wide)
         assert [size(cell, rows, 7, 2, keep, wide=wide) for rows in (0, 5, 64)] == [

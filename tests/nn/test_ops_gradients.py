@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layer_calls import CELLS, CLOSE, KEEPS, flat, gradients, outputs, parts
 
-from birnn.nn import engines
+from birnn.engine import isa
+from birnn.engine.recurrent import KEEP_NUMBERS
 from birnn.nn.ops import layer
+from birnn.nn.stretches import Schedule, run
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -69,8 +71,8 @@ def test_a_gradient_does_not_pass_through_one_input_to_another(native):
         return torch.autograd.grad(first.square().sum(), w_ih)[0]
 
     found = loss(lambda x, weights: layer("rnn_tanh", x, layout, weights))
-    schedule = engines.Schedule.of(layout, rows.device)
-    expected = loss(lambda x, own: engines.stretches.run("rnn_tanh", x, schedule, own, []))
+    schedule = Schedule.of(layout, rows.device)
+    expected = loss(lambda x, own: run("rnn_tanh", x, schedule, own, []))
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
@@ -118,13 +120,14 @@ def test_what_no_loss_depends_on_gets_zeros(native):
 
 def test_gradients_are_computed_only_where_they_are_wanted(native, monkeypatch):
     asked = []
-    backward = engines.into.backward
+    backward = isa.native_module().layer_backward
 
-    def noted(*arguments, d_x, d_weights, **options):
+    def noted(*arguments):
+        d_x, d_weights = arguments[12:14]
         asked.append((d_x is not None, len(d_weights) > 0))
-        return backward(*arguments, d_x=d_x, d_weights=d_weights, **options)
+        return backward(*arguments)
 
-    monkeypatch.setattr(engines.into, "backward", noted)
+    monkeypatch.setattr(isa.native_module(), "layer_backward", noted)
     rows, layout, weights, _ = parts("gru")
     layer("gru", rows.detach(), layout, weights)[0].sum().backward()
     assert rows.grad is None
@@ -135,17 +138,17 @@ def test_gradients_are_computed_only_where_they_are_wanted(native, monkeypatch):
 
 def test_nothing_is_kept_where_no_gradient_is_wanted(native, monkeypatch):
     kept = []
-    forward = engines.into.forward
+    forward = isa.native_module().layer_forward
 
-    def noted(*arguments, keep, **options):
-        kept.append(keep)
-        return forward(*arguments, keep=keep, **options)
+    def noted(*arguments):
+        kept.append(arguments[8])
+        return forward(*arguments)
 
-    monkeypatch.setattr(engines.into, "forward", noted)
+    monkeypatch.setattr(isa.native_module(), "layer_forward", noted)
     rows, layout, weights, _ = parts("gru")
     layer("gru", rows, layout, weights)
     layer("gru", rows, layout, weights, keep="states")
     with torch.no_grad():
         layer("gru", rows, layout, weights)
     layer("gru", rows.detach(), layout, [[p.detach() for p in own] for own in weights])
-    assert kept == ["gates", "states", "nothing", "nothing"]
+    assert kept == [KEEP_NUMBERS[keep] for keep in ("gates", "states", "nothing", "nothing")]

@@ -1,4 +1,4 @@
-"""Where the rows of a batch stand."""
+"""Arrays for the kernels: where a batch's rows stand, and cache-aligned, pooled allocations."""
 
 # B sequences, T steps, R rows of the array, padding included
 
@@ -6,14 +6,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from birnn.engine import isa
-from birnn.engine.arrays import contiguous
-from birnn.errors import LengthError, ShapeError
-from birnn.ragged import Lengths
+from birnn.errors import ShapeError
+from birnn.ragged import Lengths, check_lengths
+
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+CACHE_LINE = 64
+LARGE = 1 << 20  # bytes; what is smaller the allocator has at hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,23 +57,7 @@ class RowLayout:
             object.__setattr__(self, name, array)
         if self.starts.shape != self.lengths.shape:
             raise ShapeError(f"{self.starts.shape[0]} starts for {self.lengths.shape[0]} lengths")
-        self._check_lengths()
-
-    def _check_lengths(self) -> None:
-        """Refuse lengths that the steps do not allow."""
-        lengths, steps = self.lengths, self.steps.shape[0]
-        if lengths.size == 0:
-            return
-        # As unsigned numbers, negative ones are the largest of all.
-        where = int(lengths.view(np.uint64).argmax())
-        length = int(lengths[where])
-        if length < 0:
-            raise LengthError(f"lengths[{where}] is {length}. A sequence has 0 or more steps.")
-        if length > steps:
-            raise LengthError(
-                f"lengths[{where}] is {length}, x has {steps} steps. "
-                f"Trim it to {steps} or pad x to {length}."
-            )
+        check_lengths(self.lengths, self.steps.shape[0])
 
     def with_lengths(self, lengths: Lengths) -> RowLayout:
         """The same places, for a sequence of another length at each.
@@ -84,7 +73,7 @@ class RowLayout:
         own = {"lengths": lengths, "starts": self.starts, "steps": self.steps, "rows": self.rows}
         other.__dict__.update(own)
         if isa.native_module() is None:
-            other._check_lengths()
+            check_lengths(lengths, self.steps.shape[0])
         else:
             _ = other.plan  # soon needed, and made of no lengths but those that fit
         return other
@@ -102,7 +91,7 @@ class RowLayout:
         try:
             return native.Plan(self.lengths, self.starts, self.steps, self.rows)
         except ValueError:
-            self._check_lengths()  # names the one, and what helps
+            check_lengths(self.lengths, self.steps.shape[0])  # names the one, and what helps
             raise
 
     @classmethod
@@ -130,18 +119,46 @@ class RowLayout:
             return cls(lengths, sequence * steps, step, count * steps)
         return cls(lengths, sequence, step * count, count * steps)
 
-    @classmethod
-    def packed(cls, batch_sizes: Lengths) -> RowLayout:
-        """Step after step, longest sequence first, as in torch's ``PackedSequence``.
 
-        Args:
-            batch_sizes: Sequences that run at each step, (T,).
+def aligned_empty(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """An empty vector that begins with a cache line: elsewhere every load of a vector meets two.
 
-        Example:
-            >>> RowLayout.packed(np.array([2, 1])).lengths.tolist()
-            [2, 1]
-        """
-        most = int(batch_sizes[0]) if batch_sizes.size else 0
-        lengths = (batch_sizes[None, :] > np.arange(most)[:, None]).sum(axis=1)
-        starts = np.cumsum(batch_sizes) - batch_sizes
-        return cls(lengths, np.arange(most), starts, int(batch_sizes.sum()))
+    Example:
+        >>> aligned_empty(3, np.dtype("f4")).ctypes.data % CACHE_LINE
+        0
+    """
+    memory = np.empty(count * dtype.itemsize + CACHE_LINE, np.uint8)
+    skip = -memory.ctypes.data % CACHE_LINE
+    return memory[skip : skip + count * dtype.itemsize].view(dtype)
+
+
+def pooled_empty(native: ModuleType, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The same for a vector that a training step needs and the next step again.
+
+    A large one is lent by the compiled module: its pages come back when the last array on them is
+    gone, and wait for the next loan. Fresh ones would be cleared and unmapped at every step.
+
+    Raises:
+        MemoryError: There is not enough memory.
+
+    Example:
+        >>> pooled_empty(isa.native_module(), 3, np.dtype("f4")).shape
+        (3,)
+    """
+    if count * dtype.itemsize < LARGE:
+        return aligned_empty(count, dtype)
+    memory: npt.NDArray[Any] = native.lend(count * dtype.itemsize)
+    return memory.view(dtype)
+
+
+def contiguous(array: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
+    """The array as the kernels read it: row after row, aligned; a copy only where it is not so.
+
+    Example:
+        >>> contiguous(np.zeros((2, 3)).T).flags.c_contiguous
+        True
+    """
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and (dtype is None or array.dtype == dtype):
+        return array
+    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])

@@ -169,7 +169,11 @@ def marginals(
 
 
 def log_partition_gradient(
-    emissions: Ragged[Array], chain: Chain, weights: Array, *, threads: int | isa.WorkerThreads | None = None
+    emissions: Ragged[Array],
+    chain: Chain,
+    weights: Array,
+    *,
+    threads: int | isa.WorkerThreads | None = None,
 ) -> Gradient:
     """Gradient of the weighted sum of the log-partitions.
 
@@ -330,7 +334,11 @@ def _sums(
     gradient = (weight, d_emissions, d_transitions, d_start, d_end)
     try:
         native.chain_sums(
-            *_problem(emissions, chain), log_partition, marginals, *gradient, *isa.worker_threads(threads)
+            *_problem(emissions, chain),
+            log_partition,
+            marginals,
+            *gradient,
+            *isa.worker_threads(threads),
         )
     except MemoryError as error:
         raise _no_memory(emissions) from error

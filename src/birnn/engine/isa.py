@@ -101,6 +101,19 @@ def selected_engine() -> ModuleType | None:
     return native
 
 
+def require_native() -> ModuleType:
+    """The compiled module, as `selected_engine`.
+
+    Raises:
+        EngineError: The reference runs, or ``BIRNN_ISA`` names an engine that is not here.
+    """
+    native = selected_engine()
+    if native is None:
+        why = why_no_native() or f"{FORCE} asks for it"
+        raise EngineError(f"the {REFERENCE} engine runs, this needs a compiled one: {why}")
+    return native
+
+
 @functools.lru_cache(maxsize=1)  # one: choosing another engine has to be done again
 def _select(forced: str) -> ModuleType | None:
     name = _name_for(forced)

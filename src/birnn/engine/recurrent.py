@@ -2,7 +2,7 @@
 
 NumPy arrays in, NumPy arrays out, nothing is copied that stands as the kernels need it. A
 sequence's results have the same bits alone and in any batch, in any order, on any number of
-threads.
+threads. `birnn.nn` calls the same functions of the compiled module with torch's tensors.
 """
 
 # R rows of the array, N rows of all sequences, B sequences, D inputs, H hidden units,
@@ -12,22 +12,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from birnn.engine import into, isa
-from birnn.engine.into import CELL_NUMBERS, Keep, Packed
-from birnn.engine.arrays import RowLayout
-from birnn.engine.arrays import DTYPES, aligned_empty, contiguous, pooled_empty
+from birnn.engine import isa
+from birnn.engine.arrays import DTYPES, RowLayout, aligned_empty, contiguous, pooled_empty
 from birnn.errors import EngineError, ShapeError
 from birnn.reference.stack import GATES, CellName
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
-Weights = tuple[Array, Array, Array | None, Array | None]
+DirectionWeights = tuple[Array, Array, Array | None, Array | None]
 """weight_ih (G, D), weight_hh (G, H), bias_ih (G,), bias_hh (G,) of one direction."""
+Keep = Literal["nothing", "gates", "states", "everything"]
+
+CELL_NUMBERS: dict[CellName, int] = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3}
+KEEP_NUMBERS: dict[Keep, int] = {"nothing": 0, "gates": 1, "states": 2, "everything": 3}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedWeights:
+    """Weights of all directions of a layer as one engine reads them."""
+
+    engine: str
+    data: npt.NDArray[np.uint8]  # (directions, bytes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,35 +67,67 @@ class Backward:
     """
 
     x: Array | None
-    weights: list[Weights]
+    weights: list[DirectionWeights]
     initial: Arrays
 
 
-def pack(cell: CellName, weights: Sequence[Weights]) -> Packed:
+def saved_size(
+    cell: CellName, rows: int, hidden: int, directions: int, keep: Keep, *, wide: bool
+) -> int:
+    """Elements that `forward` keeps for ``rows`` rows of all sequences; ``wide`` for float64.
+
+    Raises:
+        EngineError: The reference runs.
+        ValueError: More than can be counted.
+
+    Example:
+        >>> saved_size("lstm", 0, 8, 2, "gates", wide=False) if isa.selected_engine() else 0
+        0
+    """
+    native = isa.require_native()
+    each = native.saved_elements(CELL_NUMBERS[cell], rows, hidden, KEEP_NUMBERS[keep], wide)
+    return directions * int(each)
+
+
+def out_of_memory(cell: CellName, layout: RowLayout) -> MemoryError:
+    """The error that says for what there is not enough memory, and what helps.
+
+    Example:
+        >>> print(out_of_memory("lstm", RowLayout.ragged(np.array([2, 1]))))
+        no memory for a layer of lstm over 3 rows. Split the batch, or keep the states alone for
+        the backward pass.
+    """
+    return MemoryError(
+        f"no memory for a layer of {cell} over {layout.rows} rows. "
+        "Split the batch, or keep the states alone for the backward pass."
+    )
+
+
+def pack(cell: CellName, weights: Sequence[DirectionWeights]) -> PackedWeights:
     """Pack weights once for many calls of `forward`, which else does it in each.
 
     Raises:
         EngineError: The reference runs: there is nothing to pack for.
     """
-    native = into.native()
+    native = isa.require_native()
     inputs, hidden = weights[0][0].shape[1], weights[0][1].shape[1]
     wide = weights[0][0].dtype == np.float64
     count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, wide)
     data = aligned_empty(len(weights) * count, np.dtype(np.uint8)).reshape(len(weights), count)
     native.pack(CELL_NUMBERS[cell], _flat(weights), data)
-    return Packed(native.engine(), data)
+    return PackedWeights(native.engine(), data)
 
 
 def forward(
     cell: CellName,
     x: Array,
     layout: RowLayout,
-    weights: Sequence[Weights],
+    weights: Sequence[DirectionWeights],
     initial: Arrays | None = None,
     *,
     keep: Keep = "nothing",
     numbers: npt.NDArray[np.int64] | None = None,
-    packed: Packed | None = None,
+    packed: PackedWeights | None = None,
     threads: int | None = None,
 ) -> Forward:
     """Run one layer; the second direction, where there is one, reads every sequence from its end.
@@ -120,7 +162,7 @@ def forward(
         >>> forward("lstm", np.ones((3, 3)), layout, [weights]).output.shape
         (3, 1)
     """
-    native = into.native()
+    native = isa.require_native()
     hidden = _check(cell, x, layout, weights, initial, numbers)
     if numbers is not None and keep != "nothing":
         raise ShapeError("rows by number are for inference: nothing can be kept for a backward")
@@ -129,29 +171,31 @@ def forward(
             f"the weights are packed for {packed.engine}, {native.engine()} runs. Pack them again."
         )
     directions = len(weights)
-    with into.MemoryTold(cell, layout):
-        shape = (directions, layout.lengths.shape[0], hidden)
+    try:
         output = np.empty((layout.rows, directions * hidden), x.dtype)
-        final = tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
-        saved = None
+        final, saved = _empty_states(cell, x, layout, directions, hidden), None
         if keep != "nothing":
             wide = x.dtype == np.float64
-            size = into.saved_size(cell, layout.plan.places, hidden, directions, keep, wide=wide)
+            size = saved_size(cell, layout.plan.places, hidden, directions, keep, wide=wide)
             saved = pooled_empty(native, size, x.dtype)
-        into.forward(
-            cell,
+        h_n, c_n = _pair(final)
+        native.layer_forward(
+            CELL_NUMBERS[cell],
             x,
-            layout,
+            layout.plan,
+            None if numbers is None else contiguous(numbers, np.int64),
             [] if packed is not None else _flat(weights),
-            initial or (),
-            keep=keep,
-            output=output,
-            final=final,
-            saved=saved,
-            numbers=None if numbers is None else contiguous(numbers, np.int64),
-            packed=packed,
-            threads=threads or isa.get_num_threads(),
+            None if packed is None else packed.data,
+            *_pair(initial),
+            KEEP_NUMBERS[keep],
+            output,
+            h_n,
+            c_n,
+            saved,
+            *isa.worker_threads(threads),
         )
+    except MemoryError as error:
+        raise out_of_memory(cell, layout) from error
     return Forward(output, final, saved)
 
 
@@ -159,7 +203,7 @@ def backward(
     cell: CellName,
     x: Array,
     layout: RowLayout,
-    weights: Sequence[Weights],
+    weights: Sequence[DirectionWeights],
     initial: Arrays | None,
     *,
     output: Array | None,
@@ -175,12 +219,12 @@ def backward(
     """Backward through time of `forward`, which was given the same and kept ``saved``.
 
     Args:
-        cell: Which cell.
+        cell: As `forward` had it, as are ``x``, ``layout``, ``weights`` and ``initial``.
         x: Rows, (R, D).
         layout: Where the rows of the sequences stand.
         weights: Of each direction.
-        initial: As `forward` had it.
-        output: What it gave.
+        initial: The initial states.
+        output: What `forward` gave; None where everything was kept.
         saved: What it kept.
         keep: What it was asked to keep.
         d_output: Gradient with respect to the output, (R, directions * H); None for zeros.
@@ -196,11 +240,11 @@ def backward(
         EngineError: The reference runs.
         MemoryError: There is not enough memory.
     """
+    native = isa.require_native()
     hidden = _check(cell, x, layout, weights, initial)
-    with into.MemoryTold(cell, layout):
-        shape = (len(weights), layout.lengths.shape[0], hidden)
+    try:
         d_x = np.empty(x.shape, x.dtype) if wants_x else None
-        d_weights: list[Weights] = []
+        d_weights: list[DirectionWeights] = []
         if wants_weights:
             d_weights = [
                 (
@@ -211,36 +255,52 @@ def backward(
                 )
                 for w_ih, w_hh, b_ih, b_hh in weights
             ]
-        states = (2 if cell == "lstm" else 1) if wants_initial else 0
-        d_initial = tuple(np.empty(shape, x.dtype) for _ in range(states))
-        into.backward(
-            cell,
+        d_initial: Arrays = ()
+        if wants_initial:
+            d_initial = _empty_states(cell, x, layout, len(weights), hidden)
+        native.layer_backward(
+            CELL_NUMBERS[cell],
             x,
-            layout,
+            layout.plan,
             _flat(weights),
-            initial or (),
-            output=output,
-            saved=saved,
-            keep=keep,
-            d_output=d_output,
-            d_final=d_final,
-            d_x=d_x,
-            d_weights=_flat(d_weights),
-            d_initial=d_initial,
-            threads=threads or isa.get_num_threads(),
+            *_pair(initial),
+            output,
+            saved,
+            KEEP_NUMBERS[keep],
+            d_output,
+            *_pair(d_final),
+            d_x,
+            _flat(d_weights),
+            *_pair(d_initial),
+            *isa.worker_threads(threads),
         )
+    except MemoryError as error:
+        raise out_of_memory(cell, layout) from error
     return Backward(d_x, d_weights, d_initial)
 
 
-def _flat(weights: Sequence[Weights]) -> list[Array | None]:
+def _flat(weights: Sequence[DirectionWeights]) -> list[Array | None]:
     return [part for one in weights for part in one]
+
+
+def _pair(states: Sequence[Array | None] | None) -> tuple[Array | None, Array | None]:
+    """H and c, each None where it is not there."""
+    h, c, *_ = (*(states or ()), None, None)
+    return h, c
+
+
+def _empty_states(
+    cell: CellName, x: Array, layout: RowLayout, directions: int, hidden: int
+) -> Arrays:
+    shape = (directions, layout.lengths.shape[0], hidden)
+    return tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
 
 
 def _check(
     cell: CellName,
     x: Array,
     layout: RowLayout,
-    weights: Sequence[Weights],
+    weights: Sequence[DirectionWeights],
     initial: Arrays | None,
     numbers: npt.NDArray[np.int64] | None = None,
 ) -> int:

@@ -11,10 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.engine import isa, recurrent
-from birnn.engine.into import Packed
-from birnn.engine.arrays import RowLayout
+from birnn.engine.arrays import DTYPES, RowLayout
 from birnn.engine.linear import Linear
-from birnn.engine.arrays import DTYPES
 from birnn.errors import ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
@@ -53,7 +51,7 @@ class PackedStack:
         self._stack = stack
         self._parameters = dict(parameters)
         self._dtype = parameters["weight_ih_l0"].dtype
-        self._packed: list[Packed] = []
+        self._packed: list[recurrent.PackedWeights] = []
         self._merges = [_merge(parameters, layer, stack) for layer in range(stack.num_layers)]
 
     def run(
@@ -128,13 +126,13 @@ class PackedStack:
             State(*(np.concatenate(parts) for parts in zip(*finals, strict=True))),
         )
 
-    def _weights(self, layer: int) -> list[recurrent.Weights]:
+    def _weights(self, layer: int) -> list[recurrent.DirectionWeights]:
         return [
             bidirectional.direction_weights(self._parameters, layer, suffix)
             for suffix in self._stack.suffixes
         ]
 
-    def _pack(self) -> list[Packed]:
+    def _pack(self) -> list[recurrent.PackedWeights]:
         """The layers' weights for the engine in use."""
         # Read once: another thread may put its own there meanwhile.
         packed = self._packed

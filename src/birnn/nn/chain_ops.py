@@ -102,7 +102,10 @@ def _runs_native(emissions: Tensor) -> bool:
     return (
         emissions.device.type == "cpu"
         and emissions.dtype in DTYPES
-        and (torch.compiler.is_compiling() or (isa.selected_engine() is not None and not transformed()))
+        and (
+            torch.compiler.is_compiling()
+            or (isa.selected_engine() is not None and not transformed())
+        )
     )
 
 

@@ -7,9 +7,8 @@ Both answer the same `Call` in the same form, so that what runs is a matter of d
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -18,10 +17,15 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from birnn.engine import into, isa
-from birnn.engine.into import Keep
-from birnn.engine.arrays import RowLayout
-from birnn.engine.arrays import pooled_empty
+from birnn.engine import isa
+from birnn.engine.arrays import RowLayout, pooled_empty
+from birnn.engine.recurrent import (
+    CELL_NUMBERS,
+    KEEP_NUMBERS,
+    Keep,
+    out_of_memory,
+    saved_size,
+)
 from birnn.errors import ConfigError, ShapeError, nearest
 from birnn.nn import stretches
 from birnn.nn.layout import TensorLayout
@@ -64,7 +68,7 @@ class Call(NamedTuple):
     Args:
         cell: Which cell.
         x: Rows, (R, D), or on more than one axis, such as (B, T, D).
-        lengths: RowLayout of the rows, as are ``starts`` and ``steps``; see `TensorLayout`.
+        lengths: Layout of the rows, as are ``starts`` and ``steps``; see `TensorLayout`.
         starts: (B,).
         steps: (T,).
         weights: Parameters of all directions, direction by direction.
@@ -105,8 +109,8 @@ class Call(NamedTuple):
                 f"{len(self.weights)} weights for {self.directions} directions: there are one or "
                 "two directions, of as many weights each"
             )
-        if self.keep not in into.KEEP_NUMBERS:
-            raise ConfigError(f"keep is {self.keep!r}: {nearest(self.keep, into.KEEP_NUMBERS)}")
+        if self.keep not in KEEP_NUMBERS:
+            raise ConfigError(f"keep is {self.keep!r}: {nearest(self.keep, KEEP_NUMBERS)}")
         if self.x.ndim < 2:
             raise ShapeError(f"x is rows on one or more axes, (..., D), got {tuple(self.x.shape)}")
         stretches.check_weights(self.cell, self.x.shape[-1], self.by_direction)
@@ -144,7 +148,7 @@ class Call(NamedTuple):
         if not self.native:
             return 0
         hidden, wide = self.weights[1].shape[1], self.x.dtype == torch.float64
-        each = into.saved_size(self.cell, 1, hidden, self.directions, self.keep, wide=wide)
+        each = saved_size(self.cell, 1, hidden, self.directions, self.keep, wide=wide)
         return self.rows * each
 
 
@@ -207,24 +211,33 @@ def backward(
 
 def forward_native(call: Call, layout: RowLayout, *, keep: bool, sized: bool = False) -> Answer:
     """`forward` on the native engine, which takes the call."""
-    with into.MemoryTold(call.cell, layout):
+    native, lstm = isa.require_native(), call.cell == "lstm"
+    try:
         x, dtype, hidden = call.x.contiguous(), DTYPES[call.x.dtype], call.weights[1].shape[1]
         output = _empty((*x.shape[:-1], call.directions * hidden), dtype)
         shape = (call.directions, layout.lengths.shape[0], hidden)
-        h, c = _empty(shape, dtype), _empty(shape if call.cell == "lstm" else (0,), dtype)
+        h, c = _empty(shape, dtype), _empty(shape if lstm else (0,), dtype)
         saved = _room_to_keep(call, layout, sized=sized) if keep else None
-        _on_what_it_reads(into.forward)(
-            call.cell,
+        h0, c0, *_ = (*call.initial, None, None)
+        given = (
+            CELL_NUMBERS[call.cell],
             x,
-            layout,
+            layout.plan,
+            None,
             in_fours(call.weights, call.directions),
-            call.initial,
-            keep=call.keep if keep else "nothing",
-            output=output,
-            final=(h, c),
-            saved=saved,
-            threads=crew(),
+            None,
+            h0,
+            c0,
+            KEEP_NUMBERS[call.keep if keep else "nothing"],
+            output,
+            h,
+            c if lstm else None,
+            saved,
+            *crew(),
         )
+        native.layer_forward(*(given if READS_TENSORS else _as_arrays(given)))
+    except MemoryError as error:
+        raise out_of_memory(call.cell, layout) from error
     return Answer(output, h, c, saved)
 
 
@@ -239,7 +252,8 @@ def backward_native(
     wants_weights: bool,
 ) -> list[Tensor | None]:
     """`backward` on the native engine, with None for what is not asked for."""
-    with into.MemoryTold(call.cell, layout):
+    native = isa.require_native()
+    try:
         x, weights, dtype = call.x.contiguous(), call.weights, DTYPES[call.x.dtype]
         d_output, d_h, d_c = (
             None if d is None else d.resolve_neg().contiguous() for d in d_outputs
@@ -248,22 +262,30 @@ def backward_native(
         d_weights = [_empty(part.shape, dtype) for part in weights] if wants_weights else []
         shape = (call.directions, layout.lengths.shape[0], weights[1].shape[1])
         d_initial = [_empty(shape, dtype) for _ in call.initial]
-        _on_what_it_reads(into.backward)(
-            call.cell,
+        h0, c0, *_ = (*call.initial, None, None)
+        d_h0, d_c0, *_ = (*d_initial, None, None)
+        given = (
+            CELL_NUMBERS[call.cell],
             x,
-            layout,
-            in_fours(call.weights, call.directions),
-            call.initial,
-            output=output,
-            saved=saved,
-            keep=call.keep,
-            d_output=d_output,
-            d_final=(d_h, d_c) if call.cell == "lstm" else (d_h,),
-            d_x=d_x,
-            d_weights=in_fours(d_weights, call.directions),
-            d_initial=d_initial,
-            threads=crew(),
+            layout.plan,
+            in_fours(weights, call.directions),
+            h0,
+            c0,
+            output,
+            saved,
+            KEEP_NUMBERS[call.keep],
+            d_output,
+            d_h,
+            d_c if call.cell == "lstm" else None,
+            d_x,
+            in_fours(d_weights, call.directions),
+            d_h0,
+            d_c0,
+            *crew(),
         )
+        native.layer_backward(*(given if READS_TENSORS else _as_arrays(given)))
+    except MemoryError as error:
+        raise out_of_memory(call.cell, layout) from error
     return [d_x, *(d_weights if wants_weights else [None] * len(weights)), *d_initial]
 
 
@@ -289,28 +311,19 @@ def _room_to_keep(call: Call, layout: RowLayout, *, sized: bool) -> Tensor:
     """Memory for what a backward pass needs."""
     hidden, wide = call.weights[1].shape[1], call.x.dtype == torch.float64
     places = layout.plan.places
-    size = into.saved_size(call.cell, places, hidden, call.directions, call.keep, wide=wide)
+    size = saved_size(call.cell, places, hidden, call.directions, call.keep, wide=wide)
     room = max(size, call.saved_size) if sized else size
-    saved = torch.from_numpy(pooled_empty(into.native(), room, DTYPES[call.x.dtype]))
+    saved = torch.from_numpy(pooled_empty(isa.require_native(), room, DTYPES[call.x.dtype]))
     if sized:
         saved[size:] = 0  # what no row fills is the same in every run
     return saved
 
 
-def _on_what_it_reads(run: Callable[..., None]) -> Callable[..., None]:
-    """The kernel on tensors; with a torch whose tensors it cannot read, on their arrays."""
-    return run if READS_TENSORS else functools.partial(_on_arrays, run)
-
-
-def _on_arrays(run: Callable[..., None], *arguments: Any, **options: Any) -> None:
-    def array(given: Any) -> Any:
-        if isinstance(given, Tensor):
-            return given.detach().numpy()
-        if isinstance(given, isa.WorkerThreads):
-            return given
-        return [array(part) for part in given] if isinstance(given, list | tuple) else given
-
-    run(*map(array, arguments), **{name: array(given) for name, given in options.items()})
+def _as_arrays(given: Any) -> Any:
+    """Arguments of a kernel for a torch whose tensors it cannot read: arrays in their place."""
+    if isinstance(given, Tensor):
+        return given.detach().numpy()
+    return [_as_arrays(part) for part in given] if isinstance(given, list | tuple) else given
 
 
 # ---------------------------------------------------------------------- torch's engine

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from birnn.engine.arrays import RowLayout
-from birnn.errors import LengthError, ShapeError
+from birnn.errors import ShapeError
 from birnn.ragged import Lengths, host_lengths
 
 M = TypeVar("M")
@@ -180,24 +180,3 @@ def as_lengths(lengths: Any, batch: int) -> Tensor:
     there = lengths.dtype is torch.int64 and lengths.is_cpu
     on_host: Tensor = lengths if there else lengths.detach().to("cpu", torch.int64)
     return on_host
-
-
-def check_lengths(lengths: Lengths, steps: int) -> None:
-    """Refuse lengths that the rows cannot have.
-
-    Raises:
-        LengthError: A negative length, or one beyond ``steps``.
-
-    Example:
-        >>> check_lengths(np.array([2, 9]), 7)
-        Traceback (most recent call last):
-        ...
-        birnn.errors.LengthError: lengths[1] is 9, x has 7 steps. Trim it to 7 or pad x to 9.
-    """
-    for i in np.flatnonzero((lengths < 0) | (lengths > steps))[:1].tolist():
-        if lengths[i] < 0:
-            raise LengthError(f"lengths[{i}] is {lengths[i]}. A sequence has 0 or more steps.")
-        raise LengthError(
-            f"lengths[{i}] is {lengths[i]}, x has {steps} steps. "
-            f"Trim it to {steps} or pad x to {lengths[i]}."
-        )

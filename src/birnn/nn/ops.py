@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.library import Library, register_fake
 
 from birnn.engine import isa
-from birnn.engine.into import Keep
 from birnn.engine.arrays import RowLayout
+from birnn.engine.recurrent import Keep
 from birnn.nn import engines, stretches
 from birnn.nn.engines import DTYPES, PLAIN_WEIGHTS, Call, autocasts, transformed
 from birnn.nn.layout import TensorLayout

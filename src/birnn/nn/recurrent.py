@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
-from birnn.engine.into import Keep
+from birnn.engine.recurrent import Keep
 from birnn.errors import ShapeError, UsageError
 from birnn.nn.engines import autocasts
 from birnn.nn.layout import TensorLayout, as_lengths

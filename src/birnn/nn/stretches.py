@@ -29,8 +29,8 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError, ShapeError, nearest
-from birnn.nn.layout import TensorLayout, check_lengths
-from birnn.ragged import Lengths
+from birnn.nn.layout import TensorLayout
+from birnn.ragged import Lengths, check_lengths
 from birnn.reference.stack import GATES, CellName
 
 Weights = Sequence[Tensor]

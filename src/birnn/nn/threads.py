@@ -19,7 +19,7 @@ def crew() -> isa.WorkerThreads:
     Example:
         >>> with own_threads(3):
         ...     crew()
-        Crew(threads=3, openmp=False)
+        WorkerThreads(threads=3, openmp=False)
         >>> crew().threads == torch.get_num_threads()
         True
     """

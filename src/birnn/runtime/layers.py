@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import Spec
-from birnn.engine.stack import PackedStack
 from birnn.engine.linear import Linear
+from birnn.engine.stack import PackedStack
 from birnn.errors import BundleError
 from birnn.inputs import Words
 from birnn.ragged import Ragged

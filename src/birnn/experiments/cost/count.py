@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from birnn.engine import into, isa
-from birnn.engine.into import Keep
+from birnn.engine import isa
+from birnn.engine.recurrent import Keep, saved_size
 from birnn.reference.cells import CELLS
 from birnn.reference.stack import CellName, Stack
 
@@ -177,7 +177,7 @@ def _kept(stack: Stack, batch: int, rows: int, keep: Keep) -> int | None:
     both = stack.directions * stack.hidden_size
     joined = both == stack.output_size
     # The engine rounds hidden units up to whole vectors; it tells what a row then takes.
-    own = into.saved_size(stack.cell, 1, stack.hidden_size, stack.directions, keep, wide=False)
+    own = saved_size(stack.cell, 1, stack.hidden_size, stack.directions, keep, wide=False)
     # A merge by product or projection holds what it merged: of rows, and of final states.
     row = stack.input_size + stack.num_layers * (both + own)
     final = both if stack.bidirectional and stack.merge in ("product", "project") else 0
