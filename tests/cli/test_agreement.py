@@ -13,7 +13,7 @@ import torch
 
 from birnn.bundle.io import load
 from birnn.data import Example
-from birnn.inputs import Codec, Vocabularies
+from birnn.inputs import Codec, restored
 from birnn.models import build
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
@@ -41,9 +41,7 @@ def test_scores_and_answers_are_those_of_torch(trained: Trained, kind: str) -> N
     bundle = load(trained(kind))
     model = Predictor.load(trained(kind))
     examples = sequences(kind)
-    vocabularies = Vocabularies.from_dict(
-        {name: list(items) for name, items in bundle.vocabularies.items()}
-    )
+    vocabularies = restored(bundle.vocabularies)
     encoded = Codec(bundle.spec.inputs, vocabularies).encode(examples)
     batch = encoded.batch(np.arange(len(examples)))
     network = build(bundle.spec, labels=model.labels).eval()

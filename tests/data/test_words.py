@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from birnn.data import tokenise
 from birnn.data.examples import Example
 from birnn.data.words import Splitter, canonical, clean, looks, part
-from birnn.inputs import Characters, Vocabularies, Vocabulary, Words
+from birnn.inputs import Characters, Vocabulary, Words
 from birnn.inputs.encoding import Codec
 from birnn.inputs.vocabulary import normalise
+from birnn.training.inputs import learn_vocabularies
+from birnn.training.settings import InputSettings
 
 # What rules of tokenisers meet in: letters, digits, marks, clitics, addresses, joiners.
 WORDS = (
@@ -193,13 +195,16 @@ def test_a_token_is_the_same_however_it_is_composed(text):
 
 def test_vocabularies_and_rows_know_no_composition():
     one, other = [("caf\u00e9", "\u200b"), ("x",)], [("cafe\u0301\ufeff", "\u200b"), ("x",)]
-    learnt = [Vocabularies.learn([Example(tokens) for tokens in s], "words") for s in (one, other)]
+    learnt = [
+        learn_vocabularies([Example(tokens) for tokens in s], "words", InputSettings(min_count=1))
+        for s in (one, other)
+    ]
     assert learnt[0] == learnt[1]
-    assert "caf\u00e9" in learnt[0].words
+    assert "caf\u00e9" in learnt[0]["words"]
     inputs = Words(
-        size=len(learnt[0].words),
+        size=len(learnt[0]["words"]),
         dim=2,
-        characters=Characters(size=len(learnt[0].characters), dim=2, hidden_size=2),
+        characters=Characters(size=len(learnt[0]["characters"]), dim=2, hidden_size=2),
     )
     codec = Codec(inputs, learnt[0])
     rows, others = (codec.encode(sequences).inputs for sequences in (one, other))

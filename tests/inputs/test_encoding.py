@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,16 +13,17 @@ from birnn.errors import ConfigError, DataError
 from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
 from birnn.inputs.encoding import Codec, spellings
 from birnn.inputs.surface import learn_traits, trait_ids
-from birnn.inputs.vocabularies import Vocabularies
 from birnn.inputs.vocabulary import Vocabulary, normalise
+from birnn.training.inputs import learn_vocabularies
+from birnn.training.settings import InputSettings
 
-KNOWN = Vocabularies(
-    words=Vocabulary(["a", "b0", "é"]),
-    characters=Vocabulary("abé0"),
-    traits=Vocabulary(["p1=a", "s1=b", "s2=ab", "shape=xx", "shape=X"]),
-    symbols=Vocabulary("ab"),
-    labels=Vocabulary("XY", unknown=False),
-)
+KNOWN = {
+    "words": Vocabulary(["a", "b0", "é"]),
+    "characters": Vocabulary("abé0"),
+    "traits": Vocabulary(["p1=a", "s1=b", "s2=ab", "shape=xx", "shape=X"]),
+    "symbols": Vocabulary("ab"),
+    "labels": Vocabulary("XY", unknown=False),
+}
 SURFACE = Surface(size=6, dim=2, prefixes=(1,), suffixes=(1, 2))
 WORDS = Words(size=4, dim=3, characters=Characters(size=5, dim=2, hidden_size=2), surface=SURFACE)
 
@@ -72,9 +72,9 @@ def test_what_the_numbers_say(drawn):
     tokens = [token for example in examples for token in example.inputs]
     for token, (word, written, spelt, trait) in zip(tokens, meaning(encoded), strict=True):
         assert written == token
-        assert word == KNOWN.words.id(normalise(token, lowercase=True, digits=True))
-        assert spelt == [KNOWN.characters.id(character) for character in token]
-        assert trait == trait_ids([token], (1,), (1, 2), KNOWN.traits)[0].tolist()
+        assert word == KNOWN["words"].id(normalise(token, lowercase=True, digits=True))
+        assert spelt == [KNOWN["characters"].id(character) for character in token]
+        assert trait == trait_ids([token], (1,), (1, 2), KNOWN["traits"])[0].tolist()
     tags = [tag for example in examples for tag in example.target]
     assert encoded.targets.tolist() == [{"X": 0, "Y": 1, "Z": -1}[tag] for tag in tags]
 
@@ -84,7 +84,7 @@ def test_symbols(drawn):
     examples, choice = drawn
     codec = Codec(Symbols(size=3, dim=2), KNOWN)
     batch = codec.encode([example.inputs for example in examples]).batch(choice)
-    symbols = [KNOWN.symbols.id(s) for i in choice for s in examples[i].inputs]
+    symbols = [KNOWN["symbols"].id(s) for i in choice for s in examples[i].inputs]
     assert batch.inputs.symbols.tolist() == symbols
     assert batch.targets is None
     assert len(batch.inputs) == len(symbols)
@@ -93,7 +93,7 @@ def test_symbols(drawn):
 def test_vectors_and_values():
     series = [np.full((length, 2), length, float) for length in (2, 0, 3)]
     examples = [Example(s, np.array([i, 1], np.float32)) for i, s in enumerate(series)]
-    batch = Codec(Vectors(size=2), Vocabularies()).encode(examples).batch([2, 1])
+    batch = Codec(Vectors(size=2), {}).encode(examples).batch([2, 1])
     assert batch.inputs.vectors.dtype == np.float32
     assert batch.inputs.vectors.tolist() == series[2].tolist()
     assert batch.lengths.tolist() == [3, 0]
@@ -167,20 +167,19 @@ def test_values_of_different_widths():
 
 def test_missing_vocabularies():
     with pytest.raises(ConfigError, match="words as inputs need a vocabulary of characters"):
-        Codec(WORDS, Vocabularies(words=KNOWN.words))
+        Codec(WORDS, {"words": KNOWN["words"]})
     with pytest.raises(DataError, match="no vocabulary of labels"):
-        Codec(Symbols(size=3, dim=2), Vocabularies(symbols=KNOWN.symbols)).encode(
-            [Example(("a",), "X")]
-        )
+        Codec(Symbols(size=3, dim=2), {"symbols": KNOWN["symbols"]}).encode([Example(("a",), "X")])
 
 
 @pytest.mark.shared
 def test_a_treebank_is_encoded_within_seconds(shared_data):
     start = time.process_time()
     examples = list(read(shared_data / "ud-english-lines" / "train.conllu", "tagger"))
-    known = Vocabularies.learn(examples, "words")
+    known = learn_vocabularies(examples, "words", InputSettings(min_count=1))
     forms = {token for example in examples for token in example.inputs}
-    known = replace(known, traits=learn_traits(forms, SURFACE.prefixes, SURFACE.suffixes))
+    known["traits"] = learn_traits(forms, SURFACE.prefixes, SURFACE.suffixes)
+    known["labels"] = Vocabulary(sorted({t for e in examples for t in e.target}), unknown=False)
     encoded = Codec(WORDS, known).encode(examples)
     assert time.process_time() - start < 15  # 0.6 s on an idle core
     assert (len(encoded), len(encoded.inputs)) == (3457, 64684)

@@ -11,7 +11,7 @@ import torch
 
 from birnn.bundle import Bundle
 from birnn.bundle.spec import Encoder, Spec
-from birnn.inputs import Characters, Codec, Surface, Symbols, Vectors, Vocabularies, Words
+from birnn.inputs import Characters, Codec, Surface, Symbols, Vectors, Words, restored
 from birnn.models import Network, build
 from birnn.tasks import Label, Tags, Values
 
@@ -92,7 +92,7 @@ def network_of(spec: Spec, seed: int = 0, **settings: Any) -> Network:
 
 
 def codec_of(spec: Spec) -> Codec:
-    return Codec(spec.inputs, Vocabularies.from_dict(vocabularies_of(spec)))
+    return Codec(spec.inputs, restored(vocabularies_of(spec)))
 
 
 def bundle_of(network: Network) -> Bundle:

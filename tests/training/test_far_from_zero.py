@@ -16,7 +16,7 @@ from birnn import explain
 from birnn.bundle import Bundle, Encoder, Label, Spec, Tags, Values, Vectors, load, save
 from birnn.data import Example, read
 from birnn.errors import BundleError
-from birnn.inputs import Codec, Vocabularies
+from birnn.inputs import Codec
 from birnn.models import build
 from birnn.runtime import Predictor
 from birnn.runtime.rows import rows_of
@@ -135,7 +135,7 @@ def test_an_offset_of_the_inputs_is_subtracted_before_anything_is_rounded(head):
     network = build(spec)
     network.load_tensors(near.tensors)
     network.eval()
-    batch = Codec(spec.inputs, Vocabularies()).encode(moved).batch([0, 3])
+    batch = Codec(spec.inputs, {}).encode(moved).batch([0, 3])
     answered = [near.vocabularies["labels"][i] for i in network.answer(batch)]
     told = far.predict([moved[0], moved[3]])
     assert answered == ([tag for one in told for tag in one] if isinstance(head, Tags) else told)
@@ -151,7 +151,7 @@ def test_answers_far_from_zero_stay_apart():
     network = build(spec)
     network.load_tensors(near.tensors)
     network.eval()
-    batch = Codec(spec.inputs, Vocabularies()).encode(NEAR).batch([0, 1, 3])
+    batch = Codec(spec.inputs, {}).encode(NEAR).batch([0, 1, 3])
     np.testing.assert_allclose(
         network.answer(batch) - [FAR, -FAR], np.array(answers)[[0, 1, 3]], atol=1e-5
     )

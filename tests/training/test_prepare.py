@@ -272,7 +272,7 @@ def test_pretrained_vectors_land_in_table_and_vocabulary(tiny, tmp_path, zipped)
     train = [*WORDS, Example(("xylophone",), ("N",))]
     recipe = tiny(inputs__vectors=path, inputs__first_vectors=2, inputs__word_dim=77)
     prepared = prepare("tagger", train, train, recipe)
-    words, table = prepared.vocabularies.words, prepared.initial["inputs.words.weight"]
+    words, table = prepared.vocabularies["words"], prepared.initial["inputs.words.weight"]
     assert prepared.spec.inputs.dim == 3  # the file decides
     assert prepared.spec.inputs.size == len(words) == len(table)
     assert table.dtype == np.float32
@@ -341,8 +341,8 @@ def test_a_word_below_the_minimum_count_keeps_its_pretrained_vector(tiny, tmp_pa
     path.write_text("other 9 9\nof 1 2\n", encoding="utf-8")
     recipe = tiny(inputs__vectors=path, inputs__first_vectors=0, inputs__min_count=2)
     prepared = prepare("tagger", WORDS, [], recipe)
-    assert set(prepared.vocabularies.words.items) == {"<unk>", "the", "bank", "of"}
-    row = prepared.vocabularies.words.id("of")
+    assert set(prepared.vocabularies["words"].items) == {"<unk>", "the", "bank", "of"}
+    row = prepared.vocabularies["words"].id("of")
     assert prepared.initial["inputs.words.weight"][row].tolist() == [1, 2]
 
 
@@ -353,7 +353,7 @@ def test_ratios_weigh_words_as_naive_bayes_does(tiny):
     recipe = tiny("classifier", inputs__class_ratios=True)
     prepared = prepare("classifier", TEXTS, [], recipe)
     table = prepared.initial["inputs.words.weight"]
-    words, labels = prepared.vocabularies.words, prepared.labels
+    words, labels = prepared.vocabularies["words"], prepared.labels
     for word in words.items[1:]:
         for k, label in enumerate(labels):
             holds = [(e.target == label, word in e.inputs) for e in TEXTS]
@@ -371,7 +371,7 @@ def test_ratios_give_way_to_pretrained_vectors_and_are_for_classifiers(tiny, tmp
     path.write_text("good 5 6\n", encoding="utf-8")
     recipe = tiny("classifier", inputs__class_ratios=True, inputs__vectors=path)
     prepared = prepare("classifier", TEXTS, [], recipe)
-    row = prepared.vocabularies.words.id("good")
+    row = prepared.vocabularies["words"].id("good")
     assert prepared.initial["inputs.words.weight"][row].tolist() == [5, 6]
     assert not prepare("tagger", WORDS, [], tiny(inputs__class_ratios=True)).initial
 

@@ -27,7 +27,7 @@ from birnn.data.batching import windows
 from birnn.data.words import Split
 from birnn.errors import ConfigError, DataError, nearest
 from birnn.explain import copies
-from birnn.inputs import Codec, SymbolRows, Vectors, Vocabularies, WordRows
+from birnn.inputs import Codec, SymbolRows, Vectors, WordRows, restored
 from birnn.inputs.encoding import alphabet_of
 from birnn.models import Network
 from birnn.nn import BiRNN, State
@@ -138,7 +138,7 @@ class Subject:
             bundle.spec,
             bundle.vocabularies.get("labels", ()),
             network,
-            Codec(bundle.spec.inputs, Vocabularies.from_dict(bundle.vocabularies)),
+            Codec(bundle.spec.inputs, restored(bundle.vocabularies)),
             ReadOptions().over(bundle.facts.get("reading") or {}).split,
             dict(bundle.background),
         )
@@ -211,7 +211,7 @@ class Subject:
         one_array = isinstance(sequences, np.ndarray) and sequences.ndim == 2
         listed = isinstance(sequences, Iterable) and not isinstance(sequences, str | bytes)
         if self.codec is not None or one_array or not listed:
-            symbols = self.codec.vocabularies.symbols if self.codec is not None else None
+            symbols = self.codec.vocabularies.get("symbols") if self.codec is not None else None
             alphabet = alphabet_of(symbols) if symbols is not None else None
             yield from admit(self.spec, sequences, alphabet=alphabet, split=self.split)
             return

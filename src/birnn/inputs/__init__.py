@@ -10,8 +10,7 @@ from birnn.inputs.rows import Batch, SymbolRows, VectorRows, WordRows
 from birnn.inputs.surface import learn_traits
 from birnn.inputs.symbols import Symbols
 from birnn.inputs.vectors import Vectors
-from birnn.inputs.vocabularies import Vocabularies
-from birnn.inputs.vocabulary import Vocabulary, normalise
+from birnn.inputs.vocabulary import Vocabularies, Vocabulary, normalise, restored
 from birnn.inputs.words import Characters, Surface, Words
 
 Inputs = Annotated[Words | Symbols | Vectors, Field(discriminator="kind")]
@@ -35,4 +34,5 @@ __all__ = [
     "Words",
     "learn_traits",
     "normalise",
+    "restored",
 ]

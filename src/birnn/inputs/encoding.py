@@ -26,8 +26,7 @@ from birnn.inputs.rows import Batch, Floats, Integers, Rows, SymbolRows, VectorR
 from birnn.inputs.surface import trait_ids
 from birnn.inputs.symbols import Symbols
 from birnn.inputs.vectors import Vectors
-from birnn.inputs.vocabularies import Vocabularies
-from birnn.inputs.vocabulary import Vocabulary, normalise
+from birnn.inputs.vocabulary import Vocabularies, Vocabulary, normalise
 from birnn.inputs.words import Words
 from birnn.ragged import Ragged
 
@@ -96,7 +95,7 @@ class Codec:
 
     Example:
         >>> inputs = Words(size=3, dim=8)
-        >>> codec = Codec(inputs, Vocabularies(words=Vocabulary(["the", "bank"])))
+        >>> codec = Codec(inputs, {"words": Vocabulary(["the", "bank"])})
         >>> batch = codec.encode([("The", "bank"), (), ("the", "river")]).batch([2, 0])
         >>> batch.inputs.words.tolist(), batch.lengths.tolist()
         ([1, 0, 1, 2], [2, 2])
@@ -112,7 +111,7 @@ class Codec:
             needed += ["characters"] if self.inputs.characters is not None else []
             needed += ["traits"] if self.inputs.surface is not None else []
         for name in needed:
-            if getattr(self.vocabularies, name) is None:
+            if name not in self.vocabularies:
                 raise ConfigError(f"{self.inputs.kind} as inputs need a vocabulary of {name}")
 
     def encode(self, sequences: Iterable[Given]) -> Encoded:
@@ -152,7 +151,7 @@ class Codec:
                 raise _bad_token(examples)
             written = list(known)
             if isinstance(self.inputs, Symbols):
-                symbols = _need(self.vocabularies.symbols)
+                symbols = self.vocabularies["symbols"]
                 rows = SymbolRows(symbols.ids(alphabet_of(symbols).capitals(written))[forms])
             else:
                 rows = self._words(self.inputs, written, forms)
@@ -166,16 +165,16 @@ class Codec:
         strings[:] = written
         surface = inputs.surface
         return WordRows(
-            words=_need(self.vocabularies.words).ids(looked_up)[forms],
+            words=self.vocabularies["words"].ids(looked_up)[forms],
             forms=forms,
             written=strings,
             characters=None
             if inputs.characters is None
-            else spellings(written, _need(self.vocabularies.characters)),
+            else spellings(written, self.vocabularies["characters"]),
             traits=None
             if surface is None
             else trait_ids(
-                written, surface.prefixes, surface.suffixes, _need(self.vocabularies.traits)
+                written, surface.prefixes, surface.suffixes, self.vocabularies["traits"]
             ),
         )
 
@@ -223,7 +222,7 @@ class Codec:
             if len(widths) > 1:
                 raise DataError(f"examples with {sorted(widths)} target values. Give all as many.")
             return Encoded(rows, lengths, narrow(np.stack(targets), self.target_offset))
-        labels = self.vocabularies.labels
+        labels = self.vocabularies.get("labels")
         if labels is None:
             raise DataError(f"examples with {kind}, and no vocabulary of labels to number them by")
         if kind == "label":
@@ -256,11 +255,6 @@ def spellings(forms: Sequence[str], characters: Vocabulary) -> Ragged[Integers]:
     distinct, inverse = np.unique(points, return_inverse=True)
     numbers = characters.ids(map(chr, distinct.tolist()))
     return Ragged(numbers[inverse], np.array([len(form) for form in cut], dtype=np.int64))
-
-
-def _need(vocabulary: Vocabulary | None) -> Vocabulary:
-    assert vocabulary is not None, "Codec.__post_init__ has checked it"
-    return vocabulary
 
 
 def _kind(example: Example) -> str:

@@ -1,10 +1,10 @@
-"""Vocabularies: which item has which number."""
+"""Vocabularies: which item has which number, and how they are learnt and stored."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +124,21 @@ class Vocabulary:
         get = self._ids.get
         default = 0 if self.unknown else NOT_THERE
         return np.array([get(item, default) for item in items], dtype=np.int64)
+
+
+Vocabularies = Mapping[str, Vocabulary]
+"""The vocabularies of a model by their names: words, characters, labels ..."""
+
+
+def restored(stored: Mapping[str, Sequence[str]]) -> dict[str, Vocabulary]:
+    """The vocabularies that a bundle holds; all but that of the labels know an unknown item.
+
+    Example:
+        >>> known = restored({"symbols": ["<unk>", "A", "C"], "labels": ["x", "y"]})
+        >>> known["symbols"].id("G"), known["labels"].id("z")
+        (0, -1)
+    """
+    return {name: Vocabulary(items, unknown=name != "labels") for name, items in stored.items()}
 
 
 def normalise(word: str, lowercase: bool, digits: bool) -> str:

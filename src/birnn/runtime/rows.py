@@ -16,7 +16,7 @@ from birnn.errors import DataError
 from birnn.inputs import Vectors, Words
 from birnn.inputs.encoding import Codec
 from birnn.inputs.rows import SymbolRows, WordRows
-from birnn.inputs.vocabularies import Vocabularies
+from birnn.inputs.vocabulary import restored
 from birnn.runtime.cache import WordVectorCache
 from birnn.runtime.layers import Forms
 
@@ -107,4 +107,4 @@ def _vectors(bundle: Bundle, inputs: Vectors) -> Read:
 
 
 def _codec(bundle: Bundle) -> Codec:
-    return Codec(bundle.spec.inputs, Vocabularies.from_dict(bundle.vocabularies))
+    return Codec(bundle.spec.inputs, restored(bundle.vocabularies))

@@ -219,7 +219,7 @@ def _best_bundle(
             number,
             "before the first epoch was scored: there is no model to keep. Start the run anew.",
         )
-    vocabularies = {name: tuple(items) for name, items in prepared.vocabularies.to_dict().items()}
+    vocabularies = {name: known.items for name, known in prepared.vocabularies.items()}
     return Bundle(prepared.spec, vocabularies, best, facts)
 
 

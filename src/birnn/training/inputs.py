@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from birnn.inputs import (
     Surface,
     Symbols,
     Vectors,
-    Vocabularies,
     Vocabulary,
     Words,
     learn_traits,
@@ -37,7 +36,7 @@ RATIO_SCALE = 0.25  # log-count ratios reach about 4: loud beside fresh vectors,
 
 def describe_inputs(
     train: Sequence[Example], settings: InputSettings, notes: list[str]
-) -> tuple[Inputs, Vocabularies, dict[str, Tensor]]:
+) -> tuple[Inputs, dict[str, Vocabulary], dict[str, Tensor]]:
     """Inputs of a model for these examples.
 
     Args:
@@ -54,22 +53,32 @@ def describe_inputs(
         FormatError: Pretrained vectors that do not read.
     """
     kind = input_kind(train, settings)
-    vocabularies = Vocabularies.learn(
-        train,
-        kind,
-        lowercase=settings.lowercase,
-        digits=settings.digits,
-        min_count=settings.min_count,
-        max_size=settings.max_words,
-    )
     if kind == "vectors":
         inputs, initial = _vectors(train)
-        return inputs, vocabularies, initial
+        return inputs, {}, initial
+    vocabularies = learn_vocabularies(train, kind, settings)
     if kind == "symbols":
-        assert vocabularies.symbols is not None
-        size = len(vocabularies.symbols)
+        size = len(vocabularies["symbols"])
         return Symbols(size=size, dim=settings.symbol_dim), vocabularies, {}
     return _words(train, vocabularies, settings, notes)
+
+
+def learn_vocabularies(
+    train: Sequence[Example], kind: Kind, settings: InputSettings
+) -> dict[str, Vocabulary]:
+    """The vocabularies of training examples, with counts: words and characters, or symbols."""
+    items = chain.from_iterable(map(str, example.inputs) for example in train)
+    if kind == "symbols":
+        return {"symbols": Vocabulary.count(items, settings.min_count, settings.max_words)}
+    words = list(map(canonical, items))
+    # every distinct form is normalised once
+    looked_up = {form: normalise(form, settings.lowercase, settings.digits) for form in set(words)}
+    return {
+        "words": Vocabulary.count(
+            map(looked_up.__getitem__, words), settings.min_count, settings.max_words
+        ),
+        "characters": Vocabulary.count(chain.from_iterable(words)),
+    }
 
 
 def input_kind(train: Sequence[Example], settings: InputSettings) -> Kind:
@@ -100,13 +109,11 @@ def _vectors(train: Sequence[Example]) -> tuple[Vectors, dict[str, Tensor]]:
 
 def _words(
     train: Sequence[Example],
-    vocabularies: Vocabularies,
+    vocabularies: dict[str, Vocabulary],
     settings: InputSettings,
     notes: list[str],
-) -> tuple[Words, Vocabularies, dict[str, Tensor]]:
-    words, characters = vocabularies.words, vocabularies.characters
-    assert words is not None
-    assert characters is not None
+) -> tuple[Words, dict[str, Vocabulary], dict[str, Tensor]]:
+    words, characters = vocabularies["words"], vocabularies["characters"]
     initial: dict[str, Tensor] = {}
     dim = settings.word_dim
     if settings.vectors is not None:
@@ -145,9 +152,10 @@ def _words(
         if traits is not None
         else None,
     )
-    kept = characters if settings.character_hidden else None
-    vocabularies = replace(vocabularies, words=words, characters=kept, traits=traits)
-    return inputs, vocabularies, initial
+    kept = {"words": words}
+    kept |= {"characters": characters} if settings.character_hidden else {}
+    kept |= {"traits": traits} if traits is not None else {}
+    return inputs, kept, initial
 
 
 def _forms(examples: Sequence[Example]) -> list[str]:

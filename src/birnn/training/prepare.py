@@ -52,12 +52,12 @@ class Prepared:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the labels in the order of their ids; none for values."""
-        return self.vocabularies.labels.items if self.vocabularies.labels is not None else ()
+        return self.vocabularies["labels"].items if "labels" in self.vocabularies else ()
 
     @property
     def word_counts(self) -> Tensor | None:
         """How often each word stands in training, (V,); None without words."""
-        return self.vocabularies.words.counts if self.vocabularies.words is not None else None
+        return self.vocabularies["words"].counts if "words" in self.vocabularies else None
 
 
 def prepare(
@@ -84,11 +84,13 @@ def prepare(
         scheme = tag_scheme(train, dev, recipe.head.scheme, notes)
         train, dev = with_legal_tags(train, scheme, notes), with_letters_of(scheme, dev, notes)
     inputs, vocabularies, initial = describe_inputs(train, recipe.inputs, notes)
-    labels = vocabularies.labels
+    labels = None
+    if task != "regressor":
+        labels = Vocabulary.count(_labels_of(train), unknown=False)
+        vocabularies = vocabularies | {"labels": labels}
     head = _head(task, train, labels, scheme, recipe.head, initial)
     if recipe.inputs.class_ratios and isinstance(inputs, Words) and isinstance(head, Label):
-        words = vocabularies.words
-        assert words is not None
+        words = vocabularies["words"]
         assert labels is not None
         # Pretrained vectors know more than ratios do.
         initial.setdefault("inputs.words.weight", ratio_table(train, inputs, words, labels))
