@@ -176,7 +176,7 @@ def test_training_without_torch_names_the_extra(
     def absent(module: str, *, extra: str) -> None:
         raise MissingExtra(f"this needs {module}: pip install 'birnn[{extra}]'")
 
-    monkeypatch.setattr("birnn.cli.commands.require", absent)
+    monkeypatch.setattr("birnn.cli.output.require", absent)
     told = call("train", "tagger", "--train", files / "train.tsv", "--out", tmp_path / "model")
     assert told.status == 2
     assert "pip install 'birnn[train]'" in told.complaint

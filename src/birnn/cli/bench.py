@@ -1,21 +1,20 @@
-"""What `birnn bench` does: measure the layers against the peers that are installed."""
+"""``birnn bench``."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich import box
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
+import typer
 
-from birnn.cli.output import print_json
-from birnn.errors import UsageError, print_notice, require
+from birnn.cli.options import Json, Markdown
+from birnn.cli.output import check_form, print_json
+from birnn.errors import print_notice, require
 
 if TYPE_CHECKING:
     # At run time it would load torch.
+    from rich.table import Table as RichTable
+
     from birnn.experiments.bench import Report
     from birnn.experiments.bench.tables import Table
 
@@ -23,28 +22,43 @@ DEFAULT_THREADS = 2
 
 
 def bench(
-    *,
-    shapes: Sequence[str],
-    peers: Sequence[str],
-    rounds: int,
-    threads: int | None,
-    full: bool,
-    as_json: bool,
-    as_markdown: bool,
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shape",
+            metavar="BxDxHxL",
+            help="Batch, inputs, hidden, mean length; repeatable. Seven shapes by default.",
+        ),
+    ] = None,
+    peers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--peer", metavar="NAME", help="Only this one; repeatable. All installed by default."
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each peer in each case.")] = 3,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each; two by default.")
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Equal lengths, one direction, GRU and RNN against torch too."),
+    ] = False,
+    as_json: Json = False,
+    as_markdown: Markdown = False,
 ) -> int:
-    """Measure, and print what was measured."""
-    if as_json and as_markdown:
-        raise UsageError("--json and --markdown are two forms of one answer: choose one.")
+    """Measure the layers against the peers that are installed."""
+    check_form(as_json, as_markdown)
     require("torch", extra="train")
     from birnn.experiments import bench as measuring
     from birnn.experiments.bench import tables
 
-    chosen = [measuring.Shape.parse(text) for text in shapes]
+    chosen = [measuring.Shape.parse(text) for text in shapes or ()]
     chosen = chosen or [*measuring.SHAPES, measuring.WIDE]
     kinds = (measuring.COMPARED, *(measuring.TORCH_KINDS if full else ()))
     plan = measuring.Plan(
         cases=tuple(measuring.Case(shape, kind) for kind in kinds for shape in chosen),
-        peers=tuple(peers),
+        peers=tuple(peers or ()),
         rounds=rounds,
         threads=threads or min(DEFAULT_THREADS, os.cpu_count() or 1),
     )
@@ -60,6 +74,9 @@ def bench(
 
 def show(report: Report) -> None:
     """Print the tables of a report, and what has to be known to read them."""
+    from rich.console import Console
+    from rich.text import Text
+
     from birnn.experiments.bench import tables
 
     console = Console(highlight=False, markup=False, emoji=False)
@@ -73,6 +90,9 @@ def show(report: Report) -> None:
 
 def _narrow(table: Table) -> RichTable:
     """The table with little between its columns: eight peers side by side fit eighty."""
+    from rich import box
+    from rich.table import Table as RichTable
+
     shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
     for number, name in enumerate(table.header):
         numbers = number > 0 and table.numeric

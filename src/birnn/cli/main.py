@@ -1,4 +1,4 @@
-"""The command line: where it begins, and how errors are told. `tree` holds its arguments."""
+"""The command line: where it begins, and how errors are told. `tree` lists the commands."""
 
 from __future__ import annotations
 

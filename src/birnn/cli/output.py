@@ -11,7 +11,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from birnn.errors import DataError, FormatError, OutputError, UsageError, escaped
+from birnn.errors import DataError, FormatError, OutputError, UsageError, escaped, require
+
+
+def require_training(*, plots: bool = False) -> None:
+    """Say now what is not installed, not after an hour of training.
+
+    Args:
+        plots: Whether a page with figures is to be written.
+
+    Raises:
+        MissingExtra: It is not.
+    """
+    for module in ("torch", "lightning"):
+        require(module, extra="train")
+    if plots:
+        for module in ("matplotlib", "jinja2"):
+            require(module, extra="plots")
+
+
+def check_form(as_json: bool, as_markdown: bool) -> None:
+    """Refuse two forms of one answer.
+
+    Raises:
+        UsageError: Both are asked for.
+    """
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown are two forms of one answer: choose one.")
 
 
 def check_page(path: Path | None) -> None:

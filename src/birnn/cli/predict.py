@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from birnn.cli.options import Model, with_read_options, with_threads
 from birnn.cli.output import finite, naming, writing
 from birnn.data.options import ReadOptions
 from birnn.data.source import STANDARD_INPUT
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 Answered = tuple["Example", Any, Any]
 
 
+@with_threads
+@with_read_options
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a trained model.")],
+    model: Model,
     data: Annotated[
         str, typer.Argument(metavar="[F|-]", help="File, or - for standard input.")
     ] = STANDARD_INPUT,

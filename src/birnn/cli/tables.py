@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from birnn.errors import escaped
+
+if TYPE_CHECKING:
+    from birnn.report.parts import Table as PageTable
 
 HEADLINES = ("accuracy", "f1", "precision", "recall", "macro_f1", "rmse", "mae", "r2")
 COUNTS = ("sequences", "tokens", "empty_sequences")
@@ -57,6 +60,15 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     texts = ["| " + " | ".join(line) + " |" for line in lines]
     texts[1] = texts[1].replace(" ", "")
     return "\n".join(texts)
+
+
+def print_tables(tables: Iterable[PageTable], *, as_markdown: bool) -> None:
+    """Print tables for a person, or as Markdown for a page."""
+    for table in tables:
+        if as_markdown:
+            print(markdown(table.header, table.rows), end="\n\n")
+        else:
+            print_table(table.title, table.header, table.rows)
 
 
 def print_scores(scores: dict[str, Any], *, title: str) -> None:

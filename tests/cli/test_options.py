@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from birnn.cli.reading import with_read_options
+from birnn.cli.options import with_read_options
 from birnn.cli.tree import app
 from birnn.data.options import ReadOptions
 from birnn.errors import ConfigError, UsageError

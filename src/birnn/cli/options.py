@@ -1,16 +1,40 @@
-"""The options that commands share: how every command that reads files is to, and its threads."""
+"""The options that commands share."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from birnn.data.options import ReadOptions
 from birnn.errors import UsageError
+
+Config = Annotated[Path | None, typer.Option(metavar="C.toml", help="Settings.")]
+Dev = Annotated[str | None, typer.Option(metavar="F", help="Decides which weights are kept.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Trainings side by side.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Labelled = Annotated[str, typer.Argument(metavar="F", help="File of labelled examples.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")]
+Model = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a trained model.")]
+Page = Annotated[
+    Path | None, typer.Option(metavar="F.html", help="Write a page with figures here.")
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="One seed gives one model.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Models of each way: seeds 1, 2, ...")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="One setting of `birnn settings`; repeatable."
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=256, help="Threads of each; as many as are set by default.")
+]
 
 
 def _columns(text: str | None) -> dict[str, int] | None:
@@ -28,14 +52,14 @@ def _columns(text: str | None) -> dict[str, int] | None:
         raise UsageError(f"--columns is {text!r}. Write it as token=2,tag=4.") from None
 
 
-def with_epochs(settings: Sequence[str], epochs: int | None) -> list[str]:
+def with_epochs(settings: Sequence[str] | None, epochs: int | None) -> list[str]:
     """What ``--set`` gave, and ``--epochs`` as one of them: set twice, it is refused.
 
     Example:
         >>> with_epochs(["encoder.cell=gru"], 3)
         ['encoder.cell=gru', 'training.epochs=3']
     """
-    return [*settings, *([] if epochs is None else [f"training.epochs={epochs}"])]
+    return [*(settings or ()), *([] if epochs is None else [f"training.epochs={epochs}"])]
 
 
 # Name of each argument, its type and its help.

@@ -1,57 +1,73 @@
-"""What `birnn explain` does."""
+"""``birnn explain``."""
 
 from __future__ import annotations
 
 import os.path
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
 
+from birnn.cli.options import Json, Model, Page, with_read_options, with_threads
 from birnn.cli.output import check_page, print_json
-from birnn.cli.tables import print_table
-from birnn.data import ReadOptions
-from birnn.data.read import FORMATS, ending_of
-from birnn.data.words import Splitter
+from birnn.data.options import ReadOptions
 from birnn.errors import DataError, escaped, print_notice, require
-from birnn.inputs import Symbols, Vectors
-from birnn.runtime import Predictor
 
 if TYPE_CHECKING:
-    # At run time it would load torch.
     from birnn.explain.explanation import Explanation
+    from birnn.runtime import Predictor
 
 MOST_SEQUENCES = 1000  # of a file that means are taken over
 MOST_ROWS = 40  # of the table of steps
 
 
+@with_threads
+@with_read_options
 def explain(
-    folder: Path,
-    text: str,
+    model: Model,
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEXT",
+            help="What it reads; or a file, whose first sequence is read (of vectors always).",
+        ),
+    ],
+    out: Page = None,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|TOKEN",
+            help="Of a tagger: the step explained, by its number or a token that occurs once; the "
+            "least sure by default.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Explain this answer, not the one given.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="F", help="Sequences to take means over.")
+    ] = None,
+    as_json: Json = False,
     *,
-    out: Path | None,
-    step: str | None,
-    target: str | None,
-    data: str | None,
     reading: ReadOptions,
-    as_json: bool,
 ) -> int:
-    """Explain one answer, on a page or in a table."""
+    """Show what each direction knew, which of them decided, and which steps mattered."""
     check_page(out)
     require("torch", extra="train")
     if out is not None:
         for module in ("matplotlib", "jinja2"):
             require(module, extra="plots")
-    model = Predictor.load(folder)
+    from birnn.runtime import Predictor
+
+    predictor = Predictor.load(model)
     from birnn.explain.explanation import explanation
 
     found = explanation(
-        model,
-        _sequence(model, text, reading),
+        predictor,
+        _sequence(predictor, text, reading),
         step=step,
         target=target,
-        data=None if data is None else _pool(model, data, reading),
+        data=None if data is None else _pool(predictor, data, reading),
     )
     if as_json:
         print_json(found.to_dict())
@@ -60,13 +76,16 @@ def explain(
     if out is not None:
         from birnn.explain import page
 
-        page.write(out, found, name=str(folder))
+        page.write(out, found, name=str(model))
         print_notice(f"report: {out}")
     return 0
 
 
 def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
     """What the model reads: the text in its tokens, or the first sequence of a file."""
+    from birnn.data.words import Splitter
+    from birnn.inputs import Symbols, Vectors
+
     spec = model.spec
     vectors = isinstance(spec.inputs, Vectors)
     if not vectors:
@@ -91,6 +110,8 @@ def _refuse_missing_file(text: str) -> None:
     """Refuse a single word that ends as names of files do, where there is no such file."""
     if any(map(str.isspace, text)) or os.path.exists(text):  # noqa: PTH110 - as above
         return
+    from birnn.data.read import FORMATS, ending_of
+
     endings = {ending for form in FORMATS.values() for ending in form.endings}
     if ending_of(text) in endings:
         raise DataError(
@@ -106,6 +127,10 @@ def _pool(model: Predictor, data: str, reading: ReadOptions) -> list[Any]:
 
 def _show(found: Explanation) -> None:
     """The answer, and what each step had to do with it."""
+    import numpy as np
+
+    from birnn.cli.tables import print_table
+
     at = found.position
     # With a CRF the probability weighs all sequences of tags, the logit is the step's own.
     crf = found.decoding is not None and found.decoding.crf

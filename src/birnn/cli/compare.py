@@ -1,0 +1,91 @@
+"""``birnn compare``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from birnn.cli.options import (
+    Config,
+    Dev,
+    Epochs,
+    Jobs,
+    Json,
+    Markdown,
+    Page,
+    Seeds,
+    Settings,
+    Threads,
+    with_epochs,
+    with_read_options,
+)
+from birnn.cli.output import check_form, check_page, print_json, require_training
+from birnn.data.options import ReadOptions
+from birnn.errors import UsageError, nearest, print_notice
+
+
+@with_read_options
+def compare(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="tagger or classifier.")],
+    train: Annotated[str, typer.Option(metavar="F", help="File of labelled examples.")],
+    test: Annotated[str, typer.Option(metavar="F", help="What every model is asked.")],
+    dev: Dev = None,
+    ways: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--way",
+            metavar="WAY",
+            help="forward, both, half (the width) or equal (parameters); repeatable. All by "
+            "default.",
+        ),
+    ] = None,
+    seeds: Seeds = 3,
+    config: Config = None,
+    settings: Settings = None,
+    epochs: Epochs = None,
+    jobs: Jobs = 1,
+    threads: Threads = None,
+    out: Page = None,
+    as_json: Json = False,
+    as_markdown: Markdown = False,
+    *,
+    reading: ReadOptions,
+) -> int:
+    """Compare one direction, two, two at half width and two at equal parameters."""
+    check_form(as_json, as_markdown)
+    check_page(out)
+    require_training(plots=out is not None)
+    from birnn.cli.tables import print_tables
+    from birnn.experiments import compare as comparing
+    from birnn.training.recipe import Recipe
+
+    if task not in comparing.TASKS:
+        known = nearest(task, comparing.TASKS)
+        raise UsageError(f"compare takes {' or '.join(comparing.TASKS)}, got {task!r}: {known}")
+    overrides = with_epochs(settings, epochs)
+    recipe = Recipe.load(task, config=config, overrides=overrides)
+    found = comparing.compare(
+        task,
+        train=train,
+        dev=dev,
+        test=test,
+        recipe=recipe,
+        **({"ways": tuple(ways)} if ways else {}),
+        seeds=range(1, seeds + 1),
+        jobs=jobs,
+        threads=threads,
+        reading=reading,
+        say=print_notice,
+    )
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_tables(found.tables(), as_markdown=as_markdown)
+        print("\n".join([*found.verdicts(), *filter(None, [found.answer()])]))
+    if out is not None:
+        from birnn.experiments.compare import page
+
+        page.write(out, found, name=test)
+        print_notice(f"report: {out}")
+    return 0

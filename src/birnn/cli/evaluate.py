@@ -1,0 +1,33 @@
+"""``birnn evaluate``."""
+
+from __future__ import annotations
+
+from birnn.cli.options import Json, Labelled, Model, with_read_options, with_threads
+from birnn.cli.output import naming, print_json
+from birnn.data.options import ReadOptions
+from birnn.errors import UsageError, print_notice
+
+
+@with_threads
+@with_read_options
+def evaluate(model: Model, data: Labelled, as_json: Json = False, *, reading: ReadOptions) -> int:
+    """Score a model on a labelled file."""
+    from birnn.cli.tables import print_scores
+    from birnn.metrics import named_counts
+    from birnn.runtime import Predictor
+
+    if data == "-":
+        raise UsageError("evaluate reads a file, standard input serves predict only.")
+    predictor = Predictor.load(model)
+    with naming(data):
+        scores = predictor.evaluate(
+            data, tell=print_notice, **reading.model_dump(exclude_unset=True)
+        )
+    unknown = scores.get("unknown_labels", {})
+    if unknown:
+        print_notice(f"labels that the model never saw, counted as wrong: {named_counts(unknown)}")
+    if as_json:
+        print_json(scores)
+    else:
+        print_scores(scores, title=data)
+    return 0

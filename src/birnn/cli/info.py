@@ -1,0 +1,83 @@
+"""``birnn settings`` and ``birnn info``: what can be set, and what runs here."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib import metadata
+from typing import Annotated, Any, Literal
+
+import typer
+
+import birnn
+from birnn.cli.options import Json
+from birnn.cli.output import print_json
+from birnn.errors import require
+
+PACKAGES = ("numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "keras", "flax")
+
+
+def settings(
+    task: Annotated[Literal["tagger", "classifier", "regressor"], typer.Argument()] = "tagger",
+    kind: Annotated[
+        Literal["words", "symbols", "vectors"], typer.Option(help="What the sequences are made of.")
+    ] = "words",
+    as_json: Json = False,
+) -> int:
+    """List every setting of training with its default and meaning."""
+    require("torch", extra="train")
+    from birnn.cli.tables import print_table
+    from birnn.training.recipe import settings_table
+
+    rows = settings_table(task, kind)
+    if as_json:
+        print_json({name: {"default": value, "meaning": text} for name, value, text in rows})
+    else:
+        shown = [(name, _as_set(value), text) for name, value, text in rows]
+        print_table(f"settings of a {task} of {kind}", ("setting", "default", "meaning"), shown)
+    return 0
+
+
+def _as_set(value: Any) -> str:
+    """A setting's value as ``--set`` takes it."""
+    if value is None or isinstance(value, str):
+        return value or "none"
+    return json.dumps(value)
+
+
+def info(as_json: Json = False) -> int:
+    """Tell versions, engine and threads."""
+    from birnn.engine import isa
+
+    engine = isa.active()
+    native = isa.native_module()
+    told: dict[str, Any] = {
+        "birnn": birnn.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "engine": f"{engine.name} ({engine.detail})",
+        "native module": (
+            f"built with {native.compiler}" if native is not None else isa.why_no_native()
+        ),
+        "threads": isa.get_num_threads(),
+        "threads set by": isa.threads_set_by(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+    }
+    if as_json:
+        print_json(told)
+        return 0
+    for name, value in told.items():
+        text = (
+            ", ".join(f"{package} {number}" for package, number in value.items())
+            if isinstance(value, dict)
+            else value
+        )
+        print(f"{name + ':':16}{text}")
+    return 0
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,99 @@
+"""``birnn train``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from birnn.cli.options import (
+    Config,
+    Dev,
+    Epochs,
+    Json,
+    Seed,
+    Settings,
+    with_epochs,
+    with_read_options,
+    with_threads,
+)
+from birnn.cli.output import print_json, require_training
+from birnn.data.options import ReadOptions
+from birnn.errors import Interrupted, UsageError, escaped, nearest, print_notice
+
+
+@with_threads
+@with_read_options
+def train(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="tagger, classifier or regressor.")],
+    train: Annotated[str, typer.Option(metavar="F", help="File of labelled examples.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the trained model.")],
+    dev: Dev = None,
+    test: Annotated[str | None, typer.Option(metavar="F", help="Scored once at the end.")] = None,
+    config: Config = None,
+    settings: Settings = None,
+    vectors: Annotated[
+        Path | None, typer.Option(metavar="F", help="Pretrained word vectors, text format.")
+    ] = None,
+    seed: Seed = 1,
+    epochs: Epochs = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model at --out.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")] = False,
+    *,
+    reading: ReadOptions,
+) -> int:
+    """Train a model on a labelled file."""
+    require_training()
+    from birnn.cli.tables import print_scores
+    from birnn.training import fit as fitting
+    from birnn.training.recipe import TASKS, Recipe
+
+    if task not in TASKS:
+        raise UsageError(f"no task {task!r}: {nearest(task, TASKS)}")
+    overrides = with_epochs(settings, epochs)
+    if vectors is not None:
+        overrides = [*overrides, f"inputs.vectors={json.dumps(str(vectors))}"]
+    result = fitting.fit(
+        task,
+        train=train,
+        dev=dev,
+        test=test,
+        out=out,
+        recipe=Recipe.load(task, config=config, overrides=overrides),
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        reading=reading,
+        quiet=quiet,
+    )
+    count = f"{result.epochs} epoch" if result.epochs == 1 else f"{result.epochs} epochs"
+    if as_json:
+        print_json(
+            {
+                "model": str(result.folder),
+                "epochs": result.epochs,
+                "seconds": round(result.seconds, 1),
+                "interrupted": result.interrupted,
+                **result.metrics,
+            }
+        )
+    else:
+        for name, scores in result.metrics.items():
+            print_scores(scores, title=name)
+        print(f"model in {escaped(str(result.folder))}, {count}, {result.seconds:.0f} s")
+    if result.signal is not None:
+        stopped = Interrupted.by(
+            result.signal,
+            f"after {count}: {result.folder} holds the best model so far; --resume goes on",
+        )
+        print_notice(f"birnn: {stopped}")
+        return stopped.exit_status
+    return 0
