@@ -94,7 +94,7 @@ def main() -> None:
     wnut, lines = arguments.data / "wnut17", arguments.data / "ud-english-lines" / "train.conllu"
     corpus = flair_tagger.read(wnut, arguments.sentences)
     labelled = list(corpus.test)
-    words = [list(example.inputs) for example in read(wnut / "test.conll", "tagger")]
+    words = [list(example.inputs) for example in read(wnut / "test.conll", "tags")]
     flair = [flair_tagger.build(corpus)]
     with tempfile.TemporaryDirectory() as folder:
 

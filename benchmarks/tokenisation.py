@@ -41,7 +41,7 @@ def joined(path: Path) -> Sentences:
     elif path.parent.name == "sst2":
         lists = [tuple(line.split("\t")[0].split()) for line in path.read_text().splitlines()]
     else:
-        lists = [tuple(map(str, example.inputs)) for example in read(path, "tagger")]
+        lists = [tuple(map(str, example.inputs)) for example in read(path, "tags")]
     lists = [tuple(map(canonical, tokens)) for tokens in lists]
     return [(" ".join(tokens), tokens) for tokens in lists]
 
@@ -49,7 +49,7 @@ def joined(path: Path) -> Sentences:
 def raw(path: Path) -> Sentences:
     """The sentences of a CoNLL-U file as they were written, and their words."""
     texts = [line[9:] for line in path.read_text("utf-8").splitlines() if line[:9] == "# text = "]
-    words = [tuple(map(str, example.inputs)) for example in read(path, "tagger")]
+    words = [tuple(map(str, example.inputs)) for example in read(path, "tags")]
     return list(zip(texts, words, strict=True))
 
 

@@ -68,7 +68,7 @@ def refused(load, name, task, *says, labelled=True):
 def read_or_hint(load, name, hint):
     """Examples and what was told, or nothing where the file is refused with this hint."""
     try:
-        return load(name, "tagger")
+        return load(name, "tags")
     except FormatError as error:
         message = str(error)
     assert hint in message
@@ -77,17 +77,17 @@ def read_or_hint(load, name, hint):
 
 @pytest.mark.parametrize("name", ["01_extra_cells.csv", "01_label_lost.csv"])
 def test_cells_beyond_the_header(load, name):
-    refused(load, name, "classifier", f"{name}:2: 3 cells, the header names 2")
-    refused(load, name, "classifier", ":2: 3 cells, the header names 2", labelled=False)
+    refused(load, name, "label", f"{name}:2: 3 cells, the header names 2")
+    refused(load, name, "label", ":2: 3 cells, the header names 2", labelled=False)
 
 
 def test_01_quoted_tab(load):
-    [example], _ = load("01_quoted_tab.tsv", "classifier")
+    [example], _ = load("01_quoted_tab.tsv", "label")
     assert (example.text, example.target) == ("a\tb", "pos")
 
 
 def test_01_semicolon(load):
-    examples, told = load("01_semicolon.csv", "classifier")
+    examples, told = load("01_semicolon.csv", "label")
     assert [(e.text, e.target) for e in examples] == [
         ("so good, really", "pos"),
         ("bad, awful", "neg"),
@@ -96,7 +96,7 @@ def test_01_semicolon(load):
 
 
 def test_02_header_unknown(load):
-    examples, told = load("02_header_unknown.csv", "classifier")
+    examples, told = load("02_header_unknown.csv", "label")
     assert [(e.text, e.target) for e in examples] == [
         ("good film", "positive"),
         ("bad film", "negative"),
@@ -105,7 +105,7 @@ def test_02_header_unknown(load):
 
 
 def test_02_header_half(load):
-    examples, _ = load("02_header_half.csv", "classifier")
+    examples, _ = load("02_header_half.csv", "label")
     assert [(e.text, e.target) for e in examples] == [("hi there", "ham"), ("win cash", "spam")]
 
 
@@ -114,7 +114,7 @@ TAGGED = (("Anna", "Smith", "sings"), ("B-PER", "I-PER", "O"))
 
 @pytest.mark.parametrize("name", ["03_comment_multiconer.conll", "03_header.conll"])
 def test_lines_that_are_no_tokens(load, name):
-    examples, told = load(name, "tagger")
+    examples, told = load(name, "tags")
     assert pairs(examples) == [TAGGED]
     assert detect(e.target for e in examples) == "iob2"
     if "header" in name:
@@ -122,12 +122,12 @@ def test_lines_that_are_no_tokens(load, name):
 
 
 def test_03_trailing_space(load):
-    examples, _ = load("03_trailing_space.conll", "tagger")
+    examples, _ = load("03_trailing_space.conll", "tags")
     assert [e.target for e in examples] == [("B-PER", "I-PER", "O", "O")]
 
 
 def test_03_zero_for_o(load):
-    examples, _ = load("03_zero_for_O.conll", "tagger")
+    examples, _ = load("03_zero_for_O.conll", "tags")
     with pytest.raises(DataError, match=r"conll:3\b") as caught:
         prepare("tagger", examples, examples, Recipe.load("tagger"))
     assert "0" in str(caught.value)
@@ -153,51 +153,51 @@ def test_04_ontonotes(load):
     result = read_or_hint(load, "04_ontonotes.conll", "--columns")
     if result is not None:
         assert [len(e) for e in result[0]] == [1]
-    [example], _ = load("04_ontonotes.conll", "tagger", columns={"token": 4, "tag": 5})
+    [example], _ = load("04_ontonotes.conll", "tags", columns={"token": 4, "tag": 5})
     assert pairs([example]) == [(("In",), ("IN",))]
 
 
 def test_04_uneven_columns(load):
-    refused(load, "04_uneven_columns.conll", "tagger", ":2: 2 columns, line 1 has 3")
+    refused(load, "04_uneven_columns.conll", "tags", ":2: 2 columns, line 1 has 3")
 
 
 @pytest.mark.parametrize("name", ["05_cr.conll", "05_cr.conllu"])
 def test_sentences_of_lines_that_end_with_cr(load, name):
-    assert [len(e) for e in load(name, "tagger")[0]] == [2, 1]
+    assert [len(e) for e in load(name, "tags")[0]] == [2, 1]
 
 
 def test_05_cr_txt(load):
-    examples, _ = load("05_cr.txt", "classifier", labelled=False)
+    examples, _ = load("05_cr.txt", "label", labelled=False)
     assert [e.inputs for e in examples] == [("a", "b"), ("c", "d")]
 
 
 def test_05_cr_fasta(load):
-    examples, _ = load("05_cr.fasta", "tagger", labelled=False)
+    examples, _ = load("05_cr.fasta", "tags", labelled=False)
     assert [e.inputs for e in examples] == [tuple("MKV"), tuple("AA")]
 
 
 def test_05_cr_3line(load):
-    assert pairs(load("05_cr.3line", "tagger")[0]) == [(tuple("MKV"), tuple("HHH"))]
+    assert pairs(load("05_cr.3line", "tags")[0]) == [(tuple("MKV"), tuple("HHH"))]
 
 
 def test_06_three_line(case):
     # As a model predicts: its labels tell that the second line holds tags.
     told = []
     path = case("06_three_line.fasta")
-    examples = list(read(path, "tagger", labelled=False, labels="HEC", tell=told.append))
+    examples = list(read(path, "tags", labelled=False, labels="HEC", tell=told.append))
     assert [e.inputs for e in examples] == [tuple("MKV")]
     assert "--format 3line" in told[0]
 
 
 def test_07_big_offset(load):
-    examples, _ = load("07_big_offset.ts", "classifier")
+    examples, _ = load("07_big_offset.ts", "label")
     one, other = (example.inputs[:, 0] for example in examples)
     assert (one - one.min()).tolist() == [0, 1, 2]
     assert (other - one.min()).tolist() == [2, 1, 0]
 
 
 def test_07_big_target(load):
-    examples, _ = load("07_big_target.csv", "regressor")
+    examples, _ = load("07_big_target.csv", "values")
     assert [e.target.tolist() for e in examples] == [[16777216.0], [16777217.0]]
 
 
@@ -224,7 +224,7 @@ def test_17_bad_utf8(case):
     assert "iconv" not in line
 
 
-@pytest.mark.parametrize("task", ["classifier", "regressor"])
+@pytest.mark.parametrize("task", ["label", "values"])
 @pytest.mark.parametrize("labelled", [True, False])
 def test_18_utf16(load, task, labelled):
     refused(load, "18_utf16.csv", task, "UTF-16", "iconv -f UTF-16", labelled=labelled)
@@ -249,5 +249,5 @@ def test_every_row_of_the_table_has_its_test(case):
 
 
 def test_arrays_of_the_cases_keep_their_digits(load):
-    [example, _], _ = load("07_big_offset.ts", "classifier")
+    [example, _], _ = load("07_big_offset.ts", "label")
     assert example.inputs.dtype == np.float64

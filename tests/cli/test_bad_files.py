@@ -24,7 +24,7 @@ NOT_TAGS: dict[str, tuple[bytes | None, list[str]]] = {
     "latin.tsv": (b"dog\tNOUN\ncaf\xe9\tNOUN\n", ["latin.tsv:2", "UTF-8", "0xe9"]),
     "single.tsv": (b"dog\tNOUN\n\ncat\tNOUN\n\n" * 3, ["single label", "NOUN"]),
     "tags.doc": (b"dog\tNOUN\n", ["tags.doc", ".doc", "--format"]),
-    "table.csv": (b"text,label\ngood,pos\n", ["table.csv", "csv", "tagger"]),
+    "table.csv": (b"text,label\ngood,pos\n", ["table.csv", "csv", "tags"]),
     "not.tsv.gz": (b"dog\tNOUN\n", ["not.tsv.gz", "gzip"]),
     "half.tsv.gz": (gzip.compress(b"dog\tNOUN\nruns\tVERB\n" * 99)[:-9], ["half.tsv.gz", "early"]),
     "not.npz": (b"PK no", ["not.npz", "NumPy"]),

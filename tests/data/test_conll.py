@@ -36,7 +36,7 @@ UNIVERSAL = """\
 
 
 def read_all(reader, text, *, labelled=True, **options):
-    request = ReadRequest("tagger", labelled, ReadOptions.of(options))
+    request = ReadRequest("tags", labelled, ReadOptions.of(options))
     told = []
     source = replace(Source.from_text(text), tell=told.append)
     examples = list(reader(source, request))
@@ -386,11 +386,11 @@ def test_columns_of_a_model_that_a_file_lacks_are_found_anew():
         told = []
         source = replace(Source.from_text(text), tell=told.append)
         options = ReadOptions().over(KEPT)
-        examples = list(read_conll(source, ReadRequest("tagger", labelled, options)))
+        examples = list(read_conll(source, ReadRequest("tags", labelled, options)))
         assert [e.inputs for e in examples] == expected
         assert "column 3" in told[0]
         assert "found anew (--columns sets them)" in told[0]
-    kept = ReadRequest("tagger", options=ReadOptions().over(KEPT))
+    kept = ReadRequest("tags", options=ReadOptions().over(KEPT))
     [example] = read_conll(Source.from_text("1\tD\tthe\n"), kept)
     assert (example.inputs, example.target) == (("the",), ("D",))
     with pytest.raises(FormatError, match="--columns looks for the token in column 3"):

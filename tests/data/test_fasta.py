@@ -18,8 +18,8 @@ PROTEINS = st.lists(
 )
 
 
-def read_all(reader, text, task, **wanted):
-    return list(reader(Source.from_text(text), ReadRequest(task, **wanted)))
+def read_all(reader, text, target, **wanted):
+    return list(reader(Source.from_text(text), ReadRequest(target, **wanted)))
 
 
 @given(PROTEINS)
@@ -28,10 +28,10 @@ def test_three_lines_hold_sequence_and_tags(proteins):
         f">p{i}\n{''.join(r for r, _ in rows)}\n{''.join(t for _, t in rows)}\n"
         for i, rows in enumerate(proteins)
     )
-    tagged = read_all(read_fasta, text, "tagger")
+    tagged = read_all(read_fasta, text, "tags")
     assert [list(zip(e.inputs, e.target, strict=True)) for e in tagged] == proteins
-    assert read_all(read_three_line, text, "tagger") == tagged
-    bare = read_all(read_three_line, text, "tagger", labelled=False)
+    assert read_all(read_three_line, text, "tags") == tagged
+    bare = read_all(read_three_line, text, "tags", labelled=False)
     assert [(e.inputs, e.target) for e in bare] == [(e.inputs, None) for e in tagged]
 
 
@@ -42,17 +42,17 @@ def test_sequences_run_over_lines(proteins, width):
     for i, sequence in enumerate(sequences):
         lines = [sequence[k : k + width] for k in range(0, len(sequence), width)]
         text += "\n".join([f">p{i} label {i}", *lines]) + "\n\n"
-    labelled = read_all(read_fasta, text, "classifier")
+    labelled = read_all(read_fasta, text, "label")
     assert ["".join(e.inputs) for e in labelled] == sequences
     assert [e.target for e in labelled] == [f"label {i}" for i in range(len(sequences))]
-    bare = read_all(read_fasta, text, "tagger", labelled=False)
+    bare = read_all(read_fasta, text, "tags", labelled=False)
     assert ["".join(e.inputs) for e in bare] == sequences
 
 
 def read_for(text, labels, told):
     """As a tagger with these labels predicts."""
     source = replace(Source.from_text(text), tell=told.append)
-    request = ReadRequest("tagger", labelled=False, labels=frozenset(labels))
+    request = ReadRequest("tags", labelled=False, labels=frozenset(labels))
     return ["".join(example.inputs) for example in read_fasta(source, request)]
 
 
@@ -88,22 +88,22 @@ def test_tags_that_may_be_residues_are_refused():
 
 def test_records_have_names():
     for reader in (read_fasta, read_three_line):
-        assert [e.id for e in read_all(reader, ">p1 x\nA\nC\n>\nA\nC\n", "tagger")] == ["p1", None]
+        assert [e.id for e in read_all(reader, ">p1 x\nA\nC\n>\nA\nC\n", "tags")] == ["p1", None]
 
 
 @pytest.mark.parametrize(
-    ("task", "text", "says"),
+    ("target", "text", "says"),
     [
-        ("classifier", ">p1\nMKV\n", "text:1: no label after >p1"),
-        ("classifier", "\nMKV\n>p1 x\n", "text:2: a sequence before its >id"),
-        ("tagger", ">p1\nMKV\nCH\n", "text:1: 3 residues and 2 tags"),
-        ("tagger", ">p0\nM\nC\n>p1\nMKV\n", "text:4: 1 lines after >id"),
-        ("tagger", ">p1\nMKV\nMKV\nCHH\n", "text:1: 3 lines after >id"),
+        ("label", ">p1\nMKV\n", "text:1: no label after >p1"),
+        ("label", "\nMKV\n>p1 x\n", "text:2: a sequence before its >id"),
+        ("tags", ">p1\nMKV\nCH\n", "text:1: 3 residues and 2 tags"),
+        ("tags", ">p0\nM\nC\n>p1\nMKV\n", "text:4: 1 lines after >id"),
+        ("tags", ">p1\nMKV\nMKV\nCHH\n", "text:1: 3 lines after >id"),
     ],
 )
-def test_faults(task, text, says):
+def test_faults(target, text, says):
     with pytest.raises(FormatError) as caught:
-        read_all(read_fasta, text, task)
+        read_all(read_fasta, text, target)
     assert str(caught.value).startswith(says)
 
 
@@ -112,7 +112,7 @@ def test_comments_are_no_residues_and_told(reader):
     told = []
     text = "; made by hand\n>p1\n;MKV\nMK\nCH\n"
     source = replace(Source.from_text(text), tell=told.append)
-    request = ReadRequest("tagger", labelled=True)
+    request = ReadRequest("tags", labelled=True)
     [example] = reader(source, request)
     assert (example.inputs, example.target) == (("M", "K"), ("C", "H"))
     assert told == ["text:1: lines that begin with ; are comments, and not read"]

@@ -25,12 +25,12 @@ def table(header, rows=ROWS, delimiter=","):
 def load(write):
     """Examples of a file and what was told of it."""
 
-    def loaded(content, task="classifier", name="t.csv", labelled=True, kept=None, **options):
+    def loaded(content, target="label", name="t.csv", labelled=True, kept=None, **options):
         told, found = [], {}
         given = ReadOptions.of(options)
         given = given if kept is None else given.over(kept)
         path = write(name, content)
-        examples = list(read(path, task, given, labelled=labelled, tell=told.append, found=found))
+        examples = list(read(path, target, given, labelled=labelled, tell=told.append, found=found))
         return examples, told, found
 
     return loaded
@@ -104,7 +104,7 @@ def test_a_name_that_ends_in_a_known_one_is_enough_over_other_rows(load):
 
 def test_a_pipe_is_read_no_further_than_a_model_needs():
     kept = {"text_column": "review", "label_column": "stars", "delimiter": ","}
-    request = ReadRequest("classifier", labelled=False, options=ReadOptions().over(kept))
+    request = ReadRequest("label", labelled=False, options=ReadOptions().over(kept))
     reading, writing = os.pipe()
     source = Source("pipe", lambda: os.fdopen(reading, "rb"), tell=[].append, live=True)
     os.write(writing, b"stars,review\n1,so good\n")
@@ -198,7 +198,7 @@ def targets(examples):
 @pytest.mark.parametrize("name", ["", "id", "Index", "Unnamed: 0", "row_id", "#"])
 def test_an_index_is_no_target(load, name):
     rows = [(i, *row) for i, row in enumerate(NUMBERS)]
-    examples, told, found = load(table(f"{name},text,score,year", rows), "regressor")
+    examples, told, found = load(table(f"{name},text,score,year", rows), "values")
     assert targets(examples) == [[a, b] for _, a, b in NUMBERS]
     assert [e.id for e in examples] == ["0", "1", "2", "3"]
     assert "targets are 'score', 'year'" in told[0]
@@ -209,19 +209,19 @@ def test_an_index_is_no_target(load, name):
 @pytest.mark.parametrize("header", [None, "k,text,score"])
 def test_a_column_that_counts_the_rows_is_no_target(load, start, header):
     rows = [(i, text, y) for i, (text, y, _) in enumerate(NUMBERS, start)]
-    examples, _, _ = load(table(header, rows), "regressor")
+    examples, _, _ = load(table(header, rows), "values")
     assert targets(examples) == [[y] for _, y, _ in NUMBERS]
     assert [e.text for e in examples] == ["cheap", "dear", "mid", "low"]
 
 
 def test_the_only_numbers_are_the_target_though_they_count(load):
     rows = [(text, i) for i, (text, *_) in enumerate(NUMBERS)]
-    assert targets(load(table(None, rows), "regressor")[0]) == [[0.0], [1.0], [2.0], [3.0]]
-    assert targets(load(table("text,score", rows), "regressor")[0]) == [[0.0], [1.0], [2.0], [3.0]]
+    assert targets(load(table(None, rows), "values")[0]) == [[0.0], [1.0], [2.0], [3.0]]
+    assert targets(load(table("text,score", rows), "values")[0]) == [[0.0], [1.0], [2.0], [3.0]]
 
 
 def test_a_header_over_numbers_is_known_by_them(load):
-    examples, told, _ = load(table("was_gesagt,wert,jahr", NUMBERS), "regressor")
+    examples, told, _ = load(table("was_gesagt,wert,jahr", NUMBERS), "values")
     assert targets(examples) == [[a, b] for _, a, b in NUMBERS]
     assert "the text is 'was_gesagt'; the targets are 'wert', 'jahr'" in told[0]
 
@@ -229,14 +229,14 @@ def test_a_header_over_numbers_is_known_by_them(load):
 def test_a_regressors_targets_can_be_chosen(load):
     text = table("text,score,year", NUMBERS)
     for chosen in ("year", "3", 3):
-        assert targets(load(text, "regressor", label_column=chosen)[0]) == [[7], [8], [9], [2]]
-    both = load(text, "regressor", label_column="year, score")[0]
+        assert targets(load(text, "values", label_column=chosen)[0]) == [[7], [8], [9], [2]]
+    both = load(text, "values", label_column="year, score")[0]
     assert targets(both) == [[b, a] for _, a, b in NUMBERS]
 
 
 def test_a_column_of_words_beside_the_text_is_no_target(load):
     rows = [(text, "bob", y) for text, y, _ in NUMBERS]
-    examples, told, _ = load(table("text,author,score", rows), "regressor")
+    examples, told, _ = load(table("text,author,score", rows), "values")
     assert targets(examples) == [[y] for _, y, _ in NUMBERS]
     assert "not read: 'author'" in told[0]
 
@@ -335,8 +335,8 @@ def test_rows_without_a_label_are_refused_or_left_out(load):
     assert told[-1].endswith("2 rows without a label left out")
     numbers = [("a", 1), ("b", ""), ("c", "nan"), ("d", 2)]
     with pytest.raises(FormatError, match=r"t\.csv:3: an empty label"):
-        load(table("text,score", numbers), "regressor")
-    examples, _, _ = load(table("text,score", numbers), "regressor", skip_unlabelled=True)
+        load(table("text,score", numbers), "values")
+    examples, _, _ = load(table("text,score", numbers), "values", skip_unlabelled=True)
     assert targets(examples) == [[1.0], [2.0]]
     lines = '{"text": "a", "label": "x"}\n{"text": "b", "label": null}\n{"text": "c"}\n'
     with pytest.raises(FormatError, match=r"t\.jsonl:2: label is null\. .*--skip-unlabelled"):
@@ -349,11 +349,11 @@ def test_rows_without_a_label_are_refused_or_left_out(load):
 def test_a_target_that_is_no_number_is_refused_with_its_line(load):
     for cell in ("nan", "inf", "much", "1e999"):
         with pytest.raises(FormatError, match=r"t\.csv:3: "):
-            load(table("text,score", [("a", 1), ("b", cell)]), "regressor")
+            load(table("text,score", [("a", 1), ("b", cell)]), "values")
         line = f'{{"text": "b", "values": {cell if cell != "much" else "[null]"}}}\n'
         line = line.replace("nan", "NaN").replace("inf", "Infinity")
         with pytest.raises(FormatError, match=r"t\.jsonl:2: "):
-            load('{"text": "a", "values": 1}\n' + line, "regressor", name="t.jsonl")
+            load('{"text": "a", "values": 1}\n' + line, "values", name="t.jsonl")
 
 
 def test_nothing_of_the_csv_module_is_changed(load):
@@ -386,40 +386,40 @@ def test_records_of_other_names_are_known_and_told(load):
 
 def test_records_of_hugging_faces_names_are_read(load):
     line = '{"id": "0", "tokens": ["EU", "rejects"], "ner_tags": [3, 0]}\n'
-    [example], _, _ = load(line, "tagger", name="t.jsonl")
+    [example], _, _ = load(line, "tags", name="t.jsonl")
     assert (example.inputs, example.target) == (("EU", "rejects"), ("3", "0"))
     line = line.replace('"ner_tags"', '"pos_tags": [1, 2], "ner_tags"')
     with pytest.raises(FormatError, match=r"'pos_tags' and 'ner_tags' might be the tags"):
-        load(line, "tagger", name="t.jsonl")
-    [example], _, _ = load(line, "tagger", name="t.jsonl", label_column="pos_tags")
+        load(line, "tags", name="t.jsonl")
+    [example], _, _ = load(line, "tags", name="t.jsonl", label_column="pos_tags")
     assert example.target == ("1", "2")
 
 
 @pytest.mark.parametrize(
-    ("line", "task", "says"),
+    ("line", "target", "says"),
     [
         (
             '{"text": "a", "label": ' + "9" * 5000 + "}",
-            "classifier",
+            "label",
             ":1: an integer of more digits",
         ),
         (
             '{"vectors": [[' + "9" * 5000 + ']], "label": "x"}',
-            "classifier",
+            "label",
             ":1: an integer of more digits",
         ),
-        ('{"vectors": [[1' + "0" * 400 + ']], "label": "x"}', "classifier", ":1: "),
-        ('{"vectors": [["1"]], "label": "x"}', "classifier", ":1: vectors is no even table"),
-        ('{"vectors": [[], []], "label": "x"}', "classifier", ":1: vectors has 0 channels"),
-        ('{"text": "a", "values": []}', "regressor", ":1: values has shape (0,)"),
-        ('{"text": "a", "label": 1.5}', "classifier", ":1: label is 1.5"),
-        ("[" * 5000, "classifier", ":1: not JSON"),
-        ('{"vectors": ' + "[" * 500 + "]" * 500 + ', "label": "x"}', "classifier", ":1: "),
+        ('{"vectors": [[1' + "0" * 400 + ']], "label": "x"}', "label", ":1: "),
+        ('{"vectors": [["1"]], "label": "x"}', "label", ":1: vectors is no even table"),
+        ('{"vectors": [[], []], "label": "x"}', "label", ":1: vectors has 0 channels"),
+        ('{"text": "a", "values": []}', "values", ":1: values has shape (0,)"),
+        ('{"text": "a", "label": 1.5}', "label", ":1: label is 1.5"),
+        ("[" * 5000, "label", ":1: not JSON"),
+        ('{"vectors": ' + "[" * 500 + "]" * 500 + ', "label": "x"}', "label", ":1: "),
     ],
 )
-def test_hostile_records_are_refused_in_one_line(load, line, task, says):
+def test_hostile_records_are_refused_in_one_line(load, line, target, says):
     with pytest.raises(FormatError) as caught:
-        load(line + "\n", task, name="t.jsonl")
+        load(line + "\n", target, name="t.jsonl")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
@@ -485,7 +485,7 @@ def load_for(write):
         path = write("t.tsv", content)
         return list(
             read(
-                *(path, "classifier", options),
+                *(path, "label", options),
                 labelled=labelled,
                 labels=labels,
                 tell=told.append,

@@ -29,9 +29,9 @@ class Frame:
         return iter(self.columns)
 
 
-def load(given, task="classifier", labelled=True, **options):
+def load(given, target="label", labelled=True, **options):
     told = []
-    request = ReadRequest(task, labelled, ReadOptions.of(options))
+    request = ReadRequest(target, labelled, ReadOptions.of(options))
     return list(examples(given, request, tell=told.append, name="train")), told
 
 
@@ -107,9 +107,9 @@ def test_tags_come_in_many_ways():
         [Example(["Anna", "sings"], ["3", "0"])],
         [Example(("Anna", "sings"), (3, 0))],
     ):
-        assert pairs(load(given, "tagger")[0]) == right
+        assert pairs(load(given, "tags")[0]) == right
     for given in ([("MKV", "HHC")], [("MKV", ["H", "H", "C"])], [(list("MKV"), "HHC")]):
-        assert pairs(load(given, "tagger")[0]) == [(tuple("MKV"), tuple("HHC"))]
+        assert pairs(load(given, "tags")[0]) == [(tuple("MKV"), tuple("HHC"))]
 
 
 def test_numbers_come_in_many_ways():
@@ -122,7 +122,7 @@ def test_numbers_come_in_many_ways():
         Frame(**{"Unnamed: 0": [0, 1], "text": ["a", "b"], "preis": [1.5, 2]}),
         [Example(("a",), 1.5), Example(("b",), 2)],
     ):
-        assert pairs(load(given, "regressor")[0]) == [(("a",), [1.5]), (("b",), [2.0])]
+        assert pairs(load(given, "values")[0]) == [(("a",), [1.5]), (("b",), [2.0])]
     [one] = load([([[1, 2], [3, 4]], "x")])[0]
     assert one.inputs.tolist() == [[1.0, 2.0], [3.0, 4.0]]
     [one] = load([{"vectors": np.ones((3, 2), np.float32), "label": 1}])[0]
@@ -130,49 +130,49 @@ def test_numbers_come_in_many_ways():
 
 
 @pytest.mark.parametrize(
-    ("given", "task", "says"),
+    ("given", "target", "says"),
     [
-        (["so good"], "classifier", "train: example 0 is 'so good', without what is learnt"),
-        ([("a", "b", "c")], "classifier", "train: example 0 is ('a', 'b', 'c'), without"),
-        ("so good", "classifier", "train: 'so good' is no list of examples"),
-        (7, "classifier", "train: 7 is no list of examples"),
-        ({"a", "b"}, "classifier", "train: {"),
-        ([7], "classifier", "train: example 0 is 7, without"),
-        ([("a", 1.5)], "classifier", "train: example 0: target is 1.5, a string or an integer"),
-        ([("a", "x"), ("b", None)], "classifier", "train: example 1 has no target"),
-        ([("a", "x"), ("b", float("nan"))], "classifier", "train: example 1 has no target"),
-        ([("a", "")], "classifier", "train: example 0: target is '', a string or"),
-        ([("a", {"x"})], "classifier", "train: example 0: target is {'x'}"),
-        ([([1, 2], "x")], "classifier", "train: example 0: inputs is [1, 2], rows of numbers"),
-        ([(np.ones(3), "x")], "classifier", "train: example 0: inputs has shape (3,)"),
-        ([(7, "x")], "classifier", "train: example 0: inputs is 7, a string is needed"),
-        ([("a", "high")], "regressor", "train: example 0: target is 'high', numbers are needed"),
-        ([("a", float("inf"))], "regressor", "train: example 0: target: a target that is not"),
-        ([("a", [1, float("nan")])], "regressor", "train: example 0: target: a target that is"),
-        ([(["a"], ["X", "Y"])], "tagger", "train: example 0 has 1 steps and 2 tags"),
-        ([("a b", ["X"] * 5)], "tagger", "train: example 0 is the text 'a b' with tags"),
-        ([("a b", None)], "tagger", "train: example 0 has no tags"),
-        ([(["a"], "xy")], "tagger", "train: example 0 has 1 steps and 2 tags"),
-        ([(["a"], [1.5])], "tagger", "train: example 0: target[0] is 1.5, a string is needed"),
-        ([Example(("a",), ("X", "Y"), "f:3")], "tagger", "f:3 has 1 steps and 2 tags"),
-        ([{"foo": "a", "bar": "b"}], "classifier", "train: example 0: no text, it has foo, bar"),
-        ([{"text": "a"}], "classifier", "train: example 0: no label, it has text"),
-        ({"text": "a", "label": "x"}, "classifier", "one dict whose 'text' is 'a'"),
-        ({"tokens": ["a"], "tags": ["X"]}, "tagger", "one dict of tokens"),
-        ({"text": ["a"], "label": []}, "classifier", "a dict of columns of different lengths"),
-        (Frame(text=[], label=[]), "classifier", "a table without rows"),
-        (Frame(a=["x"], b=["y"], c=["z"]), "classifier", "a table: the header names 'a', 'b', 'c'"),
+        (["so good"], "label", "train: example 0 is 'so good', without what is learnt"),
+        ([("a", "b", "c")], "label", "train: example 0 is ('a', 'b', 'c'), without"),
+        ("so good", "label", "train: 'so good' is no list of examples"),
+        (7, "label", "train: 7 is no list of examples"),
+        ({"a", "b"}, "label", "train: {"),
+        ([7], "label", "train: example 0 is 7, without"),
+        ([("a", 1.5)], "label", "train: example 0: target is 1.5, a string or an integer"),
+        ([("a", "x"), ("b", None)], "label", "train: example 1 has no target"),
+        ([("a", "x"), ("b", float("nan"))], "label", "train: example 1 has no target"),
+        ([("a", "")], "label", "train: example 0: target is '', a string or"),
+        ([("a", {"x"})], "label", "train: example 0: target is {'x'}"),
+        ([([1, 2], "x")], "label", "train: example 0: inputs is [1, 2], rows of numbers"),
+        ([(np.ones(3), "x")], "label", "train: example 0: inputs has shape (3,)"),
+        ([(7, "x")], "label", "train: example 0: inputs is 7, a string is needed"),
+        ([("a", "high")], "values", "train: example 0: target is 'high', numbers are needed"),
+        ([("a", float("inf"))], "values", "train: example 0: target: a target that is not"),
+        ([("a", [1, float("nan")])], "values", "train: example 0: target: a target that is"),
+        ([(["a"], ["X", "Y"])], "tags", "train: example 0 has 1 steps and 2 tags"),
+        ([("a b", ["X"] * 5)], "tags", "train: example 0 is the text 'a b' with tags"),
+        ([("a b", None)], "tags", "train: example 0 has no tags"),
+        ([(["a"], "xy")], "tags", "train: example 0 has 1 steps and 2 tags"),
+        ([(["a"], [1.5])], "tags", "train: example 0: target[0] is 1.5, a string is needed"),
+        ([Example(("a",), ("X", "Y"), "f:3")], "tags", "f:3 has 1 steps and 2 tags"),
+        ([{"foo": "a", "bar": "b"}], "label", "train: example 0: no text, it has foo, bar"),
+        ([{"text": "a"}], "label", "train: example 0: no label, it has text"),
+        ({"text": "a", "label": "x"}, "label", "one dict whose 'text' is 'a'"),
+        ({"tokens": ["a"], "tags": ["X"]}, "tags", "one dict of tokens"),
+        ({"text": ["a"], "label": []}, "label", "a dict of columns of different lengths"),
+        (Frame(text=[], label=[]), "label", "a table without rows"),
+        (Frame(a=["x"], b=["y"], c=["z"]), "label", "a table: the header names 'a', 'b', 'c'"),
         (
             Frame(text=["a", 3], label=["x", "y"]),
-            "classifier",
+            "label",
             "train: row 1: 'text' is 3, no text",
         ),
-        (Frame(text=["a"], label=[1.5]), "classifier", "train: row 0: label is 1.5"),
+        (Frame(text=["a"], label=[1.5]), "label", "train: row 0: label is 1.5"),
     ],
 )
-def test_what_is_no_example_is_refused_in_one_line(given, task, says):
+def test_what_is_no_example_is_refused_in_one_line(given, target, says):
     with pytest.raises(DataError) as caught:
-        load(given, task)
+        load(given, target)
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
 
@@ -217,22 +217,22 @@ def test_tagged_sentences_of_pairs_are_tokens_and_tags():
         lists[1:] + lists[:1],
         [np.array(sentence) for sentence in (*lists[1:], lists[0])],
     ):
-        found = pairs(load(given, "tagger")[0])
+        found = pairs(load(given, "tags")[0])
         assert sorted(found) == sorted(TAGGED)
     # all of two tokens: lists of tuples are pairs still, two lists are tokens and tags
-    assert pairs(load(NLTK[:1] * 3, "tagger")[0]) == TAGGED[:1] * 3
+    assert pairs(load(NLTK[:1] * 3, "tags")[0]) == TAGGED[:1] * 3
     two = [(["The", "bank"], ["DET", "NOUN"]), [["The", "bank"], ["DET", "NOUN"]]]
-    assert pairs(load([*two, (("The", "bank"), ("DET", "NOUN"))], "tagger")[0]) == TAGGED[:1] * 3
+    assert pairs(load([*two, (("The", "bank"), ("DET", "NOUN"))], "tags")[0]) == TAGGED[:1] * 3
     # an empty sentence among pairs
-    assert pairs(load([*NLTK, []], "tagger")[0]) == [*TAGGED, ((), ())]
+    assert pairs(load([*NLTK, []], "tags")[0]) == [*TAGGED, ((), ())]
 
 
 def test_pairs_that_were_taken_for_tokens_and_tags_are_refused():
     lists = [[list(pair) for pair in sentence] for sentence in NLTK]
     with pytest.raises(DataError, match=r"^train: example 1 holds pairs .* example 0 was taken"):
-        load(lists, "tagger")
+        load(lists, "tags")
     with pytest.raises(DataError, match=r"example 0: target\[1\] is blank"):
-        load([[("a", "X"), ("b", " ")]], "tagger")
+        load([[("a", "X"), ("b", " ")]], "tags")
 
 
 def test_tensors_are_arrays():
@@ -248,11 +248,11 @@ def test_tensors_are_arrays():
         for given in ([(tensor, "x")], [Example(tensor, "x")], [{"vectors": tensor, "label": "x"}]):
             [one] = load(given)[0]
             assert one.inputs.tolist() == values
-        [one] = load([(tensor, torch.tensor([1, 0]))], "tagger")[0]
+        [one] = load([(tensor, torch.tensor([1, 0]))], "tags")[0]
         assert one.target == ("1", "0")
     [one] = load([(torch.tensor(values), torch.tensor(3))])[0]
     assert one.target == "3"
-    [one] = load([("a b", torch.tensor([0.5, 1.5], requires_grad=True))], "regressor")[0]
+    [one] = load([("a b", torch.tensor([0.5, 1.5], requires_grad=True))], "values")[0]
     assert one.target.tolist() == [0.5, 1.5]
 
 
@@ -268,9 +268,9 @@ def test_values_that_are_masked_are_missing():
     assert (one.inputs.tolist(), type(one.inputs)) == ([[1, 2], [3, 4]], np.ndarray)
     for target in (masked[1], masked[1, 1]):
         with pytest.raises(DataError, match="target"):
-            load([("a", target)], "regressor")
+            load([("a", target)], "values")
         with pytest.raises(DataError, match="target"):
-            load([(["a", "b"], target)], "tagger")
+            load([(["a", "b"], target)], "tags")
     with pytest.raises(DataError, match="target"):
         load([("a", masked[1, 1])])
 
@@ -278,8 +278,8 @@ def test_values_that_are_masked_are_missing():
 # ---------------------------------------------------------------------- without targets
 
 
-def taken(given, task="classifier", **options):
-    return list(unpacked(given, task, lambda: ReadOptions.of(options)))
+def taken(given, target="label", **options):
+    return list(unpacked(given, target, lambda: ReadOptions.of(options)))
 
 
 def test_sequences_are_taken_out_of_tables_and_records():
@@ -292,13 +292,13 @@ def test_sequences_are_taken_out_of_tables_and_records():
         Frame(kommentar=["so good", "so bad"]),
     ):
         assert taken(given) == ["so good", "so bad"]
-    assert taken({"tokens": [["a"], []]}, "tagger") == [["a"], []]
+    assert taken({"tokens": [["a"], []]}, "tags") == [["a"], []]
     assert taken(Frame(a=["x"], b=["y"]), text_column="b") == ["y"]
     told = []
     frame = Frame(title=["t"], review=["so good"], text_id=[1])
-    assert unpacked(frame, "classifier", tell=told.append) == ["so good"]
+    assert unpacked(frame, "label", tell=told.append) == ["so good"]
     assert told == ["the text is 'review' of 'title', 'review', 'text_id'"]
-    unpacked(Frame(text=["so good"], title=["t"]), "classifier", tell=told.append)
+    unpacked(Frame(text=["so good"], title=["t"]), "label", tell=told.append)
     assert len(told) == 1
 
 

@@ -39,7 +39,7 @@ def test_universal_dependencies(shared_data, part):
     *expected, fields = UNIVERSAL[part]
     for field, labels in fields.items():
         path = shared_data / "ud-english-lines" / f"{part}.conllu"
-        examples = list(read(path, "tagger", ReadOptions(field=field)))
+        examples = list(read(path, "tags", ReadOptions(field=field)))
         assert sizes(examples) == tuple(expected)
         assert len({tag for e in examples for tag in e.target}) == labels
     assert detect(e.target for e in examples) == "none"
@@ -48,7 +48,7 @@ def test_universal_dependencies(shared_data, part):
 @pytest.mark.parametrize("name", ENTITIES)
 def test_entities(shared_data, name):
     *expected, labels, mentions = ENTITIES[name]
-    examples = list(read(shared_data / name, "tagger"))
+    examples = list(read(shared_data / name, "tags"))
     tags = [e.target for e in examples]
     assert sizes(examples) == tuple(expected)
     assert len({tag for sequence in tags for tag in sequence}) == labels
@@ -61,7 +61,7 @@ def test_entities(shared_data, name):
     ("part", "zeros", "ones"), [("train", 3310, 3610), ("dev", 428, 444), ("test", 912, 909)]
 )
 def test_sentiment(shared_data, part, zeros, ones):
-    examples = read(shared_data / "sst2" / f"{part}.tsv", "classifier")
+    examples = read(shared_data / "sst2" / f"{part}.tsv", "label")
     assert Counter(e.target for e in examples) == {"0": zeros, "1": ones}
 
 
@@ -70,7 +70,7 @@ def test_sentiment(shared_data, part, zeros, ones):
     [("dev", 6357, 47597, 40299, (18, 17)), ("test", 6200, 46252, 39356, (17, 17))],
 )
 def test_pronunciations(shared_data, part, words, letters, phonemes, longest):
-    examples = list(read(shared_data / "cmudict" / f"{part}.tsv", "seq2seq"))
+    examples = list(read(shared_data / "cmudict" / f"{part}.tsv", "sequence"))
     targets = [e.target for e in examples]
     assert sizes(examples) == (words, letters, longest[0])
     assert (sum(map(len, targets)), max(map(len, targets))) == (phonemes, longest[1])
@@ -85,7 +85,7 @@ def test_pronunciations(shared_data, part, words, letters, phonemes, longest):
     ],
 )
 def test_proteins(shared_data, part, expected, states):
-    examples = list(read(shared_data / "protein-ss3" / f"{part}.tsv", "tagger"))
+    examples = list(read(shared_data / "protein-ss3" / f"{part}.tsv", "tags"))
     assert sizes(examples) == expected
     assert Counter(tag for e in examples for tag in e.target) == states
 
@@ -98,7 +98,7 @@ def test_proteins(shared_data, part, expected, states):
     ],
 )
 def test_vowels(shared_data, part, expected, speakers):
-    examples = list(read(shared_data / "japanese-vowels" / f"{part}.ts", "classifier"))
+    examples = list(read(shared_data / "japanese-vowels" / f"{part}.ts", "label"))
     assert sizes(examples) == expected
     assert {e.inputs.shape[1] for e in examples} == {12}
     counts = Counter(e.target for e in examples)
@@ -116,7 +116,7 @@ def test_vowels(shared_data, part, expected, speakers):
     ],
 )
 def test_tokens_that_are_joined_by_spaces_come_back(shared_data, name, least):
-    sentences = [tuple(map(canonical, e.inputs)) for e in read(shared_data / name, "tagger")]
+    sentences = [tuple(map(canonical, e.inputs)) for e in read(shared_data / name, "tags")]
     right = sum(part(" ".join(tokens)).tokens == tokens for tokens in sentences)
     assert right >= least * len(sentences)
 
@@ -126,7 +126,7 @@ def test_raw_sentences_of_a_treebank_are_split_as_it_has_them(shared_data, part_
     path = shared_data / "ud-english-lines" / f"{part_of}.conllu"
     lines = path.read_text("utf-8").splitlines()
     texts = [line.removeprefix("# text = ") for line in lines if line.startswith("# text = ")]
-    words = [e.inputs for e in read(path, "tagger")]
+    words = [e.inputs for e in read(path, "tags")]
     assert sum(map(eq, map(tokenise, texts), words)) >= least
     assert (
         sum(part(text).tokens == found for text, found in zip(texts, words, strict=True)) >= least
@@ -137,7 +137,7 @@ def test_raw_sentences_of_a_treebank_are_split_as_it_has_them(shared_data, part_
 def test_texts_in_their_tokens_keep_them(shared_data, split):
     path = shared_data / "sst2" / "train.tsv"
     parted = [tuple(line.split("\t")[0].split()) for line in path.read_text().splitlines()]
-    examples = list(read(path, "classifier", ReadOptions(split=split)))
+    examples = list(read(path, "label", ReadOptions(split=split)))
     same = sum(e.inputs == tokens for e, tokens in zip(examples, parted, strict=True))
     assert same / len(parted) > 0.999
 

@@ -20,8 +20,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\
 LABELS = st.sampled_from(["good", "bad", "0", "so, so", 'a "quoted" one'])
 
 
-def read_all(reader, text, task="classifier", **wanted):
-    return list(reader(Source.from_text(text), ReadRequest(task, **wanted)))
+def read_all(reader, text, target="label", **wanted):
+    return list(reader(Source.from_text(text), ReadRequest(target, **wanted)))
 
 
 @given(st.lists(st.tuples(TEXTS, LABELS), min_size=1, max_size=6))
@@ -82,13 +82,13 @@ def test_without_labels_the_text_is_enough(reader):
 
 
 def test_a_regressor_reads_numbers():
-    [plain] = read_all(read_tsv, "a film\t1.5\t-2\n", "regressor")
-    [named] = read_all(read_csv, "y1,text,y2\n1.5,a film,-2\n", "regressor")
-    [record] = read_all(read_jsonl, '{"text": "a film", "values": [1.5, -2]}', "regressor")
+    [plain] = read_all(read_tsv, "a film\t1.5\t-2\n", "values")
+    [named] = read_all(read_csv, "y1,text,y2\n1.5,a film,-2\n", "values")
+    [record] = read_all(read_jsonl, '{"text": "a film", "values": [1.5, -2]}', "values")
     for example in (plain, named, record):
         assert example.inputs == ("a", "film")
         assert example.target.tolist() == [1.5, -2.0]
-    [single] = read_all(read_jsonl, '{"text": "a", "values": 3}', "regressor")
+    [single] = read_all(read_jsonl, '{"text": "a", "values": 3}', "values")
     assert single.target.tolist() == [3.0]
 
 
@@ -98,13 +98,13 @@ def test_pairs_of_sequences():
     record = '{"source": "cat", "target": "K AE1 T"}\n'
     lists = '{"source": ["c", "a", "t"], "target": ["K", "AE1", "T"]}\n'
     for reader, text in ((read_tsv, lines), (read_jsonl, record), (read_jsonl, lists)):
-        [example] = read_all(reader, text, "seq2seq")
+        [example] = read_all(reader, text, "sequence")
         assert (example.inputs, example.target) == expected
 
 
 def test_records_of_tokens_and_of_vectors():
     text = '{"tokens": ["a", "b"], "tags": ["X", 1]}\n\n{"tokens": [], "tags": []}\n'
-    tagged = read_all(read_jsonl, text, "tagger")
+    tagged = read_all(read_jsonl, text, "tags")
     assert [(e.inputs, e.target) for e in tagged] == [(("a", "b"), ("X", "1")), ((), ())]
     text = '{"vectors": [[1, 2], [3, 4]], "label": 0}\n{"vectors": [], "label": true}\n'
     series = read_all(read_jsonl, text)
@@ -114,44 +114,44 @@ def test_records_of_tokens_and_of_vectors():
 
 
 @pytest.mark.parametrize(
-    ("reader", "task", "text", "says"),
+    ("reader", "target", "text", "says"),
     [
-        (read_tsv, "classifier", "a\tx\nb\n", "text:2: 1 cell, the first row has 2"),
-        (read_tsv, "classifier", "a\t \n", "text:1: an empty label"),
-        (read_tsv, "classifier", "1\ta\tx\n", "text:1: 3 columns and no header"),
-        (read_tsv, "classifier", "text\tid\tx\tz\n", "text:1: the header names 'text', 'id', 'x'"),
-        (read_csv, "classifier", 'a,x\n"b,y\n', "text:2: not CSV"),
-        (read_csv, "regressor", "a,1\nb,much\n", "text:2: targets, value 0 is 'much'"),
-        (read_csv, "regressor", "a,inf\n", "text:1: target 0 is inf"),
-        (read_jsonl, "classifier", '{"text": "a"', "text:1: not JSON"),
-        (read_jsonl, "classifier", "[" * 100_000, "text:1: not JSON"),
-        (read_jsonl, "classifier", "[1]", "text:1: the line is a list"),
-        (read_jsonl, "classifier", '{"txt": "a"}', "text:1: no text, it has txt"),
-        (read_jsonl, "classifier", '{"text": 1, "label": "x"}', "text:1: text is 1"),
-        (read_jsonl, "classifier", '{"text": "a", "label": null}', "text:1: label is null"),
-        (read_jsonl, "tagger", '{"tokens": "a b", "tags": []}', "text:1: tokens is a str"),
-        (read_jsonl, "tagger", '{"tokens": [""], "tags": ["X"]}', "text:1: tokens[0] is ''"),
-        (read_jsonl, "tagger", '{"tokens": ["a"], "tags": []}', "text:1: 1 tokens and 0 tags"),
-        (read_jsonl, "tagger", '{"text": "a", "tags": ["X"]}', "text:1: no tokens"),
+        (read_tsv, "label", "a\tx\nb\n", "text:2: 1 cell, the first row has 2"),
+        (read_tsv, "label", "a\t \n", "text:1: an empty label"),
+        (read_tsv, "label", "1\ta\tx\n", "text:1: 3 columns and no header"),
+        (read_tsv, "label", "text\tid\tx\tz\n", "text:1: the header names 'text', 'id', 'x'"),
+        (read_csv, "label", 'a,x\n"b,y\n', "text:2: not CSV"),
+        (read_csv, "values", "a,1\nb,much\n", "text:2: targets, value 0 is 'much'"),
+        (read_csv, "values", "a,inf\n", "text:1: target 0 is inf"),
+        (read_jsonl, "label", '{"text": "a"', "text:1: not JSON"),
+        (read_jsonl, "label", "[" * 100_000, "text:1: not JSON"),
+        (read_jsonl, "label", "[1]", "text:1: the line is a list"),
+        (read_jsonl, "label", '{"txt": "a"}', "text:1: no text, it has txt"),
+        (read_jsonl, "label", '{"text": 1, "label": "x"}', "text:1: text is 1"),
+        (read_jsonl, "label", '{"text": "a", "label": null}', "text:1: label is null"),
+        (read_jsonl, "tags", '{"tokens": "a b", "tags": []}', "text:1: tokens is a str"),
+        (read_jsonl, "tags", '{"tokens": [""], "tags": ["X"]}', "text:1: tokens[0] is ''"),
+        (read_jsonl, "tags", '{"tokens": ["a"], "tags": []}', "text:1: 1 tokens and 0 tags"),
+        (read_jsonl, "tags", '{"text": "a", "tags": ["X"]}', "text:1: no tokens"),
         (
             read_jsonl,
-            "classifier",
+            "label",
             '{"vectors": [[1]], "label": "x"}\n{"vectors": [[1], [NaN]], "label": "x"}',
             "text:2: sequence 1, step 1, channel 0 is nan",
         ),
         (
             read_jsonl,
-            "classifier",
+            "label",
             '{"vectors": [[1]], "label": "x"}\n{"vectors": [[1, 2]], "label": "x"}',
             "text:2: sequence 1 has 2 channels, those before it 1",
         ),
-        (read_jsonl, "classifier", '{"vectors": [[1], [1, 2]], "label": 1}', "text:1: vectors"),
-        (read_jsonl, "classifier", '{"vectors": [1, 2], "label": 1}', "text:1: vectors has shape"),
+        (read_jsonl, "label", '{"vectors": [[1], [1, 2]], "label": 1}', "text:1: vectors"),
+        (read_jsonl, "label", '{"vectors": [1, 2], "label": 1}', "text:1: vectors has shape"),
     ],
 )
-def test_faults_name_line_and_remedy(reader, task, text, says):
+def test_faults_name_line_and_remedy(reader, target, text, says):
     with pytest.raises(FormatError) as caught:
-        read_all(reader, text, task)
+        read_all(reader, text, target)
     assert str(caught.value).startswith(says)
     assert str(caught.value).endswith(".")
 
@@ -159,4 +159,4 @@ def test_faults_name_line_and_remedy(reader, task, text, says):
 def test_a_row_of_many_cells_is_refused_soon():
     source = Source.from_text("text,a,b" * 20_000 + "\ngood,1,2\n")
     with limits("a row of 40,001 cells"), pytest.raises(FormatError):
-        list(read_csv(source, ReadRequest("regressor")))
+        list(read_csv(source, ReadRequest("values")))

@@ -10,11 +10,11 @@ from birnn.errors import FormatError
 
 def test_plain_text_is_one_sequence_a_line_and_has_no_labels():
     source = Source.from_text("So good!\n\nok")
-    examples = list(read_text(source, ReadRequest("classifier", labelled=False)))
+    examples = list(read_text(source, ReadRequest("label", labelled=False)))
     assert [example.inputs for example in examples] == [("So", "good", "!"), (), ("ok",)]
     assert [example.where for example in examples] == ["text:1", "text:2", "text:3"]
     with pytest.raises(FormatError, match="no labels"):
-        next(read_text(source, ReadRequest("classifier")))
+        next(read_text(source, ReadRequest("label")))
 
 
 def test_each_line_is_split_as_it_looks_or_as_it_is_set():
@@ -23,7 +23,7 @@ def test_each_line_is_split_as_it_looks_or_as_it_is_set():
     ways = {}
     for split in ("auto", "tokens", "text"):
         options = ReadOptions(split=split)
-        request = ReadRequest("tagger", labelled=False, options=options, tell=told.append)
+        request = ReadRequest("tags", labelled=False, options=options, tell=told.append)
         examples = read_text(Source.from_text(text), request)
         ways[split] = [" ".join(example.inputs) for example in examples]
     assert ways == {
@@ -43,13 +43,13 @@ def test_sources_are_letters_unless_parted():
 
 
 @pytest.mark.parametrize(
-    ("task", "hint"), [("tagger", r"conll\|conllu"), ("classifier", "tsv"), ("regressor", "tsv")]
+    ("target", "hint"), [("tags", r"conll\|conllu"), ("label", "tsv"), ("values", "tsv")]
 )
-def test_a_tab_is_refused_where_the_format_is_guessed(task, hint):
+def test_a_tab_is_refused_where_the_format_is_guessed(target, hint):
     text = "good\nbad film\tneg\n"
-    request = ReadRequest(task, labelled=False)
+    request = ReadRequest(target, labelled=False)
     with pytest.raises(FormatError, match=rf"text:2: a tab.*--format {hint}, or --format text"):
         list(read_text(Source.from_text(text), request))
-    request = ReadRequest(task, labelled=False, options=ReadOptions(format="text"))
+    request = ReadRequest(target, labelled=False, options=ReadOptions(format="text"))
     read = list(read_text(Source.from_text(text), request))
     assert [e.inputs for e in read] == [("good",), ("bad", "film", "neg")]

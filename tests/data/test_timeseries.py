@@ -29,8 +29,8 @@ def series_sets(draw):
     return [draw(hnp.arrays(np.float32, (length, channels), elements=FINITE)) for length in lengths]
 
 
-def read_all(text, task="classifier", **wanted):
-    return list(read_ts(Source.from_text(text), ReadRequest(task, **wanted)))
+def read_all(text, target="label", **wanted):
+    return list(read_ts(Source.from_text(text), ReadRequest(target, **wanted)))
 
 
 def packed(**arrays):
@@ -61,20 +61,20 @@ def test_npz_agrees_with_its_arrays(series):
     tags = np.arange(len(values))
     targets = np.arange(2 * len(series), dtype=float).reshape(-1, 2)
     source = packed(values=values, lengths=lengths, labels=labels, tags=tags, targets=targets)
-    by_task = {
-        task: list(read_npz(source, ReadRequest(task))) for task in ("classifier", "regressor")
+    by_target = {
+        target: list(read_npz(source, ReadRequest(target))) for target in ("label", "values")
     }
-    tagged = list(read_npz(source, ReadRequest("tagger")))
+    tagged = list(read_npz(source, ReadRequest("tags")))
     for i, one in enumerate(series):
         np.testing.assert_array_equal(tagged[i].inputs, one)
-        assert by_task["classifier"][i].target == labels[i]
-        assert by_task["regressor"][i].target.tolist() == targets[i].tolist()
+        assert by_target["label"][i].target == labels[i]
+        assert by_target["values"][i].target.tolist() == targets[i].tolist()
         assert len(tagged[i].target) == len(one)
     assert [tag for e in tagged for tag in e.target] == list(map(str, tags.tolist()))
 
 
 def test_a_regressors_target():
-    [example] = read_all("@targetLabel true\n@data\n1,2:0.5\n", "regressor")
+    [example] = read_all("@targetLabel true\n@data\n1,2:0.5\n", "values")
     assert example.target.tolist() == [0.5]
     assert example.inputs.tolist() == [[1.0], [2.0]]
 
@@ -99,7 +99,7 @@ def test_no_label_in_the_file():
         ("@classLabel true\n", "text:1: no line @data"),
         ("@classLabel true\n@\n@data\n1:a\n", "text:2: an @ without a name"),
         ("@timeStamps true\n@data\n", "text:2: series with time stamps"),
-        ("@classLabel false\n@data\n1:2\n", "text:2: a classifier needs @classLabel true"),
+        ("@classLabel false\n@data\n1:2\n", "text:2: the header lacks @classLabel true"),
     ],
 )
 def test_ts_faults(text, says):
@@ -111,7 +111,7 @@ def test_ts_faults(text, says):
 @pytest.mark.parametrize("answer", ["x", "nan"])
 def test_a_target_that_is_no_finite_number(answer):
     with pytest.raises(FormatError, match=r"^text:3: "):
-        read_all(f"@targetLabel true\n@data\n1:{answer}\n", "regressor")
+        read_all(f"@targetLabel true\n@data\n1:{answer}\n", "values")
 
 
 GOOD = {"values": np.ones((3, 2)), "lengths": np.array([2, 1]), "labels": np.array(["a", "b"])}
@@ -134,13 +134,13 @@ GOOD = {"values": np.ones((3, 2)), "lengths": np.array([2, 1]), "labels": np.arr
 )
 def test_npz_faults(change, says):
     with pytest.raises(FormatError) as caught:
-        list(read_npz(packed(**(GOOD | change)), ReadRequest("classifier")))
+        list(read_npz(packed(**(GOOD | change)), ReadRequest("label")))
     assert str(caught.value).startswith(f"file.npz: {says}")
 
 
 def test_npz_names_the_arrays_it_lacks():
     with pytest.raises(FormatError, match=r"no array targets, it has values, lengths, labels"):
-        list(read_npz(packed(**GOOD), ReadRequest("regressor")))
+        list(read_npz(packed(**GOOD), ReadRequest("values")))
     unlabelled = list(
         read_npz(packed(values=GOOD["values"], lengths=[3]), ReadRequest(labelled=False))
     )
@@ -153,14 +153,14 @@ def test_what_is_no_archive_is_refused():
     for content in (b"PK\x03\x04 cut", b"\x80\x04pickle", single.getvalue()):
         source = Source("f", lambda content=content: io.BytesIO(content))
         with pytest.raises(FormatError, match=r"f: not a NumPy \.npz file"):
-            list(read_npz(source, ReadRequest("classifier")))
+            list(read_npz(source, ReadRequest("label")))
 
 
 @pytest.mark.parametrize("said", ["True", "TRUE", "true"])
 def test_headers_of_ts_are_read_without_regard_to_case(said):
     [example] = read_all(f"@CLASSLABEL {said} a b\n@Data\n1,2:a\n")
     assert example.target == "a"
-    [example] = read_all(f"@TargetLabel {said}\n@data\n1,2:0.5\n", "regressor")
+    [example] = read_all(f"@TargetLabel {said}\n@data\n1,2:0.5\n", "values")
     assert example.target.tolist() == [0.5]
     with pytest.raises(FormatError, match="time stamps"):
         read_all(f"@timeStamps {said}\n@data\n1,2:a\n", labelled=False)
@@ -185,36 +185,36 @@ def test_series_without_a_label_can_be_left_out():
 
 
 @pytest.mark.parametrize(
-    ("task", "change", "says"),
+    ("target", "change", "says"),
     [
         # a sum that wraps round to the number of rows
-        ("classifier", {"lengths": np.array([2**63 + 2, 2**63 + 1], np.uint64)}, "lengths sum to"),
-        ("classifier", {"lengths": np.array([2**62] * 4 + [2, 1], np.int64)}, "lengths sum to"),
-        ("classifier", {"labels": np.array([b"a", b"\xff"])}, "labels are bytes that are not"),
-        ("classifier", {"labels": np.array(["a", ""])}, "labels[1] is empty"),
-        ("classifier", {"labels": np.array(["a", " "])}, "labels[1] is empty"),
-        ("classifier", {"labels": np.array([1.0, np.nan])}, "labels are float64, strings or"),
-        ("classifier", {"labels": np.array([1.0, 2.0])}, "labels are float64, strings or"),
-        ("classifier", {"labels": np.array([1j, 2])}, "labels are complex128"),
-        ("classifier", {"values": np.ones((3, 0))}, "values are float64 (3, 0)"),
-        ("classifier", {"values": np.ones((3, 2), complex)}, "values are complex128"),
-        ("classifier", {"values": np.array([["1", "2"]] * 3)}, "values are <U1"),
-        ("classifier", {"values": np.ones((3, 2), "M8[D]")}, "values are datetime64"),
-        ("classifier", {"lengths": np.array(["2", "1"])}, "lengths are <U1"),
-        ("classifier", {"lengths": np.array(3)}, "lengths are int64 ()"),
-        ("classifier", {"values": np.zeros(3, [("a", "i4")])}, "values is [('a', '<i4')]"),
-        ("tagger", {"tags": np.array(["X", "", "Y"])}, "tags[1] is empty"),
-        ("regressor", {"targets": np.ones((2, 0))}, "targets are float64 (2, 0)"),
-        ("regressor", {"targets": np.array([1 + 2j, 3])}, "targets are complex128"),
-        ("regressor", {"targets": np.array(["2020-01-01"] * 2, "M8[D]")}, "targets are datetime64"),
-        ("regressor", {"targets": np.array(["a", "b"])}, "targets are <U1"),
-        ("regressor", {"targets": np.array([1, np.nan])}, "targets of sequence 1 are not all"),
-        ("regressor", {"targets": np.array([1, 1e300])}, "targets of sequence 1 are not all"),
+        ("label", {"lengths": np.array([2**63 + 2, 2**63 + 1], np.uint64)}, "lengths sum to"),
+        ("label", {"lengths": np.array([2**62] * 4 + [2, 1], np.int64)}, "lengths sum to"),
+        ("label", {"labels": np.array([b"a", b"\xff"])}, "labels are bytes that are not"),
+        ("label", {"labels": np.array(["a", ""])}, "labels[1] is empty"),
+        ("label", {"labels": np.array(["a", " "])}, "labels[1] is empty"),
+        ("label", {"labels": np.array([1.0, np.nan])}, "labels are float64, strings or"),
+        ("label", {"labels": np.array([1.0, 2.0])}, "labels are float64, strings or"),
+        ("label", {"labels": np.array([1j, 2])}, "labels are complex128"),
+        ("label", {"values": np.ones((3, 0))}, "values are float64 (3, 0)"),
+        ("label", {"values": np.ones((3, 2), complex)}, "values are complex128"),
+        ("label", {"values": np.array([["1", "2"]] * 3)}, "values are <U1"),
+        ("label", {"values": np.ones((3, 2), "M8[D]")}, "values are datetime64"),
+        ("label", {"lengths": np.array(["2", "1"])}, "lengths are <U1"),
+        ("label", {"lengths": np.array(3)}, "lengths are int64 ()"),
+        ("label", {"values": np.zeros(3, [("a", "i4")])}, "values is [('a', '<i4')]"),
+        ("tags", {"tags": np.array(["X", "", "Y"])}, "tags[1] is empty"),
+        ("values", {"targets": np.ones((2, 0))}, "targets are float64 (2, 0)"),
+        ("values", {"targets": np.array([1 + 2j, 3])}, "targets are complex128"),
+        ("values", {"targets": np.array(["2020-01-01"] * 2, "M8[D]")}, "targets are datetime64"),
+        ("values", {"targets": np.array(["a", "b"])}, "targets are <U1"),
+        ("values", {"targets": np.array([1, np.nan])}, "targets of sequence 1 are not all"),
+        ("values", {"targets": np.array([1, 1e300])}, "targets of sequence 1 are not all"),
     ],
 )
-def test_arrays_of_a_wrong_kind_are_refused(task, change, says):
+def test_arrays_of_a_wrong_kind_are_refused(target, change, says):
     with pytest.raises(FormatError) as caught:
-        list(read_npz(packed(**(GOOD | change)), ReadRequest(task)))
+        list(read_npz(packed(**(GOOD | change)), ReadRequest(target)))
     assert str(caught.value).startswith(f"file.npz: {says}")
 
 
@@ -225,7 +225,7 @@ def test_labels_of_any_kind_that_names_a_class():
         (np.array([3, 4], np.uint8), ["3", "4"]),
     ):
         examples = list(
-            read_npz(packed(**(GOOD | {"labels": np.array(labels)})), ReadRequest("classifier"))
+            read_npz(packed(**(GOOD | {"labels": np.array(labels)})), ReadRequest("label"))
         )
         assert [e.target for e in examples] == names
 
@@ -284,7 +284,7 @@ def test_a_member_that_is_no_array_is_refused_before_memory_is_taken(values):
     rest = {"lengths": member(np.array([2, 1])), "labels": member(np.array(["a", "b"]))}
     tracemalloc.start()
     with pytest.raises(FormatError) as caught:
-        list(read_npz(zipped({"values": values, **rest}), ReadRequest("classifier")))
+        list(read_npz(zipped({"values": values, **rest}), ReadRequest("label")))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert str(caught.value).startswith("file.npz: values ")
@@ -296,7 +296,7 @@ def test_archives_that_are_packed_otherwise_are_refused():
     good = {name: member(array) for name, array in GOOD.items()}
     for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         with pytest.raises(FormatError, match="compressed in a way that NumPy does not use"):
-            list(read_npz(zipped(good, method), ReadRequest("classifier")))
+            list(read_npz(zipped(good, method), ReadRequest("label")))
 
     def encrypted(content):
         # the first bit of a member's flags in the archive's directory
@@ -304,13 +304,13 @@ def test_archives_that_are_packed_otherwise_are_refused():
         return content[:at] + bytes([content[at] | 1]) + content[at + 1 :]
 
     with pytest.raises(FormatError, match=r"^file\.npz: values is encrypted"):
-        list(read_npz(zipped(good, change=encrypted), ReadRequest("classifier")))
+        list(read_npz(zipped(good, change=encrypted), ReadRequest("label")))
     lots = {**good, "values": member(np.zeros((1 << 22, 1)))}
     with pytest.raises(FormatError, match="--max-unpacked"):
         list(
             read_npz(
                 zipped(lots, zipfile.ZIP_DEFLATED),
-                ReadRequest("classifier", options=ReadOptions(max_unpacked=1 << 20)),
+                ReadRequest("label", options=ReadOptions(max_unpacked=1 << 20)),
             )
         )
 
@@ -328,7 +328,7 @@ def test_a_changed_byte_is_refused_or_read_and_never_a_traceback(seed):
         source = Source("file.npz", lambda changed=changed: io.BytesIO(bytes(changed)))
         # Anything else that is raised fails the test.
         with suppress(FormatError):
-            list(read_npz(source, ReadRequest("classifier")))
+            list(read_npz(source, ReadRequest("label")))
 
 
 def test_a_class_that_the_header_does_not_list_is_refused():
@@ -360,5 +360,5 @@ def test_sizes_that_are_not_those_of_the_header_are_told_once(header, series, sa
     told = []
     text = f"# x\n{header}\n@classLabel true a\n@data\n" + "".join(f"{one}:a\n" for one in series)
     source = replace(Source.from_text(text), tell=told.append)
-    assert len(list(read_ts(source, ReadRequest("classifier")))) == len(series)
+    assert len(list(read_ts(source, ReadRequest("label")))) == len(series)
     assert [line.startswith(says) for line in told] == [True] if says else told == []

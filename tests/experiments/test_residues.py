@@ -115,7 +115,7 @@ def test_a_chain_is_what_the_reader_of_its_file_format_gives(
     assert case.example.target is not None
     path = tmp_path_factory.mktemp("chains") / "one.fasta"
     path.write_text(f">one\n{''.join(case.example.inputs)}\n{''.join(case.example.target)}\n")  # type: ignore[arg-type]
-    [found] = read(path, "tagger")
+    [found] = read(path, "tags")
     assert Example(found.inputs, found.target) == case.example
 
 

@@ -19,6 +19,7 @@ from mutations import FEW, MANY, limits, mutations
 from birnn.cli.main import main
 from birnn.data import FORMATS, read
 from birnn.errors import BirnnError
+from birnn.tasks import TARGETS
 
 COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
 RUNS = [6, pytest.param(300, marks=pytest.mark.slow)]
@@ -240,7 +241,7 @@ def test_the_samples_are_sound(name: str, tmp_path: Path) -> None:
     _, task, content = SAMPLES[name]
     path = tmp_path / f"a{ending(name)}"
     path.write_bytes(content)
-    assert len(list(read(path, task, labelled=ending(name) != ".txt"))) > 1
+    assert len(list(read(path, TARGETS[task], labelled=ending(name) != ".txt"))) > 1
 
 
 def test_every_format_has_a_sample() -> None:
@@ -252,15 +253,17 @@ def test_every_format_has_a_sample() -> None:
 def test_damaged_files_are_read_or_refused(name: str, count: int, folder: Path) -> None:
     path = folder / f"a{ending(name)}"
     asked = [
-        (task, labelled) for task in FORMATS[SAMPLES[name][0]].tasks for labelled in (True, False)
+        (target, labelled)
+        for target in FORMATS[SAMPLES[name][0]].targets
+        for labelled in (True, False)
     ]
     refused = 0
     for number, content in enumerate(damaged(name, count)):
         path.write_bytes(content)
         with limits(f"{name}, mutation {number}"):
-            for task, labelled in asked:
+            for target, labelled in asked:
                 try:
-                    for _ in read(path, task, labelled=labelled, labels="HEC", tell=_one_line):
+                    for _ in read(path, target, labelled=labelled, labels="HEC", tell=_one_line):
                         pass
                 except BirnnError as error:
                     _one_line(str(error))

@@ -175,7 +175,7 @@ def test_missing_vocabularies():
 @pytest.mark.shared
 def test_a_treebank_is_encoded_within_seconds(shared_data):
     start = time.process_time()
-    examples = list(read(shared_data / "ud-english-lines" / "train.conllu", "tagger"))
+    examples = list(read(shared_data / "ud-english-lines" / "train.conllu", "tags"))
     known = learn_vocabularies(examples, "words", InputSettings(min_count=1))
     forms = {token for example in examples for token in example.inputs}
     known["traits"] = learn_traits(forms, SURFACE.prefixes, SURFACE.suffixes)

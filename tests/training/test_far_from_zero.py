@@ -72,7 +72,7 @@ def test_a_series_far_from_zero_is_learnt_as_one_near_it(write, tiny):
         Example(np.array(one)[:, None] + FAR, label)
         for one, label in zip(SERIES, LABELS, strict=True)
     ]
-    sets = [arrays, *(list(read(path, "classifier")) for path in series_files(write, FAR))]
+    sets = [arrays, *(list(read(path, "label")) for path in series_files(write, FAR))]
     for examples in sets:
         prepared = prepare("classifier", examples, examples, tiny("classifier"))
         np.testing.assert_allclose(standardised(prepared), right, rtol=1e-6)
@@ -92,7 +92,7 @@ def test_targets_far_from_zero_stay_apart(write, tiny):
         npz,
     ]
     arrays = [Example((text,), np.array([y])) for text, y in pairs]
-    for examples in [arrays, *(list(read(path, "regressor")) for path in files)]:
+    for examples in [arrays, *(list(read(path, "values")) for path in files)]:
         prepared = prepare("regressor", examples, examples, tiny("regressor"))
         np.testing.assert_allclose(standardised_targets(prepared)[:, 0], right, rtol=1e-6)
 

@@ -51,9 +51,7 @@ def test_evaluation_and_prediction_read_the_columns_of_training(german):
     scores = model.evaluate(other, tell=told.append)
     assert (scores["sequences"], scores["unknown_labels"], told) == (12, {}, [])
     assert scores["tokens"] == sum(len(text.split()) for text, _ in ROWS)
-    examples = list(
-        read(other, "classifier", model.read_options(), labelled=False, tell=told.append)
-    )
+    examples = list(read(other, "label", model.read_options(), labelled=False, tell=told.append))
     assert [e.text for e in examples] == [text for text, _ in ROWS]
     assert len(told) == 1
     assert "not read: 'text', 'klasse'" in told[0]
@@ -65,7 +63,7 @@ def test_an_option_of_the_call_is_stronger_than_the_models(german):
     with pytest.raises(FormatError, match="no column 'review'"):
         model.evaluate(path, text_column="review")
     options = model.read_options(ReadOptions.of({"text_column": "text"}))
-    [first, *_] = read(path, "classifier", options, labelled=False, tell=[].append)
+    [first, *_] = read(path, "label", options, labelled=False, tell=[].append)
     assert first.text == "no ja"
 
 

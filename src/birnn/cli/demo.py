@@ -119,9 +119,7 @@ def _forecast(
         raise UsageError("forecast takes --train (series), --seeds, --epochs and --out alone.")
     series = None
     if "train" in files:
-        series = list(
-            read(files["train"], "classifier", reading, labelled=False, tell=print_notice)
-        )
+        series = list(read(files["train"], "label", reading, labelled=False, tell=print_notice))
     size = forecast.SIZE if epochs is None else replace(forecast.SIZE, epochs=epochs)
     found = forecast.run(seeds=range(1, seeds + 1), size=size, series=series, progress=print_notice)
     if as_json:

@@ -1,7 +1,7 @@
 """File formats: what is read of them as examples, and what their tags and texts mean."""
 
 from birnn.data.batching import batches, in_order, windows
-from birnn.data.examples import Example, Task
+from birnn.data.examples import Example, TargetKind
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import FORMATS, read
 from birnn.data.schemes import (
@@ -24,7 +24,7 @@ __all__ = [
     "ReadOptions",
     "ReadRequest",
     "Span",
-    "Task",
+    "TargetKind",
     "batches",
     "convert",
     "detect",

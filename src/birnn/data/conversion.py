@@ -28,14 +28,14 @@ def inputs_of(
         DataError: It is none of these.
 
     Example:
-        >>> inputs_of([[1, 2]], ReadRequest("classifier"), "inputs").tolist()
+        >>> inputs_of([[1, 2]], ReadRequest("label"), "inputs").tolist()
         [[1.0, 2.0]]
     """
     given = as_array(given)
     if isinstance(given, str):
-        if request.task == "seq2seq":
+        if request.target == "sequence":
             return split_source(given)
-        if request.task == "tagger" and request.labelled:
+        if request.target == "tags" and request.labelled:
             raise DataError(f"{name} is a str, a list of strings is needed.")
         return request.words(str(given), where)
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
@@ -56,19 +56,19 @@ def inputs_of(
 
 
 def target_of(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...] | Vectors:
-    """What is learnt, as the task needs it; ``name`` calls it in messages.
+    """What is learnt, as a target of the kind that is asked for; ``name`` calls it in messages.
 
     Raises:
-        DataError: It is nothing that the task can learn.
+        DataError: It is no target of that kind.
 
     Example:
-        >>> target_of([0, 3], ReadRequest("tagger"), "ner_tags")
+        >>> target_of([0, 3], ReadRequest("tags"), "ner_tags")
         ('0', '3')
-        >>> target_of(np.bool_(True), ReadRequest("classifier"), "label")
+        >>> target_of(np.bool_(True), ReadRequest("label"), "label")
         'True'
     """
     given = as_array(given)
-    if request.task == "tagger":
+    if request.target == "tags":
         if not is_list(given):
             raise DataError(
                 f"{name} is {_short(given)}, a list of tags is needed, one for each step."
@@ -77,13 +77,13 @@ def target_of(given: Any, request: ReadRequest, name: str) -> str | tuple[str, .
         if "" in tags:
             raise DataError(f"{name}[{tags.index('')}] is blank. Give every step a tag.")
         return tags
-    if request.task == "seq2seq":
+    if request.target == "sequence":
         if isinstance(given, str):
             return tuple(given.split())
         if not is_list(given):
             raise DataError(f"{name} is {_short(given)}, a string or a list of symbols is needed.")
         return strings(list(given), name)
-    return values_of(given, name) if request.task == "regressor" else label_of(given, name)
+    return values_of(given, name) if request.target == "values" else label_of(given, name)
 
 
 def label_of(given: Any, name: str) -> str:

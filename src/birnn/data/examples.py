@@ -12,7 +12,9 @@ import numpy as np
 
 from birnn.data.numeric import Reals
 
-Task = Literal["tagger", "classifier", "regressor", "seq2seq"]
+TargetKind = Literal["tags", "label", "values", "sequence"]
+"""What is read beside a sequence: a tag for each step, a label, K numbers, another sequence."""
+
 Vectors = Reals
 
 
@@ -23,8 +25,9 @@ class Example:
     Args:
         inputs: Tokens or symbols, one string for each step; or vectors of shape (T, D), in the
             precision they came with (float32 or float64).
-        target: Tags (one string for each step), a label, values of shape (K,), the symbols of a
-            target sequence, or ``None`` where the data says nothing.
+        target: What its `TargetKind` says: tags (one string for each step), a label, values of
+            shape (K,), the symbols of a target sequence of any length; ``None`` where the data
+            says nothing.
         where: ``file:line`` of its start, for messages.
         id: What the file calls it, where the file has names for sequences.
         text: The text that ``inputs`` are the tokens of, where it was one.

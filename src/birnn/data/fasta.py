@@ -10,12 +10,11 @@ from birnn.data.source import Source
 
 
 def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Records that start with ``>id``; for a classifier ``>id label``, for a tagger three lines.
+    r"""Records that start with ``>id``; with labels ``>id label``, with tags three lines.
 
-    A tagger with labels reads records of three lines: ``>id``, the sequence, one character of tag
-    for each residue. Everything else reads the sequence over any number of lines; but where a
-    tagger reads without labels, and the second of two lines is made of its tags, it is no part of
-    the sequence.
+    Tags are read from records of three lines: ``>id``, the sequence, one character of tag for each
+    residue. Else a sequence may take any number of lines; but where the model that reads answers
+    with tags, and the second of two lines is made of them, it is no part of the sequence.
 
     Raises:
         FormatError: Text before the first record, no label, tags for another number of residues; a
@@ -23,20 +22,20 @@ def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
 
     Example:
         >>> text = ">p1 membrane\nMKV\nLA\n>p2 soluble\nGG\n"
-        >>> for example in read_fasta(Source.from_text(text), ReadRequest("classifier")):
+        >>> for example in read_fasta(Source.from_text(text), ReadRequest("label")):
         ...     print("".join(example.inputs), example.target)
         MKVLA membrane
         GG soluble
-        >>> [example] = read_fasta(Source.from_text(">p1\nMKV\nCHH\n"), ReadRequest("tagger"))
+        >>> [example] = read_fasta(Source.from_text(">p1\nMKV\nCHH\n"), ReadRequest("tags"))
         >>> example.inputs, example.target
         (('M', 'K', 'V'), ('C', 'H', 'H'))
     """
-    if request.task == "tagger" and request.labelled:
+    if request.target == "tags" and request.labelled:
         yield from read_three_line(source, request)
         return
     told = False
     for line, header, body in _records(source):
-        alike = request.task == "tagger" and _as_long(body)
+        alike = request.target == "tags" and _as_long(body)
         if alike and request.labels and _are_tags(source, line, body, request.labels):
             body = body[:1]
             if not told:
@@ -58,14 +57,14 @@ def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 def read_three_line(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Records of three lines (``>id``, sequence, tags) for a tagger; tags are read if request.
+    r"""Records of three lines (``>id``, sequence, tags); the tags are read where targets are.
 
     Raises:
         FormatError: A record of other than three lines, tags for another number of residues.
 
     Example:
         >>> source = Source.from_text(">p1\nMKV\nCHH\n")
-        >>> [example] = read_three_line(source, ReadRequest("tagger", labelled=False))
+        >>> [example] = read_three_line(source, ReadRequest("tags", labelled=False))
         >>> example.inputs, example.target
         (('M', 'K', 'V'), None)
     """

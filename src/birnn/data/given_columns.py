@@ -33,7 +33,7 @@ class GivenColumns:
         header = options.header
         missing: list[str] = []
         if options.of_model("header"):
-            header = None if header or named_header(first, request.task) else False
+            header = None if header or named_header(first, request.target) else False
         if options.of_model("text_column") and not _here(text, names, header):
             missing.append(f"text column {text!r}")
             text = None
@@ -75,7 +75,7 @@ def _here(ref: str | None, names: Sequence[str], header: bool | None) -> bool:
 def _parted(labels: str | None, request: ReadRequest) -> tuple[str, ...]:
     if labels is None:
         return ()
-    if request.task != "regressor":
+    if request.target != "values":
         return (labels,)
     return tuple(part.strip() for part in labels.split(","))
 

@@ -68,7 +68,7 @@ def recognise(
 
     Example:
         >>> found = recognise(
-        ...     ["", "Review", "Sentiment"], [["0", "so good", "pos"]], ReadRequest("classifier")
+        ...     ["", "Review", "Sentiment"], [["0", "so good", "pos"]], ReadRequest("label")
         ... )
         >>> found.header, found.text, found.targets, found.told
         (True, 1, (2,), ("the text is 'Review'", "the label is 'Sentiment'"))
@@ -97,7 +97,7 @@ class _Table:
         self.header = header
         self.given = given
         self.names = list(map(plain_name, first)) if header else [None] * len(first)
-        self.lexicons = lexicons(request.task)
+        self.lexicons = lexicons(request.target)
         self.told: list[str] = []
         if given.missing:
             verb = "is" if len(given.missing) == 1 else "are"
@@ -105,7 +105,7 @@ class _Table:
 
     def columns(self) -> Columns:
         """What is read of a row."""
-        task, labelled = self.request.task, self.request.labelled
+        kind, labelled = self.request.target, self.request.labelled
         set_labels = tuple(self._place(ref, "label") for ref in self.given.labels)
         index = self._index()
         text = (
@@ -119,7 +119,7 @@ class _Table:
         if not labelled:
             targets = ()
         elif not targets:
-            targets = self._values(text, index) if task == "regressor" else self._label(text, index)
+            targets = self._values(text, index) if kind == "values" else self._label(text, index)
         self._tell(text, targets)
         used = {text, *targets}
         ids = [at for at in index if at not in used]
@@ -145,7 +145,7 @@ class _Table:
                 return found[0]
             left = [at for at in left if at not in learnt] or left
         words = [at for at in left if not self._numeric(at)]
-        if self.request.task == "regressor" and len(words) == 1:
+        if self.request.target == "values" and len(words) == 1:
             return words[0]
         if len(left) == 1:
             return left[0]
@@ -153,7 +153,7 @@ class _Table:
             if self._swapped(*left):
                 return left[1]
             return left[0]
-        if not self.header and self.request.task == "regressor" and left:
+        if not self.header and self.request.target == "values" and left:
             return left[0]
         raise DataError(self._unknown("text"))
 
@@ -179,7 +179,7 @@ class _Table:
             )
         if not left:
             raise DataError(
-                f"{self._count()} and a {self.request.task} needs a text and a label. "
+                f"{self._count()}, a text and a label are needed. "
                 "Separate the columns (--delimiter), or name the --format of the file"
             )
         raise DataError(self._unknown("label"))
@@ -193,7 +193,7 @@ class _Table:
             return found or tuple(left)
         if not left:
             raise DataError(
-                f"{self._count()} and a regressor needs a text and a number. "
+                f"{self._count()}, a text and a number are needed. "
                 "Separate the columns (--delimiter), or name the --format of the file"
             )
         raise DataError(
@@ -229,7 +229,7 @@ class _Table:
 
     def _swapped(self, one: int, other: int) -> bool:
         """Whether the label stands before the text: few short values, then longer texts."""
-        if self.request.task != "classifier" or len(self.rows) < ENOUGH:
+        if self.request.target != "label" or len(self.rows) < ENOUGH:
             return False
         labels, texts = ([row[at].strip() for row in self.rows] for at in (one, other))
         words = [sum(len(cell.split()) for cell in cells) / len(cells) for cells in (labels, texts)]
@@ -256,7 +256,7 @@ class _Table:
 
     def _tell(self, text: int, targets: tuple[int, ...]) -> None:
         """Say what was guessed and might have been meant otherwise."""
-        labelled, regresses = self.request.labelled, self.request.task == "regressor"
+        labelled, regresses = self.request.labelled, self.request.target == "values"
         unread = self._without({text, *targets})
         if labelled and self.given.settled:
             return
@@ -310,7 +310,7 @@ def _has_header(
         return given.header
     if given.named:
         return True
-    if named_header(first, request.task) and not name_recurs(first, rest, request.task):
+    if named_header(first, request.target) and not name_recurs(first, rest, request.target):
         return True
     if request.options.of_model("header") and request.options.header is False:
         _refuse_names(first, rest, request)
@@ -320,7 +320,7 @@ def _has_header(
     twice = [name for name in dict.fromkeys(first) if name.strip() and list(first).count(name) > 1]
     if twice:
         names = list(map(plain_name, first))
-        known = any(name in lexicon for lexicon in lexicons(request.task) for name in names)
+        known = any(name in lexicon for lexicon in lexicons(request.target) for name in names)
         if known and not any(name in row for name in twice for row in rest):
             raise DataError(
                 f"{list(first).count(twice[0])} columns are called {twice[0]!r}. Set --header, and "
@@ -333,11 +333,11 @@ def _has_header(
         for at in range(len(first))
         if len(rest) >= 2 and first[at].strip() and all(is_number(row[at]) for row in rest)
     ]
-    if numbers and request.task == "regressor":
+    if numbers and request.target == "values":
         return True
     if numbers or names_over_texts(first, rest):
         names = list(map(plain_name, first))
-        if any(known_places(names, lexicon) for lexicon in lexicons(request.task)):
+        if any(known_places(names, lexicon) for lexicon in lexicons(request.target)):
             return True
         raise DataError(
             f"{_listed(first)} look like names of columns, and none is known. Set --text-column "
@@ -351,7 +351,7 @@ def _refuse_names(
     first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest
 ) -> None:
     """Refuse a first row that names the columns by names that no list knows."""
-    at = name_over_labels(first, rest) if request.task == "classifier" else None
+    at = name_over_labels(first, rest) if request.target == "label" else None
     if at is None or first[at].strip() in request.labels:
         return
     raise DataError(

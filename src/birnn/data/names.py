@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from birnn.data.examples import Task
+from birnn.data.examples import TargetKind
 
 # Names that people give to columns, the likeliest first; compared in lower case, words parted by
 # one space. Of a longer name its last word counts: "Review Text".
@@ -72,19 +72,19 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s_.-]+", " ", parted).strip().casefold()
 
 
-def named_header(first: Sequence[str], task: Task) -> bool:
+def named_header(first: Sequence[str], target: TargetKind) -> bool:
     """Whether a row consists of names, by which the text or what is learnt is known.
 
     Example:
-        >>> named_header(["Review Text", "Sentiment"], "classifier")
+        >>> named_header(["Review Text", "Sentiment"], "label")
         True
-        >>> named_header(["so", "1"], "classifier")
+        >>> named_header(["so", "1"], "label")
         False
     """
     if not all(map(like_a_name, first)) or len(set(first)) < len(first):
         return False
     names = list(map(plain_name, first))
-    text, label = lexicons(task)
+    text, label = lexicons(target)
     exact = any(name in text or name in label for name in names)
     if len(names) == 1:
         return names[0] in text
@@ -101,10 +101,10 @@ def like_a_name(cell: str) -> bool:
     return plain and len(cell) <= LONGEST_NAME and len(cell.split()) <= NAME_WORDS
 
 
-def name_recurs(first: Sequence[str], rest: Sequence[Sequence[str]], task: Task) -> bool:
+def name_recurs(first: Sequence[str], rest: Sequence[Sequence[str]], target: TargetKind) -> bool:
     """Whether what would be the name of the label is a label of later rows."""
     names = list(map(plain_name, first))
-    text, label = lexicons(task)
+    text, label = lexicons(target)
     found = known_places(names, text)
     places = [at for at in range(len(first)) if at not in found[:1]]
     if len(first) != 2 or (found and known_places(names, label)):
@@ -154,9 +154,9 @@ def _fresh(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
     return all(cell not in cells for cell, cells in zip(first, columns, strict=True))
 
 
-def lexicons(task: Task) -> tuple[Sequence[str], Sequence[str]]:
-    """The names of what a task reads, and of what it learns."""
-    return (SOURCE, TARGET) if task == "seq2seq" else (TEXT, LABEL)
+def lexicons(target: TargetKind) -> tuple[Sequence[str], Sequence[str]]:
+    """The names of the texts, and of the targets, where targets are of this kind."""
+    return (SOURCE, TARGET) if target == "sequence" else (TEXT, LABEL)
 
 
 def known_places(names: Sequence[str | None], lexicon: Sequence[str]) -> list[int]:

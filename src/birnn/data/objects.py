@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from birnn.data.conversion import inputs_of, is_list, label_of, target_of, values_of
-from birnn.data.examples import Example, Task
+from birnn.data.examples import Example, TargetKind
 from birnn.data.frames import columns_of, is_iterable, is_missing, is_table, row_of, shortened
 from birnn.data.headers import Columns, recognise
 from birnn.data.names import PLAIN, plain_name
@@ -20,11 +20,11 @@ from birnn.errors import DataError
 
 SAMPLE = 100  # rows of a data frame by which its columns are judged
 WANTED = {
-    "tagger": "(['The', 'bank'], ['DET', 'NOUN']), [('The', 'DET'), ('bank', 'NOUN')] or "
+    "tags": "(['The', 'bank'], ['DET', 'NOUN']), [('The', 'DET'), ('bank', 'NOUN')] or "
     "{'tokens': [...], 'tags': [...]}",
-    "classifier": "('a text', 'label') or {'text': ..., 'label': ...}",
-    "regressor": "('a text', 4.5) or {'text': ..., 'values': ...}",
-    "seq2seq": "('source', 'target')",
+    "label": "('a text', 'label') or {'text': ..., 'label': ...}",
+    "values": "('a text', 4.5) or {'text': ..., 'values': ...}",
+    "sequence": "('source', 'target')",
 }
 
 Tell = Callable[[str], None]
@@ -36,7 +36,7 @@ def examples(given: Any, request: ReadRequest, *, tell: Tell, name: str = "") ->
     Args:
         given: A data frame, a dict of columns, or anything that yields `Example` objects, pairs
             (sequence, target) or dicts; it is gone through once.
-        request: The task, and which columns or keys are meant.
+        request: The kind of target, and which columns or keys are meant.
         tell: Takes each notice, one line.
         name: What messages call it.
 
@@ -45,9 +45,9 @@ def examples(given: Any, request: ReadRequest, *, tell: Tell, name: str = "") ->
 
     Example:
         >>> given = (pair for pair in [("so good", True), ("so bad", False)])
-        >>> [e.target for e in examples(given, ReadRequest("classifier"), tell=print)]
+        >>> [e.target for e in examples(given, ReadRequest("label"), tell=print)]
         ['True', 'False']
-        >>> next(examples(["so good"], ReadRequest("classifier"), tell=print))
+        >>> next(examples(["so good"], ReadRequest("label"), tell=print))
         Traceback (most recent call last):
         ...
         birnn.errors.DataError: example 0 is 'so good', without what is learnt of it. \
@@ -75,7 +75,7 @@ Give ('a text', 'label') or {'text': ..., 'label': ...}.
 
 def unpacked(
     given: Any,
-    task: Task,
+    target: TargetKind,
     options: Callable[[], ReadOptions] = ReadOptions,
     *,
     number: int = 0,
@@ -86,7 +86,7 @@ def unpacked(
     Args:
         given: A table, of which the column of texts or tokens is taken; or anything that yields
             sequences, dicts or `Example` objects.
-        task: What the sequences are for.
+        target: The kind of target that a table would hold beside them.
         options: Gives which columns or keys are meant; asked where there are any.
         number: Of the first sequence, for messages.
         tell: Takes which column was taken, where its name does not say it.
@@ -95,9 +95,9 @@ def unpacked(
         DataError: A table whose column cannot be told, a set, which has no order, or one row.
 
     Example:
-        >>> list(unpacked({"id": [7], "text": ["so good"]}, "classifier"))
+        >>> list(unpacked({"id": [7], "text": ["so good"]}, "label"))
         ['so good']
-        >>> list(unpacked([{"text": "so good"}, ["so", "bad"]], "classifier"))
+        >>> list(unpacked([{"text": "so good"}, ["so", "bad"]], "label"))
         ['so good', ['so', 'bad']]
     """
     if isinstance(given, set | frozenset):
@@ -106,7 +106,7 @@ def unpacked(
             "Give a list."
         )
     if is_table(given):
-        request = ReadRequest(task, labelled=False, options=options())
+        request = ReadRequest(target, labelled=False, options=options())
         columns = columns_of(given)
         try:
             if "vectors" in columns or "tokens" in columns:
@@ -118,11 +118,11 @@ def unpacked(
         if tell is not None and len(columns) > 1 and plain_name(name) not in PLAIN:
             tell(f"the text is {name!r} of {', '.join(map(repr, columns))}")
         return columns[name]
-    return _unpacked(given, task, options, number)
+    return _unpacked(given, target, options, number)
 
 
 def _unpacked(
-    given: Iterable[Any], task: Task, options: Callable[[], ReadOptions], first: int
+    given: Iterable[Any], target: TargetKind, options: Callable[[], ReadOptions], first: int
 ) -> Iterator[Any]:
     keys: Keys | None = None
     for number, item in enumerate(given, first):
@@ -131,7 +131,7 @@ def _unpacked(
         elif isinstance(item, Mapping):
             try:
                 if keys is None:
-                    keys = keys_of(item, ReadRequest(task, labelled=False, options=options()))
+                    keys = keys_of(item, ReadRequest(target, labelled=False, options=options()))
                 if keys.inputs not in item:
                     raise DataError(f"no {keys.inputs}, the first has it.")
             except DataError as error:
@@ -148,13 +148,13 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
     if isinstance(given, str | bytes | set | frozenset) or not is_iterable(given):
         raise DataError(
             f"{where}{shortened(given)} is no list of examples. "
-            f"Give a list of {WANTED[request.task]}, or a data frame."
+            f"Give a list of {WANTED[request.target]}, or a data frame."
         )
     keys: Keys | None = None
     pairs = _Pairs()
     for number, item in enumerate(given):
         try:
-            if request.task == "tagger":
+            if request.target == "tags":
                 item = pairs.parted(item, number)
             if isinstance(item, Mapping):
                 if keys is None:
@@ -217,15 +217,15 @@ def _example(item: Any, request: ReadRequest) -> Example:
         item = item.tolist()
     if isinstance(item, str) or not isinstance(item, tuple | list) or len(item) != 2:
         raise DataError(
-            f" is {shortened(item)}, without what is learnt of it. Give {WANTED[request.task]}."
+            f" is {shortened(item)}, without what is learnt of it. Give {WANTED[request.target]}."
         )
     inputs, target = item
     # Of tags the steps are settled, so there is no text to part another way.
-    text = inputs if isinstance(inputs, str) and request.task != "tagger" else None
+    text = inputs if isinstance(inputs, str) and request.target != "tags" else None
     learnt = None if is_missing(target) else target
-    if request.task == "tagger" and isinstance(inputs, str):
+    if request.target == "tags" and isinstance(inputs, str):
         inputs, learnt = _aligned(inputs, target)
-    elif request.task == "tagger" and isinstance(inputs, list | tuple) and isinstance(target, str):
+    elif request.target == "tags" and isinstance(inputs, list | tuple) and isinstance(target, str):
         learnt = target.split() if any(map(str.isspace, target)) else list(target)
     example = Example(
         inputs_of(inputs, request, "inputs"),
@@ -248,11 +248,11 @@ def _tidied(example: Example, request: ReadRequest) -> Example:
     answer: Any = target
     if is_missing(answer):
         target = None
-    elif request.task == "classifier" and type(answer) is not str:
+    elif request.target == "label" and type(answer) is not str:
         target = label_of(answer, "target")
-    elif request.task == "regressor":
+    elif request.target == "values":
         target = values_of(answer, "target")
-    elif request.task == "tagger" and not (
+    elif request.target == "tags" and not (
         isinstance(answer, tuple) and set(map(type, answer)) <= {str} and "" not in answer
     ):
         target = target_of(answer, request, "target")
@@ -263,7 +263,7 @@ def _tidied(example: Example, request: ReadRequest) -> Example:
 
 def _even(example: Example, request: ReadRequest) -> Example:
     target = example.target
-    if request.task == "tagger" and target is not None and len(target) != len(example.inputs):
+    if request.target == "tags" and target is not None and len(target) != len(example.inputs):
         raise DataError(
             f" has {len(example.inputs)} steps and {len(target)} tags. Give every step one tag."
         )
@@ -301,7 +301,7 @@ def _rows(
     columns: Mapping[str, Sequence[Any]], request: ReadRequest, tell: Tell, where: str
 ) -> Iterator[Example]:
     size = len(next(iter(columns.values())))
-    if request.task == "tagger" or "tokens" in columns or "vectors" in columns:
+    if request.target == "tags" or "tokens" in columns or "vectors" in columns:
         yield from _examples([row_of(columns, i) for i in range(size)], request, tell, where)
         return
     found = _recognised(columns, request)
@@ -318,7 +318,7 @@ def _rows(
             cells = [(answers[at][0], answers[at][1][number]) for at in found.targets]
             target: Any = None
             if cells and not all(is_missing(cell) for _, cell in cells):
-                if request.task == "regressor":
+                if request.target == "values":
                     target = values_of([cell for _, cell in cells], cells[0][0])
                 else:
                     target = target_of(cells[0][1], request, cells[0][0])

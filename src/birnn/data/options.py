@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_validator
 
 from birnn.data.alphabet import Alphabet
-from birnn.data.examples import Task
+from birnn.data.examples import TargetKind
 from birnn.data.source import MAX_LINE
 from birnn.data.words import Split, Splitter
 from birnn.errors import ConfigError, nearest
@@ -53,7 +53,7 @@ class ReadOptions(Frozen):
     )
     label_column: str | None = Field(
         default=None,
-        description="column of a table that is learnt: its name or number; of a regressor "
+        description="column of a table that is learnt: its name or number; of values "
         "several, parted by commas",
     )
     delimiter: str | None = Field(
@@ -176,7 +176,7 @@ class ReadRequest:
     """What a reader is asked for.
 
     Args:
-        task: What the sequences are for; a table's columns mean what the task needs.
+        target: The kind of target; it says what the columns of a table mean.
         labelled: Whether targets are read; without, columns of targets may be missing.
         options: What the user set.
         found: Takes what was recognised where nothing was set, by the names of the options, for
@@ -187,7 +187,7 @@ class ReadRequest:
         tell: Takes what is guessed of texts, one line.
     """
 
-    task: Task = "tagger"
+    target: TargetKind = "tags"
     labelled: bool = True
     options: ReadOptions = ReadOptions()  # noqa: RUF009 - it is frozen
     found: dict[str, Any] = field(default_factory=dict, compare=False)

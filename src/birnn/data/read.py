@@ -10,7 +10,7 @@ from typing import Any
 
 from birnn.data.alphabet import Alphabet
 from birnn.data.conll import read_conll, read_conllu
-from birnn.data.examples import Example, Task
+from birnn.data.examples import Example, TargetKind
 from birnn.data.fasta import read_fasta, read_three_line
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.records import read_jsonl
@@ -22,7 +22,13 @@ from birnn.errors import ConfigError, FormatError, UsageError, log_notice, neare
 
 Reader = Callable[[Source, ReadRequest], Iterator[Example]]
 
-TASKS: tuple[Task, ...] = ("tagger", "classifier", "regressor", "seq2seq")
+# The kinds of target, and what messages call each.
+TARGET_NAMES: dict[TargetKind, str] = {
+    "tags": "tags",
+    "label": "labels",
+    "values": "values",
+    "sequence": "target sequences",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +38,28 @@ class Format:
     Args:
         endings: How the names of such files end.
         reader: Reads one.
-        tasks: What it can be read for; ``.tsv`` belongs to two formats, parted by the task.
+        targets: The kinds of target it can be read for, which part the two formats of ``.tsv``.
     """
 
     endings: tuple[str, ...]
     reader: Reader
-    tasks: tuple[Task, ...]
+    targets: tuple[TargetKind, ...]
 
 
 FORMATS = {
-    "conllu": Format((".conllu",), read_conllu, ("tagger",)),
-    "conll": Format((".conll", ".bio", ".iob", ".iob2", ".tsv"), read_conll, ("tagger",)),
-    "csv": Format((".csv",), read_csv, ("classifier", "regressor", "seq2seq")),
-    "tsv": Format((".tsv",), read_tsv, ("classifier", "regressor", "seq2seq")),
-    "jsonl": Format((".jsonl", ".ndjson"), read_jsonl, TASKS),
-    "ts": Format((".ts",), read_ts, ("classifier", "regressor")),
-    "npz": Format((".npz",), read_npz, ("tagger", "classifier", "regressor")),
-    "fasta": Format((".fasta", ".fa", ".faa", ".fna"), read_fasta, ("tagger", "classifier")),
-    "3line": Format((".3line",), read_three_line, ("tagger",)),
-    "text": Format((".txt",), read_text, TASKS),
+    "conllu": Format((".conllu",), read_conllu, ("tags",)),
+    "conll": Format((".conll", ".bio", ".iob", ".iob2", ".tsv"), read_conll, ("tags",)),
+    "csv": Format((".csv",), read_csv, ("label", "values", "sequence")),
+    "tsv": Format((".tsv",), read_tsv, ("label", "values", "sequence")),
+    "jsonl": Format((".jsonl", ".ndjson"), read_jsonl, tuple(TARGET_NAMES)),
+    "ts": Format((".ts",), read_ts, ("label", "values")),
+    "npz": Format((".npz",), read_npz, ("tags", "label", "values")),
+    "fasta": Format((".fasta", ".fa", ".faa", ".fna"), read_fasta, ("tags", "label")),
+    "3line": Format((".3line",), read_three_line, ("tags",)),
+    "text": Format((".txt",), read_text, tuple(TARGET_NAMES)),
 }
 
-# Endings that say which part of a data set a file is: eng.train, ned.testa. Those of taggers have
+# Endings that say which part of a data set a file is: eng.train, ned.testa. Those with tags have
 # long been columns; of the others they tell nothing.
 PARTS = (".train", ".dev", ".devel", ".valid", ".test", ".testa", ".testb")
 
@@ -74,7 +80,7 @@ SERVED["field"] = "CoNLL-U"
 
 def read(
     path: str | os.PathLike[str],
-    task: Task,
+    target: TargetKind,
     options: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
     *,
     labelled: bool = True,
@@ -88,7 +94,7 @@ def read(
     Args:
         path: The file, ``.gz`` of any format too; ``-`` is standard input, of plain text unless
             ``options.format`` says otherwise.
-        task: tagger, classifier, regressor or seq2seq: what the file is read for.
+        target: The kind of target: ``tags``, ``label``, ``values`` or ``sequence``.
         options: What is set about the reading; ``format`` is a key of `FORMATS`, by default the
             file's ending says it.
         labelled: Whether targets are read. Without, the file may lack them.
@@ -105,30 +111,30 @@ def read(
     Raises:
         FormatError: A file that is missing, empty, unreadable or not of its format (the line is
             named); raised at the call as far as it can be known there, else at that sequence.
-        UsageError: A format that does not exist or does not serve the task.
+        UsageError: A format that does not exist or is not read for such targets.
 
     Example:
         >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "train.tsv")
         ...     _ = path.write_text("dogs\tNOUN\nbark\tVERB\n")
-        ...     [example] = read(path, "tagger")
+        ...     [example] = read(path, "tags")
         >>> example.inputs, example.target
         (('dogs', 'bark'), ('NOUN', 'VERB'))
     """
-    if task not in TASKS:
-        raise UsageError(f"no task {task!r}: {nearest(str(task), TASKS)}")
+    if target not in TARGET_NAMES:
+        raise UsageError(f"no kind of target {target!r}: {nearest(str(target), TARGET_NAMES)}")
     source = Source.from_path(
         path, tell=tell, max_line=options.max_line, max_unpacked=options.max_unpacked
     )
-    name = format_of(path, task, options.format, labelled=labelled)
+    name = format_of(path, target, options.format, labelled=labelled)
     if options.format is None and ending_of(path) in PARTS:
         source.notice(f"read as {name}; --format says otherwise")
     for option, formats in SERVES.items():
         if name not in formats and options.given(option):
             source.notice(f"the option {option} serves {SERVED[option]}, this is {name}")
     request = ReadRequest(
-        task, labelled, options, {} if found is None else found, alphabet, frozenset(labels), tell
+        target, labelled, options, {} if found is None else found, alphabet, frozenset(labels), tell
     )
     return _checked(source, FORMATS[name].reader(source, request), options.max_tokens)
 
@@ -145,31 +151,36 @@ def ending_of(path: str | os.PathLike[str]) -> str:
 
 
 def format_of(
-    path: str | os.PathLike[str], task: Task, name: str | None = None, *, labelled: bool = True
+    path: str | os.PathLike[str],
+    target: TargetKind,
+    name: str | None = None,
+    *,
+    labelled: bool = True,
 ) -> str:
     """Key in `FORMATS` of a file.
 
     Args:
         path: The file, or ``-``, which is plain text where no targets are read.
-        task: What it is read for.
+        target: The kind of target.
         name: The format, where the user says it.
         labelled: Whether targets are read.
 
     Raises:
-        UsageError: A format that does not exist or does not serve the task.
+        UsageError: A format that does not exist or is not read for such targets.
         FormatError: An ending that does not tell.
 
     Example:
-        >>> format_of("train.tsv", "tagger"), format_of("train.tsv", "classifier")
+        >>> format_of("train.tsv", "tags"), format_of("train.tsv", "label")
         ('conll', 'tsv')
     """
-    serving = [known for known, form in FORMATS.items() if task in form.tasks]
+    serving = [known for known, form in FORMATS.items() if target in form.targets]
     if name is not None:
         if name not in FORMATS:
             raise ConfigError(f"no format {name!r}: {nearest(name, FORMATS)}")
         if name not in serving:
             raise UsageError(
-                f"format {name} is not for a {task}. Formats that are: {', '.join(serving)}"
+                f"format {name} is not read for {TARGET_NAMES[target]}. "
+                f"Formats that are: {', '.join(serving)}"
             )
         return name
     if labelled:
@@ -182,14 +193,14 @@ def format_of(
     ending = ending_of(path)
     matching = [known for known, form in FORMATS.items() if ending in form.endings]
     for known in matching:
-        if task in FORMATS[known].tasks:
+        if target in FORMATS[known].targets:
             return known
     if matching:
         raise FormatError(
-            f"{path}: format {matching[0]} is not for a {task}. "
+            f"{path}: format {matching[0]} is not read for {TARGET_NAMES[target]}. "
             f"If the file is of another, name it: --format {'|'.join(serving)}"
         )
-    if ending in PARTS and task == "tagger":
+    if ending in PARTS and target == "tags":
         return "conll"
     if ending in PARTS:
         raise FormatError(
@@ -198,8 +209,9 @@ def format_of(
         )
     endings = sorted({ending for known in serving for ending in FORMATS[known].endings})
     raise FormatError(
-        f"{path}: unknown ending {ending or '(none)'}. A {task} reads {' '.join(endings)} "
-        f"(and .gz of each); or name the format: --format {'|'.join(serving)}"
+        f"{path}: unknown ending {ending or '(none)'}. Files read for {TARGET_NAMES[target]} "
+        f"end in {' '.join(endings)} (and .gz of each); or name the format: "
+        f"--format {'|'.join(serving)}"
     )
 
 

@@ -26,10 +26,10 @@ TAGS = ("tags", "ner tags", "pos tags", "chunk tags", "upos", "xpos", "ner", "la
 VALUES = ("values", "value", "targets", "target", *LABEL)
 SKIP = "Give every text one, or leave such rows out: --skip-unlabelled."
 LEARNT = {
-    "tagger": "tags are",
-    "classifier": "label is",
-    "regressor": "target is",
-    "seq2seq": "target is",
+    "tags": "tags are",
+    "label": "label is",
+    "values": "target is",
+    "sequence": "target is",
 }
 SHOWN = 12  # keys of a record that a message names
 
@@ -55,16 +55,16 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""A JSON object on each line.
 
     Sequence: ``tokens`` (strings), ``vectors`` (T rows of D numbers), ``text``, or ``source``.
-    Learnt of it: ``tags`` (tagger), ``label`` (classifier), ``values`` (regressor, a number or a
-    list of K), ``target`` (seq2seq, a list or a string parted by spaces). Other usual names are
-    known as they are in tables; the first record says which.
+    Target: ``tags``, ``label``, ``values`` (a number or a list of K), or, where it is a sequence,
+    ``target`` (a list or a string parted by spaces). Other usual names are known as they are in
+    tables; the first record says which.
 
     Raises:
         FormatError: Not JSON, a key that is missing, a value of a wrong kind.
 
     Example:
         >>> text = '{"tokens": ["no", "way"], "tags": ["DET", "NOUN"]}\n'
-        >>> [example] = read_jsonl(Source.from_text(text), ReadRequest("tagger"))
+        >>> [example] = read_jsonl(Source.from_text(text), ReadRequest("tags"))
         >>> example.inputs, example.target
         (('no', 'way'), ('DET', 'NOUN'))
     """
@@ -114,7 +114,7 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
         DataError: None that is known, or several that might be meant.
 
     Example:
-        >>> keys_of({"id": 7, "review": "so good", "stars": 4}, ReadRequest("classifier"))
+        >>> keys_of({"id": 7, "review": "so good", "stars": 4}, ReadRequest("label"))
         Keys(inputs='review', target='stars', id='id', told=("the text is 'review'", \
 "the label is 'stars'"))
     """
@@ -128,7 +128,7 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
     if not plain:
         told.append(f"the text is {inputs!r}")
     if target is not None and not same:
-        told.append(f"the {LEARNT[request.task]} {target!r}")
+        told.append(f"the {LEARNT[request.target]} {target!r}")
     ids = [key for key, name in names.items() if name in INDEX and key not in (inputs, target)]
     ids.sort(key=lambda key: names[key] != "id")
     used = {inputs, *ids[:1]}
@@ -151,7 +151,7 @@ def example_of(
     target = None
     if keys.target is not None:
         target = target_of(_need(record, keys.target), request, keys.target)
-    if request.task == "tagger" and target is not None and len(target) != len(inputs):
+    if request.target == "tags" and target is not None and len(target) != len(inputs):
         raise DataError(f"{len(inputs)} tokens and {len(target)} tags. Give every token one tag.")
     name = record.get(keys.id) if keys.id is not None else None
     return Example(
@@ -174,16 +174,16 @@ def _inputs_key(
         return "tokens", True
     if "vectors" in record:
         return "vectors", True
-    if request.task == "tagger" and request.labelled:
+    if request.target == "tags" and request.labelled:
         lists = [key for key, name in names.items() if name in ("words", "forms", "sentence")]
         lists = [key for key in lists if is_list(record[key])]
         if not lists:
             raise DataError(_missing("tokens", names))
         return lists[0], False
-    lexicon = SOURCE if request.task == "seq2seq" else (*TEXT, "words")
+    lexicon = SOURCE if request.target == "sequence" else (*TEXT, "words")
     found = _ranked(names, lexicon)
     if not found:
-        raise DataError(_missing("source" if request.task == "seq2seq" else "text", names))
+        raise DataError(_missing("source" if request.target == "sequence" else "text", names))
     plain = names[found[0]] in ("text", "sentence", "source")
     return found[0], plain and len(found) == 1
 
@@ -195,15 +195,15 @@ def _target_key(
     if set_key is not None:
         return set_key, True
     first, lexicon = {
-        "tagger": ("tags", TAGS),
-        "classifier": ("label", LABEL),
-        "regressor": ("values", VALUES),
-        "seq2seq": ("target", TARGET),
-    }[request.task]
+        "tags": ("tags", TAGS),
+        "label": ("label", LABEL),
+        "values": ("values", VALUES),
+        "sequence": ("target", TARGET),
+    }[request.target]
     if first in record:
         return first, True
     found = [key for key in _ranked(names, lexicon) if key != inputs]
-    if request.task == "tagger":
+    if request.target == "tags":
         found = [key for key in names if key in found or names[key].endswith(" tags")]
         found = [key for key in found if is_list(record[key])]
         if len(found) > 1:

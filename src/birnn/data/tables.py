@@ -32,11 +32,11 @@ CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Columns parted by tabs: text and label, as the task needs them.
+    r"""Columns parted by tabs: text and target.
 
     A first row that names the columns is recognised, see `birnn.data.headers`; without one the
-    text comes first, then the label (classifier), the values (regressor) or the target (seq2seq).
-    A regressor learns every column of numbers that does not number the rows. A cell that is quoted
+    text comes first, then the label, the values or the target sequence. Values are
+    every column of numbers that does not number the rows. A cell that is quoted
     as a whole is unquoted; any other quote is a character.
 
     Raises:
@@ -45,7 +45,7 @@ def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
 
     Example:
         >>> text = "label\ttext\n1\ta fine film\n"
-        >>> [example] = read_tsv(Source.from_text(text), ReadRequest("classifier"))
+        >>> [example] = read_tsv(Source.from_text(text), ReadRequest("label"))
         >>> example.inputs, example.target, example.where
         (('a', 'fine', 'film'), '1', 'text:2')
     """
@@ -60,7 +60,7 @@ def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
 
     Example:
         >>> text = 'text,label\n"so, so",negative\n'
-        >>> [example] = read_csv(Source.from_text(text), ReadRequest("classifier"))
+        >>> [example] = read_csv(Source.from_text(text), ReadRequest("label"))
         >>> example.inputs, example.target
         (('so', ',', 'so'), 'negative')
     """
@@ -146,7 +146,7 @@ def _delimiter(
         found = _sampled(source, sample, given, own)
         if found and len({len(row) for _, row in found}) == 1 < len(found[0][1]):
             return given
-    return cells.sniff(source, sample, own, lambda row: named_header(row, request.task))
+    return cells.sniff(source, sample, own, lambda row: named_header(row, request.target))
 
 
 def _quoting(own: str, delimiter: str) -> bool:
@@ -203,7 +203,7 @@ def _examples(
 def _missing(cell: str, request: ReadRequest) -> bool:
     """Whether a cell says that there is no label."""
     cell = cell.strip()
-    return not cell or (request.task == "regressor" and cell.lower() in ("nan", "na", "?"))
+    return not cell or (request.target == "values" and cell.lower() in ("nan", "na", "?"))
 
 
 def _row(
@@ -214,10 +214,10 @@ def _row(
     if request.alphabet is not None:
         inputs = request.alphabet.split(text)
     else:
-        inputs = split_source(text) if request.task == "seq2seq" else request.words(text, where)
+        inputs = split_source(text) if request.target == "sequence" else request.words(text, where)
     name = row[columns.id].strip() if columns.id is not None else ""
     target: str | tuple[str, ...] | Vectors | None = None
-    if columns.targets and request.task == "regressor":
+    if columns.targets and request.target == "values":
         target = values = numbers(source, [row[at] for at in columns.targets], line, "targets")
         bad = not_finite(values)
         if bad is not None:
@@ -228,5 +228,5 @@ def _row(
             )
     elif columns.targets:
         answer = row[columns.targets[0]].strip()
-        target = tuple(answer.split()) if request.task == "seq2seq" else answer
+        target = tuple(answer.split()) if request.target == "sequence" else answer
     return Example(inputs, target, where, name or None, text)

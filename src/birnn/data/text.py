@@ -19,7 +19,7 @@ def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
         FormatError: Labels are wanted: plain text has none. A tab, where the format is guessed.
 
     Example:
-        >>> request = ReadRequest("classifier", labelled=False)
+        >>> request = ReadRequest("label", labelled=False)
         >>> [example.inputs for example in read_text(Source.from_text("So good!"), request)]
         [('So', 'good', '!')]
     """
@@ -29,14 +29,14 @@ def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
         )
     for number, line in enumerate(source.lines(), 1):
         if "\t" in line and request.options.format is None:
-            columns = "conll|conllu" if request.task == "tagger" else "tsv"
+            columns = "conll|conllu" if request.target == "tags" else "tsv"
             raise source.fault(
                 "a tab, as in columns or a table, where plain text is read. Say what the file is: "
                 f"--format {columns}, or --format text if tabs are white space",
                 number,
             )
         where = source.where(number)
-        sequence = request.task == "seq2seq"
+        sequence = request.target == "sequence"
         inputs = split_source(line) if sequence else request.words(line, where)
         yield Example(inputs, None, where, text=line)
 

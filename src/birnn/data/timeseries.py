@@ -21,7 +21,7 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
 
     Args:
         source: The file.
-        request: A classifier needs ``@classLabel true``, a regressor ``@targetLabel true``.
+        request: Labels need ``@classLabel true``, values ``@targetLabel true``.
 
     Raises:
         FormatError: No ``@data``, time stamps, a missing value, channels of different lengths or
@@ -33,7 +33,7 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
 
     Example:
         >>> text = "@classLabel true left right\n@data\n1,2,3:4,5,6:left\n7:8:right\n"
-        >>> for example in read_ts(Source.from_text(text), ReadRequest("classifier")):
+        >>> for example in read_ts(Source.from_text(text), ReadRequest("label")):
         ...     print(example.inputs.tolist(), example.target)
         [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]] left
         [[7.0, 8.0]] right
@@ -99,16 +99,16 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:
-    """Arrays ``values`` (N, D) and ``lengths`` (B,), and what the task needs beside them.
+    """Arrays ``values`` (N, D) and ``lengths`` (B,), and the targets beside them.
 
-    A tagger reads ``tags`` (N,), a classifier ``labels`` (B,), a regressor ``targets`` (B, K) or
-    (B,); labels and tags are strings, integers or truth values.
+    These are ``tags`` (N,), ``labels`` (B,), or, of values, ``targets`` (B, K) or (B,); labels and
+    tags are strings, integers or truth values.
 
     Raises:
         FormatError: Not such a file, an array that is missing, of a wrong shape or kind, lengths
             that do not fit, values that are no finite numbers, an empty label.
     """
-    name = _ARRAY[request.task]
+    name = _ARRAY[request.target]
     arrays = _arrays(source, request)
     values, lengths = arrays["values"], arrays["lengths"]
     if values.ndim != 2 or values.dtype.kind not in "fiub" or not values.shape[1]:
@@ -212,7 +212,7 @@ def numbers(source: Source, cells: Sequence[str], line: int, what: str) -> Vecto
 
 
 SHOWN = 12  # arrays of a file that a message names
-_ARRAY = {"tagger": "tags", "classifier": "labels", "regressor": "targets"}
+_ARRAY = {"tags": "tags", "label": "labels", "values": "targets"}
 
 
 def _check_header(
@@ -220,10 +220,13 @@ def _check_header(
 ) -> None:
     if _is_true(header, "timestamps"):
         raise source.fault("series with time stamps are not read. Write the values alone.", line)
-    needed = "targetlabel" if request.task == "regressor" else "classlabel"
+    needed = "targetlabel" if request.target == "values" else "classlabel"
     if request.labelled and not _is_true(header, needed):
         said = "@targetLabel true" if needed == "targetlabel" else "@classLabel true"
-        raise source.fault(f"a {request.task} needs {said} in the header of the file", line)
+        raise source.fault(
+            f"the header lacks {said}. Write it above @data, and the targets behind the series.",
+            line,
+        )
 
 
 def _check_declared(source: Source, header: dict[str, list[str]], answer: str, line: int) -> None:
@@ -279,7 +282,7 @@ def _is_true(header: dict[str, list[str]], key: str) -> bool:
 
 
 def _target(source: Source, answer: str, request: ReadRequest, line: int) -> str | Vectors:
-    if request.task == "regressor":
+    if request.target == "values":
         values = numbers(source, [answer], line, "target")
         if not_finite(values) is not None:
             raise source.fault(f"the target is {said_of(values[0])}. Give a finite number.", line)
@@ -307,12 +310,12 @@ def _series(source: Source, fields: list[str], index: int, line: int) -> Vectors
 def _arrays(source: Source, request: ReadRequest) -> dict[str, Any]:
     names = ["values", "lengths"]
     if request.labelled:
-        names.append(_ARRAY[request.task])
+        names.append(_ARRAY[request.target])
     arrays, present = read_arrays(source, names, max_unpacked=request.options.max_unpacked)
     missing = [name for name in names if name not in arrays]
     if missing:
         raise source.fault(
             f"no array {' or '.join(missing)}, it has {', '.join(present[:SHOWN]) or 'none'}. "
-            f"A {request.task} reads {', '.join(names)}."
+            f"Arrays that are read: {', '.join(names)}."
         )
     return arrays

@@ -28,7 +28,7 @@ from birnn.runtime.layers import Network
 from birnn.runtime.online import Online
 from birnn.runtime.rows import rows_of
 from birnn.runtime.scoring import Targets, new_scorer
-from birnn.tasks import Tags
+from birnn.tasks import TARGETS, Tags
 
 # Sequences and rows that are read ahead, sorted by length and given back in order.
 WINDOW = 4096
@@ -148,7 +148,7 @@ class Predictor:
         symbols = self.spec.inputs.kind == "symbols"
         return read(
             path,
-            self.spec.task,
+            TARGETS[self.spec.task],
             self.read_options(options),
             labelled=labelled,
             alphabet=self._known.alphabet if symbols else None,
@@ -315,7 +315,8 @@ class Predictor:
             examples = self.read(examples, options, labelled=True, tell=tell)
         else:
             alphabet = self._known.alphabet if self.spec.inputs.kind == "symbols" else None
-            request = ReadRequest(self.spec.task, options=options, alphabet=alphabet, tell=tell)
+            target = TARGETS[self.spec.task]
+            request = ReadRequest(target, options=options, alphabet=alphabet, tell=tell)
             examples = labelled_examples(examples, request, tell=tell)
         head, labels = self.spec.head, self.labels
         scorer, targets = new_scorer(head, labels), Targets(head, labels, tell)

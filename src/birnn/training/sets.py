@@ -16,6 +16,7 @@ from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.words import Split, looks, part, tokenise
 from birnn.errors import DataError
+from birnn.tasks import TARGETS
 from birnn.training.checks import require_uniform_inputs
 from birnn.training.recipe import Task
 from birnn.training.settings import Kind
@@ -131,7 +132,7 @@ def _examples(
         return list(
             read(
                 source,
-                task,
+                TARGETS[task],
                 reading,
                 alphabet=alphabet,
                 labels=labels,
@@ -139,7 +140,7 @@ def _examples(
                 found=found,
             )
         )
-    request = ReadRequest(task, options=reading, alphabet=alphabet, tell=say)
+    request = ReadRequest(TARGETS[task], options=reading, alphabet=alphabet, tell=say)
     examples = list(labelled_examples(source, request, tell=say, name=name))
     if not examples:
         raise DataError(f"{name}: no example in it. Give at least one.")
