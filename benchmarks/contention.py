@@ -29,9 +29,9 @@ import numpy as np
 
 from birnn.bundle import Bundle, Encoder, Spec, Tags
 from birnn.engine import isa
-from birnn.experiments.bench.measure import machine
 from birnn.inputs import Vectors
 from birnn.runtime import Predictor
+from birnn.studies.bench.measure import machine
 from turns import table
 
 ALLOWED = 2.2

@@ -16,14 +16,14 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 import birnn
-from birnn.experiments import demo, senses
-from birnn.experiments.cases import Size
-from birnn.experiments.cost import cost
+from birnn.demos import demo, senses
+from birnn.demos.cases import Size
 from birnn.explain.architecture import architecture
 from birnn.explain.attribution import integrated_gradients, occlusion
 from birnn.explain.decision import Background, decide
 from birnn.explain.flow import by_distance, context_length, flow
 from birnn.report import figures
+from birnn.studies.cost import cost
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "figures"
 # Brackets on more sequences than `birnn demo` tests: a position's accuracy to half a percent.

@@ -20,10 +20,10 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from birnn.experiments.bench import Case, Plan, Shape, run
-from birnn.experiments.bench.cases import WORKS, Work
-from birnn.experiments.bench.peers import OURS, PEERS
 from birnn.report.figures import INK, in_house_style
+from birnn.studies.bench import Case, Plan, Shape, run
+from birnn.studies.bench.cases import WORKS, Work
+from birnn.studies.bench.peers import OURS, PEERS
 
 BASE = Shape.parse("32x128x256x25")
 

@@ -13,9 +13,9 @@ import json
 import sys
 from pathlib import Path
 
-from birnn.experiments.bench import COMPARED, SHAPES, TORCH_KINDS, WIDE, Case, Plan, run
-from birnn.experiments.bench.promises import promises
-from birnn.experiments.bench.tables import markdown, to_dict
+from birnn.studies.bench import COMPARED, SHAPES, TORCH_KINDS, WIDE, Case, Plan, run
+from birnn.studies.bench.promises import promises
+from birnn.studies.bench.tables import markdown, to_dict
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ import time
 import numpy as np
 import torch
 
-from birnn.experiments.cost.memory import high_water, settled
 from birnn.nn import BiRNN
 from birnn.ragged import Ragged
+from birnn.studies.cost.memory import high_water, settled
 
 SHAPES = [(32, 128, 256, 200), (64, 256, 256, 100), (32, 128, 512, 200)]
 ROUNDS = 15

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from birnn.cli.bench import show
-from birnn.experiments.bench import SHAPES, WIDE, Case, Plan, Report, Timing
-from birnn.experiments.bench.cases import WORKS
-from birnn.experiments.bench.peers import OURS, PEERS, TORCH
+from birnn.studies.bench import SHAPES, WIDE, Case, Plan, Report, Timing
+from birnn.studies.bench.cases import WORKS
+from birnn.studies.bench.peers import OURS, PEERS, TORCH
 
 TINY = (
     *("bench", "--shape", "2x3x4x5", "--rounds", "1", "--threads", "1"),

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from birnn.experiments import demo, forecast
-from birnn.experiments.cases import Size
-from birnn.experiments.compare.significance import percent
+from birnn.demos import demo, forecast
+from birnn.demos.cases import Size
+from birnn.studies.compare.significance import percent
 
 TINY = Size(train=20, test=20, epochs=1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from birnn.data import Example
-from birnn.experiments import senses
+from birnn.demos import senses
 
 SIZES = {"train": 90, "dev": 20, "test": 20}
 NAMES = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Emmy Noether")

@@ -15,9 +15,7 @@ pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
 FETCHED = re.compile(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?:https?:)?//')
-MODULES = (
-    *("bundle", "data", "errors", "experiments.cost", "metrics", "nn", "reference", "runtime"),
-)
+MODULES = (*("bundle", "data", "errors", "studies.cost", "metrics", "nn", "reference", "runtime"),)
 
 
 @pytest.fixture(scope="module")

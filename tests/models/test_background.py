@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from birnn.experiments import senses
+from birnn.demos import senses
 from birnn.explain import Background
 from birnn.models import mean_states
 from birnn.ragged import Ragged

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     # At run time it would load torch.
     from rich.table import Table as RichTable
 
-    from birnn.experiments.bench import Report
-    from birnn.experiments.bench.tables import Table
+    from birnn.studies.bench import Report
+    from birnn.studies.bench.tables import Table
 
 DEFAULT_THREADS = 2
 
@@ -50,8 +50,8 @@ def bench(
     """Measure the layers against the peers that are installed."""
     check_form(as_json, as_markdown)
     require("torch", extra="train")
-    from birnn.experiments import bench as measuring
-    from birnn.experiments.bench import tables
+    from birnn.studies import bench as measuring
+    from birnn.studies.bench import tables
 
     chosen = [measuring.Shape.parse(text) for text in shapes or ()]
     chosen = chosen or [*measuring.SHAPES, measuring.WIDE]
@@ -77,7 +77,7 @@ def show(report: Report) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from birnn.experiments.bench import tables
+    from birnn.studies.bench import tables
 
     console = Console(highlight=False, markup=False, emoji=False)
     for table in tables.tables(report):

@@ -57,7 +57,7 @@ def compare(
     check_page(out)
     require_training(plots=out is not None)
     from birnn.cli.tables import print_tables
-    from birnn.experiments import compare as comparing
+    from birnn.studies import compare as comparing
     from birnn.training.recipe import Recipe
 
     if task not in comparing.TASKS:
@@ -84,7 +84,7 @@ def compare(
         print_tables(found.tables(), as_markdown=as_markdown)
         print("\n".join([*found.verdicts(), *filter(None, [found.answer()])]))
     if out is not None:
-        from birnn.experiments.compare import page
+        from birnn.studies.compare import page
 
         page.write(out, found, name=test)
         print_notice(f"report: {out}")

@@ -38,7 +38,7 @@ def cost(
     check_page(out)
     require("torch", extra="train")
     from birnn.cli.tables import print_tables
-    from birnn.experiments import cost as counting
+    from birnn.studies import cost as counting
 
     first, *rest = cells or ["lstm"]
     found = counting.cost(
@@ -60,7 +60,7 @@ def cost(
     else:
         print_tables(found.tables(), as_markdown=as_markdown)
     if out is not None:
-        from birnn.experiments.cost import page
+        from birnn.studies.cost import page
 
         page.write(out, found)
         print_notice(f"report: {out}")

@@ -58,8 +58,8 @@ def demo(
     check_page(out)
     require_training(plots=out is not None)
     from birnn.cli.tables import print_tables
-    from birnn.experiments import demo as showing
-    from birnn.experiments import demo_page
+    from birnn.demos import demo as showing
+    from birnn.demos import demo_page
 
     own = {"train": train, "dev": dev, "test": test}
     files = {role: file for role, file in own.items() if file is not None}
@@ -113,7 +113,7 @@ def _forecast(
     """The demo without a contest: two directions would see the answer, and are refused."""
     from birnn.cli.tables import print_tables
     from birnn.data import read
-    from birnn.experiments import forecast
+    from birnn.demos import forecast
 
     if given or set(files) - {"train"}:
         raise UsageError("forecast takes --train (series), --seeds, --epochs and --out alone.")
@@ -128,7 +128,7 @@ def _forecast(
         print_tables(found.tables(), as_markdown=as_markdown)
         print(f"two directions: refused. {found.refusal}")
     if out is not None:
-        from birnn.experiments import forecast_page
+        from birnn.demos import forecast_page
 
         forecast_page.write(out, found)
         print_notice(f"report: {out}")

@@ -22,7 +22,7 @@ def quickstart(
     """Train one and two directions on embedded data, compare them, write a report."""
     require_training(plots=True)
     from birnn.cli.tables import print_table
-    from birnn.experiments import quickstart as demo
+    from birnn.demos import quickstart as demo
 
     result = demo.run(out, seed=seed, progress=print_notice)
     if as_json:

@@ -59,7 +59,7 @@ def train(
 
     Example:
         >>> import birnn, tempfile
-        >>> from birnn.experiments import senses
+        >>> from birnn.demos import senses
         >>> cases = [case.example for case in senses.generate(60, seed=1)]
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     model = birnn.train(

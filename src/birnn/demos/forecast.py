@@ -1,0 +1,349 @@
+"""What comes next in a series? One direction forecasts; two would only read the answer.
+
+`birnn.nn.Forecaster` refuses an encoder with two directions. `run` goes round the refusal once, to
+measure what it is for: told the whole series, the backward half copies the next value out of it
+and the error falls below what is possible; told only the past, as every forecaster is in use, the
+same model has nothing to copy. The series are those of `birnn.demos.oscillation`, whose least
+possible error is known, or the user's own.
+"""
+
+# N rows of all series, P prefixes, B series, T steps, D channels
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from birnn.data.examples import Example
+from birnn.demos.cases import Size
+from birnn.demos.oscillation import floor, floor_ahead, generate
+from birnn.errors import ConfigError, DataError, DirectionError
+from birnn.nn import BiRNN, Forecaster
+from birnn.nn.threads import own_threads
+from birnn.ragged import Ragged
+from birnn.report.figures import READERS
+from birnn.report.parts import Table
+from birnn.training.checks import require_uniform_inputs
+
+AHEAD = (1, 3, 6, 12)  # steps at which long forecasts are measured
+
+HIDDEN = 16
+BATCH = 20
+PIECE = 200  # a longer series of the user's is cut
+HELD_OUT = 5  # of the user's series one in so many is for the test
+
+SIZE = Size(train=400, test=200, epochs=30)
+SEEDS = (1, 2, 3, 4, 5)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Root mean squared errors of next values, one for each seed.
+
+    Args:
+        whole: Of a model that is told the whole series at once.
+        past: Of the same model told only what came before the value.
+    """
+
+    whole: tuple[float, ...]
+    past: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastResult:
+    """What was measured.
+
+    Args:
+        unit: What the errors are counted in.
+        floor: The least error in expectation; None for series that are not ours.
+        persistence: Errors of saying the last value again.
+        forward: Errors of one direction.
+        both: Errors of two directions, trained past the refusal.
+        ahead: Steps ahead to errors of one direction, its own forecasts read as if they had come.
+        refusal: What asking for two directions says.
+        seeds: Of the data, the models and the order of training.
+        seconds: Time that it all took.
+        example: The first of the series that the first seed is tested with, (T, D).
+    """
+
+    unit: str
+    floor: float | None
+    persistence: tuple[float, ...]
+    forward: Errors
+    both: Errors
+    ahead: Mapping[int, tuple[float, ...]]
+    refusal: str
+    seeds: tuple[int, ...]
+    seconds: float
+    example: Floats
+
+    def tables(self) -> list[Table]:
+        """The numbers as tables: median, and least and largest of the seeds."""
+        known = [] if self.floor is None else [("the least possible", "–", f"{self.floor:.2f}")]
+        rows = [
+            *known,
+            ("the last value again", "–", _words(self.persistence)),
+            (READERS["forward"].name, _words(self.forward.whole), _words(self.forward.past)),
+            (f"{READERS['both'].name}, unguarded", _words(self.both.whole), _words(self.both.past)),
+        ]
+        header = ("error of the next value", "told the whole series", "told only the past")
+        tables = [Table(header, rows, title=f"Root mean squared error in {self.unit}")]
+        if self.ahead:
+            least = self.floor is not None
+            tables.append(
+                Table(
+                    ("steps ahead", READERS["forward"].name, *(["the least possible"] * least)),
+                    [
+                        (str(steps), _words(errors), *([f"{floor_ahead(steps):.2f}"] * least))
+                        for steps, errors in self.ahead.items()
+                    ],
+                    title="Forecasts of several steps",
+                )
+            )
+        return tables
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers as plain Python objects."""
+        return {
+            "unit": self.unit,
+            "floor": self.floor,
+            "persistence": _spread("rmse", self.persistence),
+            "forward": _spread("rmse", self.forward.past)
+            | _spread("rmse_told_the_whole", self.forward.whole)
+            | {
+                "ahead": {
+                    str(steps): _spread("rmse", errors)
+                    | ({} if self.floor is None else {"floor": floor_ahead(steps)})
+                    for steps, errors in self.ahead.items()
+                }
+            },
+            "both": {"refused": self.refusal}
+            | _spread("rmse", self.both.past)
+            | _spread("rmse_told_the_whole", self.both.whole),
+            "seeds": list(self.seeds),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def run(
+    *,
+    seeds: Sequence[int] = SEEDS,
+    size: Size = SIZE,
+    series: Sequence[Example] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ForecastResult:
+    """Forecast the next value with one direction, and measure what two would do.
+
+    Args:
+        seeds: Of the data, the models and the order of training.
+        size: How many series to train on and to test with, and epochs.
+        series: Series of vectors of one's own, in place of generated ones. Those longer than
+            `PIECE` steps are cut; a seeded fifth is the test. Only ``size.epochs`` counts then.
+        progress: Takes a line after each training.
+
+    Raises:
+        ConfigError: No seed, no series to train on or to test with, or no epoch.
+        DataError: Series that are not vectors, or too few of them.
+    """
+    begun = time.perf_counter()
+    if not seeds or min(size.train, size.test, size.epochs) < 1:
+        raise ConfigError(f"seeds {list(seeds)} and {size}: at least one of each is needed")
+    own = None if series is None else _pieces(series)
+    found: list[_Measured] = []
+    with own_threads(1):
+        for seed in seeds:
+            train, test = _generated(size, seed) if own is None else _held_out(own, seed)
+            if not found:
+                example = test.values[: int(test.lengths[0])].numpy().astype(np.float64)
+            units_D = np.ones(1) if own is None else _units(train)
+            found.append(_measure(train, test, units_D, size.epochs, seed, progress))
+    return ForecastResult(
+        unit="standard deviations of the noise"
+        if own is None
+        else "standard deviations of the channels",
+        floor=floor() if own is None else None,
+        persistence=tuple(each.persistence for each in found),
+        forward=_errors([each.forward for each in found]),
+        both=_errors([each.both for each in found]),
+        ahead={steps: tuple(each.ahead[steps] for each in found) for steps in found[0].ahead}
+        if all(each.ahead for each in found)
+        else {},
+        refusal=refusal(),
+        seeds=tuple(seeds),
+        seconds=time.perf_counter() - begun,
+        example=example,
+    )
+
+
+def refusal() -> str:
+    """What a forecaster says when it is handed an encoder with two directions.
+
+    Example:
+        >>> refusal().partition(":")[0]
+        'next-step forecasting needs one direction, this model has two'
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            Forecaster(BiRNN("gru", 1, HIDDEN))
+    except DirectionError as error:
+        return str(error)
+    raise AssertionError("a forecaster took an encoder with two directions")
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The errors of one seed; of a model: told the whole, told only the past."""
+
+    persistence: float
+    forward: tuple[float, float]
+    both: tuple[float, float]
+    ahead: dict[int, float]
+
+
+def _measure(
+    train: Ragged[Tensor],
+    test: Ragged[Tensor],
+    units_D: Floats,
+    epochs: int,
+    seed: int,
+    progress: Callable[[str], None] | None,
+) -> _Measured:
+    before = np.flatnonzero(test.step_of_row + 1 < test.lengths[test.sequence_of_row])
+    truth_PD = test.values[before + 1]
+
+    def error(found: Tensor, truth: Tensor) -> float:
+        return float(np.sqrt(np.square((found - truth).double().numpy() / units_D).mean()))
+
+    errors, ahead = {}, {}
+    for way, bidirectional in (("forward", False), ("both", True)):
+        started = time.perf_counter()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = _train(_unguarded(train.values.shape[1], bidirectional), train, epochs, seed)
+        with torch.no_grad():
+            told = model(test).values[before]
+        errors[way] = error(told, truth_PD), error(_told_the_past(model, test), truth_PD)
+        if way == "forward":
+            ahead = _ahead(model, test, error)
+        if progress is not None:
+            seconds = time.perf_counter() - started
+            progress(f"{READERS[way].name}, seed {seed}: {epochs} epochs in {seconds:.1f} s")
+    return _Measured(error(test.values[before], truth_PD), errors["forward"], errors["both"], ahead)
+
+
+def _unguarded(channels: int, bidirectional: bool) -> Forecaster:
+    """A forecaster; with two directions by going round its refusal."""
+    model = Forecaster(BiRNN("gru", channels, HIDDEN, bidirectional=False))
+    if bidirectional:
+        model.encoder = BiRNN("gru", channels, HIDDEN)
+        model.linear = nn.Linear(model.encoder.stack.output_size, channels)
+    return model
+
+
+def _train(model: Forecaster, train: Ragged[Tensor], epochs: int, seed: int) -> Forecaster:
+    model.set_units(train)
+    random = np.random.default_rng(seed)
+    steps = epochs * math.ceil(len(train) / BATCH)
+    optimiser = torch.optim.Adam(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.02, total_steps=max(1, steps))
+    for _ in range(epochs):
+        order = random.permutation(len(train))
+        for start in range(0, len(train), BATCH):
+            optimiser.zero_grad()
+            model.loss(train.select(order[start : start + BATCH])).backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+    return model.eval()
+
+
+def _told_the_past(model: Forecaster, test: Ragged[Tensor]) -> Tensor:
+    """Each value but the first of its series, forecast from those before it alone, (P, D)."""
+    prefixes = ([series[:t] for t in range(1, len(series))] for series in test)
+    return torch.cat([model.forecast(Ragged.from_list(each), 1)[:, 0] for each in prefixes])
+
+
+def _ahead(
+    model: Forecaster, test: Ragged[Tensor], error: Callable[[Tensor, Tensor], float]
+) -> dict[int, float]:
+    """Errors some steps ahead, on the ends of the series that are long enough."""
+    most = max(AHEAD)
+    long = [series for series in test if len(series) >= 2 * most]
+    if not long:
+        return {}
+    truth = torch.stack([series[-most:] for series in long])
+    found = model.forecast(Ragged.from_list([series[:-most] for series in long]), most)
+    return {steps: error(found[:, steps - 1], truth[:, steps - 1]) for steps in AHEAD}
+
+
+# ---------------------------------------------------------------------- data, and numbers in words
+
+
+def _generated(size: Size, seed: int) -> tuple[Ragged[Tensor], Ragged[Tensor]]:
+    # one draw, so that no series of the test is one of training
+    drawn = generate(size.train + size.test, seed)
+    return _ragged(drawn[: size.train]), _ragged(drawn[size.train :])
+
+
+def _pieces(series: Sequence[Example]) -> list[Example]:
+    """The series that have a next value, the long ones cut."""
+    pieces = []
+    for number, example in enumerate(series):
+        if not isinstance(example.inputs, np.ndarray):
+            where = example.where or f"series {number}"
+            raise DataError(f"{where} is tokens. Give series of vectors: numbers for each step.")
+    require_uniform_inputs(series)
+    for example in series:
+        cuts = range(0, len(example), PIECE)
+        pieces += [Example(np.asarray(example.inputs)[start : start + PIECE]) for start in cuts]
+    pieces = [piece for piece in pieces if len(piece) > 1]
+    if len(pieces) < HELD_OUT:
+        raise DataError(
+            f"{len(pieces)} series of two steps or more (longer than {PIECE} count several times): "
+            f"forecasting needs {HELD_OUT}, one of them for the test"
+        )
+    return pieces
+
+
+def _held_out(pieces: Sequence[Example], seed: int) -> tuple[Ragged[Tensor], Ragged[Tensor]]:
+    order = np.random.default_rng(seed).permutation(len(pieces)).tolist()
+    count = len(pieces) // HELD_OUT
+    train, test = ([pieces[i] for i in part] for part in (order[count:], order[:count]))
+    return _ragged(train), _ragged(test)
+
+
+def _ragged(examples: Sequence[Example]) -> Ragged[Tensor]:
+    return Ragged.from_list([torch.from_numpy(np.asarray(each.inputs)) for each in examples])
+
+
+def _units(train: Ragged[Tensor]) -> Floats:
+    deviation_D = train.values.double().numpy().std(axis=0)
+    return np.where(deviation_D > 0, deviation_D, 1.0)
+
+
+def _errors(found: Sequence[tuple[float, float]]) -> Errors:
+    whole, past = zip(*found, strict=True)
+    return Errors(whole, past)
+
+
+def _spread(name: str, values: Sequence[float]) -> dict[str, float]:
+    return {
+        f"{name}_median": statistics.median(values),
+        f"{name}_min": min(values),
+        f"{name}_max": max(values),
+    }
+
+
+def _words(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

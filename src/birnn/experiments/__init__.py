@@ -1,1 +1,0 @@
-"""Generators of embedded data, and experiments that show what each direction knows."""

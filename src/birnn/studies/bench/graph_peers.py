@@ -1,0 +1,169 @@
+"""Runtimes that run a graph: ONNX Runtime and OpenVINO. Bidirectional LSTM, forward only."""
+
+# B sequences, T steps, S directions, D inputs, H hidden units, G gate rows
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from birnn.bundle.layouts import LAYOUTS, NAMES, TORCH, direction, reorder
+from birnn.errors import require
+from birnn.studies.bench.cases import Array, Problem, Work
+from birnn.studies.bench.peers import Way
+
+OPSET, IR_VERSION = 14, 8  # the LSTM operator's last change, and a file format of its time
+OPENVINO = "figo"  # order of the gates
+
+
+def ways(name: str, problem: Problem, work: Work, threads: int) -> list[Way]:
+    """Ways of ONNX Runtime and OpenVINO."""
+    assert work == "forward", "neither has a backward pass"
+    return (
+        [_onnxruntime(problem, threads)] if name == "onnxruntime" else _openvino(problem, threads)
+    )
+
+
+def _stacked(problem: Problem, convert: Any) -> dict[str, Array]:
+    """Arrays of both directions on a leading axis, in another layout."""
+    both = [convert(direction(problem.parameters, ending)) for ending in ("l0", "l0_reverse")]
+    return {name: np.stack([half[name] for half in both]) for name in both[0]}
+
+
+# ---------------------------------------------------------------------- ONNX Runtime
+
+
+def _onnxruntime(problem: Problem, threads: int) -> Way:
+    runtime = require("onnxruntime", extra="bench")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = runtime.InferenceSession(
+        _onnx_model(problem), options, providers=["CPUExecutionProvider"]
+    )
+    feeds = {
+        "X": np.ascontiguousarray(problem.x.swapaxes(0, 1)),
+        "lengths": problem.lengths.astype(np.int32),
+    }
+
+    def answer(told: list[Array]) -> Array:
+        steps, directions, batch, hidden = told[0].shape
+        array: Array = told[0].transpose(2, 0, 1, 3).reshape(batch, steps, directions * hidden)
+        return array
+
+    return Way(lambda: session.run(None, feeds), answer)
+
+
+def _onnx_model(problem: Problem) -> bytes:
+    """A model of the LSTM operator: X (T, B, D) and lengths (B,) to Y (T, S, B, H)."""
+    onnx: Any = require("onnx", extra="bench")
+    require("onnx.helper", extra="bench")
+    require("onnx.numpy_helper", extra="bench")
+    shape = problem.case.shape
+    arrays = _stacked(problem, lambda half: LAYOUTS["onnx"].to("lstm", half))
+    node = onnx.helper.make_node(
+        "LSTM",
+        ["X", "W", "R", "B", "lengths"],
+        ["Y"],
+        hidden_size=shape.hidden,
+        direction="bidirectional",
+    )
+
+    def told(name: str, kind: int, size: list[str | int]) -> Any:
+        return onnx.helper.make_tensor_value_info(name, kind, size)
+
+    floats, integers = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
+    graph = onnx.helper.make_graph(
+        [node],
+        "bilstm",
+        [told("X", floats, ["T", "B", shape.inputs]), told("lengths", integers, ["B"])],
+        [told("Y", floats, ["T", 2, "B", shape.hidden])],
+        [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    versions = [onnx.helper.make_opsetid("", OPSET)]
+    model = onnx.helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
+    return bytes(model.SerializeToString())
+
+
+# ---------------------------------------------------------------------- OpenVINO
+
+
+def _openvino(problem: Problem, threads: int) -> list[Way]:
+    """Two ways, as the one that its operator is made for is the slower one.
+
+    With steps unknown until it runs, a bidirectional LSTMSequence ignores the lengths in its
+    backward half (seen in 2026.4), so there the steps are fixed. Two halves with ReverseSequence
+    around the second need no lengths.
+    """
+    openvino = require("openvino", extra="bench")
+    core = openvino.Core()
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # or it computes in bfloat16 where the processor can
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    feeds = [problem.x, problem.lengths.astype(np.int32)]
+
+    def way(model: Any, answer: Any, called: str) -> Way:
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
+        return Way(
+            lambda: request.infer(feeds, share_inputs=True, share_outputs=True),
+            lambda told: answer(told[0]),
+            called,
+        )
+
+    def joined(output: Array) -> Array:
+        batch, directions, steps, hidden = output.shape
+        return output.transpose(0, 2, 1, 3).reshape(batch, steps, directions * hidden)
+
+    return [
+        way(_sequence_model(problem), joined, "one LSTMSequence"),
+        way(_halves_model(problem), lambda output: output, "two halves, ReverseSequence"),
+    ]
+
+
+def _openvino_weights(problem: Problem) -> tuple[Array, Array, Array]:
+    """Input weights (S, G, D), recurrent weights (S, G, H) and biases (S, G)."""
+
+    def convert(half: dict[str, Array]) -> dict[str, Array]:
+        return {name: reorder(half[name], TORCH["lstm"], OPENVINO) for name in NAMES}
+
+    arrays = _stacked(problem, convert)
+    bias = arrays["bias_ih"] + arrays["bias_hh"]
+    return arrays["weight_ih"], arrays["weight_hh"], bias
+
+
+def _sequence_model(problem: Problem) -> Any:
+    """One bidirectional LSTMSequence, its steps fixed."""
+    op: Any = require("openvino.opset8", extra="bench")
+    batch, steps, inputs = problem.x.shape
+    hidden = problem.case.shape.hidden
+    x = op.parameter([batch, steps, inputs], np.float32)
+    lengths = op.parameter([batch], np.int32)
+    state = op.constant(np.zeros((batch, 2, hidden), np.float32))
+    weights = [op.constant(array) for array in _openvino_weights(problem)]
+    node = op.lstm_sequence(x, state, state, lengths, *weights, hidden, "bidirectional")
+    return require("openvino", extra="bench").Model([op.result(node.output(0))], [x, lengths])
+
+
+def _halves_model(problem: Problem) -> Any:
+    """Two forward LSTMSequences over all steps, the second over each sequence turned round."""
+    op: Any = require("openvino.opset8", extra="bench")
+    batch, _, inputs = problem.x.shape
+    hidden = problem.case.shape.hidden
+    x = op.parameter([batch, -1, inputs], np.float32)
+    lengths = op.parameter([batch], np.int32)
+    state = op.constant(np.zeros((batch, 1, hidden), np.float32))
+    one = op.constant(np.array([1], np.int32))
+    steps = op.gather(op.shape_of(x, "i32"), one, op.constant(np.int32(0)))
+    full = op.broadcast(steps, op.constant(np.array([batch], np.int64)))
+    halves = []
+    for k in range(2):
+        weights = [op.constant(array[k : k + 1]) for array in _openvino_weights(problem)]
+        rows = op.reverse_sequence(x, lengths, 0, 1) if k else x
+        node = op.lstm_sequence(rows, state, state, full, *weights, hidden, "forward")
+        half = op.squeeze(node.output(0), one)
+        halves.append(op.reverse_sequence(half, lengths, 0, 1) if k else half)
+    model = require("openvino", extra="bench").Model
+    return model([op.result(op.concat(halves, 2))], [x, lengths])

@@ -1,0 +1,160 @@
+"""Frameworks that compile a step with XLA: Keras on TensorFlow, and Flax. Bidirectional LSTM."""
+
+# B sequences, T steps, D inputs, H hidden units
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+
+from birnn.bundle.layouts import LAYOUTS, direction
+from birnn.errors import EngineError, require
+from birnn.studies.bench.cases import Array, Problem, Work
+from birnn.studies.bench.peers import Way
+
+ENDINGS = ("l0", "l0_reverse")
+
+
+def ways(name: str, problem: Problem, work: Work, threads: int) -> list[Way]:
+    """Ways of Keras and Flax."""
+    return [_keras(problem, work, threads) if name == "keras" else _flax(problem, work, threads)]
+
+
+# ---------------------------------------------------------------------- Keras
+
+
+def _keras(problem: Problem, work: Work, threads: int) -> Way:
+    """A masked Bidirectional(LSTM) in a `tf.function`.
+
+    Compiled with XLA, as `fit` compiles it and as it is faster here than without.
+    """
+    tf, keras = _tensorflow(threads)
+    layer = keras.layers.Bidirectional(
+        keras.layers.LSTM(problem.case.shape.hidden, return_sequences=True)
+    )
+    layer.build((None, None, problem.case.shape.inputs))
+    halves = [LAYOUTS["keras"].to("lstm", direction(problem.parameters, end)) for end in ENDINGS]
+    layer.set_weights(
+        [half[name] for half in halves for name in ("kernel", "recurrent_kernel", "bias")]
+    )
+    x, mask = tf.constant(problem.x), tf.constant(problem.real)
+    if work == "forward":
+        forward = tf.function(lambda x, mask: layer(x, mask=mask), jit_compile=True)
+        return _compiled(lambda: _done(forward(x, mask)))
+    variables = [variable.value for variable in layer.trainable_weights]
+
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    def both(x: Any, mask: Any, d_output: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output = layer(x, mask=mask)
+        return tape.gradient(output, [x, *variables], output_gradients=d_output)
+
+    d_output = tf.constant(problem.d_output)
+    return _compiled(lambda: _done(both(x, mask, d_output)[0]))
+
+
+def _compiled(call: Callable[[], Array]) -> Way:
+    """The way, after its first call, in which XLA compiles."""
+    with _silence():
+        call()
+    return Way(call, np.asarray)
+
+
+def _done(tensor: Any) -> Array:
+    """Wait for the value; on a CPU the array shares the tensor's memory."""
+    array: Array = tensor.numpy()
+    return array
+
+
+def _tensorflow(threads: int) -> tuple[Any, Any]:
+    """TensorFlow and Keras with so many threads; both take them before their first work only."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with _silence():
+        tf = require("tensorflow", extra="bench")
+        keras = require("keras", extra="bench")
+    if keras.backend.backend() != "tensorflow":
+        raise EngineError(
+            f"Keras runs on {keras.backend.backend()} in this process, the measure is on tensorflow"
+        )
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    got = tf.config.threading.get_intra_op_parallelism_threads()
+    if got != threads:
+        raise EngineError(
+            f"TensorFlow has {got} threads in this process and cannot be given {threads}. "
+            "Measure another number of threads in a new process."
+        )
+    return tf, keras
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep off the terminal what TensorFlow's native code says of itself."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
+
+
+# ---------------------------------------------------------------------- Flax
+
+
+def _flax(problem: Problem, work: Work, threads: int) -> Way:
+    """`linen.Bidirectional` of two RNNs of `OptimizedLSTMCell`, with ``seq_lengths``, jitted."""
+    # XLA's pool on the CPU reads it once, when JAX starts its first work.
+    os.environ["NPROC"] = str(threads)
+    jax = require("jax", extra="bench")
+    linen = require("flax.linen", extra="bench")
+    hidden = problem.case.shape.hidden
+    network = linen.Bidirectional(
+        linen.RNN(linen.OptimizedLSTMCell(hidden)), linen.RNN(linen.OptimizedLSTMCell(hidden))
+    )
+    names = ("forward_rnn", "backward_rnn")
+    parameters = {
+        "params": {
+            name: {"cell": _tree(jax, LAYOUTS["flax"].to("lstm", direction(problem.parameters, e)))}
+            for name, e in zip(names, ENDINGS, strict=True)
+        }
+    }
+    x, lengths = jax.numpy.asarray(problem.x), jax.numpy.asarray(problem.lengths, np.int32)
+
+    @jax.jit  # type: ignore[untyped-decorator]
+    def forward(parameters: Any, x: Any, lengths: Any) -> Any:
+        return network.apply(parameters, x, seq_lengths=lengths)
+
+    if work == "forward":
+        return Way(lambda: forward(parameters, x, lengths).block_until_ready(), np.asarray)
+
+    @jax.jit  # type: ignore[untyped-decorator]
+    def both(parameters: Any, x: Any, lengths: Any, d_output: Any) -> Any:
+        _, pull = jax.vjp(lambda p, x: forward(p, x, lengths), parameters, x)
+        return pull(d_output)
+
+    d_output = jax.numpy.asarray(problem.d_output)
+
+    def step() -> Any:
+        return jax.block_until_ready(both(parameters, x, lengths, d_output))[1]
+
+    return Way(step, np.asarray)
+
+
+def _tree(jax: Any, arrays: dict[str, Array]) -> dict[str, dict[str, Any]]:
+    """Parameters by module and name, as Flax nests them."""
+    tree: dict[str, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        module, _, leaf = name.partition(".")
+        tree.setdefault(module, {})[leaf] = jax.numpy.asarray(array)
+    return tree

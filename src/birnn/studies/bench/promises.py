@@ -1,0 +1,132 @@
+"""What birnn promises of its layers, held against what was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from birnn.studies.bench.cases import COMPARED, SHAPES, Case, Shape, Work
+from birnn.studies.bench.measure import Report
+from birnn.studies.bench.peers import RUNTIMES, TORCH
+
+BIG_BATCH, BIG_HIDDEN = 32, 256
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One line of the performance contract.
+
+    Args:
+        text: What is promised.
+        want: The least that keeps it.
+        got: What was measured.
+        unit: ``x``, times as fast, or ``%``, of the FMA peak.
+    """
+
+    text: str
+    want: float
+    got: float
+    unit: str = "x"
+
+    @property
+    def kept(self) -> bool:
+        """Whether what was measured is enough."""
+        return self.got >= self.want
+
+    def show(self, value: float) -> str:
+        """A value with its unit.
+
+        Example:
+            >>> Promise("", 0.8, 0.83, "%").show(0.83), Promise("", 6, 7.24).show(7.24)
+            ('83 %', '7.24x')
+        """
+        return f"{100 * value:.0f} %" if self.unit == "%" else f"{value:.2f}x"
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """The mean of ratios.
+
+    Example:
+        >>> round(geometric_mean([2.0, 8.0]), 12)
+        4.0
+    """
+    logarithms = [math.log(value) for value in values]
+    return math.exp(sum(logarithms) / len(logarithms))
+
+
+def against(report: Report, peers: tuple[str, ...], case: Case, work: Work) -> float | None:
+    """Times as fast as the fastest of these peers; None where one was not measured."""
+    ratios = [report.ratio(case, work, peer) for peer in peers]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return min(known) if len(known) == len(peers) else None
+
+
+def at_the_peak(report: Report, work: Work, peer: str) -> float | None:
+    """Times as fast as the peer, were every large batch at the whole FMA peak, the rest as it is.
+
+    Returns:
+        The geometric mean of the six shapes; None where one was not measured.
+    """
+
+    def ratio(case: Case) -> float | None:
+        measured, share = report.ratio(case, work, peer), report.share(case, work)
+        if measured is None or share is None:
+            return None
+        return measured / share if case.shape.batch >= BIG_BATCH else measured
+
+    ratios = _values(SHAPES, ratio)
+    return geometric_mean(ratios) if ratios else None
+
+
+def promises(report: Report) -> list[Promise]:
+    """The lines of the contract that this report can tell of, all six shapes at hand.
+
+    An engine that was forced, though a better one is here, promises less.
+    """
+    told: list[Promise] = []
+
+    def means(text: str, work: Work, peers: tuple[str, ...], want: float) -> list[float]:
+        values = _values(SHAPES, lambda case: against(report, peers, case, work))
+        if values:
+            told.append(Promise(f"{text}, geometric mean", want, geometric_mean(values)))
+        return values
+
+    def shares(text: str, work: Work, want: float, hidden: int) -> None:
+        shapes = [s for s in SHAPES if s.batch >= BIG_BATCH and s.hidden >= hidden]
+        values = _values(shapes, lambda case: report.share(case, work))
+        if values:
+            told.append(Promise(text, want, min(values), "%"))
+
+    training: Work = "forward+backward"
+    if report.lowered:
+        means(f"forward on {report.engine}, ONNX Runtime", "forward", ("onnxruntime",), 1)
+    else:
+        means("forward, torch packed", "forward", ("torch-packed",), 6)
+        both = "forward, the faster of ONNX Runtime and OpenVINO"
+        slowest = means(both, "forward", RUNTIMES, 2)
+        if slowest:
+            told.append(Promise(f"{both}, least", 1, min(slowest)))
+        shares("forward, share of FMA peak, batch >= 32, least", "forward", 0.8, 0)
+        wide = "share of FMA peak, batch >= 32, hidden 256, least"
+        shares(f"forward, {wide}", "forward", 0.8, BIG_HIDDEN)
+        means("forward + backward, torch packed", training, ("torch-packed",), 9)
+        means("forward + backward, torch padded", training, ("torch-padded",), 3.5)
+        shares(f"forward + backward, {wide}", training, 0.7, BIG_HIDDEN)
+    all_torch = [
+        ratio
+        for case in report.plan.cases
+        for work in report.plan.works
+        if (ratio := against(report, TORCH, case, work)) is not None
+    ]
+    if all_torch:
+        text = f"the faster torch, least of {len(all_torch)} measures"
+        told.append(Promise(text, 0.95, min(all_torch)))
+    return told
+
+
+def _values(shapes: Iterable[Shape], value: Callable[[Case], float | None]) -> list[float]:
+    """A value of each shape's compared layer, or none at all where one is not known."""
+    values = [value(Case(shape, COMPARED)) for shape in shapes]
+    known = [number for number in values if number is not None]
+    return known if len(known) == len(values) else []

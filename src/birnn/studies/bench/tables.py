@@ -1,0 +1,246 @@
+"""A report as tables: for the terminal, as Markdown and as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from birnn.engine import isa
+from birnn.studies.bench.cases import COMPARED, SHAPES, Case, Kind, Work
+from birnn.studies.bench.measure import Report, as_dict
+from birnn.studies.bench.peers import OURS, PEERS, TORCH, how_to_install
+from birnn.studies.bench.promises import (
+    BIG_BATCH,
+    against,
+    at_the_peak,
+    geometric_mean,
+    promises,
+)
+
+HEADS: dict[Work, str] = {"forward": "forward", "forward+backward": "forward + backward"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A title, a header and rows of text; ``numeric`` where all but the first are numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    numeric: bool = True
+
+    def markdown(self) -> str:
+        """The table as Markdown, under its title.
+
+        Example:
+            >>> print(Table("forward", ("shape", "ms"), [("1x2x3x4", "0.10")]).markdown())
+            **forward**
+            <BLANKLINE>
+            | shape | ms |
+            |---|---|
+            | 1x2x3x4 | 0.10 |
+        """
+        lines = [f"| {' | '.join(row)} |" for row in (self.header, *self.rows)]
+        lines.insert(1, "|---" * len(self.header) + "|")
+        return "\n".join([f"**{self.title}**", "", *lines])
+
+
+def tables(report: Report) -> list[Table]:
+    """All tables that the report has something for."""
+    made = [_compared(report, work) for work in report.plan.works]
+    made += [_beside_torch(report), _agreement(report), _contract(report)]
+    return [table for table in made if table.rows]
+
+
+def markdown(report: Report) -> str:
+    """The report as a Markdown section."""
+    return "\n\n".join([*(table.markdown() for table in tables(report)), *footnotes(report)])
+
+
+def to_dict(report: Report) -> dict[str, Any]:
+    """The report as plain data, geometric means and promises with it."""
+    return as_dict(report) | {
+        "geometric_means": {
+            work: {peer: mean for peer in report.versions if (mean := _mean(report, work, peer))}
+            for work in report.plan.works
+        },
+        "promises": [
+            {"promise": kept.text, "want": kept.want, "got": kept.got, "kept": kept.kept}
+            for kept in promises(report)
+        ],
+    }
+
+
+def footnotes(report: Report) -> list[str]:
+    """What has to be known to read the tables, a paragraph each."""
+    machine, plan = report.machine, report.plan
+    others = ", ".join(name for name in isa.available() if name != report.engine)
+    peaks = _peaks(report)
+    peak = f"; FMA peak {peaks} GFLOP/s, measured in every round" if peaks else ""
+    reading = (
+        "Shapes are batch x inputs x hidden x mean length, lengths log-normal (sigma 0.6). Columns "
+        "of peers say how many times as long as birnn they take. torch packed is timed without "
+        "packing and unpacking; torch padded answers wrongly in the backward half of ragged "
+        "batches. Shares of the FMA peak count real rows only, and are of the median peak of the "
+        "same rounds."
+    )
+    cores, threads = _count(machine["cores"], "core"), _count(plan.threads, "thread")
+    rounds = _count(plan.rounds, "interleaved round")
+    where = (
+        f"{machine['processor']}, {cores}, {threads} each, float32, medians of {rounds}{peak}. "
+        f"birnn {machine['birnn']}, engine {report.engine} (BIRNN_ISA in the environment picks "
+        f"another one: {others})."
+    )
+    notes = [reading, where, *_bounds(report)]
+    if report.missing:
+        how = "; ".join(f"{PEERS[p].called} ({how_to_install(p)})" for p in report.missing)
+        notes.append(f"Not installed: {how}.")
+    return [*notes, *(f"{fault}." for fault in report.faults)]
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f} %"
+
+
+def _peaks(report: Report) -> str:
+    """From the least to the greatest of the peaks that shares are of, and the best measure."""
+    medians = [timing.peak / 1e9 for timing in report.timings if timing.peak is not None]
+    if not medians or report.peak is None:
+        return ""
+    return f"{min(medians):.0f} to {max(medians):.0f} (best {report.peak / 1e9:.0f})"
+
+
+def _bounds(report: Report) -> list[str]:
+    """How far from torch the large batches could be at all."""
+    bounds = [(work, at_the_peak(report, work, "torch-packed")) for work in report.plan.works]
+    told = [f"{bound:.1f}x {HEADS[work]}" for work, bound in bounds if bound is not None]
+    if not told:
+        return []
+    note = (
+        f"With every batch of {BIG_BATCH} and more at the whole FMA peak, and the other shapes as "
+        f"they are, the geometric mean over {PEERS['torch-packed'].called} would be "
+        f"{' and '.join(told)}."
+    )
+    return [note]
+
+
+def _compared(report: Report, work: Work) -> Table:
+    """The compared layer against every peer, the geometric mean under the shapes it is over."""
+    cases = [case for case in report.plan.cases if case.kind == COMPARED]
+    peers = [
+        peer
+        for peer in report.versions
+        if any(report.find(case, work, peer) is not None for case in cases)
+    ]
+    shares = any(report.share(case, work) is not None for case in cases)
+    header = ("shape", "birnn, ms", *(["FMA peak"] if shares else []))
+    rows = []
+    # The mean's row stands between the shapes that it is over and the others.
+    inside = [case for case in cases if case.shape in SHAPES] or cases
+    for case in [*inside, None, *(case for case in cases if case not in inside)]:
+        if case is None:
+            if len(inside) > 1:
+                means = [_times(_mean(report, work, peer)) for peer in peers]
+                rows.append(("geometric mean", "", *([""] if shares else []), *means))
+            continue
+        ours = report.find(case, work, OURS)
+        if ours is None:
+            continue
+        share = report.share(case, work)
+        rows.append(
+            (
+                str(case.shape),
+                _milliseconds(ours.seconds),
+                *([_share(share)] if shares else []),
+                *(_times(report.ratio(case, work, peer)) for peer in peers),
+            )
+        )
+    title = f"{COMPARED.called}, {HEADS[work]}"
+    return Table(title, (*header, *(PEERS[peer].called for peer in peers)), rows)
+
+
+def _mean(report: Report, work: Work, peer: str) -> float | None:
+    """Geometric mean over the six shapes, or over all where other ones were asked for."""
+    cases = [case for case in report.plan.cases if case.kind == COMPARED]
+    inside = [case for case in cases if case.shape in SHAPES] or cases
+    ratios = [report.ratio(case, work, peer) for case in inside]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return geometric_mean(known) if known and len(known) == len(ratios) else None
+
+
+def _beside_torch(report: Report) -> Table:
+    """Other layers and lengths against the faster of torch's two ways."""
+    kinds: list[Kind] = []
+    for case in report.plan.cases:
+        if case.kind != COMPARED and case.kind not in kinds:
+            kinds.append(case.kind)
+    shapes = dict.fromkeys(case.shape for case in report.plan.cases if case.kind in kinds)
+    rows = []
+    for shape in shapes:
+        cells = []
+        for kind in kinds:
+            ratios = [against(report, TORCH, Case(shape, kind), work) for work in report.plan.works]
+            cells.append(" / ".join(_times(ratio) for ratio in ratios))
+        rows.append((str(shape), *cells))
+    works = " / ".join(HEADS[work] for work in report.plan.works)
+    title = f"times the faster of torch's two ways, {works}"
+    return Table(title, ("shape", *(kind.called for kind in kinds)), rows)
+
+
+def _agreement(report: Report) -> Table:
+    """How far the peers' answers are from ours."""
+    rows = []
+    for peer, version in report.versions.items():
+        cells = []
+        for work in report.plan.works:
+            found = [t for t in report.timings if (t.peer, t.work) == (peer, work)]
+            known = [t.difference for t in found if t.difference is not None]
+            cells.append(f"{max(known):.0e}" if known else "")
+        ways = sorted({t.way for t in report.timings if t.peer == peer and t.way})
+        rows.append((PEERS[peer].called, version, *cells, "; ".join(ways)))
+    heads = {"forward": "output", "forward+backward": "gradient of input"}
+    header = ("peer", "version", *(heads[work] for work in report.plan.works), "fastest way")
+    return Table(
+        "largest difference from birnn, as a share of the largest value", header, rows, False
+    )
+
+
+def _contract(report: Report) -> Table:
+    rows: list[tuple[str, ...]] = [
+        (kept.text, kept.show(kept.want), kept.show(kept.got), "yes" if kept.kept else "NO")
+        for kept in promises(report)
+    ]
+    return Table("contract", ("promise", "want", "got", "kept"), rows, False)
+
+
+def _times(ratio: float | None) -> str:
+    """A ratio with two figures that mean something.
+
+    Example:
+        >>> _times(12.34), _times(3.456), _times(None)
+        ('12x', '3.5x', '')
+    """
+    if ratio is None:
+        return ""
+    return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x" if ratio >= 2 else f"{ratio:.2f}x"
+
+
+def _count(number: int | str, noun: str) -> str:
+    """A number and its noun.
+
+    Example:
+        >>> _count(1, "round"), _count(2, "round")
+        ('1 round', '2 rounds')
+    """
+    return f"{number} {noun}" if int(number) == 1 else f"{number} {noun}s"
+
+
+def _milliseconds(seconds: float) -> str:
+    """Three figures.
+
+    Example:
+        >>> _milliseconds(0.00123), _milliseconds(0.0123), _milliseconds(0.123)
+        ('1.23', '12.3', '123')
+    """
+    value = 1e3 * seconds
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

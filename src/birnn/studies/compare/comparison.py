@@ -1,0 +1,393 @@
+"""What the second direction buys on a data set: one direction against two, at several widths.
+
+Four ways of reading (`trials.WAYS`) are trained with the same settings and seeds and asked for the
+same test set. Half the width gives an output as wide as that of one direction; the width of equal
+parameters tells the second direction's worth from that of a bigger model.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from birnn.data import Example, ReadOptions
+from birnn.errors import UsageError, nearest
+from birnn.report.figures import READERS
+from birnn.report.parts import Table
+from birnn.studies.compare.significance import McNemar, mcnemar, p_value, percent
+from birnn.studies.compare.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
+from birnn.training.recipe import Recipe, Task
+from birnn.training.sets import Source, read_sets
+
+TASKS: tuple[Task, ...] = ("tagger", "classifier")
+PAIR = ("forward", "both")  # who meet in McNemar's test
+FEWEST = 20  # steps or sequences that a group needs to have an accuracy of its own
+
+METRICS = {"accuracy": "accuracy", "f1": "span F1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A number over seeds."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of some values, at least one.
+
+        Example:
+            >>> Spread.of([0.5, 0.9, 0.7])
+            Spread(median=0.7, least=0.5, most=0.9)
+        """
+        return cls(statistics.median(values), min(values), max(values))
+
+    def values(self) -> tuple[float, float, float]:
+        """Median, least and most."""
+        return self.median, self.least, self.most
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Ways of reading, trained with several seeds and asked for one test set.
+
+    Args:
+        task: ``tagger`` or ``classifier``.
+        golds: The right answers: tags of each sequence, or its label.
+        lengths: Steps of each test sequence.
+        trials: Way of reading to its trials, in the order of the seeds.
+        threads: Threads of each trial, where they were set.
+        jobs: Trials that ran side by side.
+    """
+
+    task: Task
+    golds: Sequence[Any]
+    lengths: Sequence[int]
+    trials: Mapping[str, Sequence[Trial]]
+    threads: int | None = None
+    jobs: int = 1
+
+    @classmethod
+    def of(cls, plan: Plan, trials: Mapping[str, Sequence[Trial]], *, jobs: int = 1) -> Comparison:
+        """Trials of a plan beside the right answers.
+
+        Args:
+            plan: What all trials shared.
+            trials: Way of reading to its trials.
+            jobs: Trials that ran side by side.
+        """
+        test: Sequence[Example] = plan.sets.test
+        golds = [example.target for example in test]
+        lengths = [len(example) for example in test]
+        return cls(plan.task, golds, lengths, trials, plan.threads, jobs)
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways of reading."""
+        return tuple(self.trials)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of each."""
+        return tuple(trial.seed for trial in next(iter(self.trials.values())))
+
+    @property
+    def metric(self) -> str:
+        """What counts: ``f1`` of spans where the tags mark spans, else ``accuracy``."""
+        scores = next(iter(self.trials.values()))[0].scores
+        return "f1" if scores.get("f1_kind") == "spans" else "accuracy"
+
+    def scores(self) -> dict[str, list[float]]:
+        """The metric on the test set, for each way and seed."""
+        return {
+            way: [float(trial.scores[self.metric]) for trial in trials]
+            for way, trials in self.trials.items()
+        }
+
+    def spread(self, way: str) -> Spread:
+        """The metric of a way over its seeds."""
+        return Spread.of(self.scores()[way])
+
+    def right(self, trial: Trial) -> list[np.ndarray]:
+        """For each test sequence, whether each of its steps, or its one label, is right."""
+        pairs = zip(self.golds, trial.answers, strict=True)
+        if self.task == "classifier":
+            return [np.array([gold == answer]) for gold, answer in pairs]
+        return [
+            np.array([g == a for g, a in zip(gold, answer, strict=True)]) for gold, answer in pairs
+        ]
+
+    def by_position(self) -> tuple[list[str], dict[str, list[float]]]:
+        """Accuracy of steps by their position, or of labels by the sequence's length.
+
+        Positions that few sequences reach are taken together until there are `FEWEST` of them.
+
+        Returns:
+            Names of the groups, such as ``"1"`` and ``"11-20"``; and for each way its accuracy in
+            each, over all seeds.
+        """
+        if self.task == "tagger":
+            place = np.concatenate([[0], *(np.arange(1, n + 1) for n in self.lengths)])[1:]
+        else:
+            place = np.asarray(self.lengths)
+        edges = groups_of(place)
+        names = [_named(first, last) for first, last in edges]
+        accuracy = {}
+        for way, trials in self.trials.items():
+            right = np.mean([np.concatenate(self.right(trial)) for trial in trials], axis=0)
+            accuracy[way] = [
+                float(right[(place >= first) & (place <= last)].mean()) for first, last in edges
+            ]
+        return names, accuracy
+
+    def tests(self) -> dict[str, list[McNemar]]:
+        """McNemar's test of one direction against two, for each seed.
+
+        Returns:
+            What is counted (``steps``, ``sequences``: all of a sequence right or not) to the
+            tests, in the order of the seeds; nothing where one of the two was left out. Steps of
+            one sequence are no independent questions, so that of sequences is the careful test.
+        """
+        if any(way not in self.trials for way in PAIR):
+            return {}
+        pairs = [
+            (self.right(one), self.right(two))
+            for one, two in zip(*(self.trials[way] for way in PAIR), strict=True)
+        ]
+        whole = [
+            mcnemar([bool(r.all()) for r in one], [bool(r.all()) for r in two])
+            for one, two in pairs
+        ]
+        if self.task == "classifier":
+            return {"sequences": whole}
+        steps = [mcnemar(np.concatenate(one), np.concatenate(two)) for one, two in pairs]  # type: ignore[arg-type]
+        return {"steps": steps, "sequences": whole}
+
+    def verdicts(self) -> list[str]:
+        """What the tests say: for each unit, that of the seed with the median p."""
+        one, two = (READERS[way].name for way in PAIR)
+        return [
+            f"Of {unit}, {_middle(tests).verdict(one, two)}" for unit, tests in self.tests().items()
+        ]
+
+    def answer(self) -> str:
+        """Whether two directions are better than one here, in a sentence or two.
+
+        McNemar's test of whole sequences decides, since steps of one sequence are no independent
+        questions; where only the steps differ beyond chance, or the metric says otherwise, that is
+        said. Empty where one of the two was left out.
+        """
+        tests = {unit: _middle(each) for unit, each in self.tests().items()}
+        if not tests:
+            return ""
+        one, two = (self.spread(way).median for way in PAIR)
+        metric, seeds = METRICS[self.metric], len(self.seeds)
+        whole = tests["sequences"]
+        article = "an" if metric[0] in "aeiou" else "a"
+        reached = f"{article} {metric} of {percent(two)} against {percent(one)} for one"
+        reached += f" (medians of {seeds} seeds)" if seeds > 1 else ""
+        alone = (
+            f"they alone are right on {whole.only_second} of {len(self.golds):,} test sequences, "
+            f"one direction alone on {whole.only_first}"
+        )
+        told = f"McNemar's test, {p_value(whole.p)}"
+        better = whole.only_second > whole.only_first
+        if not whole.significant:
+            why = told if whole.decidable else "too few answers differ for a test"
+            steps = tests.get("steps")
+            more = (
+                f" Counted by single steps the difference is beyond chance ({p_value(steps.p)}), "
+                "but steps of one sequence hang together."
+                if steps is not None and steps.significant
+                else ""
+            )
+            return f"No difference is shown: two directions reach {reached}; {alone} ({why}).{more}"
+        if one != two and better != (two > one):
+            least = "fewer" if two > one else "more"
+            return (
+                f"It depends on what counts: two directions reach {reached}, but get {least} whole "
+                f"sequences right: {alone}, a difference beyond chance ({told})."
+            )
+        verdict = "better" if better else "worse"
+        return (
+            f"Two directions are {verdict} than one here: they reach {reached}, and {alone}, a "
+            f"difference beyond chance ({told})."
+        )
+
+    def tables(self) -> list[Table]:
+        """What each way of reading reached, and what it took."""
+        seeds = len(self.seeds)
+        reached = Table(
+            ["way of reading", "hidden", "parameters", METRICS[self.metric], "least", "most"],
+            [
+                [
+                    READERS[way].name,
+                    f"{trials[0].spec.encoder.hidden_size}",
+                    f"{trials[0].spec.parameter_count():,}",
+                    *(f"{value:.4f}" for value in self.spread(way).values()),
+                ]
+                for way, trials in self.trials.items()
+            ],
+            f"on the test set: median, least and most of {seeds} seeds"
+            if seeds > 1
+            else "on the test set",
+        )
+        return [reached, self._times()]
+
+    def _times(self) -> Table:
+        steps = sum(self.lengths)
+        rows = []
+        for way, trials in self.trials.items():
+            train = statistics.median(trial.train_seconds for trial in trials)
+            predict = statistics.median(trial.predict_seconds for trial in trials)
+            epochs = statistics.median(trial.epochs for trial in trials)
+            speed = f"{steps / predict:,.0f}" if predict > 0 else ""
+            rows.append([READERS[way].name, f"{epochs:.0f}", f"{train:.1f}", speed])
+        header = ["way of reading", "epochs", "training, s", "prediction, steps/s"]
+        beside = f", {self.jobs} trainings side by side" if self.jobs > 1 else ""
+        threads = f", threads: {self.threads}" if self.threads else ""
+        return Table(header, rows, f"time{beside}{threads}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers as plain Python objects."""
+        names, accuracy = self.by_position()
+        told: dict[str, Any] = {
+            "task": self.task,
+            "metric": METRICS[self.metric],
+            "test_sequences": len(self.golds),
+            "test_steps": sum(self.lengths),
+            "seeds": list(self.seeds),
+        }
+        for way, trials in self.trials.items():
+            spread = self.spread(way)
+            told[way] = {
+                f"{self.metric}_median": spread.median,
+                f"{self.metric}_min": spread.least,
+                f"{self.metric}_max": spread.most,
+                "hidden_size": trials[0].spec.encoder.hidden_size,
+                "parameters": trials[0].spec.parameter_count(),
+                "epochs": [trial.epochs for trial in trials],
+                "train_seconds": [round(trial.train_seconds, 3) for trial in trials],
+                "predict_seconds": [round(trial.predict_seconds, 4) for trial in trials],
+                "scores": self.scores()[way],
+                "dev_by_epoch": [list(trial.curve) for trial in trials],
+                "by_position": dict(zip(names, accuracy[way], strict=True)),
+            }
+        told["mcnemar"] = {
+            unit: [
+                {"only_forward": test.only_first, "only_both": test.only_second, "p": test.p}
+                for test in tests
+            ]
+            for unit, tests in self.tests().items()
+        }
+        told["verdicts"] = self.verdicts()
+        told["answer"] = self.answer()
+        return told
+
+
+def compare(
+    task: Task,
+    *,
+    train: Source,
+    test: Source,
+    dev: Source | None = None,
+    recipe: Recipe | None = None,
+    ways: Sequence[str] = tuple(WAYS),
+    seeds: Sequence[int] = (1, 2, 3),
+    jobs: int = 1,
+    threads: int | None = None,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
+    say: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Train every way of reading with every seed and ask each for the test set.
+
+    Args:
+        task: ``tagger`` or ``classifier``.
+        train: File of labelled examples, or the examples themselves.
+        test: What all are asked.
+        dev: What decides which weights are kept; a tenth of ``train``, the same for all, where
+            there is none.
+        recipe: Settings of training; its width is that of the model in one direction.
+        ways: Ways of reading, keys of `WAYS`.
+        seeds: Seeds of the models.
+        jobs: Trials side by side.
+        threads: Threads of each trial.
+        reading: What is set about the reading of files.
+        say: Takes a line after each trial.
+
+    Raises:
+        UsageError: A task without labels, no such way, or none.
+        DataError: Data that cannot be read or learnt from.
+        Interrupted: Ctrl-C.
+
+    Example:
+        >>> from birnn.demos import brackets
+        >>> draw = brackets.generate
+        >>> found = compare(
+        ...     "tagger", train=draw(40, 1), dev=draw(20, 2), test=draw(20, 3),
+        ...     recipe=Recipe.load("tagger", overrides=["training.epochs=1"]),
+        ...     ways=("forward", "both"), seeds=(1,),
+        ... )
+        >>> found.ways, found.metric, sorted(found.tests())
+        (('forward', 'both'), 'accuracy', ['sequences', 'steps'])
+    """
+    if task not in TASKS:
+        raise UsageError(
+            f"compare takes {' or '.join(TASKS)}, got {task!r}: {nearest(task, TASKS)}"
+        )
+    for way in ways:
+        if way not in WAYS:
+            raise UsageError(f"{way!r} is no way of reading: {nearest(way, WAYS)}")
+    tell: Say = say or say_nothing
+    recipe = recipe or Recipe.load(task)
+    kind = recipe.inputs.kind
+    sets = read_sets(train, dev, test, task=task, reading=reading, seed=1, say=tell, kind=kind)
+    for note in sets.notes:
+        tell(note)
+    plan = Plan(task, sets, recipe, threads)
+    trials = run_trials(plan, ways, seeds, jobs=jobs, say=tell)
+    return Comparison.of(plan, trials, jobs=jobs)
+
+
+def _middle(tests: Sequence[McNemar]) -> McNemar:
+    """The test of the seed with the median p."""
+    return sorted(tests, key=lambda test: test.p)[len(tests) // 2]
+
+
+def groups_of(places: np.ndarray, *, alone: int = 10) -> list[tuple[int, int]]:
+    """Stretches of positions, the first ones alone, later ones by tens, none nearly empty.
+
+    Args:
+        places: Position of each step, or length of each sequence, from 0 or 1 on.
+        alone: Up to which position each stands for itself.
+
+    Returns:
+        First and last position of each stretch, in order; together they hold every place.
+
+    Example:
+        >>> groups_of(np.repeat([1, 2, 3, 14], [30, 25, 1, 1]))
+        [(1, 1), (2, 14)]
+    """
+    edges: list[tuple[int, int]] = []
+    if places.size == 0:
+        return edges
+    begun, first, top = int(places.min()), int(places.min()), int(places.max())
+    while first <= top:
+        last = min(top, first if first <= alone else first + 9 - (first - 1) % 10)
+        if int(((places >= begun) & (places <= last)).sum()) >= FEWEST:
+            edges.append((begun, last))
+            begun = last + 1
+        first = last + 1
+    if begun <= top:  # too few are left at the end: they join the stretch before
+        edges[-1:] = [(edges[-1][0] if edges else begun, top)]
+    return edges
+
+
+def _named(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"

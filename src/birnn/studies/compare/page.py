@@ -1,0 +1,104 @@
+"""The page of a comparison."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+from birnn import report
+from birnn.report import figures
+from birnn.report.figures import READERS
+from birnn.report.parts import Part, Picture, Section, Text, Tiles
+from birnn.studies.compare.comparison import METRICS, Comparison
+from birnn.studies.compare.significance import percent
+
+
+def write(path: Path | str, found: Comparison, *, name: str) -> Path:
+    """Write the page of a comparison.
+
+    Args:
+        path: Where.
+        found: What was measured.
+        name: Of the test set.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    metric = METRICS[found.metric]
+    medians = [
+        (f"{READERS[way].name}: {metric}", percent(found.spread(way).median), way)
+        for way in found.ways
+    ]
+    asked = Text(
+        f"{len(found.ways)} ways of reading, trained with the same settings and asked for the "
+        f"same {len(found.golds):,} sequences ({sum(found.lengths):,} steps) of {name}. Half the "
+        "width gives an output as wide as that of one direction; the width of equal parameters "
+        "tells what the second direction is worth from what a bigger model is worth."
+    )
+    reached: list[Part] = [asked, Tiles(medians), *found.tables(), _scores(found, metric)]
+    return report.write(
+        path,
+        "One direction or two?",
+        [
+            Section("What each reached", reached),
+            Section("By more than chance?", _verdicts(found)),
+            Section("Where they differ", [_positions(found)]),
+            Section("How they learned", [_curves(found, metric)]),
+        ],
+        lead=found.answer(),
+        footer=_footer(found),
+    )
+
+
+def _scores(found: Comparison, metric: str) -> Picture:
+    figure = figures.scores_by_seed(found.scores(), metric=metric)
+    return Picture(
+        figure,
+        f"{metric[0].upper()}{metric[1:]} on the test set, a point for each seed.",
+        figures.in_words(figure),
+    )
+
+
+def _verdicts(found: Comparison) -> list[Part]:
+    lines = found.verdicts()
+    if not lines:
+        return [Text("For McNemar's test both one direction and two have to be compared.")]
+    parts: list[Part] = [Text(line) for line in lines]
+    seeds = len(found.seeds)
+    told = "McNemar's exact test on the answers that differ"
+    told += f"; of {seeds} seeds the one with the middle p. " if seeds > 1 else ". "
+    if found.task == "tagger":
+        told += (
+            "Steps of one sequence hang together, so that the test of sequences is the careful one."
+        )
+    return [*parts, Text(told.strip())]
+
+
+def _positions(found: Comparison) -> Picture:
+    names, accuracy = found.by_position()
+    steps = found.task == "tagger"
+    of = "position" if steps else "length"
+    figure = figures.accuracy_by_position(accuracy, positions=names, of=of)
+    what = "steps by their position" if steps else "labels by the sequence's length"
+    return Picture(figure, f"Accuracy of {what}, mean over seeds.", figures.in_words(figure))
+
+
+def _curves(found: Comparison, metric: str) -> Picture:
+    curves = {way: [trial.curve for trial in trials] for way, trials in found.trials.items()}
+    figure = figures.learning_curves(curves, metric=f"{metric} on dev")
+    return Picture(
+        figure,
+        f"{metric[0].upper()}{metric[1:]} on the dev set after each epoch: median and range of the "
+        "seeds.",
+        figures.in_words(figure),
+    )
+
+
+def _footer(found: Comparison) -> str:
+    seconds = sum(trial.train_seconds for trials in found.trials.values() for trial in trials)
+    beside = f", {found.jobs} side by side" if found.jobs > 1 else ""
+    models = sum(map(len, found.trials.values()))
+    return (
+        f"{models} models trained in {seconds:.0f} s{beside}, "
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    )

@@ -1,0 +1,7 @@
+"""What one direction, two, and two at half width cost: counted, and measured."""
+
+from birnn.studies.cost.count import Bytes, Flops, Parameters
+from birnn.studies.cost.measure import Measured
+from birnn.studies.cost.report import CostReport, Entry, cost
+
+__all__ = ["Bytes", "CostReport", "Entry", "Flops", "Measured", "Parameters", "cost"]

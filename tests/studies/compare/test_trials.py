@@ -1,0 +1,114 @@
+"""Ways of reading: their widths by brute force, and a trial against training by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from birnn.bundle import Encoder, Label, Spec, Symbols, Tags, Words
+from birnn.demos import brackets
+from birnn.errors import UsageError
+from birnn.runtime import Predictor
+from birnn.studies.compare.trials import WAYS, Plan, equal_width, run_trial, run_trials, way_of
+from birnn.training.fit import fit
+from birnn.training.recipe import Recipe
+from birnn.training.sets import Sets
+
+specs = st.builds(
+    Spec,
+    inputs=st.one_of(
+        st.builds(Symbols, size=st.integers(1, 9), dim=st.integers(1, 20)),
+        st.builds(Words, size=st.integers(1, 9), dim=st.integers(1, 20)),
+    ),
+    encoder=st.builds(
+        Encoder,
+        cell=st.sampled_from(["lstm", "gru", "rnn_tanh"]),
+        hidden_size=st.integers(1, 40),
+        num_layers=st.integers(1, 3),
+        merge=st.sampled_from(["concat", "sum", "project"]),
+    ),
+    head=st.one_of(
+        st.builds(Tags, size=st.integers(1, 5)),
+        st.builds(Label, size=st.integers(1, 5), pooling=st.just("last+max+mean")),
+    ),
+)
+
+
+@given(spec=specs)
+def test_equal_width_is_the_nearest_of_all_widths(spec: Spec) -> None:
+    one = way_of(spec, "forward")
+    wanted = one.parameter_count()
+
+    def distance(width: int) -> int:
+        encoder = one.encoder.model_copy(update={"bidirectional": True, "hidden_size": width})
+        return abs(one.model_copy(update={"encoder": encoder}).parameter_count() - wanted)
+
+    best = min(map(distance, range(1, one.encoder.hidden_size + 1)))
+    assert distance(equal_width(one)) == best
+    assert way_of(spec, "equal").encoder.hidden_size == equal_width(one)
+
+
+@given(spec=specs)
+def test_ways_change_nothing_but_directions_and_width(spec: Spec) -> None:
+    for way, chosen in WAYS.items():
+        changed = way_of(spec, way)
+        assert changed.encoder.bidirectional == chosen.bidirectional
+        back = changed.encoder.model_copy(
+            update={
+                "bidirectional": spec.encoder.bidirectional,
+                "hidden_size": spec.encoder.hidden_size,
+            }
+        )
+        assert changed.model_copy(update={"encoder": back}) == spec
+    assert way_of(spec, "both").encoder.hidden_size == spec.encoder.hidden_size
+    half = way_of(spec, "half").encoder.hidden_size
+    assert half == 1 or spec.encoder.hidden_size - 1 <= 2 * half <= spec.encoder.hidden_size
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    settings = {"training.epochs": 2, "encoder.hidden_size": 6, "encoder.cell": "gru"}
+    sets = Sets(*(brackets.generate(count, seed) for count, seed in ((40, 1), (20, 2), (30, 3))))
+    return Plan("tagger", sets, Recipe.load("tagger").with_settings(settings), threads=1)
+
+
+def test_a_trial_is_what_training_and_predicting_by_hand_give(plan: Plan, tmp_path: Path) -> None:
+    trial = run_trial(plan, plan.spec(), "half", 5, folder=tmp_path / "kept")
+    recipe = plan.recipe.with_settings({"encoder.hidden_size": 3})
+    result = fit(
+        "tagger",
+        train=plan.sets.train,
+        dev=plan.sets.dev,
+        out=tmp_path / "by-hand",
+        recipe=recipe,
+        seed=5,
+        quiet=True,
+    )
+    model = result.load()
+    asked = [example.inputs for example in plan.sets.test]
+    assert list(trial.answers) == [tuple(tags) for tags in model.predict(asked)]
+    assert trial.spec == model.spec
+    assert trial.scores["accuracy"] == model.evaluate(plan.sets.test)["accuracy"]
+    assert trial.epochs == result.epochs == 2
+    assert Predictor.load(tmp_path / "kept").predict(asked) == model.predict(asked)
+
+
+def test_trials_side_by_side_answer_as_those_in_turn(plan: Plan) -> None:
+    said: list[str] = []
+    alone = run_trials(plan, ["forward", "both"], [1], say=said.append)
+    beside = run_trials(plan, ["forward", "both"], [1], jobs=2)
+    assert list(alone) == ["forward", "both"]
+    for way, trials in alone.items():
+        assert [trial.answers for trial in trials] == [trial.answers for trial in beside[way]]
+        assert [trial.curve for trial in trials] == [trial.curve for trial in beside[way]]
+    assert [line.split(",")[0] for line in said] == ["one direction", "two directions"]
+
+
+def test_a_misspelt_way_is_refused_before_training(plan: Plan) -> None:
+    with pytest.raises(UsageError, match="'boht' is no way of reading: did you mean both"):
+        run_trials(plan, ["forward", "boht"], [1])
+    with pytest.raises(UsageError, match="at least one way of reading and one seed"):
+        run_trials(plan, ["forward"], [])
