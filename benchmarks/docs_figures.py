@@ -137,7 +137,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, figure in costing() if chosen.costs else drawn(Path(folder), seeds):
             figure.savefig(OUT / f"{name}.svg", facecolor="white", metadata={"Date": None})
-            print(f"{name}.svg: {figures.in_words(figure)}", flush=True)
+            print(f"{name}.svg: {figures.alt_text(figure)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from birnn.bundle.spec import (
 )  # fmt: skip
 from birnn.explain.architecture import architecture, stages
 from birnn.reference.stack import CellName, MergeName
-from birnn.report.figures import HALVES, TIP, in_words
+from birnn.report.figures import HALVES, TIP, alt_text
 
 sizes = st.integers(1, 300)
 poolings = st.sampled_from(get_args(PoolingName))
@@ -90,6 +90,6 @@ def test_boxes_are_to_one_scale_and_arrows_point_as_the_halves_read(spec: Spec) 
         assert (tip > tail) == (box.half == "forward")
         for end in (tip, tail):
             assert drawn.get_x() < end < drawn.get_x() + drawn.get_width()
-    words = in_words(figure)
+    words = alt_text(figure)
     assert f"{spec.parameter_count():,} parameters" in words
     assert (HALVES["backward"] in words) == spec.encoder.bidirectional

@@ -17,7 +17,7 @@ from matplotlib.colors import to_hex
 
 from birnn.errors import DataError
 from birnn.report import figures
-from birnn.report.figures import READERS, TIP, in_words
+from birnn.report.figures import READERS, TIP, alt_text
 
 shares = st.floats(0, 1, allow_subnormal=False)
 
@@ -123,7 +123,7 @@ def test_every_seed_is_a_point_and_the_median_a_line(scores: list[float]) -> Non
         assert set(np.round(drawn.get_offsets()[:, 1])) == {row}
         middle = 100 * statistics.median(values)
         np.testing.assert_allclose(axes.lines[row].get_xdata(), [middle, middle])
-        assert f"median {middle:.1f} %" in in_words(figure)
+        assert f"median {middle:.1f} %" in alt_text(figure)
 
 
 @given(cost=st.floats(0.1, 1e9), ratio=st.floats(0.001, 1000))
@@ -144,7 +144,7 @@ def test_costs_are_bars_from_zero_or_points_where_they_are_too_far_apart(
     for reader, numbers in costs.items():
         written = figures.style.number(numbers["time, ms"])
         assert written in {text.get_text() for text in axes.texts}
-        assert f"{READERS[reader].name[1:]}: time, ms {written}." in in_words(figure)
+        assert f"{READERS[reader].name[1:]}: time, ms {written}." in alt_text(figure)
 
 
 def test_matplotlib_is_left_as_it_was() -> None:
@@ -255,4 +255,4 @@ def test_bad_calls_are_refused(draw: object, message: str) -> None:
 def test_places_may_be_lengths() -> None:
     figure = figures.accuracy_by_position({"both": [0.5, 1.0]}, positions=["1-4", "5"], of="length")
     assert figure.axes[0].get_xlabel() == "length of the sequence, steps"
-    assert "length 1-4 50.0 %, length 5 100.0 %" in figures.in_words(figure)
+    assert "length 1-4 50.0 %, length 5 100.0 %" in figures.alt_text(figure)

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from birnn.errors import DataError, ShapeError
 from birnn.report import figures
-from birnn.report.figures import MINUS, PLUS, READERS, TIP, in_words
+from birnn.report.figures import MINUS, PLUS, READERS, TIP, alt_text
 from birnn.report.figures.heat import TILES, extremes
 
 norms = st.floats(0, 1e3, allow_subnormal=False).map(lambda norm: norm if norm > 1e-9 else 0.0)
@@ -67,7 +67,7 @@ def test_flow_inks_every_cell_by_the_logarithm_of_its_norm(matrices: tuple[Any, 
 def test_flow_says_what_moves_what_most() -> None:
     forward = np.array([[1.0, 0, 0], [0.1, 2, 0], [0.75, 0.2, 3]])
     backward = np.eye(3)
-    words = in_words(figures.flow(forward, backward, forward, ["a", "b", "c"]))
+    words = alt_text(figures.flow(forward, backward, forward, ["a", "b", "c"]))
     assert "Forward half: moved by its own input with 2 on average" in words
     assert "the state at 'c' (3) by 'a' (1), 2 steps back, with 0.75" in words
     assert "Backward half: no state is moved by another step" in words
@@ -77,7 +77,7 @@ def test_flow_of_one_direction_is_one_matrix() -> None:
     figure = figures.flow(np.eye(4), None, np.eye(4), "abcd")
     panel, _ = figure.axes
     assert panel.get_title("left") == "forward half"
-    assert "ackward" not in in_words(figure)
+    assert "ackward" not in alt_text(figure)
 
 
 @pytest.mark.parametrize(("steps", "written"), [(5, True), (25, True), (26, False)])
@@ -139,7 +139,7 @@ def test_influence_runs_both_ways_from_the_state(
         assert to_hex(line.get_color()) == READERS[key].colour.lower()
     dashed = {tuple(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "--"}
     assert dashed == {(-2.0, -2.0), (3.0, 3.0)}
-    assert "effective context 3 steps" in in_words(figure)
+    assert "effective context 3 steps" in alt_text(figure)
 
 
 def test_influence_ends_where_it_cannot_be_seen() -> None:
@@ -178,7 +178,7 @@ def test_correlations_are_drawn_and_counted_but_for_units_that_never_move() -> N
     assert set(tiles(figures.unit_correlation(matrix).axes[0])) == {
         (0, 0), (0, 1), (1, 0), (1, 1), (1, 2)
     }  # fmt: skip
-    assert "forward unit 0 with backward unit 1, -1" in in_words(figures.unit_correlation(matrix))
+    assert "forward unit 0 with backward unit 1, -1" in alt_text(figures.unit_correlation(matrix))
     histogram = figures.correlation_histogram(matrix)
     values = matrix[np.isfinite(matrix)]
     for number, bar in enumerate(histogram.axes[0].patches):
@@ -187,7 +187,7 @@ def test_correlations_are_drawn_and_counted_but_for_units_that_never_move() -> N
         assert bar.get_height() == len(inside)
         assert low < bar.get_x() < bar.get_x() + bar.get_width() < high
     assert sum(bar.get_height() for bar in histogram.axes[0].patches) == 5
-    assert "5 pairs" in in_words(histogram)
+    assert "5 pairs" in alt_text(histogram)
     with pytest.raises(DataError, match="no pair"):
         figures.correlation_histogram([[np.nan]])
 
@@ -195,7 +195,7 @@ def test_correlations_are_drawn_and_counted_but_for_units_that_never_move() -> N
 def test_state_norms_go_through_the_numbers() -> None:
     figure = figures.state_norms([1.0, 3.0], [2.0, 0.5], ["a", "b"])
     assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[1, 3], [2, 0.5]]
-    assert in_words(figure).endswith("Backward half: least 0.5 at 'b' (2), most 2 at 'a' (1).")
+    assert alt_text(figure).endswith("Backward half: least 0.5 at 'b' (2), most 2 at 'a' (1).")
 
 
 def test_the_layout_is_to_scale() -> None:

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 
 from birnn.errors import DataError, ShapeError
 from birnn.report import figures
-from birnn.report.figures import MINUS, PLUS, TIP, WRONG, TagRow, in_words
+from birnn.report.figures import MINUS, PLUS, TIP, WRONG, TagRow, alt_text
 from birnn.report.figures.series import MANY, MOST_CHANNELS
 
 SERIES = np.array([[1.0, -5.0], [3.0, -5.0], [2.0, -4.0]])
@@ -48,7 +48,7 @@ def test_the_colour_behind_a_value_is_what_it_adds() -> None:
     assert to_hex(first[1, :3]) == MINUS
     strength = np.array([first[:, 3], second[:, 3]])
     np.testing.assert_allclose(strength / strength.max(), np.abs(adds).T / 2, atol=0.02)
-    assert "Channel 1: from 1 to 3, adds 1 to 'up'." in in_words(figure)
+    assert "Channel 1: from 1 to 3, adds 1 to 'up'." in alt_text(figure)
 
 
 def test_tags_are_boxes_of_runs_and_wrong_ones_are_framed() -> None:
@@ -97,4 +97,4 @@ def test_a_series_with_gaps_or_of_one_value_is_drawn() -> None:
     gaps = np.array([[np.nan, 1.0], [2.0, 1.0], [np.inf, 1.0]])
     figure = figures.series(gaps)
     assert [len(axes.get_yticks()) for axes in figure.axes] == [1, 1]
-    assert "Channel 1: from 2 to 2." in in_words(figure)
+    assert "Channel 1: from 2 to 2." in alt_text(figure)

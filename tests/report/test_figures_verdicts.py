@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 
 from birnn.errors import DataError, ShapeError
 from birnn.report import figures
-from birnn.report.figures import INK, MINUS, PLUS, READERS, TIP, in_words
+from birnn.report.figures import INK, MINUS, PLUS, READERS, TIP, alt_text
 
 logits = st.floats(-20, 20, allow_subnormal=False)
 LEFT = {
@@ -49,7 +49,7 @@ def test_each_half_has_a_bar_at_each_word(adds: Any) -> None:
         assert [round(row) for row in rows] == [0, 1, 2, 3]
         assert {to_hex(bar.get_facecolor()) for bar in bars} == {READERS[key].colour.lower()}
     for values, key in zip(adds, ("Forward", "Backward"), strict=True):
-        assert f"{key} half: in sum {values.sum():.3g}" in in_words(figure).replace("-0,", "0,")
+        assert f"{key} half: in sum {values.sum():.3g}" in alt_text(figure).replace("-0,", "0,")
 
 
 def test_a_long_text_is_two_lines() -> None:
@@ -72,10 +72,10 @@ def test_attribution_draws_the_strongest_words_in_their_order(values: list[float
     left_out = [abs(value) for n, value in enumerate(values) if n not in kept]
     assert max(left_out, default=0) <= min(abs(values[n]) for n in kept)
     said = f"the 30 strongest of {len(values)} words"
-    assert (said in axes.get_xlabel()) == (said in in_words(figure)) == (len(values) > 30)
+    assert (said in axes.get_xlabel()) == (said in alt_text(figure)) == (len(values) > 30)
     for bar in axes.patches:
         assert to_hex(bar.get_facecolor()) == (PLUS if bar.get_width() >= 0 else MINUS).lower()
-    assert f"All words in sum: {np.sum(values):+.3g}" in in_words(figure)
+    assert f"All words in sum: {np.sum(values):+.3g}" in alt_text(figure)
 
 
 def test_occlusion_stands_beside_the_gradients() -> None:
@@ -83,7 +83,7 @@ def test_occlusion_stands_beside_the_gradients() -> None:
     diamonds = [line for line in figure.axes[0].lines if line.get_marker() == "D"]
     placed = {(x, y) for d in diamonds for x, y in zip(d.get_xdata(), d.get_ydata(), strict=True)}
     assert placed == {(0.5, 0), (3.0, 1)}
-    assert "By occlusion: 'b' (2) +3, 'a' (1) +0.5." in in_words(figure)
+    assert "By occlusion: 'b' (2) +3, 'a' (1) +0.5." in alt_text(figure)
 
 
 @given(raw=st.lists(st.floats(0.01, 1), min_size=1, max_size=40))
@@ -123,7 +123,7 @@ def test_paths_go_through_the_rows_of_their_labels(seed: int, steps: int, labels
         if (patch.get_gid() or "").startswith(TIP):
             row, step = round(patch.get_y() + 0.47), round(patch.get_x() + 0.47)
             assert patch.get_alpha() == marginals[step, names.index(rows[row])]
-    assert ("differs nowhere" in in_words(figure)) == (not differing)
+    assert ("differs nowhere" in alt_text(figure)) == (not differing)
 
 
 def test_of_a_long_text_the_words_around_the_least_sure_are_drawn() -> None:
@@ -134,7 +134,7 @@ def test_of_a_long_text_the_words_around_the_least_sure_are_drawn() -> None:
     figure = figures.tag_marginals([f"w{n}" for n in range(steps)], "XY", marginals, best)
     axes = figure.axes[0]
     path = {line.get_label(): line for line in axes.lines}["best path"]
-    found = re.search(r"Drawn are words (\d+) to (\d+), around", in_words(figure))
+    found = re.search(r"Drawn are words (\d+) to (\d+), around", alt_text(figure))
     assert found
     first, last = int(found[1]), int(found[2])
     assert first <= unsure + 1 <= last

@@ -213,7 +213,7 @@ def test_words_carry_their_number_for_eye_ear_and_pointer(html: str) -> None:
 
 def test_a_picture_says_itself_or_is_given_words() -> None:
     figure = figures.learning_curves({"both": [0.5, 1.0]})
-    assert Picture(figure, "A caption.").alternative == figures.in_words(figure)
+    assert Picture(figure, "A caption.").alternative == figures.alt_text(figure)
     assert Picture(figure, "A caption.", "Mine.").alternative == "Mine."
     figure.set_label("")
     with pytest.raises(DataError, match="give its alternative text"):

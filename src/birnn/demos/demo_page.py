@@ -124,7 +124,6 @@ def accuracy(contest: Contest) -> Picture:
     return Picture(
         figure,
         f"Share of {contest.unit} that are right, by {contest.grouping}.",
-        figures.in_words(figure),
     )
 
 
@@ -137,7 +136,6 @@ def learning(contest: Contest) -> Picture:
         figure,
         f"{contest.name.capitalize()}: accuracy on the dev set after each epoch. The best epoch's "
         f"weights are kept.{band}",
-        figures.in_words(figure),
     )
 
 

@@ -47,7 +47,6 @@ def write(path: Path | str, found: ForecastResult) -> Path:
                     Picture(
                         refused,
                         "Step by step, the backward half waits for values that have not come.",
-                        figures.in_words(refused),
                     ),
                 ],
             ),

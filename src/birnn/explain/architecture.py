@@ -38,8 +38,8 @@ def architecture(spec: Spec) -> Figure:
         >>> from birnn.tasks import Tags
         >>> spec = Spec(inputs=Symbols(size=5, dim=8), encoder=Encoder(cell="gru", hidden_size=16),
         ...             head=Tags(size=3))
-        >>> from birnn.report.figures import in_words
-        >>> in_words(architecture(spec)).split(". ")[2]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(architecture(spec)).split(". ")[2]
         'Layer 1, GRU, 16 units each way: forward half 16, backward half 16; 2,496 parameters'
     """
     return blueprint(list(stages(spec)), title=spec.task, parameters=spec.parameter_count())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from birnn.errors import DataError, ShapeError
-from birnn.report.figures import in_words
+from birnn.report.figures import alt_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +68,7 @@ class Picture:
     Args:
         figure: The figure.
         caption: What it shows and what to see in it.
-        alternative: The figure in words; by default what it says of itself (`in_words`).
+        alternative: The figure in words; by default what it says of itself (`alt_text`).
 
     Raises:
         DataError: No words, from neither.
@@ -81,9 +81,9 @@ class Picture:
 
     def __post_init__(self) -> None:
         if not self.alternative:
-            if not in_words(self.figure):
+            if not alt_text(self.figure):
                 raise DataError("this figure says nothing of itself: give its alternative text")
-            object.__setattr__(self, "alternative", in_words(self.figure))
+            object.__setattr__(self, "alternative", alt_text(self.figure))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Figures of measured numbers, in one house style.
 
 Each function takes numbers and returns a `matplotlib.figure.Figure`; none takes a model and none
-keeps state. `in_words` says what
+keeps state. `alt_text` says what
 a figure shows.
 """
 
@@ -30,10 +30,10 @@ from birnn.report.figures.style import (
     TIP,
     WRONG,
     Reader,
+    alt_text,
     capital,
     describe,
     in_house_style,
-    in_words,
 )
 from birnn.report.figures.units import (
     activations,
@@ -62,6 +62,7 @@ __all__ = [
     "accuracy_by_group",
     "accuracy_by_position",
     "activations",
+    "alt_text",
     "attention_weights",
     "attribution",
     "attribution_over_time",
@@ -75,7 +76,6 @@ __all__ = [
     "flow",
     "gate_saturation",
     "in_house_style",
-    "in_words",
     "influence_by_distance",
     "learning_curves",
     "no_generation",

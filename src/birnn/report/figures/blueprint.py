@@ -75,9 +75,9 @@ def blueprint(rows: Sequence[Row], *, title: str, parameters: int) -> Figure:
         parameters: How many it has.
 
     Example:
-        >>> from birnn.report.figures import in_words
+        >>> from birnn.report.figures import alt_text
         >>> rows = [Row("symbols", 40, [Box(8, "symbol")]), Row("linear", 27, [Box(3, "labels")])]
-        >>> in_words(blueprint(rows, title="tagger", parameters=67)).split(". ")[1]
+        >>> alt_text(blueprint(rows, title="tagger", parameters=67)).split(". ")[1]
         'Symbols: symbol 8; 40 parameters'
     """
     unit = INCHES / max(row.width for row in rows)

@@ -45,8 +45,8 @@ def no_generation(*, steps: int = 6, now: int = 3) -> Figure:
         ConfigError: ``now`` is not from 1 to ``steps - 1``.
 
     Example:
-        >>> from birnn.report.figures import in_words
-        >>> in_words(no_generation(steps=4, now=2)).split(". ")[1]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(no_generation(steps=4, now=2)).split(". ")[1]
         'Forward states 1 to 2 exist: they need nothing else'
     """
     if not 1 <= now < steps:

@@ -218,8 +218,8 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
 
     Example:
         >>> figure = scores_by_seed({"forward": [0.90, 0.92, 0.91], "both": [0.97, 0.99]})
-        >>> from birnn.report.figures import in_words
-        >>> in_words(figure).split(". ")[1]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(figure).split(". ")[1]
         'One direction, left to right: median 91.0 %, least 90.0 %, most 92.0 %, seeds 3'
     """
     readers = readers_of(scores)

@@ -111,8 +111,8 @@ def tag_marginals(
 
     Example:
         >>> figure = tag_marginals(["a", "b"], "XY", [[0.9, 0.1], [0.4, 0.6]], [0, 1], [0, 0])
-        >>> from birnn.report.figures import in_words
-        >>> in_words(figure).split(". ")[-1]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(figure).split(". ")[-1]
         "The second best path differs at 'b' (2): X (40.0 %) instead of Y (60.0 %)."
     """
     marginals = np.asarray(marginals_TL, dtype=float)

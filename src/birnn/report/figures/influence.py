@@ -59,8 +59,8 @@ def flow(
 
     Example:
         >>> figure = flow([[1, 0], [0.5, 1]], [[1, 0.1], [0, 1]], [[2, 0.1], [0.5, 2]], "ab")
-        >>> from birnn.report.figures import in_words
-        >>> in_words(figure).split(": ")[-1]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(figure).split(": ")[-1]
         "the state at 'b' (2) by 'a' (1), 1 step back, with 0.5."
     """
     matrices = {"forward": _square(forward_TT, tokens, "forward_TT")}
@@ -128,8 +128,8 @@ def influence_by_distance(
 
     Example:
         >>> figure = influence_by_distance([1.0, 0.1], [1.0, 0.5, 0.2], {"backward": 2})
-        >>> from birnn.report.figures import in_words
-        >>> in_words(figure).split(". ")[2]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(figure).split(". ")[2]
         'Backward half: 1 at its own step, 0.2 at 2 steps, effective context 2 steps.'
     """
     halves = {"forward": forward} | ({} if backward is None else {"backward": backward})

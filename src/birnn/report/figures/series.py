@@ -93,8 +93,8 @@ def series(
         >>> figure = series([[0.5, 2.0], [1.5, 4.0]], adds_TC=[[0.1, 0.0], [0.2, -1.0]], label="up")
         >>> [line.get_ydata().tolist() for axes in figure.axes for line in axes.lines]
         [[0.5, 1.5], [2.0, 4.0]]
-        >>> from birnn.report.figures import in_words
-        >>> in_words(figure).split(". ")[-1]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(figure).split(". ")[-1]
         "Channel 2: from 2 to 4, adds -1 to 'up'."
     """
     values = np.asarray(values_TC, dtype=float)

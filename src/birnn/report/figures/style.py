@@ -96,12 +96,12 @@ def in_house_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return styled
 
 
-def in_words(figure: Figure) -> str:
+def alt_text(figure: Figure) -> str:
     """What a figure shows, in words, for who cannot see it; its numbers are those drawn.
 
     Example:
         >>> from birnn.report import figures
-        >>> figures.in_words(figures.learning_curves({"both": [0.25, 1.0]}))
+        >>> figures.alt_text(figures.learning_curves({"both": [0.25, 1.0]}))
         'Accuracy after each epoch. Two directions: first 25.0 %, last 100.0 %.'
     """
     return str(figure.get_label())

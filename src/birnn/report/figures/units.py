@@ -111,8 +111,8 @@ def activations(
 
     Example:
         >>> figure = activations([[0.5, -1.0], [0.0, 0.5]], None, ["the", "bank"])
-        >>> from birnn.report.figures import in_words
-        >>> in_words(figure).split(". ")[1]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(figure).split(". ")[1]
         "Forward half: from -1 (unit 1 at 'the' (1)) to 0.5 (unit 0 at 'the' (1))."
     """
     states = _halves(forward_TH, backward_TH)
@@ -167,8 +167,8 @@ def unit_correlation(matrix_HH: ArrayLike) -> Figure:
         ShapeError: Not a matrix.
 
     Example:
-        >>> from birnn.report.figures import in_words
-        >>> in_words(unit_correlation([[0.5, -1.0], [0.0, 0.1]])).split(". ")[1]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(unit_correlation([[0.5, -1.0], [0.0, 0.1]])).split(". ")[1]
         'The strongest: forward unit 0 with backward unit 1, -1.'
     """
     matrix_HH = _correlations(matrix_HH)
@@ -252,8 +252,8 @@ def output_layout(segments: Sequence[tuple[int, int, str]], width: int) -> Figur
 
     Example:
         >>> figure = output_layout([(0, 8, "forward"), (8, 16, "backward")], 16)
-        >>> from birnn.report.figures import in_words
-        >>> in_words(figure)
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(figure)
         'An output row of 16 numbers: 0 to 7 forward half, 8 to 15 backward half.'
     """
     ends = [0, *(stop for _, stop, _ in segments)]

@@ -70,8 +70,8 @@ def deciding_direction(logits: Mapping[str, float], label: str, *, of: str = "lo
 
     Example:
         >>> figure = deciding_direction({"full": 3.0, "without backward": 2.5}, "positive")
-        >>> from birnn.report.figures import in_words
-        >>> in_words(figure)
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(figure)
         "Logit of 'positive'. Both halves at work 3, forward half alone 2.5."
     """
     if not logits:
@@ -116,8 +116,8 @@ def deciding_by_position(
 
     Example:
         >>> figure = deciding_by_position([0.5, 0.1], [0.0, 2.0], ["the", "bank"])
-        >>> from birnn.report.figures import in_words
-        >>> in_words(figure).split(". ")[2]
+        >>> from birnn.report.figures import alt_text
+        >>> alt_text(figure).split(". ")[2]
         "Backward half: in sum 2, most 2 at 'bank' (2), least 0 at 'the' (1)."
     """
     adds = {"forward": np.asarray(forward_T, dtype=float)}

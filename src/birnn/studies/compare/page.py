@@ -55,7 +55,6 @@ def _scores(found: Comparison, metric: str) -> Picture:
     return Picture(
         figure,
         f"{metric[0].upper()}{metric[1:]} on the test set, a point for each seed.",
-        figures.in_words(figure),
     )
 
 
@@ -80,7 +79,7 @@ def _positions(found: Comparison) -> Picture:
     of = "position" if steps else "length"
     figure = figures.accuracy_by_position(accuracy, positions=names, of=of)
     what = "steps by their position" if steps else "labels by the sequence's length"
-    return Picture(figure, f"Accuracy of {what}, mean over seeds.", figures.in_words(figure))
+    return Picture(figure, f"Accuracy of {what}, mean over seeds.")
 
 
 def _curves(found: Comparison, metric: str) -> Picture:
@@ -90,7 +89,6 @@ def _curves(found: Comparison, metric: str) -> Picture:
         figure,
         f"{metric[0].upper()}{metric[1:]} on the dev set after each epoch: median and range of the "
         "seeds.",
-        figures.in_words(figure),
     )
 
 

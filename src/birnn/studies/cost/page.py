@@ -28,7 +28,6 @@ def write(path: Path | str, found: CostReport) -> Path:
             Picture(
                 figure,
                 f"{cell}: a layer of one direction, of two, and of two at half width.",
-                figures.in_words(figure),
             )
         )
     return report.write(
