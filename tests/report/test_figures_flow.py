@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from birnn.errors import DataError, ShapeError
 from birnn.report import figures
 from birnn.report.figures import MINUS, PLUS, READERS, TIP, alt_text
-from birnn.report.figures.heat import TILES, extremes
+from birnn.report.figures.heatmap import TILES, extremes
 
 norms = st.floats(0, 1e3, allow_subnormal=False).map(lambda norm: norm if norm > 1e-9 else 0.0)
 signed = st.floats(-5, 5, allow_subnormal=False, width=32)

@@ -7,7 +7,7 @@ a figure shows.
 
 from birnn.report.figures.blueprint import blueprint
 from birnn.report.figures.causality import no_generation
-from birnn.report.figures.contests import (
+from birnn.report.figures.comparisons import (
     BOUND,
     accuracy_by_group,
     accuracy_by_position,
@@ -15,8 +15,9 @@ from birnn.report.figures.contests import (
     scores_by_seed,
 )
 from birnn.report.figures.costs import cost_bars
-from birnn.report.figures.decoded import attention_weights, tag_marginals
-from birnn.report.figures.influence import flow, influence_by_distance
+from birnn.report.figures.decisions import attribution, deciding_by_position, deciding_direction
+from birnn.report.figures.flow import flow, influence_by_distance
+from birnn.report.figures.heads import attention_weights, tag_marginals
 from birnn.report.figures.series import TagRow, attribution_over_time, series
 from birnn.report.figures.style import (
     GRID,
@@ -43,7 +44,6 @@ from birnn.report.figures.units import (
     state_norms,
     unit_correlation,
 )
-from birnn.report.figures.verdicts import attribution, deciding_by_position, deciding_direction
 
 __all__ = [
     "BOUND",

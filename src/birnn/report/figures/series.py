@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from birnn.errors import DataError, ShapeError, require
-from birnn.report.figures.heat import TILES, extremes
+from birnn.report.figures.heatmap import TILES, extremes
 from birnn.report.figures.style import (
     GRID,
     INK,

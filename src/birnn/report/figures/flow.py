@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from birnn.errors import DataError, ShapeError, require
-from birnn.report.figures.heat import below, name_tokens, place, scale, tiles
+from birnn.report.figures.heatmap import below, name_tokens, place, scale, tiles
 from birnn.report.figures.style import (
     HALVES,
     INK,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from birnn.errors import DataError, nearest, require
-from birnn.report.figures.heat import place
+from birnn.report.figures.heatmap import place
 from birnn.report.figures.style import (
     GRID,
     HALVES,

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from birnn.errors import DataError, ShapeError
-from birnn.report.figures.heat import below, name_tokens, place, scale, tiles
+from birnn.report.figures.decisions import strongest
+from birnn.report.figures.heatmap import below, name_tokens, place, scale, tiles
 from birnn.report.figures.style import (
     INK,
     READERS,
@@ -25,7 +26,6 @@ from birnn.report.figures.style import (
     tip,
     told,
 )
-from birnn.report.figures.verdicts import strongest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
