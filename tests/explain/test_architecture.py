@@ -24,7 +24,8 @@ from birnn.bundle.spec import (
 )  # fmt: skip
 from birnn.explain.architecture import architecture, stages
 from birnn.reference.stack import CellName, MergeName
-from birnn.report.figures import HALVES, TIP, alt_text
+from birnn.report.figures import HALVES, alt_text
+from birnn.report.figures.style import TOOLTIP
 
 sizes = st.integers(1, 300)
 poolings = st.sampled_from(get_args(PoolingName))
@@ -77,7 +78,7 @@ def test_boxes_are_to_one_scale_and_arrows_point_as_the_halves_read(spec: Spec) 
     (axes,) = figure.axes
     boxes = [
         patch for patch in axes.patches
-        if isinstance(patch, Rectangle) and (patch.get_gid() or "").startswith(TIP)
+        if isinstance(patch, Rectangle) and (patch.get_gid() or "").startswith(TOOLTIP)
     ]  # fmt: skip
     told = [box for row in stages(spec) for box in row.boxes]
     scales = [drawn.get_width() / box.width for drawn, box in zip(boxes, told, strict=True)]

@@ -85,7 +85,7 @@ def every_figure() -> Iterator[Figure]:
     yield figures.activations(*random.normal(size=(2, 300, 64)), LONG)
     yield figures.unit_correlation(random.uniform(-1, 1, (12, 12)))
     yield figures.correlation_histogram(random.uniform(-1, 1, (12, 12)))
-    yield figures.output_layout([(0, 16, "forward"), (16, 32, "backward")], 32)
+    yield figures.output_columns([(0, 16, "forward"), (16, 32, "backward")], 32)
     yield figures.gate_saturation(
         {half: {gate: saturation(16) for gate in "ifo"} for half in ("forward", "backward")}
     )
@@ -160,7 +160,7 @@ def test_the_page_opens(
     seen = opened(page, width=width, dark=dark)
     assert seen.width == width
     seen.check(figures=len(pictures))
-    assert [figure.label for figure in seen.figures] == [item.alternative for item in pictures]
+    assert [figure.label for figure in seen.figures] == [item.alt for item in pictures]
     assert seen.dark == dark
     red, green, blue = (int(part) for part in seen.paper.strip("rgb()").split(","))
     assert (red + green + blue < 3 * 64) == dark

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from birnn.errors import ConfigError
 from birnn.report import figures
-from birnn.report.figures import TIP
 from birnn.report.figures.causality import LEVELS
+from birnn.report.figures.style import TOOLTIP
 
 
 @given(data=st.data(), steps=st.integers(2, 9))
 def test_a_state_exists_if_all_that_it_reads_is_written(data: Any, steps: int) -> None:
     now = data.draw(st.integers(1, steps - 1))
     (axes,) = figures.no_generation(steps=steps, now=now).axes
-    boxes = [patch for patch in axes.patches if (patch.get_gid() or "").startswith(TIP)]
+    boxes = [patch for patch in axes.patches if (patch.get_gid() or "").startswith(TOOLTIP)]
     assert len(boxes) == 3 * steps
     for level, height in LEVELS.items():
         row = [box for box in boxes if abs(box.get_y() + box.get_height() / 2 - height) < 0.1]

@@ -17,7 +17,8 @@ from matplotlib.colors import to_hex
 
 from birnn.errors import DataError
 from birnn.report import figures
-from birnn.report.figures import READERS, TIP, alt_text
+from birnn.report.figures import READERS, alt_text
+from birnn.report.figures.style import MINUS, PLUS, TOOLTIP, number
 
 shares = st.floats(0, 1, allow_subnormal=False)
 
@@ -69,12 +70,12 @@ def test_learning_curves_may_differ_in_length() -> None:
 
 def test_every_bar_and_point_tells_its_number() -> None:
     bars = figures.accuracy_by_group({"both": {"left": 0.987}}, groups="evidence")
-    assert bars.axes[0].patches[0].get_gid() == f"{TIP}left, two directions: 98.7 %"
+    assert bars.axes[0].patches[0].get_gid() == f"{TOOLTIP}left, two directions: 98.7 %"
     lines = figures.accuracy_by_position({"backward": [1.0, 0.25]})
     tips = [collection.get_gid() for collection in lines.axes[0].collections]
     assert tips == [
-        f"{TIP}position 1, one direction, right to left: 100.0 %",
-        f"{TIP}position 2, one direction, right to left: 25.0 %",
+        f"{TOOLTIP}position 1, one direction, right to left: 100.0 %",
+        f"{TOOLTIP}position 2, one direction, right to left: 25.0 %",
     ]
 
 
@@ -109,20 +110,22 @@ def test_positions_may_have_names() -> None:
     names = ["1", "2-9", "10+"]
     (axes,) = figures.accuracy_by_position({"equal": [0.5, 0.6, 0.7]}, positions=names).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == names
-    assert axes.collections[1].get_gid() == f"{TIP}position 2-9, {READERS['equal'].name}: 60.0 %"
+    assert (
+        axes.collections[1].get_gid() == f"{TOOLTIP}position 2-9, {READERS['equal'].name}: 60.0 %"
+    )
 
 
 @given(scores=st.lists(shares, min_size=1, max_size=9))
 def test_every_seed_is_a_point_and_the_median_a_line(scores: list[float]) -> None:
     figure = figures.scores_by_seed({"both": scores, "half": scores[::-1]})
     (axes,) = figure.axes
-    points = [c for c in axes.collections if not (c.get_gid() or "").startswith(TIP)]
+    points, medians = axes.lines[::2], axes.lines[1::2]
     for row, (drawn, key) in enumerate(zip(points, ("both", "half"), strict=True)):
         values = scores if key == "both" else scores[::-1]
-        np.testing.assert_allclose(drawn.get_offsets()[:, 0], 100 * np.array(values))
-        assert set(np.round(drawn.get_offsets()[:, 1])) == {row}
+        np.testing.assert_allclose(drawn.get_xdata(), 100 * np.array(values))
+        assert set(np.round(drawn.get_ydata())) == {row}
         middle = 100 * statistics.median(values)
-        np.testing.assert_allclose(axes.lines[row].get_xdata(), [middle, middle])
+        np.testing.assert_allclose(medians[row].get_xdata(), [middle, middle])
         assert f"median {middle:.1f} %" in alt_text(figure)
 
 
@@ -142,7 +145,7 @@ def test_costs_are_bars_from_zero_or_points_where_they_are_too_far_apart(
     assert drawn == [cost, cost * ratio]
     assert axes.get_xscale() == ("log" if far else "linear")
     for reader, numbers in costs.items():
-        written = figures.style.number(numbers["time, ms"])
+        written = number(numbers["time, ms"])
         assert written in {text.get_text() for text in axes.texts}
         assert f"{READERS[reader].name[1:]}: time, ms {written}." in alt_text(figure)
 
@@ -214,7 +217,7 @@ def test_colours_are_told_apart_by_every_eye(sight: str, page: int) -> None:
     of = {name: re.findall(rf"--{name}: (#\w{{6}})", css)[page] for name in names}
     if page == 0:
         drawn = {key: reader.colour for key, reader in READERS.items()}
-        assert of == drawn | {"plus": figures.PLUS, "minus": figures.MINUS}
+        assert of == drawn | {"plus": PLUS, "minus": MINUS}
     pairs = [*itertools.combinations(READERS, 2), ("plus", "minus")]
     for one, other in pairs:
         distance = np.linalg.norm(seen(of[one], sight) - seen(of[other], sight))

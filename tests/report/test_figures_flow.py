@@ -15,8 +15,9 @@ from matplotlib.patches import Rectangle
 
 from birnn.errors import DataError, ShapeError
 from birnn.report import figures
-from birnn.report.figures import MINUS, PLUS, READERS, TIP, alt_text
-from birnn.report.figures.heatmap import TILES, extremes
+from birnn.report.figures import READERS, alt_text
+from birnn.report.figures.heatmap import CELLS, extremes
+from birnn.report.figures.style import MINUS, PLUS, TOOLTIP
 
 norms = st.floats(0, 1e3, allow_subnormal=False).map(lambda norm: norm if norm > 1e-9 else 0.0)
 signed = st.floats(-5, 5, allow_subnormal=False, width=32)
@@ -26,7 +27,7 @@ def tiles(axes: Axes) -> dict[tuple[int, int], Rectangle]:
     """The tiles of a matrix by row and column."""
     found = {}
     for patch in axes.patches:
-        if (patch.get_gid() or "").startswith(TIP):
+        if (patch.get_gid() or "").startswith(TOOLTIP):
             assert isinstance(patch, Rectangle)
             x, y = patch.get_x() + patch.get_width() / 2, patch.get_y() + patch.get_height() / 2
             found[round(y), round(x)] = patch
@@ -97,7 +98,7 @@ def test_a_large_matrix_is_an_image_of_the_same_ink() -> None:
     steps = 60
     t, s = np.indices((steps, steps))
     forward = np.where(s <= t, 0.5 ** (t - s), 0.0)
-    assert forward.size > TILES
+    assert forward.size > CELLS
     figure = figures.flow(forward, forward.T, np.hypot(forward, forward.T), ["x"] * steps)
     (image,) = figure.axes[0].get_images()
     ink = np.asarray(image.get_array())[..., 3]
@@ -200,7 +201,7 @@ def test_state_norms_go_through_the_numbers() -> None:
 
 def test_the_layout_is_to_scale() -> None:
     segments = [(0, 3, "forward"), (3, 7, "backward"), (7, 9, "both")]
-    bars = [bar for bar in figures.output_layout(segments, 9).axes[0].patches if bar.get_gid()]
+    bars = [bar for bar in figures.output_columns(segments, 9).axes[0].patches if bar.get_gid()]
     assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars] == [
         (start, stop) for start, stop, _ in segments
     ]
@@ -221,10 +222,9 @@ def test_gates_stand_where_their_shares_are(shares: Any) -> None:
         "input gate", "forget gate", "output gate"
     ]  # fmt: skip
     for g, axes in enumerate(figure.axes):
-        points = [c for c in axes.collections if not (c.get_gid() or "").startswith(TIP)]
-        for h, (half, scatter) in enumerate(zip(halves, points, strict=True)):
-            np.testing.assert_allclose(scatter.get_offsets(), 100 * shares[h, g].T)
-            assert to_hex(scatter.get_facecolor()[0]) == READERS[half].colour.lower()
+        for h, (half, points) in enumerate(zip(halves, axes.lines[1:], strict=True)):
+            np.testing.assert_allclose(points.get_xydata(), 100 * shares[h, g].T)
+            assert to_hex(points.get_color()) == READERS[half].colour.lower()
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ def test_gates_stand_where_their_shares_are(shares: Any) -> None:
         (lambda: figures.state_norms([], None, ""), DataError, "there is no word"),
         (lambda: figures.activations([[1.0]], None, "ab"), ShapeError, "for 2 words"),
         (lambda: figures.unit_correlation([1.0]), ShapeError, r"expected \(units, units\)"),
-        (lambda: figures.output_layout([(0, 2, "forward")], 3), DataError, "tile 0 to 3"),
-        (lambda: figures.output_layout([(0, 3, "backwards")], 3), DataError, "mean backward"),
+        (lambda: figures.output_columns([(0, 2, "forward")], 3), DataError, "tile 0 to 3"),
+        (lambda: figures.output_columns([(0, 3, "backwards")], 3), DataError, "mean backward"),
         (lambda: figures.gate_saturation({}), DataError, "at least one gate"),
         (lambda: figures.gate_saturation({"up": {}}), DataError, "'up' is no half"),
         (

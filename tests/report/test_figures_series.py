@@ -10,8 +10,10 @@ from matplotlib.colors import to_hex
 
 from birnn.errors import DataError, ShapeError
 from birnn.report import figures
-from birnn.report.figures import MINUS, PLUS, TIP, WRONG, TagRow, alt_text
-from birnn.report.figures.series import MANY, MOST_CHANNELS
+from birnn.report.figures import TagRow, alt_text
+from birnn.report.figures.lines import MANY
+from birnn.report.figures.series import MOST_CHANNELS
+from birnn.report.figures.style import MINUS, PLUS, TOOLTIP, WRONG
 
 SERIES = np.array([[1.0, -5.0], [3.0, -5.0], [2.0, -4.0]])
 
@@ -56,7 +58,7 @@ def test_tags_are_boxes_of_runs_and_wrong_ones_are_framed() -> None:
     rows = [TagRow("correct", "", gold), TagRow("one", "forward", ["n", "a", "n"])]
     figure = figures.series(SERIES, rows=rows, gold=gold, marked=("a",))
     boxes = figure.axes[-1].patches
-    tips = [box.get_gid().removeprefix(TIP) for box in boxes if box.get_gid()]
+    tips = [box.get_gid().removeprefix(TOOLTIP) for box in boxes if box.get_gid()]
     assert tips == [
         "correct, step 1: n",
         "correct, steps 2 to 3: a",

@@ -213,10 +213,10 @@ def test_words_carry_their_number_for_eye_ear_and_pointer(html: str) -> None:
 
 def test_a_picture_says_itself_or_is_given_words() -> None:
     figure = figures.learning_curves({"both": [0.5, 1.0]})
-    assert Picture(figure, "A caption.").alternative == figures.alt_text(figure)
-    assert Picture(figure, "A caption.", "Mine.").alternative == "Mine."
+    assert Picture(figure, "A caption.").alt == figures.alt_text(figure)
+    assert Picture(figure, "A caption.", "Mine.").alt == "Mine."
     figure.set_label("")
-    with pytest.raises(DataError, match="give its alternative text"):
+    with pytest.raises(DataError, match="give its alt text"):
         Picture(figure, "A caption.")
 
 

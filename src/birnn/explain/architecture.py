@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from birnn.bundle.spec import Spec
 from birnn.inputs import Vectors, Words
 from birnn.report.figures import HALVES, blueprint
-from birnn.report.figures.blueprint import Box, Row
+from birnn.report.figures.blueprint import Box, Stage
 from birnn.tasks import Pooled, Tags, Values
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def architecture(spec: Spec) -> Figure:
     return blueprint(list(stages(spec)), title=spec.task, parameters=spec.parameter_count())
 
 
-def stages(spec: Spec) -> Iterator[Row]:
+def stages(spec: Spec) -> Iterator[Stage]:
     """The rows of the drawing from the inputs up; their parameters sum to those of the model."""
-    yield Row(*_inputs(spec))
+    yield Stage(*_inputs(spec))
     stack = spec.stack
     yield from _layers(spec)
     head = spec.head
@@ -60,17 +60,17 @@ def stages(spec: Spec) -> Iterator[Row]:
             name = "one row for the whole sequence"
             half = "both" if stack.bidirectional else "forward"
             boxes = [Box(width, part, half) for part in head.pooling.split("+")]
-        yield Row(name, _count(spec, "head.attention."), boxes)
+        yield Stage(name, _count(spec, "head.attention."), boxes)
     name = {
         "tags": "linear, a label for every step",
         "label": "linear, one label for the sequence",
         "values": "linear, values in their own units",
     }[head.kind]
-    what = "values" if isinstance(head, Values) else "labels"
-    yield Row(name, _count(spec, "head.linear.", "head.mean", "head.scale"), [Box(head.size, what)])
+    boxes = [Box(head.size, "values" if isinstance(head, Values) else "labels")]
+    yield Stage(name, _count(spec, "head.linear.", "head.mean", "head.scale"), boxes)
     if isinstance(head, Tags) and head.decoder == "crf":
         count = _count(spec, "head.crf.")
-        yield Row("CRF, the best sequence of labels", count, [Box(head.size, "labels")])
+        yield Stage("CRF, the best sequence of labels", count, [Box(head.size, "labels")])
 
 
 def _inputs(spec: Spec) -> tuple[str, int, list[Box]]:
@@ -89,7 +89,7 @@ def _inputs(spec: Spec) -> tuple[str, int, list[Box]]:
     return f"words, {inputs.size:,} known", count, boxes
 
 
-def _layers(spec: Spec) -> Iterator[Row]:
+def _layers(spec: Spec) -> Iterator[Stage]:
     stack = spec.stack
     cell, hidden = CELLS[stack.cell], stack.hidden_size
     ways = f"{hidden} units each way" if stack.bidirectional else f"{hidden} units, left to right"
@@ -106,13 +106,13 @@ def _layers(spec: Spec) -> Iterator[Row]:
         if layer not in shown:
             if layer == 2:
                 hidden_layers = range(2, stack.num_layers - 1)
-                yield Row(
+                yield Stage(
                     f"layers 3 to {stack.num_layers - 1}, like the one below",
                     _hidden(spec, hidden_layers),
                     [Box(stack.output_size, "output", "both" if len(halves) == 2 else "forward")],
                 )
             continue
-        yield Row(
+        yield Stage(
             f"layer {layer + 1}, {cell}, {ways}" + (added if len(halves) == 1 else ""),
             count,
             [Box(hidden, HALVES[half], half, reads=True) for half in halves],
@@ -122,7 +122,7 @@ def _layers(spec: Spec) -> Iterator[Row]:
             if stack.merge != "concat":
                 boxes = [Box(stack.output_size, "both", "both")]
             name = f"{MERGED[stack.merge]}, {stack.output_size} wide{added}"
-            yield Row(name, _count(spec, f"encoder.merge_l{layer}."), boxes)
+            yield Stage(name, _count(spec, f"encoder.merge_l{layer}."), boxes)
 
 
 def _hidden(spec: Spec, layers: Sequence[int]) -> int:

@@ -241,7 +241,7 @@ def _model(found: Explanation) -> list[Part]:
     parts: list[Part] = [
         Picture(architecture(found.spec), "The model, drawn to its widths."),
         Picture(
-            figures.output_layout(segments, stack.output_size),
+            figures.output_columns(segments, stack.output_size),
             "Which columns of the encoder's output come from which half.",
         ),
     ]

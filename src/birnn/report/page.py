@@ -6,14 +6,27 @@ phone, and says in words what every figure shows.
 
 from __future__ import annotations
 
+import html
+import io
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import birnn
 from birnn.errors import OutputError, require
-from birnn.report.figures import READERS
+from birnn.report.figures.style import (
+    GRID,
+    INK,
+    MINUS,
+    PAPER,
+    PLUS,
+    READERS,
+    STYLE,
+    TOOLTIP,
+    WRONG,
+)
 from birnn.report.parts import Picture, Section
-from birnn.report.svg import inline_svg
 
 
 def render(title: str, sections: Sequence[Section], *, lead: str = "", footer: str = "") -> str:
@@ -94,3 +107,51 @@ def signed(value: float) -> str:
         ('+0.25', '-1', '0')
     """
     return f"{value:+.3g}" if value else "0"
+
+
+def inline_svg(picture: Picture, name: str) -> str:
+    """A figure as an SVG element that can stand among others in one page.
+
+    Ids are made unique with ``name``, colours become those of the page, light or dark, tooltips
+    become titles, and the alt text becomes the element's own.
+
+    Args:
+        picture: Figure, caption and alt text.
+        name: Prefix of all ids, unique in the page.
+    """
+    matplotlib = require("matplotlib", extra="plots")
+    stream = io.StringIO()
+    # text stays text, and two runs give the same file
+    settings = STYLE | {"svg.fonttype": "none", "svg.hashsalt": name}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # the page has the fonts of who reads it; only the width is measured with matplotlib's own
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        picture.figure.savefig(stream, format="svg", metadata=dict.fromkeys(_METADATA))
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :].rstrip()
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(rf'<g id="{TOOLTIP}([^"]*)">', r"<g><title>\1</title>", svg)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = svg.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+    for colour, variable in _COLOURS.items():
+        svg = svg.replace(colour.lower(), f"var(--{variable})")
+    view = re.search(r'viewBox="[^"]*"', svg)
+    assert view is not None
+    label = html.escape(picture.alt, quote=True)
+    # inside HTML neither the namespaces nor their prefix are needed
+    body = svg[svg.index(">") + 1 :].replace("xlink:href", "href")
+    return f'<svg {view[0]} role="img" aria-label="{label}">{body}'
+
+
+# what the page draws in its own light or dark shade
+_COLOURS = {
+    INK: "ink",
+    GRID: "grid",
+    PAPER: "paper",
+    PLUS: "plus",
+    MINUS: "minus",
+    WRONG: "wrong",
+} | {reader.colour: key for key, reader in READERS.items()}
+
+# all that matplotlib would write about itself, its date and its network addresses
+_METADATA = ("Date", "Creator", "Format", "Type")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from birnn.errors import DataError, ShapeError
-from birnn.report.figures import alt_text
+from birnn.report.figures.style import alt_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +68,7 @@ class Picture:
     Args:
         figure: The figure.
         caption: What it shows and what to see in it.
-        alternative: The figure in words; by default what it says of itself (`alt_text`).
+        alt: The figure in words; by default what it says of itself (`alt_text`).
 
     Raises:
         DataError: No words, from neither.
@@ -76,14 +76,14 @@ class Picture:
 
     figure: Figure
     caption: str
-    alternative: str = ""
+    alt: str = ""
     kind: Literal["picture"] = field(default="picture", init=False)
 
     def __post_init__(self) -> None:
-        if not self.alternative:
+        if not self.alt:
             if not alt_text(self.figure):
-                raise DataError("this figure says nothing of itself: give its alternative text")
-            object.__setattr__(self, "alternative", alt_text(self.figure))
+                raise DataError("this figure says nothing of itself: give its alt text")
+            object.__setattr__(self, "alt", alt_text(self.figure))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""Figures of measured numbers, in one house style.
+"""Figures of measured numbers, in one style.
 
 Each function takes numbers and returns a `matplotlib.figure.Figure`; none takes a model and none
-keeps state. `alt_text` says what
+keeps state. They are made of three primitives, `bars`, `line` and `heatmap`, but for the drawings
+of a model (`blueprint`, `output_columns`) and of causality (`no_generation`). `alt_text` says what
 a figure shows.
 """
 
@@ -11,25 +12,23 @@ from birnn.report.figures.comparisons import (
     BOUND,
     accuracy_by_group,
     accuracy_by_position,
+    cost_bars,
     learning_curves,
     scores_by_seed,
 )
-from birnn.report.figures.costs import cost_bars
-from birnn.report.figures.decisions import attribution, deciding_by_position, deciding_direction
+from birnn.report.figures.decisions import (
+    attribution,
+    attribution_over_time,
+    deciding_by_position,
+    deciding_direction,
+)
 from birnn.report.figures.flow import flow, influence_by_distance
 from birnn.report.figures.heads import attention_weights, tag_marginals
-from birnn.report.figures.series import TagRow, attribution_over_time, series
+from birnn.report.figures.series import TagRow, series
 from birnn.report.figures.style import (
-    GRID,
     HALVES,
     INK,
-    MINUS,
-    PAPER,
-    PLUS,
     READERS,
-    STYLE,
-    TIP,
-    WRONG,
     Reader,
     alt_text,
     capital,
@@ -40,23 +39,16 @@ from birnn.report.figures.units import (
     activations,
     correlation_histogram,
     gate_saturation,
-    output_layout,
+    output_columns,
     state_norms,
     unit_correlation,
 )
 
 __all__ = [
     "BOUND",
-    "GRID",
     "HALVES",
     "INK",
-    "MINUS",
-    "PAPER",
-    "PLUS",
     "READERS",
-    "STYLE",
-    "TIP",
-    "WRONG",
     "Reader",
     "TagRow",
     "accuracy_by_group",
@@ -79,7 +71,7 @@ __all__ = [
     "influence_by_distance",
     "learning_curves",
     "no_generation",
-    "output_layout",
+    "output_columns",
     "scores_by_seed",
     "series",
     "state_norms",

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from birnn.errors import ConfigError, require
-from birnn.report.figures.style import INK, READERS, canvas, in_house_style, tip, told
+from birnn.report.figures.style import (
+    INK,
+    READERS,
+    arrow,
+    canvas,
+    in_house_style,
+    tint,
+    tooltip,
+    with_alt_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +85,7 @@ def no_generation(*, steps: int = 6, now: int = 3) -> Figure:
     axes.set_xlim(-0.62, steps + 0.45)
     axes.set_ylim(-0.45, 2.85)
     axes.set_axis_off()
-    return told(
+    return with_alt_text(
         figure,
         f"Inputs 1 to {now} of {steps} are written, input {now + 1} is to be predicted.",
         f"Forward states 1 to {now} exist: they need nothing else.",
@@ -91,14 +100,13 @@ def _box(axes: Axes, level: str, step: int, height: float, missing: list[int]) -
     exists = not missing
     patch = patches.FancyBboxPatch(
         (step - SIDE / 2, height - SIDE / 2), SIDE, SIDE, boxstyle="round,pad=0,rounding_size=0.1",
-        facecolor=colour if exists else "none", edgecolor=colour, linewidth=1.4,
+        facecolor=tint(colour, 0.2 if exists else 0.0), edgecolor=colour, linewidth=1.4,
         linestyle="-" if exists else (0, (2.5, 2)),
     )  # fmt: skip
-    patch.set_facecolor((*_tint(colour), 0.2 if exists else 0.0))
     index = str(step).translate(SMALL)
     waits = f"needs x{', x'.join(str(need).translate(SMALL) for need in missing)}, not written yet"
     name = "input" if level == "input" else f"{level} state"
-    tip(axes.add_patch(patch), f"{name} {step}: {'is there' if exists else waits}")
+    tooltip(axes.add_patch(patch), f"{name} {step}: {'is there' if exists else waits}")
     letter, unknown = ("x", "?") if level == "input" else ("h", "–")
     text = f"{letter}{index}" if exists else unknown
     axes.text(step, height, text, ha="center", va="center", alpha=1 if exists else 0.7)
@@ -107,15 +115,5 @@ def _box(axes: Axes, level: str, step: int, height: float, missing: list[int]) -
 def _arrow(
     axes: Axes, start: tuple[float, float], end: tuple[float, float], half: str, *, gone: bool
 ) -> None:
-    colour = READERS[half].colour
-    axes.annotate(
-        "", end, start,
-        arrowprops={"arrowstyle": "->", "color": colour, "linewidth": 1.4,
-                    "linestyle": (0, (2, 2)) if gone else "-", "alpha": 0.55 if gone else 1,
-                    "shrinkA": 1, "shrinkB": 1, "mutation_scale": 9},
-    )  # fmt: skip
-
-
-def _tint(colour: str) -> tuple[float, float, float]:
-    red, green, blue = require("matplotlib.colors", extra="plots").to_rgb(colour)
-    return red, green, blue
+    gap = {"linestyle": (0, (2, 2)), "alpha": 0.55} if gone else {}
+    arrow(axes, start, end, READERS[half].colour, linewidth=1.4, shrinkA=1, shrinkB=1, **gap)

@@ -1,4 +1,4 @@
-"""Figures of ways of reading against each other: by group, by position, by epoch, by seed."""
+"""Figures of ways of reading against each other: by group, position, epoch, seed; costs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from birnn.errors import DataError, require
+from birnn.errors import DataError
+from birnn.report.figures.bars import bars, number_beside, rows
+from birnn.report.figures.lines import line
 from birnn.report.figures.style import (
     INK,
     PAPER,
+    FloatArray,
     Reader,
+    blank,
     canvas,
     capital,
     describe,
     in_house_style,
     legend,
+    number,
     readers_of,
     sentence,
-    target,
-    tip,
-    told,
+    tooltip,
+    whole_ticks,
+    with_alt_text,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FloatArray = NDArray[np.float64]
-
 BOUND = "the best that one direction can do"
+SPREAD = 50  # the greatest over the least cost from which on a scale is logarithmic
 
 
 @in_house_style
@@ -64,20 +67,19 @@ def accuracy_by_group(
     if any(list(values) != names for values in accuracy.values()):
         raise DataError("every reader needs the same groups in the same order")
     figure, axes = canvas()
-    width = 0.8 / len(readers)
-    crowded = len(readers) * len(names) > 12
-    for index, (key, reader) in enumerate(readers.items()):
-        places = [place + (index - (len(readers) - 1) / 2) * width for place in range(len(names))]
-        heights = [100 * accuracy[key][name] for name in names]
-        bars = axes.bar(places, heights, 0.94 * width, color=reader.colour, label=reader.name)
-        for bar, name, height in zip(bars, names, heights, strict=True):
-            tip(bar, f"{name}, {reader.name}: {height:.1f} %")
-    if bound is not None:
-        for index, name in enumerate(names):
-            label = BOUND if index == 0 else None
-            ends = (index - 0.45, index + 0.45)
-            height = 100 * bound[name]
-            axes.plot(ends, (height, height), "--", color=INK, linewidth=1.2, label=label)
+    percents = {
+        readers[key].name: [100 * value for value in values.values()]
+        for key, values in accuracy.items()
+    }
+    bars(
+        axes, percents, [reader.colour for reader in readers.values()],
+        lambda reader, at: f"{names[at]}, {reader}: {percents[reader][at]:.1f} %",
+        upright=True,
+    )  # fmt: skip
+    bounds = None if bound is None else [100 * bound[name] for name in names]
+    for at, height in enumerate(bounds or ()):
+        line(axes, (at - 0.45, at + 0.45), (height, height), INK, name=BOUND if at == 0 else "",
+             linestyle="--", linewidth=1.2)  # fmt: skip
     axes.set_xticks(range(len(names)), names, rotation=_turn(names, len(names)))
     axes.tick_params(axis="x", length=0)
     axes.set_xlabel(groups)
@@ -85,10 +87,9 @@ def accuracy_by_group(
     axes.set_yticks(range(0, 101, 25))
     axes.set_ylabel("accuracy, %")
     axes.grid(visible=False)  # every bar has its number, which a line would go through
-    legend(figure, axes, last=BOUND)
-    bounds = [100 * bound[name] for name in names] if bound is not None else None
-    _numbers(figure, axes, bounds, size=8.5 if crowded else 10)
-    return told(figure, f"Accuracy by {groups}.", describe(accuracy))
+    legend(figure, last=BOUND)
+    _numbers(figure, axes, bounds, size=8.5 if len(readers) * len(names) > 12 else 10)
+    return with_alt_text(figure, f"Accuracy by {groups}.", describe(accuracy))
 
 
 def _numbers(figure: Figure, axes: Axes, bounds: Sequence[float] | None, *, size: float) -> None:
@@ -97,11 +98,11 @@ def _numbers(figure: Figure, axes: Axes, bounds: Sequence[float] | None, *, size
     low, high = axes.get_ylim()
     points = axes.bbox.height / figure.dpi * 72
     tall = (1.3 * size + 3) * (high - low) / points
-    for bars in axes.containers:
-        for place, bar in enumerate(bars):
-            height = float(bar.get_height())
-            struck = bounds is not None and height < bounds[place] < height + tall
-            foot = bounds[place] if struck and bounds is not None else height
+    for drawn in axes.containers:
+        for at, bar in enumerate(drawn):
+            height = foot = float(bar.get_height())
+            if bounds is not None and height < bounds[at] < height + tall:
+                foot = bounds[at]
             axes.annotate(
                 f"{height:.0f}", (bar.get_x() + bar.get_width() / 2, foot), (0, 3),
                 textcoords="offset points", ha="center", va="bottom", fontsize=size,
@@ -140,23 +141,23 @@ def accuracy_by_position(
         raise DataError(f"readers have different numbers of positions: {sorted(lengths)}")
     length = lengths.pop()
     places = range(1, length + 1)
-    names = [str(place) for place in places] if positions is None else list(positions)
+    names = list(map(str, places)) if positions is None else list(positions)
     figure, axes = canvas()
     if bound is not None:
-        values = [100 * value for value in bound]
-        axes.plot(places, values, "--", color=INK, linewidth=1.2, label=BOUND)
+        heights = [100 * value for value in bound]
+        line(axes, places, heights, INK, name=BOUND, linestyle="--", linewidth=1.2)
     for key, reader in readers.items():
-        _line(axes, accuracy[key], reader, [f"{of} {name}" for name in names])
+        _percents(axes, accuracy[key], reader, [f"{of} {name}" for name in names])
     axes.set_xlabel(f"{of} in the sequence" if of == "position" else f"{of} of the sequence, steps")
     every = 1 if length <= 20 else length // 10
     axes.set_xticks(places[::every], names[::every], rotation=_turn(names, length / every))
-    _percent(axes, "accuracy")
-    legend(figure, axes, last=BOUND)
+    _percent_scale(axes, "accuracy")
+    legend(figure, last=BOUND)
     numbers = {
         key: {f"{of} {name}": value for name, value in zip(names, values, strict=True)}
         for key, values in accuracy.items()
     }
-    return told(figure, f"Accuracy at each {of}.", describe(numbers))
+    return with_alt_text(figure, f"Accuracy at each {of}.", describe(numbers))
 
 
 @in_house_style
@@ -190,19 +191,19 @@ def learning_curves(
         at_SE = _runs(curves[key], reader)
         low, middle, high = (pick(at_SE, axis=0) for pick in (np.nanmin, np.nanmedian, np.nanmax))
         if len(at_SE) > 1:
-            places = range(1, at_SE.shape[1] + 1)
             axes.fill_between(
-                places, 100 * low, 100 * high, color=reader.colour, alpha=0.18, linewidth=0
-            )
-        _line(axes, middle.tolist(), reader, [f"epoch {n + 1}" for n in range(at_SE.shape[1])])
+                range(1, at_SE.shape[1] + 1), 100 * low, 100 * high, color=reader.colour,
+                alpha=0.18, linewidth=0,
+            )  # fmt: skip
+        epochs = [f"epoch {n + 1}" for n in range(at_SE.shape[1])]
+        _percents(axes, middle.tolist(), reader, epochs)
         least.append(100 * low)
         ends[key] = {"first": float(middle[0]), "last": float(middle[-1])}
     axes.set_xlabel("epoch")
-    whole = require("matplotlib.ticker", extra="plots").MaxNLocator(integer=True)
-    axes.xaxis.set_major_locator(whole)
-    _percent(axes, metric, *least)
-    legend(figure, axes)
-    return told(figure, f"{capital(metric)} after each epoch.", describe(ends))
+    whole_ticks(axes.xaxis)
+    _percent_scale(axes, metric, *least)
+    legend(figure)
+    return with_alt_text(figure, f"{capital(metric)} after each epoch.", describe(ends))
 
 
 @in_house_style
@@ -224,7 +225,8 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
     """
     readers = readers_of(scores)
     figure, axes = canvas(0.9 + 0.55 * len(readers))
-    facts, drawn = [], []
+    facts: list[str] = []
+    drawn: list[float] = []
     for row, (key, reader) in enumerate(readers.items()):
         percents = 100 * np.asarray(scores[key], dtype=float)
         if percents.size == 0:
@@ -232,30 +234,100 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
         drawn += percents.tolist()
         # side by side, in the order of the seeds: points that coincide stay visible
         offsets = np.linspace(-0.18, 0.18, len(percents)) if len(percents) > 1 else np.zeros(1)
-        axes.scatter(
-            percents, row + offsets, s=34, marker=reader.marker, color=reader.colour, alpha=0.75,
-            linewidth=0,
-        )  # fmt: skip
-        for seed, (percent, offset) in enumerate(zip(percents, offsets, strict=True)):
-            target(axes, percent, row + offset, f"{reader.name}, seed {seed}: {percent:.2f} %")
+
+        def told(seed: int, name: str = reader.name, percents: FloatArray = percents) -> str:
+            return f"{name}, seed {seed}: {percents[seed]:.2f} %"
+
+        line(axes, percents, row + offsets, reader.colour, marker=reader.marker, tooltips=told,
+             joined=False, markersize=6, alpha=0.75, markeredgewidth=0)  # fmt: skip
         middle = float(np.median(percents))
-        axes.plot([middle] * 2, [row - 0.34, row + 0.34], color=INK, linewidth=1.6)
+        line(axes, [middle] * 2, [row - 0.34, row + 0.34], INK, linewidth=1.6)
         axes.annotate(
             f"{middle:.1f}", (middle, row - 0.34), (0, 2), textcoords="offset points",
             ha="center", va="bottom", fontsize=9,
             bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
         )  # fmt: skip
         ends = {"median": middle, "least": percents.min(), "most": percents.max()}
-        told_ends = [(name, f"{value:.1f} %") for name, value in ends.items()]
-        facts.append(sentence(reader.name, [*told_ends, ("seeds", str(len(percents)))]))
-    names = [reader.name.replace(", ", ",\n") for reader in readers.values()]
-    axes.set_yticks(range(len(names)), names, fontsize=9)
-    axes.set_ylim(len(names) - 0.5, -0.75)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x")
+        each = [(name, f"{value:.1f} %") for name, value in ends.items()]
+        facts.append(sentence(reader.name, [*each, ("seeds", str(len(percents)))]))
+    rows(axes, _in_two_lines(readers))
+    axes.set_ylim(len(readers) - 0.5, -0.75)
     axes.set_xlim(*_around(drawn))
     axes.set_xlabel(f"{metric}, %: every seed, and the median")
-    return told(figure, f"{capital(metric)} of each seed.", *facts)
+    return with_alt_text(figure, f"{capital(metric)} of each seed.", *facts)
+
+
+@in_house_style
+def cost_bars(values: Mapping[str, Mapping[str, float]]) -> Figure:
+    """What each reader costs, a panel for each quantity, the numbers at the bars.
+
+    Bars from 0; where the greatest is more than 50 times the least, points on a logarithmic scale.
+
+    Args:
+        values: Reader (a key of `READERS`), then quantity with its unit (``"forward, ms"``), to
+            a number from 0 on.
+
+    Raises:
+        DataError: No reader, a reader that is not known, no quantity, or readers with different
+            quantities.
+
+    Example:
+        >>> figure = cost_bars({"forward": {"parameters": 365568}, "both": {"parameters": 731136}})
+        >>> [float(bar.get_width()) for bar in figure.axes[0].patches]
+        [365568.0, 731136.0]
+    """
+    readers = readers_of(values)
+    names = list(next(iter(values.values())))
+    if not names:
+        raise DataError("nothing to draw: give at least one quantity")
+    if any(list(costs) != names for costs in values.values()):
+        raise DataError("every reader needs the same quantities in the same order")
+    columns = min(2, len(names))
+    high = -(-len(names) // columns)
+    figure = blank(0.25 + high * (0.6 + 0.36 * len(readers)))
+    panels = figure.subplots(high, columns, squeeze=False, sharey=True).ravel()
+    for panel, name in zip(panels, names, strict=False):
+        _costs(panel, name, readers, np.array([values[key][name] for key in readers], dtype=float))
+    for panel in panels[len(names) :]:
+        panel.set_visible(False)
+    facts = (
+        sentence(reader.name, ((name, number(values[key][name])) for name in names))
+        for key, reader in readers.items()
+    )
+    return with_alt_text(figure, "Costs.", *facts)
+
+
+def _costs(panel: Axes, name: str, readers: Mapping[str, Reader], costs: FloatArray) -> None:
+    """One quantity: a row for each reader."""
+    each = list(readers.values())
+    positive, top = costs[costs > 0], costs.max() or 1.0
+    wide = positive.size > 1 and positive.max() > SPREAD * positive.min()
+
+    def told(at: int) -> str:
+        return f"{each[at].name}, {name}: {number(costs[at])}"
+
+    if wide:
+        for row, reader in enumerate(each):
+            drawn = panel.scatter(costs[row], row, s=60, color=reader.colour, marker=reader.marker)
+            tooltip(drawn, told(row))
+        panel.set_xscale("log")
+        panel.set_xlim(positive.min() / 2, top * (top / positive.min()) ** 0.6)
+    else:
+        colours = [reader.colour for reader in each]
+        bars(panel, {"": costs}, [colours], lambda _, row: told(row))
+        panel.set_xlim(0, 1.6 * top)  # room for the numbers
+    for row, cost in enumerate(costs):
+        number_beside(panel, cost, row, 7 if wide else 4)
+    panel.set_title(f"{name} (log scale)" if wide else name)
+    panel.set_xticks([])
+    panel.minorticks_off()
+    rows(panel, _in_two_lines(readers), grid=False)
+    panel.spines["left"].set_visible(not wide)
+    panel.spines["bottom"].set_visible(False)
+
+
+def _in_two_lines(readers: Mapping[str, Reader]) -> list[str]:
+    return [reader.name.replace(", ", ",\n") for reader in readers.values()]
 
 
 def _around(percents: Sequence[float]) -> tuple[float, float]:
@@ -287,22 +359,18 @@ def _runs(curves: Sequence[float] | Sequence[Sequence[float]], reader: Reader) -
     return at_SE
 
 
-def _line(axes: Axes, values: Sequence[float], reader: Reader, names: Sequence[str]) -> None:
-    percents = [100 * value for value in values]
-    places = range(1, len(percents) + 1)
-    many = len(percents) > 40
-    axes.plot(
-        places, percents, marker="" if many else reader.marker, color=reader.colour,
-        label=reader.name,
+def _percents(axes: Axes, values: Sequence[float], reader: Reader, names: Sequence[str]) -> None:
+    percents = 100 * np.asarray(values, dtype=float)
+    line(
+        axes, range(1, len(percents) + 1), percents, reader.colour, name=reader.name,
+        marker=reader.marker,
+        tooltips=lambda at: f"{names[at]}, {reader.name}: {percents[at]:.1f} %",
     )  # fmt: skip
-    for place, percent, name in zip(places, percents, names, strict=True):
-        if np.isfinite(percent):
-            target(axes, place, percent, f"{name}, {reader.name}: {percent:.1f} %")
 
 
-def _percent(axes: Axes, metric: str, *least: FloatArray) -> None:
+def _percent_scale(axes: Axes, metric: str, *least: FloatArray) -> None:
     """Show the part of the scale that is used, with room above 100 for markers."""
-    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axes.lines]
+    drawn = [np.asarray(one.get_ydata(), dtype=float) for one in axes.lines]
     lowest = float(np.nanmin(np.concatenate([*drawn, *least])))
     floor = max(0.0, lowest - 0.15 * (100 - lowest) - 0.5)
     axes.set_ylim(floor, 100 + 0.06 * (100 - floor))

@@ -1,17 +1,19 @@
-"""Figures of decisions: which half decided, and which words."""
+"""Figures of decisions: which half decided, and what each step speaks for."""
 
 # T steps of a sequence
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from birnn.errors import DataError, nearest, require
-from birnn.report.figures.heatmap import place
+from birnn.errors import DataError, nearest
+from birnn.report.figures.bars import bars, number_beside, rows, signed_scale, strongest
+from birnn.report.figures.lines import FEW, MANY, line
 from birnn.report.figures.style import (
     GRID,
     HALVES,
@@ -19,28 +21,30 @@ from birnn.report.figures.style import (
     MINUS,
     PLUS,
     READERS,
+    FloatArray,
     canvas,
     capital,
+    halves_of,
     in_house_style,
+    legend,
     number,
-    of_label,
     same_length,
     sentence,
-    shown,
-    target,
-    tip,
-    told,
+    swatch,
+    tint,
+    whole_ticks,
+    with_alt_text,
 )
+from birnn.report.figures.tokens import abbreviated, measured, named
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FloatArray = NDArray[np.float64]
-
 MOST = 30  # words of a long text that are drawn
 
-# what is left of a model, to the half that is left: its colour
+# what is left of a model, to what it is called and the half that gives the colour
 LEFT = {
     "full": ("both halves at work", "both"),
     "without backward": ("forward half alone", "forward"),
@@ -55,9 +59,9 @@ ONE_DIRECTION = {
 
 @in_house_style
 def deciding_direction(logits: Mapping[str, float], label: str, *, of: str = "logit") -> Figure:
-    """The logit of a label with both halves, with one of them silenced, and with none.
+    """The logit of a label with both halves, with one of them ablated, and with both.
 
-    A silenced half is replaced by its mean over data. What is left gives a bar its colour.
+    Mean ablation: a half is replaced by its mean over data. What is left gives a bar its colour.
 
     Args:
         logits: ``full``, ``without forward``, ``without backward``, ``without both`` (or some of
@@ -80,21 +84,20 @@ def deciding_direction(logits: Mapping[str, float], label: str, *, of: str = "lo
         if key not in LEFT:
             raise DataError(f"{key!r} says nothing of a half: {nearest(key, LEFT)}")
     kept = {key: float(logits[key]) for key in LEFT if key in logits}
-    names = ONE_DIRECTION if kept.keys() == ONE_DIRECTION.keys() else LEFT
+    called = ONE_DIRECTION if kept.keys() == ONE_DIRECTION.keys() else LEFT
+    names, halves = zip(*(called[key] for key in kept), strict=True)
+    values = list(kept.values())
     figure, axes = canvas(0.75 + 0.38 * len(kept))
-    for row, (key, logit) in enumerate(kept.items()):
-        name, half = names[key]
-        colour = READERS[half].colour if half else INK
-        (bar,) = axes.barh(row, logit, 0.68, color=colour, alpha=1 if half else 0.55)
-        tip(bar, f"{name}: {number(logit)}")
-        _value(axes, logit, row)
-    axes.set_yticks(range(len(kept)), [names[key][0] for key in kept])
-    _signed(axes, list(kept.values()), len(kept))
-    axes.grid(visible=False)  # every bar has its number, which a line would go through
-    axes.set_xlabel(of_label(label, of))
-    facts = ", ".join(f"{names[key][0]} {number(logit)}" for key, logit in kept.items())
+    colours = [READERS[half].colour if half else tint(INK, 0.55) for half in halves]
+    bars(axes, {"": values}, [colours], lambda _, row: f"{names[row]}: {number(values[row])}")
+    for row, value in enumerate(values):
+        number_beside(axes, value, row)
+    rows(axes, names, grid=False)  # every bar has its number, which a line would go through
+    signed_scale(axes, values)
+    axes.set_xlabel(measured(label, of))
+    facts = ", ".join(f"{name} {number(value)}" for name, value in zip(names, values, strict=True))
     what = f"Logit of '{label}'" if of == "logit" else capital(label)
-    return told(figure, f"{what}.", f"{capital(facts)}.")
+    return with_alt_text(figure, f"{what}.", f"{capital(facts)}.")
 
 
 @in_house_style
@@ -120,20 +123,36 @@ def deciding_by_position(
         >>> alt_text(figure).split(". ")[2]
         "Backward half: in sum 2, most 2 at 'bank' (2), least 0 at 'the' (1)."
     """
-    adds = {"forward": np.asarray(forward_T, dtype=float)}
-    if backward_T is not None:
-        adds["backward"] = np.asarray(backward_T, dtype=float)
-    steps = same_length("word", tokens=tokens, **{f"{k}_T": v.tolist() for k, v in adds.items()})
-    draw = _paired_bars if steps <= MOST and unit != "step" else _lines
-    figure = draw(adds, tokens, unit)
-    facts = []
-    for key, values in adds.items():
-        high, low = int(values.argmax()), int(values.argmin())
-        facts.append(
-            f"{capital(HALVES[key])}: in sum {number(values.sum())}, most {number(values[high])} "
-            f"at {place(tokens, high)}, least {number(values[low])} at {place(tokens, low)}."
-        )
-    return told(figure, f"What each half adds at each {unit}, in logits.", *facts)
+    adds = halves_of(forward_T, backward_T)
+    steps = same_length("word", tokens=tokens, **{f"{key}_T": adds[key] for key in adds})
+    called = {HALVES[key]: values for key, values in adds.items()}
+
+    def told(name: str, at: int) -> str:
+        return f"{named(tokens, at)}, {name}: {number(called[name][at])}"
+
+    if steps <= MOST and unit != "step":
+        figure, axes = canvas(1.05 + 0.25 * steps)
+        bars(axes, called, [READERS[key].colour for key in adds], told)
+        rows(axes, [abbreviated(token) for token in tokens])
+        signed_scale(axes, [*adds.values()])
+        axes.set_xlabel(f"adds to the logit of the {unit}'s label")
+    else:
+        figure, axes = canvas()
+        wide = 1.2 if steps <= 100 else 0.8
+        for key, values in adds.items():
+            line(axes, range(1, steps + 1), values, READERS[key].colour, name=HALVES[key],
+                 tooltips=partial(told, HALVES[key]), linewidth=wide)  # fmt: skip
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel(f"{unit}, counted from 1")
+        axes.set_ylabel(f"adds to the {unit}'s logit")
+    legend(figure)
+    facts = [
+        f"{capital(name)}: in sum {number(values.sum())}, most {number(values.max())} at "
+        f"{named(tokens, int(values.argmax()))}, least {number(values.min())} at "
+        f"{named(tokens, int(values.argmin()))}."
+        for name, values in called.items()
+    ]
+    return with_alt_text(figure, f"What each half adds at each {unit}, in logits.", *facts)
 
 
 @in_house_style
@@ -164,127 +183,113 @@ def attribution(
         >>> [float(bar.get_width()) for bar in figure.axes[0].patches]
         [0.75, -0.25]
     """
-    gradients = np.asarray(gradients_T, dtype=float)
-    occlusion = None if occlusion_T is None else np.asarray(occlusion_T, dtype=float)
-    steps = same_length(
-        "word", tokens=tokens, gradients_T=gradients.tolist(),
-        occlusion_T=None if occlusion is None else occlusion.tolist(),
-    )  # fmt: skip
-    kept = strongest(gradients)
+    gradients, occlusion = _attributions(gradients_T, occlusion_T, "word", tokens=tokens)
+    steps = len(gradients)
+    kept = strongest(gradients, MOST)
     figure, axes = canvas(0.95 + 0.2 * len(kept))
-    for row, index in enumerate(kept):
-        value = float(gradients[index])
-        (bar,) = axes.barh(row, value, 0.72, color=PLUS if value >= 0 else MINUS)
-        tip(bar, f"{place(tokens, index)}, integrated gradients: {number(value)}")
-        if occlusion is not None:
-            hidden = float(occlusion[index])
-            axes.plot(hidden, row, "D", color=INK, markersize=5, markerfacecolor=GRID)
-            target(axes, hidden, row, f"{place(tokens, index)}, occlusion: {number(hidden)}")
-    _rows(axes, tokens, kept)
-    drawn = gradients[kept].tolist() + ([] if occlusion is None else occlusion[kept].tolist())
-    _signed(axes, drawn, len(kept))
-    few = f"the {len(kept)} strongest of {steps} {unit}s" if len(kept) < steps else ""
-    low, high = ("against", "for") if of == "logit" else ("lower", "higher")
-    axes.set_xlabel(f"← {low} · {of_label(label, of)} · {high} →" + (f"\n{few}" if few else ""))
+
+    def told(way: str, values: FloatArray, row: int) -> str:
+        return f"{named(tokens, kept[row])}, {way}: {number(values[kept[row]])}"
+
+    bars(axes, {"": gradients[kept]}, [_by_sign(gradients[kept])],
+         lambda _, row: told("integrated gradients", gradients, row))  # fmt: skip
+    drawn = gradients[kept]
     if occlusion is not None:
-        _key(figure, axes)
-    ranked = sorted(kept, key=lambda index: -abs(gradients[index]))[:10]
-    facts = [(place(tokens, index), f"{gradients[index]:+.3g}") for index in ranked]
-    words = f"Attribution to '{label}' by integrated gradients, strongest first" + (
-        f"; {few}." if few else "."
-    )
-    more = [(place(tokens, index), f"{occlusion[index]:+.3g}") for index in ranked[:3]] if (
-        occlusion is not None
-    ) else []  # fmt: skip
-    return told(
-        figure,
-        words,
-        sentence(f"{unit}s", facts),
-        f"All {unit}s in sum: {gradients.sum():+.3g}.",
-        sentence("by occlusion", more) if more else "",
-    )
+        drawn = np.append(drawn, occlusion[kept])
+        diamonds = _diamonds(axes, occlusion[kept], range(len(kept)),
+                             lambda row: told("occlusion", occlusion, row))  # fmt: skip
+        legend(figure, {"integrated gradients": swatch(PLUS), "occlusion": diamonds})
+    few = f"the {len(kept)} strongest of {steps} {unit}s" if len(kept) < steps else ""
+    numbers = [f" ({at + 1})" if few else "" for at in kept]
+    rows(axes, [abbreviated(tokens[at]) + n for at, n in zip(kept, numbers, strict=True)])
+    signed_scale(axes, drawn)
+    low, high = ("against", "for") if of == "logit" else ("lower", "higher")
+    axes.set_xlabel(f"← {low} · {measured(label, of)} · {high} →" + (f"\n{few}" if few else ""))
+    hidden = ""
+    if occlusion is not None:
+        ranked = np.argsort(-np.abs(gradients), kind="stable")[:3].tolist()
+        hidden = sentence("by occlusion", ((named(tokens, at), f"{occlusion[at]:+.3g}")
+                                           for at in ranked))  # fmt: skip
+    facts = _facts(label, gradients, [named(tokens, at) for at in range(steps)], unit, few)
+    return with_alt_text(figure, *facts, hidden)
 
 
-def strongest(values: FloatArray, most: int = MOST) -> list[int]:
-    """Indices of the values farthest from 0, in the order they stand in.
+@in_house_style
+def attribution_over_time(
+    gradients_T: ArrayLike, occlusion_T: ArrayLike | None, label: str, *, of: str = "logit"
+) -> Figure:
+    """What each step of a series speaks for or against an answer: a bar up or down.
+
+    Args:
+        gradients_T: Integrated gradients of each step, (steps,).
+        occlusion_T: What is lost when the step is hidden, as diamonds; or None.
+        label: The answer.
+        of: What the numbers add to: the ``logit`` of a label, or a ``value``.
+
+    Raises:
+        DataError: No step, or not a number for each.
 
     Example:
-        >>> strongest(np.array([0.1, -3.0, 2.0]), most=2)
-        [1, 2]
+        >>> figure = attribution_over_time([0.75, -0.25], None, "up")
+        >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
+        [0.75, -0.25]
     """
-    ranked = np.argsort(-np.abs(values), kind="stable")[:most]
-    return sorted(ranked.tolist())
-
-
-def _paired_bars(adds: Mapping[str, FloatArray], tokens: Sequence[str], unit: str) -> Figure:
-    figure, axes = canvas(1.05 + 0.25 * len(tokens))
-    width = 0.8 / len(adds)
-    for number_, (key, values) in enumerate(adds.items()):
-        places = np.arange(len(tokens)) + (number_ - (len(adds) - 1) / 2) * width
-        bars = axes.barh(places, values, 0.92 * width, color=READERS[key].colour, label=HALVES[key])
-        for index, bar in enumerate(bars):
-            tip(bar, f"{place(tokens, index)}, {HALVES[key]}: {number(values[index])}")
-    _rows(axes, tokens, list(range(len(tokens))))
-    _signed(axes, [value for values in adds.values() for value in values], len(tokens))
-    axes.set_xlabel(f"adds to the logit of the {unit}'s label")
-    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
-    return figure
-
-
-def _lines(adds: Mapping[str, FloatArray], tokens: Sequence[str], unit: str) -> Figure:
-    figure, axes = canvas()
-    for key, values in adds.items():
-        places = np.arange(1, len(values) + 1)
-        axes.plot(
-            places,
-            values,
-            color=READERS[key].colour,
-            label=HALVES[key],
-            linewidth=1.2 if len(values) <= 100 else 0.8,
-        )
-        high = int(values.argmax())
-        text = f"{place(tokens, high)}, {HALVES[key]}: {number(values[high])}"
-        target(axes, high + 1, float(values[high]), text)
+    gradients, occlusion = _attributions(gradients_T, occlusion_T, "step")
+    steps = len(gradients)
+    figure, axes = canvas(2.6)
+    places = np.arange(1, steps + 1)
+    if steps <= MANY:
+        bars(
+            axes, {"": gradients}, [_by_sign(gradients)],
+            lambda _, at: f"step {at + 1}, integrated gradients: {number(gradients[at])}",
+            upright=True, start=1, share=1,
+        )  # fmt: skip
+    else:
+        for part, colour in ((gradients.clip(min=0), PLUS), (gradients.clip(max=0), MINUS)):
+            axes.fill_between(places, part, step="mid", color=colour, linewidth=0)
+    entries = {"integrated gradients": swatch(PLUS)}
+    if occlusion is not None:
+        entries["occlusion"] = _diamonds(axes, places, occlusion)
+    legend(figure, entries)
     axes.axhline(0, color=INK, linewidth=0.8)
-    axes.set_xlabel(f"{unit}, counted from 1")
-    axes.set_ylabel(f"adds to the {unit}'s logit")
-    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
-    return figure
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xlim(0.4, steps + 0.6)
+    whole_ticks(axes.xaxis)
+    axes.set_xlabel("step")
+    axes.set_ylabel(f"adds to {measured(label, of)}")
+    names = [f"step {at}" for at in places]
+    return with_alt_text(figure, *_facts(label, gradients, names, "step"))
 
 
-def _rows(axes: Axes, tokens: Sequence[str], kept: Sequence[int]) -> None:
-    """Words beside the rows; with their number where some are left out."""
-    whole = len(kept) == len(tokens)
-    names = [shown(tokens[i]) if whole else f"{shown(tokens[i])} ({i + 1})" for i in kept]
-    axes.set_yticks(range(len(kept)), names, fontsize=9)
+def _attributions(
+    gradients: ArrayLike, occlusion: ArrayLike | None, unit: str, **sized: Sequence[str]
+) -> tuple[FloatArray, FloatArray | None]:
+    gradients_T = np.asarray(gradients, dtype=float)
+    occlusion_T = None if occlusion is None else np.asarray(occlusion, dtype=float)
+    same_length(unit, **sized, gradients_T=gradients_T, occlusion_T=occlusion_T)
+    return gradients_T, occlusion_T
 
 
-def _signed(axes: Axes, values: Sequence[float], rows: int) -> None:
-    """Rows from the top, a line at 0, room for the values at the ends."""
-    axes.set_ylim(rows - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x")
-    axes.axvline(0, color=INK, linewidth=0.8)
-    low, high = min(0.0, *values), max(0.0, *values)
-    room = 0.22 * ((high - low) or 1.0)
-    axes.set_xlim(low - room * (low < 0), high + room * (high > 0 or low == 0))
-    ticker = require("matplotlib.ticker", extra="plots")
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=5))
-    axes.tick_params(axis="y", length=0)
+def _by_sign(values: FloatArray) -> list[str]:
+    return [PLUS if value >= 0 else MINUS for value in values]
 
 
-def _value(axes: Axes, value: float, row: float) -> None:
-    side = 1 if value >= 0 else -1
-    axes.annotate(
-        number(value), (value, row), (4 * side, 0), textcoords="offset points", va="center",
-        ha="left" if side > 0 else "right", fontsize=9,
-    )  # fmt: skip
+def _diamonds(
+    axes: Axes, x: ArrayLike, y: ArrayLike, tooltips: Callable[[int], str] | None = None
+) -> Artist:
+    """What is lost by occlusion; of many steps a line."""
+    many = len(np.asarray(x)) > FEW
+    return line(axes, x, y, INK, marker="D", tooltips=tooltips, joined=many, markersize=4.5,
+                markerfacecolor=GRID, linewidth=1)  # fmt: skip
 
 
-def _key(figure: Figure, axes: Axes) -> None:
-    bar = require("matplotlib.patches", extra="plots").Patch(color=PLUS)
-    (diamond,) = axes.plot([], [], "D", color=INK, markersize=5, markerfacecolor=GRID)
-    figure.legend(
-        [bar, diamond], ["integrated gradients", "occlusion"], loc="outside upper left", ncols=2,
-        labelcolor=INK,
-    )  # fmt: skip
+def _facts(
+    label: str, gradients: FloatArray, names: Sequence[str], unit: str, few: str = ""
+) -> tuple[str, ...]:
+    ranked = np.argsort(-np.abs(gradients), kind="stable")[:10].tolist()
+    return (
+        f"Attribution to '{label}' by integrated gradients, strongest first"
+        + (f"; {few}." if few else "."),
+        sentence(f"{unit}s", ((names[at], f"{gradients[at]:+.3g}") for at in ranked)),
+        f"All {unit}s in sum: {gradients.sum():+.3g}.",
+    )

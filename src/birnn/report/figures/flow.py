@@ -1,4 +1,4 @@
-"""Figures of information flow: which inputs a state depends on, and how far back or ahead."""
+"""Information flow: which inputs a state depends on, and how far back or ahead."""
 
 # T steps of a sequence
 
@@ -8,30 +8,32 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from birnn.errors import DataError, ShapeError, require
-from birnn.report.figures.heatmap import below, name_tokens, place, scale, tiles
+from birnn.report.figures.heatmap import colour_scale, heatmap
+from birnn.report.figures.lines import line
 from birnn.report.figures.style import (
     HALVES,
     INK,
     PAPER,
-    PITCH,
     READERS,
+    FloatArray,
     blank,
     canvas,
     capital,
+    halves_of,
     in_house_style,
+    legend,
     number,
-    target,
-    told,
+    whole_ticks,
+    with_alt_text,
 )
+from birnn.report.figures.tokens import MOST, PITCH, height_below, named, token_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-FloatArray = NDArray[np.float64]
 
 DECADES = 3  # of a logarithmic scale of influence
 SEEN = 1e-5  # of the greatest influence: what is less has no place in a figure
@@ -63,16 +65,23 @@ def flow(
         >>> alt_text(figure).split(": ")[-1]
         "the state at 'b' (2) by 'a' (1), 1 step back, with 0.5."
     """
-    matrices = {"forward": _square(forward_TT, tokens, "forward_TT")}
+    steps = len(tokens)
+    if steps == 0:
+        raise DataError("nothing to draw: there is no step")
+    matrices = halves_of(forward_TT, backward_TT)
     if backward_TT is not None:
-        matrices["backward"] = _square(backward_TT, tokens, "backward_TT")
-        matrices["both"] = _square(combined_TT, tokens, "combined_TT")
-    steps, panels = len(tokens), len(matrices)
-    most = max(float(np.nanmax(norms)) for norms in matrices.values()) or 1.0
-
+        matrices["both"] = np.asarray(combined_TT, dtype=float)
+    for key, norms_TT in matrices.items():
+        if norms_TT.shape != (steps, steps):
+            raise ShapeError(
+                f"{'combined' if key == 'both' else key}_TT is {norms_TT.shape}, for {steps} "
+                f"tokens it is ({steps}, {steps})"
+            )
+    panels = len(matrices)
+    most = max(float(np.nanmax(norms_TT)) for norms_TT in matrices.values()) or 1.0
     inches = 3.4 if panels == 1 else 1.2
-    tall = max(inches, steps * PITCH) if steps <= 25 else inches
-    figure = blank(tall + 1.05 + below(tokens, inches))
+    tall = max(inches, steps * PITCH) if steps <= MOST else inches
+    figure = blank(tall + 1.05 + height_below(tokens, inches))
     grid = figure.add_gridspec(1, panels + 1, width_ratios=[1.0] * panels + [0.09])
     written = True
     for index, (key, norms_TT) in enumerate(matrices.items()):
@@ -80,30 +89,31 @@ def flow(
         with np.errstate(divide="ignore"):
             shares = np.clip(1 + np.log10(norms_TT / most) / DECADES, 0, 1)
 
-        def tell(t: int, s: int, norms_TT: FloatArray = norms_TT) -> str:
+        def told(t: int, s: int, norms_TT: FloatArray = norms_TT) -> str:
             return (
-                f"state at {place(tokens, t)}, input {place(tokens, s)}: {number(norms_TT[t, s])}"
+                f"state at {named(tokens, t)}, input {named(tokens, s)}: {number(norms_TT[t, s])}"
             )
 
-        tiles(axes, shares, READERS[key].colour, tell)
+        heatmap(axes, shares, READERS[key].colour, told)
         title = HALVES[key] if panels == 1 else key
         axes.set_title(title, color=READERS[key].colour, fontweight="bold")
-        name_tokens(axes.xaxis, tokens, inches)
+        token_ticks(axes.xaxis, tokens, inches)
         if index == 0:
-            written = name_tokens(axes.yaxis, tokens, tall, upright=True)
+            written = token_ticks(axes.yaxis, tokens, tall, upright=True)
             axes.set_ylabel("state at" if written else "state at step")
         else:
             axes.set_yticks([])
         if index == panels // 2:
             axes.set_xlabel("moved by the input at" if written else "moved by the input at step")
-    marks = [1 - power / DECADES for power in range(DECADES + 1)]
-    labels = [number(most * 10.0**-power) for power in range(DECADES + 1)]
-    labels[-1] = f"≤ {labels[-1]}"
-    scale(figure.add_subplot(grid[panels]), marks, labels, "norm of ∂h/∂x")
-    return told(
+    labels = {
+        1 - power / DECADES: "≤ " * (power == DECADES) + number(most * 10.0**-power)
+        for power in range(DECADES + 1)
+    }
+    colour_scale(figure.add_subplot(grid[panels]), labels, "norm of ∂h/∂x")
+    return with_alt_text(
         figure,
         f"How much each input moves each state, {steps} steps.",
-        *(_strongest(HALVES[key], norms, tokens) for key, norms in matrices.items()),
+        *(_strongest(HALVES[key], norms_TT, tokens) for key, norms_TT in matrices.items()),
     )
 
 
@@ -132,54 +142,49 @@ def influence_by_distance(
         >>> alt_text(figure).split(". ")[2]
         'Backward half: 1 at its own step, 0.2 at 2 steps, effective context 2 steps.'
     """
-    halves = {"forward": forward} | ({} if backward is None else {"backward": backward})
-    context = dict(context or {})
+    halves, context = halves_of(forward, backward), dict(context or {})
     for key in context:
         if key not in halves:
             raise DataError(f"context has {key!r}, the halves are: {', '.join(halves)}")
     figure, axes = canvas(3.0)
-    every, facts = [], []
-    for key, influence in halves.items():
-        norms = np.asarray(influence, dtype=float)
+    facts = []
+    for key, norms in halves.items():
         if norms.size == 0:
             raise DataError(f"nothing to draw: the {HALVES[key]} has no distance")
-        side = -1 if key == "forward" else 1
-        places = side * np.arange(len(norms))
-        reader = READERS[key]
-        seen = norms > 0  # a logarithmic axis has no zero
-        marker = reader.marker if len(norms) <= 40 else ""
-        axes.plot(places[seen], norms[seen], marker=marker, color=reader.colour, label=HALVES[key])
-        every += norms[seen].tolist()
-        way = "back" if key == "forward" else "ahead"
-        if len(norms) <= 100:
-            for distance, norm in enumerate(norms):
-                if norm > 0:
-                    text = f"{HALVES[key]}, {_steps(distance, way)}: {number(norm)}"
-                    target(axes, side * distance, norm, text)
+        reader, way = READERS[key], "back" if key == "forward" else "ahead"
+        [places] = np.nonzero(norms > 0)  # a logarithmic axis has no zero
+
+        def told(index: int, key: str = key, places: np.ndarray = places, way: str = way) -> str:
+            at = int(places[index])
+            return f"{HALVES[key]}, {_steps(at, way)}: {number(halves[key][at])}"
+
+        line(axes, -places if key == "forward" else places, norms[places], reader.colour,
+             name=HALVES[key], marker=reader.marker, tooltips=told)  # fmt: skip
         words = f"{HALVES[key]}: {number(norms[0])} at its own step"
         if len(norms) > 1:
             words += f", {number(norms[-1])} at {_steps(len(norms) - 1)}"
         if key in context:
             words += f", effective context {_steps(context[key])}"
         facts.append(f"{capital(words)}.")
+    seen = np.concatenate([norms[norms > 0] for norms in halves.values()])
+    most = float(seen.max(initial=0))
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda norm, _: number(norm))
     axes.yaxis.set_minor_formatter(require("matplotlib.ticker", extra="plots").NullFormatter())
-    if every:
-        lowest = max(min(every), max(every) * SEEN)
-        axes.set_ylim(10 ** np.floor(np.log10(lowest)), max(every) * 4)
-    far = {
-        key: max(_reach(values, max(every, default=0.0)), context.get(key, 0))
-        for key, values in halves.items()
-    }
-    _distances(axes, far["forward"], far.get("backward", 0))
+    if seen.size:
+        axes.set_ylim(10 ** np.floor(np.log10(max(seen.min(), most * SEEN))), most * 4)
+    # as far as there is something to see
+    far = {key: max(np.flatnonzero(norms > SEEN * most).max(initial=0), context.get(key, 0))
+           for key, norms in halves.items()}  # fmt: skip
     for key, steps in context.items():
         _mark(axes, key, steps, outside=steps < 0.6 * far[key])
-    sides = "← inputs before · distance, steps · inputs after →"
-    axes.set_xlabel(sides if backward is not None else "← inputs before · distance, steps")
+    axes.set_xlim(-1.03 * far["forward"] - 0.3, 1.03 * far.get("backward", 0) + 0.3)
+    whole_ticks(axes.xaxis, 9)
+    axes.xaxis.set_major_formatter(lambda place, _: f"{abs(place):g}")
+    axes.set_xlabel("← inputs before · distance, steps" + " · inputs after →" * (len(halves) > 1))
     axes.set_ylabel("mean norm of ∂h/∂x")
-    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
-    return told(figure, "How much an input moves a state, by distance.", *facts)
+    legend(figure)
+    return with_alt_text(figure, "How much an input moves a state, by distance.", *facts)
 
 
 def _mark(axes: Axes, key: str, steps: float, *, outside: bool) -> None:
@@ -193,34 +198,6 @@ def _mark(axes: Axes, key: str, steps: float, *, outside: bool) -> None:
         ha="left" if away > 0 else "right", va="top", fontsize=9, color=INK,
         bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5},
     )  # fmt: skip
-
-
-def _distances(axes: Axes, back: float, ahead: float) -> None:
-    ticker = require("matplotlib.ticker", extra="plots")
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=9, integer=True))
-    axes.xaxis.set_major_formatter(lambda place, _: f"{abs(place):g}")
-    axes.set_xlim(-1.03 * back - 0.3, 1.03 * ahead + 0.3)
-
-
-def _reach(influence: Sequence[float], most: float) -> int:
-    """The last distance with an influence that can be seen.
-
-    Example:
-        >>> _reach([1.0, 0.5, 1e-9, 0.0], most=1.0)
-        1
-    """
-    seen = np.flatnonzero(np.asarray(influence) > SEEN * most)
-    return int(seen[-1]) if seen.size else 0
-
-
-def _square(norms: ArrayLike, tokens: Sequence[str], name: str) -> FloatArray:
-    norms_TT = np.asarray(norms, dtype=float)
-    steps = len(tokens)
-    if steps == 0:
-        raise DataError("nothing to draw: there is no step")
-    if norms_TT.shape != (steps, steps):
-        raise ShapeError(f"{name} is {norms_TT.shape}, for {steps} tokens it is ({steps}, {steps})")
-    return norms_TT
 
 
 def _steps(count: float, way: str = "") -> str:
@@ -245,5 +222,5 @@ def _strongest(half: str, norms_TT: FloatArray, tokens: Sequence[str]) -> str:
     own = number(float(np.mean(np.diag(norms_TT))))
     return (
         f"{capital(half)}: moved by its own input with {own} on average; most by another step: the "
-        f"state at {place(tokens, t)} by {place(tokens, s)}, {way}, with {number(others_TT[t, s])}."
+        f"state at {named(tokens, t)} by {named(tokens, s)}, {way}, with {number(others_TT[t, s])}."
     )

@@ -1,4 +1,4 @@
-"""Figures of what stands above the states: attention over words, marginals of a CRF."""
+"""Figures of the head: attention over words, marginals of tags and the paths through them."""
 
 # T steps of a sequence, L labels
 
@@ -11,21 +11,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from birnn.errors import DataError, ShapeError
-from birnn.report.figures.decisions import strongest
-from birnn.report.figures.heatmap import below, name_tokens, place, scale, tiles
+from birnn.report.figures.bars import bars, rows, strongest
+from birnn.report.figures.heatmap import colour_scale, heatmap
+from birnn.report.figures.lines import line
 from birnn.report.figures.style import (
     INK,
     READERS,
     WIDTH,
+    FloatArray,
     blank,
     canvas,
     in_house_style,
+    legend,
     same_length,
     sentence,
-    shown,
-    tip,
-    told,
+    with_alt_text,
 )
+from birnn.report.figures.tokens import abbreviated, height_below, named, token_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 SEEN = 0.005  # a label that is nowhere more probable than this has no row
 ROWS = 24  # labels at most
 WINDOW = 60  # words at most: of a longer text those around the word that is least sure
+COLOUR = READERS["both"].colour
 
 
 @in_house_style
@@ -52,33 +55,27 @@ def attention_weights(tokens: Sequence[str], weights_T: ArrayLike, *, unit: str 
         >>> [float(bar.get_width()) for bar in figure.axes[0].patches]
         [25.0, 75.0]
     """
-    weights = np.asarray(weights_T, dtype=float)
-    steps = same_length("word", tokens=tokens, weights_T=weights.tolist())
-    kept = strongest(weights)
-    figure, axes = canvas(0.85 + 0.2 * len(kept))
-    for row, index in enumerate(kept):
-        percent = 100 * float(weights[index])
-        (bar,) = axes.barh(row, percent, 0.72, color=READERS["both"].colour)
-        tip(bar, f"{place(tokens, index)}: {percent:.1f} %")
+    percents = 100 * np.asarray(weights_T, dtype=float)
+    steps = same_length("word", tokens=tokens, weights_T=percents)
+    kept = strongest(percents)
     few = len(kept) < steps
-    names = [
-        f"{shown(tokens[i])} ({i + 1})" if few and unit != "step" else shown(tokens[i])
-        for i in kept
-    ]
-    axes.set_yticks(range(len(kept)), names, fontsize=9)
-    axes.set_ylim(len(kept) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x")
-    axes.axvline(100 / steps, color=INK, linestyle="--", linewidth=1.2, label=f"all {unit}s alike")
+    figure, axes = canvas(0.85 + 0.2 * len(kept))
+    facts = [(named(tokens, at), f"{percents[at]:.1f} %") for at in kept]
+    bars(axes, {"": percents[kept]}, [COLOUR], lambda _, row: ": ".join(facts[row]))
+    numbers = [f" ({at + 1})" if few and unit != "step" else "" for at in kept]
+    rows(axes, [abbreviated(tokens[at]) + n for at, n in zip(kept, numbers, strict=True)])
+    even = 100 / steps
+    axes.axvline(even, color=INK, linestyle="--", linewidth=1.2, label=f"all {unit}s alike")
     some = f" of the {len(kept)} strongest of {steps} {unit}s" if few else ""
     axes.set_xlabel(f"weight{some}, %")
-    figure.legend(loc="outside upper left", labelcolor=INK)
-    ranked = sorted(kept, key=lambda index: -weights[index])[:10]
-    facts = [(place(tokens, index), f"{100 * weights[index]:.1f} %") for index in ranked]
-    return told(
+    legend(figure)
+    ranked = np.argsort(-percents[kept], kind="stable")[:10]
+    return with_alt_text(
         figure,
-        sentence(f"attention over {steps} {unit}s, strongest first", facts),
-        f"All {unit}s alike would be {100 / steps:.1f} %.",
+        sentence(
+            f"attention over {steps} {unit}s, strongest first", [facts[row] for row in ranked]
+        ),
+        f"All {unit}s alike would be {even:.1f} %.",
     )
 
 
@@ -116,89 +113,73 @@ def tag_marginals(
         "The second best path differs at 'b' (2): X (40.0 %) instead of Y (60.0 %)."
     """
     marginals = np.asarray(marginals_TL, dtype=float)
-    steps = same_length("word", tokens=tokens, best=best, runner_up=runner_up)
-    if marginals.shape != (steps, len(labels)):
-        raise ShapeError(f"marginals are {marginals.shape}, expected ({steps}, {len(labels)})")
-    whole = steps
-    second = list(best if runner_up is None else runner_up)
-    walked = {*best, *second}
-    if any(not 0 <= label < len(labels) for label in walked):
-        raise DataError(f"a path has label {max(walked)}, there are {len(labels)}")
-    told_paths = _paths(tokens, labels, marginals, best, second, runner_up is not None)
-    sure = marginals[np.arange(steps), np.asarray(best)]
-    first = int(np.clip(sure.argmin() - WINDOW // 2, 0, max(0, steps - WINDOW)))
+    whole = same_length("word", tokens=tokens, best=best, runner_up=runner_up)
+    if marginals.shape != (whole, len(labels)):
+        raise ShapeError(f"marginals are {marginals.shape}, expected ({whole}, {len(labels)})")
+    second = best if runner_up is None else runner_up
+    if any(not 0 <= label < len(labels) for label in {*best, *second}):
+        raise DataError(f"a path has label {max(*best, *second)}, there are {len(labels)}")
+    facts = _facts(tokens, labels, marginals, best, runner_up)
+    sure = marginals[np.arange(whole), np.asarray(best)]
+    first = int(np.clip(sure.argmin() - WINDOW // 2, 0, max(0, whole - WINDOW)))
     window = slice(first, first + WINDOW)
     tokens, best, second, marginals = (
-        tokens[window],
-        best[window],
-        second[window],
-        marginals[window],
-    )
-    walked, steps = {*best, *second}, len(tokens)
-    highest = marginals.max(axis=0)
+        tokens[window], best[window], second[window], marginals[window]
+    )  # fmt: skip
+    walked, steps, highest = {*best, *second}, len(tokens), marginals.max(axis=0)
     ranked = sorted(range(len(labels)), key=lambda n: (n not in walked, -highest[n], n))
     kept = sorted(n for n in ranked[: max(ROWS, len(walked))] if n in walked or highest[n] > SEEN)
-    row_of = {label: row for row, label in enumerate(kept)}
 
-    figure = blank(1.05 + below(tokens, WIDTH - 1.6) + max(0.2 * len(kept), 1.0))
+    figure = blank(1.05 + height_below(tokens, WIDTH - 1.6) + max(0.2 * len(kept), 1.0))
     grid = figure.add_gridspec(1, 2, width_ratios=[1, 0.035])
     axes = figure.add_subplot(grid[0])
 
-    def tell(row: int, step: int) -> str:
+    def told(row: int, step: int) -> str:
         share = 100 * marginals[step, kept[row]]
-        return f"{labels[kept[row]]} at {place(tokens, step, first)}: {share:.1f} %"
+        return f"{labels[kept[row]]} at {named(tokens, step, first)}: {share:.1f} %"
 
-    tiles(axes, marginals[:, kept].T, READERS["both"].colour, tell)
-    small = 4 if steps <= 40 else 0
-    axes.plot(
-        range(steps), [row_of[label] for label in best], "o-", color=INK, linewidth=1.2,
-        markersize=small, label="best path",
-    )  # fmt: skip
+    heatmap(axes, marginals[:, kept].T, COLOUR, told)
+    line(axes, range(steps), [kept.index(label) for label in best], INK, name="best path",
+         marker="o", linewidth=1.2, markersize=4 if steps <= 40 else 0)  # fmt: skip
     places = [step for step in range(steps) if second[step] != best[step]]
     if places:
-        axes.plot(
-            places, [row_of[second[step]] for step in places], "D", color=INK, markersize=7,
-            markerfacecolor="none", label="where the second best differs",
-        )  # fmt: skip
-    axes.set_yticks(range(len(kept)), [shown(labels[n]) for n in kept], fontsize=9)
-    written = name_tokens(axes.xaxis, tokens, WIDTH - 1.6, first=first)
+        line(axes, places, [kept.index(second[step]) for step in places], INK, joined=False,
+             marker="D", name="where the second best differs", markersize=7,
+             markerfacecolor="none")  # fmt: skip
+    axes.set_yticks(range(len(kept)), [abbreviated(labels[n]) for n in kept], fontsize=9)
+    written = token_ticks(axes.xaxis, tokens, WIDTH - 1.6, first=first)
     left = len(labels) - len(kept)
     note = f"; {left} improbable labels left out" if left else ""
     axes.set_xlabel((unit if written else "step") + note)
-    scale(
-        figure.add_subplot(grid[1]), (0, 0.5, 1), ("0", "50", "100"), "probability, %",
-        colour=READERS["both"].colour,
-    )  # fmt: skip
-    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
+    colour_scale(figure.add_subplot(grid[1]), {0.0: "0", 0.5: "50", 1.0: "100"}, "probability, %",
+                 colour=COLOUR)  # fmt: skip
+    legend(figure)
     drawn = f"Drawn are {unit}s {first + 1} to {first + steps}, around the least sure."
-    return told(figure, *told_paths, drawn if first or whole > steps else "")
+    return with_alt_text(figure, *facts, drawn if whole > steps else "")
 
 
-def _paths(
+def _facts(
     tokens: Sequence[str],
     labels: Sequence[str],
-    marginals: np.ndarray,
+    marginals: FloatArray,
     best: Sequence[int],
-    second: Sequence[int],
-    asked: bool,
+    second: Sequence[int] | None,
 ) -> list[str]:
+    """The paths in words: where the best is least sure, and where the second best differs."""
     steps = range(len(tokens))
 
     def of(step: int, label: int) -> str:
         return f"{labels[label]} ({100 * marginals[step, label]:.1f} %)"
 
     unsure = sorted(steps, key=lambda step: marginals[step, best[step]])[:12]
-    words = [
-        sentence(
-            "the best path" if len(steps) <= 12 else "the best path, where it is least sure",
-            ((place(tokens, step), of(step, best[step])) for step in sorted(unsure)),
-        )
-    ]
-    if asked:
-        differs = [
-            f"at {place(tokens, step)}: {of(step, second[step])} instead of {of(step, best[step])}"
+    where = "" if len(steps) <= 12 else ", where it is least sure"
+    path = ((named(tokens, step), of(step, best[step])) for step in sorted(unsure))
+    facts = [sentence(f"the best path{where}", path)]
+    if second is not None:
+        differs = ", ".join(
+            f"at {named(tokens, step)}: {of(step, second[step])} instead of {of(step, best[step])}"
             for step in steps
             if second[step] != best[step]
-        ]
-        words.append(f"The second best path differs {', '.join(differs) or 'nowhere'}.")
-    return words
+        )
+        facts.append(f"The second best path differs {differs or 'nowhere'}.")
+    return facts

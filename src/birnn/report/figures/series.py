@@ -1,4 +1,4 @@
-"""Figures of a time series: its channels as lines, and what is said of its steps."""
+"""A time series: its channels as lines, what each value adds, and the tags of its steps."""
 
 # T steps, C channels
 
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from birnn.errors import DataError, ShapeError, require
-from birnn.report.figures.heatmap import TILES, extremes
+from birnn.report.figures.heatmap import CELLS, heat_image
+from birnn.report.figures.lines import line
 from birnn.report.figures.style import (
     GRID,
     INK,
@@ -22,30 +23,27 @@ from birnn.report.figures.style import (
     READERS,
     WIDTH,
     WRONG,
+    FloatArray,
     blank,
-    canvas,
+    hover_target,
     in_house_style,
+    legend,
     number,
-    of_label,
     same_length,
-    sentence,
-    shown,
-    target,
-    tip,
-    told,
+    swatch,
+    tooltip,
+    whole_ticks,
+    with_alt_text,
 )
+from birnn.report.figures.tokens import abbreviated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FloatArray = NDArray[np.float64]
-
 MOST_CHANNELS = 8  # that are drawn
 TALL = 0.5  # inches of a channel
 SIDE = 1.3  # inches beside the steps that names and numbers take
-FEW = 60  # steps up to which each has a marker of its own
-MANY = 200  # steps from which on none has a hover text
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,111 +105,47 @@ def series(
     if adds is not None and adds.shape != values.shape:
         raise ShapeError(f"adds_TC is {adds.shape}, values_TC {values.shape}")
     for row in rows:
-        same_length("step", values_TC=values[:, 0].tolist(), gold=gold, **{row.name: row.tags})
+        same_length("step", values_TC=values, gold=gold, **{row.name: row.tags})
     kept = _kept(values, adds)
-    place = np.arange(first + 1, first + steps + 1)
-    tags_tall = 0.3 * len(rows)
-    figure = blank(0.95 + TALL * len(kept) + tags_tall)
-    grid = figure.add_gridspec(
-        len(kept) + bool(rows), 1, height_ratios=[TALL] * len(kept) + [tags_tall] * bool(rows)
-    )
+    heights = [TALL] * len(kept) + [0.3 * len(rows)] * bool(rows)
+    figure = blank(0.95 + sum(heights))
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+    panels = [figure.add_subplot(grid[row]) for row in range(len(heights))]
+    places = np.arange(first + 1, first + steps + 1)
     most = 1.0 if adds is None else float(np.abs(adds).max()) or 1.0
-    every = [figure.add_subplot(grid[row]) for row in range(len(kept) + bool(rows))]
-    for axes, channel in zip(every, kept, strict=False):
+    for axes, channel in zip(panels, kept, strict=False):
         shares = None if adds is None else adds[:, channel] / most
-        _channel(axes, place, values[:, channel], shares, f"channel {channel + 1}")
-        if adds is not None and values.size <= TILES:
-            for step, value, add in zip(place, values[:, channel], adds[:, channel], strict=True):
+        _channel(axes, places, values[:, channel], shares, f"channel {channel + 1}")
+        if adds is not None and values.size <= CELLS:
+            for step, value, add in zip(places, values[:, channel], adds[:, channel], strict=True):
                 text = f"step {step}, channel {channel + 1}: {number(value)}, adds {number(add)}"
-                target(axes, step, value, text)
+                hover_target(axes, step, value, text)
     if rows:
-        _tags(every[-1], place, rows, gold, marked)
-    for axes in every:
+        _tags(panels[-1], places, rows, gold, marked)
+    for axes in panels:
         axes.set_xlim(first + 0.5, first + steps + 0.5)
         axes.grid(visible=False)
-        axes.spines["bottom"].set_visible(axes is every[-1] and not rows)
-        axes.tick_params(axis="x", length=0)
-        if axes is not every[-1]:
+        axes.spines["bottom"].set_visible(axes is panels[-1] and not rows)
+        axes.tick_params(axis="x", length=0, labelsize=9)
+        if axes is not panels[-1]:
             axes.set_xticks([])
         if position is not None:
-            axes.axvline(place[position], color=INK, linestyle=":", linewidth=1.2)
-    locator = require("matplotlib.ticker", extra="plots").MaxNLocator(nbins=8, integer=True)
-    every[-1].xaxis.set_major_locator(locator)
-    every[-1].tick_params(axis="x", labelsize=9)
-    figure.align_ylabels(every[: len(kept)])
+            axes.axvline(places[position], color=INK, linestyle=":", linewidth=1.2)
+    whole_ticks(panels[-1].xaxis)
+    figure.align_ylabels(panels[: len(kept)])
     left = channels - len(kept)
-    every[-1].set_xlabel(
-        "step" + (f"; {left} more channels are not drawn" if left else ""), fontsize=9
-    )
-    _legend(figure, adds is not None, label, marked if rows else ())
+    more = f"; {left} more channels are not drawn" if left else ""
+    panels[-1].set_xlabel(f"step{more}", fontsize=9)
+    entries = {}
+    if adds is not None:
+        entries = {f"for {abbreviated(label)}": swatch(PLUS, 0.6), "against": swatch(MINUS, 0.6)}
+    if rows and marked:
+        entries[f"filled: {', '.join(marked)}"] = swatch(INK, 0.8)
+    if entries:
+        legend(figure, entries)
     facts = [_words(values, adds, channel, label) for channel in kept]
     of = f"{channels} channel{'' if channels == 1 else 's'}"
-    return told(figure, f"A series of {steps} steps and {of}.", *facts)
-
-
-@in_house_style
-def attribution_over_time(
-    gradients_T: ArrayLike, occlusion_T: ArrayLike | None, label: str, *, of: str = "logit"
-) -> Figure:
-    """What each step of a series speaks for or against an answer: a bar up or down.
-
-    Args:
-        gradients_T: Integrated gradients of each step, (steps,).
-        occlusion_T: What is lost when the step is hidden, as diamonds; or None.
-        label: The answer.
-        of: What the numbers add to: the ``logit`` of a label, or a ``value``.
-
-    Raises:
-        DataError: No step, or not a number for each.
-
-    Example:
-        >>> figure = attribution_over_time([0.75, -0.25], None, "up")
-        >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
-        [0.75, -0.25]
-    """
-    gradients = np.asarray(gradients_T, dtype=float)
-    occlusion = None if occlusion_T is None else np.asarray(occlusion_T, dtype=float)
-    steps = same_length(
-        "step", gradients_T=gradients.tolist(),
-        occlusion_T=None if occlusion is None else occlusion.tolist(),
-    )  # fmt: skip
-    figure, axes = canvas(2.6)
-    place = np.arange(1, steps + 1)
-    if steps <= MANY:
-        colours = np.where(gradients >= 0, PLUS, MINUS).tolist()
-        bars = axes.bar(place, gradients, 0.9, color=colours, linewidth=0)
-        for step, bar, value in zip(place, bars, gradients, strict=True):
-            tip(bar, f"step {step}, integrated gradients: {number(value)}")
-    else:
-        for part, colour in ((gradients.clip(min=0), PLUS), (gradients.clip(max=0), MINUS)):
-            axes.fill_between(place, part, step="mid", color=colour, linewidth=0)
-    patches = require("matplotlib.patches", extra="plots")
-    entries = {"integrated gradients": patches.Patch(color=PLUS)}
-    if occlusion is not None:
-        (drawn,) = axes.plot(
-            place, occlusion, "D" if steps <= FEW else "-", color=INK, markersize=4,
-            markerfacecolor=GRID, linewidth=1,
-        )  # fmt: skip
-        entries["occlusion"] = drawn
-    axes.axhline(0, color=INK, linewidth=0.8)
-    axes.spines["bottom"].set_visible(False)
-    axes.set_xlim(0.4, steps + 0.6)
-    locator = require("matplotlib.ticker", extra="plots").MaxNLocator(nbins=8, integer=True)
-    axes.xaxis.set_major_locator(locator)
-    axes.set_xlabel("step")
-    axes.set_ylabel(f"adds to {of_label(label, of)}")
-    figure.legend(entries.values(), entries, loc="outside upper left", ncols=2, labelcolor=INK)
-    ranked = np.argsort(-np.abs(gradients), kind="stable")[:10].tolist()
-    facts = [(f"step {at + 1}", f"{gradients[at]:+.3g}") for at in ranked]
-    return told(
-        figure,
-        f"Attribution to '{label}' by integrated gradients, strongest first.",
-        sentence("steps", facts),
-        f"All steps in sum: {gradients.sum():+.3g}.",
-    )
-
-
-# ---------------------------------------------------------------------- parts of a series
+    return with_alt_text(figure, f"A series of {steps} steps and {of}.", *facts)
 
 
 def _kept(values: FloatArray, adds: FloatArray | None) -> list[int]:
@@ -226,98 +160,63 @@ def _kept(values: FloatArray, adds: FloatArray | None) -> list[int]:
 
 
 def _channel(
-    axes: Axes, place: NDArray[np.int_], values_T: FloatArray, shares: FloatArray | None, name: str
-) -> None:
+    axes: Axes, places: NDArray[np.int_], values_T: FloatArray, shares_T: FloatArray | None,
+    name: str,
+) -> None:  # fmt: skip
     """One channel: its line, the least and the most of it, and the colour behind."""
     finite = values_T[np.isfinite(values_T)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     room = 0.12 * (high - low) or 0.5 * abs(high) or 0.5
     axes.set_ylim(low - room, high + room)
-    if shares is not None:
-        _behind(axes, place, shares)
-    marker = "o" if len(place) <= FEW else ""
-    axes.plot(place, values_T, color=INK, linewidth=1.4, marker=marker, markersize=2)
+    if shares_T is not None:
+        extent = (places[0] - 0.5, places[-1] + 0.5, low - room, high + room)
+        # the line stays the darkest
+        heat_image(axes, shares_T[None, :], PLUS, extent, full=40 / 63)
+    line(axes, places, values_T, INK, marker="o", linewidth=1.4, markersize=2)
     ends = [low, high] if high > low else [low]
     axes.set_yticks(ends, [number(end) for end in ends], fontsize=8.5)
     axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
 
 
-def _behind(axes: Axes, place: NDArray[np.int_], shares: FloatArray) -> None:
-    """What each step adds, as the strength of a colour over the height of its channel."""
-    to_rgb = require("matplotlib.colors", extra="plots").to_rgb
-    shares = extremes(shares[None, :])[0]
-    image = np.empty((1, len(shares), 4))
-    image[..., :3] = np.where(shares[:, None] >= 0, to_rgb(PLUS), to_rgb(MINUS))
-    image[..., 3] = np.round(np.abs(shares) * 40) / 63  # the line stays the darkest
-    low, high = axes.get_ylim()
-    axes.imshow(
-        image, interpolation="none", aspect="auto",
-        extent=(place[0] - 0.5, place[-1] + 0.5, low, high),
-    )  # fmt: skip
-
-
 def _tags(
     axes: Axes,
-    place: NDArray[np.int_],
+    places: NDArray[np.int_],
     rows: Sequence[TagRow],
     gold: Sequence[str] | None,
     marked: Collection[str],
 ) -> None:
     """A row of boxes for each who tags, a box for each run of equal tags, right or wrong."""
-    patches = require("matplotlib.patches", extra="plots")
-    inches = (WIDTH - SIDE) / len(place)
+    box = require("matplotlib.patches", extra="plots").Rectangle
+    inches = (WIDTH - SIDE) / len(places)
     for at, row in enumerate(rows):
         colour = READERS[row.reader].colour if row.reader else INK
-        right = [True] * len(place) if gold is None else [
-            tag == best for tag, best in zip(row.tags, gold, strict=True)
-        ]  # fmt: skip
-        begun = 0
+        answers = row.tags if gold is None else gold
+        right = [tag == best for tag, best in zip(row.tags, answers, strict=True)]
+        begin = int(places[0])
         for (tag, good), run in groupby(zip(row.tags, right, strict=True)):
             steps = len(list(run))
             filled = tag in marked
-            box = patches.Rectangle(
-                (place[begun] - 0.46, at - 0.36), steps - 0.08, 0.72,
+            drawn = box(
+                (begin - 0.46, at - 0.36), steps - 0.08, 0.72,
                 facecolor=colour if filled or not marked else GRID,
                 alpha=0.8 if filled else 0.3, edgecolor="none",
             )  # fmt: skip
-            which = f"steps {place[begun]} to {place[begun] + steps - 1}" if steps > 1 else (
-                f"step {place[begun]}"
-            )  # fmt: skip
-            tip(axes.add_patch(box), f"{row.name}, {which}: {tag}{'' if good else ', wrong'}")
+            which = f"steps {begin} to {begin + steps - 1}" if steps > 1 else f"step {begin}"
+            wrong = "" if good else ", wrong"
+            tooltip(axes.add_patch(drawn), f"{row.name}, {which}: {tag}{wrong}")
             if not good:
-                axes.add_patch(
-                    patches.Rectangle(
-                        (place[begun] - 0.42, at - 0.34),
-                        steps - 0.16,
-                        0.68,
-                        facecolor="none",
-                        edgecolor=WRONG,
-                        linewidth=1.6,
-                    )
-                )
-            written = "" if marked else shown(tag)
+                frame = box((begin - 0.42, at - 0.34), steps - 0.16, 0.68, facecolor="none",
+                            edgecolor=WRONG, linewidth=1.6)  # fmt: skip
+                axes.add_patch(frame)
+            written = "" if marked else abbreviated(tag)
             if written and 0.085 * len(written) + 0.02 < inches * steps:
-                axes.text(
-                    place[begun] + (steps - 1) / 2, at, written, ha="center", va="center",
-                    fontsize=8.5, color=INK,
-                )  # fmt: skip
-            begun += steps
+                axes.text(begin + (steps - 1) / 2, at, written, ha="center", va="center",
+                          fontsize=8.5)  # fmt: skip
+            begin += steps
     axes.set_ylim(len(rows) - 0.5, -0.5)
     names = [row.name.replace(", ", ",\n") for row in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=8.5)
     axes.tick_params(axis="y", length=0)
-
-
-def _legend(figure: Figure, coloured: bool, label: str, marked: Collection[str]) -> None:
-    patches = require("matplotlib.patches", extra="plots")
-    entries = {}
-    if coloured:
-        entries[f"for {shown(label)}"] = patches.Patch(color=PLUS, alpha=0.6)
-        entries["against"] = patches.Patch(color=MINUS, alpha=0.6)
-    if marked:
-        entries[f"filled: {', '.join(marked)}"] = patches.Patch(color=INK, alpha=0.8)
-    if entries:
-        figure.legend(entries.values(), entries, loc="outside upper left", ncols=3, labelcolor=INK)
 
 
 def _words(values: FloatArray, adds: FloatArray | None, channel: int, label: str) -> str:

@@ -1,29 +1,34 @@
-"""The house style: who is drawn how, on what canvas, with which hover texts, told in which words.
+"""The house style: colours, markers, canvas, legend, tooltips and alt text of every figure.
 
 Forward, backward and the other ways of reading always have the same colours (`READERS`), which
 people with a colour vision deficiency tell apart (Okabe and Ito, "Color Universal Design", 2008;
 the fifth is Paul Tol's wine). What speaks for something and what against it has two more
 (`PLUS`, `MINUS`), so that a sign is never taken for a direction.
 
-Bars and points carry their numbers as hover texts: an artist whose group id starts with `TIP`
-gets the rest of it as its title in the report. Each figure also carries itself in words.
+Bars and points carry their numbers as tooltips: an artist whose group id starts with `TOOLTIP`
+gets the rest of it as its title on the page. A figure's label is its alt text.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from birnn.errors import DataError, nearest, require
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +55,9 @@ INK, GRID = "#24292f", "#d8dee4"  # the report maps these to its own, light or d
 PAPER = "#fefefe"  # behind a label that a line would go through
 WRONG = "#b42318"
 PLUS, MINUS = "#5e3c99", "#a87900"
-TIP = "tip: "
+TOOLTIP = "tip: "
 
 WIDTH = 5.2  # inches of every figure; small, so that its text is readable on a phone
-PITCH = 0.15  # inches that a line of small text needs
-TOKENS = 25  # that many tokens at most are written beside an axis
-LETTERS = 14  # of a token at most
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -107,14 +109,14 @@ def alt_text(figure: Figure) -> str:
     return str(figure.get_label())
 
 
-def told(figure: Figure, *sentences: str) -> Figure:
-    """The figure, with its words."""
+def with_alt_text(figure: Figure, *sentences: str) -> Figure:
+    """The figure, with these sentences as its alt text."""
     figure.set_label(" ".join(sentence for sentence in sentences if sentence))
     return figure
 
 
 def describe(values: Mapping[str, Mapping[str, float]]) -> str:
-    """Numbers between 0 and 1 as a sentence for each reader: a figure for who cannot see it.
+    """Numbers between 0 and 1 as a sentence for each reader.
 
     Example:
         >>> describe({"both": {"left": 1.0, "right": 0.998}})
@@ -151,27 +153,6 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def shown(token: object) -> str:
-    r"""A token as it is written beside an axis: short, and nothing that cannot be seen.
-
-    Example:
-        >>> shown("bank"), shown("Donaudampfschifffahrt"), shown("a\tb")
-        ('bank', 'Donaudampfsch…', 'a·b')
-    """
-    text = "".join(letter if letter.isprintable() else "·" for letter in str(token))
-    return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
-
-
-def of_label(label: str, of: str) -> str:
-    """What is measured of an answer: the logit of a label, or a value itself.
-
-    Example:
-        >>> of_label("positive", "logit"), of_label("value 0", "value")
-        ('the logit of positive', 'value 0')
-    """
-    return f"the {of} of {shown(label)}" if of == "logit" else shown(label)
-
-
 def readers_of(values: Mapping[str, object]) -> dict[str, Reader]:
     """The readers that have values.
 
@@ -184,6 +165,31 @@ def readers_of(values: Mapping[str, object]) -> dict[str, Reader]:
         if key not in READERS:
             raise DataError(f"{key!r} is no way of reading: {nearest(key, READERS)}")
     return {key: READERS[key] for key in values}
+
+
+def halves_of(forward: ArrayLike, backward: ArrayLike | None) -> dict[str, FloatArray]:
+    """The halves that there are, forward first."""
+    halves = {"forward": forward} | ({} if backward is None else {"backward": backward})
+    return {half: np.asarray(values, dtype=float) for half, values in halves.items()}
+
+
+def same_length(what: str, **sized: ArrayLike | None) -> int:
+    """The length that all have.
+
+    Raises:
+        DataError: They differ, or are empty.
+    """
+    lengths = {name: len(values) for name, values in sized.items() if values is not None}  # type: ignore[arg-type]
+    if len(set(lengths.values())) != 1:
+        each = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise DataError(f"not one number for each {what}: {each}")
+    length = next(iter(lengths.values()))
+    if length == 0:
+        raise DataError(f"nothing to draw: there is no {what}")
+    return length
+
+
+# ---------------------------------------------------------------------- canvas, axes, legend
 
 
 def blank(height: float = 3.2) -> Figure:
@@ -199,46 +205,60 @@ def canvas(height: float = 3.2) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def tip(artist: Artist, text: str) -> None:
-    """Give an artist a hover text."""
-    artist.set_gid(TIP + text)
+def tooltip(artist: Artist, text: str) -> None:
+    """Give an artist a text that is shown under the pointer."""
+    artist.set_gid(TOOLTIP + text)
 
 
-def target(axes: Axes, x: float, y: float, text: str) -> None:
-    """An unseen target for the pointer, wider than a marker."""
-    tip(axes.scatter([x], [y], s=120, alpha=0), text)
+def hover_target(axes: Axes, x: float, y: float, text: str) -> None:
+    """A tooltip at a point: unseen, and wider than a marker."""
+    tooltip(axes.scatter([x], [y], s=120, alpha=0), text)
 
 
-def legend(figure: Figure, axes: Axes, last: str = "") -> None:
-    """Entries above the axes, the one labelled ``last`` in a row of its own where there is one."""
-    handles, labels = axes.get_legend_handles_labels()
-    entries = dict(zip(labels, handles, strict=True))
-    others = [label for label in entries if label != last]
-    few = len(others) <= 2
-    columns = len(others) if few else 2
-    if last in entries:
-        others.insert(1 if few else len(others), last)  # legends fill column by column
-    figure.legend(
-        [entries[label] for label in others],
-        others,
-        loc="outside upper left",
-        ncols=columns,
-        columnspacing=1.2,
-        labelcolor=INK,
-    )
+def tint(colour: str, alpha: float) -> tuple[float, float, float, float]:
+    """A colour that is as strong as ``alpha``, for a face whose edge is at full strength."""
+    red, green, blue = require("matplotlib.colors", extra="plots").to_rgb(colour)
+    return red, green, blue, alpha
 
 
-def same_length(what: str, **sized: Sequence[object] | None) -> int:
-    """The length that all have.
+def arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str, **style: Any
+) -> None:
+    """An arrow with an open head."""
+    properties = {"arrowstyle": "->", "color": colour, "shrinkA": 0, "shrinkB": 0,
+                  "mutation_scale": 9}  # fmt: skip
+    axes.annotate("", end, start, arrowprops=properties | style)
 
-    Raises:
-        DataError: They differ, or are empty.
+
+def whole_ticks(axis: Axis, most: int = 8) -> None:
+    """Ticks at whole numbers, about so many at most."""
+    ticker = require("matplotlib.ticker", extra="plots")
+    axis.set_major_locator(ticker.MaxNLocator(nbins=most, integer=True))
+
+
+def swatch(colour: str, alpha: float = 1) -> Artist:
+    """A patch of colour for a legend."""
+    patch: Artist = require("matplotlib.patches", extra="plots").Patch(color=colour, alpha=alpha)
+    return patch
+
+
+def legend(figure: Figure, entries: Mapping[str, Artist] | None = None, *, last: str = "") -> None:
+    """Entries above the axes, two in a row.
+
+    Args:
+        figure: The figure.
+        entries: Label to what it explains; by default all that has a label.
+        last: The one that has a row of its own where there is one.
     """
-    lengths = {name: len(values) for name, values in sized.items() if values is not None}
-    if len(set(lengths.values())) != 1:
-        told_lengths = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise DataError(f"not one number for each {what}: {told_lengths}")
-    length = next(iter(lengths.values()))
-    if length == 0:
-        raise DataError(f"nothing to draw: there is no {what}")
-    return length
+    if entries is None:
+        found = [axes.get_legend_handles_labels() for axes in figure.axes]
+        entries = {label: one for handles, labels in found
+                   for one, label in zip(handles, labels, strict=True)}  # fmt: skip
+    labels = [label for label in entries if label != last]
+    columns = len(labels) if last and len(labels) <= 2 else 2
+    if last in entries:
+        labels.insert(1 if len(labels) <= 2 else len(labels), last)  # column by column
+    figure.legend(
+        [entries[label] for label in labels], labels, loc="outside upper left", ncols=columns,
+        columnspacing=1.2, labelcolor=INK,
+    )  # fmt: skip

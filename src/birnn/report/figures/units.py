@@ -1,41 +1,42 @@
-"""Figures of hidden units: norms, activations, correlations, layout, gates."""
+"""Figures of hidden units: norms, activations, correlations, columns of the output, gates."""
 
 # T steps of a sequence, H hidden units of a half
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from birnn.errors import DataError, ShapeError, nearest, require
-from birnn.report.figures.heatmap import below, name_tokens, place, scale, tiles
+from birnn.errors import DataError, ShapeError, nearest
+from birnn.report.figures.bars import bars
+from birnn.report.figures.heatmap import colour_scale, heatmap
+from birnn.report.figures.lines import line
 from birnn.report.figures.style import (
     GRID,
     HALVES,
-    INK,
     MINUS,
     PLUS,
     READERS,
+    FloatArray,
     blank,
     canvas,
     capital,
+    halves_of,
     in_house_style,
+    legend,
     number,
     same_length,
-    target,
-    tip,
-    told,
+    tooltip,
+    whole_ticks,
+    with_alt_text,
 )
+from birnn.report.figures.tokens import height_below, named, token_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-FloatArray = NDArray[np.float64]
-Saturation = tuple[ArrayLike, ArrayLike]
 
 BINS = 24  # of the histogram of correlations
 GATES = {"i": "input gate", "f": "forget gate", "o": "output gate", "r": "reset gate",
@@ -62,31 +63,29 @@ def state_norms(
         >>> [line.get_ydata().tolist() for line in figure.axes[0].lines]
         [[0.5, 1.0], [2.0, 0.25]]
     """
-    norms = _halves(forward_T, backward_T)
-    steps = same_length("word", tokens=tokens, **{f"{k}_T": v.tolist() for k, v in norms.items()})
-    figure, axes = canvas(2.9 + below(tokens))
+    norms = halves_of(forward_T, backward_T)
+    steps = same_length("word", tokens=tokens, **{f"{key}_T": norms[key] for key in norms})
+    figure, axes = canvas(2.9 + height_below(tokens))
+    wide = 2 if steps <= 100 else 0.8
     facts = []
     for key, norm_T in norms.items():
-        reader = READERS[key]
-        axes.plot(
-            range(steps), norm_T, marker=reader.marker if steps <= 40 else "", color=reader.colour,
-            label=HALVES[key], linewidth=2 if steps <= 100 else 0.8,
-        )  # fmt: skip
-        if steps <= 200:
-            for index, norm in enumerate(norm_T):
-                text = f"{place(tokens, index)}, {HALVES[key]}: {number(norm)}"
-                target(axes, index, float(norm), text)
+
+        def told(at: int, name: str = HALVES[key], norm_T: FloatArray = norm_T) -> str:
+            return f"{named(tokens, at)}, {name}: {number(norm_T[at])}"
+
+        line(axes, range(steps), norm_T, READERS[key].colour, name=HALVES[key],
+             marker=READERS[key].marker, tooltips=told, linewidth=wide)  # fmt: skip
         high, low = int(norm_T.argmax()), int(norm_T.argmin())
         facts.append(
-            f"{capital(HALVES[key])}: least {number(norm_T[low])} at {place(tokens, low)}, most "
-            f"{number(norm_T[high])} at {place(tokens, high)}."
+            f"{capital(HALVES[key])}: least {number(norm_T[low])} at {named(tokens, low)}, most "
+            f"{number(norm_T[high])} at {named(tokens, high)}."
         )
-    written = name_tokens(axes.xaxis, tokens)
+    written = token_ticks(axes.xaxis, tokens)
     axes.set_xlabel(f"state after the {unit}" if written else "state after step")
     axes.set_ylabel("norm of the state")
     axes.set_ylim(0, 1.08 * max(float(norm_T.max()) for norm_T in norms.values()) or 1)
-    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
-    return told(figure, f"Norm of the state after each {unit}.", *facts)
+    legend(figure)
+    return with_alt_text(figure, f"Norm of the state after each {unit}.", *facts)
 
 
 @in_house_style
@@ -115,44 +114,39 @@ def activations(
         >>> alt_text(figure).split(". ")[1]
         "Forward half: from -1 (unit 1 at 'the' (1)) to 0.5 (unit 0 at 'the' (1))."
     """
-    states = _halves(forward_TH, backward_TH)
+    states = halves_of(forward_TH, backward_TH)
     steps = same_length("word", tokens=tokens)
     for key, state_TH in states.items():
         if state_TH.ndim != 2 or len(state_TH) != steps or state_TH.shape[1] == 0:
             raise ShapeError(f"{key}_TH is {state_TH.shape}, for {steps} words it is ({steps}, H)")
     most = max(float(np.abs(state_TH).max()) for state_TH in states.values()) or 1.0
-    figure = blank(0.8 + 2.1 * len(states) + below(tokens))
+    figure = blank(0.8 + 2.1 * len(states) + height_below(tokens))
     grid = figure.add_gridspec(len(states), 2, width_ratios=[1, 0.035])
     facts = []
     for row, (key, state_TH) in enumerate(states.items()):
         axes = figure.add_subplot(grid[row, 0])
 
-        def tell(unit: int, step: int, state_TH: FloatArray = state_TH) -> str:
-            return f"unit {unit} at {place(tokens, step)}: {number(state_TH[step, unit])}"
+        def told(unit: int, step: int, state_TH: FloatArray = state_TH) -> str:
+            return f"unit {unit} at {named(tokens, step)}: {number(state_TH[step, unit])}"
 
-        tiles(axes, state_TH.T / most, PLUS, tell)
+        def extreme(at: np.intp, state_TH: FloatArray = state_TH) -> str:
+            step, unit = divmod(int(at), state_TH.shape[1])
+            return f"{number(state_TH[step, unit])} (unit {unit} at {named(tokens, step)})"
+
+        heatmap(axes, state_TH.T / most, PLUS, told)
         axes.set_title(HALVES[key], color=READERS[key].colour, fontweight="bold")
         axes.set_ylabel("unit")
-        axes.yaxis.set_major_locator(
-            require("matplotlib.ticker", extra="plots").MaxNLocator(nbins=6, integer=True)
-        )
+        whole_ticks(axes.yaxis, 6)
         if row == len(states) - 1:
-            written = name_tokens(axes.xaxis, tokens)
-            axes.set_xlabel(unit if written else "step")
+            axes.set_xlabel(unit if token_ticks(axes.xaxis, tokens) else "step")
         else:
             axes.set_xticks([])
-        high, low = ((pick(state_TH) // state_TH.shape[1], pick(state_TH) % state_TH.shape[1])
-                     for pick in (np.argmax, np.argmin))  # fmt: skip
-        facts.append(
-            f"{capital(HALVES[key])}: from {number(state_TH[low])} (unit {low[1]} at "
-            f"{place(tokens, int(low[0]))}) to {number(state_TH[high])} (unit {high[1]} at "
-            f"{place(tokens, int(high[0]))})."
-        )
-    labels = [number(-most), "0", number(most)]
-    side = figure.add_subplot(grid[:, 1])
-    scale(side, (-1, 0, 1), labels, "value of the unit", colour=PLUS, signed=True)
+        low, high = extreme(state_TH.argmin()), extreme(state_TH.argmax())
+        facts.append(f"{capital(HALVES[key])}: from {low} to {high}.")
+    labels = {-1.0: number(-most), 0.0: "0", 1.0: number(most)}
+    colour_scale(figure.add_subplot(grid[:, 1]), labels, "value of the unit", colour=PLUS)
     units = states["forward"].shape[1]
-    return told(figure, f"Values of {units} units a half after {steps} {unit}s.", *facts)
+    return with_alt_text(figure, f"Values of {units} units a half after {steps} {unit}s.", *facts)
 
 
 @in_house_style
@@ -175,24 +169,19 @@ def unit_correlation(matrix_HH: ArrayLike) -> Figure:
     figure = blank(4.3)
     grid = figure.add_gridspec(1, 2, width_ratios=[1, 0.045])
     axes = figure.add_subplot(grid[0])
-
-    def tell(row: int, column: int) -> str:
-        value = number(matrix_HH[row, column])
-        return f"forward unit {row}, backward unit {column}: {value}"
-
-    tiles(axes, matrix_HH, PLUS, tell)
+    heatmap(
+        axes, matrix_HH, PLUS,
+        lambda row, column: f"forward unit {row}, backward unit {column}: "
+        f"{number(matrix_HH[row, column])}",
+    )  # fmt: skip
     axes.set_ylabel("forward unit", color=READERS["forward"].colour)
     axes.set_xlabel("backward unit", color=READERS["backward"].colour)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(
-            require("matplotlib.ticker", extra="plots").MaxNLocator(nbins=8, integer=True)
-        )
-    scale(
-        figure.add_subplot(grid[1]), (-1, -0.5, 0, 0.5, 1), ("-1", "-0.5", "0", "0.5", "1"),
-        "correlation", colour=PLUS, signed=True,
-    )  # fmt: skip
+    whole_ticks(axes.xaxis)
+    whole_ticks(axes.yaxis)
+    labels = {share: f"{share:g}" for share in (-1, -0.5, 0, 0.5, 1)}
+    colour_scale(figure.add_subplot(grid[1]), labels, "correlation", colour=PLUS)
     strong = np.unravel_index(np.argmax(np.abs(np.nan_to_num(matrix_HH))), matrix_HH.shape)
-    return told(
+    return with_alt_text(
         figure,
         f"Correlation of {matrix_HH.shape[0]} forward with {matrix_HH.shape[1]} backward units.",
         f"The strongest: forward unit {strong[0]} with backward unit {strong[1]}, "
@@ -222,16 +211,17 @@ def correlation_histogram(matrix_HH: ArrayLike) -> Figure:
         raise DataError("nothing to draw: no pair of units has a correlation")
     counts, edges = np.histogram(np.clip(values, -1, 1), bins=BINS, range=(-1, 1))
     figure, axes = canvas(2.6)
-    for count, (low, high) in zip(counts, itertools.pairwise(edges), strict=True):
-        (bar,) = axes.bar(
-            (low + high) / 2, count, 0.92 * (high - low), color=PLUS if low + high > 0 else MINUS
-        )
-        tip(bar, f"correlation {low:.2f} to {high:.2f}: {number(count)} pairs")
+    bars(
+        axes, {"": counts}, [[PLUS if low >= 0 else MINUS for low in edges[:-1].round(9)]],
+        lambda _, at: f"correlation {edges[at]:.2f} to {edges[at + 1]:.2f}: "
+        f"{number(counts[at])} pairs",
+        upright=True, pitch=2 / BINS, start=-1 + 1 / BINS, share=1,
+    )  # fmt: skip
     axes.set_xlim(-1.02, 1.02)
     axes.set_xlabel("correlation of a forward with a backward unit")
     axes.set_ylabel("pairs of units")
     weak = float(np.mean(np.abs(values) < 0.5))
-    return told(
+    return with_alt_text(
         figure,
         f"Correlations of {number(values.size)} pairs of units: median {np.median(values):.2f}, "
         f"from {values.min():.2f} to {values.max():.2f}, {100 * weak:.0f} % of them weaker than "
@@ -240,60 +230,57 @@ def correlation_histogram(matrix_HH: ArrayLike) -> Figure:
 
 
 @in_house_style
-def output_layout(segments: Sequence[tuple[int, int, str]], width: int) -> Figure:
+def output_columns(columns: Sequence[tuple[int, int, str]], width: int) -> Figure:
     """Which half the numbers of an output row come from, as a strip.
 
     Args:
-        segments: (start, stop, source), source ``forward``, ``backward`` or ``both``.
+        columns: (start, stop, source), source ``forward``, ``backward`` or ``both``.
         width: Width of an output row.
 
     Raises:
-        DataError: A source that is not known, or segments that do not tile 0 to ``width``.
+        DataError: A source that is not known, or columns that do not tile 0 to ``width``.
 
     Example:
-        >>> figure = output_layout([(0, 8, "forward"), (8, 16, "backward")], 16)
+        >>> figure = output_columns([(0, 8, "forward"), (8, 16, "backward")], 16)
         >>> from birnn.report.figures import alt_text
         >>> alt_text(figure)
         'An output row of 16 numbers: 0 to 7 forward half, 8 to 15 backward half.'
     """
-    ends = [0, *(stop for _, stop, _ in segments)]
-    starts = [*(start for start, _, _ in segments), width]
-    if ends != starts or any(start >= stop for start, stop, _ in segments):
-        raise DataError(f"segments do not tile 0 to {width}: {list(segments)}")
+    starts = [start for start, _, _ in columns]
+    ends = [0, *(stop for _, stop, _ in columns)]
+    if ends != [*starts, width] or any(start >= stop for start, stop, _ in columns):
+        raise DataError(f"columns do not tile 0 to {width}: {list(columns)}")
     figure, axes = canvas(1.35)
     facts = []
-    for start, stop, source in segments:
+    for start, stop, source in columns:
         if source not in HALVES:
             raise DataError(f"{source!r} is no half: {nearest(source, HALVES)}")
-        (bar,) = axes.barh(
-            0, stop - start, 0.8, left=start, color=READERS[source].colour, alpha=0.3,
-        )  # fmt: skip
-        axes.barh(-0.5, stop - start, 0.16, left=start, color=READERS[source].colour)
-        said = f"{start} to {stop - 1} {HALVES[source]}"
-        facts.append(said)
-        tip(bar, said)
+        colour = READERS[source].colour
+        (strip,) = axes.barh(0, stop - start, 0.8, left=start, color=colour, alpha=0.3)
+        axes.barh(-0.5, stop - start, 0.16, left=start, color=colour)
+        facts.append(f"{start} to {stop - 1} {HALVES[source]}")
+        tooltip(strip, facts[-1])
         short = (stop - start) / width < 0.3
         name = source if short else f"{HALVES[source]}\n{start} to {stop - 1}"
         axes.text((start + stop) / 2, -0.02, name, ha="center", va="center", fontsize=9)
     axes.set_xlim(0, width)
     axes.set_ylim(0.5, -0.62)
     axes.set_yticks([])
-    inner = [start for start, _, _ in segments]
-    axes.set_xticks([*inner, width])
+    axes.set_xticks([*starts, width])
     axes.grid(visible=False)
     axes.set_xlabel("place in the output row")
-    return told(figure, f"An output row of {width} numbers: {', '.join(facts)}.")
+    return with_alt_text(figure, f"An output row of {width} numbers: {', '.join(facts)}.")
 
 
 @in_house_style
-def gate_saturation(saturation: Mapping[str, Mapping[str, Saturation]]) -> Figure:
+def gate_saturation(shares: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]]) -> Figure:
     """For each unit, how often its gates stand open and how often shut; one panel a gate.
 
     A unit in the upper left keeps the gate open, one at the lower right keeps it shut, one at the
     origin uses the range between.
 
     Args:
-        saturation: ``forward`` and perhaps ``backward``, then gate (``i``, ``f``, ``o``, ``r``,
+        shares: ``forward`` and perhaps ``backward``, then gate (``i``, ``f``, ``o``, ``r``,
             ``z``) to (share of steps shut, share of steps open), each (units,).
 
     Raises:
@@ -305,43 +292,42 @@ def gate_saturation(saturation: Mapping[str, Mapping[str, Saturation]]) -> Figur
 
     Example:
         >>> figure = gate_saturation({"forward": {"f": ([0.0, 0.5], [1.0, 0.25])}})
-        >>> figure.axes[0].collections[0].get_offsets().tolist()
+        >>> figure.axes[0].lines[1].get_xydata().tolist()
         [[0.0, 100.0], [50.0, 25.0]]
     """
-    for key in saturation:
+    for key in shares:
         if key not in ("forward", "backward"):
             raise DataError(f"{key!r} is no half: known: backward, forward")
-    gates = [list(half) for half in saturation.values()]
+    gates = [list(half) for half in shares.values()]
     if not gates or not gates[0]:
         raise DataError("nothing to draw: give at least one gate of one half")
-    if any(names != gates[0] for names in gates):
-        raise DataError(f"both halves need the same gates in the same order: {gates}")
     names = gates[0]
+    if any(other != names for other in gates):
+        raise DataError(f"both halves need the same gates in the same order: {gates}")
     columns = len(names) if len(names) <= 3 else 2
-    rows = -(-len(names) // columns)
-    figure = blank(1.15 + (5.0 / columns - 0.3) * rows)
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    high = -(-len(names) // columns)
+    figure = blank(1.15 + (5.0 / columns - 0.3) * high)
+    panels = figure.subplots(high, columns, squeeze=False, sharex=True, sharey=True).ravel()
     facts = []
     for panel, gate in zip(panels, names, strict=False):
-        panel.plot([0, 100], [100, 0], color=GRID, linewidth=1)
+        line(panel, [0, 100], [100, 0], GRID, linewidth=1)
         name = GATES.get(gate, gate)
         panel.set_title(name)
-        for key, half in saturation.items():
-            left_H, right_H = (100 * np.asarray(share, dtype=float) for share in half[gate])
-            same_length("unit", shut=left_H.tolist(), open=right_H.tolist())
-            reader = READERS[key]
-            label = HALVES[key] if gate == names[0] else None
-            panel.scatter(
-                left_H, right_H, s=14, marker=reader.marker, color=reader.colour, alpha=0.55,
-                linewidth=0, label=label,
-            )  # fmt: skip
-            if len(left_H) <= 64:
-                for unit, (shut, opened) in enumerate(zip(left_H, right_H, strict=True)):
-                    text = f"{HALVES[key]}, unit {unit}: shut {shut:.0f} %, open {opened:.0f} %"
-                    target(panel, shut, opened, text)
+        for key, half in shares.items():
+            shut_H, open_H = (100 * np.asarray(share, dtype=float) for share in half[gate])
+            same_length("unit", shut=shut_H, open=open_H)
+
+            def told(
+                unit: int, of: str = HALVES[key], x: FloatArray = shut_H, y: FloatArray = open_H
+            ) -> str:
+                return f"{of}, unit {unit}: shut {x[unit]:.0f} %, open {y[unit]:.0f} %"
+
+            line(panel, shut_H, open_H, READERS[key].colour, name=HALVES[key], joined=False,
+                 marker=READERS[key].marker, markersize=3.7, alpha=0.55, markeredgewidth=0,
+                 tooltips=told if len(shut_H) <= 64 else None)  # fmt: skip
             facts.append(
-                f"{capital(name)}, {HALVES[key]}: shut {left_H.mean():.0f} %, open "
-                f"{right_H.mean():.0f} % of steps on average."
+                f"{capital(name)}, {HALVES[key]}: shut {shut_H.mean():.0f} %, open "
+                f"{open_H.mean():.0f} % of steps on average."
             )
         panel.set_aspect("equal")
         panel.grid(visible=True, axis="both")
@@ -353,15 +339,8 @@ def gate_saturation(saturation: Mapping[str, Mapping[str, Saturation]]) -> Figur
         panel.set_visible(False)
     figure.supxlabel("gate shut, % of steps", fontsize=10)
     figure.supylabel("gate open, % of steps", fontsize=10)
-    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
-    return told(figure, "How often each unit's gates are shut and open.", *facts)
-
-
-def _halves(forward: ArrayLike, backward: ArrayLike | None) -> dict[str, FloatArray]:
-    halves = {"forward": np.asarray(forward, dtype=float)}
-    if backward is not None:
-        halves["backward"] = np.asarray(backward, dtype=float)
-    return halves
+    legend(figure)
+    return with_alt_text(figure, "How often each unit's gates are shut and open.", *facts)
 
 
 def _correlations(matrix: ArrayLike) -> FloatArray:

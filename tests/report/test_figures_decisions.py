@@ -14,7 +14,8 @@ from matplotlib.colors import to_hex
 
 from birnn.errors import DataError, ShapeError
 from birnn.report import figures
-from birnn.report.figures import INK, MINUS, PLUS, READERS, TIP, alt_text
+from birnn.report.figures import INK, READERS, alt_text
+from birnn.report.figures.style import MINUS, PLUS, TOOLTIP
 
 logits = st.floats(-20, 20, allow_subnormal=False)
 LEFT = {
@@ -112,7 +113,7 @@ def test_paths_go_through_the_rows_of_their_labels(seed: int, steps: int, labels
     if differing:
         marks = lines["where the second best differs"]
         assert list(marks.get_xdata()) == differing
-        assert [rows[y] for y in marks.get_ydata()] == [names[second[s]] for s in differing]
+        assert [rows[round(y)] for y in marks.get_ydata()] == [names[second[s]] for s in differing]
     # a label without a row is nowhere probable, unless there are too many
     hidden = [n for n in range(labels) if names[n] not in rows]
     assert len(rows) <= 24
@@ -120,7 +121,7 @@ def test_paths_go_through_the_rows_of_their_labels(seed: int, steps: int, labels
         assert all(marginals[:, n].max() <= 0.005 for n in hidden)
     assert (f"{len(hidden)} improbable labels left out" in axes.get_xlabel()) == bool(hidden)
     for patch in axes.patches:
-        if (patch.get_gid() or "").startswith(TIP):
+        if (patch.get_gid() or "").startswith(TOOLTIP):
             row, step = round(patch.get_y() + 0.47), round(patch.get_x() + 0.47)
             assert patch.get_alpha() == marginals[step, names.index(rows[row])]
     assert ("differs nowhere" in alt_text(figure)) == (not differing)
@@ -141,7 +142,7 @@ def test_of_a_long_text_the_words_around_the_least_sure_are_drawn() -> None:
     assert last - first + 1 == len(path.get_ydata()) == 60
     np.testing.assert_array_equal(path.get_ydata(), best[first - 1 : last])
     tips = [patch.get_gid() for patch in axes.patches if patch.get_gid()]
-    assert f"{TIP}Y at 'w{unsure}' ({unsure + 1}): 55.0 %" in tips
+    assert f"{TOOLTIP}Y at 'w{unsure}' ({unsure + 1}): 55.0 %" in tips
 
 
 @pytest.mark.parametrize(
