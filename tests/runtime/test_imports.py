@@ -1,4 +1,4 @@
-"""Prediction in a new process: no torch, no typer, quick."""
+"""Prediction in a new process: no torch, no typer, and little work but for what it has to load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import numpy as np
 from birnn.bundle import Bundle, Characters, Encoder, Spec, Tags, Words, save
 from birnn.runtime import Predictor
 
-UNWANTED = {"torch", "lightning", "typer", "rich", "matplotlib", "jinja2"}
+MOST = 5.0  # it is 2.2; with torch it would be 20
+UNWANTED = {"torch", "lightning", "pytorch_lightning", "typer", "rich", "matplotlib", "jinja2"}
 SCRIPT = """
 import json, sys, time
 
@@ -24,10 +25,18 @@ class Blocked:
             raise ImportError(f"{name} is blocked")
 
 sys.meta_path.insert(0, Blocked())
+# What any program would take that reads the model: these libraries, and the bytes with a digest.
 started = time.process_time()
-from birnn.runtime import Predictor
-answers = Predictor.load(sys.argv[1]).predict([["The", "bank"], [], ["x"]])
-spent = time.process_time() - started
+import hashlib, pathlib
+import numpy, pydantic, safetensors.numpy
+for path in pathlib.Path(sys.argv[1]).iterdir():
+    hashlib.sha256(path.read_bytes()).hexdigest()
+safetensors.numpy.load_file(f"{sys.argv[1]}/model.safetensors")
+least = time.process_time() - started
+started = time.process_time()
+import birnn
+answers = birnn.load(sys.argv[1]).predict([["The", "bank"], [], ["x"]])
+spent = (time.process_time() - started) / least
 loaded = sorted({name.partition(".")[0] for name in sys.modules})
 print(json.dumps({"answers": answers, "spent": spent, "loaded": loaded}))
 """
@@ -68,14 +77,14 @@ def test_a_large_model_is_read_and_checked_as_quickly(tmp_path: Path) -> None:
 
 
 def assert_quick(model: Path, expected: list[Any]) -> None:
-    """Half a second is promised. Processor time, and the best of a few: the machine is shared."""
+    """In shares of the least work, and the best of a few: the machine may be slow or shared."""
     command = [sys.executable, "-W", "error", "-c", SCRIPT, str(model)]
     spent: list[float] = []
-    while not spent or (min(spent) >= 0.5 and len(spent) < 6):
+    while not spent or (min(spent) >= MOST and len(spent) < 6):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         result: dict[str, Any] = json.loads(done.stdout)
         assert result["answers"] == expected
         assert not UNWANTED & set(result["loaded"])
         spent.append(result["spent"])
-    assert min(spent) < 0.5
+    assert min(spent) < MOST
