@@ -12,7 +12,7 @@ MEMORY := address,undefined
 BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test fuzz check format bench bench-setup sanitize races docs clean
+.PHONY: help setup quickstart test test-all fuzz check format bench bench-setup sanitize races docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -31,13 +31,20 @@ $(INSTALLED): $(BUILT_FROM)
 quickstart: $(INSTALLED)  ## train, evaluate and compare on the embedded data, leave a report
 	$(BIN)/birnn quickstart
 
-# One thread for each worker: the workers share the cores already.
-test: $(INSTALLED)  ## all tests, and the examples of all docstrings
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+# One thread for each worker: the workers share the cores already. Who has nothing left to do takes
+# over half of what another one has.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test: $(INSTALLED)  ## the tests but for the slow ones, and the examples of all docstrings
+	$(PYTEST)
+
+# Ten minutes, as CI does every night.
+test-all: $(INSTALLED)  ## the slow tests too, and more of what Hypothesis draws
+	$(PYTEST) -m "not fuzz" --hypothesis-profile=full
 
 # A quarter of an hour; `make test` runs some hundred mutations of each.
 fuzz: $(INSTALLED)  ## the fuzz tests in full: 10,000 damaged copies of each file and format
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow tests/fuzz
+	$(PYTEST) -m fuzz tests/fuzz
 
 check: $(INSTALLED)  ## format, lint, types, order of rooms
 	$(BIN)/ruff format --check
@@ -85,7 +92,7 @@ races: $(INSTALLED)  ## the kernels on several threads under the thread sanitize
 	$(call sanitized,thread,tsan) tests/sanitize/races.py
 
 docs: $(INSTALLED)  ## run every block of code of the pages, check their links, build the site into build/site
-	$(BIN)/python -m pytest --doctest-glob=README.md README.md tests/docs
+	$(BIN)/python -m pytest -m "" --doctest-glob=README.md README.md tests/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove what the targets made

@@ -17,11 +17,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-settings.register_profile("ci", max_examples=40, deadline=None, derandomize=True)
-settings.register_profile(
-    "dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+for profile, examples in {"fast": 10, "full": 40}.items():
+    settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,
+        derandomize=bool(os.environ.get("CI")),
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile("fast")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "build" / "screenshots"

@@ -27,7 +27,7 @@ from birnn.bundle import (
 from birnn.errors import BirnnError, BundleError, escaped
 from birnn.runtime import Predictor
 
-COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
+COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.fuzz)]
 FILES = ("birnn.json", "vocab.json", "model.safetensors", "background.safetensors")
 
 SPECS = {

@@ -21,9 +21,9 @@ from birnn.data import FORMATS, read
 from birnn.errors import BirnnError
 from birnn.tasks import TARGETS
 
-COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
-RUNS = [6, pytest.param(300, marks=pytest.mark.slow)]
-TRAININGS = [1, pytest.param(40, marks=pytest.mark.slow)]
+COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.fuzz)]
+RUNS = [6, pytest.param(300, marks=pytest.mark.fuzz)]
+TRAININGS = [1, pytest.param(40, marks=pytest.mark.fuzz)]
 
 SMALL = (
     *(
@@ -276,7 +276,7 @@ def _one_line(message: str) -> None:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(2000, marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize("name", ["conll", "npz"])
 def test_damaged_gzip_files_are_read_or_refused(name: str, count: int, folder: Path) -> None:
     path = folder / f"a{ending(name)}.gz"
