@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +10,18 @@ from pathlib import Path
 import pytest
 
 from birnn.engine import isa
+from grids import sampled
 
 PROGRAM = Path(__file__).with_name("torch_inputs.py")
 
 
 @pytest.mark.skipif(isa.native_module() is None, reason="no compiled module")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    sampled(
+        itertools.product(("RNN", "LSTM", "GRU"), ("float32", "float64")), [("LSTM", "float32")]
+    ),
+)
 def test_torchs_samples_have_torchs_answers(name, dtype):
     found = subprocess.run(
         [sys.executable, PROGRAM, name, dtype],
