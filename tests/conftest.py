@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
@@ -81,6 +82,30 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("real data is not here: it stands in ../shared/data in development and CI only")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``made_once(name, make)``: the folder that ``make(folder)`` fills; not to be changed.
+
+    It is made when it is first asked for, once for all workers of a session.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made"
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / name.replace(" ", "-")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            done = folder.with_name(f"{folder.name}.done")
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return get
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -181,10 +182,17 @@ def write_residues(path: Path, *, rows: int = 20) -> Path:
     return path
 
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(made_once: MadeOnce) -> Path:
     """A folder of data that is as it should be."""
-    folder = tmp_path_factory.mktemp("files")
+    return made_once("files", write_files)
+
+
+def write_files(folder: Path) -> None:
+    folder.mkdir()
     for name, seed, count in (("train", 1, 30), ("dev", 2, 8), ("test", 3, 8)):
         write_tags(folder / f"{name}.tsv", seed=seed, sequences=count)
         write_tags(folder / f"{name}.iob2", seed=seed, sequences=count, spans=True)
@@ -192,7 +200,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_series(folder / f"{name}.ts", seed=seed, rows=count)
         write_values(folder / f"{name}.jsonl", rows=count)
         write_residues(folder / f"{name}.3line", rows=count)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -247,18 +254,14 @@ def _training(kind: str, files: Path, out: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def trained(files: Path, made_once: MadeOnce) -> Callable[[str], Path]:
     """Bundles by their kind, each trained once, when it is first asked for; not to be changed."""
-    folder = tmp_path_factory.mktemp("bundles")
 
-    def bundle(kind: str) -> Path:
-        place = folder / kind.replace(" ", "-")
-        if not place.exists():
-            with contextlib.redirect_stdout(io.StringIO()):
-                assert main(_training(kind, files, place)) == 0
-        return place
+    def train(kind: str, place: Path) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert main(_training(kind, files, place)) == 0
 
-    return bundle
+    return lambda kind: made_once(f"bundle {kind}", partial(train, kind))
 
 
 @pytest.fixture
