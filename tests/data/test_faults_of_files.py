@@ -42,11 +42,16 @@ def zipped(text):
             *("t.jsonl", b'{"text":"a \\ud800","label":"y"}\n', "label"),
             "1: \\ud800 is half of a character",
         ),
-        ("t.jsonl", b'{"text":"a","values":1e300}\n', "values", "1: values: a target that is 1"),
-        ("t.csv", b"text,score\na,1e300\n", "values", "2: target 0 is 1e+300, which float32"),
+        (
+            "t.jsonl",
+            b'{"text":"a","values":1e300}\n',
+            "values",
+            "1: values, value 0 is 1e+300, which",
+        ),
+        ("t.csv", b"text,score\na,1e300\n", "values", "2: targets, value 0 is 1e+300, which"),
         (
             *("t.ts", b"@targetLabel true\n@data\n1,2:1e300\n", "values"),
-            "3: the target is 1e+300, which float32 cannot hold",
+            "3: target, value 0 is 1e+300, which float32 cannot hold",
         ),
         (
             *("t.ts", b"@classLabel true\n@data\n1,1e300:a\n", "label"),

@@ -122,7 +122,7 @@ def test_records_of_tokens_and_of_vectors():
         (read_tsv, "label", "text\tid\tx\tz\n", "text:1: the header names 'text', 'id', 'x'"),
         (read_csv, "label", 'a,x\n"b,y\n', "text:2: not CSV"),
         (read_csv, "values", "a,1\nb,much\n", "text:2: targets, value 0 is 'much'"),
-        (read_csv, "values", "a,inf\n", "text:1: target 0 is inf"),
+        (read_csv, "values", "a,inf\n", "text:1: targets, value 0 is inf"),
         (read_jsonl, "label", '{"text": "a"', "text:1: not JSON"),
         (read_jsonl, "label", "[" * 100_000, "text:1: not JSON"),
         (read_jsonl, "label", "[1]", "text:1: the line is a list"),
@@ -131,7 +131,7 @@ def test_records_of_tokens_and_of_vectors():
         (read_jsonl, "label", '{"text": "a", "label": null}', "text:1: label is null"),
         (read_jsonl, "tags", '{"tokens": "a b", "tags": []}', "text:1: tokens is a str"),
         (read_jsonl, "tags", '{"tokens": [""], "tags": ["X"]}', "text:1: tokens[0] is ''"),
-        (read_jsonl, "tags", '{"tokens": ["a"], "tags": []}', "text:1: 1 tokens and 0 tags"),
+        (read_jsonl, "tags", '{"tokens": ["a"], "tags": []}', "text:1: 1 steps and 0 tags"),
         (read_jsonl, "tags", '{"text": "a", "tags": ["X"]}', "text:1: no tokens"),
         (
             read_jsonl,

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from birnn.data import ReadOptions, ReadRequest
+from birnn.data.read import read_text
 from birnn.data.source import Source
-from birnn.data.text import read_text, split_source
 from birnn.errors import FormatError
 
 
@@ -37,9 +37,10 @@ def test_each_line_is_split_as_it_looks_or_as_it_is_set():
 
 
 def test_sources_are_letters_unless_parted():
-    assert split_source(" cat ") == ("c", "a", "t")
-    assert split_source("le chat") == ("le", "chat")
-    assert split_source("") == ()
+    steps = ReadRequest("sequence").steps
+    assert steps(" cat ", "") == ("c", "a", "t")
+    assert steps("le chat", "") == ("le", "chat")
+    assert steps("", "") == ()
 
 
 @pytest.mark.parametrize(

@@ -208,8 +208,8 @@ def test_series_without_a_label_can_be_left_out():
         ("values", {"targets": np.array([1 + 2j, 3])}, "targets are complex128"),
         ("values", {"targets": np.array(["2020-01-01"] * 2, "M8[D]")}, "targets are datetime64"),
         ("values", {"targets": np.array(["a", "b"])}, "targets are <U1"),
-        ("values", {"targets": np.array([1, np.nan])}, "targets of sequence 1 are not all"),
-        ("values", {"targets": np.array([1, 1e300])}, "targets of sequence 1 are not all"),
+        ("values", {"targets": np.array([1, np.nan])}, "target of sequence 1, value 0 is"),
+        ("values", {"targets": np.array([1, 1e300])}, "target of sequence 1, value 0 is"),
     ],
 )
 def test_arrays_of_a_wrong_kind_are_refused(target, change, says):

@@ -24,7 +24,7 @@ _WHOLE = r'"((?:[^"]|"")*+)"(?=%s|$)'
 def rows(
     source: Source, lines: Lines, delimiter: str, *, quoted: bool, longest: int
 ) -> Iterator[Row]:
-    r"""The rows of a table and the line each begins on; empty lines are none.
+    """The rows of a table and the line each begins on; empty lines are none.
 
     Args:
         source: The file.
@@ -37,11 +37,6 @@ def rows(
 
     Raises:
         FormatError: A quote that does not close, or characters behind one that does.
-
-    Example:
-        >>> source = Source.from_text('so,"a ""b"", c"\n')
-        >>> list(rows(source, enumerate(source.lines(), 1), ",", quoted=True, longest=99))
-        [(1, ['so', 'a "b", c'])]
     """
     whole = re.compile(_WHOLE % re.escape(delimiter))
     told = quoted
@@ -61,27 +56,14 @@ def rows(
 
 
 def sniff(source: Source, sample: Sequence[tuple[int, str]], own: str, header: Header) -> str:
-    r"""The delimiter of a table.
+    """The delimiter of a table.
 
     It is the one that parts a header of known names, or every row into as many cells; of several
-    the one that no space follows, and then the format's own.
-
-    Args:
-        source: The file.
-        sample: Its first lines.
-        own: The delimiter that the file's format has by its name.
-        header: Whether a row is a header of known names.
-
-    Example:
-        >>> text = "so good, really;pos\nbad, awful;neg\n"
-        >>> sample = list(enumerate(text.splitlines(), 1))
-        >>> sniff(Source.from_text(text), sample, ",", lambda cells: False)
-        ';'
+    the one that no space follows, and then ``own``, that of the file's format.
     """
     best, score = own, (False, False, False, False)
     for delimiter in (own, *(d for d in DELIMITERS if d != own)):
-        quoted = own == "," or delimiter != "\t"
-        found = [row for _, row in sampled(source, sample, delimiter, quoted=quoted)]
+        found = [row for _, row in sampled(source, sample, delimiter, own)]
         counts = Counter(map(len, found))
         if not counts or max(counts) < 2:
             continue
@@ -97,15 +79,21 @@ def sniff(source: Source, sample: Sequence[tuple[int, str]], own: str, header: H
 
 
 def sampled(
-    source: Source, sample: Sequence[tuple[int, str]], delimiter: str, *, quoted: bool
+    source: Source, sample: Sequence[tuple[int, str]], delimiter: str, own: str
 ) -> list[Row]:
     """Rows of the first lines, as far as they can be read with this delimiter."""
     silent = replace(source, tell=lambda _: None)
+    quoted = is_quoted(own, delimiter)
     found: list[Row] = []
     # A quote that opens in the sample may close after it.
     with suppress(FormatError):
         found.extend(rows(silent, iter(sample), delimiter, quoted=quoted, longest=LONGEST))
     return found
+
+
+def is_quoted(own: str, delimiter: str) -> bool:
+    """Whether quotes are marks, as in .csv, and not characters, as in .tsv."""
+    return own == "," or delimiter != "\t"
 
 
 def _quoted(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from birnn.data.column_rows import Line, cells_of, counted, is_comment, is_document
-from birnn.data.columns import Columns, find_columns
+from birnn.data.conll_columns import Columns, find_columns
 from birnn.data.examples import Example
 from birnn.data.options import FIELDS, ReadRequest
 from birnn.data.source import Source

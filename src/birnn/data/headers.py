@@ -1,326 +1,115 @@
-"""Which column of a table is the text, which is learnt: by what is set, by names, by content."""
+"""The names that people give to the columns of a table, and whether its first row holds them."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from birnn.data.given_columns import GivenColumns, is_place
-from birnn.data.names import (
-    ENOUGH,
-    LABEL,
-    PLAIN,
-    is_index,
-    known_places,
-    lexicons,
-    like_a_name,
-    name_over_labels,
-    name_recurs,
-    named_header,
-    names_over_texts,
-    plain_name,
-)
+from birnn.data.examples import TargetKind
 from birnn.data.numeric import is_number
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
 
+# Names that people give to columns, the likeliest first; compared in lower case, words parted by
+# one space. Of a longer name its last word counts: "Review Text".
+# fmt: off
+TEXT = (
+    "text", "sentence", "review", "content", "message", "comment", "tweet", "texts", "sentences",
+    "reviews", "contents", "messages", "comments", "tweets", "document", "utterance", "body",
+    "post", "phrase", "paragraph", "passage", "article", "question", "query", "headline", "title",
+    "description", "abstract", "summary", "sms", "email", "input", "word", "words",
+)
+LABEL = (
+    "label", "class", "category", "sentiment", "target", "labels", "classes", "categories",
+    "targets", "tag", "stars", "rating", "score", "polarity", "emotion", "intent", "topic", "genre",
+    "language", "lang", "stance", "annotation", "gold", "answer", "output", "type", "y", "tags",
+    "star", "ratings", "scores", "value", "values",
+)
+# fmt: on
+SOURCE = ("source", "src", "input", "text", "word", "graphemes")
+TARGET = ("target", "tgt", "output", "pronunciation", "phonemes", "label")
+INDEX = ("id", "index", "unnamed: 0", "unnamed 0", "idx", "uid", "guid", "row", "no", "nr", "#", "")
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Where in a row stands what is read.
+# Names by which a table says itself what its columns are; any other is told.
+PLAIN = ("text", "sentence", "source", "label", "target")
 
-    Args:
-        header: Whether the first row names the columns.
-        width: Cells of a row.
-        text: Place of the text.
-        targets: Places of what is learnt; none where it is not read.
-        id: Place of the names of the sequences, where there are any.
-        told: What was guessed, in words.
-        missing: Whether a column is not there that the model was trained on.
+ENOUGH = 4  # rows before what a column holds is judged by them
+LONGEST_NAME = 40  # characters
+NAME_WORDS = 4
+
+
+def plain_name(name: str) -> str:
+    """A name as names are compared.
+
+    Example:
+        >>> plain_name("reviewText"), plain_name(" Star_Rating")
+        ('review text', 'star rating')
     """
-
-    header: bool
-    width: int
-    text: int
-    targets: tuple[int, ...]
-    id: int | None = None
-    told: tuple[str, ...] = ()
-    missing: bool = False
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip())
+    return re.sub(r"[\s_.-]+", " ", parted).strip().casefold()
 
 
-def recognise(
+def lexicons(target: TargetKind) -> tuple[Sequence[str], Sequence[str]]:
+    """The names of the texts, and of the targets, where targets are of this kind."""
+    return (SOURCE, TARGET) if target == "sequence" else (TEXT, LABEL)
+
+
+def known_places(names: Sequence[str | None], lexicon: Sequence[str]) -> list[int]:
+    """Places of names that are in a lexicon, the likeliest first."""
+
+    def rank(name: str) -> int | None:
+        for rank, part in ((0, name), (len(lexicon), name.rpartition(" ")[2])):
+            if part in lexicon:
+                return rank + lexicon.index(part)
+        return None
+
+    ranked = [(rank(name), at) for at, name in enumerate(names) if name]
+    return [at for _, at in sorted((r, at) for r, at in ranked if r is not None)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as messages list them."""
+    return ", ".join(map(repr, names))
+
+
+def has_header(
     first: Sequence[str],
     rest: Sequence[Sequence[str]],
     request: ReadRequest,
-    *,
-    header: bool = False,
-) -> Columns:
-    """The columns of a table.
+    given: bool | None,
+    by_name: bool,
+) -> bool:
+    """Whether the first row of a table names its columns.
 
     Args:
-        first: Its first row.
-        rest: Rows after it, as many as are at hand.
-        request: What is read; its options decide where they are set.
-        header: Whether the first row is known to hold names, as the names of a data frame do.
+        first: The first row.
+        rest: Rows after it, of as many cells.
+        request: What is read.
+        given: What the options say.
+        by_name: Whether a column is asked for by its name.
 
     Raises:
-        DataError: The columns cannot be told apart.
-
-    Example:
-        >>> found = recognise(
-        ...     ["", "Review", "Sentiment"], [["0", "so good", "pos"]], ReadRequest("label")
-        ... )
-        >>> found.header, found.text, found.targets, found.told
-        (True, 1, (2,), ("the text is 'Review'", "the label is 'Sentiment'"))
+        DataError: It looks like names, and none is known.
     """
-    rest = [row for row in rest if len(row) == len(first)]
-    given = GivenColumns.of(first, rest, request)
-    named = header or _has_header(first, rest, request, given)
-    table = _Table(first, rest, request, named, given)
-    return table.columns()
-
-
-class _Table:
-    """The first rows of a table, and the choice of its columns."""
-
-    def __init__(
-        self,
-        first: Sequence[str],
-        rest: Sequence[Sequence[str]],
-        request: ReadRequest,
-        header: bool,
-        given: GivenColumns,
-    ) -> None:
-        self.first = first
-        self.rows = rest if header else [first, *rest]
-        self.request = request
-        self.header = header
-        self.given = given
-        self.names = list(map(plain_name, first)) if header else [None] * len(first)
-        self.lexicons = lexicons(request.target)
-        self.told: list[str] = []
-        if given.missing:
-            verb = "is" if len(given.missing) == 1 else "are"
-            self.told.append(f"the model's {' and '.join(given.missing)} {verb} not in this table")
-
-    def columns(self) -> Columns:
-        """What is read of a row."""
-        kind, labelled = self.request.target, self.request.labelled
-        set_labels = tuple(self._place(ref, "label") for ref in self.given.labels)
-        index = self._index()
-        text = (
-            self._place(self.given.text, "text")
-            if self.given.text is not None
-            else self._text(index, set_labels)
-        )
-        if text in set_labels:
-            raise DataError(f"{self._name(text)} cannot be the text and what is learnt")
-        targets = set_labels
-        if not labelled:
-            targets = ()
-        elif not targets:
-            targets = self._values(text, index) if kind == "values" else self._label(text, index)
-        self._tell(text, targets)
-        used = {text, *targets}
-        ids = [at for at in index if at not in used]
-        ids.sort(key=lambda at: self.names[at] != "id")
-        return Columns(
-            self.header,
-            len(self.first),
-            text,
-            targets,
-            ids[0] if ids else None,
-            tuple(self.told),
-            bool(self.given.missing),
-        )
-
-    def _text(self, index: Sequence[int], labels: tuple[int, ...]) -> int:
-        no_text = self.given.no_text if self.given.missing else frozenset()
-        left = self._without({*index, *labels, *no_text})
-        if len(self.first) == 1:
-            return 0
-        if self.header:
-            texts, learnt = (known_places(self.names, names) for names in self.lexicons)
-            if found := [at for at in texts if at in left]:
-                return found[0]
-            left = [at for at in left if at not in learnt] or left
-        words = [at for at in left if not self._numeric(at)]
-        if self.request.target == "values" and len(words) == 1:
-            return words[0]
-        if len(left) == 1:
-            return left[0]
-        if not self.header and len(left) == 2:
-            if self._swapped(*left):
-                return left[1]
-            return left[0]
-        if not self.header and self.request.target == "values" and left:
-            return left[0]
-        raise DataError(self._unknown("text"))
-
-    def _label(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
-        left = self._without({text, *index})
-        known = self.request.labels
-        learnt = [
-            at for at in left if self.rows and all(row[at].strip() in known for row in self.rows)
-        ]
-        if self.given.missing and not self.header and len(learnt) == 1:
-            return (learnt[0],)
-        if self.header:
-            labels = known_places(self.names, self.lexicons[1])
-            if found := [at for at in labels if at in left]:
-                return (found[0],)
-        if len(left) == 1:
-            return (left[0],)
-        if not left and self.header:
-            wanted = self.request.options.label_column
-            named = f" (the model's is {wanted!r})" if wanted is not None else ""
-            raise DataError(
-                f"no column of labels{named}: {self._count()}. Add one, or name it: --label-column"
-            )
-        if not left:
-            raise DataError(
-                f"{self._count()}, a text and a label are needed. "
-                "Separate the columns (--delimiter), or name the --format of the file"
-            )
-        raise DataError(self._unknown("label"))
-
-    def _values(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
-        left = self._without({text, *index})
-        found = tuple(
-            at for at in left if not self.rows or any(is_number(row[at]) for row in self.rows)
-        )
-        if found or (left and not self.header):
-            return found or tuple(left)
-        if not left:
-            raise DataError(
-                f"{self._count()}, a text and a number are needed. "
-                "Separate the columns (--delimiter), or name the --format of the file"
-            )
-        raise DataError(
-            f"no column of numbers beside {self._name(text)}. Name what is learnt: --label-column"
-        )
-
-    def _index(self) -> list[int]:
-        """Columns that number or name the rows: by their name, or by counting them."""
-        named = {at for at, name in enumerate(self.names) if name is not None and is_index(name)}
-        counting = [
-            at
-            for at, name in enumerate(self.names)
-            if at not in named
-            and (name is None or name not in LABEL)
-            and self._counts(at)
-            and len(self.first) - len(named) > (2 if self.request.labelled else 1)
-        ]
-        return [*sorted(named), *counting]
-
-    def _without(self, used: set[int]) -> list[int]:
-        """The columns that are none of these."""
-        return [at for at in range(len(self.first)) if at not in used]
-
-    def _counts(self, at: int) -> bool:
-        cells = [row[at].strip() for row in self.rows]
-        if len(cells) < 3 or cells[0] not in ("0", "1"):
-            return False
-        start = int(cells[0])
-        return cells == [str(start + i) for i in range(len(cells))]
-
-    def _numeric(self, at: int) -> bool:
-        return bool(self.rows) and all(is_number(row[at]) for row in self.rows)
-
-    def _swapped(self, one: int, other: int) -> bool:
-        """Whether the label stands before the text: few short values, then longer texts."""
-        if self.request.target != "label" or len(self.rows) < ENOUGH:
-            return False
-        labels, texts = ([row[at].strip() for row in self.rows] for at in (one, other))
-        words = [sum(len(cell.split()) for cell in cells) / len(cells) for cells in (labels, texts)]
-        return (
-            len(set(labels)) <= len(labels) / 2 < len(set(texts))
-            and words[0] < 2
-            and words[1] >= 2 * words[0]
-        )
-
-    def _place(self, ref: str, what: str) -> int:
-        """Place of a column that is set by its name or its number."""
-        if self.header:
-            for same in (str, plain_name):
-                found = [at for at, name in enumerate(self.first) if same(name) == same(ref)]
-                if len(found) == 1:
-                    return found[0]
-                if found:
-                    raise DataError(f"{len(found)} columns are called {ref!r}. Give the number")
-        if is_place(ref):
-            if 1 <= int(ref) <= len(self.first):
-                return int(ref) - 1
-            raise DataError(f"--{what}-column is {ref}, {self._count()}")
-        raise DataError(f"no column {ref!r}, {self._count()}")
-
-    def _tell(self, text: int, targets: tuple[int, ...]) -> None:
-        """Say what was guessed and might have been meant otherwise."""
-        labelled, regresses = self.request.labelled, self.request.target == "values"
-        unread = self._without({text, *targets})
-        if labelled and self.given.settled:
-            return
-        if not self.header and len(self.first) > 1:
-            self.told.append("no header")
-        unclear = not self.header or self._ambiguous(text, targets)
-        if len(self.first) > 1 and (unclear or not labelled or regresses):
-            self.told.append(f"the text is {self._name(text)}")
-        if targets and (unclear or regresses):
-            what = "targets are" if len(targets) > 1 else "target is" if regresses else "label is"
-            self.told.append(f"the {what} {', '.join(map(self._name, targets))}")
-        if unread and (regresses or not labelled):
-            self.told.append(f"not read: {', '.join(map(self._name, unread))}")
-
-    def _ambiguous(self, text: int, targets: tuple[int, ...]) -> bool:
-        """Whether names were less than plain, or several might have been meant."""
-        if any(self.names[at] not in PLAIN for at in (text, *targets)):
-            return True
-        return any(
-            sum(name in lexicon for name in self.names if name is not None) > 1
-            for lexicon in self.lexicons
-        )
-
-    def _unknown(self, what: str) -> str:
-        if not self.header:
-            return (
-                f"{len(self.first)} columns and no header that says which is which. "
-                "Set --text-column and --label-column to their numbers"
-            )
-        return (
-            f"the header names {_listed(self.first)}, none of them known as the {what}. "
-            f"Set --{what}-column"
-        )
-
-    def _count(self) -> str:
-        if self.header:
-            return f"the header names {_listed(self.first)}"
-        return f"the row has {len(self.first)} {'cell' if len(self.first) == 1 else 'cells'}"
-
-    def _name(self, at: int) -> str:
-        return repr(self.first[at]) if self.header else f"column {at + 1}"
-
-
-def _has_header(
-    first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest, given: GivenColumns
-) -> bool:
-    """Whether the first row names the columns."""
-    if given.header is not None:
-        if not given.header and request.options.of_model("header"):
+    of_model = request.options.of_model("header")
+    if given is not None:
+        if not given and of_model:
             _refuse_names(first, rest, request)
-        return given.header
-    if given.named:
+        return given
+    if by_name:
         return True
-    if named_header(first, request.target) and not name_recurs(first, rest, request.target):
+    if named_header(first, request.target) and not _name_recurs(first, rest, request.target):
         return True
-    if request.options.of_model("header") and request.options.header is False:
+    if of_model and request.options.header is False:
         _refuse_names(first, rest, request)
         return False
-    if not all(map(like_a_name, first)) or len(first) < 2:
+    if not all(map(_is_like_a_name, first)) or len(first) < 2:
         return False
-    twice = [name for name in dict.fromkeys(first) if name.strip() and list(first).count(name) > 1]
+    plain = list(map(plain_name, first))
+    twice = [name for name, count in Counter(first).items() if name.strip() and count > 1]
     if twice:
-        names = list(map(plain_name, first))
-        known = any(name in lexicon for lexicon in lexicons(request.target) for name in names)
+        known = any(name in lexicon for lexicon in lexicons(request.target) for name in plain)
         if known and not any(name in row for name in twice for row in rest):
             raise DataError(
                 f"{list(first).count(twice[0])} columns are called {twice[0]!r}. Set --header, and "
@@ -328,38 +117,99 @@ def _has_header(
             )
     if len(set(first)) < len(first):
         return False
-    numbers = [
-        at
-        for at in range(len(first))
-        if len(rest) >= 2 and first[at].strip() and all(is_number(row[at]) for row in rest)
-    ]
+    numbers = len(rest) >= 2 and any(
+        cell.strip() and all(is_number(row[at]) for row in rest) for at, cell in enumerate(first)
+    )
     if numbers and request.target == "values":
         return True
-    if numbers or names_over_texts(first, rest):
-        names = list(map(plain_name, first))
-        if any(known_places(names, lexicon) for lexicon in lexicons(request.target)):
+    if numbers or _names_over_texts(first, rest):
+        if any(known_places(plain, lexicon) for lexicon in lexicons(request.target)):
             return True
         raise DataError(
-            f"{_listed(first)} look like names of columns, and none is known. Set --text-column "
+            f"{listed(first)} look like names of columns, and none is known. Set --text-column "
             "and --label-column, or --no-header if it is a row like the others"
         )
     _refuse_names(first, rest, request)
     return False
 
 
+def named_header(first: Sequence[str], target: TargetKind) -> bool:
+    """Whether a row consists of names, by which the text or the target is known.
+
+    Example:
+        >>> named_header(["Review Text", "Sentiment"], "label"), named_header(["so", "1"], "label")
+        (True, False)
+    """
+    if not all(map(_is_like_a_name, first)) or len(set(first)) < len(first):
+        return False
+    names = list(map(plain_name, first))
+    text, label = lexicons(target)
+    if len(names) == 1:
+        return names[0] in text
+    if any(name in text or name in label for name in names):
+        return True
+    found = known_places(names, text)
+    return bool(found and [at for at in known_places(names, label) if at != found[0]])
+
+
 def _refuse_names(
     first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest
 ) -> None:
     """Refuse a first row that names the columns by names that no list knows."""
-    at = name_over_labels(first, rest) if request.target == "label" else None
-    if at is None or first[at].strip() in request.labels:
-        return
-    raise DataError(
-        f"{_listed(first)} look like names of columns that are not known: no other row has "
-        f"{first[at]!r} where labels stand. Set --header with --text-column and --label-column, or "
-        "--no-header if it is a row like the others"
-    )
+    at = _name_over_labels(first, rest) if request.target == "label" else None
+    if at is not None and first[at].strip() not in request.labels:
+        raise DataError(
+            f"{listed(first)} look like names of columns that are not known: no other row has "
+            f"{first[at]!r} where labels stand. Set --header with --text-column and "
+            "--label-column, or --no-header if it is a row like the others"
+        )
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names))
+def _is_like_a_name(cell: str) -> bool:
+    """Whether a cell might be the name of a column: a few words that begin with a letter."""
+    cell = cell.strip()
+    if not cell or cell == "#":
+        return True
+    plain = re.fullmatch(r"[^\W\d][\w .:()/\[\]-]*", cell) is not None
+    return plain and len(cell) <= LONGEST_NAME and len(cell.split()) <= NAME_WORDS
+
+
+def _name_recurs(first: Sequence[str], rest: Sequence[Sequence[str]], target: TargetKind) -> bool:
+    """Whether what would be the name of the label is a label of later rows."""
+    names = list(map(plain_name, first))
+    text, label = lexicons(target)
+    found = known_places(names, text)
+    if len(first) != 2 or (found and known_places(names, label)):
+        return False
+    return any(row[at] == first[at] for row in rest for at in {0, 1} - set(found[:1]))
+
+
+def _names_over_texts(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Single words over longer texts, and none of them a value of its column further down."""
+    if len(rest) < ENOUGH or any(len(cell.split()) != 1 for cell in first):
+        return False
+    columns = list(zip(*rest, strict=True))
+    longer = (sum(len(cell.split()) >= 3 for cell in cells) for cells in columns)
+    repeats = any(len(set(cells)) <= len(cells) / 2 for cells in columns)
+    return repeats and any(n >= 0.8 * len(rest) for n in longer) and _are_fresh(first, columns)
+
+
+def _name_over_labels(first: Sequence[str], rest: Sequence[Sequence[str]]) -> int | None:
+    """Place of a cell that looks like a name over labels, each of which occurs again; or None."""
+    if len(rest) < ENOUGH or len(first) < 2 or len(set(first)) < len(first):
+        return None
+    if not all(_is_like_a_name(cell) and 1 <= len(cell.split()) <= 2 for cell in first):
+        return None
+    columns = [[cell.strip() for cell in cells] for cells in zip(*rest, strict=True)]
+    if not _are_fresh([cell.strip() for cell in first], columns):
+        return None
+    for at, cells in enumerate(columns):
+        counts = Counter(cells)
+        if min(counts.values()) > 1 or len(counts) <= len(cells) / ENOUGH:
+            return at
+    return None
+
+
+def _are_fresh(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
+    """Whether no cell of a row is a value of its column in other rows."""
+    return all(cell not in cells for cell, cells in zip(first, columns, strict=True))

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from birnn.errors import DataError
+
 Reals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Narrow = npt.NDArray[np.float32]
 
@@ -73,7 +75,8 @@ def as_array(given: Any) -> Any:
             return np.ma.filled(wide, np.nan)
         return given if np.ma.is_masked(given) else np.asarray(given)
     if isinstance(given, list | tuple):
-        foreign = any(is_array(x) and type(x) is not np.ndarray for x in given)
+        foreign = {kind for kind in set(map(type, given)) if hasattr(kind, "__array__")}
+        foreign = {kind for kind in foreign - {np.ndarray} if not issubclass(kind, np.generic)}
         return list(map(as_array, given)) if foreign else given
     if not is_array(given) or isinstance(given, np.ndarray):
         return given
@@ -115,14 +118,30 @@ def not_finite(values: Reals) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.argwhere(~finite)[0])
 
 
-def said_of(value: float) -> str:
-    """A value that no model reads, in words.
+def require_finite(values: Reals, what: str, *places: str) -> None:
+    """Refuse values that float32 has no finite number for.
+
+    Args:
+        values: Any values.
+        what: What messages call them.
+        places: What an index of each axis is called.
+
+    Raises:
+        DataError: The first such value, with its place.
 
     Example:
-        >>> said_of(1e300), said_of(float("nan"))
-        ('1e+300, which float32 cannot hold', 'nan')
+        >>> require_finite(np.array([[1.0, 1e300]]), "sequence 0", "step", "channel")
+        Traceback (most recent call last):
+        ...
+        birnn.errors.DataError: sequence 0, step 0, channel 1 is 1e+300, which float32 cannot \
+hold. Fill it in or leave the sequence out.
     """
-    return f"{value:g}, which float32 cannot hold" if np.isfinite(value) else f"{value}"
+    bad = not_finite(values)
+    if bad is not None:
+        at = "".join(f", {place} {index}" for place, index in zip(places, bad, strict=True))
+        value = values[bad]
+        said = f"{value:g}, which float32 cannot hold" if np.isfinite(value) else f"{value}"
+        raise DataError(f"{what}{at} is {said}. Fill it in or leave the sequence out.")
 
 
 def is_number(cell: str) -> bool:

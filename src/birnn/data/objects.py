@@ -1,4 +1,4 @@
-"""Sequences and labels as Python programs hold them: tuples, dicts, lists, arrays, data frames."""
+"""Examples as Python programs hold them: tuples, dicts, lists, arrays, data frames."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.conversion import inputs_of, is_list, label_of, target_of, values_of
+from birnn.data.columns import Columns, Keys, keys_of, recognise
+from birnn.data.conversion import example_of, is_list, is_missing, shortened
 from birnn.data.examples import Example, TargetKind
-from birnn.data.frames import columns_of, is_iterable, is_missing, is_table, row_of, shortened
-from birnn.data.headers import Columns, recognise
-from birnn.data.names import PLAIN, plain_name
+from birnn.data.headers import PLAIN, plain_name
 from birnn.data.options import ReadOptions, ReadRequest
-from birnn.data.records import Keys, example_of, keys_of
 from birnn.errors import DataError
 
 SAMPLE = 100  # rows of a data frame by which its columns are judged
-WANTED = {
+ACCEPTED = {
     "tags": "(['The', 'bank'], ['DET', 'NOUN']), [('The', 'DET'), ('bank', 'NOUN')] or "
     "{'tokens': [...], 'tags': [...]}",
     "label": "('a text', 'label') or {'text': ..., 'label': ...}",
@@ -27,10 +25,12 @@ WANTED = {
     "sequence": "('source', 'target')",
 }
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def examples(given: Any, request: ReadRequest, *, tell: Tell, name: str = "") -> Iterator[Example]:
+def examples(
+    given: Any, request: ReadRequest, *, tell: Notify, name: str = ""
+) -> Iterator[Example]:
     """Labelled sequences out of what a caller has.
 
     Args:
@@ -54,23 +54,21 @@ def examples(given: Any, request: ReadRequest, *, tell: Tell, name: str = "") ->
 Give ('a text', 'label') or {'text': ..., 'label': ...}.
     """
     where = f"{name}: " if name else ""
-
-    def said(line: str) -> None:
-        tell(where + line)
-
     skipped = 0
-    for number, example in enumerate(_examples(given, request, said, where)):
-        if example.target is None and request.labelled:
-            if request.options.skip_unlabelled:
-                skipped += 1
-                continue
+    found = _examples(given, request, lambda line: tell(where + line), where)
+    for number, example in enumerate(found):
+        if example.target is not None or not request.labelled:
+            yield example
+        elif request.options.skip_unlabelled:
+            skipped += 1
+        else:
             raise DataError(
                 f"{example.where or f'{where}example {number}'} has no target. Give every one its "
                 "own, or leave such out: skip_unlabelled=True."
             )
-        yield example
     if skipped:
-        said(f"{skipped} {'example' if skipped == 1 else 'examples'} without a target left out")
+        what = "example" if skipped == 1 else "examples"
+        tell(f"{where}{skipped} {what} without a target left out")
 
 
 def unpacked(
@@ -79,7 +77,7 @@ def unpacked(
     options: Callable[[], ReadOptions] = ReadOptions,
     *,
     number: int = 0,
-    tell: Tell | None = None,
+    tell: Notify | None = None,
 ) -> Iterable[Any]:
     """Sequences without targets out of what a caller has, each as it stands there.
 
@@ -105,20 +103,36 @@ def unpacked(
             "sequences is a set, whose order is nobody's: answers could not be told apart. "
             "Give a list."
         )
-    if is_table(given):
-        request = ReadRequest(target, labelled=False, options=options())
-        columns = columns_of(given)
-        try:
-            if "vectors" in columns or "tokens" in columns:
-                return columns[keys_of(row_of(columns, 0), request).inputs]
-            name = list(columns)[_recognised(columns, request).text]
-        except DataError as error:
-            what = str(error).partition(". ")[0]
-            raise DataError(f"{what}. Give the column itself, table['name'].") from None
-        if tell is not None and len(columns) > 1 and plain_name(name) not in PLAIN:
-            tell(f"the text is {name!r} of {', '.join(map(repr, columns))}")
-        return columns[name]
-    return _unpacked(given, target, options, number)
+    if not is_table(given):
+        return _unpacked(given, target, options, number)
+    request = ReadRequest(target, labelled=False, options=options())
+    columns = _columns_of(given)
+    try:
+        if "vectors" in columns or "tokens" in columns:
+            return columns[keys_of(_row_of(columns, 0), request).inputs]
+        name = list(columns)[_recognised(columns, request).text]
+    except DataError as error:
+        what = str(error).partition(". ")[0]
+        raise DataError(f"{what}. Give the column itself, table['name'].") from None
+    if tell is not None and len(columns) > 1 and plain_name(name) not in PLAIN:
+        tell(f"the text is {name!r} of {', '.join(map(repr, columns))}")
+    return columns[name]
+
+
+def is_iterable(given: Any) -> bool:
+    """Whether it can be gone through: an array of no axis cannot, though it has the method."""
+    try:
+        iter(given)
+    except TypeError:
+        return False
+    return True
+
+
+def is_table(given: Any) -> bool:
+    """Whether something holds columns by their names: a data frame or a dict of lists."""
+    # pandas and polars; neither is imported for it.
+    frame = hasattr(given, "columns") and hasattr(given, "__getitem__")
+    return isinstance(given, Mapping) or frame
 
 
 def _unpacked(
@@ -141,14 +155,14 @@ def _unpacked(
             yield item
 
 
-def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Iterator[Example]:
+def _examples(given: Any, request: ReadRequest, tell: Notify, where: str) -> Iterator[Example]:
     if is_table(given):
-        yield from _rows(columns_of(given), request, tell, where)
+        yield from _rows(_columns_of(given), request, tell, where)
         return
     if isinstance(given, str | bytes | set | frozenset) or not is_iterable(given):
         raise DataError(
             f"{where}{shortened(given)} is no list of examples. "
-            f"Give a list of {WANTED[request.target]}, or a data frame."
+            f"Give a list of {ACCEPTED[request.target]}, or a data frame."
         )
     keys: Keys | None = None
     pairs = _Pairs()
@@ -161,12 +175,14 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
                     keys = keys_of(item, request)
                     for line in keys.told:
                         tell(line)
-                if _unlabelled(item, keys):
-                    yield Example(())
-                else:
-                    yield example_of(item, keys, request)
+                missing = keys.target is not None and is_missing(item.get(keys.target))
+                yield Example(()) if missing else keys.example(item, request)
+            elif isinstance(item, Example):
+                example = example_of(item.inputs, item.target, request)
+                text = example.text if item.text is None else item.text
+                yield replace(item, inputs=example.inputs, target=example.target, text=text)
             else:
-                yield _example(item, request)
+                yield _of_pair(item, request)
         except DataError as error:
             called = item.where if isinstance(item, Example) and item.where else ""
             place = called or f"{where}example {number}"
@@ -209,65 +225,20 @@ def _is_pair(item: Any) -> bool:
     return isinstance(item, list | tuple) and len(item) == 2 and set(map(type, item)) <= {str}
 
 
-def _example(item: Any, request: ReadRequest) -> Example:
-    """One example out of a pair, or an `Example` put right."""
-    if isinstance(item, Example):
-        return _tidied(item, request)
+def _of_pair(item: Any, request: ReadRequest) -> Example:
+    """The example of a pair (sequence, target)."""
     if isinstance(item, np.ndarray) and item.dtype.kind in "OUS":
         item = item.tolist()
     if isinstance(item, str) or not isinstance(item, tuple | list) or len(item) != 2:
         raise DataError(
-            f" is {shortened(item)}, without what is learnt of it. Give {WANTED[request.target]}."
+            f" is {shortened(item)}, without what is learnt of it. Give {ACCEPTED[request.target]}."
         )
     inputs, target = item
-    # Of tags the steps are settled, so there is no text to part another way.
-    text = inputs if isinstance(inputs, str) and request.target != "tags" else None
-    learnt = None if is_missing(target) else target
     if request.target == "tags" and isinstance(inputs, str):
-        inputs, learnt = _aligned(inputs, target)
+        inputs, target = _aligned(inputs, target)
     elif request.target == "tags" and isinstance(inputs, list | tuple) and isinstance(target, str):
-        learnt = target.split() if any(map(str.isspace, target)) else list(target)
-    example = Example(
-        inputs_of(inputs, request, "inputs"),
-        None if learnt is None else target_of(learnt, request, "target"),
-        text=text,
-    )
-    return _even(example, request)
-
-
-def _tidied(example: Example, request: ReadRequest) -> Example:
-    """An `Example` whose parts are of the kinds that it says."""
-    inputs, target = example.inputs, example.target
-    given: Any = inputs
-    plain = isinstance(given, np.ndarray) and not isinstance(given, np.ma.MaskedArray)
-    if not plain and not (
-        isinstance(given, tuple) and set(map(type, given)) <= {str} and "" not in given
-    ):
-        inputs = inputs_of(given, request, "inputs")
-        example = replace(example, text=given if isinstance(given, str) else example.text)
-    answer: Any = target
-    if is_missing(answer):
-        target = None
-    elif request.target == "label" and type(answer) is not str:
-        target = label_of(answer, "target")
-    elif request.target == "values":
-        target = values_of(answer, "target")
-    elif request.target == "tags" and not (
-        isinstance(answer, tuple) and set(map(type, answer)) <= {str} and "" not in answer
-    ):
-        target = target_of(answer, request, "target")
-    if inputs is not example.inputs or target is not example.target:
-        example = replace(example, inputs=inputs, target=target)
-    return _even(example, request)
-
-
-def _even(example: Example, request: ReadRequest) -> Example:
-    target = example.target
-    if request.target == "tags" and target is not None and len(target) != len(example.inputs):
-        raise DataError(
-            f" has {len(example.inputs)} steps and {len(target)} tags. Give every step one tag."
-        )
-    return example
+        target = target.split() if any(map(str.isspace, target)) else list(target)
+    return example_of(inputs, target, request)
 
 
 def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
@@ -287,10 +258,49 @@ def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
 # ---------------------------------------------------------------------- tables
 
 
+def _columns_of(given: Any) -> dict[str, Sequence[Any]]:
+    """Columns of a data frame or a dict of columns, by their names."""
+    if isinstance(given, Mapping):
+        for name, column in given.items():
+            if isinstance(column, str | bytes) or not is_iterable(column):
+                raise DataError(
+                    f"one dict whose {str(name)!r} is {shortened(column)}. Give a list of such "
+                    "dicts, or a dict of columns: {'text': [...], ...}."
+                )
+        found: dict[str, Sequence[Any]] = {str(key): list(x) for key, x in given.items()}
+    else:
+        # PyArrow's columns are arrays, which it names apart.
+        keys = list(getattr(given, "column_names", given.columns))
+        if len(set(map(str, keys))) < len(keys):
+            names = ", ".join(map(str, keys))
+            raise DataError(f"a data frame with two columns of one name: {names}")
+        columns = {str(key): given[key] for key in keys}
+        found = {
+            name: column.to_pylist() if hasattr(column, "to_pylist") else list(column)
+            for name, column in columns.items()
+        }
+    sizes = {name: len(column) for name, column in found.items()}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise DataError(f"a dict of columns of different lengths: {told}. Give all as many rows.")
+    if not any(sizes.values()):
+        raise DataError("a table without rows. Give at least one.")
+    for name in ("tokens", "words", "forms"):
+        if isinstance(given, Mapping) and name in found and isinstance(found[name][0], str):
+            raise DataError(f"one dict of {name}. Give a list of such dicts, one for a sequence.")
+    return found
+
+
+def _row_of(columns: Mapping[str, Sequence[Any]], at: int) -> dict[str, Any]:
+    """A row of columns, by their names; a cell of polars may hold a list of its own kind."""
+    row = {name: column[at] for name, column in columns.items()}
+    return {name: x.to_list() if hasattr(x, "to_list") else x for name, x in row.items()}
+
+
 def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> Columns:
     names = list(columns)
-    size = min(SAMPLE, len(next(iter(columns.values()))))
-    rows = [["" if is_missing(c[i]) else str(c[i]) for c in columns.values()] for i in range(size)]
+    sample = zip(*(column[:SAMPLE] for column in columns.values()), strict=True)
+    rows = [["" if is_missing(cell) else str(cell) for cell in row] for row in sample]
     try:
         return recognise(names, rows, request, header=True)
     except DataError as error:
@@ -298,38 +308,32 @@ def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> C
 
 
 def _rows(
-    columns: Mapping[str, Sequence[Any]], request: ReadRequest, tell: Tell, where: str
+    columns: Mapping[str, Sequence[Any]], request: ReadRequest, tell: Notify, where: str
 ) -> Iterator[Example]:
     size = len(next(iter(columns.values())))
     if request.target == "tags" or "tokens" in columns or "vectors" in columns:
-        yield from _examples([row_of(columns, i) for i in range(size)], request, tell, where)
+        yield from _examples([_row_of(columns, i) for i in range(size)], request, tell, where)
         return
     found = _recognised(columns, request)
     for line in found.told:
         tell(line)
-    texts = list(columns.values())[found.text]
-    answers = [(name, list(columns.values())[at]) for at, name in enumerate(columns)]
-    for number in range(size):
-        given = texts[number]
+    names = list(columns)
+    texts = columns[names[found.text]]
+    ids = None if found.id is None else columns[names[found.id]]
+    targets = [(names[at], columns[names[at]]) for at in found.targets]
+    for number, text in enumerate(texts):
+        row = f"{where}row {number}"
         try:
-            if not isinstance(given, str):
-                raise DataError(f": {list(columns)[found.text]!r} is {shortened(given)}, no text.")
-            inputs = inputs_of(given, request, "text")
-            cells = [(answers[at][0], answers[at][1][number]) for at in found.targets]
-            target: Any = None
-            if cells and not all(is_missing(cell) for _, cell in cells):
-                if request.target == "values":
-                    target = values_of([cell for _, cell in cells], cells[0][0])
-                else:
-                    target = target_of(cells[0][1], request, cells[0][0])
-            name = None if found.id is None else str(answers[found.id][1][number])
+            if not isinstance(text, str):
+                raise DataError(f": {names[found.text]!r} is {shortened(text)}, no text.")
+            cells = [column[number] for _, column in targets]
+            missing = all(map(is_missing, cells))
+            target = None if missing else cells if request.target == "values" else cells[0]
+            name = targets[0][0] if targets else ""
+            called = None if ids is None else ids[number]
+            yield example_of(text, target, request, row, names=("text", name), called=called)
         except DataError as error:
-            raise DataError(f"{where}row {number}{_joined(error)}") from None
-        yield Example(inputs, target, f"{where}row {number}", name, given)
-
-
-def _unlabelled(record: Mapping[Any, Any], keys: Keys) -> bool:
-    return keys.target is not None and is_missing(record.get(keys.target))
+            raise DataError(f"{row}{_joined(error)}") from None
 
 
 def _in_python(message: str) -> str:

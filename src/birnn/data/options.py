@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_val
 
 from birnn.data.alphabet import Alphabet
 from birnn.data.examples import TargetKind
-from birnn.data.source import MAX_LINE
+from birnn.data.source import MAX_LINE, Source
 from birnn.data.words import Split, Splitter
 from birnn.errors import ConfigError, nearest
 from birnn.schema import Frozen
@@ -181,8 +181,7 @@ class ReadRequest:
         options: What the user set.
         found: Takes what was recognised where nothing was set, by the names of the options, for
             a bundle to keep.
-        alphabet: The symbols of the model that reads, where it reads symbols: a text is a string of
-            them.
+        alphabet: The symbols of the model that reads, where it reads symbols.
         labels: The labels that it answers with, by which tags are told from symbols.
         tell: Takes what is guessed of texts, one line.
     """
@@ -199,9 +198,47 @@ class ReadRequest:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_split", Splitter(self.options.split, self.tell))
 
-    def words(self, text: str, where: str) -> tuple[str, ...]:
-        """The words of a text at this ``file:line``, or its symbols where symbols are read.
+    def steps(self, text: str, where: str) -> tuple[str, ...]:
+        """The steps of a text at this ``file:line``: words, or symbols where symbols are read.
 
-        What is guessed of it is told once.
+        The source of a target sequence is read as symbols, too. What is guessed is told once.
+
+        Example:
+            >>> ReadRequest("label").steps("so good!", ""), ReadRequest("sequence").steps("cat", "")
+            (('so', 'good', '!'), ('c', 'a', 't'))
+            >>> ReadRequest("sequence").steps("k ae t", "")
+            ('k', 'ae', 't')
         """
-        return self._split(text, where) if self.alphabet is None else self.alphabet.split(text)
+        if self.alphabet is not None:
+            return self.alphabet.split(text)
+        if self.target == "sequence":
+            symbols = text.split()
+            return tuple(symbols if any(map(str.isspace, text.strip())) else "".join(symbols))
+        return self._split(text, where)
+
+
+class Unlabelled:
+    """Rows of a file without a target: refused, or left out and counted, as the options say."""
+
+    def __init__(self, source: Source, request: ReadRequest) -> None:
+        self._source = source
+        self._leave_out = request.options.skip_unlabelled
+        self._count = 0
+
+    def meet(self, said: str, line: int) -> None:
+        """Refuse or count a row; ``said`` is what stands for its target.
+
+        Raises:
+            FormatError: Such rows are not to be left out.
+        """
+        if not self._leave_out:
+            raise self._source.fault(
+                f"{said}. Give every sequence one, or leave such rows out: --skip-unlabelled.", line
+            )
+        self._count += 1
+
+    def tell(self) -> None:
+        """Say how many were left out, at the end of the file."""
+        if self._count:
+            rows = "row" if self._count == 1 else "rows"
+            self._source.notice(f"{self._count} {rows} without a label left out")

@@ -16,11 +16,41 @@ from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.records import read_jsonl
 from birnn.data.source import STANDARD_INPUT, Source
 from birnn.data.tables import read_csv, read_tsv
-from birnn.data.text import read_text
 from birnn.data.timeseries import read_npz, read_ts
 from birnn.errors import ConfigError, FormatError, UsageError, log_notice, nearest
 
 Reader = Callable[[Source, ReadRequest], Iterator[Example]]
+
+
+def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
+    """Plain text, one sequence on each line; an empty line is an empty sequence.
+
+    Where nobody said that the file is text, a line with a tab in it is refused: it is more likely
+    a row of a table or of columns, whose labels would be read as words.
+
+    Raises:
+        FormatError: Targets are wanted: plain text has none. A tab, where the format is guessed.
+
+    Example:
+        >>> request = ReadRequest("label", labelled=False)
+        >>> [example.inputs for example in read_text(Source.from_text("So good!"), request)]
+        [('So', 'good', '!')]
+    """
+    if request.labelled:
+        raise source.fault(
+            "plain text holds no labels. Give a labelled file, or its --format if it is one."
+        )
+    for number, line in enumerate(source.lines(), 1):
+        if "\t" in line and request.options.format is None:
+            columns = "conll|conllu" if request.target == "tags" else "tsv"
+            raise source.fault(
+                "a tab, as in columns or a table, where plain text is read. Say what the file is: "
+                f"--format {columns}, or --format text if tabs are white space",
+                number,
+            )
+        where = source.where(number)
+        yield Example(request.steps(line, where), None, where, text=line)
+
 
 # The kinds of target, and what messages call each.
 TARGET_NAMES: dict[TargetKind, str] = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from birnn.errors import FormatError, log_notice
+from birnn.errors import DataError, FormatError, log_notice
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -174,9 +174,11 @@ class Source:
         """``file:line``, as messages begin."""
         return self.name if line is None else f"{self.name}:{line}"
 
-    def fault(self, what: str, line: int | None = None) -> FormatError:
-        """The error that says ``what`` is wrong at ``line``."""
-        return FormatError(f"{self.where(line)}: {_shortened(what)}")
+    def fault(self, what: str | DataError, line: int | None = None) -> FormatError:
+        """The error that says ``what`` is wrong at ``line``; one that names its place stays."""
+        if isinstance(what, FormatError):
+            return what
+        return FormatError(f"{self.where(line)}: {_shortened(str(what))}")
 
     def notice(self, what: str, line: int | None = None) -> None:
         """Tell what was guessed about the file, at ``line``."""

@@ -1,7 +1,5 @@
 """Tables: ``.csv`` and ``.tsv``, one sequence in each row."""
 
-# K target values of a sequence
-
 from __future__ import annotations
 
 import itertools
@@ -10,15 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from birnn.data import cells
-from birnn.data.cells import Row
+from birnn.data.columns import Columns, recognise
 from birnn.data.examples import Example, Vectors
-from birnn.data.headers import Columns, recognise
-from birnn.data.names import named_header
-from birnn.data.numeric import not_finite, said_of
-from birnn.data.options import ReadRequest
-from birnn.data.records import SKIP
+from birnn.data.headers import named_header
+from birnn.data.numeric import require_finite
+from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
-from birnn.data.text import split_source
 from birnn.data.timeseries import numbers
 from birnn.errors import DataError
 
@@ -35,9 +30,9 @@ def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""Columns parted by tabs: text and target.
 
     A first row that names the columns is recognised, see `birnn.data.headers`; without one the
-    text comes first, then the label, the values or the target sequence. Values are
-    every column of numbers that does not number the rows. A cell that is quoted
-    as a whole is unquoted; any other quote is a character.
+    text comes first, then the label, the values or the target sequence. Values are every column of
+    numbers that does not number the rows. A cell that is quoted as a whole is unquoted; any other
+    quote is a character.
 
     Raises:
         FormatError: A row of other cells than the first, columns that cannot be told apart, an
@@ -53,7 +48,7 @@ def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Columns parted by commas: text and label, as `read_tsv` reads them; with quoting.
+    r"""Columns parted by commas: text and target, as `read_tsv` reads them; with quoting.
 
     Raises:
         FormatError: What `read_tsv` raises, and quotes that do not close.
@@ -78,22 +73,21 @@ def _read(source: Source, request: ReadRequest, own: str) -> Iterator[Example]:
             options = request.options.model_copy(update={"delimiter": said[1]})
             request = replace(request, options=options)
         sample = list(itertools.islice(lines, 1))
-    if not _settled(source, sample, request, own):
+    if not _is_settled(source, sample, request, own):
         sample += itertools.islice(lines, LIVE_SAMPLE if source.live else SAMPLE)
     delimiter = _delimiter(source, sample, request, own)
-    quoted = _quoting(own, delimiter)
     table = cells.rows(
         source,
         itertools.chain(sample, lines),
         delimiter,
-        quoted=quoted,
+        quoted=cells.is_quoted(own, delimiter),
         longest=request.options.max_line,
     )
     first = next(table, None)
     if first is None:
         return
     number, names = first
-    rest = [row for _, row in _sampled(source, sample, delimiter, own)][1:]
+    rest = [row for _, row in cells.sampled(source, sample, delimiter, own)][1:]
     try:
         columns = recognise(names, rest, request)
     except DataError as error:
@@ -108,10 +102,25 @@ def _read(source: Source, request: ReadRequest, own: str) -> Iterator[Example]:
             number,
         )
     body = table if columns.header else itertools.chain([first], table)
-    yield from _examples(source, body, columns, request, delimiter)
+    unlabelled = Unlabelled(source, request)
+    for number, row in body:
+        if len(row) != columns.width:
+            has = "the header names" if columns.header else "the first row has"
+            raise source.fault(
+                f"{len(row)} {'cell' if len(row) == 1 else 'cells'}, {has} {columns.width}. "
+                f"Quote cells that hold {delimiter!r}, or set another --delimiter.",
+                number,
+            )
+        answers = [row[at].strip() for at in columns.targets]
+        if answers and all(_is_missing(answer, request) for answer in answers):
+            blank = "an empty label" if not answers[0] else "a target that is not finite"
+            unlabelled.meet(blank, number)
+        else:
+            yield _example(source, row, answers, columns, request, number)
+    unlabelled.tell()
 
 
-def _settled(
+def _is_settled(
     source: Source, sample: Sequence[tuple[int, str]], request: ReadRequest, own: str
 ) -> bool:
     """Whether the first line is all that has to be seen: nothing is left to guess."""
@@ -128,7 +137,7 @@ def _settled(
     two = options.delimiter != own and any(own in line for _, line in sample)
     if two and options.of_model("delimiter"):
         return False
-    found = _sampled(source, sample, options.delimiter, own)
+    found = cells.sampled(source, sample, options.delimiter, own)
     try:
         return bool(found) and not recognise(found[0][1], [], request).missing
     except DataError:
@@ -138,26 +147,14 @@ def _settled(
 def _delimiter(
     source: Source, sample: Sequence[tuple[int, str]], request: ReadRequest, own: str
 ) -> str:
-    options = request.options
-    given = options.delimiter
+    given = request.options.delimiter
     if given is not None:
-        if not options.of_model("delimiter"):
+        if not request.options.of_model("delimiter"):
             return given
-        found = _sampled(source, sample, given, own)
+        found = cells.sampled(source, sample, given, own)
         if found and len({len(row) for _, row in found}) == 1 < len(found[0][1]):
             return given
     return cells.sniff(source, sample, own, lambda row: named_header(row, request.target))
-
-
-def _quoting(own: str, delimiter: str) -> bool:
-    """Whether quotes are marks, as in .csv, and not characters, as in .tsv."""
-    return own == "," or delimiter != "\t"
-
-
-def _sampled(
-    source: Source, sample: Sequence[tuple[int, str]], delimiter: str, own: str
-) -> list[Row]:
-    return cells.sampled(source, sample, delimiter, quoted=_quoting(own, delimiter))
 
 
 def _keep(request: ReadRequest, columns: Columns, names: Sequence[str], delimiter: str) -> None:
@@ -167,66 +164,35 @@ def _keep(request: ReadRequest, columns: Columns, names: Sequence[str], delimite
         named = columns.header and names[at].strip() and list(names).count(names[at]) == 1
         return names[at].strip() if named else str(at + 1)
 
-    request.found["delimiter"] = delimiter
-    request.found["header"] = columns.header
-    request.found["text_column"] = ref(columns.text)
+    text = ref(columns.text)
+    request.found.update(delimiter=delimiter, header=columns.header, text_column=text)
     targets = [ref(at) for at in columns.targets]
     if targets and not (len(targets) > 1 and any("," in name for name in targets)):
         request.found["label_column"] = ",".join(targets)
 
 
-def _examples(
-    source: Source, rows: Iterator[Row], columns: Columns, request: ReadRequest, delimiter: str
-) -> Iterator[Example]:
-    skipped = 0
-    for number, row in rows:
-        if len(row) != columns.width:
-            first = "the header names" if columns.header else "the first row has"
-            raise source.fault(
-                f"{len(row)} {'cell' if len(row) == 1 else 'cells'}, {first} {columns.width}. "
-                f"Quote cells that hold {delimiter!r}, or set another --delimiter.",
-                number,
-            )
-        if columns.targets and all(_missing(row[at], request) for at in columns.targets):
-            if request.options.skip_unlabelled:
-                skipped += 1
-                continue
-            blank = not row[columns.targets[0]].strip()
-            raise source.fault(
-                f"{'an empty label' if blank else 'a target that is not finite'}. {SKIP}", number
-            )
-        yield _row(source, row, columns, request, number)
-    if skipped:
-        source.notice(f"{skipped} {'row' if skipped == 1 else 'rows'} without a label left out")
-
-
-def _missing(cell: str, request: ReadRequest) -> bool:
-    """Whether a cell says that there is no label."""
-    cell = cell.strip()
+def _is_missing(cell: str, request: ReadRequest) -> bool:
+    """Whether a cell says that there is no target."""
     return not cell or (request.target == "values" and cell.lower() in ("nan", "na", "?"))
 
 
-def _row(
-    source: Source, row: Sequence[str], columns: Columns, request: ReadRequest, line: int
+def _example(
+    source: Source,
+    row: Sequence[str],
+    answers: Sequence[str],
+    columns: Columns,
+    request: ReadRequest,
+    line: int,
 ) -> Example:
-    text = row[columns.text]
-    where = source.where(line)
-    if request.alphabet is not None:
-        inputs = request.alphabet.split(text)
-    else:
-        inputs = split_source(text) if request.target == "sequence" else request.words(text, where)
-    name = row[columns.id].strip() if columns.id is not None else ""
+    text, where = row[columns.text], source.where(line)
     target: str | tuple[str, ...] | Vectors | None = None
-    if columns.targets and request.target == "values":
-        target = values = numbers(source, [row[at] for at in columns.targets], line, "targets")
-        bad = not_finite(values)
-        if bad is not None:
-            raise source.fault(
-                f"target {bad[0]} is {said_of(values[bad])}. A finite number is needed: fill it in "
-                "or drop the row.",
-                line,
-            )
-    elif columns.targets:
-        answer = row[columns.targets[0]].strip()
-        target = tuple(answer.split()) if request.target == "sequence" else answer
-    return Example(inputs, target, where, name or None, text)
+    if answers and request.target == "values":
+        try:
+            target = values = numbers(answers, "targets")
+            require_finite(values, "targets", "value")
+        except DataError as error:
+            raise source.fault(error, line) from None
+    elif answers:
+        target = tuple(answers[0].split()) if request.target == "sequence" else answers[0]
+    name = row[columns.id].strip() if columns.id is not None else ""
+    return Example(request.steps(text, where), target, where, name or None, text)

@@ -11,9 +11,13 @@ import numpy as np
 
 from birnn.data.archive import read_arrays
 from birnn.data.examples import Example, Vectors
-from birnn.data.numeric import is_number, not_finite, reals, said_of
-from birnn.data.options import ReadRequest
+from birnn.data.numeric import is_number, reals, require_finite
+from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
+from birnn.errors import DataError
+
+SHOWN = 12  # labels or arrays of a file that a message names
+_ARRAY = {"tags": "tags", "label": "labels", "values": "targets"}
 
 
 def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
@@ -38,64 +42,44 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
         [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]] left
         [[7.0, 8.0]] right
     """
-    header: dict[str, list[str]] = {}
-    in_data = False
+    header = _Header(source)
+    unlabelled = Unlabelled(source, request)
     channels: int | None = None
-    sizes = _Sizes(source, header)
-    index = skipped = 0
-    number = 1
+    index = number = 0
     for number, raw in enumerate(source.lines(), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
-        if not in_data:
-            if not line.startswith("@"):
-                raise source.fault(
-                    "a series before the line @data. Is this a .ts file? "
-                    "If not, name its --format.",
-                    number,
-                )
-            key, *values = line[1:].split() or [""]
-            if not key:
-                raise source.fault("an @ without a name. Write @name value, then @data.", number)
-            header[key.lower()] = values
-            if key.lower() == "data":
-                in_data = True
-                _check_header(source, header, request, number)
-            continue
-        if line.startswith("@"):
-            raise source.fault(
-                f"{line.split()[0][:40]} after @data. Headers stand before it, series behind.",
-                number,
-            )
-        fields = line.split(":")
-        target: str | Vectors | None = None
-        if _is_true(header, "classlabel") or _is_true(header, "targetlabel"):
-            answer = fields.pop().strip()
-            if request.labelled and answer in ("", "?"):
-                if not request.options.skip_unlabelled:
-                    raise source.fault(
-                        "an empty label. Write the label after the last colon, or leave such "
-                        "series out: --skip-unlabelled.",
-                        number,
-                    )
-                skipped += 1
+        try:
+            if not header.ended:
+                header.take(line, request)
                 continue
-            if request.labelled:
-                _check_declared(source, header, answer, number)
-                target = _target(source, answer, request, number)
-        if not fields:
-            raise source.fault("a label and no series. Write channels:label.", number)
-        inputs = _series(source, fields, index, number)
-        channels = inputs.shape[1] if channels is None else channels
-        check_vectors(source, inputs, index, channels, number)
-        sizes.check(inputs, number)
+            if line.startswith("@"):
+                name = line.split()[0][:40]
+                raise DataError(f"{name} after @data. Headers stand before it, series behind.")
+            fields = line.split(":")
+            target: str | Vectors | None = None
+            if header.is_true("classlabel") or header.is_true("targetlabel"):
+                answer = fields.pop().strip()
+                if request.labelled and answer in ("", "?"):
+                    unlabelled.meet("an empty label", number)
+                    continue
+                if request.labelled:
+                    header.check_label(answer)
+                    target = _value(answer) if request.target == "values" else answer
+            if not fields:
+                raise DataError("a label and no series. Write channels:label.")
+            inputs = _series(fields, index)
+            channels = inputs.shape[1] if channels is None else channels
+            check_vectors(inputs, index, channels)
+        except DataError as error:
+            raise source.fault(error, number) from None
+        header.compare(inputs, number)
         yield Example(inputs, target, source.where(number))
         index += 1
-    if not in_data:
-        raise source.fault("no line @data, so no series. Is this a .ts file?", number)
-    if skipped:
-        source.notice(f"{skipped} series without a label left out")
+    if not header.ended:
+        raise source.fault("no line @data, so no series. Is this a .ts file?", max(number, 1))
+    unlabelled.tell()
 
 
 def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:
@@ -109,213 +93,197 @@ def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:
             that do not fit, values that are no finite numbers, an empty label.
     """
     name = _ARRAY[request.target]
-    arrays = _arrays(source, request)
-    values, lengths = arrays["values"], arrays["lengths"]
-    if values.ndim != 2 or values.dtype.kind not in "fiub" or not values.shape[1]:
-        raise source.fault(f"values are {values.dtype} {values.shape}, numbers (N, D) are needed")
-    # As Python's integers, which do not wrap.
-    each = lengths.tolist() if lengths.ndim == 1 and lengths.dtype.kind in "iu" else [-1]
-    if any(length < 0 for length in each):
-        raise source.fault(
-            f"lengths are {lengths.dtype} {lengths.shape}, non-negative integers (B,) are needed"
-        )
-    if sum(each) != values.shape[0]:
-        raise source.fault(
-            f"lengths sum to {sum(each)}, values has {values.shape[0]} rows. "
-            "Give one length for each sequence, summing to the number of rows."
-        )
-    rows = reals(values)
-    answers = arrays[name] if request.labelled else None
-    if answers is not None:
-        expected = values.shape[0] if name == "tags" else len(each)
-        if answers.ndim not in ((1, 2) if name == "targets" else (1,)) or len(answers) != expected:
-            raise source.fault(f"{name} has shape {answers.shape}, needs {expected} rows")
-        read_them = _numbers if name == "targets" else _named
-        answers = read_them(source, answers, name)
-    start = 0
-    for index, length in enumerate(each):
-        inputs = rows[start : start + length]
-        check_vectors(source, inputs, index, rows.shape[1])
-        target: str | tuple[str, ...] | Vectors | None = None
-        if answers is not None and name == "tags":
-            target = tuple(answers[start : start + length])
-        elif answers is not None and name == "labels":
-            target = answers[index]
-        elif answers is not None:
-            target = values_K = answers[index]
-            if not_finite(values_K) is not None:
-                raise source.fault(f"targets of sequence {index} are not all finite")
-        yield Example(inputs, target, f"{source.name}[{index}]")
-        start += length
+    wanted = ["values", "lengths", name] if request.labelled else ["values", "lengths"]
+    arrays, present = read_arrays(source, wanted, max_unpacked=request.options.max_unpacked)
+    try:
+        if missing := [name for name in wanted if name not in arrays]:
+            raise DataError(
+                f"no array {' or '.join(missing)}, it has {', '.join(present[:SHOWN]) or 'none'}. "
+                f"Arrays that are read: {', '.join(wanted)}."
+            )
+        values, lengths = arrays["values"], arrays["lengths"]
+        if values.ndim != 2 or values.dtype.kind not in "fiub" or not values.shape[1]:
+            raise DataError(f"values are {values.dtype} {values.shape}, numbers (N, D) are needed")
+        # As Python's integers, which do not wrap.
+        each = lengths.tolist() if lengths.ndim == 1 and lengths.dtype.kind in "iu" else [-1]
+        if any(length < 0 for length in each):
+            raise DataError(
+                f"lengths are {lengths.dtype} {lengths.shape}, non-negative integers (B,) are "
+                "needed"
+            )
+        if sum(each) != len(values):
+            raise DataError(
+                f"lengths sum to {sum(each)}, values has {len(values)} rows. "
+                "Give one length for each sequence, summing to the number of rows."
+            )
+        rows = reals(values)
+        answers: Any = None
+        if request.labelled:
+            expected = len(values) if name == "tags" else len(each)
+            answers = _answers(arrays[name], name, expected)
+        start = 0
+        for index, length in enumerate(each):
+            inputs = rows[start : start + length]
+            check_vectors(inputs, index, rows.shape[1])
+            target: Any = None
+            if name == "tags" and answers is not None:
+                target = tuple(answers[start : start + length])
+            elif answers is not None:
+                target = answers[index]
+            if name == "targets" and answers is not None:
+                require_finite(target, f"target of sequence {index}", "value")
+            yield Example(inputs, target, f"{source.name}[{index}]")
+            start += length
+    except DataError as error:
+        raise source.fault(error) from None
 
 
-def _numbers(source: Source, targets: Any, name: str) -> Any:
-    """Targets as numbers (B, K)."""
-    table = targets if targets.ndim == 2 else targets[:, None]
-    if table.dtype.kind not in "fiub" or not table.shape[1]:
-        raise source.fault(f"{name} are {table.dtype} {targets.shape}, numbers (B, K) are needed")
-    return reals(table)
-
-
-def _named(source: Source, labels: Any, name: str) -> Any:
-    """Labels or tags as strings."""
-    if labels.dtype.kind not in "USiub":
-        raise source.fault(
-            f"{name} are {labels.dtype}, strings or integers are needed. "
+def _answers(given: Any, name: str, expected: int) -> Any:
+    """Targets of values as numbers (B, K), labels or tags as strings."""
+    if given.ndim not in ((1, 2) if name == "targets" else (1,)) or len(given) != expected:
+        raise DataError(f"{name} has shape {given.shape}, needs {expected} rows")
+    if name == "targets":
+        table = given if given.ndim == 2 else given[:, None]
+        if table.dtype.kind not in "fiub" or not table.shape[1]:
+            raise DataError(f"{name} are {table.dtype} {given.shape}, numbers (B, K) are needed")
+        return reals(table)
+    if given.dtype.kind not in "USiub":
+        raise DataError(
+            f"{name} are {given.dtype}, strings or integers are needed. "
             f"Write them as such: {name}.astype(int), or {name}.astype(str)."
         )
     try:
-        found = [(x.decode() if isinstance(x, bytes) else str(x)).strip() for x in labels.tolist()]
+        found = [(x.decode() if isinstance(x, bytes) else str(x)).strip() for x in given.tolist()]
     except UnicodeDecodeError:
-        raise source.fault(f"{name} are bytes that are not UTF-8. Write strings.") from None
-    for index, label in enumerate(found):
-        if not label:
-            raise source.fault(f"{name}[{index}] is empty. Give every one a name.")
+        raise DataError(f"{name} are bytes that are not UTF-8. Write strings.") from None
+    if "" in found:
+        raise DataError(f"{name}[{found.index('')}] is empty. Give every one a name.")
     return found
 
 
-def check_vectors(
-    source: Source, values_TD: Vectors, index: int, channels: int, line: int | None = None
-) -> None:
+def check_vectors(values_TD: Vectors, index: int, channels: int) -> None:
     """Refuse a series of other channels than those before it, or of what is not finite."""
     if values_TD.shape[1] != channels:
-        raise source.fault(
+        raise DataError(
             f"sequence {index} has {values_TD.shape[1]} channels, those before it {channels}. "
-            "Give every sequence the same channels.",
-            line,
+            "Give every sequence the same channels."
         )
-    bad = not_finite(values_TD)
-    if bad is not None:
-        raise source.fault(
-            f"sequence {index}, step {bad[0]}, channel {bad[1]} is {said_of(values_TD[bad])}. "
-            "Fill it in or leave the sequence out.",
-            line,
-        )
+    require_finite(values_TD, f"sequence {index}", "step", "channel")
 
 
-def numbers(source: Source, cells: Sequence[str], line: int, what: str) -> Vectors:
-    """The numbers that cells of a text file spell; ``what`` names them in messages."""
+def numbers(cells: Sequence[str], what: str) -> Vectors:
+    """The numbers that cells of a text file spell; ``what`` names them in messages.
+
+    Raises:
+        DataError: A cell spells none.
+    """
     joined = ",".join(cells)
-    try:
-        if ("_" in joined or not joined.isascii()) and not all(map(is_number, cells)):
-            raise ValueError
-        return np.array([float(cell) for cell in cells], dtype=np.float64)
-    except ValueError:
-        for position, cell in enumerate(cells):
-            if not is_number(cell):
-                said = "missing (?)" if cell.strip() == "?" else f"{cell.strip()!r}, not a number"
-                raise source.fault(
-                    f"{what}, value {position} is {said}. Fill it in or leave the sequence out.",
-                    line,
-                ) from None
-        raise
+    # Python's float reads 1_000 and digits of other scripts, too.
+    if "_" not in joined and joined.isascii():
+        try:
+            return np.array([float(cell) for cell in cells], dtype=np.float64)
+        except ValueError:
+            pass
+    for position, cell in enumerate(cells):
+        if not is_number(cell):
+            said = "missing (?)" if cell.strip() == "?" else f"{cell.strip()!r}, not a number"
+            raise DataError(
+                f"{what}, value {position} is {said}. Fill it in or leave the sequence out."
+            )
+    return np.array([float(cell) for cell in cells], dtype=np.float64)
 
 
-SHOWN = 12  # arrays of a file that a message names
-_ARRAY = {"tags": "tags", "label": "labels", "values": "targets"}
+class _Header:
+    """The header of a ``.ts`` file, and what of its series is not as it says."""
 
-
-def _check_header(
-    source: Source, header: dict[str, list[str]], request: ReadRequest, line: int
-) -> None:
-    if _is_true(header, "timestamps"):
-        raise source.fault("series with time stamps are not read. Write the values alone.", line)
-    needed = "targetlabel" if request.target == "values" else "classlabel"
-    if request.labelled and not _is_true(header, needed):
-        said = "@targetLabel true" if needed == "targetlabel" else "@classLabel true"
-        raise source.fault(
-            f"the header lacks {said}. Write it above @data, and the targets behind the series.",
-            line,
-        )
-
-
-def _check_declared(source: Source, header: dict[str, list[str]], answer: str, line: int) -> None:
-    """Refuse a class that the header does not list, where it lists them."""
-    declared = header.get("classlabel", [])[1:]
-    if _is_true(header, "classlabel") and declared and answer not in declared:
-        shown = " ".join(declared[:SHOWN]) + (" ..." if len(declared) > SHOWN else "")
-        raise source.fault(
-            f"the label {answer!r} is none of those that @classLabel lists: {shown}. Correct the "
-            "label, or list it.",
-            line,
-        )
-
-
-class _Sizes:
-    """What a header says of the sizes of series; each contradiction is told once."""
-
-    def __init__(self, source: Source, header: dict[str, list[str]]) -> None:
+    def __init__(self, source: Source) -> None:
+        self.ended = False
         self._source = source
-        self._header = header
+        self._values: dict[str, list[str]] = {}
         self._first: int | None = None
         self._told: set[str] = set()
 
-    def check(self, values_TD: Vectors, line: int) -> None:
-        """Tell where a series is not as the header says."""
+    def take(self, line: str, request: ReadRequest) -> None:
+        """A line of the header, which is checked at its end."""
+        if not line.startswith("@"):
+            raise DataError(
+                "a series before the line @data. Is this a .ts file? If not, name its --format."
+            )
+        key, *values = line[1:].split() or [""]
+        if not key:
+            raise DataError("an @ without a name. Write @name value, then @data.")
+        self._values[key.lower()] = values
+        if key.lower() != "data":
+            return
+        self.ended = True
+        if self.is_true("timestamps"):
+            raise DataError("series with time stamps are not read. Write the values alone.")
+        needed = "@targetLabel" if request.target == "values" else "@classLabel"
+        if request.labelled and not self.is_true(needed[1:].lower()):
+            raise DataError(
+                f"the header lacks {needed} true. Write it above @data, and the targets behind "
+                "the series."
+            )
+
+    def is_true(self, key: str) -> bool:
+        """Whether the header says so."""
+        return [value.lower() for value in self._values.get(key, [])[:1]] == ["true"]
+
+    def check_label(self, answer: str) -> None:
+        """Refuse a class that the header does not list, where it lists them."""
+        declared = self._values.get("classlabel", [])[1:]
+        if self.is_true("classlabel") and declared and answer not in declared:
+            shown = " ".join(declared[:SHOWN]) + (" ..." if len(declared) > SHOWN else "")
+            raise DataError(
+                f"the label {answer!r} is none of those that @classLabel lists: {shown}. Correct "
+                "the label, or list it."
+            )
+
+    def compare(self, values_TD: Vectors, line: int) -> None:
+        """Say where a series is not as the header says, each contradiction once."""
         steps, channels = values_TD.shape
         self._first = steps if self._first is None else self._first
-        if _is_true(self._header, "equallength"):
-            self._tell("@equalLength true", steps, self._first, "steps", line)
-        self._tell("@seriesLength", steps, self._number("serieslength"), "steps", line)
+        said = [
+            ("@equalLength true", "steps", self._first if self.is_true("equallength") else None),
+            ("@seriesLength", "steps", self._number("serieslength")),
+        ]
         # A series of no step has no channels either.
         if steps:
-            single = 1 if _is_true(self._header, "univariate") else None
-            self._tell("@univariate true", channels, single, "channels", line)
-            said = self._number("dimensions") or self._number("dimension")
-            self._tell("@dimensions", channels, said, "channels", line)
+            dimensions = self._number("dimensions") or self._number("dimension")
+            said += [
+                ("@univariate true", "channels", 1 if self.is_true("univariate") else None),
+                ("@dimensions", "channels", dimensions),
+            ]
+        for key, what, size in said:
+            got = steps if what == "steps" else channels
+            if size is not None and got != size and key not in self._told:
+                self._told.add(key)
+                self._source.notice(
+                    f"a series of {got:,} {what}, {key} says {size:,}: read as it stands", line
+                )
 
     def _number(self, key: str) -> int | None:
-        value = "".join(self._header.get(key, [])[:1])
+        value = "".join(self._values.get(key, [])[:1])
         return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
 
-    def _tell(self, key: str, got: int, said: int | None, what: str, line: int) -> None:
-        if said is None or got == said or key in self._told:
-            return
-        self._told.add(key)
-        self._source.notice(
-            f"a series of {got:,} {what}, {key} says {said:,}: read as it stands", line
-        )
+
+def _value(answer: str) -> Vectors:
+    values = numbers([answer], "target")
+    require_finite(values, "target", "value")
+    return values
 
 
-def _is_true(header: dict[str, list[str]], key: str) -> bool:
-    return [value.lower() for value in header.get(key, [])[:1]] == ["true"]
-
-
-def _target(source: Source, answer: str, request: ReadRequest, line: int) -> str | Vectors:
-    if request.target == "values":
-        values = numbers(source, [answer], line, "target")
-        if not_finite(values) is not None:
-            raise source.fault(f"the target is {said_of(values[0])}. Give a finite number.", line)
-        return values
-    return answer
-
-
-def _series(source: Source, fields: list[str], index: int, line: int) -> Vectors:
+def _series(fields: list[str], index: int) -> Vectors:
     columns = [
-        numbers(source, field.split(","), line, f"sequence {index}, channel {channel}")
+        numbers(field.split(","), f"sequence {index}, channel {channel}")
         if field.strip()
         else np.zeros(0)
         for channel, field in enumerate(fields)
     ]
     for channel, column in enumerate(columns):
         if len(column) != len(columns[0]):
-            raise source.fault(
+            raise DataError(
                 f"channel {channel} of sequence {index} has {len(column)} steps, "
-                f"channel 0 has {len(columns[0])}. Give every channel the same steps.",
-                line,
+                f"channel 0 has {len(columns[0])}. Give every channel the same steps."
             )
     return reals(np.stack(columns, axis=1))
-
-
-def _arrays(source: Source, request: ReadRequest) -> dict[str, Any]:
-    names = ["values", "lengths"]
-    if request.labelled:
-        names.append(_ARRAY[request.target])
-    arrays, present = read_arrays(source, names, max_unpacked=request.options.max_unpacked)
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise source.fault(
-            f"no array {' or '.join(missing)}, it has {', '.join(present[:SHOWN]) or 'none'}. "
-            f"Arrays that are read: {', '.join(names)}."
-        )
-    return arrays

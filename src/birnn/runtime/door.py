@@ -12,9 +12,8 @@ import numpy as np
 
 from birnn.bundle.spec import Spec
 from birnn.data.alphabet import Alphabet
-from birnn.data.frames import is_iterable, is_table
 from birnn.data.numeric import Reals, narrow, not_finite, reals
-from birnn.data.objects import unpacked
+from birnn.data.objects import is_iterable, is_table, unpacked
 from birnn.data.options import ReadOptions
 from birnn.data.words import Split, Splitter, tokenise
 from birnn.errors import DataError, ShapeError
