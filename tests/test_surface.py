@@ -37,7 +37,7 @@ def test_exported_names_are_pinned() -> None:
 
 def test_names_are_those_of_their_rooms() -> None:
     from birnn.nn.accelerate import accelerate, decelerate
-    from birnn.training.api import train
+    from birnn.training.train import train
 
     assert birnn.accelerate is accelerate
     assert birnn.decelerate is decelerate

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from birnn.nn.accelerate import accelerate, decelerate
     from birnn.ragged import Ragged
     from birnn.runtime.predictor import Predictor
-    from birnn.training.api import train
+    from birnn.training.train import train
 
     load = Predictor.load
 
@@ -31,7 +31,7 @@ _HOMES = {
     "decelerate": "birnn.nn.accelerate:decelerate",
     "load": "birnn.runtime.predictor:Predictor.load",
     "set_num_threads": "birnn.engine.isa:set_num_threads",
-    "train": "birnn.training.api:train",
+    "train": "birnn.training.train:train",
 }
 
 __all__ = ["Ragged", "__version__", "accelerate", "decelerate", "load", "set_num_threads", "train"]

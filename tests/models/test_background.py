@@ -12,9 +12,9 @@ from birnn.demos import senses
 from birnn.explain import Background
 from birnn.models import mean_states
 from birnn.ragged import Ragged
-from birnn.runtime import Predictor
 from birnn.training.fit import fit
 from birnn.training.recipe import Recipe
+from birnn.training.sets import Sets
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
@@ -54,13 +54,13 @@ def test_nothing_has_no_mean(describe: Any, make: Any, codec: Any, draw: Any) ->
     assert mean_states(make(spec).eval(), [empty]) == {}
 
 
-def test_training_leaves_the_means_of_the_kept_weights_over_dev(tmp_path: Any) -> None:
+def test_training_leaves_the_means_of_the_kept_weights_over_dev() -> None:
     cases = [case.example for case in senses.generate(60, 1)]
+    sets = Sets(cases[:40], cases[40:])
     # averaged weights are kept, which are not those that the last step left
     settings = {"training.epochs": 3, "encoder.hidden_size": 4, "training.ema": 0.9}
     recipe = Recipe.load("tagger").with_settings(settings)
-    fit("tagger", train=cases[:40], dev=cases[40:], out=tmp_path / "m", recipe=recipe, quiet=True)
-    bundle = Predictor.load(tmp_path / "m").bundle
+    bundle = fit("tagger", sets, recipe).bundle
     again = Background.over(bundle, [case.inputs for case in cases[40:]])
     np.testing.assert_allclose(bundle.background["rows"], again.rows, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(bundle.background["last"], again.last, rtol=1e-4, atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 import torch
 
 from birnn.data import Example
+from birnn.training.fit import FitResult, fit_and_save
 from birnn.training.module import TrainingModule
 from birnn.training.recipe import Recipe
+from birnn.training.sets import DataSources
+from birnn.training.workspace import Workspace
 
 TINY = {
     "inputs.symbol_dim": 6,
@@ -79,6 +83,28 @@ def score_as(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
         monkeypatch.setattr(TrainingModule, "on_validation_epoch_start", begin)
 
     return patch
+
+
+def train_into(
+    out: Path,
+    task: Any,
+    train: Any,
+    dev: Any,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    **options: Any,
+) -> FitResult:
+    """A run from examples to the folder of a bundle, as `birnn.train` does it."""
+    with Workspace.open(out, resume=resume, overwrite=overwrite) as workspace:
+        sources = DataSources(train, dev)
+        return fit_and_save(task, sources, recipe, workspace, **({"quiet": True} | options))
+
+
+@pytest.fixture(scope="session")
+def into() -> Callable[..., FitResult]:
+    return train_into
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from birnn.bundle import Encoder
 from birnn.data import Example
 from birnn.errors import DirectionError
+from birnn.runtime import Predictor
 from birnn.training.checks import MIN_SHIFTED_STEPS, reject_shifted_targets
 from birnn.training.fit import fit
+from birnn.training.sets import Sets
 
 SEQUENCES = st.lists(st.text("abc", max_size=12).map(tuple), max_size=12)
 
@@ -62,15 +64,13 @@ def test_labels_and_vectors_are_left_alone():
     reject_shifted_targets([Example(np.zeros((40, 2), np.float32), ("a",) * 40)], Encoder())
 
 
-def test_a_run_is_refused_before_it_leaves_anything_and_one_direction_learns(tiny, tmp_path):
+def test_a_run_is_refused_before_it_leaves_anything_and_one_direction_learns(tiny, into, tmp_path):
     # what follows a symbol is settled by it, so that one direction can know it all
     examples = [Example(s, (*s[1:], s[0])) for s in counting(40, length=11)]
-    out = tmp_path / "model"
-    arguments = {"train": examples, "dev": examples[:10], "out": out, "quiet": True}
     with pytest.raises(DirectionError, match="at all 400 steps that one follows"):
-        fit("tagger", recipe=tiny(), **arguments)
+        into(tmp_path / "model", "tagger", examples, examples[:10], tiny())
     assert list(tmp_path.iterdir()) == []
     recipe = tiny(encoder__bidirectional=False, training__epochs=15, dropout__inputs=0.0)
-    model = fit("tagger", recipe=recipe, **arguments).load()
+    model = Predictor(fit("tagger", Sets(examples, examples[:10]), recipe).bundle)
     session = model.online()
     assert [session.step(symbol) for symbol in "abcdeab"] == list("bcdeabc")

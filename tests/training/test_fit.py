@@ -20,6 +20,7 @@ from birnn.errors import DataError, Interrupted, OutputError, UsageError
 from birnn.training.averaging import AveragedWeights
 from birnn.training.fit import fit
 from birnn.training.module import TrainingModule
+from birnn.training.sets import DataSources, Sets
 
 
 def tensors(folder):
@@ -36,22 +37,14 @@ def same(one, other):
 
 
 @pytest.fixture
-def run(tiny, tags_ahead, tmp_path):
+def run(tiny, tags_ahead, into, tmp_path):
     """``run("name", **settings)``: a run on the toy problem; its folder."""
 
     def start(name, *, seed=1, resume=False, overwrite=False, **changes):
-        fit(
-            "tagger",
-            train=tags_ahead(40),
-            dev=tags_ahead(15, seed=9),
-            out=tmp_path / name,
-            recipe=tiny(**changes),
-            seed=seed,
-            resume=resume,
-            overwrite=overwrite,
-            quiet=True,
-        )
-        return tmp_path / name
+        how = {"seed": seed, "resume": resume, "overwrite": overwrite}
+        out, dev = tmp_path / name, tags_ahead(15, seed=9)
+        into(out, "tagger", tags_ahead(40), dev, tiny(**changes), **how)
+        return out
 
     return start
 
@@ -59,53 +52,87 @@ def run(tiny, tags_ahead, tmp_path):
 # ---------------------------------------------------------------------- learning
 
 
-def test_two_directions_learn_what_one_cannot(tiny, tags_ahead, tmp_path):
+def test_two_directions_learn_what_one_cannot(tiny, tags_ahead):
     train, dev = tags_ahead(150), tags_ahead(60, seed=9)
     scores = {}
     for both in (True, False):
         recipe = tiny(encoder__bidirectional=both, training__epochs=8)
-        out = tmp_path / str(both)
-        result = fit("tagger", train=train, dev=dev, out=out, recipe=recipe, quiet=True)
-        scores[both] = result.metrics["dev"]["accuracy"]
-        # The bundle, run with no torch, says the same as what was kept.
-        assert result.load().evaluate(dev)["accuracy"] == scores[both]
+        scores[both] = fit("tagger", Sets(train, dev), recipe).bundle.metrics["dev"]["accuracy"]
     assert scores[True] > 0.95
     # The next symbol is a coin: without it, guessing is right in about half of the cases.
     assert scores[False] < 0.8
 
 
-def test_a_classifier_learns(tiny, tmp_path):
+def test_a_classifier_learns(tiny):
     random = np.random.default_rng(0)
     texts = [tuple(str(s) for s in random.choice(list("abc"), size=6)) for _ in range(120)]
     examples = [Example(text, "rising" if text[0] < text[-1] else "not") for text in texts]
     recipe = tiny("classifier", training__epochs=15, dropout__words=0.0)
-    result = fit(
-        "classifier",
-        train=examples[30:],
-        dev=examples[:30],
-        out=tmp_path / "m",
-        recipe=recipe,
-        quiet=True,
-    )
-    assert result.metrics["dev"]["accuracy"] > 0.9
+    result = fit("classifier", Sets(examples[30:], examples[:30]), recipe)
+    assert result.bundle.metrics["dev"]["accuracy"] > 0.9
 
 
-def test_a_regressor_learns_in_the_units_of_its_targets(tiny, tmp_path):
+def test_a_regressor_learns_in_the_units_of_its_targets(tiny):
     random = np.random.default_rng(0)
     series = [random.normal(3, 2, (random.integers(2, 7), 1)).astype("f4") for _ in range(120)]
     examples = [Example(x, np.array([1000 + 50 * x.mean()], np.float32)) for x in series]
     recipe = tiny("regressor", training__epochs=15, head__pooling="mean")
-    result = fit(
-        "regressor",
-        train=examples[30:],
-        dev=examples[:30],
-        out=tmp_path / "m",
-        recipe=recipe,
-        quiet=True,
-    )
+    result = fit("regressor", Sets(examples[30:], examples[:30]), recipe)
     spread = np.std([example.target[0] for example in examples[:30]])
-    assert result.metrics["dev"]["rmse"] < 0.3 * spread
-    assert result.metrics["dev"]["r2"] > 0.9
+    assert result.bundle.metrics["dev"]["rmse"] < 0.3 * spread
+    assert result.bundle.metrics["dev"]["r2"] > 0.9
+
+
+# ---------------------------------------------------------------------- in memory
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_a_run_in_memory_gives_the_bundle_of_one_on_disk_and_writes_nothing(
+    run, tiny, tags_ahead, monkeypatch, tmp_path, score_as, ema
+):
+    score_as([0.3, 0.8, 0.5, 0.8, 0.1])
+    settings = {"training__epochs": 9, "training__patience": 3, "training__ema": ema}
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    sets = Sets(tags_ahead(40), tags_ahead(15, seed=9))
+    result = fit("tagger", sets, tiny(**settings))
+    assert not list((tmp_path / "here").iterdir())
+    folder = run("m", **settings)
+    kept, bundle = io.load(folder), result.bundle
+    assert (kept.spec, kept.vocabularies, kept.facts) == (
+        bundle.spec,
+        bundle.vocabularies,
+        bundle.facts,
+    )
+    assert same(kept.tensors, bundle.tensors)
+    assert same(kept.background, bundle.background)
+    assert kept.metrics["dev"]["accuracy"] == bundle.metrics["dev"]["accuracy"]
+    assert [row["dev_accuracy"] for row in result.history] == [0.3, 0.8, 0.5, 0.8, 0.1]
+    assert [str(row["loss"]) for row in result.history] == [
+        str(float(row["loss"])) for row in log_of(folder)
+    ]
+    assert result.epochs == 5
+    assert result.stopped is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_in_memory_that_is_stopped_gives_the_best_model_and_says_what_stopped_it(
+    tiny, tags_ahead, monkeypatch, number
+):
+    step = TrainingModule.training_step
+
+    def stopped(self, batch, index):
+        if self.current_epoch == 2:
+            signal.raise_signal(number)
+        return step(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", stopped)
+    sets = Sets(tags_ahead(40), tags_ahead(15, seed=9))
+    result = fit("tagger", sets, tiny(training__epochs=4))
+    assert isinstance(result.stopped, Interrupted)
+    assert result.stopped.exit_status == 128 + number
+    assert (result.epochs, len(result.history)) == (2, 2)
+    assert result.bundle.facts["interrupted"] is True
 
 
 # ---------------------------------------------------------------------- what is kept
@@ -217,50 +244,31 @@ def test_training_leaves_the_warnings_and_loggers_as_they_were(run, recwarn):
 # ---------------------------------------------------------------------- notices
 
 
-def test_without_a_dev_set_a_tenth_is_held_out_and_it_says_so(tiny, tags_ahead, tmp_path):
+def test_without_a_dev_set_a_tenth_is_held_out_and_it_says_so(tiny, tags_ahead):
     lines = []
-    fit(
-        "tagger",
-        train=tags_ahead(40),
-        out=tmp_path / "m",
-        recipe=tiny(training__epochs=1),
-        say=lines.append,
-        seed=4,
-    )
+    sets = DataSources(tags_ahead(40)).read("tagger", seed=4, tell=lines.append)
     assert any("no dev file: 4 of the training examples, drawn with seed 4" in x for x in lines)
-    facts = io.load(tmp_path / "m").facts
+    facts = fit("tagger", sets, tiny(training__epochs=1)).bundle.facts
     assert (facts["dev"], facts["train_examples"]) == ("held out from train", 36)
 
 
-def test_labels_that_only_dev_or_test_has_count_as_wrong(tiny, tags_ahead, tmp_path):
+def test_labels_that_only_dev_or_test_has_count_as_wrong(tiny, tags_ahead):
     lines = []
     strange = [Example(("a", "b"), ("NEW", "NEW")), Example((), ())]
-    result = fit(
-        "tagger",
-        train=tags_ahead(30),
-        dev=[*tags_ahead(5, 9), *strange],
-        test=strange,
-        out=tmp_path / "m",
-        recipe=tiny(training__epochs=1),
-        say=lines.append,
-    )
-    assert any("NEW (2)" in line for line in lines)
-    assert result.metrics["test"]["accuracy"] == 0.0
-    assert result.metrics["test"]["unknown_labels"] == {"NEW": 2}
+    sets = Sets(tags_ahead(30), [*tags_ahead(5, 9), *strange], strange)
+    metrics = fit("tagger", sets, tiny(training__epochs=1), tell=lines.append).bundle.metrics
+    for name in ("dev", "test"):
+        assert any(f"labels in {name}" in line and "NEW (2)" in line for line in lines)
+    assert metrics["test"]["accuracy"] == 0.0
+    assert metrics["test"]["unknown_labels"] == {"NEW": 2}
 
 
-def test_sequences_of_length_0_are_counted(tiny, tags_ahead, tmp_path):
+def test_sequences_of_length_0_are_counted(tiny, tags_ahead):
     lines = []
     train = [Example((), ()), *tags_ahead(20), Example((), ())]
     empty = sum(len(example) == 0 for example in train)
-    fit(
-        "tagger",
-        train=train,
-        dev=train,
-        out=tmp_path / "m",
-        recipe=tiny(training__epochs=1),
-        say=lines.append,
-    )
+    sets = DataSources(train, train).read("tagger", tell=lines.append)
+    fit("tagger", sets, tiny(training__epochs=1), tell=lines.append)
     assert any(f"{2 * empty} examples of length 0 are kept" in line for line in lines)
 
 
@@ -273,14 +281,14 @@ def test_a_seed_that_cannot_be_is_refused(run, seed):
         run("m", seed=seed)
 
 
-def test_data_that_teaches_nothing_leaves_no_trace(tiny, tmp_path):
+def test_data_that_teaches_nothing_leaves_no_trace(tiny, into, tmp_path):
     bad = [Example(("a",), ("x",)), Example(("b",), ("x",))]
     for _ in range(2):  # and the second try is told of the data again, not of a run before
         with pytest.raises(DataError, match="single label"):
-            fit("tagger", train=bad, dev=bad, out=tmp_path / "m", recipe=tiny(), quiet=True)
+            into(tmp_path / "m", "tagger", bad, bad, tiny())
         assert not list(tmp_path.iterdir())
     with pytest.raises(DataError, match="no example in it"):
-        fit("tagger", train=[], out=tmp_path / "m", recipe=tiny(), quiet=True)
+        into(tmp_path / "m", "tagger", [], None, tiny())
 
 
 def test_a_bundle_is_replaced_only_when_asked_for(run):

@@ -6,24 +6,17 @@ import numpy as np
 import pytest
 
 import birnn
-from birnn.data import Example, ReadOptions
+from birnn.data import Example
 from birnn.errors import DataError
-from birnn.training.sets import name_of, read_sets
+from birnn.training.sets import DataSources, name_of
 
 TINY = {"training.epochs": 1, "encoder.hidden_size": 4, "inputs.word_dim": 4}
 PAIRS = [(f"so {word} a film", word == "good") for word in ("good", "bad") * 8]
 
 
 def test_generators_are_gone_through_once():
-    sets = read_sets(
-        (pair for pair in PAIRS),
-        iter(PAIRS[:4]),
-        None,
-        task="classifier",
-        reading=ReadOptions(),
-        seed=1,
-        say=[].append,
-    )
+    sources = DataSources((pair for pair in PAIRS), iter(PAIRS[:4]))
+    sets = sources.read("classifier", tell=[].append)
     assert (len(sets.train), len(sets.dev)) == (16, 4)
     assert sets.train[0].target == "True"
 
@@ -35,9 +28,7 @@ def test_a_fault_names_the_set_it_is_in():
         ([], None, "train: no example in it"),
     ):
         with pytest.raises(DataError, match=says):
-            read_sets(
-                train, dev, None, task="classifier", reading=ReadOptions(), seed=1, say=[].append
-            )
+            DataSources(train, dev).read("classifier", tell=[].append)
 
 
 def test_what_a_source_is_called():

@@ -16,26 +16,19 @@ from birnn.data import Example
 from birnn.errors import ConfigError, TrainingError
 from birnn.models import build
 from birnn.nn import BiRNN
-from birnn.training.fit import fit
 from birnn.training.loop import check_device, process_untouched
 from birnn.training.module import TrainingModule
 from birnn.training.prepare import prepare
 
 
 @pytest.fixture
-def run(tiny, tags_ahead, tmp_path):
+def run(tiny, tags_ahead, into, tmp_path):
     """``run("name", **settings)``: a run on the toy problem; its folder."""
 
-    def start(name="m", *, task="tagger", train=None, dev=None, quiet=True, say=None, **changes):
-        fit(
-            task,
-            train=tags_ahead(40) if train is None else train,
-            dev=tags_ahead(15, seed=9) if dev is None else dev,
-            out=tmp_path / name,
-            recipe=tiny(task, **changes),
-            quiet=quiet,
-            say=say,
-        )
+    def start(name="m", *, task="tagger", train=None, dev=None, quiet=True, **changes):
+        train = tags_ahead(40) if train is None else train
+        dev = tags_ahead(15, seed=9) if dev is None else dev
+        into(tmp_path / name, task, train, dev, tiny(task, **changes), quiet=quiet)
         return tmp_path / name
 
     return start

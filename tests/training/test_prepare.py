@@ -13,7 +13,7 @@ from birnn.training.fit import fit
 from birnn.training.inputs import RATIO_SCALE
 from birnn.training.loop import planned_epochs
 from birnn.training.prepare import prepare
-from birnn.training.sets import hold_out
+from birnn.training.sets import Sets, hold_out
 
 SYMBOLS = [Example(("a", "b"), ("x", "y")), Example((), ()), Example(("b",), ("x",))]
 WORDS = [Example(("The", "bank"), ("D", "N")), Example(("the", "bank", "of"), ("D", "N", "P"))]
@@ -290,10 +290,8 @@ def test_pretrained_vectors_reach_the_model(tiny, tmp_path):
     path = tmp_path / "vectors.txt"
     path.write_text("the 1 2 3\nriver 4 5 6\n")
     recipe = tiny(inputs__vectors=path, training__epochs=1, training__learning_rate=1e-9)
-    model = fit("tagger", train=WORDS, dev=WORDS, out=tmp_path / "m", recipe=recipe, quiet=True)
-    predictor = model.load()
-    words = list(predictor._bundle.vocabularies["words"])
-    table = predictor._bundle.tensors["inputs.words.weight"]
+    bundle = fit("tagger", Sets(WORDS, WORDS), recipe).bundle
+    words, table = list(bundle.vocabularies["words"]), bundle.tensors["inputs.words.weight"]
     np.testing.assert_allclose(table[words.index("the")], [1, 2, 3], atol=1e-5)
     np.testing.assert_allclose(table[words.index("river")], [4, 5, 6], atol=1e-5)
 

@@ -16,8 +16,8 @@ from birnn.data import Example
 from birnn.errors import UsageError
 from birnn.training import fit as fitting
 from birnn.training.callbacks import EpochLog
-from birnn.training.fit import fit
 from birnn.training.module import TrainingModule
+from birnn.training.recipe import Recipe
 from birnn.training.workspace import WholeCheckpoints
 
 
@@ -26,21 +26,14 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def run(tiny, tags_ahead, tmp_path):
+def run(tiny, tags_ahead, into, tmp_path):
     """``run("name", **settings)``: a run on the toy problem; its folder."""
 
     def start(name, *, resume=False, seed=1, train=None, **changes):
-        fit(
-            "tagger",
-            train=tags_ahead(40) if train is None else train,
-            dev=tags_ahead(15, seed=9),
-            out=tmp_path / name,
-            recipe=tiny(**({"training__epochs": 4} | changes)),
-            seed=seed,
-            resume=resume,
-            quiet=True,
-        )
-        return tmp_path / name
+        out, recipe = tmp_path / name, tiny(**({"training__epochs": 4} | changes))
+        train = tags_ahead(40) if train is None else train
+        into(out, "tagger", train, tags_ahead(15, seed=9), recipe, seed=seed, resume=resume)
+        return out
 
     return start
 
@@ -134,10 +127,9 @@ def test_a_run_that_had_stopped_early_does_not_go_on(run, monkeypatch, score_as)
 
 SCRIPT = """
 import os, signal, sys
+import birnn
 from birnn.data import Example
-from birnn.training.fit import fit
 from birnn.training.module import TrainingModule
-from birnn.training.recipe import Recipe
 step = TrainingModule.training_step
 def killed(self, batch, index):
     if (self.current_epoch, index) == (1, 1):
@@ -145,18 +137,20 @@ def killed(self, batch, index):
     return step(self, batch, index)
 TrainingModule.training_step = killed
 examples = [Example(tuple("ab" * n), ("x", "y") * n) for n in range(1, 9)]
-recipe = Recipe.load("tagger", overrides=sys.argv[2:])
-fit("tagger", train=examples, dev=examples, out=sys.argv[1], recipe=recipe, quiet=True)
+birnn.train(
+    "tagger", train=examples, dev=examples, out=sys.argv[1], config=sys.argv[2], quiet=True
+)
 """
 
 
-def test_kill_9(tiny, tmp_path):
-    settings = [
-        "encoder.hidden_size=3", "inputs.symbol_dim=3", "training.epochs=3",
-        "training.batch_rows=20", "training.device=cpu", "training.ema=0.9",
-    ]  # fmt: skip
+def test_kill_9(into, tmp_path):
+    config = tmp_path / "settings.toml"
+    config.write_text(
+        "[encoder]\nhidden_size = 3\n[inputs]\nsymbol_dim = 3\n"
+        '[training]\nepochs = 3\nbatch_rows = 20\ndevice = "cpu"\nema = 0.9\n'
+    )
     killed = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path / "killed"), *settings],
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "killed"), str(config)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         check=False,
@@ -165,17 +159,9 @@ def test_kill_9(tiny, tmp_path):
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
     assert not (tmp_path / "killed").exists()
     examples = [Example(tuple("ab" * n), ("x", "y") * n) for n in range(1, 9)]
-    recipe = fitting.Recipe.load("tagger", overrides=settings)
+    recipe = Recipe.load("tagger", config=config)
     for name, resume in (("killed", True), ("whole", False)):
-        fit(
-            "tagger",
-            train=examples,
-            dev=examples,
-            out=tmp_path / name,
-            recipe=recipe,
-            resume=resume,
-            quiet=True,
-        )
+        into(tmp_path / name, "tagger", examples, examples, recipe, resume=resume)
     assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from birnn.data import Example, ReadOptions
 from birnn.data.words import part
-from birnn.training.sets import read_sets
+from birnn.training.sets import DataSources
 
 PARTED = ["up 5% , fine .", "w/o it .", "costs $5"]
 RUNNING = ["up 5%, fine.", "w/o it.", "costs $5"]
@@ -21,15 +21,9 @@ def read(tmp_path):
             rows = [f'"{text}",{"ab"[n % 2]}' for n, text in enumerate(texts)]
             (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows]) + "\n")
         told = []
-        sets = read_sets(
-            tmp_path / "train.csv",
-            tmp_path / "dev.csv",
-            None,
-            task="classifier",
-            reading=ReadOptions.of(options),
-            seed=1,
-            say=told.append,
-        )
+        files = (tmp_path / "train.csv", tmp_path / "dev.csv", None)
+        sources = DataSources(*files, ReadOptions.of(options))
+        sets = sources.read("classifier", tell=told.append)
         splits = [[" ".join(example.inputs) for example in s] for s in (sets.train, sets.dev)]
         return *splits, sets.reading.get("split"), [line for line in told if "split" in line]
 
@@ -80,9 +74,7 @@ def test_what_is_set_is_kept_and_not_told(read, split):
 def test_pairs_from_python_are_split_as_rows_of_a_file():
     for texts, split in ((PARTED, "auto-tokens"), (RUNNING, "text")):
         pairs = list(zip(texts, "aba", strict=True))
-        sets = read_sets(
-            pairs, pairs, None, task="classifier", reading=ReadOptions(), seed=1, say=lambda _: None
-        )
+        sets = DataSources(pairs, pairs).read("classifier", tell=[].append)
         assert sets.reading["split"] == split
         assert [e.inputs for e in sets.train] == [part(text, split).tokens for text in texts]
         assert [e.inputs for e in sets.dev] == [part(text, split).tokens for text in texts]
@@ -95,9 +87,7 @@ def test_examples_from_python_stay_as_they_are():
         Example(("so", "5%", "."), "b"),
     ]
     told = []
-    sets = read_sets(
-        examples, examples, None, task="classifier", reading=ReadOptions(), seed=1, say=told.append
-    )
+    sets = DataSources(examples, examples).read("classifier", tell=told.append)
     assert [e.inputs for e in sets.train] == [e.inputs for e in examples]
     assert (sets.reading, told) == ({}, [])
 
@@ -111,8 +101,7 @@ def test_a_notice_is_told_once_of_a_file_that_is_read_three_times(tmp_path, name
     else:
         path.write_text("".join(f'{{"comment": "{t}", "class": "{a}"}}\n' for t, a in rows))
     told = []
-    options = {"task": "classifier", "reading": ReadOptions(), "seed": 1, "say": told.append}
-    read_sets(path, path, path, **options)
+    DataSources(path, path, path).read("classifier", tell=told.append)
     said = [line.partition(name)[2].lstrip(":1").strip(" :") for line in told]
     assert len(said) == len(set(said)) == 2
     assert any(line.startswith("the text is 'comment'") for line in said)
@@ -121,7 +110,7 @@ def test_a_notice_is_told_once_of_a_file_that_is_read_three_times(tmp_path, name
     other = tmp_path / f"other{path.suffix}"
     other.write_text(path.read_text())
     told.clear()
-    read_sets(path, other, None, **options)
+    DataSources(path, other).read("classifier", tell=told.append)
     assert sum("split by the tokeniser" in line for line in told) == 2
 
 
@@ -131,6 +120,6 @@ def test_labels_that_stand_first_in_dev_are_known_by_those_of_train(tmp_path):
     (tmp_path / "dev.tsv").write_text("".join(f"{label}\t{text}\n" for text, label in rows))
     told = []
     files = (tmp_path / "train.tsv", tmp_path / "dev.tsv", None)
-    sets = read_sets(*files, task="classifier", reading=ReadOptions(), seed=1, say=told.append)
+    sets = DataSources(*files).read("classifier", tell=told.append)
     assert [(e.text, e.target) for e in sets.dev] == rows
     assert "the model's text column '1'" in told[-1]

@@ -26,7 +26,7 @@ def opened(folder, *, resume=False, overwrite=False):
 def begun(folder, *, epochs=0, **how):
     """A run at ``folder`` that was killed after so many epochs."""
     with opened(folder, **how) as workspace:
-        workspace.begin(DESCRIPTION, resume=False)
+        workspace.begin(DESCRIPTION)
         if epochs:
             checkpoint(workspace, epochs)
     return workspace
@@ -84,7 +84,7 @@ def test_a_run_with_a_whole_epoch_is_kept_until_it_is_dropped(tmp_path):
         assert workspace.last_checkpoint()
     said = []
     with opened(tmp_path / "m", overwrite=True) as dropped:
-        dropped.begin(DESCRIPTION, resume=False, say=said.append)
+        dropped.begin(DESCRIPTION, tell=said.append)
         assert dropped.last_checkpoint() is None
     assert said == [f"{dropped.state}: dropped what a run left that was not finished"]
 
@@ -176,7 +176,7 @@ def test_a_second_run_is_refused_while_the_first_is_at_work(tmp_path):
         for how in ({}, {"overwrite": True}, {"resume": True}):
             assert "another training is at work" in refused(tmp_path / "m", **how)
             assert "another training is at work" in refused(other, **how)
-        workspace.begin(DESCRIPTION, resume=False)
+        workspace.begin(DESCRIPTION)
         checkpoint(workspace, 1)
         before = tree(tmp_path)
         assert "another training is at work" in refused(tmp_path / "m", overwrite=True)
@@ -189,7 +189,7 @@ def test_the_lock_goes_with_the_process_that_held_it(tmp_path):
     program = (
         "import os, sys; from pathlib import Path; from birnn.training.workspace import Workspace\n"
         "with Workspace.open(Path(sys.argv[1]), resume=False, overwrite=False) as workspace:\n"
-        f"    workspace.begin({DESCRIPTION!r}, resume=False); os._exit(9)\n"
+        f"    workspace.begin({DESCRIPTION!r}); os._exit(9)\n"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(tmp_path / "m")], check=False)
     assert ended.returncode == 9
@@ -229,7 +229,7 @@ def test_a_run_without_its_description_says_so(tmp_path):
         opened(tmp_path / "m", resume=True) as workspace,
         pytest.raises(UsageError, match=r"run\.json is missing: .*--overwrite"),
     ):
-        workspace.begin(DESCRIPTION, resume=True)
+        workspace.begin(DESCRIPTION)
 
 
 # ---------------------------------------------------------------------- going on
@@ -238,9 +238,9 @@ def test_a_run_without_its_description_says_so(tmp_path):
 def test_only_the_run_that_was_begun_is_gone_on_with(tmp_path):
     begun(tmp_path / "m", epochs=1)
     with opened(tmp_path / "m", resume=True) as workspace:
-        workspace.begin(DESCRIPTION, resume=True)
+        workspace.begin(DESCRIPTION)
         with pytest.raises(UsageError, match="seed was 1, now 2"):
-            workspace.begin(DESCRIPTION | {"settings": {"seed": 2}}, resume=True)
+            workspace.begin(DESCRIPTION | {"settings": {"seed": 2}})
         assert workspace.last_checkpoint() is not None
 
 
@@ -250,8 +250,8 @@ def resumed(folder):
     said = []
     try:
         with opened(folder, resume=True) as workspace:
-            workspace.begin(DESCRIPTION, resume=True)
-            workspace.best_tensors(["w"])
+            workspace.begin(DESCRIPTION)
+            workspace.best_weights()
             workspace.checkpoints().load_checkpoint(workspace.last_checkpoint())
     except UsageError as error:
         said.append(str(error))
@@ -314,7 +314,7 @@ def test_checkpoints_of_another_run_or_epoch_do_not_mix(tmp_path):
         assert "best.ckpt was written by another run" in said[0]
     (state / "best.ckpt").write_bytes(mine)
     with opened(tmp_path / "m", resume=True) as workspace:
-        workspace.begin(DESCRIPTION, resume=True)
+        workspace.begin(DESCRIPTION)
         save = workspace.checkpoints().save_checkpoint
         best = {"state_dict": {"network.w": torch.zeros(3)}}
         # A kill between the two leaves a newer best epoch, which the last state comes to again.
@@ -322,7 +322,7 @@ def test_checkpoints_of_another_run_or_epoch_do_not_mix(tmp_path):
     with resumed(tmp_path / "m") as said:
         assert not said
     with opened(tmp_path / "m", resume=True) as workspace:
-        workspace.begin(DESCRIPTION, resume=True)
+        workspace.begin(DESCRIPTION)
         save(best | {"epoch": 1}, state / "best.ckpt")
     with resumed(tmp_path / "m") as said:
         assert "does not belong to last.ckpt" in said[0]
@@ -330,7 +330,7 @@ def test_checkpoints_of_another_run_or_epoch_do_not_mix(tmp_path):
 
 def test_a_finished_run_leaves_its_logs_in_the_bundle_and_no_state(tmp_path):
     with opened(tmp_path / "model") as workspace:
-        workspace.begin(DESCRIPTION, resume=False)
+        workspace.begin(DESCRIPTION)
         workspace.log.write_text("epoch\n1\n")
         workspace.tensorboard.mkdir()
         (workspace.tensorboard / "events").write_text("new")

@@ -53,47 +53,39 @@ def train(
     """Train a model on a labelled file."""
     require_training()
     from birnn.cli.tables import print_scores
-    from birnn.training import fit as fitting
+    from birnn.training.fit import fit_and_save
     from birnn.training.recipe import TASKS, Recipe
+    from birnn.training.sets import DataSources
+    from birnn.training.workspace import Workspace
 
     if task not in TASKS:
         raise UsageError(f"no task {task!r}: {nearest(task, TASKS)}")
     overrides = with_epochs(settings, epochs)
     if vectors is not None:
         overrides = [*overrides, f"inputs.vectors={json.dumps(str(vectors))}"]
-    result = fitting.fit(
-        task,
-        train=train,
-        dev=dev,
-        test=test,
-        out=out,
-        recipe=Recipe.load(task, config=config, overrides=overrides),
-        seed=seed,
-        resume=resume,
-        overwrite=overwrite,
-        reading=reading,
-        quiet=quiet,
-    )
-    count = f"{result.epochs} epoch" if result.epochs == 1 else f"{result.epochs} epochs"
+    recipe = Recipe.load(task, config=config, overrides=overrides)
+    sources = DataSources(train, dev, test, reading)
+    with Workspace.open(out, resume=resume, overwrite=overwrite) as workspace:
+        result = fit_and_save(task, sources, recipe, workspace, seed=seed, quiet=quiet)
+    metrics, count = result.bundle.metrics, f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
     if as_json:
         print_json(
             {
-                "model": str(result.folder),
+                "model": str(out),
                 "epochs": result.epochs,
                 "seconds": round(result.seconds, 1),
-                "interrupted": result.interrupted,
-                **result.metrics,
+                "interrupted": result.stopped is not None,
+                **metrics,
             }
         )
     else:
-        for name, scores in result.metrics.items():
+        for name, scores in metrics.items():
             print_scores(scores, title=name)
-        print(f"model in {escaped(str(result.folder))}, {count}, {result.seconds:.0f} s")
-    if result.signal is not None:
-        stopped = Interrupted.by(
-            result.signal,
-            f"after {count}: {result.folder} holds the best model so far; --resume goes on",
-        )
+        print(f"model in {escaped(str(out))}, {count}, {result.seconds:.0f} s")
+    if result.stopped is not None:
+        number = result.stopped.exit_status - 128
+        words = f"after {count}: {out} holds the best model so far; --resume goes on"
+        stopped = Interrupted.by(number, words)
         print_notice(f"birnn: {stopped}")
         return stopped.exit_status
     return 0

@@ -37,7 +37,7 @@ from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Plan, Say, run_trials
 from birnn.tasks import PoolingName
 from birnn.training.recipe import Recipe, Task
-from birnn.training.sets import Source
+from birnn.training.sets import DataSource
 
 WAYS = ("forward", "both")
 VARIANT = "pooling"
@@ -149,7 +149,7 @@ def run(
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
     seed: int = 1,
     size: Size | None = None,
-    files: Mapping[str, Source] | None = None,
+    files: Mapping[str, DataSource] | None = None,
     settings: Sequence[str] = (),
     epochs: int | None = None,
     reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen

@@ -15,7 +15,7 @@ from birnn.studies.compare.comparison import groups_of
 from birnn.studies.compare.contest import Member, by_step
 from birnn.studies.compare.trials import Say, say_nothing
 from birnn.training.recipe import Task
-from birnn.training.sets import Sets, Source, read_sets
+from birnn.training.sets import DataSource, DataSources, Sets
 
 DEV_SHARE = 5  # so many training sequences for one that chooses the weights
 
@@ -120,22 +120,15 @@ def of_sentiment(size: Size, seed: int) -> Drawn:
 
 def from_files(
     task: Task,
-    files: Mapping[str, Source],
+    files: Mapping[str, DataSource],
     *,
     reading: ReadOptions,
     seed: int,
     say: Say | None,
 ) -> Drawn:
     """The user's own data, by position."""
-    sets = read_sets(
-        files["train"],
-        files.get("dev"),
-        files["test"],
-        task=task,
-        reading=reading,
-        seed=seed,
-        say=say or say_nothing,
-    )
+    sources = DataSources(files["train"], files.get("dev"), files["test"], reading)
+    sets = sources.read(task, seed=seed, tell=say or say_nothing)
     places = [
         np.arange(1, len(example) + 1) if task == "tagger" else np.array([len(example)])
         for example in sets.test

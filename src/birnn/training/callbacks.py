@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -90,19 +91,15 @@ class Patience(EarlyStopping):
 class EpochLines(Callback):
     """A line for each epoch: loss, dev score, speed; for logs and for those without a terminal."""
 
-    def __init__(self, monitor: str, epochs: int) -> None:
-        self._monitor = monitor
-        self._epochs = epochs
-
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Print the epoch."""
-        logged = trainer.callback_metrics
+        logged, monitor = trainer.callback_metrics, pl_module.monitor
         print_notice(
-            f"epoch {trainer.current_epoch + 1}/{self._epochs}  "
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  "
             f"loss {float(logged['loss']):.4f}  "
-            f"dev {self._monitor} {float(logged[f'dev_{self._monitor}']):.4f}  "
+            f"dev {monitor} {float(logged[f'dev_{monitor}']):.4f}  "
             f"{float(logged['tokens_per_second']):,.0f} tokens/s"
         )
 
@@ -120,8 +117,7 @@ class ProgressBar(Callback):
     Lightning's counts epochs from 0 and shows each metric beside it, in more than a line.
     """
 
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
+    def __init__(self) -> None:
         self._progress: Progress | None = None
         self._done = 0  # batches
         self._shown = 0.0  # when
@@ -144,9 +140,10 @@ class ProgressBar(Callback):
         )
         batches = int(trainer.num_training_batches)
         self._done = trainer.current_epoch * batches
-        epoch = min(trainer.current_epoch + 1, self._epochs)
+        epochs = int(trainer.max_epochs or 1)
+        epoch = min(trainer.current_epoch + 1, epochs)
         self._progress.add_task(
-            f"epoch {epoch}/{self._epochs}", total=self._epochs * batches, completed=self._done
+            f"epoch {epoch}/{epochs}", total=epochs * batches, completed=self._done
         )
         with suppress(OSError, ValueError):
             self._progress.start()
@@ -155,7 +152,7 @@ class ProgressBar(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Name the epoch."""
-        self._show(description=f"epoch {trainer.current_epoch + 1}/{self._epochs}")
+        self._show(description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
         """Count the batch."""
@@ -192,23 +189,32 @@ class ProgressBar(Callback):
                 self._progress.stop()
 
 
+def progress() -> list[Callback]:
+    """What shows on standard error how far a run is: a line for each epoch, a bar for terminals."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return [ProgressBar(), EpochLines()] if terminal else [EpochLines()]
+
+
 class EpochLog(Callback):
-    """A CSV file with a row for each epoch; its rows are part of the state of the run.
+    """A row for each epoch, part of the state of the run; and a CSV file of them.
 
     So a resumed run writes them again, whatever became of the file. Lightning's own CSV logger
     starts its file anew.
 
     Args:
-        path: The file.
-        monitor: Result of the scorer that decides which weights are best.
-        say: Takes a line where the file of a resumed run is not what was written.
+        path: The file; none by default.
+        tell: Takes a line where the file of a resumed run is not what was written.
     """
 
-    def __init__(self, path: Path, monitor: str, say: Callable[[str], None] | None = None) -> None:
+    def __init__(self, path: Path | None = None, tell: Callable[[str], None] | None = None) -> None:
         self._path = path
-        self._score = f"dev_{monitor}"
-        self._say = say
+        self._tell = tell
         self._rows: list[dict[str, str]] = []
+
+    @property
+    def history(self) -> tuple[dict[str, float], ...]:
+        """The rows so far, as numbers."""
+        return tuple({name: float(value) for name, value in row.items()} for row in self._rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
@@ -222,26 +228,27 @@ class EpochLog(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Write the rows of the epochs that are behind us, and those alone."""
-        if not self._rows:
+        if not self._rows or self._path is None:
             return
         try:
             found = self._path.read_bytes()
         except OSError:
             found = b""
         # A kill may have left a row more than the state knows of.
-        if self._say is not None and not found.startswith(self._text()):
-            self._say(f"{self._path} was missing or changed: its rows are written again")
-        self._write()
+        if self._tell is not None and not found.startswith(self._text()):
+            self._tell(f"{self._path} was missing or changed: its rows are written again")
+        self._write(self._path)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Add the epoch."""
-        names = ("loss", self._score, "tokens_per_second")
+        names = ("loss", f"dev_{pl_module.monitor}", "tokens_per_second")
         logged = {name: f"{float(trainer.callback_metrics[name]):.6g}" for name in names}
         logged["learning_rate"] = f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}"
         self._rows.append({"epoch": str(trainer.current_epoch + 1), **logged})
-        self._write()
+        if self._path is not None:
+            self._write(self._path)
 
     def _text(self) -> bytes:
         text = io.StringIO(newline="")
@@ -250,11 +257,11 @@ class EpochLog(Callback):
         writer.writerows(self._rows)
         return text.getvalue().encode()
 
-    def _write(self) -> None:
+    def _write(self, path: Path) -> None:
         try:
-            replace_file(self._path, lambda file: file.write(self._text()))
+            replace_file(path, lambda file: file.write(self._text()))
         except OSError as error:
             raise OutputError(
-                f"{self._path}: cannot be written: {error.strerror or error}. "
+                f"{path}: cannot be written: {error.strerror or error}. "
                 "Make room, then go on with --resume."
             ) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.plugins.io import CheckpointIO, TorchCheckpointIO
 
 from birnn.bundle.io import synchronise
 from birnn.errors import OutputError, UsageError
@@ -40,6 +40,27 @@ class Header:
     digest: str
 
 
+class MemoryCheckpoints(CheckpointIO):
+    """The weights of the last checkpoint, kept in memory: for runs that nobody resumes."""
+
+    def __init__(self) -> None:
+        self.weights: dict[str, torch.Tensor] | None = None
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Keep a copy of the weights, in the place of those before."""
+        state = checkpoint["state_dict"]
+        self.weights = {name: tensor.to("cpu", copy=True) for name, tensor in state.items()}
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Nothing is kept that a run could go on from."""
+        raise NotImplementedError
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """The next one takes its place."""
+
+
 class WholeCheckpoints(TorchCheckpointIO):
     """Checkpoints that a kill leaves either as they were or new and whole.
 
@@ -64,7 +85,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         place = Path(path)
         best = place.with_name(BEST)
-        facts = {
+        header = {
             "run": self._run,
             "epoch": int(checkpoint["epoch"]),
             # Which weights are best is part of the state, though they stand in another file.
@@ -74,7 +95,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         def write(file: BinaryIO) -> None:
             file.write(MAGIC + bytes(DIGEST_SIZE))
             counted = DigestWriter(file)
-            counted.write((json.dumps(facts) + "\n").encode())
+            counted.write((json.dumps(header) + "\n").encode())
             try:
                 torch.save(checkpoint, counted)  # type: ignore[arg-type]
             except RuntimeError:
@@ -205,8 +226,8 @@ def _header(path: Path, start: bytes) -> tuple[Header, int]:
     digest, line = start[len(MAGIC) :][:DIGEST_SIZE], start[len(MAGIC) + DIGEST_SIZE :]
     text, newline, _ = line.partition(b"\n")
     try:
-        facts = json.loads(text)
-        header = Header(facts["run"], int(facts["epoch"]), facts["best"], digest.hex())
+        found = json.loads(text)
+        header = Header(found["run"], int(found["epoch"]), found["best"], digest.hex())
     except (ValueError, KeyError, TypeError, RecursionError):
         newline = b""
     if not newline:

@@ -14,7 +14,7 @@ from birnn.training.module import DevBatch
 from birnn.training.prepare import Prepared
 from birnn.training.settings import TrainingSettings
 
-DEV_ROWS = 4000  # rows of a dev batch: no gradients are kept, so it may be larger
+DEV_TOKENS = 4000  # of a dev batch
 
 
 class Batches:
@@ -79,5 +79,5 @@ class DataModule(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DevBatches:
         """The dev set."""
-        groups = batches(self._prepared.dev.lengths, tokens=DEV_ROWS, seed=0, epoch=0)
+        groups = batches(self._prepared.dev.lengths, tokens=DEV_TOKENS, seed=0, epoch=0)
         return DevBatches(self._prepared, groups)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from birnn.data import Example
+from birnn.training.sets import Sets
 
 OTHER = {
     "training data": "was another",
@@ -22,10 +23,8 @@ def describe(
     task: str,
     seed: int,
     recipe: Mapping[str, Any],
-    train: Iterable[Example],
-    dev: Iterable[Example],
-    sources: Mapping[str, str],
-    vectors: Mapping[str, np.ndarray[Any, Any]] | None = None,
+    sets: Sets,
+    vectors: tuple[str, Mapping[str, np.ndarray[Any, Any]]] | None = None,
 ) -> dict[str, Any]:
     """What decides the result of a run: its settings, and digests of its data.
 
@@ -33,33 +32,25 @@ def describe(
         task: What is learnt.
         seed: Of the run.
         recipe: Settings by section and key, as JSON holds them.
-        train: Labelled examples.
-        dev: Labelled examples that decide which weights are kept.
-        sources: How the files of ``training data``, ``dev data`` and ``pretrained vectors`` are
-            called, as far as there are such files.
-        vectors: Tensors that start from pretrained vectors.
+        sets: The examples; a dev set that is held out follows from the others.
+        vectors: Name of the file of pretrained vectors, and the tensors that start from them.
     """
-    digests = {"training data": _digest(train)}
-    if "dev data" in sources:
-        digests["dev data"] = _digest(dev)
+    data = {"training data": {"source": sets.name_of("train"), "digest": _digest(sets.train)}}
+    if not sets.held_out:
+        data["dev data"] = {"source": sets.name_of("dev"), "digest": _digest(sets.dev)}
     if vectors is not None:
+        file, tensors = vectors
         start = hashlib.sha256()
-        for name, tensor in sorted(vectors.items()):
+        for name, tensor in sorted(tensors.items()):
             start.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
             start.update(np.ascontiguousarray(tensor).tobytes())
-        digests["pretrained vectors"] = start.hexdigest()
+        data["pretrained vectors"] = {"source": file, "digest": start.hexdigest()}
     settings = {
         f"{section}.{key}": value
         for section, values in recipe.items()
         for key, value in values.items()
     }
-    return {
-        "settings": {"task": task, "seed": seed, **settings},
-        "data": {
-            name: {"source": sources.get(name, ""), "digest": digest}
-            for name, digest in digests.items()
-        },
-    }
+    return {"settings": {"task": task, "seed": seed, **settings}, "data": data}
 
 
 def _digest(examples: Iterable[Example]) -> str:
@@ -78,12 +69,16 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     """What two descriptions of runs differ in, in words.
 
     Example:
-        >>> from birnn.data import Example
-        >>> run = {"task": "tagger", "recipe": {}, "dev": (), "sources": {"training data": "a.tsv"}}
-        >>> differences(
-        ...     describe(seed=1, train=[Example(("a",), ("x",))], **run),
-        ...     describe(seed=2, train=[Example(("a",), ("y",))], **run),
-        ... )
+        >>> runs = [
+        ...     describe(
+        ...         task="tagger",
+        ...         seed=seed,
+        ...         recipe={},
+        ...         sets=Sets([Example(("a",), (tag,))], [], names={"train": "a.tsv"}),
+        ...     )
+        ...     for seed, tag in ((1, "x"), (2, "y"))
+        ... ]
+        >>> differences(*runs)
         ['seed was 1, now 2', 'the training data was another (a.tsv has changed)']
     """
     then, settings = earlier["settings"], now["settings"]

@@ -1,31 +1,32 @@
-"""Train a model from files to a bundle."""
+"""A training run: in memory, from examples to a bundle; and around it, from files to a folder."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
 
 from birnn.bundle.io import Bundle, save
-from birnn.data import ReadOptions
 from birnn.data.batching import batches
 from birnn.errors import Interrupted, TrainingError, UsageError, print_notice
 from birnn.metrics import named_counts
 from birnn.models import Network, build, mean_states
 from birnn.nn.threads import own_threads
 from birnn.runtime import Predictor
-from birnn.training.datamodule import DEV_ROWS
+from birnn.training.callbacks import progress
+from birnn.training.datamodule import DEV_TOKENS
 from birnn.training.fingerprint import describe
 from birnn.training.inputs import input_kind
-from birnn.training.loop import Outcome, check_device, process_untouched, run_loop
+from birnn.training.loop import LoopResult, check_device, process_untouched, run_loop
 from birnn.training.memory import check_size, keep_freed_memory, memory_named
 from birnn.training.prepare import Prepared, prepare
 from birnn.training.recipe import Recipe, Task
-from birnn.training.sets import Source, name_of, read_sets
+from birnn.training.sets import DataSources, Sets
 from birnn.training.workspace import Workspace
 
 LARGEST_SEED = 2**32 - 1
@@ -33,153 +34,200 @@ LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """What a training run leaves."""
+    """What a training run gives.
 
-    folder: Path
-    metrics: dict[str, Any]  # "dev", and "test" where a test set was given
+    Args:
+        bundle: The best model, its metadata, and its metrics on the dev and the test set.
+        epochs: Whole rounds over the training data.
+        history: A row for each epoch: loss, dev score, tokens a second, learning rate.
+        seconds: How long the run took.
+        stopped: What ended the run early, if anything: the model is the best of the epochs before.
+    """
+
+    bundle: Bundle
     epochs: int
+    history: tuple[Mapping[str, float], ...]
     seconds: float
-    signal: int | None  # that ended the run early: Ctrl-C's or SIGTERM
-    notes: tuple[str, ...]
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a signal ended the run early."""
-        return self.signal is not None
-
-    def load(self) -> Predictor:
-        """The trained model."""
-        return Predictor.load(self.folder)
+    stopped: Interrupted | TrainingError | None
 
 
 @own_threads()
 def fit(
     task: Task,
-    *,
-    train: Source,
-    out: str | Path,
-    dev: Source | None = None,
-    test: Source | None = None,
+    sets: Sets,
     recipe: Recipe | None = None,
+    *,
     seed: int = 1,
-    resume: bool = False,
-    overwrite: bool = False,
-    reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
-    say: Callable[[str], None] | None = None,
-    quiet: bool = False,
+    workspace: Workspace | None = None,
+    callbacks: Sequence[Callback] = (),
+    tell: Callable[[str], None] | None = None,
 ) -> FitResult:
-    """Train a model and write it to a bundle.
+    """Train a model in memory: no file is read, and none is written without a workspace.
 
     Args:
         task: ``tagger``, ``classifier`` or ``regressor``.
-        train: File of labelled examples, or the examples themselves.
-        out: Folder of the bundle; beside it ``out.training`` holds what a resume needs.
-        dev: What decides which weights are kept; a seeded tenth of ``train`` by default.
-        test: Scored once at the end.
+        sets: The examples, as `birnn.training.sets.DataSources.read` gives them.
         recipe: Settings; the defaults of the task where not given.
         seed: One seed gives one model, on any number of threads.
-        resume: Go on from what ``out.training`` holds; the result is that of one run.
-        overwrite: Replace what stands at ``out``.
-        reading: What is set about the reading of files.
-        say: Takes each notice, one line; standard error by default.
-        quiet: No notices, no progress.
+        workspace: Where the state of the run is kept after each epoch, for a resume; the run that
+            stands there is gone on with. In memory by default.
+        callbacks: Lightning's, besides those that training needs.
+        tell: Takes each notice, one line; nobody hears them by default.
 
     Raises:
-        DataError: Data that cannot be read or learnt from.
-        ConfigError: Settings that do not exist or do not fit.
-        OutputError: A place that cannot be written, or that holds something already, or where
-            another training is at work.
-        TrainingError: A loss that is not finite. The best model so far stands at ``out``, if an
-            epoch was scored.
+        DataError: Data that cannot be learnt from.
+        ConfigError: Settings that do not fit the data or the machine.
+        TrainingError: A number that is not finite, before an epoch was scored.
         MemoryError: No memory for the model and a batch of it.
-        Interrupted: Ctrl-C or SIGTERM before there was a model to keep.
+        Interrupted: Ctrl-C or SIGTERM before an epoch was scored.
 
-    Returns:
-        Where the bundle is, and its scores.
+    Example:
+        >>> from birnn.demos import senses
+        >>> examples = [case.example for case in senses.generate(40, seed=1)]
+        >>> recipe = Recipe.load("tagger", overrides=["training.epochs=2", "encoder.hidden_size=4"])
+        >>> result = fit("tagger", Sets(examples[8:], examples[:8]), recipe)
+        >>> len(result.history), sorted(result.bundle.metrics), result.stopped
+        (2, ['dev'], None)
     """
-    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
-        raise UsageError(f"seed is {seed!r}. Give one from 0 to {LARGEST_SEED}.")
+    check_seed(seed)
+    begun = time.perf_counter()
+    tell = tell or _ignore
     recipe = Recipe.load(task) if recipe is None else recipe
     check_device(recipe.training.device)
-    say = _say_nothing if quiet else say or print_notice
-    begun = time.perf_counter()
-    with Workspace.open(Path(out), resume=resume, overwrite=overwrite) as workspace:
-        sets = read_sets(
-            *(train, dev, test),
-            task=task,
-            reading=reading,
-            seed=seed,
-            say=say,
-            kind=recipe.inputs.kind,
-        )
-        recipe = recipe.for_kind(task, input_kind(sets.train, recipe.inputs))
-        prepared = prepare(task, sets.train, sets.dev, recipe)
-        check_size(prepared.spec)
-        notes = [*sets.notes, *prepared.notes]
-        for note in notes:
-            say(note)
-        settings = recipe.model_dump(mode="json")
-        sources = {"training data": name_of(train)}
-        sources |= {"dev data": name_of(dev)} if dev is not None else {}
+    recipe = recipe.for_kind(task, input_kind(sets.train, recipe.inputs))
+    prepared = prepare(task, sets.train, sets.dev, recipe)
+    check_size(prepared.spec)
+    for note in (*sets.notes, *prepared.notes):
+        tell(note)
+    settings = recipe.model_dump(mode="json")
+    if workspace is not None:
         vectors = recipe.inputs.vectors
         run = describe(
             task=task,
             seed=seed,
             recipe=settings,
-            train=sets.train,
-            dev=sets.dev,
-            sources=sources | {"pretrained vectors": str(vectors)},
-            vectors=None if vectors is None else prepared.initial,
+            sets=sets,
+            vectors=None if vectors is None else (str(vectors), prepared.initial),
         )
-        workspace.begin(run, resume=resume, say=say)
-        say(
-            f"{task}: {len(sets.train)} training and {len(sets.dev)} dev examples, "
-            f"{prepared.spec.parameter_count():,} parameters"
-        )
-        keep_freed_memory()
-        with process_untouched(recipe.training.device), memory_named():
-            network = _fresh_network(prepared, recipe, seed)
-            outcome = run_loop(
-                network, prepared, recipe.training, workspace, seed=seed, say=say, quiet=quiet
-            )
-            facts = {
-                "seed": seed,
-                "train": name_of(train),
-                "dev": name_of(dev) if dev is not None else "held out from train",
-                "train_examples": len(sets.train),
-                "train_steps": int(prepared.train.lengths.sum()),
-                "epochs": outcome.epochs,
-                "reading": sets.reading,
-                "recipe": settings,
-                "interrupted": outcome.interrupted is not None,
-                "failed": str(outcome.failed) if outcome.failed is not None else None,
-                "torch": torch.__version__,
-            }
-            bundle = _best_bundle(prepared, workspace, facts, outcome)
-            bundle = replace(bundle, background=_background(network, bundle, prepared))
-        metrics = {"dev": Predictor(bundle).evaluate(prepared.dev_examples)}
-        if sets.test:
-            metrics["test"] = Predictor(bundle).evaluate(sets.test)
-            if unknown := metrics["test"].get("unknown_labels"):
-                named = named_counts(unknown)
-                say(f"labels in test that training never saw, counted as wrong: {named}")
-        save(replace(bundle, metrics=metrics), workspace.folder)
-        if outcome.interrupted is None:
-            workspace.close()
-    if outcome.failed is not None:
-        raise TrainingError(
-            f"{outcome.failed} {workspace.folder} holds the best model of the "
-            f"{outcome.epochs} epoch(s) before."
-        )
-    stopped = outcome.interrupted
-    return FitResult(
-        folder=workspace.folder,
-        metrics=metrics,
-        epochs=outcome.epochs,
-        seconds=time.perf_counter() - begun,
-        signal=None if stopped is None else stopped.exit_status - 128,
-        notes=tuple(notes),
+        workspace.begin(run, tell=tell)
+    tell(
+        f"{task}: {len(sets.train)} training and {len(sets.dev)} dev examples, "
+        f"{prepared.spec.parameter_count():,} parameters"
     )
+    keep_freed_memory()
+    with process_untouched(recipe.training.device), memory_named():
+        network = _fresh_network(prepared, recipe, seed)
+        loop = run_loop(
+            network,
+            prepared,
+            recipe.training,
+            seed=seed,
+            workspace=workspace,
+            callbacks=callbacks,
+            tell=tell,
+        )
+        if loop.tensors is None:
+            if workspace is not None and isinstance(loop.stopped, TrainingError):
+                workspace.drop()
+            raise _nothing_to_keep(loop)
+        stopped = loop.stopped
+        metadata = {
+            "seed": seed,
+            "train": sets.name_of("train"),
+            "dev": sets.name_of("dev"),
+            "train_examples": len(sets.train),
+            "train_steps": int(prepared.train.lengths.sum()),
+            "epochs": loop.epochs,
+            "reading": sets.reading,
+            "recipe": settings,
+            "interrupted": isinstance(stopped, Interrupted),
+            "failed": str(stopped) if isinstance(stopped, TrainingError) else None,
+            "torch": torch.__version__,
+        }
+        bundle = Bundle(
+            prepared.spec,
+            {name: known.items for name, known in prepared.vocabularies.items()},
+            loop.tensors,
+            metadata,
+            background=_mean_states(network, loop.tensors, prepared),
+        )
+    metrics = {"dev": Predictor(bundle).evaluate(prepared.dev_examples)}
+    if sets.test:
+        metrics["test"] = Predictor(bundle).evaluate(sets.test)
+        if unknown := metrics["test"].get("unknown_labels"):
+            named = named_counts(unknown)
+            tell(f"labels in test that training never saw, counted as wrong: {named}")
+    return FitResult(
+        bundle=replace(bundle, metrics=metrics),
+        epochs=loop.epochs,
+        history=loop.history,
+        seconds=time.perf_counter() - begun,
+        stopped=stopped,
+    )
+
+
+def fit_and_save(
+    task: Task,
+    sources: DataSources | Sets,
+    recipe: Recipe,
+    workspace: Workspace,
+    *,
+    seed: int = 1,
+    quiet: bool = False,
+) -> FitResult:
+    """Read the examples, train a model and write its bundle into the workspace's folder.
+
+    Args:
+        task: ``tagger``, ``classifier`` or ``regressor``.
+        sources: Files of labelled examples, or the examples themselves; or what was read of them.
+        recipe: Settings.
+        workspace: Open; what a resume needs stays in it where the run is interrupted.
+        seed: One seed gives one model, on any number of threads.
+        quiet: No notices, no progress; both go to standard error otherwise.
+
+    Raises:
+        DataError: Data that cannot be read or learnt from.
+        OutputError: A place that cannot be written.
+        TrainingError: A number that is not finite. The best model so far stands in the folder, if
+            an epoch was scored.
+        BirnnError: As `fit` does.
+    """
+    check_seed(seed)
+    check_device(recipe.training.device)
+    begun = time.perf_counter()
+    tell = _ignore if quiet else print_notice
+    if isinstance(sources, Sets):
+        sets = sources
+    else:
+        sets = sources.read(task, kind=recipe.inputs.kind, seed=seed, tell=tell)
+    result = fit(
+        task,
+        sets,
+        recipe,
+        seed=seed,
+        workspace=workspace,
+        callbacks=() if quiet else progress(),
+        tell=tell,
+    )
+    save(result.bundle, workspace.folder)
+    if not isinstance(result.stopped, Interrupted):
+        workspace.close()
+    if isinstance(result.stopped, TrainingError):
+        raise TrainingError(
+            f"{result.stopped} {workspace.folder} holds the best model of the "
+            f"{result.epochs} epoch(s) before."
+        )
+    return replace(result, seconds=time.perf_counter() - begun)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that cannot be.
+
+    Raises:
+        UsageError: It is out of range.
+    """
+    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed is {seed!r}. Give one from 0 to {LARGEST_SEED}.")
 
 
 def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
@@ -198,38 +246,28 @@ def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
     return network
 
 
-def _best_bundle(
-    prepared: Prepared, workspace: Workspace, facts: dict[str, Any], outcome: Outcome
-) -> Bundle:
-    """The best weights of the run, and all that is needed to run them.
-
-    Raises:
-        TrainingError: Training failed before there were any.
-        Interrupted: It was stopped before there were any.
-    """
-    best = workspace.best_tensors(prepared.spec.tensors())
-    if best is None and outcome.failed is not None:
-        workspace.drop()
-        raise TrainingError(
-            f"{outcome.failed} No epoch was scored before: there is no model to keep."
+def _nothing_to_keep(loop: LoopResult) -> TrainingError | Interrupted:
+    """The error of a run that ended before there was a best model."""
+    if isinstance(loop.stopped, TrainingError):
+        return TrainingError(
+            f"{loop.stopped} No epoch was scored before: there is no model to keep."
         )
-    if best is None:
-        number = outcome.interrupted.exit_status - 128 if outcome.interrupted is not None else 2
-        raise Interrupted.by(
-            number,
-            "before the first epoch was scored: there is no model to keep. Start the run anew.",
-        )
-    vocabularies = {name: known.items for name, known in prepared.vocabularies.items()}
-    return Bundle(prepared.spec, vocabularies, best, facts)
+    assert loop.stopped is not None
+    return Interrupted.by(
+        loop.stopped.exit_status - 128,
+        "before the first epoch was scored: there is no model to keep. Start the run anew.",
+    )
 
 
-def _background(network: Network, bundle: Bundle, prepared: Prepared) -> dict[str, Any]:
-    """What the encoder says on average of the dev set, for explanations."""
-    network.load_tensors(bundle.tensors)
+def _mean_states(
+    network: Network, tensors: Mapping[str, np.ndarray[Any, Any]], prepared: Prepared
+) -> dict[str, Any]:
+    """Mean hidden states over the dev set, which explanations put in the place of a half."""
+    network.load_tensors(tensors)
     network.eval()
-    groups = batches(prepared.dev.lengths, tokens=DEV_ROWS, seed=0, epoch=0)
+    groups = batches(prepared.dev.lengths, tokens=DEV_TOKENS, seed=0, epoch=0)
     return mean_states(network, map(prepared.dev.batch, groups))
 
 
-def _say_nothing(line: str) -> None:
+def _ignore(line: str) -> None:
     pass

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +22,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from birnn.errors import ConfigError, Interrupted, MissingExtra, TrainingError, require
 from birnn.models import Network
 from birnn.training.averaging import AveragedWeights
-from birnn.training.callbacks import (
-    EpochLines,
-    EpochLog,
-    Patience,
-    ProgressBar,
-    StopOnSignal,
-)
-from birnn.training.checkpoints import BEST, LAST
+from birnn.training.callbacks import EpochLog, Patience, StopOnSignal
+from birnn.training.checkpoints import BEST, LAST, MemoryCheckpoints
 from birnn.training.datamodule import DataModule
 from birnn.training.module import SELECTION, NotFinite, TrainingModule
 from birnn.training.prepare import Prepared
@@ -38,34 +32,42 @@ from birnn.training.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a loop ended."""
+class LoopResult:
+    """What a loop over epochs leaves.
 
-    epochs: int  # whole ones
-    interrupted: Interrupted | None = None  # by a signal
-    failed: TrainingError | None = None
+    Args:
+        epochs: Whole ones.
+        history: A row for each.
+        tensors: The best weights by their names in the spec; ``None`` where no epoch was scored.
+        stopped: A signal or a number that is not finite, where one of them ended the loop early.
+    """
+
+    epochs: int
+    history: tuple[dict[str, float], ...]
+    tensors: dict[str, np.ndarray[Any, Any]] | None
+    stopped: Interrupted | TrainingError | None
 
 
 def run_loop(
     network: Network,
     prepared: Prepared,
     settings: TrainingSettings,
-    workspace: Workspace,
     *,
     seed: int,
-    say: Callable[[str], None],
-    quiet: bool,
-) -> Outcome:
+    workspace: Workspace | None,
+    callbacks: Sequence[Callback],
+    tell: Callable[[str], None],
+) -> LoopResult:
     """Train until the epochs are done, patience is at its end, or something stops it.
 
     Args:
         network: The model before its first step.
         prepared: The data.
         settings: Optimiser and schedule.
-        workspace: Where checkpoints and log are kept; a run that stands there is gone on with.
         seed: Of the batches and of dropout.
-        say: Takes each notice, one line.
-        quiet: No line for each epoch, no bar.
+        workspace: Where checkpoints and log are kept; a run that stands there is gone on with.
+        callbacks: Besides those that training needs.
+        tell: Takes each notice, one line.
     """
     epochs = planned_epochs(settings, int(prepared.train.lengths.sum()))
     data = DataModule(prepared, settings, seed=seed)
@@ -78,38 +80,56 @@ def run_loop(
         scorer=prepared.new_scorer,
         monitor=prepared.monitor,
     )
-    stop = StopOnSignal()
-    with quiet_lightning(), stop:
+    memory = MemoryCheckpoints()
+    log = EpochLog(None if workspace is None else workspace.log, tell)
+    signals = StopOnSignal()
+    stopped: Interrupted | TrainingError | None = None
+    with quiet_lightning(), signals:
         trainer = lightning.Trainer(
             **_device(settings.device),
             max_epochs=epochs,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             gradient_clip_val=settings.clip,
-            logger=_tensorboard(workspace),
+            logger=workspace is not None and _tensorboard(workspace),
             log_every_n_steps=1_000_000,  # the log holds epochs
-            callbacks=[stop, *_callbacks(prepared, settings, workspace, epochs, say, quiet)],
+            callbacks=[
+                signals,
+                *([AveragedWeights(settings.ema)] if settings.ema else []),
+                *_selection(prepared, settings, workspace),
+                log,
+                *callbacks,
+            ],
             enable_model_summary=False,
             enable_progress_bar=False,
             use_distributed_sampler=False,
-            plugins=[workspace.checkpoints()],
+            plugins=[memory if workspace is None else workspace.checkpoints()],
         )
         try:
             trainer.fit(
-                module, datamodule=data, ckpt_path=workspace.last_checkpoint(), weights_only=True
+                module,
+                datamodule=data,
+                ckpt_path=None if workspace is None else workspace.last_checkpoint(),
+                weights_only=True,
             )
         except Interrupted as error:
-            return Outcome(trainer.current_epoch, interrupted=error)
+            stopped = error
         except SIGTERMException:
             # Lightning's answer to a signal that came after ours had looked.
-            return Outcome(trainer.current_epoch, interrupted=stop.interrupted())
+            stopped = signals.interrupted()
         except NotFinite as error:
             first = data.groups(error.epoch)[error.batch or 0][0]
-            return Outcome(trainer.current_epoch, failed=error.at(prepared.train_where[first]))
+            stopped = error.at(prepared.train_where[first])
         except SystemExit:
             # Lightning's answer to a second Ctrl-C, which means at once.
             raise KeyboardInterrupt from None
-    return Outcome(trainer.current_epoch)
+    best = memory.weights if workspace is None else workspace.best_weights()
+    tensors = (
+        None
+        if best is None
+        else {name: best[f"network.{name}"].numpy() for name in prepared.spec.tensors()}
+    )
+    return LoopResult(trainer.current_epoch, log.history, tensors, stopped)
 
 
 def planned_epochs(settings: TrainingSettings, rows: int) -> int:
@@ -177,35 +197,22 @@ def process_untouched(device: str) -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def _callbacks(
-    prepared: Prepared,
-    settings: TrainingSettings,
-    workspace: Workspace,
-    epochs: int,
-    say: Callable[[str], None],
-    quiet: bool,
+def _selection(
+    prepared: Prepared, settings: TrainingSettings, workspace: Workspace | None
 ) -> Iterator[Callback]:
+    """What watches the dev score: when to stop, which weights to keep."""
     mode = "max" if prepared.larger_is_better else "min"
-    if settings.ema:
-        yield AveragedWeights(settings.ema)
     yield Patience(SELECTION, mode=mode, patience=settings.patience, check_on_train_epoch_end=True)
-    yield EpochLog(workspace.log, prepared.monitor, say)
-    if not quiet:
-        if sys.stderr is not None and sys.stderr.isatty():
-            yield ProgressBar(epochs)
-        yield EpochLines(prepared.monitor, epochs)
-    # The best weights first: the state saved last must know of them.
-    kept = {"dirpath": workspace.state, "save_on_train_epoch_end": True}
-    yield ModelCheckpoint(
-        filename=Path(BEST).stem,
-        monitor=SELECTION,
-        mode=mode,
-        # Weights alone would be the last ones: Lightning then leaves the averaged ones out.
-        save_weights_only=False,
-        enable_version_counter=False,
-        **kept,  # type: ignore[arg-type]
-    )
-    yield ModelCheckpoint(filename=Path(LAST).stem, enable_version_counter=False, **kept)  # type: ignore[arg-type]
+    kept: dict[str, Any] = {
+        "dirpath": Path(os.devnull) if workspace is None else workspace.state,
+        "enable_version_counter": False,
+        "save_on_train_epoch_end": True,
+    }
+    # The best weights first: the state saved last must know of them. Not with `save_weights_only`:
+    # those would be the last ones, as Lightning then leaves the averaged ones out.
+    yield ModelCheckpoint(filename=Path(BEST).stem, monitor=SELECTION, mode=mode, **kept)
+    if workspace is not None:
+        yield ModelCheckpoint(filename=Path(LAST).stem, **kept)
 
 
 def _tensorboard(workspace: Workspace) -> TensorBoardLogger | bool:

@@ -27,77 +27,105 @@ DEV_SHARE = 10  # without a dev file, one in so many training examples is held o
 _BY_TOKENISER = "split by the tokeniser. If it is in its tokens already: --tokens"
 
 # A file, or what `birnn.data.objects` takes for examples.
-Source = str | Path | Iterable[Any]
+DataSource = str | Path | Iterable[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """The examples of a run, what there is to say of them, and how the files were read."""
+    """The examples of a run, what there is to say of them, and how the files were read.
 
-    train: list[Example]
-    dev: list[Example]
-    test: list[Example]
-    notes: list[str] = field(default_factory=list)
-    reading: dict[str, Any] = field(default_factory=dict)
+    Args:
+        train: Labelled examples.
+        dev: What decides which weights are kept.
+        test: Scored once at the end.
+        notes: What is worth telling of them.
+        reading: Options of reading that a bundle keeps.
+        names: How the source of a set is called, where it has one.
+        held_out: Whether ``dev`` was a part of ``train``.
+    """
+
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    test: Sequence[Example] = ()
+    notes: Sequence[str] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    held_out: bool = False
+
+    def name_of(self, role: Literal["train", "dev"]) -> str:
+        """How a set is called where it has to be named."""
+        if role == "dev" and self.held_out:
+            return "held out from train"
+        return self.names.get(role) or name_of(getattr(self, role))
 
 
-def read_sets(
-    train: Source,
-    dev: Source | None,
-    test: Source | None,
-    *,
-    task: Task,
-    reading: ReadOptions,
-    seed: int,
-    say: Callable[[str], None],
-    kind: Literal["auto"] | Kind = "auto",
-) -> Sets:
-    """Read all files at the start: a fault in the last must not show after an hour of training.
+@dataclass(frozen=True, slots=True)
+class DataSources:
+    """Where the examples of a run come from, and how the files among it are read.
 
     Args:
         train: File of labelled examples, or the examples themselves: `Example` objects, pairs,
             dicts, a data frame, gone through once.
         dev: Likewise; a seeded tenth of ``train`` where it is ``None``.
         test: Likewise; none where it is ``None``.
-        task: ``tagger``, ``classifier`` or ``regressor``.
         reading: What is set about the reading of files.
-        seed: Of what is held out.
-        say: Takes each notice, one line.
-        kind: ``inputs.kind``: where it is symbols, a text is a string of them.
-
-    Raises:
-        DataError: A file that does not read, holds no example, or does not fit the others.
     """
-    found: dict[str, Any] = {}
-    say = _once(say)
-    alphabet = Alphabet() if kind == "symbols" else None
-    train_examples = _examples("train", train, task, reading, say, alphabet, found)
-    if reading.split == "auto" and alphabet is None:
-        split = _found_split(name_of(train), train_examples, say)
-        if split != "auto":
-            found["split"] = split
-            train_examples = [_split_again(example, split) for example in train_examples]
-    # The other files are read as the first, as far as they have its columns.
-    kept = found | reading.kept()
-    reading = reading.over(kept)
-    labels = frozenset(e.target for e in train_examples if isinstance(e.target, str))
-    if dev is None:
-        train_examples, dev_examples = hold_out(train_examples, seed)
-        say(
-            f"no dev file: {len(dev_examples)} of the training examples, drawn with seed {seed}, "
-            "are held out"
-        )
-    else:
-        dev_examples = _examples("dev", dev, task, reading, say, alphabet, labels=labels)
-    test_examples = (
-        _examples("test", test, task, reading, say, alphabet, labels=labels)
-        if test is not None
-        else []
-    )
-    require_uniform_inputs(train_examples, dev_examples, test_examples)
-    empty = sum(len(example) == 0 for example in (*train_examples, *dev_examples))
-    notes = [f"{empty} examples of length 0 are kept"] if empty else []
-    return Sets(train_examples, dev_examples, test_examples, notes, kept)
+
+    train: DataSource
+    dev: DataSource | None = None
+    test: DataSource | None = None
+    reading: ReadOptions = ReadOptions()  # noqa: RUF009 - it is frozen
+
+    def read(
+        self,
+        task: Task,
+        *,
+        seed: int = 1,
+        kind: Literal["auto"] | Kind = "auto",
+        tell: Callable[[str], None],
+    ) -> Sets:
+        """Read all at the start: a fault in the last file must not show after an hour of training.
+
+        Args:
+            task: ``tagger``, ``classifier`` or ``regressor``.
+            seed: Of what is held out.
+            kind: ``inputs.kind``: where it is symbols, a text is a string of them.
+            tell: Takes each notice, one line.
+
+        Raises:
+            DataError: A file that does not read, holds no example, or does not fit the others.
+        """
+        found: dict[str, Any] = {}
+        tell = _once(tell)
+        reading = self.reading
+        alphabet = Alphabet() if kind == "symbols" else None
+        names = {"train": name_of(self.train)}
+        train = _examples("train", self.train, task, reading, tell, alphabet, found)
+        if reading.split == "auto" and alphabet is None:
+            split = _found_split(names["train"], train, tell)
+            if split != "auto":
+                found["split"] = split
+                train = [_split_again(example, split) for example in train]
+        # The other files are read as the first, as far as they have its columns.
+        kept = found | reading.kept()
+        reading = reading.over(kept)
+        labels = frozenset(e.target for e in train if isinstance(e.target, str))
+        test: list[Example] = []
+        if self.dev is None:
+            train, dev = hold_out(train, seed)
+            tell(
+                f"no dev file: {len(dev)} of the training examples, drawn with seed {seed}, "
+                "are held out"
+            )
+        else:
+            names["dev"] = name_of(self.dev)
+            dev = _examples("dev", self.dev, task, reading, tell, alphabet, labels=labels)
+        if self.test is not None:
+            test = _examples("test", self.test, task, reading, tell, alphabet, labels=labels)
+        require_uniform_inputs(train, dev, test)
+        empty = sum(len(example) == 0 for example in (*train, *dev))
+        notes = [f"{empty} examples of length 0 are kept"] if empty else []
+        return Sets(train, dev, test, notes, kept, names, held_out=self.dev is None)
 
 
 def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
@@ -117,10 +145,10 @@ def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], lis
 
 def _examples(
     name: str,
-    source: Source,
+    source: DataSource,
     task: Task,
     reading: ReadOptions,
-    say: Callable[[str], None],
+    tell: Callable[[str], None],
     alphabet: Alphabet | None,
     found: dict[str, Any] | None = None,
     labels: frozenset[str] = frozenset(),
@@ -136,35 +164,35 @@ def _examples(
                 reading,
                 alphabet=alphabet,
                 labels=labels,
-                tell=say,
+                tell=tell,
                 found=found,
             )
         )
-    request = ReadRequest(TARGETS[task], options=reading, alphabet=alphabet, tell=say)
-    examples = list(labelled_examples(source, request, tell=say, name=name))
+    request = ReadRequest(TARGETS[task], options=reading, alphabet=alphabet, tell=tell)
+    examples = list(labelled_examples(source, request, tell=tell, name=name))
     if not examples:
         raise DataError(f"{name}: no example in it. Give at least one.")
     return examples
 
 
-def _found_split(name: str, examples: list[Example], say: Callable[[str], None]) -> Split:
+def _found_split(name: str, examples: list[Example], tell: Callable[[str], None]) -> Split:
     """How the texts of training are split: what most of them look like."""
     texts = [example.text for example in examples if example.text and _is_split(example)]
     found = Counter(map(looks, texts))
     tokens, running = found["tokens"], found["text"]
     if not tokens and not running:
         if any(part(text).way for text in texts):
-            say(f"{name}: {_BY_TOKENISER}")
+            tell(f"{name}: {_BY_TOKENISER}")
         return "auto"
     if running >= tokens:
         if tokens:
-            say(
+            tell(
                 f"{name}: {tokens:,} of {len(texts):,} texts look tokenised, {running:,} do not: "
                 "all are split by the tokeniser. If they are in their tokens: --tokens"
             )
         return "text"
     but = f", except {running:,} of {len(texts):,} that do not look it" if running else ""
-    say(f"{name}: looks tokenised: split at white space alone{but}. If it is running text: --text")
+    tell(f"{name}: looks tokenised: split at white space alone{but}. If it is running text: --text")
     return "auto-tokens"
 
 
@@ -179,20 +207,20 @@ def _split_again(example: Example, split: Split) -> Example:
     return replace(example, inputs=part(example.text, split).tokens)
 
 
-def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+def _once(tell: Callable[[str], None]) -> Callable[[str], None]:
     """The same, silent where it has been told of a file already, of whichever line."""
-    told: set[str] = set()
+    seen: set[str] = set()
 
-    def say_once(line: str) -> None:
+    def tell_once(line: str) -> None:
         of_file = re.sub(r":\d+: ", ": ", line, count=1)
-        if of_file not in told:
-            told.add(of_file)
-            say(line)
+        if of_file not in seen:
+            seen.add(of_file)
+            tell(line)
 
-    return say_once
+    return tell_once
 
 
-def name_of(source: Source) -> str:
+def name_of(source: DataSource) -> str:
     """How a source is called where it has to be named."""
     if isinstance(source, str | Path):
         return str(source)

@@ -7,13 +7,12 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
@@ -48,11 +47,13 @@ class Workspace:
     Args:
         folder: Where the bundle is to stand, as the user calls it.
         place: The same with links followed: one place has one name, so one lock.
+        resume: Whether the run that stands there is gone on with.
         run: Name of the run, by which its checkpoints are known; drawn when it begins.
     """
 
     folder: Path
     place: Path
+    resume: bool = False
     run: str = ""
     _made: list[Path] = field(default_factory=list)  # to be undone where no run begins
 
@@ -85,7 +86,7 @@ class Workspace:
         """
         if resume and overwrite:
             raise UsageError("--resume goes on with a run, --overwrite drops it. Give one of them.")
-        workspace = cls(folder, Path(os.path.realpath(folder)))
+        workspace = cls(folder, Path(os.path.realpath(folder)), resume)
         workspace._refuse_place()
         with workspace._locked():
             workspace._refuse_occupied(replace=overwrite or resume)
@@ -94,22 +95,19 @@ class Workspace:
             workspace._refuse_unfinished(drop=overwrite, resume=resume)
             yield workspace
 
-    def begin(
-        self, run: Mapping[str, Any], *, resume: bool, say: Callable[[str], None] | None = None
-    ) -> None:
+    def begin(self, run: Mapping[str, Any], *, tell: Callable[[str], None] | None = None) -> None:
         """Claim the place for a run, or make sure that it is the one that is gone on with.
 
         Args:
             run: What decides the result of the run, see `birnn.training.fingerprint.describe`.
-            resume: Whether the run goes on from a checkpoint.
-            say: Takes a line where the state of an earlier run is dropped.
+            tell: Takes a line where the state of an earlier run is dropped.
 
         Raises:
             UsageError: The run that stands there had other data or another recipe, or its state
                 is damaged.
             OutputError: The place cannot be written.
         """
-        if resume:
+        if self.resume:
             earlier = self._read_run()
             changed = differences(earlier, json.loads(json.dumps(run)))
             if changed:
@@ -123,8 +121,8 @@ class Workspace:
             left = sorted(path.name for path in self.state.iterdir() if path.name != LOCK)
             for name in left:
                 _remove(self.state / name)
-            if left and say is not None:
-                say(f"{self.state}: dropped what a run left that was not finished")
+            if left and tell is not None:
+                tell(f"{self.state}: dropped what a run left that was not finished")
             self.run = uuid.uuid4().hex
             described = {**run, "run": self.run}
             text = json.dumps(described | {"digest": _digest(described)}, indent=1) + "\n"
@@ -141,14 +139,14 @@ class Workspace:
         path = self.state / LAST
         return path if path.is_file() else None
 
-    def best_tensors(self, names: Iterable[str]) -> dict[str, np.ndarray[Any, Any]] | None:
-        """The best model's tensors so far, by the names of its spec; None before any."""
+    def best_weights(self) -> dict[str, torch.Tensor] | None:
+        """The best weights so far, by their names in the trained module; None before any."""
         path = self.state / BEST
         if not path.is_file():
             return None
         _, content = read_checkpoint(path, run=self.run)
-        state = torch.load(content, map_location="cpu", weights_only=True)["state_dict"]
-        return {name: state[f"network.{name}"].numpy() for name in names}
+        state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
+        return state["state_dict"]  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Drop the state; what a user may read again, the logs, moves into the bundle."""

@@ -78,16 +78,8 @@ def plan() -> Plan:
 def test_a_trial_is_what_training_and_predicting_by_hand_give(plan: Plan, tmp_path: Path) -> None:
     trial = run_trial(plan, plan.spec(), "half", 5, folder=tmp_path / "kept")
     recipe = plan.recipe.with_settings({"encoder.hidden_size": 3})
-    result = fit(
-        "tagger",
-        train=plan.sets.train,
-        dev=plan.sets.dev,
-        out=tmp_path / "by-hand",
-        recipe=recipe,
-        seed=5,
-        quiet=True,
-    )
-    model = result.load()
+    result = fit("tagger", Sets(plan.sets.train, plan.sets.dev), recipe, seed=5)
+    model = Predictor(result.bundle)
     asked = [example.inputs for example in plan.sets.test]
     assert list(trial.answers) == [tuple(tags) for tags in model.predict(asked)]
     assert trial.spec == model.spec

@@ -21,7 +21,7 @@ from birnn.report.parts import Table
 from birnn.studies.compare.significance import McNemar, mcnemar, p_value, percent
 from birnn.studies.compare.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
 from birnn.training.recipe import Recipe, Task
-from birnn.training.sets import Source, read_sets
+from birnn.training.sets import DataSource, DataSources
 
 TASKS: tuple[Task, ...] = ("tagger", "classifier")
 PAIR = ("forward", "both")  # who meet in McNemar's test
@@ -294,9 +294,9 @@ class Comparison:
 def compare(
     task: Task,
     *,
-    train: Source,
-    test: Source,
-    dev: Source | None = None,
+    train: DataSource,
+    test: DataSource,
+    dev: DataSource | None = None,
     recipe: Recipe | None = None,
     ways: Sequence[str] = tuple(WAYS),
     seeds: Sequence[int] = (1, 2, 3),
@@ -346,8 +346,8 @@ def compare(
             raise UsageError(f"{way!r} is no way of reading: {nearest(way, WAYS)}")
     tell: Say = say or say_nothing
     recipe = recipe or Recipe.load(task)
-    kind = recipe.inputs.kind
-    sets = read_sets(train, dev, test, task=task, reading=reading, seed=1, say=tell, kind=kind)
+    sources = DataSources(train, dev, test, reading)
+    sets = sources.read(task, kind=recipe.inputs.kind, tell=tell)
     for note in sets.notes:
         tell(note)
     plan = Plan(task, sets, recipe, threads)

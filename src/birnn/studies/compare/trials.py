@@ -7,10 +7,8 @@ in nothing else.
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,17 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from birnn.bundle.io import load
 from birnn.bundle.spec import Spec
 from birnn.errors import Interrupted, UsageError, nearest
 from birnn.nn.threads import own_threads
 from birnn.report.figures import READERS
 from birnn.runtime import Predictor
-from birnn.training.fit import fit
+from birnn.training.fit import fit, fit_and_save
 from birnn.training.inputs import input_kind
 from birnn.training.prepare import prepare
 from birnn.training.recipe import Recipe, Task
 from birnn.training.sets import Sets
+from birnn.training.workspace import Workspace
 
 PREDICTIONS = 3  # timed rounds over the test set
 
@@ -200,23 +198,21 @@ def run_trial(plan: Plan, spec: Spec, way: str, seed: int, *, folder: Path | Non
         }
     )
     sets = plan.sets
-    with tempfile.TemporaryDirectory() as passing, own_threads(plan.threads):
-        place = folder or Path(passing, "model")
-        result = fit(
-            plan.task,
-            train=sets.train,
-            dev=sets.dev,
-            out=place,
-            recipe=recipe,
-            seed=seed,
-            overwrite=True,
-            quiet=True,
-        )
-        if result.signal is not None:
+    with own_threads(plan.threads):
+        if folder is None:
+            result = fit(plan.task, sets, recipe, seed=seed)
+        else:
+            with Workspace.open(folder, resume=False, overwrite=True) as workspace:
+                result = fit_and_save(plan.task, sets, recipe, workspace, seed=seed, quiet=True)
+        if isinstance(result.stopped, Interrupted):
             raise Interrupted.by(
-                result.signal, "before the comparison was finished: nothing is kept of it"
+                result.stopped.exit_status - 128,
+                "before the comparison was finished: nothing is kept of it",
             )
-        bundle, curve = load(place), _dev_scores(place / "training.csv")
+        if result.stopped is not None:
+            raise result.stopped
+        bundle = result.bundle
+        monitored = next(name for name in result.history[0] if name.startswith("dev_"))
         rounds, answers = [], []
         for _ in range(PREDICTIONS):
             model = Predictor(bundle)
@@ -230,7 +226,7 @@ def run_trial(plan: Plan, spec: Spec, way: str, seed: int, *, folder: Path | Non
         spec=bundle.spec,
         answers=tuple(tuple(a) if isinstance(a, list) else a for a in answers),
         scores=scores,
-        curve=curve,
+        curve=tuple(row[monitored] for row in result.history),
         train_seconds=result.seconds,
         predict_seconds=statistics.median(rounds),
     )
@@ -309,10 +305,3 @@ def _two(spec: Spec, hidden_size: int) -> Spec:
 def _changed(spec: Spec, hidden_size: int, *, bidirectional: bool) -> Spec:
     encoder = {"hidden_size": hidden_size, "bidirectional": bidirectional}
     return spec.model_copy(update={"encoder": spec.encoder.model_copy(update=encoder)})
-
-
-def _dev_scores(log: Path) -> tuple[float, ...]:
-    with log.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    name = next(name for name in rows[0] if name.startswith("dev_"))
-    return tuple(float(row[name]) for row in rows)

@@ -1,4 +1,4 @@
-"""`birnn.train`: the command line's ``birnn train`` as a function."""
+"""`birnn.train`: the command line's ``birnn train`` as a function, importable without torch."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from birnn.runtime import Predictor
 
 if TYPE_CHECKING:
     from birnn.training.recipe import Task
-    from birnn.training.sets import Source
+    from birnn.training.sets import DataSource
 
 
 def train(
     task: Task,
     *,
-    train: Source,
+    train: DataSource,
     out: str | Path,
-    dev: Source | None = None,
-    test: Source | None = None,
+    dev: DataSource | None = None,
+    test: DataSource | None = None,
     config: str | Path | None = None,
     settings: dict[str, Any] | None = None,
     seed: int = 1,
@@ -55,7 +55,14 @@ def train(
 
     Raises:
         MissingExtra: PyTorch or Lightning is not installed.
-        BirnnError: As `birnn.training.fit` does.
+        DataError: Data that cannot be read or learnt from.
+        ConfigError: Settings that do not exist or do not fit.
+        OutputError: A place that cannot be written, or that holds something already, or where
+            another training is at work.
+        TrainingError: A loss that is not finite. The best model so far stands at ``out``, if an
+            epoch was scored.
+        MemoryError: No memory for the model and a batch of it.
+        Interrupted: Ctrl-C or SIGTERM before there was a model to keep.
 
     Example:
         >>> import birnn, tempfile
@@ -74,33 +81,26 @@ def train(
     for module in ("torch", "lightning"):
         require(module, extra="train")
     _refuse_settings(reading)
-    fitting = require("birnn.training.fit", extra="train")
+    from birnn.training.fit import fit_and_save
+    from birnn.training.recipe import Recipe
+    from birnn.training.sets import DataSources
+    from birnn.training.workspace import Workspace
+
     # Some library draws random numbers as it is imported.
     random.setstate(python)
-    recipes = require("birnn.training.recipe", extra="train")
-    recipe = recipes.Recipe.load(task, config=config).with_settings(settings or {})
-    result = fitting.fit(
-        task,
-        train=train,
-        dev=dev,
-        test=test,
-        out=out,
-        recipe=recipe,
-        seed=seed,
-        resume=resume,
-        overwrite=overwrite,
-        reading=ReadOptions.of(reading),
-        quiet=quiet,
-    )
-    model: Predictor = result.load()
-    return model
+    recipe = Recipe.load(task, config=config).with_settings(settings or {})
+    sources = DataSources(train, dev, test, ReadOptions.of(reading))
+    with Workspace.open(Path(out), resume=resume, overwrite=overwrite) as workspace:
+        fit_and_save(task, sources, recipe, workspace, seed=seed, quiet=quiet)
+    return Predictor.load(out)
 
 
 def _refuse_settings(given: Mapping[str, Any]) -> None:
     """Say where settings of training go, which are easily taken for arguments."""
-    sections = require("birnn.training.settings", extra="train")
+    from birnn.training.settings import TrainingSettings
+
     for name in given:
-        if name in sections.TrainingSettings.model_fields:
+        if name in TrainingSettings.model_fields:
             raise UsageError(
                 f"{name} is a setting of training, no argument: "
                 f"settings={{'training.{name}': {given[name]!r}}}."
