@@ -23,9 +23,12 @@ from hypothesis import strategies as st
 from birnn.engine import isa, recurrent
 from birnn.engine.arrays import RowLayout
 from birnn.reference import GATES
+from grids import sampled
 
 CELLS = sorted(GATES)
 THREADS = [1, 2, 3]
+KEEPS = sampled(["gates", "states", "everything"], ["gates"])
+COMPILED = isa.available()[:-1]
 
 # Work for several threads, in several stretches.
 ENOUGH = {"inputs": 64, "hidden": 64}
@@ -118,7 +121,7 @@ def without_initial(layer, whole, **options):
     return layer.run(wants_initial=False, **options), rest
 
 
-@pytest.mark.parametrize("keep", ["gates", "states", "everything"])
+@pytest.mark.parametrize("keep", KEEPS)
 @pytest.mark.parametrize("lengths", [[40], [17, 0, 23], [3, 150, 1, 90, 2], [9] * 13 + [4]])
 @pytest.mark.parametrize("cell", CELLS)
 def test_hidden_units_that_threads_share_have_the_same_bits(
@@ -152,7 +155,7 @@ def test_products_that_are_summed_in_one_go_have_the_same_bits(engine, draw_laye
         same_bits(layer.forward(threads=threads).output, together)
 
 
-@pytest.mark.parametrize("keep", ["gates", "states", "everything"])
+@pytest.mark.parametrize("keep", KEEPS)
 def test_directions_in_turn_have_the_same_bits(engine, draw_layer, same_bits, keep):
     # Weights of more than the 16 MiB at which the directions run one after another.
     layer = draw_layer("lstm", [3, 0, 6], inputs=7, hidden=530)
@@ -261,6 +264,7 @@ ALONE = {
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
+@pytest.mark.parametrize("engine", sampled(COMPILED, COMPILED[:1]), indirect=True)
 @pytest.mark.parametrize("name", ALONE)
 def test_alone(engine, name):
     found = subprocess.run(

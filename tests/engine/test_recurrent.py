@@ -15,6 +15,7 @@ from birnn.engine import isa, recurrent
 from birnn.engine.arrays import RowLayout
 from birnn.errors import EngineError, ShapeError
 from birnn.reference import GATES
+from grids import sampled
 
 CELLS = sorted(GATES)
 TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
@@ -248,7 +249,7 @@ def test_infinite_input_saturates_as_in_the_reference(engine, layers, data, valu
 EXTREMES = [np.inf, -np.inf, 3e38, -3e38, 1e30, -1e30, np.nan]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", sampled(["float32", "float64"], ["float32"]))
 @pytest.mark.parametrize("value", EXTREMES)
 @pytest.mark.parametrize(("cell", "where"), [*itertools.product(CELLS, ["x", "h"]), ("lstm", "c")])
 def test_extreme_numbers_have_the_reference_s_answers(
