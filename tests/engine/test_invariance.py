@@ -29,6 +29,7 @@ CELLS = sorted(GATES)
 THREADS = [1, 2, 3]
 KEEPS = sampled(["gates", "states", "everything"], ["gates"])
 COMPILED = isa.available()[:-1]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 # Work for several threads, in several stretches.
 ENOUGH = {"inputs": 64, "hidden": 64}
@@ -274,7 +275,7 @@ def test_alone(engine, name):
         text=True,
         timeout=120,
         check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert found.returncode == 0, found.stderr
 

@@ -27,6 +27,7 @@ from grids import sampled
 RUNS = {0: 1500, 1: 1500, 1001: 4000}
 MORE_RUNS = range(1002, 1012)
 COMPILED = isa.available()[:-1]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 FUZZ = Path(__file__).with_name("native_fuzz.py")
 
 # Under a sanitizer a process has all addresses, and ends where memory cannot be had.
@@ -41,7 +42,7 @@ def run_alone(*command):
         text=True,
         timeout=300,
         check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
 
 
