@@ -40,7 +40,7 @@ SMALL = (
     *("--set", "encoder.hidden_size=4", "--set", "inputs.word_dim=4"),
     *("--set", "inputs.character_dim=3", "--set", "inputs.character_hidden=3"),
     *("--set", "inputs.surface_dim=3"),
-    *("--set", "inputs.min_count=1", "--set", "head.attention_size=3"),
+    *("--set", "inputs.min_count=1"),
 )
 
 
@@ -216,7 +216,11 @@ KINDS = {
     "series": ("classifier", ".ts", ("--set", "encoder.cell=rnn_tanh")),
     "regressor": ("regressor", ".jsonl", ()),
     **{
-        f"pooling {name}": ("classifier", ".csv", ("--set", f"head.pooling={name}"))
+        f"pooling {name}": (
+            "classifier",
+            ".csv",
+            ("--set", f"head.pooling={name}", "--set", "head.attention_size=3"),
+        )
         for name in ("last", "max", "mean", "last+max+mean", "attention")
     },
 }

@@ -18,7 +18,6 @@ from birnn.bundle import save
 from birnn.data import read, tokenise
 from birnn.runtime import Predictor
 from birnn.runtime.predictor import WINDOW
-from birnn.tasks import TARGETS
 
 Trained = Callable[[str], Path]
 
@@ -47,7 +46,7 @@ def test_answers_are_those_of_the_library(
     call: Any, trained: Trained, files: Path, kind: str, name: str, labelled: bool
 ) -> None:
     model = Predictor.load(trained(kind))
-    examples = list(read(files / name, TARGETS[model.spec.task], labelled=labelled))
+    examples = list(read(files / name, model.spec.head.target, labelled=labelled))
     expected = model.predict(example.inputs for example in examples)
     told = call("predict", trained(kind), files / name, "--json")
     assert told.status == 0
@@ -55,7 +54,7 @@ def test_answers_are_those_of_the_library(
     assert told.err.count("\n") == name.endswith(("csv", "jsonl", "tsv", "iob2"))
     assert "not read: " in told.err or not told.err
     lines = [json.loads(line) for line in told.out.splitlines()]
-    key = TARGETS[model.spec.task]
+    key = model.spec.head.target
     assert [line[key] for line in lines] == expected
     if kind != "series":
         assert [line["tokens"] for line in lines] == [list(e.inputs) for e in examples]
@@ -233,7 +232,7 @@ def test_probabilities_are_those_of_the_answers(
 ) -> None:
     name = {"tagger": "test.tsv", "chain": "test.iob2", "series": "test.ts"}.get(kind, "test.csv")
     predictor = Predictor.load(trained(kind))
-    examples = read(files / name, TARGETS[predictor.spec.task], labelled=False)
+    examples = read(files / name, predictor.spec.head.target, labelled=False)
     plain = call("predict", trained(kind), files / name).out
     told = call("predict", trained(kind), files / name, "--probabilities").out
     rows = [line.split("\t") for line in told.splitlines()]
@@ -258,7 +257,7 @@ def test_all_probabilities_name_every_label(
 ) -> None:
     name = {"tagger": "test.tsv", "chain": "test.iob2"}.get(kind, "test.csv")
     model = Predictor.load(trained(kind))
-    inputs = [e.inputs for e in read(files / name, TARGETS[model.spec.task], labelled=False)]
+    inputs = [e.inputs for e in read(files / name, model.spec.head.target, labelled=False)]
     told = call("predict", trained(kind), files / name, "--all-probabilities", "--json")
     for line, expected in zip(told.objects, model.predict_proba(inputs), strict=True):
         given = line["probabilities"]

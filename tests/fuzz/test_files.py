@@ -19,7 +19,7 @@ from mutations import FEW, MANY, limits, mutations
 from birnn.cli.main import main
 from birnn.data import FORMATS, read
 from birnn.errors import BirnnError
-from birnn.tasks import TARGETS
+from birnn.tasks import TASKS
 
 COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.fuzz)]
 RUNS = [6, pytest.param(300, marks=pytest.mark.fuzz)]
@@ -241,7 +241,7 @@ def test_the_samples_are_sound(name: str, tmp_path: Path) -> None:
     _, task, content = SAMPLES[name]
     path = tmp_path / f"a{ending(name)}"
     path.write_bytes(content)
-    assert len(list(read(path, TARGETS[task], labelled=ending(name) != ".txt"))) > 1
+    assert len(list(read(path, TASKS[task].target, labelled=ending(name) != ".txt"))) > 1
 
 
 def test_every_format_has_a_sample() -> None:

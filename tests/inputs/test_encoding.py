@@ -14,6 +14,7 @@ from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
 from birnn.inputs.encoding import Codec, spellings
 from birnn.inputs.surface import learn_traits, trait_ids
 from birnn.inputs.vocabulary import Vocabulary, normalise
+from birnn.tasks import Label, Tags, Values
 from birnn.training.inputs import learn_vocabularies
 from birnn.training.settings import InputSettings
 
@@ -25,6 +26,7 @@ KNOWN = {
     "labels": Vocabulary("XY", unknown=False),
 }
 SURFACE = Surface(size=6, dim=2, prefixes=(1,), suffixes=(1, 2))
+TAGS = Tags(size=2)
 WORDS = Words(size=4, dim=3, characters=Characters(size=5, dim=2, hidden_size=2), surface=SURFACE)
 
 TOKENS = st.text("aAbB01éz", min_size=1, max_size=4)
@@ -55,11 +57,13 @@ def meaning(batch):
 def test_a_batch_is_its_sequences_one_by_one(drawn):
     examples, choice = drawn
     codec = Codec(WORDS, KNOWN)
-    batch = codec.encode(examples).batch(choice)
+    batch = TAGS.encoded(codec, examples).batch(choice)
     alone = [codec.encode([examples[i]]).batch([0]) for i in choice]
     assert batch.lengths.tolist() == [len(examples[i]) for i in choice]
     assert meaning(batch) == [row for one in alone for row in meaning(one)]
-    assert batch.targets.tolist() == [tag for one in alone for tag in one.targets.tolist()]
+    assert batch.targets.tolist() == [
+        KNOWN["labels"].id(t) for i in choice for t in examples[i].target
+    ]
     # every form once, and none that does not occur
     assert sorted(set(batch.inputs.forms.tolist())) == list(range(len(batch.inputs.written)))
     assert len(set(batch.inputs.written)) == len(batch.inputs.written)
@@ -68,7 +72,7 @@ def test_a_batch_is_its_sequences_one_by_one(drawn):
 @given(sets_and_choices())
 def test_what_the_numbers_say(drawn):
     examples, _ = drawn
-    encoded = Codec(WORDS, KNOWN).encode(examples)
+    encoded = TAGS.encoded(Codec(WORDS, KNOWN), examples)
     tokens = [token for example in examples for token in example.inputs]
     for token, (word, written, spelt, trait) in zip(tokens, meaning(encoded), strict=True):
         assert written == token
@@ -93,7 +97,7 @@ def test_symbols(drawn):
 def test_vectors_and_values():
     series = [np.full((length, 2), length, float) for length in (2, 0, 3)]
     examples = [Example(s, np.array([i, 1], np.float32)) for i, s in enumerate(series)]
-    batch = Codec(Vectors(size=2), {}).encode(examples).batch([2, 1])
+    batch = Values(size=2).encoded(Codec(Vectors(size=2), {}), examples).batch([2, 1])
     assert batch.inputs.vectors.dtype == np.float32
     assert batch.inputs.vectors.tolist() == series[2].tolist()
     assert batch.lengths.tolist() == [3, 0]
@@ -102,7 +106,8 @@ def test_vectors_and_values():
 
 def test_labels_stand_on_sequences():
     examples = [Example(("a", "b"), "X"), Example((), "new"), Example(("a",), "Y")]
-    batch = Codec(Symbols(size=3, dim=2), KNOWN).encode(examples).batch([2, 1, 0])
+    codec = Codec(Symbols(size=3, dim=2), KNOWN)
+    batch = Label(size=2).encoded(codec, examples).batch([2, 1, 0])
     assert batch.targets.tolist() == [1, -1, 0]
     assert len(batch) == 3
 
@@ -143,9 +148,6 @@ def test_strings_of_numpy_are_strings():
         (WORDS, [("a",), ("a", "")], "sequence 1, step 1 is an empty string"),
         (WORDS, [("a", 7)], "sequence 0, step 1 is a int"),
         (WORDS, [("a", ["b"])], "sequence 0, step 1 is a list"),
-        (WORDS, [Example(("a",), ("X", "Y"), "f:3")], "sequence 0 (f:3) has 1 steps and 2 tags"),
-        (WORDS, [Example(("a",), "X"), Example(("a",), ("X",))], "examples with label and tags"),
-        (WORDS, [Example(("a",), "X"), Example(("a",))], "examples with label and no target"),
         (Vectors(size=2), [np.ones((3, 2)), np.ones((3, 4))], "sequence 1 has 4 channels"),
         (Vectors(size=2), [np.ones(2)], "sequence 0 has shape (2,)"),
         (Vectors(size=2), [("a", "b")], "sequence 0 is no array of numbers"),
@@ -159,17 +161,9 @@ def test_faults_name_sequence_and_step(inputs, given_, says):
     assert str(caught.value).startswith(says)
 
 
-def test_values_of_different_widths():
-    examples = [Example(("a",), np.ones(k, np.float32)) for k in (1, 2)]
-    with pytest.raises(DataError, match=r"examples with \[1, 2\] target values"):
-        Codec(WORDS, KNOWN).encode(examples)
-
-
 def test_missing_vocabularies():
     with pytest.raises(ConfigError, match="words as inputs need a vocabulary of characters"):
         Codec(WORDS, {"words": KNOWN["words"]})
-    with pytest.raises(DataError, match="no vocabulary of labels"):
-        Codec(Symbols(size=3, dim=2), {"symbols": KNOWN["symbols"]}).encode([Example(("a",), "X")])
 
 
 @pytest.mark.shared

@@ -31,7 +31,8 @@ def labelled(codec, draw, labels):
 
     def batch(spec, lengths, seed=0):
         pairs = zip(draw(spec, lengths, seed), targets_of(spec, lengths, labels, seed), strict=True)
-        encoded = codec(spec).encode([Example(inputs, target) for inputs, target in pairs])
+        examples = [Example(inputs, target) for inputs, target in pairs]
+        encoded = spec.head.encoded(codec(spec), examples)
         return encoded.batch(np.arange(len(lengths)))
 
     return batch
@@ -249,7 +250,7 @@ def test_the_head_reads_the_rows_after_dropout(describe, make, codec, draw):
 def test_a_label_that_the_model_never_saw_cannot_be_learnt(describe, make, codec, head):
     spec = describe("symbols", head)
     target = ("O", "NEW") if head == "tags" else "NEW"
-    batch = codec(spec).encode([Example(("A", "C"), target)]).batch([0])
+    batch = spec.head.encoded(codec(spec), [Example(("A", "C"), target)]).batch([0])
     with pytest.raises(DataError, match="needs known labels"):
         make(spec).loss(batch)
 

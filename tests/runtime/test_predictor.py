@@ -523,7 +523,7 @@ def test_labels_that_mark_no_span_do_not_fit_a_scheme(
     spec = bundle.spec.model_copy(update={"head": head})
     crf = {name: np.zeros(shape, np.float32) for name, shape in spec.tensors().items()}
     tensors = {**crf, **bundle.tensors}
-    with pytest.raises(BundleError, match=f"mark spans by {scheme}, and none of the 4 does"):
+    with pytest.raises(BundleError, match=f"the scheme is {scheme}, and no label marks a span"):
         Predictor(Bundle(spec, bundle.vocabularies, tensors))
     fitting = ("O", "X-B", "X-I", "Y-B") if scheme.endswith("suffix") else ("O", "B-X", "I-X", "?")
     Predictor(Bundle(spec, {**bundle.vocabularies, "labels": fitting}, tensors))

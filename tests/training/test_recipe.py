@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from birnn.errors import ConfigError
-from birnn.training.recipe import TASKS, Recipe, default, settings_table
+from birnn.tasks import TASKS
+from birnn.training.recipe import Recipe, default, settings_table
 
 
 def changes(recipe, task="tagger"):

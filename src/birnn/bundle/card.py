@@ -8,17 +8,11 @@ from typing import Any
 from birnn.bundle.spec import Spec
 from birnn.errors import escaped
 from birnn.inputs import Symbols, Vectors, Words
-from birnn.tasks import Label, Tags, Values
 
 _INPUTS = {
     "words": "sequences of words",
     "symbols": "sequences of symbols",
     "vectors": "sequences of vectors, one array (steps, channels) for each",
-}
-_ANSWERS = {
-    "tagger": "one label for every step",
-    "classifier": "one label for each sequence",
-    "regressor": "one vector of real numbers for each sequence",
 }
 _CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN (tanh)", "rnn_relu": "RNN (relu)"}
 _KNOWS = (
@@ -90,7 +84,7 @@ def drawing(spec: Spec) -> str:
         >>> drawing(spec)
         'symbols 5 × 8 → GRU ⇄ 16 (sum) → 16 → 3 labels (crf)'
     """
-    inputs, encoder, head = spec.inputs, spec.encoder, spec.head
+    inputs, encoder = spec.inputs, spec.encoder
     if isinstance(inputs, Words):
         parts = [f"words {inputs.size:,} × {inputs.dim}"]
         if inputs.characters is not None:
@@ -112,19 +106,13 @@ def drawing(spec: Spec) -> str:
     merge = f" ({encoder.merge})" if encoder.bidirectional else ""
     residual = " + input" if encoder.residual else ""
     middle = f"{layers}{_CELLS[encoder.cell]} {arrows} {encoder.hidden_size}{merge}{residual}"
-    width = spec.stack.output_size
-    if isinstance(head, Tags):
-        scheme = "" if head.scheme == "none" else f", {head.scheme}"
-        return f"{start} → {middle} → {width} → {head.size} labels ({head.decoder}{scheme})"
-    what = "labels" if isinstance(head, Label) else "values"
-    pooled = f"{head.pooling} pooling {head.pooled_width(width)}"
-    return f"{start} → {middle} → {width} → {pooled} → {head.size} {what}"
+    return f"{start} → {middle} → {spec.head.drawing(spec.stack.output_size)}"
 
 
 def _summary(spec: Spec) -> str:
     return (
         f"A {spec.task} made with birnn: it reads {_INPUTS[spec.inputs.kind]} and gives "
-        f"{_ANSWERS[spec.task]}."
+        f"{spec.head.gives}."
     )
 
 
@@ -159,18 +147,13 @@ def _use(spec: Spec) -> list[str]:
     else:
         call = f"model.predict({_EXAMPLES[spec.inputs.kind, spec.task]})"
         first = ["import birnn"]
-        file = "data.conllu" if spec.task == "tagger" else "data.tsv"
+        file = spec.head.file
         endings = "any of birnn's formats"
-    answer = {
-        "tagger": "# a list of labels for each sequence",
-        "classifier": "# a label for each sequence",
-        "regressor": "# a list of values for each sequence",
-    }[spec.task]
     return [
         "```python",
         *first,
         'model = birnn.load("this/folder")  # needs no torch',
-        f"{call}  {answer}",
+        f"{call}  {spec.head.answer_comment}",
         "```",
         "",
         "```",
@@ -184,7 +167,7 @@ def _use(spec: Spec) -> list[str]:
 
 def _limitations(spec: Spec) -> str:
     """One honest paragraph, of what is true of this kind of model."""
-    inputs, head = spec.inputs, spec.head
+    inputs = spec.inputs
     said = [_KNOWS]
     if isinstance(inputs, Words):
         written = inputs.characters is not None or inputs.surface is not None
@@ -200,13 +183,7 @@ def _limitations(spec: Spec) -> str:
             "Channels are standardised by the training data's mean and scale: other units, another "
             "order of channels or another sampling rate give wrong answers without any warning."
         )
-    if isinstance(head, Values):
-        said.append("It gives no measure of how sure it is.")
-    else:
-        said.append(
-            f"It answers with one of its {head.size} labels always, also where none fits, and its "
-            "probabilities are not calibrated."
-        )
+    said.append(spec.head.limitation())
     if spec.encoder.bidirectional:
         said.append(
             "It reads a sequence to its end before it answers, so it cannot run on a live "

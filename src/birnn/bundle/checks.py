@@ -13,10 +13,8 @@ from pydantic import ValidationError
 
 from birnn.bundle.spec import Spec
 from birnn.data.alphabet import UNKNOWN
-from birnn.data.schemes import SPAN_LETTERS, SchemeName
 from birnn.inputs import Symbols, Words
 from birnn.schema import Shape
-from birnn.tasks import Label, Tags
 
 # Of faults and names in one message, and characters of each: a damaged file may have any number.
 MOST_NAMED = 10
@@ -88,9 +86,7 @@ def vocabulary_sizes(spec: Spec) -> dict[str, int]:
             sizes["traits"] = spec.inputs.surface.size
     elif isinstance(spec.inputs, Symbols):
         sizes["symbols"] = spec.inputs.size
-    if isinstance(spec.head, Tags | Label):
-        sizes["labels"] = spec.head.size
-    return sizes
+    return sizes | spec.head.vocabularies()
 
 
 def spec_faults(raw: Any) -> tuple[Spec | None, list[str]]:
@@ -135,26 +131,12 @@ def vocabulary_faults(spec: Spec, vocabularies: Mapping[str, Any]) -> list[str]:
         elif name != "labels" and items[0] != UNKNOWN:
             first = _cut(items[0], LONGEST_NAME)
             found.append(f"the vocabulary of {name} must begin with {UNKNOWN}, got {first!r}")
-    if (
-        not found
-        and isinstance(spec.head, Tags)
-        and not _marks_spans(vocabularies["labels"], spec.head.scheme)
-    ):
-        told = ", ".join(repr(_cut(label, LONGEST_NAME)) for label in vocabularies["labels"][:3])
-        found.append(f"the scheme is {spec.head.scheme}, and no label marks a span so: {told}")
+    if not found:
+        found += spec.head.vocabulary_faults(vocabularies)
     extra = sorted(set(vocabularies) - set(sizes))
     if extra:
         found.append(f"spec knows no vocabulary of {named(extra)}")
     return found
-
-
-def _marks_spans(labels: Sequence[str], scheme: SchemeName) -> bool:
-    """Whether a label is a mark of the scheme; those that are none stand outside spans."""
-    if scheme == "none":
-        return True
-    letters = SPAN_LETTERS[scheme.removesuffix("-suffix")]
-    marks = [label[::-1] if scheme.endswith("-suffix") else label for label in labels]
-    return any(mark[:1] in letters and mark[1:2] in ("-", "") for mark in marks if mark)
 
 
 def tensor_faults(

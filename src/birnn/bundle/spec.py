@@ -7,14 +7,12 @@ knows (dropout, learning rate) are no part of it.
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from birnn.inputs import Inputs
 from birnn.reference.stack import CellName, MergeName, Stack
 from birnn.schema import Frozen, Shape, Size, prefixed
-from birnn.tasks import Head, Tags
+from birnn.tasks import AnyHead
 
 
 class Encoder(Frozen):
@@ -59,23 +57,12 @@ class Spec(Frozen):
 
     inputs: Inputs
     encoder: Encoder
-    head: Head
-
-    @model_validator(mode="after")
-    def _scheme_needs_tags(self) -> Spec:
-        if isinstance(self.head, Tags) and self.head.scheme != "none" and self.head.size < 2:
-            raise ValueError("a tag scheme needs at least two labels")
-        return self
+    head: AnyHead
 
     @property
-    def task(self) -> Literal["tagger", "classifier", "regressor"]:
+    def task(self) -> str:
         """What the model does, as the command line names it."""
-        tasks: dict[str, Literal["tagger", "classifier", "regressor"]] = {
-            "tags": "tagger",
-            "label": "classifier",
-            "values": "regressor",
-        }
-        return tasks[self.head.kind]
+        return self.head.task
 
     @property
     def stack(self) -> Stack:

@@ -60,9 +60,9 @@ def compare(
     from birnn.studies import compare as comparing
     from birnn.training.recipe import Recipe
 
-    if task not in comparing.TASKS:
-        known = nearest(task, comparing.TASKS)
-        raise UsageError(f"compare takes {' or '.join(comparing.TASKS)}, got {task!r}: {known}")
+    if task not in comparing.COMPARED:
+        known = nearest(task, comparing.COMPARED)
+        raise UsageError(f"compare takes {' or '.join(comparing.COMPARED)}, got {task!r}: {known}")
     overrides = with_epochs(settings, epochs)
     recipe = Recipe.load(task, config=config, overrides=overrides)
     found = comparing.compare(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,7 +58,7 @@ def predict(
     predictor = Predictor.load(model)
     spec = predictor.spec
     if (probabilities or all_probabilities) and not predictor.labels:
-        raise UsageError("a regressor has no probabilities. Leave --probabilities out.")
+        raise spec.head.no_probabilities("Leave --probabilities out.")
     if data == STANDARD_INPUT and reading.format is None and isinstance(spec.inputs, Vectors):
         raise UsageError("this model reads vectors: name the --format of standard input.")
     examples = predictor.read(data, reading, tell=print_notice)
@@ -108,54 +106,14 @@ def _answered(
 
 
 def _plain_lines(model: Predictor) -> Callable[[Example, Any, Any], str]:
-    """A line for each step of a tagger and an empty one after them, otherwise one line."""
-    far = getattr(model.spec.head, "offset", ())
-    scales = model.bundle.tensors["head.scale"] if far else itertools.repeat(math.inf)
-
-    def lines(example: Example, answer: Any, chances: Any) -> str:
-        if model.spec.task == "tagger":
-            tokens = example.inputs
-            steps = tokens if isinstance(tokens, tuple) else range(len(answer))
-            rows = [
-                [escaped(str(step)), escaped(tag)] for step, tag in zip(steps, answer, strict=True)
-            ]
-            if chances is not None:
-                for row, chance in zip(
-                    rows, _of_answer(model.labels, answer, chances), strict=True
-                ):
-                    row.append(f"{chance:.4f}")
-            return "".join("\t".join(row) + "\n" for row in rows) + "\n"
-        if not model.labels:
-            return "\t".join(map(_six_digits, answer, scales)) + "\n"
-        label = escaped(answer)
-        if chances is not None:
-            return f"{label}\t{_of_answer(model.labels, answer, chances):.4f}\n"
-        return f"{label}\n"
-
-    return lines
-
-
-def _six_digits(value: float, scale: float) -> str:
-    """A value with six digits, or six of what it differs by where it stands far from zero.
-
-    Example:
-        >>> _six_digits(1700000000.25, 0.5), _six_digits(0.1234567, math.inf)
-        ('1700000000.25', '0.123457')
-    """
-    apart = math.isfinite(value) and abs(value) > scale
-    far = math.ceil(math.log10(abs(value) / scale)) if apart else 0
-    return f"{value:.{min(6 + far, 17)}g}"
+    """The lines of an answer as its task writes them."""
+    head, labels, tensors = model.spec.head, model.labels, model.bundle.tensors
+    return lambda example, answer, chances: head.lines(example, answer, chances, labels, tensors)
 
 
 def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example, Any, Any], str]:
     """An object for each sequence: what the file calls it, what was read, the answer."""
-    name = {"tagger": "tags", "classifier": "label", "regressor": "values"}[model.spec.task]
-    told = False
-
-    def named(row: Any) -> dict[str, float]:
-        return {
-            label: round(float(chance), 6) for label, chance in zip(model.labels, row, strict=True)
-        }
+    head, labels, told = model.spec.head, model.labels, False
 
     def lines(example: Example, answer: Any, chances: Any) -> str:
         nonlocal told
@@ -166,16 +124,9 @@ def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example,
             record["text"] = example.text
         if isinstance(example.inputs, tuple):
             record["tokens"] = list(example.inputs)
-        record[name] = answer
-        if chances is not None and all_probabilities:
-            tagged = name == "tags"
-            record["probabilities"] = [named(row) for row in chances] if tagged else named(chances)
-        elif chances is not None and name == "tags":
-            each = _of_answer(model.labels, answer, chances)
-            record["probabilities"] = [round(float(chance), 6) for chance in each]
-        elif chances is not None:
-            chance = _of_answer(model.labels, answer, chances)
-            record["probability"] = round(float(chance), 6)
+        record[head.key] = answer
+        if chances is not None:
+            record |= head.probability_record(answer, chances, labels, every=all_probabilities)
         whole = finite(record)
         if whole != record and not told:
             told = True
@@ -184,11 +135,3 @@ def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example,
         return escaped(line, as_json=True) + "\n"
 
     return lines
-
-
-def _of_answer(labels: Sequence[str], answer: Any, chances: Any) -> Any:
-    """The probability of an answer: of each tag, or of the label."""
-    ids = {label: i for i, label in enumerate(labels)}
-    if isinstance(answer, str):
-        return chances[ids[answer]]
-    return [row[ids[tag]] for row, tag in zip(chances, answer, strict=True)]

@@ -53,8 +53,9 @@ def train(
     """Train a model on a labelled file."""
     require_training()
     from birnn.cli.tables import print_scores
+    from birnn.tasks import TASKS
     from birnn.training.fit import fit_and_save
-    from birnn.training.recipe import TASKS, Recipe
+    from birnn.training.recipe import Recipe
     from birnn.training.sets import DataSources
     from birnn.training.workspace import Workspace
 

@@ -36,7 +36,7 @@ from birnn.studies.compare.contest import Contest, Member
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Plan, Say, run_trials
 from birnn.tasks import PoolingName
-from birnn.training.recipe import Recipe, Task
+from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSource
 
 WAYS = ("forward", "both")
@@ -58,7 +58,7 @@ class Demo:
         variants: Further models that are compared: name to what else is changed.
     """
 
-    task: Task
+    task: str
     facts: Facts
     settings: Mapping[str, Any]
     size: Size
@@ -244,7 +244,7 @@ def draw(size: int, count: int, *, of: str) -> list[int]:
 
 
 def _of(
-    generator: Any, draw: Callable[[Size, int], Drawn], *, task: Task = "tagger", **more: Any
+    generator: Any, draw: Callable[[Size, int], Drawn], *, task: str = "tagger", **more: Any
 ) -> Demo:
     return Demo(task, generator.FACTS, generator.SETTINGS, generator.DEFAULT, draw, **more)
 

@@ -14,7 +14,7 @@ from birnn.demos.cases import LATER, SO_FAR, Case, Size, Split
 from birnn.studies.compare.comparison import groups_of
 from birnn.studies.compare.contest import Member, by_step
 from birnn.studies.compare.trials import Say, say_nothing
-from birnn.training.recipe import Task
+from birnn.tasks import TASKS
 from birnn.training.sets import DataSource, DataSources, Sets
 
 DEV_SHARE = 5  # so many training sequences for one that chooses the weights
@@ -119,7 +119,7 @@ def of_sentiment(size: Size, seed: int) -> Drawn:
 
 
 def from_files(
-    task: Task,
+    task: str,
     files: Mapping[str, DataSource],
     *,
     reading: ReadOptions,
@@ -130,7 +130,7 @@ def from_files(
     sources = DataSources(files["train"], files.get("dev"), files["test"], reading)
     sets = sources.read(task, seed=seed, tell=say or say_nothing)
     places = [
-        np.arange(1, len(example) + 1) if task == "tagger" else np.array([len(example)])
+        np.arange(1, len(example) + 1) if TASKS[task].per_step else np.array([len(example)])
         for example in sets.test
     ]
     edges = groups_of(np.concatenate(places))
@@ -138,8 +138,8 @@ def from_files(
     marks = [np.searchsorted([last for _, last in edges], place) for place in places]
     return Drawn(
         sets=sets,
-        unit="steps" if task == "tagger" else "sequences",
-        grouping="position" if task == "tagger" else "length",
+        unit="steps" if TASKS[task].per_step else "sequences",
+        grouping="position" if TASKS[task].per_step else "length",
         groups=by_step(marks, names),
         bound={},
     )

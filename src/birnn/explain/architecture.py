@@ -10,7 +10,6 @@ from birnn.bundle.spec import Spec
 from birnn.inputs import Vectors, Words
 from birnn.report.figures import HALVES, blueprint
 from birnn.report.figures.blueprint import Box, Stage
-from birnn.tasks import Pooled, Tags, Values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,27 +49,10 @@ def stages(spec: Spec) -> Iterator[Stage]:
     yield Stage(*_inputs(spec))
     stack = spec.stack
     yield from _layers(spec)
-    head = spec.head
-    width = stack.output_size
-    if isinstance(head, Pooled):
-        if head.pooling == "attention":
-            name = f"attention over all steps, {head.attention_size} hidden units"
-            boxes = [Box(width, "weighted mean", "both" if stack.bidirectional else "forward")]
-        else:
-            name = "one row for the whole sequence"
-            half = "both" if stack.bidirectional else "forward"
-            boxes = [Box(width, part, half) for part in head.pooling.split("+")]
-        yield Stage(name, _count(spec, "head.attention."), boxes)
-    name = {
-        "tags": "linear, a label for every step",
-        "label": "linear, one label for the sequence",
-        "values": "linear, values in their own units",
-    }[head.kind]
-    boxes = [Box(head.size, "values" if isinstance(head, Values) else "labels")]
-    yield Stage(name, _count(spec, "head.linear.", "head.mean", "head.scale"), boxes)
-    if isinstance(head, Tags) and head.decoder == "crf":
-        count = _count(spec, "head.crf.")
-        yield Stage("CRF, the best sequence of labels", count, [Box(head.size, "labels")])
+    half = "both" if stack.bidirectional else "forward"
+    for stage in spec.head.stages(stack.output_size):
+        boxes = [Box(*box, half) if stage.encoder else Box(*box) for box in stage.boxes]
+        yield Stage(stage.name, _count(spec, *(f"head.{name}" for name in stage.tensors)), boxes)
 
 
 def _inputs(spec: Spec) -> tuple[str, int, list[Box]]:

@@ -36,7 +36,6 @@ from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
 from birnn.runtime import Predictor
 from birnn.runtime.door import admit
-from birnn.tasks import Tags, Values
 
 Array = npt.NDArray[Any]
 Rows = Ragged[Tensor]
@@ -292,15 +291,12 @@ class Subject:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what the head answers with: labels, or ``value 0``, ``value 1``, ..."""
-        head = self._headed().spec.head
-        if isinstance(head, Values):
-            return tuple(f"value {number}" for number in range(head.size))
-        return self.labels
+        return self._headed().spec.head.outputs(self.labels)
 
     @property
     def tags(self) -> bool:
         """Whether it answers for every step."""
-        return isinstance(self._headed().spec.head, Tags)
+        return self._headed().spec.head.per_step
 
     def scores(self, halves: Halves) -> tuple[Tensor, Rows]:
         """What the head makes of the last layer's halves, and the merged rows that it read.
@@ -317,7 +313,7 @@ class Subject:
     @property
     def regresses(self) -> bool:
         """Whether it answers with numbers and not with labels."""
-        return isinstance(self._headed().spec.head, Values)
+        return not self._headed().spec.head.has_labels
 
     def logit(self, halves: Halves, target: int, position: int | None) -> Tensor:
         """One answer's score for each sequence, (B,); of tags the one at ``position``."""

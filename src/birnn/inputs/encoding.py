@@ -42,10 +42,10 @@ class Encoded:
         inputs: Rows of all sequences.
         lengths: Length of each sequence, (B,).
         targets: As in `Batch`, for all sequences.
-        tags: Whether targets stand on rows; else they stand on sequences.
+        per_step: Whether targets stand on rows; else they stand on sequences.
     """
 
-    __slots__ = ("_starts", "inputs", "lengths", "tags", "targets")
+    __slots__ = ("_starts", "inputs", "lengths", "per_step", "targets")
 
     def __init__(
         self,
@@ -53,17 +53,21 @@ class Encoded:
         lengths: Integers,
         targets: npt.NDArray[Any] | None = None,
         *,
-        tags: bool = False,
+        per_step: bool = False,
     ) -> None:
         self.inputs = inputs
         self.lengths = lengths
         self.targets = targets
-        self.tags = tags
+        self.per_step = per_step
         self._starts = np.cumsum(lengths) - lengths
 
     def __len__(self) -> int:
         """Number of sequences."""
         return len(self.lengths)
+
+    def with_targets(self, targets: npt.NDArray[Any] | None, *, per_step: bool) -> Encoded:
+        """The same sequences with what is learnt of them."""
+        return Encoded(self.inputs, self.lengths, targets, per_step=per_step)
 
     def batch(self, indices: npt.ArrayLike) -> Batch:
         """The sequences that ``indices`` name, in that order.
@@ -77,7 +81,7 @@ class Encoded:
         rows = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(first, lengths)
         targets = self.targets
         if targets is not None:
-            targets = targets[rows if self.tags else order]
+            targets = targets[rows if self.per_step else order]
         return Batch(self.inputs.take(rows), lengths, targets)
 
 
@@ -88,7 +92,6 @@ class Codec:
     Args:
         inputs: Description of the model's inputs.
         vocabularies: What its numbers stand for.
-        target_offset: What is subtracted from target values in float64.
 
     Raises:
         ConfigError: A vocabulary that the inputs need is missing.
@@ -103,7 +106,6 @@ class Codec:
 
     inputs: Words | Symbols | Vectors
     vocabularies: Vocabularies
-    target_offset: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         needed = {"words": ["words"], "symbols": ["symbols"], "vectors": []}[self.inputs.kind]
@@ -115,7 +117,7 @@ class Codec:
                 raise ConfigError(f"{self.inputs.kind} as inputs need a vocabulary of {name}")
 
     def encode(self, sequences: Iterable[Given]) -> Encoded:
-        """A whole set, its targets too where the sequences are examples that have any.
+        """A whole set; what is learnt of it is added by `Encoded.with_targets`.
 
         A spelling of more than 64 characters is cut to its first and last 32 for the character
         network, which bounds what one word can cost.
@@ -125,8 +127,7 @@ class Codec:
 
         Raises:
             DataError: A sequence of another kind than the model reads, an empty token, other
-                channels, a value that is not finite, targets that do not fit: sequence and step
-                are named.
+                channels, a value that is not finite: sequence and step are named.
         """
         examples = [
             given if isinstance(given, Example) else Example(given)  # type: ignore[arg-type]
@@ -155,7 +156,7 @@ class Codec:
                 rows = SymbolRows(symbols.ids(alphabet_of(symbols).capitals(written))[forms])
             else:
                 rows = self._words(self.inputs, written, forms)
-        return self._with_targets(examples, rows, lengths)
+        return Encoded(rows, lengths)
 
     def _words(self, inputs: Words, given: list[str], forms: Integers) -> WordRows:
         # A form that came decomposed is that of training, letter by letter.
@@ -209,32 +210,6 @@ class Codec:
             )
         return narrow(values_TD, self.inputs.offset)
 
-    def _with_targets(self, examples: list[Example], rows: Rows, lengths: Integers) -> Encoded:
-        kinds = {_kind(example) for example in examples}
-        if not kinds or kinds == {"no target"}:
-            return Encoded(rows, lengths)
-        if len(kinds) > 1:
-            raise DataError(f"examples with {' and '.join(sorted(kinds))} in one set")
-        [kind] = kinds
-        targets: list[Any] = [example.target for example in examples]
-        if kind == "values":
-            widths = {len(target) for target in targets}
-            if len(widths) > 1:
-                raise DataError(f"examples with {sorted(widths)} target values. Give all as many.")
-            return Encoded(rows, lengths, narrow(np.stack(targets), self.target_offset))
-        labels = self.vocabularies.get("labels")
-        if labels is None:
-            raise DataError(f"examples with {kind}, and no vocabulary of labels to number them by")
-        if kind == "label":
-            return Encoded(rows, lengths, labels.ids(targets))
-        for index, example in enumerate(examples):
-            if len(targets[index]) != len(example):
-                raise DataError(
-                    f"{_named(index, example)} has {len(example)} steps and "
-                    f"{len(targets[index])} tags. Give every step one tag."
-                )
-        return Encoded(rows, lengths, labels.ids(chain.from_iterable(targets)), tags=True)
-
 
 @functools.lru_cache(maxsize=64)
 def alphabet_of(symbols: Vocabulary) -> Alphabet:
@@ -255,14 +230,6 @@ def spellings(forms: Sequence[str], characters: Vocabulary) -> Ragged[Integers]:
     distinct, inverse = np.unique(points, return_inverse=True)
     numbers = characters.ids(map(chr, distinct.tolist()))
     return Ragged(numbers[inverse], np.array([len(form) for form in cut], dtype=np.int64))
-
-
-def _kind(example: Example) -> str:
-    if example.target is None:
-        return "no target"
-    if isinstance(example.target, str):
-        return "label"
-    return "tags" if isinstance(example.target, tuple) else "values"
 
 
 def _named(index: int, example: Example) -> str:

@@ -9,15 +9,12 @@ import torch
 from torch import nn
 
 from birnn.bundle.spec import Spec
-from birnn.data import transitions
-from birnn.errors import ConfigError
 from birnn.inputs import Inputs, Symbols, Vectors, Words
-from birnn.models.heads import LabelHead, TagsHead, ValuesHead
+from birnn.models.heads import HEADS
 from birnn.models.inputs import SymbolInputs, VectorInputs, WordInputs
 from birnn.models.network import Network
 from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN
-from birnn.tasks import Head, Label, Tags, Values
 
 
 def build(
@@ -46,7 +43,7 @@ def build(
         ConfigError: Settings that do not fit the model.
 
     Example:
-        >>> from birnn.bundle.spec import Encoder
+        >>> from birnn.bundle import Encoder, Tags
         >>> spec = Spec(
         ...     inputs=Symbols(size=5, dim=8), encoder=Encoder(hidden_size=4), head=Tags(size=3)
         ... )
@@ -65,7 +62,13 @@ def build(
             spec,
             inputs=_inputs(spec.inputs, dropout, word_counts),
             encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers, checkpoint=checkpoint),
-            head=_head(spec.head, spec.stack.output_size, labels, class_weights, label_smoothing),
+            head=HEADS[spec.head.kind](
+                spec.head,
+                spec.stack.output_size,
+                labels=labels,
+                class_weights=class_weights,
+                label_smoothing=label_smoothing,
+            ),
             dropout=dropout,
         )
     finally:
@@ -80,37 +83,3 @@ def _inputs(spec: Inputs, dropout: Dropout, word_counts: Any) -> nn.Module:
             return SymbolInputs(spec)
         case Vectors():
             return VectorInputs(spec)
-
-
-def _head(
-    spec: Head,
-    width: int,
-    labels: Sequence[str] | None,
-    class_weights: torch.Tensor | None,
-    label_smoothing: float,
-) -> nn.Module:
-    match spec:
-        case Tags():
-            crf = spec.decoder == "crf"
-            if crf and (class_weights is not None or label_smoothing):
-                raise ConfigError(
-                    "class weights and label smoothing need single labels: set head.decoder=softmax"
-                )
-            constraints = None
-            if crf and spec.scheme != "none":
-                if labels is None:
-                    raise ConfigError(f"the constraints of {spec.scheme} need the labels' names")
-                constraints = transitions(labels, spec.scheme)
-            return TagsHead(
-                spec,
-                width,
-                constraints=constraints,
-                class_weights=class_weights,
-                label_smoothing=label_smoothing,
-            )
-        case Label():
-            return LabelHead(
-                spec, width, class_weights=class_weights, label_smoothing=label_smoothing
-            )
-        case Values():
-            return ValuesHead(spec, width)

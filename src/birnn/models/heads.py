@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from birnn.errors import ConfigError
 from birnn.nn import CRF, AdditiveAttention, pool
 from birnn.ragged import Ragged
 from birnn.tasks import Label, Pooled, Tags, Values
@@ -27,6 +29,13 @@ class Head(Protocol):
     def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
         """Answers: label ids (N,) or (B,), or values (B, K) in the targets' units."""
 
+    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Negative log-likelihood of each answer whose target is known; (0,) where there is none.
+
+        A head that answers once for a sequence may be chosen by it among epochs, see
+        `birnn.training.module`.
+        """
+
 
 class TagsHead(nn.Module):
     """A label for every step: each on its own, or the best sequence by a CRF."""
@@ -36,7 +45,7 @@ class TagsHead(nn.Module):
         spec: Tags,
         width: int,
         *,
-        constraints: tuple[Any, Any, Any] | None = None,
+        labels: Sequence[str] | None = None,
         class_weights: Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
@@ -44,7 +53,14 @@ class TagsHead(nn.Module):
         self.linear = nn.Linear(width, spec.size)
         self.crf: CRF | None = None
         if spec.decoder == "crf":
-            follow, start, end = constraints if constraints is not None else (None, None, None)
+            if class_weights is not None or label_smoothing:
+                raise ConfigError(
+                    "class weights and label smoothing need single labels: set head.decoder=softmax"
+                )
+            if labels is None and spec.scheme != "none":
+                raise ConfigError(f"the constraints of {spec.scheme} need the labels' names")
+            allowed = spec.constraints(labels or ())
+            follow, start, end = allowed if allowed is not None else (None, None, None)
             self.crf = CRF(spec.size, allowed=follow, allowed_start=start, allowed_end=end)
         self.cross_entropy = WeightedCrossEntropy(class_weights, label_smoothing)
 
@@ -68,17 +84,21 @@ class TagsHead(nn.Module):
         labels_N: Tensor = self.crf.decode(rows.with_values(scores))
         return labels_N
 
+    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """None: epochs are chosen by the score alone."""
+        return scores.new_zeros(0)
+
 
 class PooledHead(nn.Module):
     """Base of the heads that answer once for a sequence: pooling, then a linear layer."""
 
-    def __init__(self, spec: Pooled, size: int, width: int) -> None:
+    def __init__(self, spec: Pooled, width: int) -> None:
         super().__init__()
         self.pooling = spec.pooling
         self.attention = (
             AdditiveAttention(width, spec.attention_size) if spec.pooling == "attention" else None
         )
-        self.linear = nn.Linear(spec.pooled_width(width), size)
+        self.linear = nn.Linear(spec.pooled_width(width), spec.size)
 
     def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
         """Scores, (B, L) or (B, K)."""
@@ -98,10 +118,11 @@ class LabelHead(PooledHead):
         spec: Label,
         width: int,
         *,
+        labels: Sequence[str] | None = None,
         class_weights: Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(spec, spec.size, width)
+        super().__init__(spec, width)
         self.cross_entropy = WeightedCrossEntropy(class_weights, label_smoothing)
 
     def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
@@ -113,6 +134,11 @@ class LabelHead(PooledHead):
         """Label ids, (B,)."""
         return scores.argmax(dim=1)
 
+    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Of each sequence whose label is known."""
+        known = targets >= 0
+        return functional.cross_entropy(scores[known], targets[known], reduction="none")
+
 
 class ValuesHead(PooledHead):
     """Real numbers for a sequence; learnt in standard units, answered in the targets' own."""
@@ -120,8 +146,16 @@ class ValuesHead(PooledHead):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, spec: Values, width: int) -> None:
-        super().__init__(spec, spec.size, width)
+    def __init__(
+        self,
+        spec: Values,
+        width: int,
+        *,
+        labels: Sequence[str] | None = None,
+        class_weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(spec, width)
         self.register_buffer("mean", torch.zeros(spec.size))
         self.register_buffer("scale", torch.ones(spec.size))
         self.offset = spec.offset
@@ -136,6 +170,10 @@ class ValuesHead(PooledHead):
         if not self.offset:
             return values
         return values.double() + values.new_tensor(self.offset, dtype=torch.float64)
+
+    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """None: epochs are chosen by the score alone."""
+        return scores.new_zeros(0)
 
 
 class WeightedCrossEntropy(nn.Module):
@@ -161,3 +199,7 @@ class WeightedCrossEntropy(nn.Module):
         return functional.cross_entropy(
             scores, targets, weight=self.weights, label_smoothing=self.label_smoothing
         )
+
+
+HEADS: dict[str, type[nn.Module]] = {"tags": TagsHead, "label": LabelHead, "values": ValuesHead}
+"""The torch half of each task, by the kind of its head."""

@@ -80,6 +80,13 @@ class Network(nn.Module):
         return decoded
 
     @torch.no_grad()
+    def likelihoods(self, answer: Answer, targets: np.ndarray[Any, Any]) -> list[float]:
+        """Negative log-likelihood of each target that is known; none where there is none."""
+        head: Head = self.head  # type: ignore[assignment]
+        each = head.likelihoods(answer.scores, torch.as_tensor(targets).to(answer.scores.device))
+        return each.tolist()
+
+    @torch.no_grad()
     def answer(self, batch: Batch) -> np.ndarray[Any, Any]:
         """Label ids (N,) or (B,), or values (B, K), of a batch, on the host."""
         return self.decode(self(batch))

@@ -19,7 +19,7 @@ from birnn.data.words import Split, Splitter, tokenise
 from birnn.errors import DataError, ShapeError
 from birnn.inputs import Inputs, Vectors, Words
 from birnn.inputs.vocabulary import normalise
-from birnn.tasks import TARGETS, Tags
+from birnn.tasks import Tags
 
 # Of the tokens of a call, for a notice that most are unknown.
 FEWEST_TOKENS = 10
@@ -83,7 +83,7 @@ def admit(
         )
     # A column of a table holds texts, however short.
     may_be_flat = isinstance(spec.head, Tags) and not is_table(sequences)
-    sequences = unpacked(sequences, TARGETS[spec.task], options, number=first, tell=tell)
+    sequences = unpacked(sequences, spec.head.target, options, number=first, tell=tell)
     words = Splitter(split, tell, _REMEDIES)
     before = ""
     for number, sequence in enumerate(sequences, first):

@@ -20,7 +20,6 @@ from birnn.ragged import Ragged
 from birnn.reference.bidirectional import Outcome, State
 from birnn.reference.stack import Stack
 from birnn.runtime import running
-from birnn.tasks import Tags, Values
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -199,7 +198,7 @@ class Network:
         self._head = spec.head
         self._encoder = Recurrent(tensors, "encoder", spec.stack)
         self._linear = linear(tensors, "head.linear")
-        attends = not isinstance(spec.head, Tags) and spec.head.pooling == "attention"
+        attends = spec.head.pooling_parts == ("attention",)
         self._attention = Attention(tensors, "head.attention") if attends else None
 
     # What overflows on the way stays in the sequence that it is of.
@@ -215,11 +214,11 @@ class Network:
             BundleError: Scores of labels that are no finite numbers.
         """
         output, final_BW = self._encoder(x, table=table)
-        if isinstance(self._head, Tags):
+        if self._head.per_step:
             return self._score(output.values)
         if self._attention is not None:
             return self._score(self._attention(output))
-        parts = [POOLS[part](output, final_BW) for part in self._head.pooling.split("+")]
+        parts = [POOLS[part](output, final_BW) for part in self._head.pooling_parts]
         return self._score(np.concatenate(parts, axis=1))
 
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
@@ -247,7 +246,7 @@ class Network:
     def _score(self, rows: Floats) -> Floats:
         """Scores of rows by the head; labels need finite ones, or none of them is the best."""
         scores = self._linear(rows)
-        if not isinstance(self._head, Values) and not np.isfinite(scores).all():
+        if self._head.has_labels and not np.isfinite(scores).all():
             raise BundleError(
                 "the model's weights are so large that the scores of its labels overflow. "
                 "Train it again, with a smaller learning rate."
@@ -255,9 +254,9 @@ class Network:
         return scores
 
     def running_pool(self) -> running.Pool | None:
-        """The head's pooling for a new sequence that comes row by row; None for tags."""
-        if isinstance(self._head, Tags):
+        """The head's pooling for a new sequence that comes row by row; None: an answer a step."""
+        if self._head.per_step:
             return None
         if self._attention is not None:
             return running.Attention(self._attention.scores)
-        return running.Beside([running.POOLS[part]() for part in self._head.pooling.split("+")])
+        return running.Beside([running.POOLS[part]() for part in self._head.pooling_parts])

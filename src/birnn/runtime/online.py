@@ -16,10 +16,9 @@ from birnn.errors import DataError, DirectionError, ShapeError, UsageError
 from birnn.inputs import Vectors
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import State
-from birnn.runtime.decode import Decode, Decoder
 from birnn.runtime.layers import Network
 from birnn.runtime.rows import Rows
-from birnn.tasks import Tags
+from birnn.tasks.head import Decode, Decoder
 
 ONE = np.ones(1, np.int64)
 
@@ -96,7 +95,7 @@ class Online:
         """
         probabilities = self._decoder.probabilities
         if probabilities is None:
-            raise UsageError("a regressor has no probabilities. Call step for its values.")
+            raise self._spec.head.no_probabilities("Call step for its values.")
         scores = self._scores(given)
         answer = self._first(self._decoder.answers, scores)
         return answer, self._first(probabilities, scores)
@@ -111,21 +110,21 @@ class Online:
 
     def _first(self, decode: Decode, scores: npt.NDArray[np.float32]) -> Any:
         answer = decode(scores, ONE)[0]
-        return answer[0] if isinstance(self._spec.head, Tags) else answer
+        return answer[0] if self._spec.head.per_step else answer
 
 
 def _check_causal(spec: Spec) -> None:
-    chain = isinstance(spec.head, Tags) and spec.head.decoder == "crf"
     if spec.encoder.bidirectional:
-        instead = "a model trained with --set encoder.bidirectional=false"
+        settings = ("encoder.bidirectional=false", *spec.head.streaming_settings)
         raise DirectionError.of(
             "streaming, an answer at each step,",
-            instead=instead + (" --set head.decoder=softmax" if chain else ""),
+            instead="a model trained with" + "".join(f" --set {setting}" for setting in settings),
         )
-    if chain:
+    if spec.head.streaming_settings:
         raise UsageError(
             "a CRF decides on the tags of a whole sequence at once: the tag of step t may change "
-            "with step t+1. Use a model trained with --set head.decoder=softmax, or predict."
+            f"with step t+1. Use a model trained with --set {spec.head.streaming_settings[0]}, or "
+            "predict."
         )
 
 

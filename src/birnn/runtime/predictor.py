@@ -22,13 +22,11 @@ from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
 from birnn.errors import BundleError, ConfigError, DataError, UsageError, log_notice
 from birnn.ragged import Ragged
-from birnn.runtime.decode import Decode, decoder
 from birnn.runtime.door import Known, Sequence, admit
 from birnn.runtime.layers import Network
 from birnn.runtime.online import Online
 from birnn.runtime.rows import rows_of
-from birnn.runtime.scoring import Targets, new_scorer
-from birnn.tasks import TARGETS, Tags
+from birnn.tasks.head import Decode
 
 # Sequences and rows that are read ahead, sorted by length and given back in order.
 WINDOW = 4096
@@ -60,7 +58,7 @@ class Predictor:
         self._bundle = bundle
         self._rows = rows_of(bundle)
         self._network = Network(bundle.spec, bundle.tensors)
-        self._decoder = decoder(bundle.spec, self.labels, bundle.tensors)
+        self._decoder = bundle.spec.head.decoding(self.labels, bundle.tensors)
         kind = bundle.spec.inputs.kind
         self._known = Known(bundle.spec.inputs, bundle.vocabularies.get(kind, ()))
 
@@ -148,7 +146,7 @@ class Predictor:
         symbols = self.spec.inputs.kind == "symbols"
         return read(
             path,
-            TARGETS[self.spec.task],
+            self.spec.head.target,
             self.read_options(options),
             labelled=labelled,
             alphabet=self._known.alphabet if symbols else None,
@@ -205,9 +203,9 @@ class Predictor:
         """
         probabilities = self._decoder.probabilities
         if probabilities is None:
-            raise UsageError("a regressor has no probabilities. Call predict for its values.")
+            raise self.spec.head.no_probabilities("Call predict for its values.")
         found = list(self._stream(self._admit(sequences), probabilities))
-        if isinstance(self.spec.head, Tags):
+        if self.spec.head.per_step:
             return found
         return np.array(found, np.float32).reshape(len(found), len(self.labels))
 
@@ -253,7 +251,7 @@ class Predictor:
         """
         answers, probabilities = self._decoder.answers, self._decoder.probabilities
         if probabilities is None:
-            raise UsageError("a regressor has no probabilities. Call predict for its values.")
+            raise self.spec.head.no_probabilities("Call predict for its values.")
         if window < 1:
             raise UsageError(f"window is {window}, it must be a whole number from 1 on")
 
@@ -315,23 +313,22 @@ class Predictor:
             examples = self.read(examples, options, labelled=True, tell=tell)
         else:
             alphabet = self._known.alphabet if self.spec.inputs.kind == "symbols" else None
-            target = TARGETS[self.spec.task]
+            target = self.spec.head.target
             request = ReadRequest(target, options=options, alphabet=alphabet, tell=tell)
             examples = labelled_examples(examples, request, tell=tell)
-        head, labels = self.spec.head, self.labels
-        scorer, targets = new_scorer(head, labels), Targets(head, labels, tell)
+        scorer, gold = self.spec.head.scorer(self.labels), self.spec.head.golds(self.labels, tell)
         sequences = empty = tokens = 0
         seconds = 0.0
         for window in windows(examples, tokens=WINDOW_ROWS, sequences=WINDOW):
-            golds = [targets.checked(example, sequences + i) for i, example in enumerate(window)]
+            golds = [gold(example, sequences + i) for i, example in enumerate(window)]
             inputs = list(self._admit((example.inputs for example in window), first=sequences))
             if not sequences:
                 self._notice(inputs, tell)
             started = time.perf_counter()
             answers = self._run(inputs, self._decoder.answers)
             seconds += time.perf_counter() - started
-            for gold, answer in zip(golds, answers, strict=True):
-                scorer.update(gold, answer)
+            for target, answer in zip(golds, answers, strict=True):
+                scorer.update(target, answer)
             sequences += len(window)
             empty += sum(len(example) == 0 for example in window)
             tokens += sum(map(len, window))

@@ -1,21 +1,158 @@
 """The classifier: one label for a sequence."""
 
+# B sequences, L labels
+
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from birnn.schema import Shape, Size, linear
-from birnn.tasks.pooling import Pooled
+from birnn.data.examples import Example
+from birnn.errors import DataError, escaped
+from birnn.inputs.vocabulary import Vocabulary
+from birnn.metrics import LabelScorer
+from birnn.schema import Size
+from birnn.tasks.head import (
+    Array,
+    Decoder,
+    FittedHead,
+    Lengths,
+    Stage,
+    Tensors,
+    count_labels,
+    named_probabilities,
+    softmax,
+)
+from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
 
 
 class Label(Pooled):
     """One label for a sequence."""
 
+    task: ClassVar = "classifier"
+    target: ClassVar = "label"
+    gives: ClassVar = "one label for each sequence"
+    key: ClassVar = "label"
+    settings: ClassVar = PoolingSettings
+    defaults: ClassVar = {
+        "words": {
+            "inputs": {"character_hidden": 0, "class_ratios": True, "min_count": 1},
+            "encoder": {"hidden_size": 64},
+            "dropout": {"words": 0.4, "inputs": 0.5, "layers": 0.4, "output": 0.5},
+            "training": {"learning_rate": 1.5e-3, "label_smoothing": 0.1, "ema": 0.995},
+        },
+        "symbols": {
+            "encoder": {"hidden_size": 128},
+            "dropout": {"inputs": 0.1, "layers": 0.3, "output": 0.5},
+            "training": {"label_smoothing": 0.1, "ema": 0.99},
+        },
+        "vectors": {
+            "encoder": {"cell": "gru", "hidden_size": 100},
+            "head": {"pooling": "mean"},
+            "dropout": {"noise": 0.3, "shift": 0.3, "inputs": 0.1, "layers": 0.3, "output": 0.5},
+            "training": {
+                "label_smoothing": 0.1,
+                "ema": 0.99,
+                "patience": 120,
+                "epochs_range": [6, 120],
+            },
+        },
+    }
+    answer_comment: ClassVar = "# a label for each sequence"
+
     kind: Literal["label"] = "label"
     size: Size = Field(description="labels")
 
-    def tensors(self, width: int) -> dict[str, Shape]:
-        """Names and shapes on encoder rows of ``width``."""
-        return self.pooling_tensors(width) | linear("linear", self.size, self.pooled_width(width))
+    @classmethod
+    def fit(
+        cls,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        settings: PoolingSettings,
+        notes: list[str],
+    ) -> FittedHead:
+        """The head with a label for each that training shows."""
+        del notes
+        labels = count_labels(str(example.target) for example in train)
+        return FittedHead(cls(size=len(labels), **pooling_of(settings)), train, dev, labels)
+
+    def check_target(self, example: Example, where: str) -> str:
+        """The label of an example."""
+        if not isinstance(example.target, str):
+            raise DataError(
+                f"{where}: its target is {example.target!r}, a classifier needs one label"
+            )
+        return example.target
+
+    def encode(self, examples: Sequence[Example], labels: Vocabulary | None) -> Array:
+        """Numbers of the labels, (B,)."""
+        assert labels is not None
+        return labels.ids(self.check_target(example, example.where) for example in examples)
+
+    @property
+    def selection(self) -> tuple[str, bool]:
+        """Accuracy."""
+        return "accuracy", True
+
+    def decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
+        """The best label of each sequence, and the probabilities of all."""
+        del tensors
+
+        def answers(scores_BL: Array, lengths: Lengths) -> list[Any]:
+            return self.named(scores_BL.argmax(axis=1), lengths, labels)
+
+        def probabilities(scores_BL: Array, lengths: Lengths) -> list[Any]:
+            del lengths
+            return list(softmax(scores_BL))
+
+        return Decoder(answers, probabilities)
+
+    def named(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
+        """A label for each sequence."""
+        del lengths
+        return [labels[number] for number in decoded.tolist()]
+
+    def scorer(self, labels: Sequence[str]) -> LabelScorer:
+        """An empty scorer of labels."""
+        return LabelScorer(labels)
+
+    def stages(self, width: int) -> list[Stage]:
+        """The pooling and a linear layer."""
+        name = "linear, one label for the sequence"
+        return [*super().stages(width), Stage(name, ("linear.",), [(self.size, "labels")])]
+
+    def limitation(self) -> str:
+        """What its answers do not say."""
+        return label_limitation(self.size)
+
+    def lines(
+        self,
+        example: Example,
+        answer: str,
+        probabilities: Any,
+        labels: Sequence[str],
+        tensors: Tensors,
+    ) -> str:
+        """One line: the label, and its probability where it was asked for."""
+        del example, tensors
+        if probabilities is None:
+            return f"{escaped(answer)}\n"
+        return f"{escaped(answer)}\t{probabilities[labels.index(answer)]:.4f}\n"
+
+    def probability_record(
+        self, answer: str, probabilities: Any, labels: Sequence[str], *, every: bool
+    ) -> dict[str, Any]:
+        """The probability of the label, or of every label."""
+        if every:
+            return {"probabilities": named_probabilities(probabilities, labels)}
+        return {"probability": round(float(probabilities[labels.index(answer)]), 6)}
+
+
+def label_limitation(size: int) -> str:
+    """What no head says that chooses among labels."""
+    return (
+        f"It answers with one of its {size} labels always, also where none fits, and its "
+        "probabilities are not calibrated."
+    )

@@ -1,17 +1,90 @@
 """The tagger: a label for every step."""
 
+# N rows of all sequences, L labels
+
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+import numpy as np
+from pydantic import Field, model_validator
 
-from birnn.data.schemes import SchemeName
+from birnn.data.examples import Example
+from birnn.data.schemes import SchemeName, in_letters_of, marks, other_letters, transitions
+from birnn.engine import crf
+from birnn.errors import BundleError, DataError, escaped
+from birnn.inputs.vocabulary import Vocabulary
+from birnn.metrics import TagScorer
+from birnn.ragged import Ragged
 from birnn.schema import Frozen, Shape, Size, linear
+from birnn.tasks.classifier import label_limitation
+from birnn.tasks.head import (
+    Array,
+    Decoder,
+    FittedHead,
+    Head,
+    Lengths,
+    Notice,
+    Stage,
+    Tensors,
+    count_labels,
+    named_probabilities,
+    softmax,
+)
+from birnn.tasks.tag_schemes import tag_scheme, with_legal_tags, with_letters_of
+
+LONGEST_LABEL = 100  # characters of a label in a message
 
 
-class Tags(Frozen):
+class TagSettings(Frozen):
+    """How tags are read off the encoder."""
+
+    decoder: Literal["auto", "softmax", "crf"] = Field(
+        default="auto", description="auto: a CRF where the tags mark spans, softmax otherwise"
+    )
+    scheme: Literal["auto", SchemeName] = Field(
+        default="auto",
+        description="how tags mark spans, auto: as they show; none, iob1, iob2, iobes, bilou, "
+        "bmes, bmewo, and each with -suffix where the mark stands last",
+    )
+
+
+class Tags(Head):
     """A label for every step, each on its own (softmax) or as a sequence (CRF)."""
+
+    task: ClassVar = "tagger"
+    target: ClassVar = "tags"
+    gives: ClassVar = "one label for every step"
+    key: ClassVar = "tags"
+    file: ClassVar = "data.conllu"
+    settings: ClassVar = TagSettings
+    defaults: ClassVar = {
+        "words": {
+            "dropout": {
+                "words": 0.2,
+                "rare_words": 0.5,
+                "traits": 0.2,
+                "spelling": 0.05,
+                "characters": 0.1,
+                "inputs": 0.5,
+                "layers": 0.4,
+                "output": 0.5,
+            },
+        },
+        "symbols": {
+            "inputs": {"symbol_dim": 32},
+            "encoder": {"hidden_size": 128, "num_layers": 2},
+            "dropout": {"inputs": 0.1, "layers": 0.3, "output": 0.3},
+            "training": {"ema": 0.99},
+        },
+        "vectors": {
+            "dropout": {"inputs": 0.1, "layers": 0.3, "output": 0.3},
+        },
+    }
+    per_step: ClassVar = True
+    answer_comment: ClassVar = "# a list of labels for each sequence"
 
     kind: Literal["tags"] = "tags"
     size: Size = Field(description="labels")
@@ -19,6 +92,14 @@ class Tags(Frozen):
     scheme: SchemeName = Field(
         default="none", description="how the labels mark spans; forbids impossible sequences"
     )
+
+    @model_validator(mode="after")
+    def _scheme_needs_labels(self) -> Self:
+        if self.scheme != "none" and self.size < 2:
+            raise ValueError("a tag scheme needs at least two labels")
+        return self
+
+    # ------------------------------------------------------------------ as data
 
     def tensors(self, width: int) -> dict[str, Shape]:
         """Names and shapes on encoder rows of ``width``; transitions are [from, to]."""
@@ -28,3 +109,207 @@ class Tags(Frozen):
             shapes["crf.start"] = (self.size,)
             shapes["crf.end"] = (self.size,)
         return shapes
+
+    def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
+        """That no label marks a span, where the scheme says that labels do."""
+        labels = vocabularies["labels"]
+        if self.scheme == "none" or any(marks(label, self.scheme) for label in labels):
+            return []
+        shown = ", ".join(repr(label[:LONGEST_LABEL]) for label in labels[:3])
+        return [f"the scheme is {self.scheme}, and no label marks a span so: {shown}"]
+
+    def constraints(self, labels: Sequence[str]) -> tuple[Array, Array, Array] | None:
+        """Which labels may follow which, begin and end a sequence; None where all may.
+
+        Returns:
+            Truth values, [from, to] (L, L), (L,) and (L,): in a scheme of spans impossible
+            sequences (O I-PER in IOB2) are ruled out.
+        """
+        return None if self.scheme == "none" else transitions(labels, self.scheme)
+
+    # ------------------------------------------------------------------ training
+
+    @classmethod
+    def fit(
+        cls,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        settings: TagSettings,
+        notes: list[str],
+    ) -> FittedHead:
+        """The head for the scheme that the tags show, or that is set."""
+        scheme = tag_scheme(train, dev, settings.scheme, notes)
+        train, dev = with_legal_tags(train, scheme, notes), with_letters_of(scheme, dev, notes)
+        labels = count_labels(chain.from_iterable(map(tags_of, train)))
+        decoder = settings.decoder
+        if decoder == "auto":
+            decoder = "softmax" if scheme == "none" else "crf"
+        return FittedHead(cls(size=len(labels), decoder=decoder, scheme=scheme), train, dev, labels)
+
+    def check_target(self, example: Example, where: str) -> tuple[str, ...]:
+        """The tags of an example, one for each step."""
+        tags = example.target
+        if not isinstance(tags, tuple | list):
+            raise DataError(f"{where}: its target is {tags!r}, a tagger needs tags")
+        if len(tags) != len(example):
+            raise DataError(
+                f"{where}: {len(tags)} tags for {len(example)} steps. Give every step one tag."
+            )
+        return tuple(tags)
+
+    def encode(self, examples: Sequence[Example], labels: Vocabulary | None) -> Array:
+        """Numbers of the tags of all steps, (N,)."""
+        assert labels is not None
+        return labels.ids(
+            tag for example in examples for tag in self.check_target(example, example.where)
+        )
+
+    @property
+    def selection(self) -> tuple[str, bool]:
+        """F1 of spans where tags mark some, else accuracy."""
+        return ("accuracy" if self.scheme == "none" else "f1"), True
+
+    # ------------------------------------------------------------------ answers
+
+    def decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
+        """The best tag of each step, or with a CRF the best allowed sequence of tags."""
+        faults = self.vocabulary_faults({"labels": labels})
+        if faults:
+            raise BundleError(f"{faults[0]}. Take the bundle from its source again.")
+        if self.decoder == "crf":
+            return self._crf_decoding(labels, tensors)
+
+        def answers(scores_NL: Array, lengths: Lengths) -> list[Any]:
+            return self.named(scores_NL.argmax(axis=1), lengths, labels)
+
+        def probabilities(scores_NL: Array, lengths: Lengths) -> list[Any]:
+            return Ragged(softmax(scores_NL), lengths).to_list()
+
+        return Decoder(answers, probabilities)
+
+    def _crf_decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
+        """The best allowed tag sequence, and each tag's probability in all of them."""
+        scores = (tensors[f"head.crf.{name}"] for name in ("transitions", "start", "end"))
+        masks = self.constraints(labels)
+        names = ("allowed", "allowed_start", "allowed_end")
+        chain_scores = crf.chain_of(
+            *scores, **({} if masks is None else dict(zip(names, masks, strict=True)))
+        )
+
+        def answers(emissions: Array, lengths: Lengths) -> list[Any]:
+            paths = crf.viterbi(Ragged(emissions, lengths), chain_scores)
+            return self.named(paths.tags.values, lengths, labels)
+
+        def probabilities(emissions: Array, lengths: Lengths) -> list[Any]:
+            marginals = crf.marginals(Ragged(emissions, lengths), chain_scores)
+            return Ragged(marginals.astype(np.float32), lengths).to_list()
+
+        return Decoder(answers, probabilities)
+
+    def named(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
+        """A list of tags for each sequence."""
+        tags = [labels[number] for number in decoded.tolist()]
+        ends = np.cumsum(lengths).tolist()
+        return [
+            tags[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)
+        ]
+
+    def scorer(self, labels: Sequence[str]) -> TagScorer:
+        """An empty scorer of tags."""
+        return TagScorer(labels, self.scheme)
+
+    def golds(self, labels: Sequence[str], tell: Notice) -> Callable[[Example, int], Any]:
+        """A function from an example and its number to its tags in the letters of the scheme.
+
+        Example:
+            >>> head = Tags(size=2, scheme="iob2")
+            >>> head.golds(["O", "B-X"], print)(Example(("a",), ("U-X",), "gold:1"), 0)
+            gold:1: spans are marked as BILOU, the model's as IOB2: they are compared as spans
+            ('B-X',)
+        """
+        known = frozenset(labels)
+        checked = super().golds(labels, tell)
+        told = False
+
+        def gold(example: Example, number: int) -> Any:
+            nonlocal told
+            tags = checked(example, number)
+            if known.issuperset(tags):
+                return tags
+            other = None if told else other_letters(self.scheme, tags)
+            if other is not None:
+                told = True
+                tell(
+                    f"{example.where or f'example {number}'}: spans are marked as {other.upper()}, "
+                    f"the model's as {self.scheme.upper()}: they are compared as spans"
+                )
+            return in_letters_of(self.scheme, tags)
+
+        return gold
+
+    @property
+    def streaming_settings(self) -> tuple[str, ...]:
+        """Without a CRF, which needs the whole sequence."""
+        return ("head.decoder=softmax",) if self.decoder == "crf" else ()
+
+    # ------------------------------------------------------------------ in words
+
+    def drawing(self, width: int) -> str:
+        """The head in one line, on encoder rows of ``width``."""
+        scheme = "" if self.scheme == "none" else f", {self.scheme}"
+        return f"{width} → {self.size} labels ({self.decoder}{scheme})"
+
+    def stages(self, width: int) -> list[Stage]:
+        """A linear layer, and where there is one the CRF."""
+        del width
+        boxes = [(self.size, "labels")]
+        stages = [Stage("linear, a label for every step", ("linear.",), boxes)]
+        if self.decoder == "crf":
+            stages.append(Stage("CRF, the best sequence of labels", ("crf.",), boxes))
+        return stages
+
+    def limitation(self) -> str:
+        """What its answers do not say."""
+        return label_limitation(self.size)
+
+    def lines(
+        self,
+        example: Example,
+        answer: Sequence[str],
+        probabilities: Any,
+        labels: Sequence[str],
+        tensors: Tensors,
+    ) -> str:
+        """A line for each step, token and tag, and an empty one after them."""
+        del tensors
+        tokens = example.inputs if isinstance(example.inputs, tuple) else range(len(answer))
+        rows = [
+            f"{escaped(str(token))}\t{escaped(tag)}"
+            for token, tag in zip(tokens, answer, strict=True)
+        ]
+        if probabilities is not None:
+            each = probabilities_of(answer, probabilities, labels)
+            rows = [f"{row}\t{p:.4f}" for row, p in zip(rows, each, strict=True)]
+        return "".join(f"{row}\n" for row in rows) + "\n"
+
+    def probability_record(
+        self, answer: Sequence[str], probabilities: Any, labels: Sequence[str], *, every: bool
+    ) -> dict[str, Any]:
+        """The probability of each tag, or of every label at each step."""
+        if every:
+            return {"probabilities": [named_probabilities(row, labels) for row in probabilities]}
+        each = probabilities_of(answer, probabilities, labels)
+        return {"probabilities": [round(float(p), 6) for p in each]}
+
+
+def tags_of(example: Example) -> tuple[str, ...]:
+    """The tags of an example, none where its target is something else."""
+    return example.target if isinstance(example.target, tuple) else ()
+
+
+def probabilities_of(
+    answer: Sequence[str], probabilities: Any, labels: Sequence[str]
+) -> list[float]:
+    """The probability of each tag of an answer."""
+    numbers = {label: number for number, label in enumerate(labels)}
+    return [row[numbers[tag]] for row, tag in zip(probabilities, answer, strict=True)]

@@ -25,7 +25,7 @@ from birnn.training.inputs import input_kind
 from birnn.training.loop import LoopResult, check_device, process_untouched, run_loop
 from birnn.training.memory import check_size, keep_freed_memory, memory_named
 from birnn.training.prepare import Prepared, prepare
-from birnn.training.recipe import Recipe, Task
+from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSources, Sets
 from birnn.training.workspace import Workspace
 
@@ -53,7 +53,7 @@ class FitResult:
 
 @own_threads()
 def fit(
-    task: Task,
+    task: str,
     sets: Sets,
     recipe: Recipe | None = None,
     *,
@@ -167,7 +167,7 @@ def fit(
 
 
 def fit_and_save(
-    task: Task,
+    task: str,
     sources: DataSources | Sets,
     recipe: Recipe,
     workspace: Workspace,

@@ -12,7 +12,6 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from birnn.errors import TrainingError
 from birnn.inputs import Batch
@@ -69,7 +68,7 @@ class TrainingModule(lightning.LightningModule):
         settings: Optimiser and schedule.
         steps: Steps of the whole run, for the schedule.
         seed: Of dropout; each epoch starts its own stream, so a resumed run is the same run.
-        labels: Names of the labels; none for values.
+        labels: Names of the labels; none where the task has none.
         scorer: Makes an empty scorer for the dev set.
         monitor: Result of the scorer that decides which weights are best.
 
@@ -93,7 +92,7 @@ class TrainingModule(lightning.LightningModule):
         self.settings = settings
         self.steps = max(1, steps)
         self.seed = seed
-        self.labels = np.array(labels, dtype=object)
+        self.labels = labels
         self.new_scorer = scorer
         self.monitor = monitor
         self.scorer: Any = None
@@ -143,26 +142,12 @@ class TrainingModule(lightning.LightningModule):
         answer = self.network(batch.batch)
         if not bool(torch.isfinite(answer.scores).all()):
             raise self._not_finite("an answer to the dev set is not finite", batch=None)
-        answers = self.network.decode(answer)
-        match self.network.spec.head.kind:
-            case "tags":
-                names = self.labels[answers]
-                stops = np.cumsum(batch.batch.lengths)
-                starts = stops - batch.batch.lengths
-                for gold, start, stop in zip(batch.gold, starts, stops, strict=True):
-                    self.scorer.update(gold, names[start:stop].tolist())
-            case "label":
-                for gold, name in zip(batch.gold, self.labels[answers], strict=True):
-                    self.scorer.update(gold, name)
-                targets = torch.as_tensor(batch.batch.targets, device=answer.scores.device)
-                known = targets >= 0
-                each = functional.cross_entropy(
-                    answer.scores[known], targets[known], reduction="none"
-                )
-                self._likelihoods += each.tolist()
-            case "values":
-                for gold, values in zip(batch.gold, answers, strict=True):
-                    self.scorer.update(gold, values)
+        lengths, head = batch.batch.lengths, self.network.spec.head
+        answers = head.named(self.network.decode(answer), lengths, self.labels)
+        for gold, predicted in zip(batch.gold, answers, strict=True):
+            self.scorer.update(gold, predicted)
+        if not head.per_step and batch.batch.targets is not None:
+            self._likelihoods += self.network.likelihoods(answer, batch.batch.targets)
 
     def on_validation_epoch_end(self) -> None:
         """Log the dev score, what weights are selected by, and the training speed."""

@@ -6,26 +6,27 @@ A recipe is read from TOML, a section for each part, and overridden key by key
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import (
     PrivateAttr,
     ValidationError,
+    create_model,
 )
 
 from birnn.bundle.spec import Encoder
 from birnn.errors import ConfigError, nearest
 from birnn.models import Dropout
 from birnn.schema import Frozen
-from birnn.training.settings import HeadSettings, InputSettings, Kind, TrainingSettings
+from birnn.tasks import TASKS
+from birnn.training.settings import InputSettings, Kind, TrainingSettings
 
-Task = Literal["tagger", "classifier", "regressor"]
 LONGEST = 200  # characters of a value in a message
 TOO_LONG = "an integer of more digits than Python reads"
-TASKS: tuple[Task, ...] = ("tagger", "classifier", "regressor")
 
 
 class Recipe(Frozen):
@@ -43,7 +44,7 @@ class Recipe(Frozen):
 
     inputs: InputSettings = InputSettings()
     encoder: Encoder = Encoder()
-    head: HeadSettings = HeadSettings()
+    head: Frozen = Frozen()  # the settings of the task's head
     dropout: Dropout = Dropout()
     training: TrainingSettings = TrainingSettings()
 
@@ -60,7 +61,7 @@ class Recipe(Frozen):
             for name in getattr(self, section).model_fields_set
         )
 
-    def for_kind(self, task: Task, kind: Kind) -> Recipe:
+    def for_kind(self, task: str, kind: Kind) -> Recipe:
         """This recipe with the defaults that suit a kind of input; what was chosen stays.
 
         Example:
@@ -78,7 +79,7 @@ class Recipe(Frozen):
     @classmethod
     def load(
         cls,
-        task: Task,
+        task: str,
         *,
         config: Path | str | None = None,
         overrides: Sequence[str] = (),
@@ -124,7 +125,7 @@ class Recipe(Frozen):
         settings = self.model_dump()
         _merge(settings, changes, where=where)
         try:
-            recipe = Recipe.model_validate(settings)
+            recipe = self.model_validate(settings)
         except ValidationError as error:
             faults = "; ".join(_fault(item) for item in error.errors())
             raise ConfigError(f"{where}{faults}") from None
@@ -133,70 +134,33 @@ class Recipe(Frozen):
         return recipe
 
 
-# What differs from the defaults above, by task, and by task and kind of input: a word is one of
-# thousands and seen a few times, a symbol one of few and seen thousands of times.
-DEFAULTS: dict[tuple[Task, Kind | None], dict[str, dict[str, Any]]] = {
-    ("tagger", "words"): {
-        "dropout": {
-            "words": 0.2,
-            "rare_words": 0.5,
-            "traits": 0.2,
-            "spelling": 0.05,
-            "characters": 0.1,
-            "inputs": 0.5,
-            "layers": 0.4,
-            "output": 0.5,
-        },
-    },
-    ("tagger", "symbols"): {
-        "inputs": {"symbol_dim": 32},
-        "encoder": {"hidden_size": 128, "num_layers": 2},
-        "dropout": {"inputs": 0.1, "layers": 0.3, "output": 0.3},
-        "training": {"ema": 0.99},
-    },
-    ("tagger", "vectors"): {
-        "dropout": {"inputs": 0.1, "layers": 0.3, "output": 0.3},
-    },
-    ("classifier", "words"): {
-        "inputs": {"character_hidden": 0, "class_ratios": True, "min_count": 1},
-        "encoder": {"hidden_size": 64},
-        "dropout": {"words": 0.4, "inputs": 0.5, "layers": 0.4, "output": 0.5},
-        "training": {"learning_rate": 1.5e-3, "label_smoothing": 0.1, "ema": 0.995},
-    },
-    ("classifier", "symbols"): {
-        "encoder": {"hidden_size": 128},
-        "dropout": {"inputs": 0.1, "layers": 0.3, "output": 0.5},
-        "training": {"label_smoothing": 0.1, "ema": 0.99},
-    },
-    ("classifier", "vectors"): {
-        "encoder": {"cell": "gru", "hidden_size": 100},
-        "head": {"pooling": "mean"},
-        "dropout": {"noise": 0.3, "shift": 0.3, "inputs": 0.1, "layers": 0.3, "output": 0.5},
-        "training": {
-            "label_smoothing": 0.1,
-            "ema": 0.99,
-            "patience": 120,
-            "epochs_range": [6, 120],
-        },
-    },
-    ("regressor", None): {
-        "dropout": {"words": 0.05, "inputs": 0.1, "output": 0.2},
-    },
-}
-
-
-def default(task: Task, kind: Kind = "words") -> Recipe:
-    """The recipe of a task and a kind of input before any setting is changed.
+@functools.cache
+def _recipe_class(task: str) -> type[Recipe]:
+    """The recipe with the settings of a task's head.
 
     Raises:
         ConfigError: No such task.
     """
     if task not in TASKS:
         raise ConfigError(f"task is {task!r}: {nearest(task, TASKS)}")
-    settings = Recipe().model_dump()
-    for key in ((task, None), (task, kind)):
-        _merge(settings, DEFAULTS.get(key, {}), where="")
-    recipe = Recipe.model_validate(settings)
+    settings = TASKS[task].settings
+    return create_model("Recipe", __base__=Recipe, head=(settings, settings()))
+
+
+def default(task: str, kind: Kind = "words") -> Recipe:
+    """The recipe of a task and a kind of input before any setting is changed.
+
+    A word is one of thousands and seen a few times, a symbol one of few and seen thousands of
+    times, so the defaults of a task differ by the kind of its input.
+
+    Raises:
+        ConfigError: No such task.
+    """
+    plain = _recipe_class(task)()
+    settings = plain.model_dump()
+    for key in (None, kind):
+        _merge(settings, TASKS[task].defaults.get(key, {}), where="")
+    recipe = plain.model_validate(settings)
     recipe._chosen = frozenset()
     return recipe
 
@@ -264,7 +228,7 @@ def _fault(item: Any) -> str:
     return f"{key}: {what}, got {got if len(got) <= LONGEST else got[:LONGEST] + '...'}"
 
 
-def settings_table(task: Task, kind: Kind = "words") -> list[tuple[str, Any, str]]:
+def settings_table(task: str, kind: Kind = "words") -> list[tuple[str, Any, str]]:
     """Name, default (as JSON has it) and meaning of every setting of a task on a kind of input.
 
     Example:

@@ -16,9 +16,8 @@ from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.words import Split, looks, part, tokenise
 from birnn.errors import DataError
-from birnn.tasks import TARGETS
+from birnn.tasks import TASKS
 from birnn.training.checks import require_uniform_inputs
-from birnn.training.recipe import Task
 from birnn.training.settings import Kind
 
 DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
@@ -78,7 +77,7 @@ class DataSources:
 
     def read(
         self,
-        task: Task,
+        task: str,
         *,
         seed: int = 1,
         kind: Literal["auto"] | Kind = "auto",
@@ -146,7 +145,7 @@ def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], lis
 def _examples(
     name: str,
     source: DataSource,
-    task: Task,
+    task: str,
     reading: ReadOptions,
     tell: Callable[[str], None],
     alphabet: Alphabet | None,
@@ -160,7 +159,7 @@ def _examples(
         return list(
             read(
                 source,
-                TARGETS[task],
+                TASKS[task].target,
                 reading,
                 alphabet=alphabet,
                 labels=labels,
@@ -168,7 +167,7 @@ def _examples(
                 found=found,
             )
         )
-    request = ReadRequest(TARGETS[task], options=reading, alphabet=alphabet, tell=tell)
+    request = ReadRequest(TASKS[task].target, options=reading, alphabet=alphabet, tell=tell)
     examples = list(labelled_examples(source, request, tell=tell, name=name))
     if not examples:
         raise DataError(f"{name}: no example in it. Give at least one.")

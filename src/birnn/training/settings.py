@@ -13,10 +13,8 @@ from pydantic import (
     NonNegativeFloat,
 )
 
-from birnn.data.schemes import SchemeName
 from birnn.inputs.words import AffixLengths
 from birnn.schema import Frozen, Size
-from birnn.tasks import PoolingName
 
 Kind = Literal["words", "symbols", "vectors"]
 
@@ -92,23 +90,6 @@ class InputSettings(Frozen):
         le=10**9,
         description="beside the words of training, words of so many first lines of the vectors",
     )
-
-
-class HeadSettings(Frozen):
-    """How answers are read off the encoder."""
-
-    decoder: Literal["auto", "softmax", "crf"] = Field(
-        default="auto", description="auto: a CRF where the tags mark spans, softmax otherwise"
-    )
-    scheme: Literal["auto", SchemeName] = Field(
-        default="auto",
-        description="how tags mark spans, auto: as they show; none, iob1, iob2, iobes, bilou, "
-        "bmes, bmewo, and each with -suffix where the mark stands last",
-    )
-    pooling: PoolingName = Field(
-        default="last+max+mean", description="last, max, mean, last+max+mean or attention"
-    )
-    attention_size: Size = Field(default=64, description="hidden units of the attention")
 
 
 class TrainingSettings(Frozen):

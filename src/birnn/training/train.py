@@ -12,12 +12,11 @@ from birnn.errors import UsageError, require
 from birnn.runtime import Predictor
 
 if TYPE_CHECKING:
-    from birnn.training.recipe import Task
     from birnn.training.sets import DataSource
 
 
 def train(
-    task: Task,
+    task: str,
     *,
     train: DataSource,
     out: str | Path,

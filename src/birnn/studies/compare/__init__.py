@@ -1,12 +1,12 @@
 """One direction against two, on any data: trials, their comparison, a test of significance."""
 
-from birnn.studies.compare.comparison import TASKS, Comparison, Spread, compare
+from birnn.studies.compare.comparison import COMPARED, Comparison, Spread, compare
 from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.significance import McNemar, mcnemar
 from birnn.studies.compare.trials import WAYS, Plan, Trial, run_trial, run_trials, way_of
 
 __all__ = [
-    "TASKS",
+    "COMPARED",
     "WAYS",
     "Comparison",
     "Contest",

@@ -24,7 +24,7 @@ from birnn.runtime import Predictor
 from birnn.training.fit import fit, fit_and_save
 from birnn.training.inputs import input_kind
 from birnn.training.prepare import prepare
-from birnn.training.recipe import Recipe, Task
+from birnn.training.recipe import Recipe
 from birnn.training.sets import Sets
 from birnn.training.workspace import Workspace
 
@@ -134,7 +134,7 @@ class Plan:
         threads: Threads of each trial; as many as are set by default.
     """
 
-    task: Task
+    task: str
     sets: Sets
     recipe: Recipe
     threads: int | None = None

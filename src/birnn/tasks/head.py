@@ -1,0 +1,335 @@
+"""What a task is: the head of a model as data, and all that the rest of the house asks of it.
+
+Readers, training, running, scoring, printing and the model card know no task by name. They ask the
+methods of `Head`, and a new task is a class of its own with a line in `birnn.tasks`.
+"""
+
+# N rows of all sequences, B sequences, T steps of one, L labels, K target values
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.data.examples import Example, TargetKind
+from birnn.errors import DataError, UsageError
+from birnn.inputs.encoding import Codec, Encoded
+from birnn.inputs.vocabulary import Vocabulary
+from birnn.schema import Frozen, Shape, Size
+
+Array = npt.NDArray[Any]
+Tensors = Mapping[str, npt.NDArray[np.float32]]
+Lengths = npt.NDArray[np.int64]
+Decode = Callable[[Array, Lengths], list[Any]]
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """From the scores of a head to answers.
+
+    Both functions take the scores, (N, L) of a head that answers for every step and (B, L)
+    otherwise, and the lengths of the sequences (B,), and give one answer for each sequence.
+
+    Args:
+        answers: Labels of the steps, the label, or the values of each sequence.
+        probabilities: Probabilities (T, L) of the steps' labels or (L,) of the label; None where
+            there are none.
+    """
+
+    answers: Decode
+    probabilities: Decode | None
+
+
+class Scorer(Protocol):
+    """Counts answers and scores them, see `birnn.metrics`."""
+
+    def update(self, gold: Any, predicted: Any) -> None:
+        """Count one sequence."""
+
+    def result(self) -> dict[str, Any]:
+        """Scores of all that was counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedHead:
+    """A head as the training examples ask for it.
+
+    Args:
+        head: Its description.
+        train: The training examples, with targets that the head can learn.
+        dev: The examples that decide which weights are kept, likewise.
+        labels: The labels with their counts; None where the task has none.
+        initial: Tensors of the head that start from the data, by their names in it.
+    """
+
+    head: Head
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    labels: Vocabulary | None = None
+    initial: dict[str, Array] = field(default_factory=dict)
+
+
+class Stage(NamedTuple):
+    """A row in the drawing of a model.
+
+    Args:
+        name: What happens there.
+        tensors: How the names of its tensors begin.
+        boxes: Width and text of each box.
+        encoder: Whether it has the encoder's colour: it holds states, not answers.
+    """
+
+    name: str
+    tensors: tuple[str, ...]
+    boxes: list[tuple[int, str]]
+    encoder: bool = False
+
+
+class Head(Frozen, ABC):
+    """A task: the head of a model as data, and all that depends on what is learnt."""
+
+    task: ClassVar[str]
+    """Its name on the command line."""
+    target: ClassVar[TargetKind]
+    """The kind of target that readers read for it."""
+    gives: ClassVar[str]
+    """What it gives, for the model card: one label for every step."""
+    key: ClassVar[str]
+    """The answer's key in a JSON line of `birnn predict`."""
+    file: ClassVar[str] = "data.tsv"
+    """A file that it may be used on, for the model card."""
+    settings: ClassVar[type[Frozen]]
+    """What can be set of the head in training."""
+    defaults: ClassVar[Mapping[str | None, Mapping[str, Mapping[str, Any]]]] = {}
+    """Settings that differ from all tasks' defaults, by the kind of input (None: all kinds)."""
+    answer_comment: ClassVar[str]
+    """What `predict` gives, a comment in the model card's example."""
+    per_step: ClassVar[bool] = False
+    """Whether it answers for every step, not once for a sequence."""
+    has_labels: ClassVar[bool] = True
+    """Whether it chooses among labels, so that their scores must be finite and can be compared."""
+
+    size: Size
+
+    # ------------------------------------------------------------------ as data
+
+    @abstractmethod
+    def tensors(self, width: int) -> dict[str, Shape]:
+        """Names and shapes of its tensors on encoder rows of ``width``."""
+
+    def vocabularies(self) -> dict[str, int]:
+        """Names and sizes of its vocabularies."""
+        return {"labels": self.size} if self.has_labels else {}
+
+    def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
+        """What is wrong with vocabularies of the right sizes."""
+        del vocabularies
+        return []
+
+    @property
+    def pooling_parts(self) -> tuple[str, ...]:
+        """The poolings that it reads side by side; none where it answers for every step."""
+        return ()
+
+    # ------------------------------------------------------------------ training
+
+    @classmethod
+    @abstractmethod
+    def fit(
+        cls,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        settings: Any,
+        notes: list[str],
+    ) -> FittedHead:
+        """The head that training examples ask for.
+
+        Args:
+            train: Training examples.
+            dev: Examples that decide which weights are kept.
+            settings: An object of the class ``settings``.
+            notes: Takes what was found, a line each.
+
+        Raises:
+            DataError: Targets that are none of this task, or that cannot be told apart.
+            ConfigError: Settings that do not fit the targets.
+        """
+
+    @abstractmethod
+    def check_target(self, example: Example, where: str) -> Any:
+        """The target of an example, once it is one that this head answers with.
+
+        Args:
+            example: The example; its target is not None.
+            where: What messages call it.
+
+        Raises:
+            DataError: A target of another kind or size.
+        """
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Example], labels: Vocabulary | None) -> Array:
+        """Targets as numbers: (N,) of a head that answers for every step, else (B,) or (B, K).
+
+        Args:
+            examples: Examples with targets.
+            labels: The vocabulary of labels; a label that it does not know becomes -1.
+
+        Raises:
+            DataError: As `check_target` does.
+        """
+
+    def encoded(self, codec: Codec, examples: Sequence[Example]) -> Encoded:
+        """Examples as numbers, with their targets; no targets of no examples."""
+        targets = self.encode(examples, codec.vocabularies.get("labels")) if examples else None
+        return codec.encode(examples).with_targets(targets, per_step=self.per_step)
+
+    @property
+    @abstractmethod
+    def selection(self) -> tuple[str, bool]:
+        """The score of the dev set that chooses among epochs; whether more of it is better."""
+
+    # ------------------------------------------------------------------ answers
+
+    @abstractmethod
+    def decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
+        """From scores to answers.
+
+        Args:
+            labels: Its labels, by number; empty where it has none.
+            tensors: The tensors of the model.
+
+        Raises:
+            BundleError: Labels that do not fit.
+        """
+
+    @abstractmethod
+    def named(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
+        """Decoded numbers as answers, one for each sequence.
+
+        Args:
+            decoded: Numbers of labels, (N,) or (B,), or values (B, K).
+            lengths: Lengths of the sequences, (B,).
+            labels: The labels by number.
+        """
+
+    @abstractmethod
+    def scorer(self, labels: Sequence[str]) -> Scorer:
+        """An empty scorer of its answers."""
+
+    def golds(self, labels: Sequence[str], tell: Notice) -> Callable[[Example, int], Any]:
+        """A function from an example and its number to the target that an answer is held against.
+
+        Args:
+            labels: The labels of the model.
+            tell: Takes, once, what is compared in another form than it stands in the file.
+        """
+        del labels, tell
+
+        def gold(example: Example, number: int) -> Any:
+            where = example.where or f"example {number}"
+            if example.target is None:
+                raise DataError(f"{where}: it has no target. Evaluation needs labelled data.")
+            return self.check_target(example, where)
+
+        return gold
+
+    def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Names of the columns of its scores, for explanations."""
+        return tuple(labels)
+
+    @property
+    def streaming_settings(self) -> tuple[str, ...]:
+        """Settings of training that would let it answer while the sequence comes; none: it can."""
+        return ()
+
+    def no_probabilities(self, remedy: str) -> UsageError:
+        """The error for who asks for probabilities where there are none."""
+        return UsageError(f"a {self.task} has no probabilities. {remedy}")
+
+    # ------------------------------------------------------------------ in words
+
+    @abstractmethod
+    def drawing(self, width: int) -> str:
+        """The head in one line, on encoder rows of ``width``."""
+
+    @abstractmethod
+    def stages(self, width: int) -> list[Stage]:
+        """What it is made of, for the drawing of the model, on encoder rows of ``width``."""
+
+    @abstractmethod
+    def limitation(self) -> str:
+        """What its answers do not say, a sentence of the model card."""
+
+    @abstractmethod
+    def lines(
+        self,
+        example: Example,
+        answer: Any,
+        probabilities: Any,
+        labels: Sequence[str],
+        tensors: Tensors,
+    ) -> str:
+        """An answer as `birnn predict` writes it for people and for ``cut``.
+
+        Args:
+            example: What was read.
+            answer: The answer.
+            probabilities: As `Decoder.probabilities` gives them; None where not asked for.
+            labels: The labels by number.
+            tensors: The tensors of the model.
+        """
+
+    def probability_record(
+        self, answer: Any, probabilities: Any, labels: Sequence[str], *, every: bool
+    ) -> dict[str, Any]:
+        """What a JSON line holds of probabilities.
+
+        Args:
+            answer: The answer.
+            probabilities: As `Decoder.probabilities` gives them.
+            labels: The labels by number.
+            every: The probability of every label, not of the answer alone.
+        """
+        del answer, probabilities, labels, every
+        raise self.no_probabilities("Leave them out.")
+
+
+def softmax(scores: Array) -> Array:
+    """``exp(s) / sum(exp(s))`` along each row, without overflow.
+
+    Example:
+        >>> softmax(np.array([[1000.0, 1000.0]])).tolist()
+        [[0.5, 0.5]]
+    """
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    out: Array = powers / powers.sum(axis=1, keepdims=True)
+    return out
+
+
+def count_labels(labels: Iterable[str]) -> Vocabulary:
+    """The labels of training with their counts, most frequent first.
+
+    Raises:
+        DataError: Fewer than two: nothing can be told apart.
+    """
+    counts = Counter(labels)
+    if len(counts) < 2:
+        only = next(iter(counts), "none")
+        raise DataError(
+            f"the training data has a single label, {only!r}: there is nothing to tell apart. "
+            "Check the column that the labels are read from."
+        )
+    return Vocabulary.count(counts.elements(), unknown=False)
+
+
+def named_probabilities(row: Any, labels: Sequence[str]) -> dict[str, float]:
+    """The probability of every label, with six digits."""
+    return {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)}
