@@ -174,7 +174,7 @@ def test_a_treebank_is_encoded_within_seconds(shared_data):
     forms = {token for example in examples for token in example.inputs}
     known["traits"] = learn_traits(forms, SURFACE.prefixes, SURFACE.suffixes)
     known["labels"] = Vocabulary(sorted({t for e in examples for t in e.target}), unknown=False)
-    encoded = Codec(WORDS, known).encode(examples)
+    encoded = TAGS.encoded(Codec(WORDS, known), examples)
     assert time.process_time() - start < 15  # 0.6 s on an idle core
     assert (len(encoded), len(encoded.inputs)) == (3457, 64684)
     assert (encoded.targets >= 0).all()
