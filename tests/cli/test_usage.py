@@ -138,7 +138,7 @@ def test_threads_of_a_command_are_those_of_its_option_or_of_the_environment(
         raise UsageError(f"{isa.get_num_threads()} threads.")
 
     monkeypatch.setattr(Predictor, "load", stop)
-    monkeypatch.setattr("birnn.training.fit.fit_and_save", stop)
+    monkeypatch.setattr("birnn.training.fit.run_training", stop)
     more = () if option is None else ("--threads", option)
     told = call(command, *arguments[command], *more)
     assert told.err == f"birnn: {threads} threads.\n"

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from birnn.data import Example
-from birnn.training.fit import FitResult, fit_and_save
+from birnn.training.fit import FitResult, run_training
 from birnn.training.module import TrainingModule
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSources
@@ -30,7 +30,7 @@ TINY = {
     "dropout.inputs": 0.1,
     "dropout.output": 0.1,
     "training.epochs": 3,
-    "training.batch_rows": 60,
+    "training.batch_tokens": 60,
     "training.batch_sequences": 16,
     "training.ema": 0.0,
     "training.label_smoothing": 0.0,
@@ -99,7 +99,7 @@ def train_into(
     """A run from examples to the folder of a bundle, as `birnn.train` does it."""
     with Workspace.open(out, resume=resume, overwrite=overwrite) as workspace:
         sources = DataSources(train, dev)
-        return fit_and_save(task, sources, recipe, workspace, **({"quiet": True} | options))
+        return run_training(task, sources, recipe, workspace, **({"quiet": True} | options))
 
 
 @pytest.fixture(scope="session")

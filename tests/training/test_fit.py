@@ -115,6 +115,24 @@ def test_a_run_in_memory_gives_the_bundle_of_one_on_disk_and_writes_nothing(
     assert result.stopped is None
 
 
+def test_train_without_a_folder_gives_a_model_in_memory(tags_ahead, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {
+        "train": tags_ahead(30),
+        "dev": tags_ahead(9),
+        "settings": {"training.epochs": 1, "encoder.hidden_size": 4},
+        "quiet": True,
+    }
+    model = birnn.train("tagger", **options)
+    assert not list(tmp_path.iterdir())
+    saved = birnn.train("tagger", out="m", **options)
+    assert same(model.bundle.tensors, saved.bundle.tensors)
+    assert model.facts == saved.facts
+    for name in ("resume", "overwrite"):
+        with pytest.raises(UsageError, match="Give out"):
+            birnn.train("tagger", **options, **{name: True})
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_in_memory_that_is_stopped_gives_the_best_model_and_says_what_stopped_it(
     tiny, tags_ahead, monkeypatch, number

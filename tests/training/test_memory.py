@@ -76,7 +76,7 @@ def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(monkeypatch):
 
 
 def test_what_torch_has_no_memory_for_is_a_memory_error():
-    with pytest.raises(MemoryError, match=r"training\.batch_rows"), memory_named():
+    with pytest.raises(MemoryError, match=r"training\.batch_tokens"), memory_named():
         torch.empty(2**60, dtype=torch.uint8)
     with pytest.raises(MemoryError), memory_named():
         torch.empty(2**62, 2**62)

@@ -99,7 +99,7 @@ def test_every_epoch_draws_its_own_batches_and_every_seed_its_own(tiny, tags_ahe
         assert sorted(i for group in groups for i in group) == list(range(40))
         for group in groups:
             rows = int(prepared.train.lengths[group].sum())
-            assert rows <= recipe.training.batch_rows
+            assert rows <= recipe.training.batch_tokens
             assert len(group) <= recipe.training.batch_sequences
     assert first != second
     assert epochs(1) == [first, second]

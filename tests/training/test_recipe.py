@@ -68,6 +68,7 @@ def test_settings_by_full_name_are_the_overrides():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("training.batch_rows=3", r"training\.batch_rows is now called training\.batch_tokens"),
         ("encoder.hiden_size=3", r"encoder\.hiden_size is no setting: did you mean hidden_size"),
         ("encodr.hidden_size=3", r"encodr is no section: did you mean encoder"),
         ("hidden_size=3", r"wants section\.key=value, got 'hidden_size=3'"),

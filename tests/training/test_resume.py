@@ -147,7 +147,7 @@ def test_kill_9(into, tmp_path):
     config = tmp_path / "settings.toml"
     config.write_text(
         "[encoder]\nhidden_size = 3\n[inputs]\nsymbol_dim = 3\n"
-        '[training]\nepochs = 3\nbatch_rows = 20\ndevice = "cpu"\nema = 0.9\n'
+        '[training]\nepochs = 3\nbatch_tokens = 20\ndevice = "cpu"\nema = 0.9\n'
     )
     killed = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "killed"), str(config)],

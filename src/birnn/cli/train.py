@@ -54,7 +54,7 @@ def train(
     require_training()
     from birnn.cli.tables import print_scores
     from birnn.tasks import TASKS
-    from birnn.training.fit import fit_and_save
+    from birnn.training.fit import run_training
     from birnn.training.recipe import Recipe
     from birnn.training.sets import DataSources
     from birnn.training.workspace import Workspace
@@ -67,7 +67,7 @@ def train(
     recipe = Recipe.load(task, config=config, overrides=overrides)
     sources = DataSources(train, dev, test, reading)
     with Workspace.open(out, resume=resume, overwrite=overwrite) as workspace:
-        result = fit_and_save(task, sources, recipe, workspace, seed=seed, quiet=quiet)
+        result = run_training(task, sources, recipe, workspace, seed=seed, quiet=quiet)
     metrics, count = result.bundle.metrics, f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
     if as_json:
         print_json(

@@ -66,7 +66,7 @@ class DataModule(lightning.LightningDataModule):
         """Indices of each batch of an epoch."""
         return batches(
             self._prepared.train.lengths,
-            tokens=self._settings.batch_rows,
+            tokens=self._settings.batch_tokens,
             sequences=self._settings.batch_sequences,
             seed=self._seed,
             epoch=epoch,

@@ -166,16 +166,16 @@ def fit(
     )
 
 
-def fit_and_save(
+def run_training(
     task: str,
     sources: DataSources | Sets,
     recipe: Recipe,
-    workspace: Workspace,
+    workspace: Workspace | None = None,
     *,
     seed: int = 1,
     quiet: bool = False,
 ) -> FitResult:
-    """Read the examples, train a model and write its bundle into the workspace's folder.
+    """Read the examples, train a model and, where there is a workspace, write its bundle there.
 
     Args:
         task: ``tagger``, ``classifier`` or ``regressor``.
@@ -188,8 +188,8 @@ def fit_and_save(
     Raises:
         DataError: Data that cannot be read or learnt from.
         OutputError: A place that cannot be written.
-        TrainingError: A number that is not finite. The best model so far stands in the folder, if
-            an epoch was scored.
+        TrainingError: A number that is not finite. The best model so far stands in the workspace's
+            folder, if an epoch was scored.
         BirnnError: As `fit` does.
     """
     check_seed(seed)
@@ -200,21 +200,19 @@ def fit_and_save(
         sets = sources
     else:
         sets = sources.read(task, kind=recipe.inputs.kind, seed=seed, tell=tell)
-    result = fit(
-        task,
-        sets,
-        recipe,
-        seed=seed,
-        workspace=workspace,
-        callbacks=() if quiet else progress(),
-        tell=tell,
-    )
+    shown = () if quiet else progress()
+    result = fit(task, sets, recipe, seed=seed, workspace=workspace, callbacks=shown, tell=tell)
+    failed = result.stopped if isinstance(result.stopped, TrainingError) else None
+    if workspace is None:
+        if failed is not None:
+            raise failed
+        return replace(result, seconds=time.perf_counter() - begun)
     save(result.bundle, workspace.folder)
     if not isinstance(result.stopped, Interrupted):
         workspace.close()
-    if isinstance(result.stopped, TrainingError):
+    if failed is not None:
         raise TrainingError(
-            f"{result.stopped} {workspace.folder} holds the best model of the "
+            f"{failed} {workspace.folder} holds the best model of the "
             f"{result.epochs} epoch(s) before."
         )
     return replace(result, seconds=time.perf_counter() - begun)

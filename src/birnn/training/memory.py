@@ -72,6 +72,6 @@ def memory_named() -> Iterator[None]:
         if not torch_lacks_memory(error):
             raise
         raise MemoryError(
-            "no memory for the model and a batch of it. Make training.batch_rows, "
+            "no memory for the model and a batch of it. Make training.batch_tokens, "
             "training.batch_sequences or encoder.hidden_size smaller."
         ) from None

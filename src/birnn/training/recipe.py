@@ -26,6 +26,7 @@ from birnn.tasks import TASKS
 from birnn.training.settings import InputSettings, Kind, TrainingSettings
 
 LONGEST = 200  # characters of a value in a message
+RENAMED = {"training.batch_rows": "training.batch_tokens"}  # since 0.1.0
 TOO_LONG = "an integer of more digits than Python reads"
 
 
@@ -210,12 +211,17 @@ def _merge(settings: dict[str, Any], changes: Mapping[str, Any], *, where: str) 
         else:
             known = settings[section]
             unknown = [name for name in values if name not in known]
-            faults += [
-                f"{where}{section}.{name} is no setting: {nearest(name, known)}" for name in unknown
-            ]
+            faults += [f"{where}{_no_setting(section, name, known)}" for name in unknown]
             known.update({name: value for name, value in values.items() if name in known})
     if faults:
         raise ConfigError("; ".join(faults))
+
+
+def _no_setting(section: str, name: str, known: Mapping[str, Any]) -> str:
+    key = f"{section}.{name}"
+    if key in RENAMED:
+        return f"{key} is now called {RENAMED[key]}"
+    return f"{key} is no setting: {nearest(name, known)}"
 
 
 def _fault(item: Any) -> str:

@@ -109,7 +109,7 @@ class TrainingSettings(Frozen):
     patience: Size = Field(
         default=10, description="epochs without a better dev score before training stops"
     )
-    batch_rows: Size = Field(default=8192, description="rows of a batch, at most")
+    batch_tokens: Size = Field(default=8192, description="tokens, or steps, of a batch, at most")
     batch_sequences: Size = Field(default=32, description="sequences of a batch, at most")
     learning_rate: float = Field(default=3e-3, gt=0, description="of AdamW, at its highest")
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of training that warms up")

@@ -19,7 +19,7 @@ def train(
     task: str,
     *,
     train: DataSource,
-    out: str | Path,
+    out: str | Path | None = None,
     dev: DataSource | None = None,
     test: DataSource | None = None,
     config: str | Path | None = None,
@@ -30,20 +30,20 @@ def train(
     quiet: bool = False,
     **reading: Any,
 ) -> Predictor:
-    """Train a model, write its bundle and load it.
+    """Train a model; write its bundle where there is a folder for it.
 
     Args:
         task: ``tagger``, ``classifier`` or ``regressor``.
         train: File of labelled examples, or the examples themselves: `birnn.data.Example` objects,
             pairs (text or tokens, label or tags), tagged sentences as lists of tuples (word, tag),
             dicts, a data frame; gone through once.
-        out: Folder of the bundle.
+        out: Folder of the bundle; the model is in memory alone by default.
         dev: What decides which weights are kept; a seeded tenth of ``train`` by default.
         test: Scored once at the end, into the bundle's metrics.
         config: TOML file of settings.
         settings: Settings by their full name, such as ``{"encoder.hidden_size": 128}``.
         seed: One seed gives one model.
-        resume: Go on with a run that was stopped.
+        resume: Go on with a run that was stopped, whose state stands beside ``out``.
         overwrite: Replace the bundle at ``out``.
         quiet: No notices, no progress.
         reading: How files are read, the arguments of `birnn.data.ReadOptions`: ``format``,
@@ -64,23 +64,21 @@ def train(
         Interrupted: Ctrl-C or SIGTERM before there was a model to keep.
 
     Example:
-        >>> import birnn, tempfile
+        >>> import birnn
         >>> from birnn.demos import senses
         >>> cases = [case.example for case in senses.generate(60, seed=1)]
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     model = birnn.train(
-        ...         "tagger", train=cases, out=f"{folder}/senses", quiet=True,
-        ...         settings={"training.epochs": 1, "encoder.hidden_size": 8},
-        ...     )
-        ...     tags = model.predict([["the", "bank"]])
-        >>> len(tags[0])
-        2
+        >>> model = birnn.train(
+        ...     "tagger", train=cases, quiet=True,
+        ...     settings={"training.epochs": 1, "encoder.hidden_size": 8},
+        ... )
+        >>> [len(tags) for tags in model.predict([["the", "bank"]])]
+        [2]
     """
     python = random.getstate()
     for module in ("torch", "lightning"):
         require(module, extra="train")
     _refuse_settings(reading)
-    from birnn.training.fit import fit_and_save
+    from birnn.training.fit import run_training
     from birnn.training.recipe import Recipe
     from birnn.training.sets import DataSources
     from birnn.training.workspace import Workspace
@@ -89,8 +87,12 @@ def train(
     random.setstate(python)
     recipe = Recipe.load(task, config=config).with_settings(settings or {})
     sources = DataSources(train, dev, test, ReadOptions.of(reading))
-    with Workspace.open(Path(out), resume=resume, overwrite=overwrite) as workspace:
-        fit_and_save(task, sources, recipe, workspace, seed=seed, quiet=quiet)
+    if out is None:
+        if resume or overwrite:
+            raise UsageError("resume and overwrite are about a folder. Give out, or neither.")
+        return Predictor(run_training(task, sources, recipe, seed=seed, quiet=quiet).bundle)
+    with Workspace.open(out, resume=resume, overwrite=overwrite) as workspace:
+        run_training(task, sources, recipe, workspace, seed=seed, quiet=quiet)
     return Predictor.load(out)
 
 

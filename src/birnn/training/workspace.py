@@ -74,7 +74,9 @@ class Workspace:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, *, resume: bool, overwrite: bool) -> Iterator[Workspace]:
+    def open(
+        cls, folder: str | Path, *, resume: bool = False, overwrite: bool = False
+    ) -> Iterator[Workspace]:
         """Refuse a place that cannot be used, before any work is done, and lock it.
 
         Where no run begins, all is left as it was.
@@ -86,7 +88,7 @@ class Workspace:
         """
         if resume and overwrite:
             raise UsageError("--resume goes on with a run, --overwrite drops it. Give one of them.")
-        workspace = cls(folder, Path(os.path.realpath(folder)), resume)
+        workspace = cls(Path(folder), Path(os.path.realpath(folder)), resume)
         workspace._refuse_place()
         with workspace._locked():
             workspace._refuse_occupied(replace=overwrite or resume)

@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from birnn.errors import Interrupted, UsageError, nearest
 from birnn.nn.threads import own_threads
 from birnn.report.figures import READERS
 from birnn.runtime import Predictor
-from birnn.training.fit import fit, fit_and_save
+from birnn.training.fit import run_training
 from birnn.training.inputs import input_kind
 from birnn.training.prepare import prepare
 from birnn.training.recipe import Recipe
@@ -199,18 +200,14 @@ def run_trial(plan: Plan, spec: Spec, way: str, seed: int, *, folder: Path | Non
     )
     sets = plan.sets
     with own_threads(plan.threads):
-        if folder is None:
-            result = fit(plan.task, sets, recipe, seed=seed)
-        else:
-            with Workspace.open(folder, resume=False, overwrite=True) as workspace:
-                result = fit_and_save(plan.task, sets, recipe, workspace, seed=seed, quiet=True)
+        kept = Workspace.open(folder, overwrite=True) if folder is not None else nullcontext()
+        with kept as workspace:
+            result = run_training(plan.task, sets, recipe, workspace, seed=seed, quiet=True)
         if isinstance(result.stopped, Interrupted):
             raise Interrupted.by(
                 result.stopped.exit_status - 128,
                 "before the comparison was finished: nothing is kept of it",
             )
-        if result.stopped is not None:
-            raise result.stopped
         bundle = result.bundle
         monitored = next(name for name in result.history[0] if name.startswith("dev_"))
         rounds, answers = [], []
