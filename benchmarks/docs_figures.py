@@ -16,8 +16,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 import birnn
-from birnn.demos import demo, senses
-from birnn.demos.cases import Size
+from birnn.demos import DEMOS, Size, run, senses
 from birnn.explain.architecture import architecture
 from birnn.explain.attribution import integrated_gradients, occlusion
 from birnn.explain.decision import Background, decide
@@ -27,7 +26,7 @@ from birnn.studies.cost import cost
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "figures"
 # Brackets on more sequences than `birnn demo` tests: a position's accuracy to half a percent.
-SIZES = {"senses": senses.DEFAULT, "brackets": Size(train=500, test=2000, epochs=50)}
+SIZES = {"senses": DEMOS["senses"].size, "brackets": Size(train=500, test=2000, epochs=50)}
 WORD = "bank"
 SENTENCES = 40  # that means are taken over
 
@@ -36,7 +35,7 @@ def learned(folder: Path, seeds: tuple[int, ...]) -> Iterator[tuple[str, Figure]
     """What one and two directions reach, by evidence and by position."""
     for name, size in SIZES.items():
         keep = {"both": folder / "tagger"} if name == "senses" else None
-        contest = demo.run(name, seeds=seeds, size=size, keep=keep, say=print).contest
+        contest = run(name, seeds=seeds, size=size, keep=keep, tell=print).contest
         print(*(f"{way}: {contest.spread(way)}" for way in contest.ways), contest.limit(), sep="\n")
         accuracy = {way: contest.by_group(way) for way in contest.ways}
         if name == "senses":
@@ -61,7 +60,7 @@ def explained(tagger: Path) -> Iterator[tuple[str, Figure]]:
     right = next(
         case
         for case in senses.generate(600, seed=1, split="test")
-        if case.evidence == "right"
+        if case.kind == "right"
         and case.example.inputs[case.position] == WORD
         and model.predict([case.example.inputs])[0][case.position] == case.tag
     )

@@ -28,7 +28,7 @@ import importlib
 import logging
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from signal import SIGTERM
 from types import ModuleType
@@ -64,6 +64,14 @@ def escaped(text: str, *, as_json: bool = False) -> str:
     if as_json:
         return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+Tell = Callable[[str], None]  # takes a notice or a line of progress
+
+
+def no_notice(line: str) -> None:
+    """The `Tell` of who wants to hear nothing."""
+    del line
 
 
 def log_notice(line: str) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from birnn.demos import quickstart
-from birnn.demos.cases import Size
+from birnn.demos import Size, quickstart
 from birnn.runtime import Predictor
 
 TINY = {"senses": Size(train=60, test=60, epochs=1), "brackets": Size(train=20, test=20, epochs=1)}

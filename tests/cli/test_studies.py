@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from birnn.demos import demo, forecast
-from birnn.demos.cases import Size
+from birnn import demos
+from birnn.demos import Size, forecast
 from birnn.studies.compare.significance import percent
 
 TINY = Size(train=20, test=20, epochs=1)
@@ -87,7 +87,7 @@ def test_compare_of_missing_files_and_too_little_data(
 def test_demo_tells_each_direction(
     call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "run", functools.partial(demo.run, size=TINY))
+    monkeypatch.setattr(demos, "run", functools.partial(demos.run, size=TINY))
     page = tmp_path / "page.html"
     told = call("demo", "brackets", "--seeds", "2", "--json", "--out", page)
     assert told.status == 0, told.err

@@ -18,13 +18,13 @@ from birnn.demos.anomaly import (
     PASSING,
     QUIET,
 )
-from birnn.demos.cases import ALL, LATER, SO_FAR, Case, Split
+from birnn.demos.demo import ALL, LATER, SO_FAR, Sample, Split
 from birnn.errors import ConfigError
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
-def jumps(case: Case) -> list[int]:
+def jumps(case: Sample) -> list[int]:
     """Steps at which a channel is far from where it was a step before."""
     values_TD = case.example.inputs
     assert isinstance(values_TD, np.ndarray)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from birnn.demos import bases
 from birnn.demos.bases import BASES, CHANCES, LENGTH, OUTSIDE
-from birnn.demos.cases import ALL, LATER, SO_FAR, Split
+from birnn.demos.demo import ALL, LATER, SO_FAR, Split
 from birnn.errors import ConfigError
 
 SPLITS: tuple[Split, ...] = ("train", "test")

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from birnn.demos import demo, demo_page, senses
-from birnn.demos.cases import Size
-from birnn.demos.demo import DEMOS
+from birnn.demos import DEMOS, DemoResult, Size, pages, run, senses
+from birnn.demos.runner import draw, drawn
 from birnn.errors import DataError, UsageError
 from birnn.report import Sentences, Strips
 from birnn.runtime import Predictor
@@ -25,19 +24,19 @@ TINY = Size(train=30, test=24, epochs=1)
 
 @pytest.mark.parametrize("name", DEMOS)
 def test_every_demo_groups_every_answer_that_counts(name: str) -> None:
-    drawn = DEMOS[name].draw(TINY, 3)
-    members = [member for group in drawn.groups.values() for member in group]
+    data = drawn(DEMOS[name], TINY, 3)
+    members = [member for group in data.groups.values() for member in group]
     assert len(members) == len(set(members)) > 0
-    if drawn.bound:
-        assert list(drawn.bound) == list(drawn.groups)
-        assert all(0 <= share <= 1 for share in drawn.bound.values())
-    sets = drawn.sets
+    if data.bound:
+        assert list(data.bound) == list(data.groups)
+        assert all(0 <= share <= 1 for share in data.bound.values())
+    sets = data.sets
     assert (len(sets.train), len(sets.test)) == (TINY.train, TINY.test)
     assert sets.dev
     if name != "senses":  # there only the ambiguous words count
         steps = [1 if isinstance(e.target, str) else len(e) for e in sets.test]
         assert len(members) == sum(steps)
-    again = DEMOS[name].draw(TINY, 3)
+    again = drawn(DEMOS[name], TINY, 3)
     assert again.sets.train == sets.train
     assert again.sets.test == sets.test
 
@@ -45,21 +44,21 @@ def test_every_demo_groups_every_answer_that_counts(name: str) -> None:
 @pytest.mark.parametrize("name", DEMOS)
 def test_every_demo_runs_and_its_page_shows_its_numbers(name: str, tmp_path: Path) -> None:
     said: list[str] = []
-    shown = demo.run(name, seeds=(1,), size=TINY, say=said.append)
+    shown = run(name, seeds=(1,), size=TINY, tell=said.append)
     told = json.loads(json.dumps(shown.contest.to_dict()))
-    page = demo_page.write(tmp_path / "page.html", shown, seconds=1.0).read_text("utf-8")
+    page = pages.write(tmp_path / "page.html", shown, seconds=1.0).read_text("utf-8")
     for way in ("forward", "both"):
         assert 0 <= told[way]["accuracy_min"] <= told[way]["accuracy_max"] <= 1
         assert f">{percent(told[way]['accuracy_median'])}<" in page
     assert page.count("<svg") >= 2
     # A line was said of each training.
     assert re.search(rf"\b{len(said)} models trained and tested in", page)
-    assert escape(shown.demo.facts.title) in page
+    assert escape(shown.demo.title) in page
 
 
 @pytest.mark.parametrize("name", ["brackets", "senses", "sentiment", "frames", "residues"])
 def test_examples_are_drawn_without_regard_to_the_answers(name: str) -> None:
-    shown = demo.run(name, seeds=(1,), size=TINY)
+    shown = run(name, seeds=(1,), size=TINY)
     comparison = shown.contest.comparison
     swapped = dict(
         zip(comparison.trials, list(comparison.trials.values())[::-1], strict=True)
@@ -68,8 +67,8 @@ def test_examples_are_drawn_without_regard_to_the_answers(name: str) -> None:
         shown, contest=replace(shown.contest, comparison=replace(comparison, trials=swapped))
     )
 
-    def sequences(given: demo.Shown) -> list[Any]:
-        _, _, said, *parts = demo_page.contest_parts(given)
+    def sequences(given: DemoResult) -> list[Any]:
+        _, _, said, *parts = pages.contest_parts(given)
         assert said.text.startswith("Drawn at random from the test set, not by what the models")
         return [
             [item.words for item in part.sentences]
@@ -84,12 +83,12 @@ def test_examples_are_drawn_without_regard_to_the_answers(name: str) -> None:
 
 
 def test_every_answer_of_a_group_may_be_drawn() -> None:
-    drawn = {at for name in range(300) for at in demo.draw(10, 2, of=str(name))}
-    assert drawn == set(range(10))
+    chosen = {at for name in range(300) for at in draw(10, 2, of=str(name))}
+    assert chosen == set(range(10))
 
 
 def test_the_kept_model_is_the_one_that_was_counted(tmp_path: Path) -> None:
-    shown = demo.run("senses", seeds=(2,), size=TINY, keep={"both": tmp_path / "kept"})
+    shown = run("senses", seeds=(2,), size=TINY, keep={"both": tmp_path / "kept"})
     model = Predictor.load(tmp_path / "kept")
     answers = shown.contest.comparison.trials["both"][0].answers
     test = senses.generate(TINY.test, 1, split="test")
@@ -100,14 +99,14 @@ def test_own_files_take_the_place_of_the_drawn_data(tmp_path: Path) -> None:
     for name, lines in (("train", "a\tx\nb\ty\n\n" * 12), ("test", "b\ty\na\tx\nc\tx\n\n" * 10)):
         (tmp_path / f"{name}.tsv").write_text(lines)
     files = {role: tmp_path / f"{role}.tsv" for role in ("train", "test")}
-    shown = demo.run("residues", seeds=(1,), files=files, epochs=1)
+    shown = run("residues", seeds=(1,), files=files, epochs=1)
     counts = shown.contest.counts("both")
     assert sum(total for _, total in counts.values()) == 30
     assert shown.contest.limit() is None
     assert shown.contest.grouping == "position"
-    demo_page.write(tmp_path / "page.html", shown, seconds=1.0)
+    pages.write(tmp_path / "page.html", shown, seconds=1.0)
     with pytest.raises(DataError):
-        demo.run("residues", files={"train": tmp_path / "none.tsv", "test": files["test"]})
+        run("residues", files={"train": tmp_path / "none.tsv", "test": files["test"]})
 
 
 @pytest.mark.parametrize("name", ["senses", "sentiment", "brackets"])
@@ -115,48 +114,46 @@ def test_the_page_of_own_files_needs_nothing_of_the_demo_s_own(name: str, tmp_pa
     lines = {
         "tagger": "b\ty\na\tx\nc\tx\n\n" * 12,
         "classifier": "text,label\n" + "a good one,pos\na bad one,neg\n" * 12,
-    }[demo.DEMOS[name].task]
+    }[DEMOS[name].task]
     file = tmp_path / ("own.csv" if "," in lines else "own.tsv")
     file.write_text(lines)
-    shown = demo.run(
+    shown = run(
         name,
         seeds=(1,),
         files={"train": file, "test": file},
         epochs=1,
         settings=["encoder.hidden_size=4", "head.pooling=max"],
     )
-    page = demo_page.write(tmp_path / "page.html", shown, seconds=1.0).read_text("utf-8")
+    page = pages.write(tmp_path / "page.html", shown, seconds=1.0).read_text("utf-8")
     assert f">{percent(shown.contest.spread('both').median)}<" in page
 
 
 def test_settings_win_over_the_demo_s_own() -> None:
-    shown = demo.run(
-        "brackets", seeds=(1,), size=TINY, settings=["encoder.hidden_size=5"], epochs=2
-    )
+    shown = run("brackets", seeds=(1,), size=TINY, settings=["encoder.hidden_size=5"], epochs=2)
     for trials in shown.contest.comparison.trials.values():
         assert trials[0].spec.encoder.hidden_size == 5
         assert trials[0].epochs == 2
 
 
 def test_variants_are_compared_but_for_what_the_user_chose() -> None:
-    every = demo.run("sentiment", seeds=(1,), size=TINY)
+    every = run("sentiment", seeds=(1,), size=TINY)
     assert set(every.variants) == {"last", "max", "mean", "last+max+mean", "attention"}
     for pooling, contest in every.variants.items():
         for trials in contest.comparison.trials.values():
             assert trials[0].spec.head.pooling == pooling
-    chosen = demo.run("sentiment", seeds=(1,), size=TINY, settings=["head.pooling=max"])
+    chosen = run("sentiment", seeds=(1,), size=TINY, settings=["head.pooling=max"])
     assert chosen.variants == {}
     assert chosen.contest.comparison.trials["both"][0].spec.head.pooling == "max"
 
 
 def test_an_unknown_demo_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="no demo 'braket': did you mean brackets"):
-        demo.run("braket")
+        run("braket")
 
 
 @pytest.mark.slow
 def test_brackets_as_promised() -> None:
-    contest = demo.run("brackets", seeds=(1, 2, 3)).contest
+    contest = run("brackets", seeds=(1, 2, 3)).contest
     assert contest.spread("both").median == 1.0
     assert abs(contest.spread("forward").median - 0.98) < 0.01
     limit = contest.limit()

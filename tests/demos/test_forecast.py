@@ -12,7 +12,7 @@ import torch
 
 from birnn.data import Example
 from birnn.demos import forecast, forecast_page
-from birnn.demos.cases import Size
+from birnn.demos.demo import Size
 from birnn.demos.forecast import ForecastResult
 from birnn.demos.oscillation import LENGTH, floor, floor_ahead, generate
 from birnn.errors import ConfigError, DataError, DirectionError
@@ -30,7 +30,7 @@ def lines() -> list[str]:
 def result(lines: list[str]) -> ForecastResult:
     torch.manual_seed(11)
     before = torch.get_rng_state(), torch.get_num_threads()
-    found = forecast.run(seeds=(3, 4), size=TINY, progress=lines.append)
+    found = forecast.run(seeds=(3, 4), size=TINY, tell=lines.append)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.get_num_threads() == before[1]
     return found

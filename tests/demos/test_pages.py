@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from birnn.demos import brackets, demo, demo_page, forecast, forecast_page
+from birnn.demos import DEMOS, Size, brackets, forecast, forecast_page, pages, run
 from birnn.demos import quickstart as first_minute
-from birnn.demos.cases import Size
 from birnn.studies.compare import compare
 from birnn.studies.compare import page as compare_page
 from birnn.studies.cost import cost
@@ -21,7 +20,7 @@ TINY = Size(train=30, test=24, epochs=1)
 
 
 def of_demo(name: str) -> Callable[[Path], object]:
-    return lambda path: demo_page.write(path, demo.run(name, seeds=(1, 2), size=TINY), seconds=1.0)
+    return lambda path: pages.write(path, run(name, seeds=(1, 2), size=TINY), seconds=1.0)
 
 
 def of_compare(path: Path) -> None:
@@ -53,7 +52,7 @@ def of_quickstart(path: Path) -> None:
 
 
 PAGES: dict[str, Callable[[Path], object]] = {
-    **{f"demo-{name}": of_demo(name) for name in demo.DEMOS},
+    **{f"demo-{name}": of_demo(name) for name in DEMOS},
     "compare": of_compare,
     "forecast": of_forecast,
     "cost": of_cost,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from birnn.demos import quickstart, senses
-from birnn.demos.cases import Size
+from birnn.demos.demo import Size
 from birnn.demos.quickstart import QuickstartResult
 from birnn.errors import OutputError
 from birnn.runtime import Predictor
@@ -30,7 +30,7 @@ def lines() -> list[str]:
 
 @pytest.fixture(scope="module")
 def result(out: Path, lines: list[str]) -> QuickstartResult:
-    return quickstart.run(out, seed=3, sizes=TINY, progress=lines.append)
+    return quickstart.run(out, seed=3, sizes=TINY, tell=lines.append)
 
 
 def test_numbers_are_those_of_the_bundle_it_leaves(result: QuickstartResult, out: Path) -> None:
@@ -43,7 +43,7 @@ def test_numbers_are_those_of_the_bundle_it_leaves(result: QuickstartResult, out
         right = [
             answer[case.position] == case.tag
             for answer, case in zip(tags, test, strict=True)
-            if case.evidence == evidence
+            if case.kind == evidence
         ]
         assert accuracy == pytest.approx(np.mean(right))
         assert len(right) == TINY["senses"].test / 3
@@ -90,7 +90,7 @@ def test_a_place_that_cannot_be_used_is_refused_before_training(tmp_path: Path) 
     (tmp_path / "bundle" / "thesis.tex").write_text("mine")
     said: list[str] = []
     with pytest.raises(OutputError, match="holds no bundle"):
-        quickstart.run(tmp_path, sizes=TINY, progress=said.append)
+        quickstart.run(tmp_path, sizes=TINY, tell=said.append)
     assert said == []
     assert (tmp_path / "bundle" / "thesis.tex").read_text() == "mine"
 
@@ -121,6 +121,6 @@ def test_one_quickstart_at_a_time_in_a_folder(tmp_path: Path) -> None:
                 quickstart.run(tmp_path / "out", sizes=TINY)
             refused.append(str(caught.value))
 
-    quickstart.run(tmp_path / "out", sizes=TINY, progress=second)
+    quickstart.run(tmp_path / "out", sizes=TINY, tell=second)
     assert len(refused) == 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bundle", "report.html"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from birnn.data import Example, read
 from birnn.demos import residues
-from birnn.demos.cases import ALL, LATER, SO_FAR, Split
+from birnn.demos.demo import ALL, LATER, SO_FAR, Split
 from birnn.demos.residues import (
     COIL,
     FAVOUR_HELIX,

@@ -8,33 +8,33 @@ from collections.abc import Callable
 import pytest
 
 from birnn.demos import senses
-from birnn.demos.senses import Case, Evidence, Split
+from birnn.demos.demo import Sample, Split
 from birnn.errors import ConfigError
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
-def left(case: Case) -> tuple[str, ...]:
+def left(case: Sample) -> tuple[str, ...]:
     """What a left-to-right reader has seen at the ambiguous word."""
     return tuple(case.example.inputs[: case.position + 1])
 
 
-def right(case: Case) -> tuple[str, ...]:
+def right(case: Sample) -> tuple[str, ...]:
     """What a right-to-left reader has seen at the ambiguous word."""
     return tuple(case.example.inputs[case.position :])
 
 
-def whole(case: Case) -> tuple[str, ...]:
+def whole(case: Sample) -> tuple[str, ...]:
     return tuple(case.example.inputs)
 
 
 def tags_given(
-    view: Callable[[Case], tuple[str, ...]], evidence: Evidence, split: Split
+    view: Callable[[Sample], tuple[str, ...]], evidence: str, split: Split
 ) -> list[Counter[str]]:
     """For each thing that can be seen, how often each tag is the right one."""
     found: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-    for case in senses.cases(split):
-        if case.evidence == evidence:
+    for case in senses.sentences(split):
+        if case.kind == evidence:
             found[view(case)][case.tag] += 1
     return list(found.values())
 
@@ -44,7 +44,7 @@ def tags_given(
     ("evidence", "seen_left", "seen_right"), [("left", 1, 2), ("right", 2, 1), ("both", 2, 2)]
 )
 def test_a_side_leaves_as_many_senses_as_it_should_and_all_equally_likely(
-    evidence: Evidence, seen_left: int, seen_right: int, split: Split
+    evidence: str, seen_left: int, seen_right: int, split: Split
 ) -> None:
     for view, senses_left in ((left, seen_left), (right, seen_right), (whole, 1)):
         for counts in tags_given(view, evidence, split):
@@ -55,12 +55,12 @@ def test_a_side_leaves_as_many_senses_as_it_should_and_all_equally_likely(
 @pytest.mark.parametrize("split", SPLITS)
 def test_all_senses_of_a_place_of_evidence_are_equally_frequent(split: Split) -> None:
     for evidence in senses.EVIDENCE:
-        counts = Counter(case.tag for case in senses.cases(split) if case.evidence == evidence)
+        counts = Counter(case.tag for case in senses.sentences(split) if case.kind == evidence)
         assert len(set(counts.values())) == 1
 
 
 def test_every_word_has_the_senses_that_it_is_said_to_have() -> None:
-    tags = {(case.evidence, case.tag) for case in senses.cases()}
+    tags = {(case.kind, case.tag) for case in senses.sentences()}
     words = Counter((evidence, tag.partition("/")[0]) for evidence, tag in tags)
     two = {word for (evidence, word), count in words.items() if evidence != "both"}
     assert len(two) >= 6
@@ -69,14 +69,15 @@ def test_every_word_has_the_senses_that_it_is_said_to_have() -> None:
 
 
 def test_no_clause_settles_two_things() -> None:
-    two = [clauses for topics in senses.TOPICS.values() for clauses in topics.values()]
-    four = [clauses for topics in senses.FOURFOLD.values() for _, clauses in topics.values()]
+    two = [clauses for topics in senses.WORDS["topics"].values() for clauses in topics.values()]
+    fourfold = senses.WORDS["fourfold"]
+    four = [topic["clauses"] for topics in fourfold.values() for topic in topics.values()]
     every = [clause for clauses in two + four for clause in clauses]
     assert len(set(every)) == len(every) == senses.CHOICES * len(two + four)
 
 
 def test_held_out_sentences_are_unseen_and_their_words_are_not() -> None:
-    train, test = list(senses.cases("train")), list(senses.cases("test"))
+    train, test = list(senses.sentences("train")), list(senses.sentences("test"))
     assert not {whole(case) for case in train} & {whole(case) for case in test}
     known = {token for case in train for token in case.example.inputs}
     assert {token for case in test for token in case.example.inputs} == known
@@ -84,7 +85,7 @@ def test_held_out_sentences_are_unseen_and_their_words_are_not() -> None:
 
 
 def test_every_sentence_comes_once_and_is_tagged_at_one_place() -> None:
-    every = list(senses.cases("train")) + list(senses.cases("test"))
+    every = list(senses.sentences("train")) + list(senses.sentences("test"))
     assert len({whole(case) for case in every}) == len(every)
     for case in every:
         tags = case.example.target
@@ -97,7 +98,7 @@ def test_every_sentence_comes_once_and_is_tagged_at_one_place() -> None:
 def test_the_clues_alone_settle_the_sense_and_the_rest_does_not() -> None:
     by_clues: dict[tuple[str, ...], set[str]] = defaultdict(set)
     by_rest: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for case in senses.cases():
+    for case in senses.sentences():
         tokens = case.example.inputs
         word = str(tokens[case.position])
         clues = tuple(str(tokens[place]) for place in case.clues)
@@ -105,7 +106,7 @@ def test_the_clues_alone_settle_the_sense_and_the_rest_does_not() -> None:
         by_clues[(word, *clues)].add(case.tag)
         by_rest[rest].add(case.tag)
         sides = {"left" if place < case.position else "right" for place in case.clues}
-        assert sides == ({"left", "right"} if case.evidence == "both" else {case.evidence})
+        assert sides == ({"left", "right"} if case.kind == "both" else {case.kind})
     assert {len(tags) for tags in by_clues.values()} == {1}
     assert {len(tags) for tags in by_rest.values()} == {2, 4}
 
@@ -118,7 +119,7 @@ def test_ceiling_is_what_the_laws_leave_to_a_reader_from_the_left(split: Split) 
         assert senses.ceiling(split)[evidence] == best / sum(counts.total() for counts in found)
     # no left context comes with two places of evidence, so the three bounds hold together
     by_place = [
-        {left(case) for case in senses.cases(split) if case.evidence == evidence}
+        {left(case) for case in senses.sentences(split) if case.kind == evidence}
         for evidence in senses.EVIDENCE
     ]
     assert len(set.union(*by_place)) == sum(map(len, by_place))
@@ -127,7 +128,7 @@ def test_ceiling_is_what_the_laws_leave_to_a_reader_from_the_left(split: Split) 
 def test_a_draw_is_balanced_repeatable_and_free_of_repeats() -> None:
     drawn = senses.generate(301, 7)
     assert len(drawn) == 301
-    assert Counter(case.evidence for case in drawn) == {"left": 101, "right": 100, "both": 100}
+    assert Counter(case.kind for case in drawn) == {"left": 101, "right": 100, "both": 100}
     assert len({whole(case) for case in drawn}) == 301
     assert drawn == senses.generate(301, 7)
     assert drawn != senses.generate(301, 8)
@@ -135,7 +136,7 @@ def test_a_draw_is_balanced_repeatable_and_free_of_repeats() -> None:
 
 
 def test_a_draw_stays_in_its_split_even_where_it_has_to_repeat() -> None:
-    test = [whole(case) for case in senses.cases("test")]
+    test = [whole(case) for case in senses.sentences("test")]
     drawn = Counter(whole(case) for case in senses.generate(4 * len(test), 0, split="test"))
     assert set(drawn) == set(test)
 

@@ -76,7 +76,7 @@ def compare(
         jobs=jobs,
         threads=threads,
         reading=reading,
-        say=print_notice,
+        tell=print_notice,
     )
     if as_json:
         print_json(found.to_dict())

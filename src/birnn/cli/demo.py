@@ -57,9 +57,9 @@ def demo(
     check_form(as_json, as_markdown)
     check_page(out)
     require_training(plots=out is not None)
+    from birnn import demos
     from birnn.cli.tables import print_tables
-    from birnn.demos import demo as showing
-    from birnn.demos import demo_page
+    from birnn.demos import pages
 
     own = {"train": train, "dev": dev, "test": test}
     files = {role: file for role, file in own.items() if file is not None}
@@ -74,19 +74,19 @@ def demo(
             as_json=as_json,
             as_markdown=as_markdown,
         )
-    if name not in showing.DEMOS:
-        raise UsageError(f"no demo {name!r}: {nearest(name, (*showing.DEMOS, 'forecast'))}")
+    if name not in demos.DEMOS:
+        raise UsageError(f"no demo {name!r}: {nearest(name, (*demos.DEMOS, 'forecast'))}")
     if files and not {"train", "test"} <= set(files):
         raise UsageError("your own data needs both --train and --test.")
     begun = time.perf_counter()
-    shown = showing.run(
+    shown = demos.run(
         name,
         seeds=range(1, seeds + 1),
         files=files or None,
         settings=with_epochs(settings, epochs),
         reading=reading,
         jobs=jobs,
-        say=print_notice,
+        tell=print_notice,
     )
     if as_json:
         print_json(shown.to_dict())
@@ -94,7 +94,7 @@ def demo(
         print_tables(shown.tables(), as_markdown=as_markdown)
         print("\n".join(shown.contest.comparison.verdicts()))
     if out is not None:
-        demo_page.write(out, shown, seconds=time.perf_counter() - begun)
+        pages.write(out, shown, seconds=time.perf_counter() - begun)
         print_notice(f"report: {out}")
     return 0
 
@@ -121,7 +121,7 @@ def _forecast(
     if "train" in files:
         series = list(read(files["train"], "label", reading, labelled=False, tell=print_notice))
     size = forecast.SIZE if epochs is None else replace(forecast.SIZE, epochs=epochs)
-    found = forecast.run(seeds=range(1, seeds + 1), size=size, series=series, progress=print_notice)
+    found = forecast.run(seeds=range(1, seeds + 1), size=size, series=series, tell=print_notice)
     if as_json:
         print_json(found.to_dict())
     else:

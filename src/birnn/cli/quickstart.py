@@ -24,7 +24,7 @@ def quickstart(
     from birnn.cli.tables import print_table
     from birnn.demos import quickstart as demo
 
-    result = demo.run(out, seed=seed, progress=print_notice)
+    result = demo.run(out, seed=seed, tell=print_notice)
     if as_json:
         print_json(result.to_dict())
         return 0

@@ -17,7 +17,18 @@ from __future__ import annotations
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.cases import STEADY, Case, Facts, Size, Split, by_group, source_of_chance
+from birnn.demos.demo import (
+    BASE_SETTINGS,
+    Demo,
+    Sample,
+    Size,
+    Split,
+    between,
+    by_decision,
+    from_splits,
+    limit_by_group,
+    rng,
+)
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
 CHANNELS = 3
@@ -31,27 +42,11 @@ HEIGHTS = (1.5, 3.0)  # smallest and largest jump
 WAVE = 0.2  # height of the slow wave
 NOISE = 0.1  # standard deviation
 
-FACTS = Facts(
-    title="Passing or here to stay",
-    about="Series of three channels. Now and then a channel jumps. Some jumps pass: after a few "
-    "steps the channel is back where it was, and those steps are anomalous. Others last: a new "
-    "level that is as normal as the old one.",
-    one_direction="At the first steps of a jump a reader from the left sees the same, whether it "
-    "will pass or last. It can only bet, and it bets better the longer the jump has lasted.",
-)
-SETTINGS = STEADY | {
-    "encoder.cell": "gru",
-    "encoder.hidden_size": 16,
-    "encoder.num_layers": 2,
-    "training.learning_rate": 0.02,
-}
-DEFAULT = Size(train=1000, test=500, epochs=12)
 
-
-def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
+def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
     """Series of vectors, each step tagged ``normal`` or ``anomalous``.
 
-    The kind of a case names its events in order, ``P`` for passing and ``L`` for lasting.
+    The kind of a sample names its events in order, ``P`` for passing and ``L`` for lasting.
 
     Args:
         count: Number of series.
@@ -59,35 +54,35 @@ def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
         split: ``train`` or ``test``: streams of random numbers that have nothing in common.
 
     Returns:
-        Cases whose inputs are float32 of shape (T, `CHANNELS`).
+        Samples whose inputs are float32 of shape (T, `CHANNELS`).
 
     Raises:
         ConfigError: A negative count, or no such split.
 
     Example:
-        >>> case = generate(1, seed=0)[0]
-        >>> case.kind, case.example.inputs.shape, len(case.example.target)
+        >>> sample = generate(1, seed=0)[0]
+        >>> sample.kind, sample.example.inputs.shape, len(sample.example.target)
         ('LP', (33, 3), 33)
-        >>> print("".join(tag[0] for tag in case.example.target))
+        >>> print("".join(tag[0] for tag in sample.example.target))
         nnnnnnnnnnnnnnnnnnnnaaannnnnnnnnn
-        >>> print("".join("-?"[later] for later in case.decided_later))
+        >>> print("".join("-?"[later] for later in sample.decided_later))
         ----????------------???----------
     """
-    random = source_of_chance(count, seed, split)
-    return [_case(random) for _ in range(count)]
+    random = rng(count, seed, split)
+    return [_sample(random) for _ in range(count)]
 
 
-def _case(random: np.random.Generator) -> Case:
+def _sample(random: np.random.Generator) -> Sample:
     level_D = random.uniform(-1, 1, CHANNELS)
-    quiet = _between(random, QUIET)
+    quiet = between(random, QUIET)
     levels = [level_D] * quiet
     anomalous, later = [False] * quiet, [False] * quiet
     kind = ""
-    for _ in range(_between(random, EVENTS)):
+    for _ in range(between(random, EVENTS)):
         jumped_D = _jumped(random, level_D)
         passes = random.random() < PASSING
         lasts = int(random.integers(1, LONGEST + 1)) if passes else EVENT
-        rest = EVENT - lasts + _between(random, QUIET)
+        rest = EVENT - lasts + between(random, QUIET)
         if not passes:
             level_D = jumped_D
         levels += [jumped_D] * lasts + [level_D] * rest
@@ -98,7 +93,7 @@ def _case(random: np.random.Generator) -> Case:
     values_TD = np.stack(levels) + _wave(random, len(levels))
     values_TD += random.normal(scale=NOISE, size=values_TD.shape)
     tags = tuple(ANOMALOUS if odd else NORMAL for odd in anomalous)
-    return Case(Example(values_TD.astype(np.float32), tags), kind, tuple(later))
+    return Sample(Example(values_TD.astype(np.float32), tags), kind, tuple(later))
 
 
 def _jumped(random: np.random.Generator, level_D: np.ndarray) -> np.ndarray:
@@ -116,10 +111,6 @@ def _wave(random: np.random.Generator, steps: int) -> np.ndarray:
     phase_D = random.uniform(0, 2 * np.pi, CHANNELS)
     wave_TD: np.ndarray = WAVE * np.sin(2 * np.pi * np.arange(steps)[:, None] / period_D + phase_D)
     return wave_TD
-
-
-def _between(random: np.random.Generator, ends: tuple[int, int]) -> int:
-    return int(random.integers(ends[0], ends[1] + 1))
 
 
 def ceiling() -> dict[str, float]:
@@ -144,4 +135,29 @@ def ceiling() -> dict[str, float]:
     right = sum(max(share, lasting) for share in passing)
     events, quiet = sum(EVENTS) / 2, sum(QUIET) / 2
     length = events * EVENT + (events + 1) * quiet
-    return by_group(events * later / length, events * right / length)
+    return limit_by_group(events * later / length, events * right / length)
+
+
+DEMO = Demo(
+    name="anomaly",
+    title="Passing or here to stay",
+    about="Series of three channels. Now and then a channel jumps. Some jumps pass: after a few "
+    "steps the channel is back where it was, and those steps are anomalous. Others last: a new "
+    "level that is as normal as the old one.",
+    one_direction="At the first steps of a jump a reader from the left sees the same, whether it "
+    "will pass or last. It can only bet, and it bets better the longer the jump has lasted.",
+    draw=from_splits(generate),
+    size=Size(train=1000, test=500, epochs=12),
+    settings=BASE_SETTINGS
+    | {
+        "encoder.cell": "gru",
+        "encoder.hidden_size": 16,
+        "encoder.num_layers": 2,
+        "training.learning_rate": 0.02,
+    },
+    unit="steps",
+    grouping="tag",
+    groups=by_decision,
+    limit=ceiling,
+    marked=("anomalous",),
+)

@@ -24,15 +24,17 @@ from functools import cache
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.cases import (
-    STEADY,
-    Case,
-    Facts,
+from birnn.demos.demo import (
+    BASE_SETTINGS,
+    Demo,
+    Sample,
     Size,
     Split,
-    belongs,
-    by_group,
-    source_of_chance,
+    by_decision,
+    from_splits,
+    in_split,
+    limit_by_group,
+    rng,
 )
 from birnn.errors import ConfigError
 
@@ -56,29 +58,13 @@ CHANCES: dict[str, tuple[float, float, float, float]] = {
     "+--": _ANY,
 }
 
-FACTS = Facts(
-    title="Open reading frames",
-    about="Sequences of the bases A, C, G and T. A reading frame opens at the first ATG and is "
-    "coding only if a stop codon follows in the same frame before the sequence ends. Coding bases "
-    "are tagged with their places in their codons (1, 2, 3), all others 0.",
-    one_direction="A reader from the left sees the frame open and counts its codons, but whether a "
-    "stop codon will come it can only bet: yes while much of the sequence is left, no near its "
-    "end.",
-)
-SETTINGS = STEADY | {
-    "inputs.symbol_dim": 8,
-    "encoder.cell": "gru",
-    "encoder.hidden_size": 32,
-    "dropout.words": 0,
-    "training.learning_rate": 0.03,
-}
-DEFAULT = Size(train=1500, test=500, epochs=16)
 
-
-def generate(count: int, seed: int, *, split: Split = "train", length: int = LENGTH) -> list[Case]:
+def generate(
+    count: int, seed: int, *, split: Split = "train", length: int = LENGTH
+) -> list[Sample]:
     """Sequences of bases, each base tagged with its place in its codon, or ``0``.
 
-    The kind of a case is ``open`` if its last frame is never closed, else ``closed`` if there is
+    The kind of a sample is ``open`` if its last frame is never closed, else ``closed`` if there is
     a frame, else ``none``.
 
     Args:
@@ -91,23 +77,23 @@ def generate(count: int, seed: int, *, split: Split = "train", length: int = LEN
         ConfigError: A negative count, no such split, or a length without room for a frame.
 
     Example:
-        >>> case = generate(1, seed=5, length=30)[0]
-        >>> print("".join(case.example.inputs), case.kind)
+        >>> sample = generate(1, seed=5, length=30)[0]
+        >>> print("".join(sample.example.inputs), sample.kind)
         TTGAACCAATGCCTTTCGGATATAGTCTTA open
-        >>> print("".join(case.example.target))
+        >>> print("".join(sample.example.target))
         000000000000000000000000000000
-        >>> print("".join("-?"[later] for later in case.decided_later))
+        >>> print("".join("-?"[later] for later in sample.decided_later))
         ---??--???????????????????----
     """
     if length < len(START) + len(STOPS[0]):
         raise ConfigError(f"length is {length}, a start and a stop codon need 6 or more")
-    random = source_of_chance(count, seed, split)
-    cases: list[Case] = []
-    while len(cases) < count:
+    random = rng(count, seed, split)
+    samples: list[Sample] = []
+    while len(samples) < count:
         bases = _draw(random, length)
-        if belongs(bases, split):
-            cases.append(_case(bases))
-    return cases
+        if in_split(bases, split):
+            samples.append(_sample(bases))
+    return samples
 
 
 def tags_of(bases: Sequence[str]) -> tuple[str, ...]:
@@ -146,7 +132,7 @@ def ceiling_by_position(length: int = LENGTH) -> list[dict[str, float]]:
         ``right``, in which it is and the best bet is right. Elsewhere the tag is known.
     """
     standing = {"": 1.0}
-    shares = []
+    found = []
     for position in range(length):
         after: dict[str, float] = {}
         share = {"later": 0.0, "right": 0.0}
@@ -159,8 +145,8 @@ def ceiling_by_position(length: int = LENGTH) -> list[dict[str, float]]:
                     share["later"] += probability * chance
                     share["right"] += probability * chance * max(coding, 1 - coding)
         standing = after
-        shares.append(share)
-    return shares
+        found.append(share)
+    return found
 
 
 def ceiling(length: int = LENGTH) -> dict[str, float]:
@@ -173,9 +159,9 @@ def ceiling(length: int = LENGTH) -> dict[str, float]:
         >>> {group: round(share, 3) for group, share in ceiling().items()}
         {'decided later': 0.733, 'decided so far': 1.0, 'all': 0.843}
     """
-    shares = ceiling_by_position(length)
-    later, right = (sum(share[name] for share in shares) / length for name in ("later", "right"))
-    return by_group(later, right)
+    found = ceiling_by_position(length)
+    later, right = (sum(share[name] for share in found) / length for name in ("later", "right"))
+    return limit_by_group(later, right)
 
 
 def _draw(random: np.random.Generator, length: int) -> list[str]:
@@ -186,14 +172,14 @@ def _draw(random: np.random.Generator, length: int) -> list[str]:
     return bases
 
 
-def _case(bases: list[str]) -> Case:
+def _sample(bases: list[str]) -> Sample:
     place, later = "", []
     for position, base in enumerate(bases):
         place, closed = _read(place, base)
         later.append(not closed and 0 < _coding(place, len(bases) - 1 - position) < 1)
     tags = tags_of(bases)
     kind = "open" if place.startswith("+") else "closed" if set(tags) != {OUTSIDE} else "none"
-    return Case(Example(tuple(bases), tags), kind, tuple(later))
+    return Sample(Example(tuple(bases), tags), kind, tuple(later))
 
 
 def _read(place: str, base: str) -> tuple[str, bool]:
@@ -233,3 +219,29 @@ def _closing(place: str, left: int) -> float:
         after, closed = _read(place, base)
         total += chance * (1.0 if closed else _closing(after, left - 1))
     return total
+
+
+DEMO = Demo(
+    name="bases",
+    title="Open reading frames",
+    about="Sequences of the bases A, C, G and T. A reading frame opens at the first ATG and is "
+    "coding only if a stop codon follows in the same frame before the sequence ends. Coding bases "
+    "are tagged with their places in their codons (1, 2, 3), all others 0.",
+    one_direction="A reader from the left sees the frame open and counts its codons, but whether a "
+    "stop codon will come it can only bet: yes while much of the sequence is left, no near its "
+    "end.",
+    draw=from_splits(generate),
+    size=Size(train=1500, test=500, epochs=16),
+    settings=BASE_SETTINGS
+    | {
+        "inputs.symbol_dim": 8,
+        "encoder.cell": "gru",
+        "encoder.hidden_size": 32,
+        "dropout.words": 0,
+        "training.learning_rate": 0.03,
+    },
+    unit="bases",
+    grouping="tag",
+    groups=by_decision,
+    limit=ceiling,
+)

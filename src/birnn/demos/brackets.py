@@ -13,10 +13,12 @@ length 10; `ceiling` works that figure out. With both directions nothing is left
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.cases import STEADY, Facts, Size
+from birnn.demos.demo import BASE_SETTINGS, DEV_SHARE, Demo, Drawn, Groups, Sample, Size
 from birnn.errors import ConfigError
 
 OPEN, CLOSE = "(", ")"
@@ -24,27 +26,6 @@ OTHERS = ("a", "b", "c", "d", "e")
 INSIDE, OUTSIDE = "inside", "outside"
 
 UNPAIRED = 0.0375  # share of sequences that lack the close bracket, and as many the open one
-
-FACTS = Facts(
-    title="Inside the pair of brackets?",
-    about="Letters and at most one pair of brackets. A position is inside if a bracket was opened "
-    f"before it and is closed after it. In a few sequences ({100 * UNPAIRED:.2f} %) the closing "
-    "bracket never comes, and in as many the opening one never came.",
-    one_direction="Reading from left to right, one can only bet that an open bracket is going to "
-    "be closed. The best bet is right for 98 % of the positions.",
-)
-SETTINGS = STEADY | {
-    "inputs.symbol_dim": 8,
-    "encoder.hidden_size": 16,
-    "dropout.words": 0,
-    "dropout.rare_words": 0,
-    # plain Adam at a constant rate
-    "training.warmup": 0,
-    "training.final_rate": 1,
-    "training.weight_decay": 0,
-    "training.ema": 0,
-}
-DEFAULT = Size(train=500, test=100, epochs=50)
 
 
 def generate(count: int, seed: int, *, length: int = 10) -> list[Example]:
@@ -122,3 +103,59 @@ def ceiling(length: int = 10) -> float:
         0.98
     """
     return sum(ceiling_by_position(length)) / length
+
+
+CLOSED = "Opened and closed"
+UNCLOSED = "Opened and never closed: nothing is inside"
+UNOPENED = "Closed and never opened: nothing is inside"
+
+
+def _samples(count: int, seed: int) -> list[Sample]:
+    samples = []
+    for example in generate(count, seed):
+        kind = UNCLOSED if CLOSE not in example.inputs else CLOSED
+        samples.append(Sample(example, kind if OPEN in example.inputs else UNOPENED))
+    return samples
+
+
+def _draw(size: Size, seed: int) -> Drawn:
+    sizes = (size.train, size.train // DEV_SHARE, size.test)
+    train, dev, test = (_samples(count, seed + at) for at, count in enumerate(sizes))
+    return train, dev, test
+
+
+def _by_position(samples: Sequence[Sample]) -> Groups:
+    length = max((len(sample.example) for sample in samples), default=0)
+    return {str(at + 1): [(n, at) for n in range(len(samples))] for at in range(length)}
+
+
+DEMO = Demo(
+    name="brackets",
+    title="Inside the pair of brackets?",
+    about="Letters and at most one pair of brackets. A position is inside if a bracket was opened "
+    f"before it and is closed after it. In a few sequences ({100 * UNPAIRED:.2f} %) the closing "
+    "bracket never comes, and in as many the opening one never came.",
+    one_direction="Reading from left to right, one can only bet that an open bracket is going to "
+    "be closed. The best bet is right for 98 % of the positions.",
+    draw=_draw,
+    size=Size(train=500, test=100, epochs=50),
+    settings=BASE_SETTINGS
+    | {
+        "inputs.symbol_dim": 8,
+        "encoder.hidden_size": 16,
+        "dropout.words": 0,
+        "dropout.rare_words": 0,
+        # plain Adam at a constant rate
+        "training.warmup": 0,
+        "training.final_rate": 1,
+        "training.weight_decay": 0,
+        "training.ema": 0,
+    },
+    unit="positions",
+    grouping="position",
+    groups=_by_position,
+    limit=lambda: {str(at): share for at, share in enumerate(ceiling_by_position(), start=1)},
+    shown={kind: kind for kind in (CLOSED, UNCLOSED, UNOPENED)},
+    shown_each=2,
+    marked=(INSIDE,),
+)

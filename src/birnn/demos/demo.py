@@ -1,265 +1,221 @@
-"""The embedded experiments: one direction against two on data whose law is known.
-
-Each demo draws its data from a seed, trains both ways of reading with the same settings and
-several seeds, and counts their answers on held-out sequences, group by group. On files of the
-user's the same models are trained and counted by position.
-"""
+"""What a demo is: one value, with data whose law is known; and what its generators share."""
 
 from __future__ import annotations
 
+import tomllib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, get_args
+from importlib import resources
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from birnn.data import ReadOptions
-from birnn.demos import (
-    anomaly,
-    bases,
-    brackets,
-    drawing,
-    frames,
-    residues,
-    senses,
-    sentiment,
-)
-from birnn.demos.cases import Facts, Size
-from birnn.demos.drawing import Drawn
-from birnn.errors import UsageError, nearest
-from birnn.report.figures import READERS
-from birnn.report.parts import Table
-from birnn.studies.compare.comparison import Comparison
-from birnn.studies.compare.contest import Contest, Member
-from birnn.studies.compare.significance import percent
-from birnn.studies.compare.trials import Plan, Say, run_trials
-from birnn.tasks import PoolingName
-from birnn.training.recipe import Recipe
-from birnn.training.sets import DataSource
+from birnn.data.examples import Example
+from birnn.errors import ConfigError
+from birnn.studies.compare.contest import Member, by_step
 
-WAYS = ("forward", "both")
-VARIANT = "pooling"
+Split = Literal["train", "test"]
+Groups = Mapping[str, Sequence[Member]]
+
+LATER, SO_FAR, ALL = "decided later", "decided so far", "all"  # groups of steps
+HELD_OUT = 5  # of symbol sequences one in so many belongs to the test split
+DEV_SHARE = 5  # so many training sequences for one that chooses the weights
+
+# Settings of training that the demos share: small models, no dropout, and the same number of
+# epochs for all, so that ways of reading differ in nothing but their direction.
+BASE_SETTINGS: dict[str, Any] = {
+    "encoder.num_layers": 1,
+    "dropout.inputs": 0,
+    "dropout.layers": 0,
+    "dropout.output": 0,
+    "training.batch_sequences": 16,
+    "training.ema": 0.98,
+    "training.learning_rate": 0.01,
+    "training.patience": 1000,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Demo:
-    """An experiment that comes with its data.
+class Size:
+    """How much a demo trains and tests: numbers of sequences, and epochs."""
+
+    train: int
+    test: int
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A labelled sequence, and what is known about how it was made.
 
     Args:
-        task: What is learnt.
-        facts: What a page says about it.
-        settings: Changes to the task's recipe.
+        example: Inputs and tags, or a label.
+        kind: What sort of sequence it is; the generator names its kinds.
+        decided_later: For each step, whether what was read up to it leaves its tag open.
+        position: Index of the word in question; 0 where the whole sequence is.
+        clues: Indices of the words that settle the answer, in order.
+    """
+
+    example: Example
+    kind: str
+    decided_later: tuple[bool, ...] = ()
+    position: int = 0
+    clues: tuple[int, ...] = ()
+
+    @property
+    def tag(self) -> str:
+        """The right tag of the word in question."""
+        assert isinstance(self.example.target, tuple)
+        tag: str = self.example.target[self.position]
+        return tag
+
+
+Drawn = tuple[Sequence[Sample], Sequence[Sample], Sequence[Sample]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """A demonstration that comes with its data: one direction against two.
+
+    Args:
+        name: Name on the command line.
+        title: Heading of its page, a few words.
+        about: One paragraph: what the sequences are and what is asked.
+        one_direction: What a reader from the left cannot know, and how good its best bet is.
+        draw: Samples for training, dev and test of a size and a seed.
         size: How much is trained and tested.
-        draw: The data of a size and a seed.
+        settings: Changes to the task's recipe.
+        unit: What is counted.
+        grouping: What the groups are.
+        groups: The answers that count, of test samples, by group.
+        limit: Group to the accuracy that no left-to-right reader can exceed in expectation; None
+            where that is not known.
+        task: What is learnt.
         marked: Tags that examples on a page show as filled; where there are none, the tags are
             written.
+        shown: Kinds of samples that the page has examples of, each with a note; where there are
+            none, examples are drawn from all.
+        shown_each: Number of examples of a kind.
         variants: Further models that are compared: name to what else is changed.
     """
 
-    task: str
-    facts: Facts
-    settings: Mapping[str, Any]
-    size: Size
+    name: str
+    title: str
+    about: str
+    one_direction: str
     draw: Callable[[Size, int], Drawn]
+    size: Size
+    settings: Mapping[str, Any]
+    unit: str
+    grouping: str
+    groups: Callable[[Sequence[Sample]], Groups]
+    limit: Callable[[], Mapping[str, float]] | None = None
+    task: str = "tagger"
     marked: tuple[str, ...] = ()
+    shown: Mapping[str, str] = field(default_factory=dict)
+    shown_each: int = 1
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A demo that has run.
+def from_splits(generate: Callable[..., list[Any]]) -> Callable[[Size, int], Drawn]:
+    """The draw of a generator that takes ``split=``: what dev holds, training never shows.
 
     Args:
-        demo: Which one.
-        contest: Its numbers.
-        cases: What is known of its test sequences; nothing of a user's own.
-        variants: The numbers of the demo's variants, by name.
+        generate: From a number, a seed and ``split`` to samples.
     """
 
-    demo: Demo
-    contest: Contest
-    cases: Sequence[Any]
-    variants: Mapping[str, Contest] = field(default_factory=dict)
+    def draw(size: Size, seed: int) -> Drawn:
+        pool = generate(size.train + size.train // DEV_SHARE, seed)
+        return pool[: size.train], pool[size.train :], generate(size.test, seed, split="test")
 
-    def drawn(self, group: str, count: int = 1) -> list[Member]:
-        """Some answers of a group, drawn at random: what the models answered has no part in it.
-
-        Args:
-            group: Name of the group.
-            count: How many, or all where there are fewer.
-        """
-        members = self.contest.groups[group]
-        return [members[at] for at in draw(len(members), count, of=group)]
-
-    def tables(self) -> list[Table]:
-        """The numbers as tables, and of whole sequences an example of each group."""
-        examples = self.examples() if self.cases and self.demo.task == "classifier" else None
-        tables = (self.contest.table(), self.by_variant(), examples)
-        return [table for table in tables if table is not None]
-
-    def examples(self) -> Table:
-        """An example of each group and what was said of it."""
-        contest = self.contest
-        members = [member for group in contest.groups for member in self.drawn(group)]
-        return Table(
-            ["example", "correct", *(READERS[way].name for way in contest.ways)],
-            [
-                [
-                    " ".join(map(str, contest.inputs[member[0]])),
-                    contest.gold(member),
-                    *(contest.answer(way, member) for way in contest.ways),
-                ]
-                for member in members
-            ],
-            f"{contest.name}: an example of each {contest.grouping}, drawn at random",
-        )
-
-    def by_variant(self) -> Table | None:
-        """A row for each variant; None where there are none."""
-        if not self.variants:
-            return None
-        header = [VARIANT, *(READERS[way].name for way in self.contest.ways)]
-        rows = [
-            [name, *(percent(contest.spread(way).median) for way in contest.ways)]
-            for name, contest in self.variants.items()
-        ]
-        seeds = len(self.contest.comparison.seeds)
-        title = f"{self.contest.name}: accuracy by {VARIANT}"
-        return Table(header, rows, f"{title}, medians of {seeds} seeds" if seeds > 1 else title)
-
-    @property
-    def models(self) -> int:
-        """Models that were trained; a variant that is the demo itself was not trained again."""
-        contests = {id(contest): contest for contest in (self.contest, *self.variants.values())}
-        return sum(len(one.ways) * len(one.comparison.seeds) for one in contests.values())
-
-    def to_dict(self) -> dict[str, Any]:
-        """The numbers as plain Python objects."""
-        told = self.contest.to_dict()
-        if self.variants:
-            told[VARIANT] = {name: contest.to_dict() for name, contest in self.variants.items()}
-        return told
+    return draw
 
 
-def run(
-    name: str,
-    *,
-    seeds: Sequence[int] = (1, 2, 3, 4, 5),
-    seed: int = 1,
-    size: Size | None = None,
-    files: Mapping[str, DataSource] | None = None,
-    settings: Sequence[str] = (),
-    epochs: int | None = None,
-    reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
-    jobs: int = 1,
-    keep: Mapping[str, Path] | None = None,
-    say: Say | None = None,
-) -> Shown:
-    """Run a demo.
+def by_decision(samples: Sequence[Sample]) -> Groups:
+    """Steps that are decided by what was read so far, and those that are decided later."""
+    return by_step([np.array(sample.decided_later, int) for sample in samples], (SO_FAR, LATER))
 
-    Args:
-        name: A key of `DEMOS`.
-        seeds: Seeds of the models.
-        seed: Of the data.
-        size: How much is trained and tested; the demo's own by default.
-        files: ``train`` and ``test``, and ``dev`` if there is one, in the place of drawn data.
-        settings: Settings of training that differ from the demo's: ``section.key=value``.
-        epochs: Rounds over the data; the demo's own by default, the recipe's on files.
-        reading: What is set about the reading of files.
-        jobs: Trainings side by side.
-        keep: Way of reading to the folder where its model of the first seed stays.
-        say: Takes a line after each training.
+
+def by_kind(*kinds: str) -> Callable[[Sequence[Sample]], Groups]:
+    """The words in question by their samples' kinds, in this order."""
+
+    def groups(samples: Sequence[Sample]) -> Groups:
+        found: dict[str, list[Member]] = {kind: [] for kind in kinds}
+        for number, sample in enumerate(samples):
+            found[sample.kind].append((number, sample.position))
+        return {kind: members for kind, members in found.items() if members}
+
+    return groups
+
+
+def words_of(demo: str) -> dict[str, Any]:
+    """The words that a demo's sentences are made of: `data/NAME.toml` of this package.
+
+    Example:
+        >>> words_of("senses")["closings"][0]
+        'early'
+    """
+    file = resources.files("birnn.demos").joinpath("data", f"{demo}.toml")
+    return tomllib.loads(file.read_text("utf-8"))
+
+
+def rng(count: int, seed: int, split: Split) -> np.random.Generator:
+    """The random numbers of a draw: its seed and its split name the stream.
 
     Raises:
-        UsageError: No such demo.
-        DataError: Files that cannot be read or learnt from.
-        Interrupted: Ctrl-C.
+        ConfigError: A negative count, or no such split.
 
     Example:
-        >>> shown = run("brackets", seeds=(1,), size=Size(train=40, test=20, epochs=1))
-        >>> sorted(shown.contest.ways), len(shown.contest.groups)
-        (['both', 'forward'], 10)
+        >>> rng(1, 0, "dev")
+        Traceback (most recent call last):
+        ...
+        birnn.errors.ConfigError: split is 'dev': known: test, train
     """
-    if name not in DEMOS:
-        raise UsageError(f"no demo {name!r}: {nearest(name, DEMOS)}")
-    demo = DEMOS[name]
-    size = size or demo.size
-    chosen = dict(demo.settings)
-    if files is None:
-        drawn = demo.draw(size, seed)
-        chosen["training.epochs"] = size.epochs
-    else:
-        drawn = drawing.from_files(demo.task, files, reading=reading, seed=seed, say=say)
-    if epochs is not None:
-        chosen["training.epochs"] = epochs
-    given = Recipe.load(demo.task, overrides=settings)
-
-    def contest(changes: Mapping[str, Any], prefix: str = "") -> Contest:
-        wanted = {key: value for key, value in changes.items() if key not in given.chosen}
-        # Models this small are trained and asked fastest by one thread.
-        plan = Plan(demo.task, drawn.sets, given.with_settings(wanted), threads=1)
-        tell = None if say is None else lambda line: say(prefix + line)
-        kept = None if prefix else keep
-        trials = run_trials(plan, WAYS, seeds, jobs=jobs, keep=kept, say=tell)
-        return Contest(
-            name=name,
-            unit=drawn.unit,
-            grouping=drawn.grouping,
-            groups=drawn.groups,
-            bound=drawn.bound,
-            inputs=[example.inputs for example in drawn.sets.test],
-            comparison=Comparison.of(plan, trials, jobs=jobs),
-        )
-
-    main = contest(chosen)
-    variants = {
-        label: main
-        if all(chosen.get(key) == value for key, value in changes.items())
-        else contest(chosen | dict(changes), f"{VARIANT} {label}, ")
-        for label, changes in demo.variants.items()
-        if not given.chosen & set(changes)
-    }
-    return Shown(demo, main, drawn.cases, variants)
+    if count < 0:
+        raise ConfigError(f"count is {count}, it must be 0 or more")
+    check_split(split)
+    return np.random.default_rng([seed, get_args(Split).index(split)])
 
 
-def draw(size: int, count: int, *, of: str) -> list[int]:
-    """Some of so many things at random, in their order: always the same ones of a name.
+def check_split(split: str) -> None:
+    """Refuse what is no split."""
+    if split not in get_args(Split):
+        raise ConfigError(f"split is {split!r}: known: {', '.join(sorted(get_args(Split)))}")
+
+
+def one_of(random: np.random.Generator, choices: Sequence[str]) -> str:
+    """One of the choices, all equally likely."""
+    return choices[int(random.integers(len(choices)))]
+
+
+def between(random: np.random.Generator, ends: tuple[int, int]) -> int:
+    """A whole number from the first end to the last, all equally likely."""
+    return int(random.integers(ends[0], ends[1] + 1))
+
+
+def in_split(symbols: Sequence[str], split: Split) -> bool:
+    """Whether a sequence of symbols is of this split: its checksum says so, whatever the seed.
+
+    So no sequence can stand in both splits, and of all sequences one in `HELD_OUT` is held out.
+
+    Example:
+        >>> in_split("GATTACA", "train") == in_split("GATTACA", "test")
+        False
+    """
+    checksum = zlib.crc32(" ".join(symbols).encode())
+    return (checksum % HELD_OUT == 0) == (split == "test")
+
+
+def limit_by_group(later: float, open_right: float) -> dict[str, float]:
+    """Shares of right answers by group of steps, of a reader that knows all that can be known.
 
     Args:
-        size: How many there are.
-        count: How many are drawn, or all where there are fewer.
-        of: The name that the draw is seeded by.
+        later: Share of all steps whose tag is decided later.
+        open_right: Share of all steps that are decided later and answered rightly all the same.
 
     Example:
-        >>> draw(100, 3, of="left") == draw(100, 3, of="left"), draw(2, 3, of="right")
-        (True, [0, 1])
+        >>> limit_by_group(later=0.5, open_right=0.25)
+        {'decided later': 0.5, 'decided so far': 1.0, 'all': 0.75}
     """
-    random = np.random.default_rng(zlib.crc32(of.encode()))
-    return sorted(random.choice(size, size=min(count, size), replace=False).tolist())
-
-
-# ---------------------------------------------------------------------- the table
-
-
-def _of(
-    generator: Any, draw: Callable[[Size, int], Drawn], *, task: str = "tagger", **more: Any
-) -> Demo:
-    return Demo(task, generator.FACTS, generator.SETTINGS, generator.DEFAULT, draw, **more)
-
-
-DEMOS: dict[str, Demo] = {
-    "brackets": _of(brackets, drawing.of_brackets),
-    "sentiment": _of(
-        sentiment,
-        drawing.of_sentiment,
-        task="classifier",
-        variants={name: {"head.pooling": name} for name in get_args(PoolingName)},
-    ),
-    "senses": _of(senses, drawing.of_senses),
-    "frames": _of(frames, drawing.steps(frames, "frames")),
-    "anomaly": _of(anomaly, drawing.steps(anomaly, "steps"), marked=("anomalous",)),
-    "residues": _of(residues, drawing.steps(residues, "residues")),
-    "bases": _of(bases, drawing.steps(bases, "bases")),
-}
+    return {LATER: open_right / later, SO_FAR: 1.0, ALL: 1 - later + open_right}

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from birnn.data.examples import Example
-from birnn.demos.cases import Size
+from birnn.demos.demo import Size
 from birnn.demos.oscillation import floor, floor_ahead, generate
-from birnn.errors import ConfigError, DataError, DirectionError
+from birnn.errors import ConfigError, DataError, DirectionError, Tell, no_notice
 from birnn.nn import BiRNN, Forecaster
 from birnn.nn.threads import own_threads
 from birnn.ragged import Ragged
@@ -141,7 +141,7 @@ def run(
     seeds: Sequence[int] = SEEDS,
     size: Size = SIZE,
     series: Sequence[Example] | None = None,
-    progress: Callable[[str], None] | None = None,
+    tell: Tell = no_notice,
 ) -> ForecastResult:
     """Forecast the next value with one direction, and measure what two would do.
 
@@ -150,7 +150,7 @@ def run(
         size: How many series to train on and to test with, and epochs.
         series: Series of vectors of one's own, in place of generated ones. Those longer than
             `PIECE` steps are cut; a seeded fifth is the test. Only ``size.epochs`` counts then.
-        progress: Takes a line after each training.
+        tell: Takes a line after each training.
 
     Raises:
         ConfigError: No seed, no series to train on or to test with, or no epoch.
@@ -167,7 +167,7 @@ def run(
             if not found:
                 example = test.values[: int(test.lengths[0])].numpy().astype(np.float64)
             units_D = np.ones(1) if own is None else _units(train)
-            found.append(_measure(train, test, units_D, size.epochs, seed, progress))
+            found.append(_measure(train, test, units_D, size.epochs, seed, tell))
     return ForecastResult(
         unit="standard deviations of the noise"
         if own is None
@@ -217,7 +217,7 @@ def _measure(
     units_D: Floats,
     epochs: int,
     seed: int,
-    progress: Callable[[str], None] | None,
+    tell: Tell,
 ) -> _Measured:
     before = np.flatnonzero(test.step_of_row + 1 < test.lengths[test.sequence_of_row])
     truth_PD = test.values[before + 1]
@@ -236,9 +236,8 @@ def _measure(
         errors[way] = error(told, truth_PD), error(_told_the_past(model, test), truth_PD)
         if way == "forward":
             ahead = _ahead(model, test, error)
-        if progress is not None:
-            seconds = time.perf_counter() - started
-            progress(f"{READERS[way].name}, seed {seed}: {epochs} epochs in {seconds:.1f} s")
+        seconds = time.perf_counter() - started
+        tell(f"{READERS[way].name}, seed {seed}: {epochs} epochs in {seconds:.1f} s")
     return _Measured(error(test.values[before], truth_PD), errors["forward"], errors["both"], ahead)
 
 

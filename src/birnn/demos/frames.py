@@ -23,16 +23,19 @@ import numpy as np
 
 from birnn.data.examples import Example
 from birnn.demos import frames_ideal
-from birnn.demos.cases import (
+from birnn.demos.demo import (
     ALL,
+    BASE_SETTINGS,
     LATER,
     SO_FAR,
-    STEADY,
-    Case,
-    Facts,
+    Demo,
+    Sample,
     Size,
     Split,
-    source_of_chance,
+    by_decision,
+    from_splits,
+    one_of,
+    rng,
 )
 from birnn.demos.phones import (
     CONSONANTS,
@@ -47,29 +50,11 @@ from birnn.demos.phones import (
 
 # T frames, D channels, P sounds
 
-FACTS = Facts(
-    title="Sounds in each other's colours",
-    about="Words of vowels and consonants, cut into frames of four measurements. Neighbouring "
-    "sounds run into each other. The silence of b is that of d, and only the way into the next "
-    "vowel tells which it was; the murmur of m is that of n, and only the way out of the last "
-    "vowel tells.",
-    one_direction="At the frames of b and d a reader from the left has heard silence and nothing "
-    "that tells the two apart: it is right half of the time. A reader from the right has the same "
-    "trouble with m and n.",
-)
-SETTINGS = STEADY | {
-    "encoder.cell": "gru",
-    "encoder.hidden_size": 24,
-    "encoder.num_layers": 2,
-    "training.learning_rate": 0.02,
-}
-DEFAULT = Size(train=1500, test=500, epochs=16)
 
-
-def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
+def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
     """Words in frames, each frame tagged with its sound.
 
-    The kind of a case is its sounds in order, as in ``adinu``; its frames of b and d are the ones
+    The kind of a sample is its sounds in order, as in ``adinu``; its frames of b and d are the ones
     decided later.
 
     Args:
@@ -78,28 +63,28 @@ def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
         split: ``train`` or ``test``: streams of random numbers that have nothing in common.
 
     Returns:
-        Cases whose inputs are float32 of shape (T, 4): `birnn.demos.phones.CHANNELS`.
+        Samples whose inputs are float32 of shape (T, 4): `birnn.demos.phones.CHANNELS`.
 
     Raises:
         ConfigError: A negative count, or no such split.
 
     Example:
-        >>> case = generate(1, seed=2)[0]
-        >>> case.kind, case.example.inputs.shape
+        >>> sample = generate(1, seed=2)[0]
+        >>> sample.kind, sample.example.inputs.shape
         ('udi', (12, 4))
-        >>> print("".join(case.example.target))
+        >>> print("".join(sample.example.target))
         uuuuudddiiii
-        >>> print("".join("-?"[later] for later in case.decided_later))
+        >>> print("".join("-?"[later] for later in sample.decided_later))
         -----???----
     """
-    random = source_of_chance(count, seed, split)
-    return [_case(random) for _ in range(count)]
+    random = rng(count, seed, split)
+    return [_sample(random) for _ in range(count)]
 
 
-def _case(random: np.random.Generator) -> Case:
-    sounds = [_one_of(random, tuple(VOWELS))]
+def _sample(random: np.random.Generator) -> Sample:
+    sounds = [one_of(random, tuple(VOWELS))]
     while random.random() >= ENDS:
-        sounds += [_one_of(random, tuple(CONSONANTS)), _one_of(random, tuple(VOWELS))]
+        sounds += [one_of(random, tuple(CONSONANTS)), one_of(random, tuple(VOWELS))]
     tags: list[str] = []
     segments = []
     for before, sound, after in zip([EDGE, *sounds], sounds, [*sounds[1:], EDGE], strict=False):
@@ -110,10 +95,10 @@ def _case(random: np.random.Generator) -> Case:
     mean_TD = np.concatenate(segments)
     values_TD = mean_TD + random.normal(size=mean_TD.shape) * NOISE
     later = tuple(tag in RELEASED for tag in tags)
-    return Case(Example(values_TD.astype(np.float32), tuple(tags)), "".join(sounds), later)
+    return Sample(Example(values_TD.astype(np.float32), tuple(tags)), "".join(sounds), later)
 
 
-def ceiling(cases: Sequence[Case] | None = None, *, both: bool = False) -> dict[str, float]:
+def ceiling(samples: Sequence[Sample] | None = None, *, both: bool = False) -> dict[str, float]:
     """Share of frames that no reader can be expected to exceed, by group of frames.
 
     The best reader knows the chance of every sound at every frame, answers the likeliest, and is
@@ -123,7 +108,7 @@ def ceiling(cases: Sequence[Case] | None = None, *, both: bool = False) -> dict[
     hides which of them it is.
 
     Args:
-        cases: Words to average over; 300 held-out ones by default.
+        samples: Words to average over; 300 held-out ones by default.
         both: Whether the reader knows the frames after a frame too.
 
     Returns:
@@ -134,12 +119,12 @@ def ceiling(cases: Sequence[Case] | None = None, *, both: bool = False) -> dict[
         >>> one["decided later"] <= 0.5, two["decided later"] > 0.99
         (True, True)
     """
-    cases = generate(300, 0, split="test") if cases is None else cases
+    samples = generate(300, 0, split="test") if samples is None else samples
     released_P = np.array([name in RELEASED for name in PHONES])
     right, frames = dict.fromkeys((LATER, SO_FAR), 0.0), dict.fromkeys((LATER, SO_FAR), 0.0)
-    for case in cases:
-        assert isinstance(case.example.inputs, np.ndarray)
-        chance_TP = frames_ideal.sounds_given(case.example.inputs, both=both)
+    for sample in samples:
+        assert isinstance(sample.example.inputs, np.ndarray)
+        chance_TP = frames_ideal.sounds_given(sample.example.inputs, both=both)
         best_T, is_later_T = chance_TP.max(axis=1), released_P[chance_TP.argmax(axis=1)]
         for group, mine_P, mine_T in (
             (LATER, released_P, is_later_T),
@@ -151,5 +136,27 @@ def ceiling(cases: Sequence[Case] | None = None, *, both: bool = False) -> dict[
     return shares | {ALL: sum(right.values()) / sum(frames.values())}
 
 
-def _one_of(random: np.random.Generator, choices: tuple[str, ...]) -> str:
-    return choices[random.integers(len(choices))]
+DEMO = Demo(
+    name="frames",
+    title="Sounds in each other's colours",
+    about="Words of vowels and consonants, cut into frames of four measurements. Neighbouring "
+    "sounds run into each other. The silence of b is that of d, and only the way into the next "
+    "vowel tells which it was; the murmur of m is that of n, and only the way out of the last "
+    "vowel tells.",
+    one_direction="At the frames of b and d a reader from the left has heard silence and nothing "
+    "that tells the two apart: it is right half of the time. A reader from the right has the same "
+    "trouble with m and n.",
+    draw=from_splits(generate),
+    size=Size(train=1500, test=500, epochs=16),
+    settings=BASE_SETTINGS
+    | {
+        "encoder.cell": "gru",
+        "encoder.hidden_size": 24,
+        "encoder.num_layers": 2,
+        "training.learning_rate": 0.02,
+    },
+    unit="frames",
+    grouping="tag",
+    groups=by_decision,
+    limit=ceiling,
+)

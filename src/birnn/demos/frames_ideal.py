@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.data.examples import Example
 from birnn.demos.phones import (
     CONSONANTS,
     EDGE,
@@ -109,18 +108,6 @@ def sounds_given(frames_TD: npt.NDArray[np.floating[Any]], *, both: bool) -> Flo
     chance_TP = np.zeros((steps, len(_NAMES)))
     np.add.at(chance_TP.T, chain.sound, weight_TS.T)
     return chance_TP
-
-
-def answers(example: Example, *, both: bool) -> tuple[str, ...]:
-    """The likeliest sound at each frame.
-
-    Args:
-        example: A word in frames.
-        both: Whether the reader knows the frames after it too.
-    """
-    assert isinstance(example.inputs, np.ndarray)
-    best_T = sounds_given(example.inputs, both=both).argmax(axis=1)
-    return tuple(_NAMES[number] for number in best_T)
 
 
 @cache

@@ -7,7 +7,7 @@ settings but for the direction, one report, and one tagger to go on with.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from birnn.demos import demo, quickstart_page
-from birnn.demos.cases import Size
-from birnn.errors import OutputError
+from birnn.demos import pages, runner
+from birnn.demos.demo import Size
+from birnn.errors import OutputError, Tell, no_notice
 from birnn.report.parts import Table
 from birnn.studies.compare.contest import Contest
-from birnn.studies.compare.trials import say_nothing
 from birnn.training.workspace import LOCK, Workspace, take
 
 SIZES = {
@@ -68,7 +67,7 @@ def run(
     out: Path | str,
     *,
     seed: int = 1,
-    progress: Callable[[str], None] | None = None,
+    tell: Tell = no_notice,
     sizes: Mapping[str, Size] | None = None,
 ) -> QuickstartResult:
     """Train, evaluate and compare; leave ``out/bundle`` and ``out/report.html``.
@@ -76,7 +75,7 @@ def run(
     Args:
         out: Folder, made where it does not exist; a bundle of an earlier run is replaced.
         seed: Of the data and the models.
-        progress: Takes a line before and after each training.
+        tell: Takes a line before and after each training.
         sizes: How much each demo trains and tests.
 
     Raises:
@@ -85,7 +84,7 @@ def run(
         Interrupted: Ctrl-C.
     """
     begun = time.perf_counter()
-    out, say = Path(out), progress or say_nothing
+    out = Path(out)
     bundle = out / "bundle"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -98,11 +97,13 @@ def run(
             pass  # refused now, not after training
         shown = {}
         for name, size in (sizes or SIZES).items():
-            say(f"{name}: {size.train} training and {size.test} test sequences")
+            tell(f"{name}: {size.train} training and {size.test} test sequences")
             keep = {"both": bundle} if name == "senses" else None
-            shown[name] = demo.run(name, seeds=(seed,), seed=seed, size=size, keep=keep, say=say)
+            shown[name] = runner.run(
+                name, seeds=(seed,), seed=seed, size=size, keep=keep, tell=tell
+            )
         seconds = time.perf_counter() - begun
-        report = quickstart_page.write(
+        report = pages.write_quickstart(
             out / "report.html", shown["senses"], shown["brackets"], bundle=bundle, seconds=seconds
         )
     finally:
@@ -114,6 +115,6 @@ def run(
         brackets=shown["brackets"].contest,
         bundle=bundle,
         report=report,
-        sentence=quickstart_page.sentence(shown["senses"]),
+        sentence=pages.telling_sentence(shown["senses"])[0],
         seconds=seconds,
     )

@@ -25,15 +25,19 @@ from math import comb
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.cases import (
-    STEADY,
-    Case,
-    Facts,
+from birnn.demos.demo import (
+    BASE_SETTINGS,
+    Demo,
+    Sample,
     Size,
     Split,
-    belongs,
-    by_group,
-    source_of_chance,
+    between,
+    by_decision,
+    from_splits,
+    in_split,
+    limit_by_group,
+    one_of,
+    rng,
 )
 
 FAVOUR_HELIX = tuple("AELMQKRH")
@@ -52,26 +56,11 @@ RUNS_OF_A_CHAIN = (2, 4)  # fewest and most, all numbers equally likely; likewis
 RUN_LENGTHS = (4, 8)
 LINKER_LENGTHS = (2, 4)
 
-FACTS = Facts(
-    title="Helix or strand",
-    about="Chains of residues in which linkers alternate with runs. A run is a helix, a strand or "
-    "unstructured. Its residues lean one way or the other; the residue that comes after the run "
-    "settles it: a glycine has capped a helix, a proline a strand, a linker neither.",
-    one_direction="Inside a run a reader from the left has only the leaning of the residues so "
-    "far to go by. The cap that settles what all of them were comes after the last of them.",
-)
-SETTINGS = STEADY | {
-    "inputs.symbol_dim": 16,
-    "encoder.hidden_size": 32,
-    "dropout.words": 0,
-}
-DEFAULT = Size(train=500, test=500, epochs=8)
 
-
-def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
+def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
     """Chains of residues, each residue tagged ``H`` (helix), ``E`` (strand) or ``C`` (coil).
 
-    The kind of a case names what its runs are, in order, as in ``HCE``.
+    The kind of a sample names what its runs are, in order, as in ``HCE``.
 
     Args:
         count: Number of chains.
@@ -82,32 +71,32 @@ def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
         ConfigError: A negative count, or no such split.
 
     Example:
-        >>> case = generate(1, seed=3)[0]
-        >>> print("".join(case.example.inputs), case.kind)
+        >>> sample = generate(1, seed=3)[0]
+        >>> print("".join(sample.example.inputs), sample.kind)
         DDDDLMKKHQNDSLWHVEYICDDSQWQKYPNDNSIRYHWMESDNS CCEC
-        >>> print("".join(case.example.target))
+        >>> print("".join(sample.example.target))
         CCCCCCCCCCCCCCCCCCCCCCCCEEEEECCCCCCCCCCCCCCCC
-        >>> print("".join("-?"[later] for later in case.decided_later))
+        >>> print("".join("-?"[later] for later in sample.decided_later))
         ----??????---????????---?????-----???????----
     """
-    random = source_of_chance(count, seed, split)
-    cases: list[Case] = []
-    while len(cases) < count:
-        case = _case(random)
-        if belongs([str(symbol) for symbol in case.example.inputs], split):
-            cases.append(case)
-    return cases
+    random = rng(count, seed, split)
+    samples: list[Sample] = []
+    while len(samples) < count:
+        sample = _sample(random)
+        if in_split([str(symbol) for symbol in sample.example.inputs], split):
+            samples.append(sample)
+    return samples
 
 
-def _case(random: np.random.Generator) -> Case:
+def _sample(random: np.random.Generator) -> Sample:
     symbols, tags, later = _linker(random), "", ""
     kind = ""
-    for _ in range(_between(random, RUNS_OF_A_CHAIN)):
+    for _ in range(between(random, RUNS_OF_A_CHAIN)):
         tag = list(RUNS)[random.integers(len(RUNS))]
         chance, cap = RUNS[tag]
         run = [
-            _one_of(random, FAVOUR_HELIX if random.random() < chance else FAVOUR_STRAND)
-            for _ in range(_between(random, RUN_LENGTHS))
+            one_of(random, FAVOUR_HELIX if random.random() < chance else FAVOUR_STRAND)
+            for _ in range(between(random, RUN_LENGTHS))
         ]
         tags = tags.ljust(len(symbols), COIL) + tag * len(run)
         later = later.ljust(len(symbols)) + "?" * len(run)
@@ -115,19 +104,11 @@ def _case(random: np.random.Generator) -> Case:
         kind += tag
     tags, later = tags.ljust(len(symbols), COIL), later.ljust(len(symbols))
     example = Example(tuple(symbols), tuple(tags))
-    return Case(example, kind, tuple(mark == "?" for mark in later))
+    return Sample(example, kind, tuple(mark == "?" for mark in later))
 
 
 def _linker(random: np.random.Generator) -> list[str]:
-    return [_one_of(random, LINKERS) for _ in range(_between(random, LINKER_LENGTHS))]
-
-
-def _between(random: np.random.Generator, ends: tuple[int, int]) -> int:
-    return int(random.integers(ends[0], ends[1] + 1))
-
-
-def _one_of(random: np.random.Generator, choices: tuple[str, ...]) -> str:
-    return choices[random.integers(len(choices))]
+    return [one_of(random, LINKERS) for _ in range(between(random, LINKER_LENGTHS))]
 
 
 def ceiling() -> dict[str, float]:
@@ -152,7 +133,7 @@ def ceiling() -> dict[str, float]:
     cap = sum(len(cap) for _, cap in RUNS.values()) / len(RUNS)
     runs, linker = sum(RUNS_OF_A_CHAIN) / 2, sum(LINKER_LENGTHS) / 2
     length = runs * (run + cap) + (runs + 1) * linker
-    return by_group(runs * run / length, runs * right / length)
+    return limit_by_group(runs * run / length, runs * right / length)
 
 
 def _right(residues: int) -> float:
@@ -161,3 +142,26 @@ def _right(residues: int) -> float:
         comb(residues, k) * max(p**k * (1 - p) ** (residues - k) for p, _ in RUNS.values())
         for k in range(residues + 1)
     ) / len(RUNS)
+
+
+DEMO = Demo(
+    name="residues",
+    title="Helix or strand",
+    about="Chains of residues in which linkers alternate with runs. A run is a helix, a strand or "
+    "unstructured. Its residues lean one way or the other; the residue that comes after the run "
+    "settles it: a glycine has capped a helix, a proline a strand, a linker neither.",
+    one_direction="Inside a run a reader from the left has only the leaning of the residues so "
+    "far to go by. The cap that settles what all of them were comes after the last of them.",
+    draw=from_splits(generate),
+    size=Size(train=500, test=500, epochs=8),
+    settings=BASE_SETTINGS
+    | {
+        "inputs.symbol_dim": 16,
+        "encoder.hidden_size": 32,
+        "dropout.words": 0,
+    },
+    unit="residues",
+    grouping="tag",
+    groups=by_decision,
+    limit=ceiling,
+)

@@ -18,82 +18,30 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.cases import STEADY, Facts, Size
-from birnn.demos.lexicon import (
-    CLOSINGS,
-    DEED_OPENERS,
-    FOURFOLD,
-    OPENERS,
-    THING_OPENERS,
-    TOPICS,
+from birnn.demos.demo import (
+    BASE_SETTINGS,
+    Demo,
+    Sample,
+    Size,
+    Split,
+    by_kind,
+    check_split,
+    from_splits,
+    words_of,
 )
 from birnn.errors import ConfigError
 
-Evidence = Literal["left", "right", "both"]
-Split = Literal["train", "test"]
-
-EVIDENCE: tuple[Evidence, ...] = ("left", "right", "both")
+EVIDENCE = ("left", "right", "both")
 ORDINARY = "O"
+WORDS = words_of("senses")
 CHOICES = 5  # openers, clauses of a topic, closings: the same number of each
 
-FACTS = Facts(
-    title="A word whose sense is settled elsewhere",
-    about="Which bank, which bark? The words that settle it stand to the left, to the right, or on "
-    "both sides, where each side alone leaves two senses open. The test sentences combine openers, "
-    "reasons and closings in ways that training never showed.",
-    one_direction="With the evidence on the left both ways of reading know it; what is still to "
-    "come, only two directions know. One direction is left with a coin toss between two senses.",
-)
-SETTINGS = STEADY | {
-    "inputs.word_dim": 64,
-    "inputs.character_hidden": 0,
-    "inputs.surface_dim": 0,
-    "encoder.cell": "gru",
-    "encoder.hidden_size": 64,
-    "dropout.words": 0.01,  # so that the model has met an unknown word
-    "dropout.rare_words": 0,
-    "dropout.inputs": 0.1,
-    "dropout.output": 0.1,
-}
-DEFAULT = Size(train=1500, test=600, epochs=16)
 
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A sentence, and what there is to know about its ambiguous word.
-
-    Args:
-        example: Tokens and their tags.
-        evidence: Where the words stand that settle the sense.
-        position: Index of the ambiguous word.
-        clues: Indices of the words that settle the sense, in order.
-    """
-
-    example: Example
-    evidence: Evidence
-    position: int
-    clues: tuple[int, ...]
-
-    @property
-    def tag(self) -> str:
-        """The right tag of the ambiguous word.
-
-        Example:
-            >>> case = next(cases("train"))
-            >>> case.example.inputs[case.position], case.tag
-            ('bank', 'bank/river')
-        """
-        assert isinstance(self.example.target, tuple)
-        return self.example.target[self.position]
-
-
-def cases(split: Split = "train") -> Iterator[Case]:
+def sentences(split: Split = "train") -> Iterator[Sample]:
     """Every sentence of a split once: first all with evidence left, then right, then both.
 
     Args:
@@ -104,26 +52,28 @@ def cases(split: Split = "train") -> Iterator[Case]:
 
     Example:
         >>> for evidence in EVIDENCE:
-        ...     case = next(case for case in cases("test") if case.evidence == evidence)
-        ...     print(f"{evidence:5}", " ".join(case.example.inputs))
+        ...     sample = next(sample for sample in sentences("test") if sample.kind == evidence)
+        ...     print(f"{evidence:5}", " ".join(sample.example.inputs))
         left  the river rose , so she left the bank early .
         right she left the bank early , because the river rose .
         both  she noticed the bark early , because the oak was old .
     """
     combinations = _combinations(split)
+    plain, closings = WORDS["openers"], WORDS["closings"]
     for evidence in ("left", "right"):
-        for word, senses in TOPICS.items():
+        for word, senses in WORDS["topics"].items():
             for sense, clauses in senses.items():
                 for i, j, k in combinations:
-                    yield _case(evidence, word, sense, OPENERS[i], clauses[j], CLOSINGS[k])
-    for word, topics in FOURFOLD.items():
-        for named, clauses in topics.values():
-            for openers, sense in zip((THING_OPENERS, DEED_OPENERS), named, strict=True):
+                    yield _sample(evidence, word, sense, plain[i], clauses[j], closings[k])
+    kinds = (WORDS["thing_openers"], WORDS["deed_openers"])
+    for word, topics in WORDS["fourfold"].items():
+        for topic in topics.values():
+            for openers, sense in zip(kinds, topic["senses"], strict=True):
                 for i, j, k in combinations:
-                    yield _case("both", word, sense, openers[i], clauses[j], CLOSINGS[k])
+                    yield _sample("both", word, sense, openers[i], topic["clauses"][j], closings[k])
 
 
-def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
+def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
     """Sentences drawn at random, a third for each place of the evidence.
 
     Args:
@@ -139,16 +89,16 @@ def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
 
     Example:
         >>> drawn = generate(300, seed=0)
-        >>> sum(case.evidence == "right" for case in drawn)
+        >>> sum(sample.kind == "right" for sample in drawn)
         100
     """
     if count < 0:
         raise ConfigError(f"count is {count}, it must be 0 or more")
     random = np.random.default_rng(seed)
-    every = list(cases(split))
-    drawn: list[Case] = []
+    samples = list(sentences(split))
+    drawn: list[Sample] = []
     for number, evidence in enumerate(EVIDENCE):
-        kind = [case for case in every if case.evidence == evidence]
+        kind = [sample for sample in samples if sample.kind == evidence]
         wanted = len(range(number, count, len(EVIDENCE)))
         while wanted > 0:
             drawn += [kind[index] for index in random.permutation(len(kind))[:wanted]]
@@ -156,7 +106,7 @@ def generate(count: int, seed: int, *, split: Split = "train") -> list[Case]:
     return [drawn[index] for index in random.permutation(len(drawn))]
 
 
-def ceiling(split: Split = "test") -> dict[Evidence, float]:
+def ceiling(split: Split = "test") -> dict[str, float]:
     """Accuracy at the ambiguous word that no left-to-right reader can exceed in expectation.
 
     Its best rule answers, for all that it has read up to the word, the tag that is the most
@@ -166,13 +116,13 @@ def ceiling(split: Split = "test") -> dict[Evidence, float]:
         >>> ceiling()
         {'left': 1.0, 'right': 0.5, 'both': 0.5}
     """
-    answers: dict[tuple[str, ...], Counter[tuple[Evidence, str]]] = defaultdict(Counter)
-    total: Counter[Evidence] = Counter()
-    for case in cases(split):
-        tokens = case.example.inputs
-        read = tuple(str(tokens[place]) for place in range(case.position + 1))
-        answers[read][case.evidence, case.tag] += 1
-        total[case.evidence] += 1
+    answers: dict[tuple[str, ...], Counter[tuple[str, str]]] = defaultdict(Counter)
+    total: Counter[str] = Counter()
+    for sample in sentences(split):
+        tokens = sample.example.inputs
+        read = tuple(str(tokens[place]) for place in range(sample.position + 1))
+        answers[read][sample.kind, sample.tag] += 1
+        total[sample.kind] += 1
     best = dict.fromkeys(EVIDENCE, 0)
     for counts in answers.values():
         # what was read tells the place of the evidence as well, so one tag is best for all
@@ -188,8 +138,7 @@ def _combinations(split: Split) -> list[tuple[int, int, int]]:
     comes in training, and in both splits an opener meets all clauses equally often and tells
     nothing about them.
     """
-    if split not in ("train", "test"):
-        raise ConfigError(f"split is {split!r}: known: test, train")
+    check_split(split)
     choices = range(CHOICES)
     return [
         (i, j, k)
@@ -200,9 +149,7 @@ def _combinations(split: Split) -> list[tuple[int, int, int]]:
     ]
 
 
-def _case(
-    evidence: Evidence, word: str, sense: str, opener: str, clause: str, closing: str
-) -> Case:
+def _sample(evidence: str, word: str, sense: str, opener: str, clause: str, closing: str) -> Sample:
     if evidence == "left":
         left, right = [*clause.split(), ",", "so", *opener.split()], [*closing.split(), "."]
         clues = range(len(clause.split()))
@@ -214,4 +161,39 @@ def _case(
     opened = range(len(left)) if evidence == "both" else range(0)
     tokens = (*left, word, *right)
     tags = (*[ORDINARY] * len(left), f"{word}/{sense}", *[ORDINARY] * len(right))
-    return Case(Example(tokens, tags), evidence, len(left), (*opened, *clues))
+    return Sample(Example(tokens, tags), evidence, position=len(left), clues=(*opened, *clues))
+
+
+DEMO = Demo(
+    name="senses",
+    title="A word whose sense is settled elsewhere",
+    about="Which bank, which bark? The words that settle it stand to the left, to the right, or on "
+    "both sides, where each side alone leaves two senses open. The test sentences combine openers, "
+    "reasons and closings in ways that training never showed.",
+    one_direction="With the evidence on the left both ways of reading know it; what is still to "
+    "come, only two directions know. One direction is left with a coin toss between two senses.",
+    draw=from_splits(generate),
+    size=Size(train=1500, test=600, epochs=16),
+    settings=BASE_SETTINGS
+    | {
+        "inputs.word_dim": 64,
+        "inputs.character_hidden": 0,
+        "inputs.surface_dim": 0,
+        "encoder.cell": "gru",
+        "encoder.hidden_size": 64,
+        "dropout.words": 0.01,  # so that the model has met an unknown word
+        "dropout.rare_words": 0,
+        "dropout.inputs": 0.1,
+        "dropout.output": 0.1,
+    },
+    unit="ambiguous words",
+    grouping="evidence",
+    groups=by_kind(*EVIDENCE),
+    limit=ceiling,
+    shown={
+        "left": "Evidence on the left",
+        "right": "Evidence on the right",
+        "both": "Evidence on both sides: a thing or a deed, and of which kind",
+    },
+    shown_each=2,
+)

@@ -90,7 +90,7 @@ def test_a_trial_is_what_training_and_predicting_by_hand_give(plan: Plan, tmp_pa
 
 def test_trials_side_by_side_answer_as_those_in_turn(plan: Plan) -> None:
     said: list[str] = []
-    alone = run_trials(plan, ["forward", "both"], [1], say=said.append)
+    alone = run_trials(plan, ["forward", "both"], [1], tell=said.append)
     beside = run_trials(plan, ["forward", "both"], [1], jobs=2)
     assert list(alone) == ["forward", "both"]
     for way, trials in alone.items():

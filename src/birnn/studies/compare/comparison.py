@@ -8,18 +8,18 @@ parameters tells the second direction's worth from that of a bigger model.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from birnn.data import Example, ReadOptions
-from birnn.errors import UsageError, nearest
+from birnn.errors import Tell, UsageError, nearest, no_notice
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
 from birnn.studies.compare.significance import McNemar, mcnemar, p_value, percent
-from birnn.studies.compare.trials import WAYS, Plan, Say, Trial, run_trials, say_nothing
+from birnn.studies.compare.trials import WAYS, Plan, Trial, run_trials
 from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSource, DataSources
@@ -134,10 +134,7 @@ class Comparison:
             Names of the groups, such as ``"1"`` and ``"11-20"``; and for each way its accuracy in
             each, over all seeds.
         """
-        if self.task == "tagger":
-            place = np.concatenate([[0], *(np.arange(1, n + 1) for n in self.lengths)])[1:]
-        else:
-            place = np.asarray(self.lengths)
+        place = np.concatenate([np.zeros(0, int), *places_of(self.task, self.lengths)])
         edges = groups_of(place)
         names = [_named(first, last) for first, last in edges]
         accuracy = {}
@@ -305,7 +302,7 @@ def compare(
     jobs: int = 1,
     threads: int | None = None,
     reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
-    say: Callable[[str], None] | None = None,
+    tell: Tell = no_notice,
 ) -> Comparison:
     """Train every way of reading with every seed and ask each for the test set.
 
@@ -321,7 +318,7 @@ def compare(
         jobs: Trials side by side.
         threads: Threads of each trial.
         reading: What is set about the reading of files.
-        say: Takes a line after each trial.
+        tell: Takes a line after each trial.
 
     Raises:
         UsageError: A task without labels, no such way, or none.
@@ -346,20 +343,26 @@ def compare(
     for way in ways:
         if way not in WAYS:
             raise UsageError(f"{way!r} is no way of reading: {nearest(way, WAYS)}")
-    tell: Say = say or say_nothing
     recipe = recipe or Recipe.load(task)
     sources = DataSources(train, dev, test, reading)
     sets = sources.read(task, kind=recipe.inputs.kind, tell=tell)
     for note in sets.notes:
         tell(note)
     plan = Plan(task, sets, recipe, threads)
-    trials = run_trials(plan, ways, seeds, jobs=jobs, say=tell)
+    trials = run_trials(plan, ways, seeds, jobs=jobs, tell=tell)
     return Comparison.of(plan, trials, jobs=jobs)
 
 
 def _middle(tests: Sequence[McNemar]) -> McNemar:
     """The test of the seed with the median p."""
     return sorted(tests, key=lambda test: test.p)[len(tests) // 2]
+
+
+def places_of(task: str, lengths: Sequence[int]) -> list[np.ndarray]:
+    """For each sequence the position of each step; its length, where it has one label."""
+    if task == "tagger":
+        return [np.arange(1, length + 1) for length in lengths]
+    return [np.array([length]) for length in lengths]
 
 
 def groups_of(places: np.ndarray, *, alone: int = 10) -> list[tuple[int, int]]:

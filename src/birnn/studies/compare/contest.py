@@ -10,7 +10,7 @@ import numpy as np
 
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
-from birnn.studies.compare.comparison import Comparison, Spread
+from birnn.studies.compare.comparison import Comparison, Spread, groups_of, places_of
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Trial
 
@@ -166,3 +166,16 @@ def by_step(steps: Sequence[np.ndarray], names: Sequence[str]) -> dict[str, list
         for at, mark in enumerate(marks.tolist()):
             groups[names[mark]].append((number, at))
     return groups
+
+
+def position_groups(task: str, lengths: Sequence[int]) -> dict[str, list[Member]]:
+    """Steps by their positions, or labels by their sequences' lengths.
+
+    Args:
+        task: ``tagger``, or another one, whose sequences have one label each.
+        lengths: Steps of each sequence.
+    """
+    places = places_of(task, lengths)
+    edges = groups_of(np.concatenate(places))
+    names = [str(first) if first == last else f"{first}-{last}" for first, last in edges]
+    return by_step([np.searchsorted([last for _, last in edges], place) for place in places], names)

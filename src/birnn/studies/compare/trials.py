@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from birnn.bundle.spec import Spec
-from birnn.errors import Interrupted, UsageError, nearest
+from birnn.errors import Interrupted, Tell, UsageError, nearest, no_notice
 from birnn.nn.threads import own_threads
 from birnn.report.figures import READERS
 from birnn.runtime import Predictor
@@ -30,13 +30,6 @@ from birnn.training.sets import Sets
 from birnn.training.workspace import Workspace
 
 PREDICTIONS = 3  # timed rounds over the test set
-
-Say = Callable[[str], None]
-
-
-def say_nothing(line: str) -> None:
-    """The `Say` of who wants to hear nothing."""
-    del line
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +229,7 @@ def run_trials(
     *,
     jobs: int = 1,
     keep: Mapping[str, Path] | None = None,
-    say: Say | None = None,
+    tell: Tell = no_notice,
 ) -> dict[str, list[Trial]]:
     """Every way of reading with every seed.
 
@@ -247,7 +240,7 @@ def run_trials(
         jobs: Trials side by side, each in a process of its own; their times are those of a busy
             machine.
         keep: Way of reading to the folder where its model of the first seed stays.
-        say: Takes a line after each trial.
+        tell: Takes a line after each trial.
 
     Returns:
         The trials of each way, in the order of the seeds.
@@ -266,11 +259,10 @@ def run_trials(
     found: dict[str, list[Trial]] = {way: [] for way in ways}
     for trial in _each(plan, spec, wanted, jobs):
         found[trial.way].append(trial)
-        if say is not None:
-            say(
-                f"{READERS[trial.way].name}, seed {trial.seed}: "
-                f"{trial.epochs} epochs in {trial.train_seconds:.0f} s"
-            )
+        tell(
+            f"{READERS[trial.way].name}, seed {trial.seed}: "
+            f"{trial.epochs} epochs in {trial.train_seconds:.0f} s"
+        )
     return found
 
 

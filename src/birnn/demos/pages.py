@@ -1,20 +1,19 @@
-"""The page of a demo, and the parts of it that the quickstart shows too."""
+"""The pages of the demos and of the quickstart."""
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from birnn import report
-from birnn.demos import brackets, senses
-from birnn.demos.demo import Shown, draw
+from birnn.demos.runner import DemoResult, draw
 from birnn.report import figures
 from birnn.report.figures import READERS
 from birnn.report.parts import (
+    Code,
     Part,
     Picture,
     Section,
@@ -27,14 +26,21 @@ from birnn.report.parts import (
 )
 from birnn.studies.compare.contest import Contest, Member
 from birnn.studies.compare.significance import percent
+from birnn.studies.turns import footer
 
 LONGEST_STRIP = 30  # symbols that are shown of a sequence
 LONGEST_SERIES = 60  # steps that are drawn of a series
 SHORT = 2  # characters of a symbol or a tag that a cell has room for
 EXAMPLES = 3  # sequences that are shown
 
+LIMIT = (
+    "The limit of one direction is computed from how the sequences are made: no rule that reads "
+    "from left to right is right more often in expectation. On a finite test set a reader may land "
+    "a little above it."
+)
 
-def write(path: Path | str, shown: Shown, *, seconds: float) -> Path:
+
+def write(path: Path | str, shown: DemoResult, *, seconds: float) -> Path:
     """Write the page of a demo.
 
     Args:
@@ -46,54 +52,111 @@ def write(path: Path | str, shown: Shown, *, seconds: float) -> Path:
         OutputError: The file cannot be written.
     """
     contest = shown.contest
-    parts = [*contest_parts(shown)]
-    if shown.cases:
-        parts.append(Text(shown.demo.facts.one_direction))
+    parts = contest_parts(shown)
+    if shown.samples:
+        parts.append(Text(shown.demo.one_direction))
     tables = [contest.table(), *([variants] if (variants := shown.by_variant()) else [])]
     numbers: list[Part] = [*tables, *(Text(line) for line in contest.comparison.verdicts())]
     if contest.bound:
         numbers.append(Text(LIMIT))
     return report.write(
         path,
-        shown.demo.facts.title,
+        shown.demo.title,
         [
             Section("What each direction knows", parts),
             Section("How they learned", [learning(contest)]),
             Section("All numbers", numbers),
         ],
-        lead=shown.demo.facts.about,
-        footer=footer(shown.models, seconds),
+        lead=shown.demo.about,
+        footer=footer(f"{shown.models} models trained and tested in {seconds:.0f} s"),
     )
 
 
-LIMIT = (
-    "The limit of one direction is computed from how the sequences are made: no rule that reads "
-    "from left to right is right more often in expectation. On a finite test set a reader may land "
-    "a little above it."
-)
+def write_quickstart(
+    path: Path, words: DemoResult, pairs: DemoResult, *, bundle: Path, seconds: float
+) -> Path:
+    """Write the page of the quickstart.
 
+    Args:
+        path: Where.
+        words: The demo `senses`.
+        pairs: The demo `brackets`.
+        bundle: Folder of the tagger that was kept.
+        seconds: Time that training and testing took.
 
-def footer(models: int, seconds: float) -> str:
-    """How a page came about."""
-    return (
-        f"{models} models trained and tested in {seconds:.0f} s, "
-        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    both = (words, pairs)
+    models = sum(shown.models for shown in both)
+    return report.write(
+        path,
+        "What the second direction buys",
+        [
+            *(
+                Section(
+                    shown.demo.title,
+                    [
+                        Text(shown.demo.about),
+                        *contest_parts(shown),
+                        Text(shown.demo.one_direction),
+                    ],
+                )
+                for shown in both
+            ),
+            Section("How they learned", [learning(shown.contest) for shown in both]),
+            Section("All numbers", [*(shown.contest.table() for shown in both), Text(LIMIT)]),
+            Section("Go on", _next(words, bundle)),
+        ],
+        lead="Pairs of taggers with the same settings, trained on the same sequences. One of each "
+        "pair reads from left to right, the other in both directions. Where what is to come "
+        "matters, they part.",
+        footer=footer(f"{models} models trained and tested in {seconds:.0f} s"),
     )
 
 
-def contest_parts(shown: Shown) -> list[Part]:
+def _next(words: DemoResult, bundle: Path) -> list[Part]:
+    sentence, parted = telling_sentence(words)
+    picked = ", picked because two directions tag it right and one does not" if parted else ""
+    return [
+        Text(
+            f"The tagger of senses with two directions is in {bundle}: a folder with a model card, "
+            f"that needs no PyTorch to run. The sentence below is one of the test set{picked}."
+        ),
+        Code(
+            f'echo "{sentence}" | birnn predict {bundle}\n'
+            f'birnn explain {bundle} "{sentence}" --out explained.html\n'
+            "birnn train tagger --train train.conllu --dev dev.conllu --out pos/"
+        ),
+    ]
+
+
+def telling_sentence(words: DemoResult) -> tuple[str, bool]:
+    """A test sentence with evidence on the right, and whether two directions alone tag it well.
+
+    The first one of which that is so, or the first of all.
+    """
+    contest = words.contest
+
+    def parted(member: Member) -> bool:
+        return contest.right("both", member) and not contest.right("forward", member)
+
+    found = min(contest.groups["right"], key=lambda member: not parted(member))
+    return " ".join(map(str, contest.inputs[found[0]])), parted(found)
+
+
+def contest_parts(shown: DemoResult) -> list[Part]:
     """Numbers, figure and examples of a demo."""
     contest = shown.contest
     parts: list[Part] = [tiles(contest), accuracy(contest)]
     # Of a user's own data it is not known what a demo's examples are chosen by.
-    of_demo = BY_DEMO.get(contest.name, _sequences) if shown.cases else _sequences
-    examples = of_demo(shown)
-    if examples:
+    chosen = _of_kinds(shown) if shown.samples and shown.demo.shown else _of_all(shown)
+    if chosen:
         first = (
             "; answers of the models of the first seed" if len(contest.comparison.seeds) > 1 else ""
         )
         drawn = f"Drawn at random from the test set, not by what the models answered{first}:"
-        parts += [Text(drawn), *examples]
+        parts += [Text(drawn), *chosen]
     return parts
 
 
@@ -142,63 +205,32 @@ def learning(contest: Contest) -> Picture:
 # ---------------------------------------------------------------------- examples
 
 
-def _senses(shown: Shown) -> list[Part]:
-    """Sentences for each place of the evidence, the evidence underlined."""
-    notes = {
-        "left": "Evidence on the left",
-        "right": "Evidence on the right",
-        "both": "Evidence on both sides: a thing or a deed, and of which kind",
-    }
-    members = [
-        (notes[evidence], member)
-        for evidence in senses.EVIDENCE
-        for member in shown.drawn(evidence, 2)
-    ]
-    return [Sentences([_sentence(shown, member, note, member[1]) for note, member in members])]
+def _of_kinds(shown: DemoResult) -> list[Part]:
+    """Samples of each kind that the demo shows: strips of symbols, or sentences."""
+    demo, contest = shown.demo, shown.contest
+    chosen: list[tuple[int, str]] = []
+    for kind, note in demo.shown.items():
+        found = [number for number, sample in enumerate(shown.samples) if sample.kind == kind]
+        chosen += [(found[at], note) for at in draw(len(found), demo.shown_each, of=kind)]
+    if demo.marked:
+        return [Strips([_strip(contest, number, demo.marked, note) for number, note in chosen])]
+    return [Sentences([_sentence(shown, number, note) for number, note in chosen])]
 
 
-def _sentiment(shown: Shown) -> list[Part]:
-    """A sentence of each kind."""
-    members = [(kind, member) for kind in shown.contest.groups for member in shown.drawn(kind)]
-    return [
-        Sentences([_sentence(shown, member, kind.capitalize(), -1) for kind, member in members])
-    ]
-
-
-def _sentence(shown: Shown, member: Member, note: str, position: int) -> Sentence:
-    contest = shown.contest
+def _sentence(shown: DemoResult, number: int, note: str) -> Sentence:
+    contest, sample = shown.contest, shown.samples[number]
+    member = (number, sample.position)
     return Sentence(
-        words=[str(token) for token in contest.inputs[member[0]]],
-        position=position,
+        words=[str(token) for token in contest.inputs[number]],
+        position=sample.position if contest.comparison.task == "tagger" else -1,
         gold=contest.gold(member),
         answers={way: contest.answer(way, member) for way in contest.ways},
-        clues=shown.cases[member[0]].clues,
+        clues=sample.clues,
         note=note,
     )
 
 
-def _brackets(shown: Shown) -> list[Part]:
-    """Sequences of each kind."""
-    kinds = {
-        "Opened and closed": (True, True),
-        "Opened and never closed: nothing is inside": (True, False),
-        "Closed and never opened: nothing is inside": (False, True),
-    }
-    contest, strips = shown.contest, []
-    for note, (opened, closed) in kinds.items():
-        found = [
-            number
-            for number, symbols in enumerate(contest.inputs)
-            if (brackets.OPEN in symbols) == opened and (brackets.CLOSE in symbols) == closed
-        ]
-        strips += [
-            _strip(contest, found[at], marked=(brackets.INSIDE,), note=note)
-            for at in draw(len(found), 2, of=note)
-        ]
-    return [Strips(strips)]
-
-
-def _sequences(shown: Shown) -> list[Part]:
+def _of_all(shown: DemoResult) -> list[Part]:
     """Sequences of symbols, or series, with their tags; nothing of texts, whose words are long."""
     contest = shown.contest
     inputs = contest.inputs
@@ -206,19 +238,12 @@ def _sequences(shown: Shown) -> list[Part]:
         return []
     numbers = [at for at, sequence in enumerate(inputs) if len(sequence)]
     numbers = [numbers[at] for at in draw(len(numbers), EXAMPLES, of=contest.name)]
-    marked = shown.demo.marked if shown.cases else _marked(contest)
+    marked = shown.demo.marked if shown.samples else _marked(contest)
     if all(isinstance(inputs[number], np.ndarray) for number in numbers):
         return [_series(contest, number, marked) for number in numbers]
     if any(len(str(symbol)) > SHORT for sequence in inputs for symbol in sequence):
         return []
-    return [Strips([_strip(contest, number, marked=marked) for number in numbers])]
-
-
-BY_DEMO: dict[str, Callable[[Shown], list[Part]]] = {
-    "brackets": _brackets,
-    "senses": _senses,
-    "sentiment": _sentiment,
-}
+    return [Strips([_strip(contest, number, marked) for number in numbers])]
 
 
 def _marked(contest: Contest) -> tuple[str, ...]:
@@ -243,7 +268,7 @@ def _place(contest: Contest, number: int, part: slice) -> str:
     return f"Steps {part.start + 1} to {part.stop} of {length}"
 
 
-def _strip(contest: Contest, number: int, *, marked: Sequence[str], note: str = "") -> Strip:
+def _strip(contest: Contest, number: int, marked: Sequence[str], note: str = "") -> Strip:
     part = _part(contest, number, LONGEST_STRIP)
     notes = [note, _place(contest, number, part), f"Filled: {', '.join(marked)}" if marked else ""]
     return Strip(

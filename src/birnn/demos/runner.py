@@ -1,0 +1,262 @@
+"""The demos, and running one: one direction against two on data whose law is known.
+
+A run draws its data from a seed, trains both ways of reading with the same settings and several
+seeds, and counts their answers on held-out sequences, group by group. On files of the user's the
+same models are trained and counted by position.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birnn.data import ReadOptions
+from birnn.demos import anomaly, bases, brackets, frames, residues, senses, sentiment
+from birnn.demos.demo import Demo, Groups, Sample, Size
+from birnn.errors import Tell, UsageError, nearest, no_notice
+from birnn.report.figures import READERS
+from birnn.report.parts import Table
+from birnn.studies.compare.comparison import Comparison
+from birnn.studies.compare.contest import Contest, position_groups
+from birnn.studies.compare.significance import percent
+from birnn.studies.compare.trials import Plan, run_trials
+from birnn.training.recipe import Recipe
+from birnn.training.sets import DataSource, Sets, read_sets
+
+DEMOS: dict[str, Demo] = {
+    module.DEMO.name: module.DEMO
+    for module in (brackets, sentiment, senses, frames, anomaly, residues, bases)
+}
+WAYS = ("forward", "both")
+VARIANT = "pooling"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """A demo that has run.
+
+    Args:
+        demo: Which one.
+        contest: Its numbers.
+        samples: What is known of its test sequences; nothing of a user's own.
+        variants: The numbers of the demo's variants, by name.
+    """
+
+    demo: Demo
+    contest: Contest
+    samples: Sequence[Sample]
+    variants: Mapping[str, Contest] = field(default_factory=dict)
+
+    def tables(self) -> list[Table]:
+        """The numbers as tables, and of whole sequences an example of each group."""
+        examples = self.examples() if self.samples and self.demo.task == "classifier" else None
+        tables = (self.contest.table(), self.by_variant(), examples)
+        return [table for table in tables if table is not None]
+
+    def examples(self) -> Table:
+        """An example of each group and what was said of it."""
+        contest, members = self.contest, []
+        for group, every in contest.groups.items():
+            members += [every[at] for at in draw(len(every), 1, of=group)]
+        return Table(
+            ["example", "correct", *(READERS[way].name for way in contest.ways)],
+            [
+                [
+                    " ".join(map(str, contest.inputs[member[0]])),
+                    contest.gold(member),
+                    *(contest.answer(way, member) for way in contest.ways),
+                ]
+                for member in members
+            ],
+            f"{contest.name}: an example of each {contest.grouping}, drawn at random",
+        )
+
+    def by_variant(self) -> Table | None:
+        """A row for each variant; None where there are none."""
+        if not self.variants:
+            return None
+        header = [VARIANT, *(READERS[way].name for way in self.contest.ways)]
+        rows = [
+            [name, *(percent(contest.spread(way).median) for way in contest.ways)]
+            for name, contest in self.variants.items()
+        ]
+        seeds = len(self.contest.comparison.seeds)
+        title = f"{self.contest.name}: accuracy by {VARIANT}"
+        return Table(header, rows, f"{title}, medians of {seeds} seeds" if seeds > 1 else title)
+
+    @property
+    def models(self) -> int:
+        """Models that were trained; a variant that is the demo itself was not trained again."""
+        contests = {id(contest): contest for contest in (self.contest, *self.variants.values())}
+        return sum(len(one.ways) * len(one.comparison.seeds) for one in contests.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers as plain Python objects."""
+        told = self.contest.to_dict()
+        if self.variants:
+            told[VARIANT] = {name: contest.to_dict() for name, contest in self.variants.items()}
+        return told
+
+
+def run(
+    name: str,
+    *,
+    seeds: Sequence[int] = (1, 2, 3, 4, 5),
+    seed: int = 1,
+    size: Size | None = None,
+    files: Mapping[str, DataSource] | None = None,
+    settings: Sequence[str] = (),
+    epochs: int | None = None,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
+    jobs: int = 1,
+    keep: Mapping[str, Path] | None = None,
+    tell: Tell = no_notice,
+) -> DemoResult:
+    """Run a demo.
+
+    Args:
+        name: A key of `DEMOS`.
+        seeds: Seeds of the models.
+        seed: Of the data.
+        size: How much is trained and tested; the demo's own by default.
+        files: ``train`` and ``test``, and ``dev`` if there is one, in the place of drawn data.
+        settings: Settings of training that differ from the demo's: ``section.key=value``.
+        epochs: Rounds over the data; the demo's own by default, the recipe's on files.
+        reading: What is set about the reading of files.
+        jobs: Trainings side by side.
+        keep: Way of reading to the folder where its model of the first seed stays.
+        tell: Takes a line after each training.
+
+    Raises:
+        UsageError: No such demo.
+        DataError: Files that cannot be read or learnt from.
+        Interrupted: Ctrl-C.
+
+    Example:
+        >>> shown = run("brackets", seeds=(1,), size=Size(train=40, test=20, epochs=1))
+        >>> sorted(shown.contest.ways), len(shown.contest.groups)
+        (['both', 'forward'], 10)
+    """
+    if name not in DEMOS:
+        raise UsageError(f"no demo {name!r}: {nearest(name, DEMOS)}")
+    demo = DEMOS[name]
+    size = size or demo.size
+    chosen = dict(demo.settings)
+    if files is None:
+        data = drawn(demo, size, seed)
+        chosen["training.epochs"] = size.epochs
+    else:
+        data = _from_files(demo, files, reading, seed, tell)
+    if epochs is not None:
+        chosen["training.epochs"] = epochs
+    given = Recipe.load(demo.task, overrides=settings)
+
+    def contest(changes: Mapping[str, Any], tell: Tell, keep: Mapping[str, Path] | None) -> Contest:
+        wanted = {key: value for key, value in changes.items() if key not in given.chosen}
+        # Models this small are trained and asked fastest by one thread.
+        plan = Plan(demo.task, data.sets, given.with_settings(wanted), threads=1)
+        trials = run_trials(plan, WAYS, seeds, jobs=jobs, keep=keep, tell=tell)
+        return Contest(
+            name=name,
+            unit=data.unit,
+            grouping=data.grouping,
+            groups=data.groups,
+            bound=data.bound,
+            inputs=[example.inputs for example in data.sets.test],
+            comparison=Comparison.of(plan, trials, jobs=jobs),
+        )
+
+    def variant(label: str, changes: Mapping[str, Any]) -> Contest:
+        if all(chosen.get(key) == value for key, value in changes.items()):
+            return main
+        prefix = f"{VARIANT} {label}, "
+        return contest(chosen | dict(changes), lambda line: tell(prefix + line), None)
+
+    main = contest(chosen, tell, keep)
+    variants = {
+        label: variant(label, changes)
+        for label, changes in demo.variants.items()
+        if not given.chosen & set(changes)
+    }
+    return DemoResult(demo, main, data.samples, variants)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """The data of a run, and how its test answers are told apart.
+
+    Args:
+        sets: Training, dev and test examples.
+        unit: What is counted.
+        grouping: What the groups are.
+        groups: Name of a group to the answers in it.
+        bound: Group to what one direction can reach in expectation, where it is known.
+        samples: What is known of the test sequences.
+    """
+
+    sets: Sets
+    unit: str
+    grouping: str
+    groups: Groups
+    bound: Mapping[str, float]
+    samples: Sequence[Sample] = ()
+
+
+def drawn(demo: Demo, size: Size, seed: int) -> DemoData:
+    """The data of a demo, in this size and of this seed."""
+    train, dev, test = demo.draw(size, seed)
+    examples = ([sample.example for sample in part] for part in (train, dev, test))
+    groups = demo.groups(test)
+    limit = {} if demo.limit is None else demo.limit()
+    return DemoData(
+        sets=Sets(*examples),  # type: ignore[arg-type] # three of them
+        unit=demo.unit,
+        grouping=demo.grouping,
+        groups=groups,
+        bound={group: limit[group] for group in groups if limit},
+        samples=test,
+    )
+
+
+def _from_files(
+    demo: Demo, files: Mapping[str, DataSource], reading: ReadOptions, seed: int, tell: Tell
+) -> DemoData:
+    """The user's own data, by position, or by length where a sequence has one label."""
+    sets = read_sets(
+        files["train"],
+        files.get("dev"),
+        files["test"],
+        task=demo.task,
+        reading=reading,
+        seed=seed,
+        say=tell,
+    )
+    steps = demo.task == "tagger"
+    return DemoData(
+        sets=sets,
+        unit="steps" if steps else "sequences",
+        grouping="position" if steps else "length",
+        groups=position_groups(demo.task, [len(example) for example in sets.test]),
+        bound={},
+    )
+
+
+def draw(size: int, count: int, *, of: str) -> list[int]:
+    """Some of so many things at random, in their order: always the same ones of a name.
+
+    Args:
+        size: How many there are.
+        count: How many are drawn, or all where there are fewer.
+        of: The name that the draw is seeded by.
+
+    Example:
+        >>> draw(100, 3, of="left") == draw(100, 3, of="left"), draw(2, 3, of="right")
+        (True, [0, 1])
+    """
+    random = np.random.default_rng(zlib.crc32(of.encode()))
+    return sorted(random.choice(size, size=min(count, size), replace=False).tolist())
