@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data import ReadOptions
+from birnn.data import Example, ReadOptions
 from birnn.demos import anomaly, bases, brackets, frames, residues, senses, sentiment
 from birnn.demos.demo import Demo, Groups, Sample, Size
 from birnn.errors import Tell, UsageError, nearest, no_notice
@@ -26,7 +26,7 @@ from birnn.studies.compare.contest import Contest, position_groups
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Plan, run_trials
 from birnn.training.recipe import Recipe
-from birnn.training.sets import DataSource, Sets, read_sets
+from birnn.training.sets import DataSource, DataSources, Sets
 
 DEMOS: dict[str, Demo] = {
     module.DEMO.name: module.DEMO
@@ -210,11 +210,10 @@ class DemoData:
 def drawn(demo: Demo, size: Size, seed: int) -> DemoData:
     """The data of a demo, in this size and of this seed."""
     train, dev, test = demo.draw(size, seed)
-    examples = ([sample.example for sample in part] for part in (train, dev, test))
     groups = demo.groups(test)
     limit = {} if demo.limit is None else demo.limit()
     return DemoData(
-        sets=Sets(*examples),  # type: ignore[arg-type] # three of them
+        sets=Sets(_examples(train), _examples(dev), _examples(test)),
         unit=demo.unit,
         grouping=demo.grouping,
         groups=groups,
@@ -223,19 +222,16 @@ def drawn(demo: Demo, size: Size, seed: int) -> DemoData:
     )
 
 
+def _examples(samples: Sequence[Sample]) -> list[Example]:
+    return [sample.example for sample in samples]
+
+
 def _from_files(
     demo: Demo, files: Mapping[str, DataSource], reading: ReadOptions, seed: int, tell: Tell
 ) -> DemoData:
     """The user's own data, by position, or by length where a sequence has one label."""
-    sets = read_sets(
-        files["train"],
-        files.get("dev"),
-        files["test"],
-        task=demo.task,
-        reading=reading,
-        seed=seed,
-        say=tell,
-    )
+    sources = DataSources(files["train"], files.get("dev"), files["test"], reading)
+    sets = sources.read(demo.task, seed=seed, tell=tell)
     steps = demo.task == "tagger"
     return DemoData(
         sets=sets,
