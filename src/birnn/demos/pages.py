@@ -27,6 +27,7 @@ from birnn.report.parts import (
 from birnn.studies.compare.contest import Contest, Member
 from birnn.studies.compare.significance import percent
 from birnn.studies.turns import footer
+from birnn.tasks import TASKS
 
 LONGEST_STRIP = 30  # symbols that are shown of a sequence
 LONGEST_SERIES = 60  # steps that are drawn of a series
@@ -222,7 +223,7 @@ def _sentence(shown: DemoResult, number: int, note: str) -> Sentence:
     member = (number, sample.position)
     return Sentence(
         words=[str(token) for token in contest.inputs[number]],
-        position=sample.position if contest.comparison.task == "tagger" else -1,
+        position=sample.position if TASKS[contest.comparison.task].per_step else -1,
         gold=contest.gold(member),
         answers={way: contest.answer(way, member) for way in contest.ways},
         clues=sample.clues,
@@ -234,7 +235,7 @@ def _of_all(shown: DemoResult) -> list[Part]:
     """Sequences of symbols, or series, with their tags; nothing of texts, whose words are long."""
     contest = shown.contest
     inputs = contest.inputs
-    if contest.comparison.task != "tagger":
+    if not TASKS[contest.comparison.task].per_step:
         return []
     numbers = [at for at, sequence in enumerate(inputs) if len(sequence)]
     numbers = [numbers[at] for at in draw(len(numbers), EXAMPLES, of=contest.name)]

@@ -25,6 +25,7 @@ from birnn.studies.compare.comparison import Comparison
 from birnn.studies.compare.contest import Contest, position_groups
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Plan, run_trials
+from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSource, DataSources, Sets
 
@@ -54,7 +55,7 @@ class DemoResult:
 
     def tables(self) -> list[Table]:
         """The numbers as tables, and of whole sequences an example of each group."""
-        examples = self.examples() if self.samples and self.demo.task == "classifier" else None
+        examples = self.examples() if self.samples and not TASKS[self.demo.task].per_step else None
         tables = (self.contest.table(), self.by_variant(), examples)
         return [table for table in tables if table is not None]
 
@@ -232,7 +233,7 @@ def _from_files(
     """The user's own data, by position, or by length where a sequence has one label."""
     sources = DataSources(files["train"], files.get("dev"), files["test"], reading)
     sets = sources.read(demo.task, seed=seed, tell=tell)
-    steps = demo.task == "tagger"
+    steps = TASKS[demo.task].per_step
     return DemoData(
         sets=sets,
         unit="steps" if steps else "sequences",

@@ -119,7 +119,7 @@ class Comparison:
     def right(self, trial: Trial) -> list[np.ndarray]:
         """For each test sequence, whether each of its steps, or its one label, is right."""
         pairs = zip(self.golds, trial.answers, strict=True)
-        if self.task == "classifier":
+        if not TASKS[self.task].per_step:
             return [np.array([gold == answer]) for gold, answer in pairs]
         return [
             np.array([g == a for g, a in zip(gold, answer, strict=True)]) for gold, answer in pairs
@@ -163,7 +163,7 @@ class Comparison:
             mcnemar([bool(r.all()) for r in one], [bool(r.all()) for r in two])
             for one, two in pairs
         ]
-        if self.task == "classifier":
+        if not TASKS[self.task].per_step:
             return {"sequences": whole}
         steps = [mcnemar(np.concatenate(one), np.concatenate(two)) for one, two in pairs]  # type: ignore[arg-type]
         return {"steps": steps, "sequences": whole}
@@ -360,7 +360,7 @@ def _middle(tests: Sequence[McNemar]) -> McNemar:
 
 def places_of(task: str, lengths: Sequence[int]) -> list[np.ndarray]:
     """For each sequence the position of each step; its length, where it has one label."""
-    if task == "tagger":
+    if TASKS[task].per_step:
         return [np.arange(1, length + 1) for length in lengths]
     return [np.array([length]) for length in lengths]
 
