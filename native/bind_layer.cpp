@@ -1,4 +1,5 @@
-// Recurrent layers for Python: checked arrays in, kernels on all threads, nothing allocated inside.
+// Recurrent layers for Python: arrays are checked, then kernels run on all threads and allocate
+// nothing.
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
@@ -8,11 +9,14 @@
 #include <limits>
 #include <vector>
 
-#include "arrays.h"
+#include "array_checks.h"
+#include "barrier.h"
+#include "buffers.h"
 #include "dispatch.h"
-#include "pages.h"
+#include "kernels.h"
+#include "parallel.h"
 #include "plan.h"
-#include "team.h"
+#include "work_split.h"
 
 namespace birnn {
 
@@ -61,43 +65,44 @@ std::vector<Weights> weights_of(const Shape& shape, const std::vector<MaybeIn>& 
 }
 
 // What forward and backward are both called with.
-struct Problem {
+struct Layer {
   const Plan& plan;
   nb::dlpack::dtype dtype;
-  std::int64_t item;  // bytes of a number
-  std::int64_t count;
+  std::int64_t item_bytes;
+  std::int64_t sequences;
   Shape shape;
 
-  Problem(const Plan& the_plan, nb::dlpack::dtype the_dtype, const Shape& the_shape)
+  Layer(const Plan& the_plan, nb::dlpack::dtype the_dtype, const Shape& the_shape)
       : plan(the_plan),
         dtype(the_dtype),
-        item(dtype.bits / 8),
-        count(plan.batch().sequences),
+        item_bytes(dtype.bits / 8),
+        sequences(plan.batch().sequences),
         shape(the_shape) {}
 
-  // Refuses other rows than the plan is made for.
-  void check_given(std::int64_t rows) const {
+  // Throws where there are other rows than the plan is made for.
+  void check_row_count(std::int64_t rows) const {
     if (rows != plan.rows()) {
       throw std::invalid_argument("there are " + std::to_string(rows) + " rows, the plan is for " +
                                   std::to_string(plan.rows()));
     }
   }
 
-  bool memory() const { return shape.cell == Cell::lstm; }
+  bool has_cell_state() const { return shape.cell == Cell::lstm; }
   std::int64_t output_width() const { return shape.directions * shape.hidden; }
 
   const void* state(const MaybeIn& array, const char* name) const {
-    return data_of(array, name, dtype, {shape.directions, count, shape.hidden});
+    return data_of(array, name, dtype, {shape.directions, sequences, shape.hidden});
   }
 
   void* state(const MaybeOut& array, const char* name) const {
-    return data_of(array, name, dtype, {shape.directions, count, shape.hidden});
+    return data_of(array, name, dtype, {shape.directions, sequences, shape.hidden});
   }
 
-  // Bytes that each direction keeps, once `saved` is long enough for that.
+  // Bytes that each direction saves; throws where `saved` is too short for that.
   template <class Array>
-  std::int64_t kept(const Kernels& kernels, Keep keep, const std::optional<Array>& saved) const {
-    const auto each = kernels.saved(&shape, plan.batch().places, keep);
+  std::int64_t saved_bytes(const Kernels& kernels, Keep keep,
+                           const std::optional<Array>& saved) const {
+    const auto each = kernels.saved(&shape, plan.batch().real_rows, keep);
     if (each == 0) return 0;
     const auto elements = shape.directions * each;
     if (!saved || saved->ndim() != 1 || saved->dtype() != dtype ||
@@ -105,19 +110,19 @@ struct Problem {
       throw std::invalid_argument("saved is a vector of x's dtype of at least " +
                                   std::to_string(elements) + " elements");
     }
-    return each * item;
+    return each * item_bytes;
   }
 
-  // Zeros for the padding, as nothing else is written there: the share of thread `rank` of the
-  // `threads` of a direction. Each direction clears every second range where there are two.
+  // Zeros for the padding, where nothing else is written: the share of thread `rank` of a
+  // direction's `threads`. Of two directions each clears every second range.
   void clear_padding(void* array, std::int64_t width, int direction, int rank, int threads) const {
     const auto& padding = plan.padding();
     const auto first = static_cast<std::size_t>(direction + rank * shape.directions);
     const auto step = static_cast<std::size_t>(threads * shape.directions);
     for (auto i = first; i < padding.size(); i += step) {
       const auto rows_here = padding[i].end - padding[i].begin;
-      std::memset(static_cast<char*>(array) + padding[i].begin * width * item, 0,
-                  static_cast<std::size_t>(rows_here * width * item));
+      std::memset(static_cast<char*>(array) + padding[i].begin * width * item_bytes, 0,
+                  static_cast<std::size_t>(rows_here * width * item_bytes));
     }
   }
 };
@@ -141,11 +146,9 @@ void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed) {
   check_packed(packed, {shape.directions, each});
   const auto from = weights_of(shape, weights, dtype);
   char* to = static_cast<char*>(packed.data());
-  unlocked([&] {
-    for (const Weights& one : from) {
-      kernels.pack_forward(&shape, &one, to, 0, 1);
-      to += each;
-    }
+  run_parallel(Threads{}, shape.directions, [&](std::int64_t direction, int) {
+    const auto d = static_cast<std::size_t>(direction);
+    kernels.pack_forward(&shape, &from[d], to + direction * each, 0, 1);
   });
 }
 
@@ -159,11 +162,10 @@ std::int64_t saved_elements(int cell, std::int64_t rows, std::int64_t hidden, in
   return rows * each;
 }
 
-void layer_forward(int cell, const In& x, const Plan& plan,
-                   const std::optional<Integers>& numbers, const std::vector<MaybeIn>& weights,
-                   const MaybeIn& packed, const MaybeIn& h0, const MaybeIn& c0, int keep,
-                   const Out& output, const Out& h_n, const MaybeOut& c_n, const MaybeOut& saved,
-                   int threads, bool openmp) {
+void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<Integers>& numbers,
+                   const std::vector<MaybeIn>& weights, const MaybeIn& packed, const MaybeIn& h0,
+                   const MaybeIn& c0, int keep, const Out& output, const Out& h_n,
+                   const MaybeOut& c_n, const MaybeOut& saved, int threads, bool openmp) {
   const Kernels& kernels = kernels_of(is_double(x.dtype()));
   if (x.ndim() < 2 || h_n.ndim() != 3) {
     throw std::invalid_argument("x is rows of numbers, h_n has three axes");
@@ -172,12 +174,12 @@ void layer_forward(int cell, const In& x, const Plan& plan,
   const auto hidden = static_cast<std::int64_t>(h_n.shape(2));
   const auto directions = static_cast<std::int64_t>(
       packed ? (packed->ndim() == 2 ? packed->shape(0) : 0) : weights.size() / 4);
-  const Problem problem(plan, x.dtype(), shape_of(cell, width_of(x), hidden, directions));
-  problem.check_given(numbers ? static_cast<std::int64_t>(numbers->shape(0)) : entries);
-  const Shape& shape = problem.shape;
+  const Layer layer(plan, x.dtype(), shape_of(cell, width_of(x), hidden, directions));
+  layer.check_row_count(numbers ? static_cast<std::int64_t>(numbers->shape(0)) : entries);
+  const Shape& shape = layer.shape;
   const Batch& batch = plan.batch();
-  const auto dtype = problem.dtype;
-  if (problem.memory() != c_n.has_value() || (c0 && !problem.memory())) {
+  const auto dtype = layer.dtype;
+  if (layer.has_cell_state() != c_n.has_value() || (c0 && !layer.has_cell_state())) {
     throw std::invalid_argument("the LSTM, and it alone, has a cell state");
   }
 
@@ -200,19 +202,19 @@ void layer_forward(int cell, const In& x, const Plan& plan,
     call.numbers = table_rows.data();
     call.entries = entries;
   }
-  call.h0 = problem.state(h0, "h0");
-  call.c0 = problem.state(c0, "c0");
-  check_rows(output, "output", dtype, plan.rows(), problem.output_width());
+  call.h0 = layer.state(h0, "h0");
+  call.c0 = layer.state(c0, "c0");
+  check_rows(output, "output", dtype, plan.rows(), layer.output_width());
   call.output = output.data();
-  check(h_n, "h_n", dtype, {directions, problem.count, hidden});
+  check(h_n, "h_n", dtype, {directions, layer.sequences, hidden});
   call.h_n = h_n.data();
-  call.c_n = problem.state(c_n, "c_n");
-  const auto kept = problem.kept(kernels, call.keep, saved);
-  const Team team = team_for(shape, batch, problem.item, {threads, openmp});
-  call.share = team.share;
+  call.c_n = layer.state(c_n, "c_n");
+  const auto saved_bytes = layer.saved_bytes(kernels, call.keep, saved);
+  const WorkSplit split = split_work(shape, batch, layer.item_bytes, {threads, openmp});
+  call.partition = split.partition;
   const auto each_packed = kernels.packed_forward(&shape);
-  const auto room =
-      kernels.forward_scratch(&shape, &batch, call.keep, call.entries, team.crew.threads) +
+  const auto each_workspace =
+      kernels.forward_workspace(&shape, &batch, call.keep, call.entries, split.threads.count) +
       (packed ? 0 : each_packed);
   std::vector<Weights> from;
   if (packed) {
@@ -220,27 +222,27 @@ void layer_forward(int cell, const In& x, const Plan& plan,
   } else {
     from = weights_of(shape, weights, dtype);
   }
-  char* const memory = scratch().room(team.copies(shape) * room);
+  char* const memory = thread_workspace().reserve(split.copies(shape) * each_workspace);
   for (std::int64_t d = 0; d < directions; ++d) {
-    char* const own = memory + (team.in_turn ? 0 : d * room);
-    call.scratch[d] = packed ? own : own + each_packed;
+    char* const own = memory + (split.directions_in_turn ? 0 : d * each_workspace);
+    call.workspace[d] = packed ? own : own + each_packed;
     call.packed[d] = packed ? static_cast<const char*>(packed->data()) + d * each_packed : own;
-    if (kept > 0) call.saved[d] = static_cast<char*>(saved->data()) + d * kept;
+    if (saved_bytes > 0) call.saved[d] = static_cast<char*>(saved->data()) + d * saved_bytes;
   }
   Barrier packing[2] = {};
-  team.each_direction(shape, [&](int direction, int mine, int of) {
-    problem.clear_padding(call.output, problem.output_width(), direction, mine, of);
+  split.each_direction(shape, [&](int direction, int rank, int count) {
+    layer.clear_padding(call.output, layer.output_width(), direction, rank, count);
     if (!from.empty()) {
       kernels.pack_forward(&shape, &from[static_cast<std::size_t>(direction)],
-                           const_cast<void*>(call.packed[direction]), mine, of);
-      wait_for_all(&packing[direction], of);
+                           const_cast<void*>(call.packed[direction]), rank, count);
+      wait_for_all(&packing[direction], count);
     }
-    kernels.forward(&call, direction, mine, of);
+    kernels.forward(&call, direction, rank, count);
   });
-  scratch().settle();
+  thread_workspace().trim();
 }
 
-// d_x of the second direction added to that of the first, for real rows alone.
+// Adds d_x of the second direction to that of the first, for real rows alone.
 template <class T>
 void add_rows(const Batch& batch, std::int64_t width, T* to, const T* from, std::int64_t part,
               std::int64_t parts) {
@@ -270,13 +272,13 @@ void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<M
   const auto inputs = width_of(x);
   const auto directions = static_cast<std::int64_t>(weights.size() / 4);
   const auto hidden = static_cast<std::int64_t>(weights[1]->shape(1));
-  const Problem problem(plan, x.dtype(), shape_of(cell, inputs, hidden, directions));
-  problem.check_given(rows_of(x));
-  const Shape& shape = problem.shape;
+  const Layer layer(plan, x.dtype(), shape_of(cell, inputs, hidden, directions));
+  layer.check_row_count(rows_of(x));
+  const Shape& shape = layer.shape;
   const Batch& batch = plan.batch();
-  const auto dtype = problem.dtype;
+  const auto dtype = layer.dtype;
   const auto rows = plan.rows();
-  if ((c0 || d_c_n || d_c0) && !problem.memory()) {
+  if ((c0 || d_c_n || d_c0) && !layer.has_cell_state()) {
     throw std::invalid_argument("the LSTM, and it alone, has a cell state");
   }
   const auto from = weights_of(shape, weights, dtype);
@@ -287,39 +289,39 @@ void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<M
   if (call.keep == Keep::nothing) throw std::invalid_argument("nothing was kept for a backward");
   call.batch = &batch;
   call.x = x.data();
-  call.h0 = problem.state(h0, "h0");
-  call.c0 = problem.state(c0, "c0");
-  if (output) check_rows(*output, "output", dtype, rows, problem.output_width());
+  call.h0 = layer.state(h0, "h0");
+  call.c0 = layer.state(c0, "c0");
+  if (output) check_rows(*output, "output", dtype, rows, layer.output_width());
   call.output = output ? output->data() : nullptr;
   if (!output && call.keep != Keep::everything) {
     throw std::invalid_argument("without the output everything must have been kept");
   }
-  if (d_output) check_rows(*d_output, "d_output", dtype, rows, problem.output_width());
+  if (d_output) check_rows(*d_output, "d_output", dtype, rows, layer.output_width());
   call.d_output = d_output ? d_output->data() : nullptr;
-  call.d_h_n = problem.state(d_h_n, "d_h_n");
-  call.d_c_n = problem.state(d_c_n, "d_c_n");
-  call.d_h0 = problem.state(d_h0, "d_h0");
-  call.d_c0 = problem.state(d_c0, "d_c0");
-  const auto kept = problem.kept(kernels, call.keep, saved);
+  call.d_h_n = layer.state(d_h_n, "d_h_n");
+  call.d_c_n = layer.state(d_c_n, "d_c_n");
+  call.d_h0 = layer.state(d_h0, "d_h0");
+  call.d_c0 = layer.state(d_c0, "d_c0");
+  const auto saved_bytes = layer.saved_bytes(kernels, call.keep, saved);
   if (!d_weights.empty() && d_weights.size() != weights.size()) {
     throw std::invalid_argument("d_weights are four arrays for each direction, or none");
   }
   const std::int64_t gate_rows = gate_counts[cell] * hidden;
   if (d_x) check_rows(*d_x, "d_x", dtype, rows, inputs);
   void* const d_x_data = d_x ? d_x->data() : nullptr;
-  const Team team = team_for(shape, batch, problem.item, {threads, openmp});
-  call.share = team.share;
+  const WorkSplit split = split_work(shape, batch, layer.item_bytes, {threads, openmp});
+  call.partition = split.partition;
   const auto each_packed = call.keep == Keep::states ? kernels.packed_forward(&shape) : 0;
-  const auto room =
-      kernels.backward_scratch(&shape, &batch, call.keep, team.crew.threads) + each_packed;
-  const auto second = d_x_data != nullptr && directions == 2 ? rows * inputs * problem.item : 0;
-  char* const memory = scratch().room(team.copies(shape) * room + second);
+  const auto each_workspace =
+      kernels.backward_workspace(&shape, &batch, call.keep, split.threads.count) + each_packed;
+  const auto second = d_x_data != nullptr && directions == 2 ? rows * inputs * layer.item_bytes : 0;
+  char* const memory = thread_workspace().reserve(split.copies(shape) * each_workspace + second);
   for (std::int64_t d = 0; d < directions; ++d) {
-    char* const own = memory + (team.in_turn ? 0 : d * room);
+    char* const own = memory + (split.directions_in_turn ? 0 : d * each_workspace);
     call.weights[d] = from[static_cast<std::size_t>(d)];
     call.packed[d] = own;
-    call.scratch[d] = own + each_packed;
-    if (kept > 0) call.saved[d] = static_cast<const char*>(saved->data()) + d * kept;
+    call.workspace[d] = own + each_packed;
+    if (saved_bytes > 0) call.saved[d] = static_cast<const char*>(saved->data()) + d * saved_bytes;
     if (!d_weights.empty()) {
       const auto at = static_cast<std::size_t>(4 * d);
       Gradients& to = call.d_weights[d];
@@ -333,30 +335,30 @@ void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<M
     }
   }
   call.d_x[0] = d_x_data;
-  if (second > 0) call.d_x[1] = memory + team.copies(shape) * room;
+  if (second > 0) call.d_x[1] = memory + split.copies(shape) * each_workspace;
 
   Barrier packing[2] = {};
-  team.each_direction(shape, [&](int direction, int mine, int of) {
-    if (d_x_data != nullptr) problem.clear_padding(d_x_data, inputs, direction, mine, of);
+  split.each_direction(shape, [&](int direction, int rank, int count) {
+    if (d_x_data != nullptr) layer.clear_padding(d_x_data, inputs, direction, rank, count);
     if (each_packed > 0) {
       kernels.pack_forward(&shape, &call.weights[direction],
-                           const_cast<void*>(call.packed[direction]), mine, of);
-      wait_for_all(&packing[direction], of);
+                           const_cast<void*>(call.packed[direction]), rank, count);
+      wait_for_all(&packing[direction], count);
     }
-    kernels.backward(&call, direction, mine, of);
+    kernels.backward(&call, direction, rank, count);
   });
   if (second > 0) {
-    in_parts(team.crew, team.crew.threads, [&](std::int64_t part, int) {
+    run_parallel(split.threads, split.threads.count, [&](std::int64_t part, int) {
       if (wide) {
         add_rows(batch, inputs, static_cast<double*>(call.d_x[0]),
-                 static_cast<const double*>(call.d_x[1]), part, team.crew.threads);
+                 static_cast<const double*>(call.d_x[1]), part, split.threads.count);
       } else {
         add_rows(batch, inputs, static_cast<float*>(call.d_x[0]),
-                 static_cast<const float*>(call.d_x[1]), part, team.crew.threads);
+                 static_cast<const float*>(call.d_x[1]), part, split.threads.count);
       }
     });
   }
-  scratch().settle();
+  thread_workspace().trim();
 }
 
 }  // namespace
@@ -370,9 +372,8 @@ void bind_layer(nb::module_& m) {
   m.def("saved_elements", &saved_elements, "cell"_a, "rows"_a, "hidden"_a, "keep"_a, "wide"_a,
         "Elements that one direction keeps for the backward pass.");
   m.def("layer_forward", &layer_forward, "cell"_a, "x"_a, "plan"_a, "numbers"_a.noconvert().none(),
-        "weights"_a, "packed"_a.none(), "h0"_a.none(), "c0"_a.none(), "keep"_a, "output"_a,
-        "h_n"_a, "c_n"_a.none(), "saved"_a.none(), "threads"_a, "openmp"_a = false,
-        "One layer, forward.");
+        "weights"_a, "packed"_a.none(), "h0"_a.none(), "c0"_a.none(), "keep"_a, "output"_a, "h_n"_a,
+        "c_n"_a.none(), "saved"_a.none(), "threads"_a, "openmp"_a = false, "One layer, forward.");
   m.def("layer_backward", &layer_backward, "cell"_a, "x"_a, "plan"_a, "weights"_a, "h0"_a.none(),
         "c0"_a.none(), "output"_a.none(), "saved"_a.none(), "keep"_a, "d_output"_a.none(),
         "d_h_n"_a.none(), "d_c_n"_a.none(), "d_x"_a.none(), "d_weights"_a, "d_h0"_a.none(),

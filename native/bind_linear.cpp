@@ -1,4 +1,4 @@
-// The linear layer over rows, and the measure of what the processor can do.
+// The linear layer for Python, and the measure of what the processor can do at best.
 
 #include <nanobind/stl/optional.h>
 
@@ -6,15 +6,16 @@
 #include <atomic>
 #include <chrono>
 
-#include "arrays.h"
+#include "array_checks.h"
 #include "dispatch.h"
-#include "team.h"
+#include "kernels.h"
+#include "parallel.h"
 
 namespace birnn {
 
 namespace {
 
-constexpr double worth_a_thread = 2e6;  // floating point operations
+constexpr double min_work = 2e6;  // floating point operations for another thread
 
 const Kernels& kernels_of(bool wide) { return wide ? engine().float64 : engine().float32; }
 
@@ -32,7 +33,10 @@ void linear_pack(const In& weight, const Out& packed) {
   const auto outputs = static_cast<std::int64_t>(weight.shape(0));
   const auto inputs = static_cast<std::int64_t>(weight.shape(1));
   check_packed(packed, {size_of(inputs, outputs, wide)});
-  kernels_of(wide).pack_linear(weight.data(), inputs, outputs, packed.data());
+  const void* const from = weight.data();
+  run_parallel(Threads{}, 1, [&](std::int64_t, int) {
+    kernels_of(wide).pack_linear(from, inputs, outputs, packed.data());
+  });
 }
 
 void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, int threads) {
@@ -52,10 +56,11 @@ void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, in
   const Kernels& kernels = kernels_of(wide);
   const double work = 2.0 * static_cast<double>(call.rows) * static_cast<double>(call.inputs) *
                       static_cast<double>(call.outputs);
-  const int most = threads_worth(threads_wanted(threads));
-  const auto parts = uses_all_threads() ? most : static_cast<std::int64_t>(
-                                                   std::min<double>(most, 1 + work / worth_a_thread));
-  in_parts({most, false}, parts, [&](std::int64_t part, int) {
+  const int most = useful_threads(threads_wanted(threads));
+  const auto parts = uses_all_threads()
+                         ? most
+                         : static_cast<std::int64_t>(std::min<double>(most, 1 + work / min_work));
+  run_parallel({most, false}, parts, [&](std::int64_t part, int) {
     kernels.linear(&call, static_cast<int>(part), static_cast<int>(parts));
   });
 }
@@ -65,7 +70,7 @@ double fma_rate(bool wide, int threads) {
   const Kernels& kernels = kernels_of(wide);
   std::atomic<double> done{0.0};
   const auto begun = std::chrono::steady_clock::now();
-  together({threads_wanted(threads), false}, [&](int, int) {
+  run_parallel({threads_wanted(threads), false}, [&](int, int) {
     const double mine = kernels.fma(2'000'000);
     double before = done.load();
     while (!done.compare_exchange_weak(before, before + mine)) {
@@ -83,8 +88,8 @@ void bind_linear(nb::module_& m) {
         "Bytes of the packed weights of a linear layer.");
   m.def("linear_pack", &linear_pack, "weight"_a, "packed"_a,
         "Pack the weights (outputs, inputs) of a linear layer.");
-  m.def("linear", &linear, "x"_a, "packed"_a,
-        "bias"_a.none(), "y"_a, "threads"_a, "y = x w^T + bias.");
+  m.def("linear", &linear, "x"_a, "packed"_a, "bias"_a.none(), "y"_a, "threads"_a,
+        "y = x w^T + bias.");
   m.def("fma_rate", &fma_rate, "wide"_a, "threads"_a,
         "Floating point operations that the engine's fused multiply-adds do in a second.");
 }

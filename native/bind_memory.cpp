@@ -1,8 +1,9 @@
-// Memory that is lent to arrays and comes back with the last of them.
+// Memory for arrays from a pool: a buffer comes back when the last array on it is gone, and is
+// reused.
 //
-// What a training step keeps for its backward pass is tens of megabytes, asked for and freed at every
-// step. The system's allocator maps fresh pages each time: clearing and unmapping them took a tenth
-// of the step. Here pieces that come back wait for the next loan.
+// What a training step keeps for its backward pass is tens of megabytes, asked for and freed at
+// every step. The system's allocator maps fresh pages each time: clearing and unmapping them took a
+// tenth of the step.
 
 #include <algorithm>
 #include <mutex>
@@ -11,7 +12,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
-#include "pages.h"
+#include "buffers.h"
 
 namespace birnn {
 
@@ -19,63 +20,61 @@ namespace nb = nanobind;
 
 namespace {
 
-class Lender {
+class BufferPool {
  public:
-  // A piece of at least `wanted` bytes; std::bad_alloc where it cannot be had.
-  Pages take(std::size_t wanted) {
-    const std::lock_guard<std::mutex> hold(mutex_);
-    ++loans_;
-    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(),
-                                  [this](const Waiting& one) { return loans_ - one.since > patience; }),
-                   waiting_.end());
-    auto best = waiting_.end();
-    for (auto one = waiting_.begin(); one != waiting_.end(); ++one) {
-      const auto size = one->pages.size();
+  // A buffer of at least `wanted` bytes; std::bad_alloc where it cannot be had.
+  Buffer take(std::size_t wanted) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++taken_;
+    const auto is_old = [this](const Free& one) { return taken_ - one.since > most_unused; };
+    free_.erase(std::remove_if(free_.begin(), free_.end(), is_old), free_.end());
+    auto best = free_.end();
+    for (auto one = free_.begin(); one != free_.end(); ++one) {
+      const auto size = one->buffer.size();
       const bool fits = size >= wanted && size / 2 <= wanted;
-      if (fits && (best == waiting_.end() || size < best->pages.size())) best = one;
+      if (fits && (best == free_.end() || size < best->buffer.size())) best = one;
     }
-    if (best == waiting_.end()) return Pages(wanted);
-    Pages found = std::move(best->pages);
-    waiting_.erase(best);
+    if (best == free_.end()) return Buffer(wanted);
+    Buffer found = std::move(best->buffer);
+    free_.erase(best);
     return found;
   }
 
-  void give_back(Pages pages) {
-    const std::lock_guard<std::mutex> hold(mutex_);
-    waiting_.push_back({std::move(pages), loans_});
+  void give_back(Buffer buffer) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    free_.push_back({std::move(buffer), taken_});
     // The oldest first.
-    while (sum() > most_kept) waiting_.erase(waiting_.begin());
+    while (free_bytes_locked() > most_kept) free_.erase(free_.begin());
   }
 
-  // Bytes that wait for the next loan.
-  std::size_t waiting() {
-    const std::lock_guard<std::mutex> hold(mutex_);
-    return sum();
+  std::size_t free_bytes() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return free_bytes_locked();
   }
 
  private:
-  struct Waiting {
-    Pages pages;
-    std::uint64_t since;  // loan after which it came back
+  struct Free {
+    Buffer buffer;
+    std::uint64_t since;  // `taken_` when it came back
   };
 
-  std::size_t sum() const {
+  std::size_t free_bytes_locked() const {
     std::size_t size = 0;
-    for (const Waiting& one : waiting_) size += one.pages.size();
+    for (const Free& one : free_) size += one.buffer.size();
     return size;
   }
 
   static constexpr std::size_t most_kept = std::size_t{256} << 20;
-  static constexpr std::uint64_t patience = 64;  // loans that a piece waits through
+  static constexpr std::uint64_t most_unused = 64;  // buffers that are taken before one is freed
 
   std::mutex mutex_;
-  std::vector<Waiting> waiting_;
-  std::uint64_t loans_ = 0;
+  std::vector<Free> free_;
+  std::uint64_t taken_ = 0;  // how many buffers have been
 };
 
 // Never destroyed: arrays may outlive everything else.
-Lender& lender() {
-  static Lender& one = *new Lender;
+BufferPool& buffer_pool() {
+  static BufferPool& one = *new BufferPool;
   return one;
 }
 
@@ -83,13 +82,13 @@ using Bytes = nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>, nb::device::cpu>
 
 Bytes lend(std::int64_t size) {
   if (size < 0) throw std::invalid_argument("there cannot be fewer than 0 bytes");
-  auto* const loan = new Pages(lender().take(static_cast<std::size_t>(size)));
-  const nb::capsule owner(loan, [](void* pages) noexcept {
-    auto* const mine = static_cast<Pages*>(pages);
-    lender().give_back(std::move(*mine));
+  auto* const buffer = new Buffer(buffer_pool().take(static_cast<std::size_t>(size)));
+  const nb::capsule owner(buffer, [](void* pointer) noexcept {
+    auto* const mine = static_cast<Buffer*>(pointer);
+    buffer_pool().give_back(std::move(*mine));
     delete mine;
   });
-  return Bytes(loan->data(), {static_cast<std::size_t>(size)}, owner);
+  return Bytes(buffer->data(), {static_cast<std::size_t>(size)}, owner);
 }
 
 }  // namespace
@@ -97,9 +96,10 @@ Bytes lend(std::int64_t size) {
 void bind_memory(nb::module_& m) {
   using namespace nb::literals;
   m.def("lend", &lend, "size"_a,
-        "Memory for an array, on a cache line, not cleared. It is lent again when the array is gone.");
-  m.def("lent_and_back", [] { return lender().waiting(); },
-        "Bytes that came back and wait for the next loan.");
+        "Memory for an array, on a cache line, not cleared. It is reused when the array is gone.");
+  m.def(
+      "lent_and_back", [] { return buffer_pool().free_bytes(); },
+      "Bytes that came back and wait to be reused.");
 }
 
 }  // namespace birnn

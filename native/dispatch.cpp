@@ -27,33 +27,33 @@ std::vector<const Engine*> find_engines() {
   return found;
 }
 
-const std::vector<const Engine*>& here() {
+const std::vector<const Engine*>& available() {
   static const std::vector<const Engine*> found = find_engines();
   return found;
 }
 
 std::atomic<const Engine*>& chosen() {
-  static std::atomic<const Engine*> engine{here().front()};
+  static std::atomic<const Engine*> engine{available().front()};
   return engine;
 }
 
 std::atomic<int> threads{1};
 
-// A slip of the pen must not start a million threads.
+// A mistyped number must not start a million threads.
 constexpr int most_threads = 256;
 
 }  // namespace
 
 std::vector<std::string> engines() {
   std::vector<std::string> names;
-  for (const Engine* found : here()) names.emplace_back(found->name);
+  for (const Engine* found : available()) names.emplace_back(found->name);
   return names;
 }
 
 const Engine& engine() { return *chosen().load(); }
 
 void choose_engine(const std::string& name) {
-  for (const Engine* found : here()) {
+  for (const Engine* found : available()) {
     if (name == found->name) {
       chosen().store(found);
       return;

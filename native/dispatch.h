@@ -1,4 +1,4 @@
-// Which engine runs, and on how many threads.
+// Which engine runs, a build of the kernels for one instruction set, and on how many threads.
 
 #pragma once
 

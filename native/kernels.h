@@ -1,20 +1,22 @@
-// What the checked, portable part of the module and the kernels say to each other.
+// The interface between the portable part of the module and the kernels: arguments of each kernel,
+// and the table of kernels of one instruction set.
 //
-// The kernels are compiled once for each instruction set. Nothing here may have code that the
-// linker could merge between them, so this header holds plain data and function pointers only.
+// Both sides include it, so it holds plain data and function pointers only: no code that the linker
+// could share between instruction sets (isa.h).
 //
 // N rows of all sequences, B sequences, D inputs, H hidden units, T steps of the longest sequence
 
 #pragma once
 
-#include <stddef.h>
 #include <stdint.h>
+
+#include "barrier.h"
 
 namespace birnn {
 
 enum class Cell : int { rnn_tanh, rnn_relu, lstm, gru };
 
-// What a forward pass leaves for the backward pass.
+// What a forward pass saves for the backward pass.
 enum class Keep : int {
   nothing,
   gates,       // activated gates and cell states; hidden states are read from the output
@@ -29,26 +31,27 @@ struct Shape {
   int64_t directions;  // 1 or 2
 };
 
-// Sequences that run together, longest first. Rows are counted in scan order: step by step, the
-// running sequences of each.
+// Sequences that run together, longest first, as in a packed sequence. Rows are counted in scan
+// order: step by step, the sequences that are still running at each. Consecutive steps form chunks,
+// whose input products are computed at once.
 struct Block {
   int64_t sequences;
-  int64_t steps;            // of the longest
-  int64_t stretches;
-  int64_t first_place;      // rows of the blocks before this one
-  const int64_t* order;     // (sequences) number in the batch
-  const int64_t* length;    // (sequences)
-  const int64_t* count;     // (steps + 1) sequences running at each step; the last is 0
-  const int64_t* first;     // (steps + 1) rows of the steps before, in this block
-  const int64_t* stretch;   // (stretches + 1) first step of each stretch
+  int64_t steps;  // of the longest
+  int64_t chunks;
+  int64_t first_row;      // rows of the blocks before this one
+  const int64_t* order;   // (sequences) index in the batch
+  const int64_t* length;  // (sequences)
+  const int64_t* count;   // (steps + 1) sequences running at each step; the last is 0
+  const int64_t* first;   // (steps + 1) rows of the steps before, in this block
+  const int64_t* chunk;   // (chunks + 1) first step of each chunk
 };
 
 // A ragged batch: row of step t of sequence b is starts[b] + steps[t].
 struct Batch {
   int64_t sequences;
-  int64_t places;           // N: real rows
+  int64_t real_rows;        // N, without padding
   int64_t total_steps;      // of all blocks
-  int64_t stretch_rows;     // most rows of one stretch
+  int64_t chunk_rows;       // most rows of one chunk
   int64_t block_sequences;  // most sequences of one block
   const int64_t* starts;    // (sequences)
   const int64_t* steps;     // (T)
@@ -56,10 +59,10 @@ struct Batch {
   const Block* block;
 };
 
-// What the threads of one direction share.
-enum class Share : int {
+// What the threads of one direction divide among themselves.
+enum class Partition : int {
   sequences,  // each runs sequences of its own, and never waits for another
-  panels,     // each runs panels of hidden units of its own, and all meet at every step
+  panels,     // each runs panels of hidden units of its own, with a barrier after every step
 };
 
 // Parameters of one direction, or room for their gradients, in torch's layout and gate order.
@@ -77,57 +80,47 @@ struct Gradients {
   void* bias_hh;
 };
 
-// Where the threads of one direction wait for each other.
-struct alignas(64) Barrier {
-  int32_t arrived;
-  int32_t turn;
-  int32_t sleepers;
-};
-
-// Sleeps while the barrier's turn is this one; wakes those who do.
-extern "C" void birnn_sleep_at(Barrier* barrier, int32_t turn);
-extern "C" void birnn_wake_at(Barrier* barrier);
-
-// Pointers are to float or double, as the table of kernels says.
+// Arguments of a forward pass. Pointers are to float or double, as the table of kernels says.
 struct Forward {
   Shape shape;
   Keep keep;
-  Share share;
+  Partition partition;
   const Batch* batch;
-  const void* x;              // (rows, D), or a table of distinct rows (entries, D)
-  const int64_t* numbers;     // (rows) row of the table that stands at each row; null: no table
-  int64_t entries;            // rows of the table
-  const void* packed[2];      // forward weights of each direction, by `pack_forward`
-  const void* h0;             // (directions, B, H) or null
-  const void* c0;             // likewise
-  void* output;               // (rows, directions * H)
-  void* h_n;                  // (directions, B, H)
-  void* c_n;                  // likewise, or null
-  void* saved[2];             // null where nothing is kept
-  char* scratch[2];           // by `forward_scratch`, shared by a direction's threads
+  const void* x;           // (rows, D), or a table of distinct rows (entries, D)
+  const int64_t* numbers;  // (rows) which row of the table stands at each row; null: no table
+  int64_t entries;         // rows of the table
+  const void* packed[2];   // forward weights of each direction, by `pack_forward`
+  const void* h0;          // (directions, B, H) or null
+  const void* c0;          // likewise
+  void* output;            // (rows, directions * H)
+  void* h_n;               // (directions, B, H)
+  void* c_n;               // likewise, or null
+  void* saved[2];          // for the backward pass; null where nothing is kept
+  char* workspace[2];      // of `forward_workspace` bytes, shared by a direction's threads
   Barrier barrier[2];
 };
 
+// Arguments of a backward pass.
 struct Backward {
   Shape shape;
   Keep keep;
-  Share share;
+  Partition partition;
   const Batch* batch;
   const void* x;
   Weights weights[2];
-  const void* packed[2];      // forward weights, only for Keep::states
+  const void* packed[2];  // forward weights, only for Keep::states
   const void* h0;
   const void* c0;
   const void* output;
   const void* saved[2];
-  const void* d_output;       // (rows, directions * H) or null
-  const void* d_h_n;          // (directions, B, H) or null
-  const void* d_c_n;          // likewise
-  void* d_x[2];               // (rows, D) of each direction; null where not asked for
-  Gradients d_weights[2];     // null where not asked for
-  void* d_h0;                 // (directions, B, H); null where not asked for
-  void* d_c0;                 // likewise
-  char* scratch[2];
+  const void* d_output;    // (rows, directions * H) or null
+  const void* d_h_n;       // (directions, B, H) or null
+  const void* d_c_n;       // likewise
+  void* d_x[2];            // (rows, D) of each direction; null where not asked for
+  Gradients d_weights[2];  // null where not asked for
+  void* d_h0;              // (directions, B, H); null where not asked for
+  void* d_c0;              // likewise
+  char* workspace[2];
   Barrier barrier[2];
 };
 
@@ -142,42 +135,43 @@ struct Linear {
   void* y;             // (rows, outputs)
 };
 
-// A linear chain over a ragged batch whose rows lie together, all of it float64.
-struct Chain {
+// The linear chain of a CRF over a ragged batch whose rows lie together, all of it float64.
+struct Crf {
   int64_t sequences;
-  int64_t labels;              // L
-  const int64_t* offsets;      // (sequences + 1)
-  const double* emissions;     // (N, L)
-  const double* transitions;   // (L, L) [from, to]; minus infinity where not allowed
-  const double* start;         // (L)
-  const double* end;           // (L)
+  int64_t labels;             // L
+  const int64_t* offsets;     // (sequences + 1)
+  const double* emissions;    // (N, L)
+  const double* transitions;  // (L, L) [from, to]; minus infinity where not allowed
+  const double* start;        // (L)
+  const double* end;          // (L)
 };
 
-// What is null is not asked for.
-struct ChainSums {
-  double* log_partition;       // (sequences)
-  double* marginals;           // (N, L)
-  const double* weight;        // (sequences) factor of each sequence in the gradients
-  double* d_emissions;         // (N, L) gradient of the weighted sum of log-partitions
-  double* d_transitions;       // (parts, L, L) the parts are to be added up in order
-  double* d_start;             // (parts, L)
-  double* d_end;               // (parts, L)
+// Sums over all paths, and their gradients. What is null is not asked for.
+struct CrfSums {
+  double* log_partition;  // (sequences)
+  double* marginals;      // (N, L)
+  const double* weight;   // (sequences) factor of each sequence in the gradients
+  double* d_emissions;    // (N, L) gradient of the weighted sum of log-partitions
+  double* d_transitions;  // (parts, L, L) one for each part of the batch: the caller adds them up
+  double* d_start;        // (parts, L)
+  double* d_end;          // (parts, L)
 };
 
-struct ChainPaths {
-  int64_t* tags;               // (N)
-  double* scores;              // (sequences)
+// The best path of each sequence.
+struct CrfPaths {
+  int64_t* tags;   // (N)
+  double* scores;  // (sequences)
 };
 
 // The kernels for one instruction set and one floating type. Each runs the share of thread `rank`
-// of `threads`; sizes of scratch and packed weights are in bytes.
+// of `threads`; sizes of workspaces and packed weights are in bytes.
 struct Kernels {
   int64_t (*packed_forward)(const Shape*);
   void (*pack_forward)(const Shape*, const Weights*, void* packed, int rank, int threads);
-  int64_t (*saved)(const Shape*, int64_t places, Keep);  // of one direction, in elements
-  int64_t (*forward_scratch)(const Shape*, const Batch*, Keep, int64_t entries, int threads);
+  int64_t (*saved)(const Shape*, int64_t rows, Keep);  // of one direction, in elements
+  int64_t (*forward_workspace)(const Shape*, const Batch*, Keep, int64_t entries, int threads);
   void (*forward)(Forward*, int direction, int rank, int threads);
-  int64_t (*backward_scratch)(const Shape*, const Batch*, Keep, int threads);
+  int64_t (*backward_workspace)(const Shape*, const Batch*, Keep, int threads);
   void (*backward)(Backward*, int direction, int rank, int threads);
   int64_t (*packed_linear)(int64_t inputs, int64_t outputs);
   void (*pack_linear)(const void* weight, int64_t inputs, int64_t outputs, void* packed);
@@ -185,19 +179,19 @@ struct Kernels {
   double (*fma)(int64_t rounds);  // floating point operations done in that many rounds
 };
 
-// The chain is computed in float64 alone. Sequences [begin, end) go into part `part`.
-struct ChainKernels {
-  int64_t (*scratch)(int64_t labels, int64_t longest);  // bytes for one thread
-  void (*sums)(const Chain*, const ChainSums*, int64_t begin, int64_t end, int64_t part,
-               char* scratch);
-  void (*paths)(const Chain*, const ChainPaths*, int64_t begin, int64_t end, char* scratch);
+// The CRF is computed in float64 alone. Sequences [begin, end) go into part `part`.
+struct CrfKernels {
+  int64_t (*workspace)(int64_t labels, int64_t longest);  // bytes for one thread
+  void (*sums)(const Crf*, const CrfSums*, int64_t begin, int64_t end, int64_t part,
+               char* workspace);
+  void (*paths)(const Crf*, const CrfPaths*, int64_t begin, int64_t end, char* workspace);
 };
 
 struct Engine {
   const char* name;
   Kernels float32;
   Kernels float64;
-  ChainKernels chain;
+  CrfKernels crf;
 };
 
 // One table for each instruction set that was compiled.

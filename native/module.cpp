@@ -4,23 +4,54 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "array_checks.h"
 #include "dispatch.h"
+#include "plan.h"
 #include "pool.h"
 
 namespace nb = nanobind;
 
 namespace birnn {
-void bind_plan(nb::module_& m);
+
 void bind_layer(nb::module_& m);
 void bind_linear(nb::module_& m);
-void bind_chain(nb::module_& m);
+void bind_crf(nb::module_& m);
 void bind_memory(nb::module_& m);
+
+namespace {
+
+void make_plan(Plan* here, const Integers& lengths, const Integers& starts, const Integers& steps,
+               std::int64_t rows) {
+  check_integers(lengths, "lengths");
+  check_integers(starts, "starts");
+  check_integers(steps, "steps");
+  if (starts.shape(0) != lengths.shape(0)) {
+    throw std::invalid_argument("starts and lengths differ in number");
+  }
+  new (here) Plan(lengths.data(), starts.data(), static_cast<std::int64_t>(lengths.shape(0)),
+                  steps.data(), static_cast<std::int64_t>(steps.shape(0)), rows);
+}
+
+// A batch is planned once, for all layers and for the backward pass.
+void bind_plan(nb::module_& m) {
+  using namespace nb::literals;
+  nb::class_<Plan>(m, "Plan",
+                   "How a ragged batch is divided into blocks, steps and chunks of steps.")
+      .def("__init__", &make_plan, "lengths"_a.noconvert(), "starts"_a.noconvert(),
+           "steps"_a.noconvert(), "rows"_a)
+      .def_prop_ro(
+          "places", [](const Plan& plan) { return plan.batch().real_rows; },
+          "Rows in which sequences stand.");
+}
+
+}  // namespace
+
 }  // namespace birnn
 
 NB_MODULE(_native, m) {
   using namespace nb::literals;
   m.doc() = "Compiled kernels of birnn.";
-  // Plans of common shapes are kept to the end of the process: nothing to be told of there.
+  // Plans of common shapes are cached to the end of the process: no leaks to warn of.
   nb::set_leak_warnings(false);
   m.attr("compiler") =
 #if defined(__clang__)
@@ -35,7 +66,7 @@ NB_MODULE(_native, m) {
   m.def(
       "engine", [] { return std::string(birnn::engine().name); }, "The engine in use.");
   m.def("set_threads", &birnn::set_threads, "threads"_a, "Threads of a call that asks for none.");
-  m.def("threads_worth", &birnn::threads_worth, "wanted"_a,
+  m.def("threads_worth", &birnn::useful_threads, "wanted"_a,
         "How many of the wanted threads would work on a call now.");
   m.def("use_all_threads", &birnn::use_all_threads, "always"_a,
         "All threads that are asked for work on each call, however small; for tests.");
@@ -43,6 +74,6 @@ NB_MODULE(_native, m) {
   birnn::bind_plan(m);
   birnn::bind_layer(m);
   birnn::bind_linear(m);
-  birnn::bind_chain(m);
+  birnn::bind_crf(m);
   birnn::bind_memory(m);
 }

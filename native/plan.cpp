@@ -10,15 +10,15 @@ namespace birnn {
 
 namespace {
 
-// Sequences that run together. More do not make a product faster, and what a stretch needs beside
-// its rows has to stay in the cache.
+// Sequences that run together. More do not make a product faster, and the memory that a chunk works
+// in has to stay in the cache.
 constexpr std::size_t block_sequences = 128;
 
-// Rows of a stretch, where one step has not more: enough to read weights once for many rows, few
-// enough for their gates to stay in the second cache.
-constexpr std::int64_t stretch_rows = 192;
+// Rows of a chunk, unless one step has more: enough to read weights once for many rows, few enough
+// for their gates to stay in the L2 cache.
+constexpr std::int64_t chunk_rows = 192;
 
-// No memory holds more. Sanitizers end a process that asks for so much.
+// No memory holds more. Sanitizers end a process that asks an allocator for so much.
 constexpr std::int64_t most_rows = std::int64_t{1} << 38;
 
 std::string numbered(const char* name, std::int64_t i, std::int64_t value) {
@@ -32,14 +32,15 @@ Plan::Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t
     : rows_(rows) {
   if (rows < 0) throw std::invalid_argument("there cannot be fewer than 0 rows");
   if (rows > most_rows) throw std::bad_alloc();
-  // A sequence's rows are inside if the farthest of them is: most[n] is that of n steps.
+  // A sequence's rows are inside if the last of them is: most[n] is the largest of the first n
+  // steps.
   std::vector<std::int64_t> most(1, 0);
   const auto longest = sequences == 0 ? 0 : *std::max_element(lengths, lengths + sequences);
   if (longest > step_count) {
     throw std::invalid_argument("a length is " + std::to_string(longest) + ", there are " +
                                 std::to_string(step_count) + " steps");
   }
-  std::int64_t places = 0;
+  std::int64_t real_rows = 0;
   for (std::int64_t t = 0; t < longest; ++t) {
     if (steps[t] < 0 || steps[t] >= rows) {
       throw std::invalid_argument(numbered("steps", t, steps[t]) + ", there are " +
@@ -52,14 +53,13 @@ Plan::Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t
     if (length < 0) throw std::invalid_argument(numbered("lengths", b, length));
     if (length == 0) continue;
     if (starts[b] < 0 || starts[b] > rows - 1 - most[static_cast<std::size_t>(length)]) {
-      throw std::invalid_argument(numbered("starts", b, starts[b]) + ": " +
-                                  std::to_string(length) + " steps from there leave the " +
-                                  std::to_string(rows) + " rows");
+      throw std::invalid_argument(numbered("starts", b, starts[b]) + ": " + std::to_string(length) +
+                                  " steps from there leave the " + std::to_string(rows) + " rows");
     }
-    if (length > rows - places) {
+    if (length > rows - real_rows) {
       throw std::invalid_argument("lengths sum to more than the " + std::to_string(rows) + " rows");
     }
-    places += length;
+    real_rows += length;
   }
 
   std::vector<std::int64_t> order(static_cast<std::size_t>(sequences));
@@ -80,7 +80,7 @@ Plan::Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t
   }
   batch_.blocks = static_cast<std::int64_t>(blocks_.size());
   batch_.block = blocks_.data();
-  if (places < rows) find_padding(lengths, rows);
+  if (real_rows < rows) find_padding(lengths, rows);
 }
 
 void Plan::find_padding(const std::int64_t* lengths, std::int64_t rows) {
@@ -106,36 +106,36 @@ void Plan::add_block(const std::vector<std::int64_t>& order, std::size_t begin, 
   const auto steps = to.length.front();
   to.count.reserve(static_cast<std::size_t>(steps) + 1);
   to.first.reserve(static_cast<std::size_t>(steps) + 1);
-  std::int64_t rows = 0, in_stretch = 0;
+  std::int64_t rows = 0, in_chunk = 0;
   auto running = static_cast<std::int64_t>(to.length.size());
-  to.stretch.push_back(0);
+  to.chunk.push_back(0);
   for (std::int64_t t = 0; t < steps; ++t) {
     while (to.length[static_cast<std::size_t>(running - 1)] <= t) --running;
-    if (in_stretch > 0 && in_stretch + running > stretch_rows) {
-      to.stretch.push_back(t);
-      in_stretch = 0;
+    if (in_chunk > 0 && in_chunk + running > chunk_rows) {
+      to.chunk.push_back(t);
+      in_chunk = 0;
     }
     to.count.push_back(running);
     to.first.push_back(rows);
     rows += running;
-    in_stretch += running;
-    batch_.stretch_rows = std::max(batch_.stretch_rows, in_stretch);
+    in_chunk += running;
+    batch_.chunk_rows = std::max(batch_.chunk_rows, in_chunk);
   }
   to.count.push_back(0);
   to.first.push_back(rows);
-  if (steps > 0) to.stretch.push_back(steps);
+  if (steps > 0) to.chunk.push_back(steps);
 
   Block& block = blocks_.emplace_back();
   block.sequences = static_cast<std::int64_t>(to.order.size());
   block.steps = steps;
-  block.stretches = static_cast<std::int64_t>(to.stretch.size()) - 1;
-  block.first_place = batch_.places;
+  block.chunks = static_cast<std::int64_t>(to.chunk.size()) - 1;
+  block.first_row = batch_.real_rows;
   block.order = to.order.data();
   block.length = to.length.data();
   block.count = to.count.data();
   block.first = to.first.data();
-  block.stretch = to.stretch.data();
-  batch_.places += rows;
+  block.chunk = to.chunk.data();
+  batch_.real_rows += rows;
   batch_.total_steps += steps;
   batch_.block_sequences = std::max(batch_.block_sequences, block.sequences);
 }

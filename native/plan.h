@@ -1,4 +1,4 @@
-// How a ragged batch is cut into blocks, steps and stretches.
+// How a ragged batch is divided into blocks of sequences, steps, and chunks of steps.
 
 #pragma once
 
@@ -10,8 +10,8 @@
 namespace birnn {
 
 // Owns the arrays that a `Batch` points to: copies, so that nobody can change them while the
-// interpreter's lock is released. The cuts follow from the lengths alone, so that results cannot
-// depend on the number of threads.
+// interpreter's lock is released. The division follows from the lengths alone, so that results
+// cannot depend on the number of threads.
 class Plan {
  public:
   // Throws std::invalid_argument for rows that are outside of the array.
@@ -36,7 +36,7 @@ class Plan {
 
  private:
   struct Arrays {
-    std::vector<std::int64_t> order, length, count, first, stretch;
+    std::vector<std::int64_t> order, length, count, first, chunk;
   };
 
   void add_block(const std::vector<std::int64_t>& order, std::size_t begin, std::size_t end,

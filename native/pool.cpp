@@ -1,5 +1,5 @@
-// One pool for the process. Calls last from some microseconds on, so a worker that has finished
-// watches for the next call for a moment before it sleeps, and a caller likewise for its workers.
+// Calls last from some microseconds on. So a worker that has finished spins for a moment, in wait
+// for the next call, before it sleeps; and a caller likewise for its workers.
 
 #include "pool.h"
 
@@ -15,30 +15,30 @@
 #include <thread>
 #include <vector>
 
-#include "crowd.h"
-#include "waiting.h"
+#include "contention.h"
+#include "spin_wait.h"
 
 namespace birnn {
 namespace {
 
-// Waking a sleeper takes some tens of microseconds: shorter waits are spent awake.
-constexpr std::chrono::microseconds AWAKE{100};
-// How long a caller waits for those whom it meets in its work.
-constexpr std::chrono::microseconds COME{200};
+// Waking a sleeper takes some tens of microseconds: shorter waits are spent spinning.
+constexpr std::chrono::microseconds SPIN_TIME{100};
+// How long the caller of a concurrent job waits for workers to come.
+constexpr std::chrono::microseconds JOIN_TIME{200};
 
-// A call: run(given, rank, threads) on all threads that work on it.
+// A call: run(context, rank, threads) on all threads that work on it.
 struct Job {
-  void (*run)(void* given, int rank, int threads);
-  void* given;
+  void (*run)(const void* context, int rank, int threads);
+  const void* context;
   int threads;
-  bool together;  // whether they meet
-  Tally tally{};
-  Signal begun{};  // where they meet: how many they are, once that is settled
+  bool concurrent;  // whether threads wait for each other, so that all have to run at the same time
+  CallTimes times{};
+  WaitableCounter begun{};  // of a concurrent job: how many threads it has, once that is settled
 
   void work(int rank, int count) {
-    const Stopwatch watch;
-    run(given, rank, count);
-    tally.add(watch, watch.begun());
+    const ThreadTimer timer;
+    run(context, rank, count);
+    times.add(timer, timer.begun());
   }
 };
 
@@ -47,18 +47,18 @@ class Worker {
   std::thread thread;
 
   void call() {
-    if (calls_.sleepers()) avoid_this_processor();
+    if (calls_.has_sleepers()) avoid_this_processor();
     calls_.add(1);
   }
 
-  // Waits for a call after the last one that was heard.
+  // Waits for a call after the last one that was seen.
   void wait() {
-    calls_.wait([this](int calls) { return calls != heard_; }, AWAKE);
-    heard_ = calls_.value();
+    calls_.wait([this](int calls) { return calls != seen_; }, SPIN_TIME);
+    seen_ = calls_.value();
   }
 
-  // Linux often wakes a thread on the processor of the one that calls it, where it then waits until
-  // the caller has done its own part, other processors idle. So it may be woken on any but that.
+  // Linux often wakes a thread on the processor of the caller, where it then waits until the caller
+  // has done its own part, while other processors are idle. So it may be woken on any but that.
   void avoid_this_processor() {
 #if defined(__linux__)
     cpu_set_t allowed;
@@ -71,35 +71,36 @@ class Worker {
   }
 
  private:
-  Signal calls_;
-  std::int32_t heard_ = 0;
+  WaitableCounter calls_;
+  std::int32_t seen_ = 0;
 };
 
-Crowd crowd;
+ContentionLimit contention;
 std::atomic<bool> every_thread{false};
 
 class Pool {
  public:
-  // Whether the job was done; false and nothing done where the pool cannot.
+  // Whether the job was done; false, and nothing done, where the pool is busy or has too few
+  // threads.
   bool run(Job& job) {
-    if (taken_.exchange(true, std::memory_order_acquire)) return false;
+    if (busy_.exchange(true, std::memory_order_acquire)) return false;
     const bool enough = grow(job.threads - 1);
     if (enough) {
       job_ = &job;
-      left_.reset(0);
-      places_.store(job.threads - 1, std::memory_order_release);
+      finished_.reset(0);
+      open_places_.store(job.threads - 1, std::memory_order_release);
       for (int i = 0; i < job.threads - 1; ++i) workers_[static_cast<std::size_t>(i)]->call();
-      const int came = job.together ? meet(job) : take_part(job);
-      left_.wait([came](int left) { return left == came; }, AWAKE);
-      crowd.learn(job.threads, job.tally);
+      const int came = job.concurrent ? run_concurrent(job) : run_independent(job);
+      finished_.wait([came](int finished) { return finished == came; }, SPIN_TIME);
+      contention.record(job.threads, job.times);
     }
-    taken_.store(false, std::memory_order_release);
+    busy_.store(false, std::memory_order_release);
     return enough;
   }
 
-  // Leaves the pool taken, so that nothing runs on it any more.
+  // Leaves the pool busy, so that nothing runs on it any more.
   void stop() {
-    if (taken_.exchange(true, std::memory_order_acquire)) return;
+    if (busy_.exchange(true, std::memory_order_acquire)) return;
     ended_.store(true);
     for (auto& worker : workers_) worker->call();
     for (auto& worker : workers_) worker->thread.join();
@@ -107,24 +108,24 @@ class Pool {
   }
 
  private:
-  // Both give the number of workers that came.
-  int take_part(Job& job) {
+  // The caller's part of a job. Both return how many workers came.
+  int run_independent(Job& job) {
     job.work(0, job.threads);
     return close(job);
   }
 
-  int meet(Job& job) {
-    watch([this] { return places_.load(std::memory_order_relaxed) == 0; }, COME);
+  int run_concurrent(Job& job) {
+    spin_until([this] { return open_places_.load(std::memory_order_relaxed) == 0; }, JOIN_TIME);
     const int came = close(job);
-    // Who is late here is late in the next call as well.
-    job.tally.kept.store(job.threads - 1 - came, std::memory_order_relaxed);
+    // Workers that are late here would be late in the next call as well.
+    job.times.preempted.store(job.threads - 1 - came, std::memory_order_relaxed);
     job.begun.add(came + 1);
     job.work(0, came + 1);
     return came;
   }
 
-  // From here on nobody comes in.
-  int close(const Job& job) { return job.threads - 1 - places_.exchange(0); }
+  // From here on no worker takes a place in the job.
+  int close(const Job& job) { return job.threads - 1 - open_places_.exchange(0); }
 
   bool grow(int count) {
     if (static_cast<int>(workers_.size()) >= count) return true;
@@ -136,42 +137,43 @@ class Pool {
       workers_.reserve(static_cast<std::size_t>(count));
       while (static_cast<int>(workers_.size()) < count) {
         auto worker = std::make_unique<Worker>();
-        worker->thread = std::thread(&Pool::live, this, worker.get());
+        worker->thread = std::thread(&Pool::work, this, worker.get());
         worker->avoid_this_processor();
         workers_.push_back(std::move(worker));
       }
     } catch (const std::exception&) {
-      // No memory or no thread to be had: fewer do the work.
+      // There is no memory or no thread to be had: the caller works alone.
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return static_cast<int>(workers_.size()) >= count;
   }
 
-  void live(Worker* worker) {
+  // The life of a worker.
+  void work(Worker* worker) {
     for (worker->wait(); !ended_.load(); worker->wait()) {
-      // A worker that slept too long finds no place, or one in the call after: it is as good there.
-      int places = places_.load(std::memory_order_acquire);
-      while (places > 0 && !places_.compare_exchange_weak(places, places - 1)) {
+      // A worker that slept too long finds no place, or one in the call after: that is as good.
+      int places = open_places_.load(std::memory_order_acquire);
+      while (places > 0 && !open_places_.compare_exchange_weak(places, places - 1)) {
       }
       if (places == 0) continue;
-      // The job stays until all that took a place have left.
+      // The job exists until all that took a place have finished.
       Job& job = *job_;
       int count = job.threads;
       const int rank = count - places;
-      if (job.together) {
-        job.begun.wait([](int begun) { return begun > 0; }, COME);
+      if (job.concurrent) {
+        job.begun.wait([](int begun) { return begun > 0; }, JOIN_TIME);
         count = job.begun.value();
       }
       job.work(rank, count);
-      left_.add(1);
+      finished_.add(1);
     }
   }
 
-  std::atomic<bool> taken_{false}, ended_{false};
+  std::atomic<bool> busy_{false}, ended_{false};
   Job* job_ = nullptr;
   std::vector<std::unique_ptr<Worker>> workers_;
-  alignas(64) std::atomic<int> places_{0};  // that are still to be taken in the job
-  alignas(64) Signal left_;
+  alignas(64) std::atomic<int> open_places_{0};  // for workers, in the job
+  alignas(64) WaitableCounter finished_;         // workers that did their part of it
 };
 
 // Never destroyed: at the process's exit threads may still run.
@@ -196,11 +198,11 @@ const OpenMp* openmp_here() {
 
 std::atomic<bool> forked{false};
 
-// In a child the threads of its parent are not there, and its locks may be held by one of them:
-// the child starts anew.
+// A child process has no threads of its parent, whose locks may be held for ever: it gets a new
+// pool.
 [[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] {
   current.store(nullptr);
-  crowd.forget();
+  contention.reset();
   forked.store(true);
 });
 
@@ -223,58 +225,61 @@ void run_openmp(const OpenMp& openmp, Job& job) {
   } call{openmp, job};
   // The runtime may give fewer threads than were asked for, but those at the same time.
   openmp.parallel(
-      [](void* given) {
-        const Call& here = *static_cast<const Call*>(given);
-        const Stopwatch watch;
-        here.job.run(here.job.given, here.openmp.rank(), here.openmp.threads());
-        here.job.tally.add(watch, here.job.tally.begun);
+      [](void* context) {
+        const Call& here = *static_cast<const Call*>(context);
+        const ThreadTimer timer;
+        here.job.run(here.job.context, here.openmp.rank(), here.openmp.threads());
+        here.job.times.add(timer, here.job.times.begun);
       },
       &call, static_cast<unsigned>(job.threads), 0);
-  crowd.learn(job.threads, job.tally);
+  contention.record(job.threads, job.times);
 }
 
-// On as many threads as are worth it.
-void run(Crew crew, bool together, void (*work)(void* given, int rank, int threads), void* given) {
-  Job job{work, given, threads_worth(crew.threads), together};
-  if (job.threads <= 1) return work(given, 0, 1);
-  if (crew.openmp && !forked.load(std::memory_order_relaxed)) {
+// On as many threads as are worth using now.
+void run(Threads threads, bool concurrent, void (*work)(const void* context, int rank, int count),
+         const void* context) {
+  Job job{work, context, useful_threads(threads.count), concurrent};
+  if (job.threads <= 1) return work(context, 0, 1);
+  if (threads.openmp && !forked.load(std::memory_order_relaxed)) {
     if (const OpenMp* const openmp = openmp_here()) return run_openmp(*openmp, job);
   }
-  if (!pool()->run(job)) work(given, 0, 1);
+  if (!pool()->run(job)) work(context, 0, 1);
 }
 
 }  // namespace
 
-void run_parts(Crew crew, std::int64_t parts,
-               void (*work)(void* context, std::int64_t part, int rank), void* context) {
-  struct Parts {
-    void (*work)(void* context, std::int64_t part, int rank);
-    void* context;
+void run_tasks(Threads threads, std::int64_t tasks,
+               void (*task)(const void* context, std::int64_t index, int rank),
+               const void* context) {
+  struct Tasks {
+    void (*task)(const void* context, std::int64_t index, int rank);
+    const void* context;
     std::int64_t count;
-    std::atomic<std::int64_t> next{0};
-  } all{work, context, parts};
-  if (crew.threads > parts) crew.threads = static_cast<int>(parts);
+    mutable std::atomic<std::int64_t> next{0};
+  } all{task, context, tasks};
+  if (threads.count > tasks) threads.count = static_cast<int>(tasks);
   run(
-      crew, false,
-      [](void* given, int rank, int) {
-        Parts& here = *static_cast<Parts*>(given);
-        for (std::int64_t part; (part = here.next.fetch_add(1)) < here.count;) {
-          here.work(here.context, part, rank);
+      threads, false,
+      [](const void* given, int rank, int) {
+        const Tasks& here = *static_cast<const Tasks*>(given);
+        for (std::int64_t index; (index = here.next.fetch_add(1)) < here.count;) {
+          here.task(here.context, index, rank);
         }
       },
       &all);
 }
 
-void run_together(Crew crew, void (*work)(void* context, int rank, int threads), void* context) {
-  run(crew, true, work, context);
+void run_concurrently(Threads threads, void (*task)(const void* context, int rank, int count),
+                      const void* context) {
+  run(threads, true, task, context);
 }
 
-int threads_worth(int wanted) {
-  return wanted <= 1 || uses_all_threads() ? wanted : crowd.worth(wanted);
+int useful_threads(int wanted) {
+  return wanted <= 1 || uses_all_threads() ? wanted : contention.useful(wanted);
 }
 
 void use_all_threads(bool always) {
-  crowd.forget();
+  contention.reset();
   every_thread.store(always);
 }
 

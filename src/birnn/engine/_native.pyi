@@ -49,7 +49,7 @@ def saved_elements(cell: int, rows: int, hidden: int, keep: int, wide: bool) -> 
     """Elements that one direction keeps for the backward pass."""
 
 class Plan:
-    """How a ragged batch is cut into blocks, steps and stretches."""
+    """How a ragged batch is divided into blocks, steps and chunks of steps."""
 
     places: int
     """Rows in which sequences stand."""

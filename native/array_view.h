@@ -1,4 +1,4 @@
-// Arrays of Python, read and written where they stand.
+// Arrays of Python without copies: NumPy's, and tensors.
 //
 // NumPy's come through nanobind. Tensors come through the table of functions that DLPack has for it
 // (DLPack 1.3, `DLPackExchangeAPI`): tens of nanoseconds for each, where `tensor.numpy()` and what
@@ -19,10 +19,10 @@ namespace birnn {
 
 namespace nb = nanobind;
 
-// How a library tells of its arrays; the names are ours, the order of the members is DLPack's.
-struct Exchange {
+// DLPack's table of functions for a class of arrays. The names are ours, the order is DLPack's.
+struct ExchangeApi {
   std::uint32_t major, minor;
-  const Exchange* older;
+  const ExchangeApi* older;
   void (*allocate)();
   void (*give)();
   void (*take)();
@@ -30,23 +30,25 @@ struct Exchange {
   void (*stream)();
 };
 
-// The table of a class of arrays, null where it has none.
-inline const Exchange* exchange_of(PyTypeObject* type) {
-  // Classes that came last. References to them are held: another one could get their address.
+// The table of a class, null where it has none.
+inline const ExchangeApi* exchange_of(PyTypeObject* type) {
+  // A cache of the classes that came last. It holds references to them, as another class could get
+  // the address of one that is gone.
   struct Known {
     PyTypeObject* type;
-    const Exchange* exchange;
+    const ExchangeApi* exchange;
   };
   static Known known[4] = {};
   static std::size_t next = 0;
   for (const Known& one : known) {
     if (one.type == type) return one.exchange;
   }
-  const Exchange* exchange = nullptr;
+  const ExchangeApi* exchange = nullptr;
   auto* const capsule =
       PyObject_GetAttrString(reinterpret_cast<PyObject*>(type), "__dlpack_c_exchange_api__");
   if (capsule != nullptr) {
-    exchange = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule, "dlpack_exchange_api"));
+    exchange =
+        static_cast<const ExchangeApi*>(PyCapsule_GetPointer(capsule, "dlpack_exchange_api"));
     while (exchange != nullptr && exchange->major != 1) exchange = exchange->older;
     if (exchange != nullptr && exchange->borrow == nullptr) exchange = nullptr;
   }
@@ -60,10 +62,10 @@ inline const Exchange* exchange_of(PyTypeObject* type) {
   return exchange;
 }
 
-// An array for the time of a call: contiguous rows on an address that its numbers can stand on.
-// One that is to be written must be so; one that is read is copied where it is not.
+// An array for the time of a call: C-contiguous and aligned. One that is to be written must be so;
+// one that is read is copied where it is not.
 template <bool writable>
-class View {
+class ArrayView {
  public:
   nb::dlpack::dtype dtype() const { return here_.dtype; }
   std::size_t ndim() const { return static_cast<std::size_t>(here_.ndim); }
@@ -78,7 +80,7 @@ class View {
 
   // std::bad_alloc where a copy is needed and cannot be had.
   std::conditional_t<writable, void*, const void*> data() const {
-    if (!plain_ && copy_ == nullptr) {
+    if (!usable_in_place_ && copy_ == nullptr) {
       copy_.reset(new char[size() * item()]);
       char* to = copy_.get();
       copy(0, start(), &to);
@@ -86,11 +88,12 @@ class View {
     return copy_ != nullptr ? copy_.get() : start();
   }
 
-  // Borrows the array of an object; false for what is none, or none that can be written.
+  // Borrows the array of a Python object; false for what is no array, or not one that can be
+  // written.
   bool borrow(nb::handle object, nb::detail::cleanup_list* cleanup) noexcept {
     owner_ = Owner();
     copy_.reset();
-    const Exchange* const exchange = exchange_of(Py_TYPE(object.ptr()));
+    const ExchangeApi* const exchange = exchange_of(Py_TYPE(object.ptr()));
     if (exchange != nullptr) {
       here_ = nb::dlpack::dltensor();
       if (exchange->borrow(object.ptr(), &here_) != 0) {
@@ -111,8 +114,8 @@ class View {
     }
     if (here_.data == nullptr && size() != 0) return false;
     if (here_.dtype.lanes != 1 || here_.dtype.bits % 8 != 0) return false;
-    plain_ = size() == 0 || (contiguous() && aligned());
-    return plain_ || !writable;
+    usable_in_place_ = size() == 0 || (contiguous() && aligned());
+    return usable_in_place_ || !writable;
   }
 
  private:
@@ -136,7 +139,7 @@ class View {
     return true;
   }
 
-  // Copies axes `axis` and higher of what begins at `from`, row after row.
+  // Copies axes `axis` and higher of the array that begins at `from`, row after row.
   void copy(std::size_t axis, const char* from, char** to) const {
     if (axis == ndim()) {
       std::memcpy(*to, from, item());
@@ -155,8 +158,8 @@ class View {
   }
 
   nb::dlpack::dltensor here_;
-  Owner owner_;  // where it came through nanobind
-  bool plain_ = true;
+  Owner owner_;  // holds a reference where nanobind made one
+  bool usable_in_place_ = true;
   mutable std::unique_ptr<char[]> copy_;
 };
 
@@ -166,8 +169,8 @@ NAMESPACE_BEGIN(NB_NAMESPACE)
 NAMESPACE_BEGIN(detail)
 
 template <bool writable>
-struct type_caster<birnn::View<writable>> {
-  NB_TYPE_CASTER(birnn::View<writable>, const_name("array"))
+struct type_caster<birnn::ArrayView<writable>> {
+  NB_TYPE_CASTER(birnn::ArrayView<writable>, const_name("array"))
 
   template <class Flags>
   bool from_python(handle source, Flags, cleanup_list* cleanup) noexcept {

@@ -1,4 +1,4 @@
-// The arrays that bindings take, and the checks that keep bad ones from the kernels.
+// The arrays that bindings take, and the checks that keep wrong ones from the kernels.
 
 #pragma once
 
@@ -9,12 +9,12 @@
 #include <stdexcept>
 #include <string>
 
-#include "view.h"
+#include "array_view.h"
 
 namespace birnn {
 
-using In = View<false>;
-using Out = View<true>;
+using In = ArrayView<false>;
+using Out = ArrayView<true>;
 using MaybeIn = std::optional<In>;
 using MaybeOut = std::optional<Out>;
 using Integers = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -28,7 +28,7 @@ inline std::string shape_text(const std::int64_t* shape, std::size_t ndim) {
   return text + ")";
 }
 
-// Rows of an array of two axes or more, all but the last laid flat, and what a row has.
+// Rows of an array of two axes or more, all axes but the last flattened, and the length of a row.
 template <class Array>
 std::int64_t rows_of(const Array& array) {
   std::int64_t rows = 1;
@@ -57,8 +57,8 @@ void check(const Array& array, const char* name, nb::dlpack::dtype dtype, Extent
   }
 }
 
-// The same for an array whose last axis alone has to be of a `width`, and all others together of so
-// many `rows`: (R, D), or (B, T, D).
+// The same for an array whose last axis has to be `width` long, and all others together `rows`: (R,
+// D) or (B, T, D).
 template <class Array>
 void check_rows(const Array& array, const char* name, nb::dlpack::dtype dtype, std::int64_t rows,
                 std::int64_t width) {
@@ -72,8 +72,8 @@ void check_rows(const Array& array, const char* name, nb::dlpack::dtype dtype, s
   }
 }
 
-// Throws where items do not stand at multiples of `bytes`, as in an array cut out of a file: what is
-// not copied, as it is of the kernels' own making.
+// Throws where items are not aligned to `bytes`, as in an array that is mapped from a file. For
+// arrays that are never copied, as the kernels' own are.
 template <class Array>
 void check_aligned(const Array& array, const char* name, std::size_t bytes) {
   if (array.size() > 0 && reinterpret_cast<std::uintptr_t>(array.data()) % bytes != 0) {

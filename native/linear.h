@@ -1,0 +1,88 @@
+// A linear layer over rows, each with the same bits whatever rows stand beside it; and how many
+// floating point operations the processor does at best.
+
+#pragma once
+
+#include "gemm.h"
+#include "isa.h"
+#include "kernels.h"
+#include "packing.h"
+#include "simd.h"
+
+namespace birnn {
+namespace {
+
+template <class T>
+int64_t packed_linear(int64_t inputs, int64_t outputs) {
+  return plain_panels<T>(outputs) * inputs * PANEL_VECTORS * LANES<T> *
+         static_cast<int64_t>(sizeof(T));
+}
+
+template <class T>
+void pack_linear(const void* weight, int64_t inputs, int64_t outputs, void* packed) {
+  constexpr int L = LANES<T>;
+  for (int64_t panel = 0; panel < plain_panels<T>(outputs); ++panel) {
+    T* const to = static_cast<T*>(packed) + panel * inputs * PANEL_VECTORS * L;
+    const int vectors = plain_vectors<T>(outputs, panel);
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t row = panel * PANEL_VECTORS * L + v * L;
+      const int64_t rows = max(0, min(L, outputs - row));
+      transpose<T>(static_cast<const T*>(weight) + (rows > 0 ? row * inputs : 0), rows, inputs,
+                   to + plain_offset<T>(vectors, inputs, 0, v), plain_step<T>(vectors));
+    }
+  }
+}
+
+template <class T>
+void linear(const Linear* call, int rank, int threads) {
+  constexpr int L = LANES<T>, width = PANEL_VECTORS * L;
+  constexpr int64_t block_rows =
+      48;  // their results are still in the L1 cache when they are copied
+  const T* const x = static_cast<const T*>(call->x);
+  T* const y = static_cast<T*>(call->y);
+  alignas(64) T result[block_rows * width];
+  alignas(64) T bias[width];
+  const T* rows[block_rows];
+  int64_t numbers[block_rows];
+  for (int64_t i = 0; i < block_rows; ++i) numbers[i] = i;
+  const int64_t groups = (call->rows + block_rows - 1) / block_rows;
+  for (int64_t panel = 0; panel < plain_panels<T>(call->outputs); ++panel) {
+    const int64_t column = panel * width, columns = min(width, call->outputs - column);
+    zero<T>(bias, width);
+    if (call->bias != nullptr) copy<T>(bias, static_cast<const T*>(call->bias) + column, columns);
+    for (int64_t group = rank; group < groups; group += threads) {
+      const int64_t first = group * block_rows, count = min(block_rows, call->rows - first);
+      for (int64_t i = 0; i < count; ++i) rows[i] = x + (first + i) * call->inputs;
+      plain_product<T>(plain_vectors<T>(call->outputs, panel), call->inputs,
+                       ProductRows<T>{rows, result, numbers, width}, count,
+                       static_cast<const T*>(call->packed) + panel * call->inputs * width, bias);
+      for (int64_t i = 0; i < count; ++i) {
+        copy<T>(y + (first + i) * call->outputs + column, result + i * width, columns);
+      }
+    }
+  }
+}
+
+// Fused multiply-adds on twelve registers, without memory: the peak. Returns how many operations it
+// did.
+template <class T>
+__attribute__((noinline)) double fma_operations(int64_t rounds) {
+  constexpr int chains = 12;
+  Vec<T> sum[chains];
+  // Volatile: else the compiler sees that one of the chains is constant, and leaves it out.
+  volatile T given[] = {T(0.999), T(0.001)};
+  const Vec<T> factor = broadcast<T>(given[0]), step = broadcast<T>(given[1]);
+#pragma GCC unroll 16
+  for (int i = 0; i < chains; ++i) sum[i] = broadcast<T>(T(i));
+  for (int64_t k = 0; k < rounds; ++k) {
+#pragma GCC unroll 16
+    for (int i = 0; i < chains; ++i) sum[i] = sum[i] * factor + step;
+  }
+  volatile T seen = T(0);
+  for (int i = 0; i < chains; ++i) seen = seen + sum[i][0];
+  (void)seen;
+  return static_cast<double>(rounds) * chains * LANES<T> * 2;
+}
+
+}  // namespace
+}  // namespace birnn

@@ -1,0 +1,105 @@
+// How the work of a layer is split among threads. No result depends on it.
+
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "barrier.h"
+#include "dispatch.h"
+#include "kernels.h"
+#include "parallel.h"
+#include "pool.h"
+
+namespace birnn {
+
+// Gates of each cell, in the order of `Cell`.
+constexpr std::int64_t gate_counts[] = {1, 1, 4, 3};
+
+struct WorkSplit {
+  Threads threads;
+  Partition partition = Partition::sequences;  // within a direction
+  // One direction after another, all threads on each: where the weights of both would evict each
+  // other from the cache that the processors share.
+  bool directions_in_turn = false;
+
+  // Memory that each direction needs for itself, times this, is what all of them need.
+  std::int64_t copies(const Shape& shape) const {
+    return directions_in_turn ? 1 : shape.directions;
+  }
+
+  // Whether each direction is one thread's: then none ever waits for another.
+  bool thread_per_direction(const Shape& shape) const {
+    return !directions_in_turn && threads.count <= shape.directions;
+  }
+
+  // Calls run(direction, rank, threads) for the threads of every direction.
+  template <class Run>
+  void each_direction(const Shape& shape, Run run) const {
+    const int all = static_cast<int>(shape.directions);
+    if (thread_per_direction(shape)) {
+      run_parallel(threads, all,
+                   [&](std::int64_t index, int) { run(static_cast<int>(index), 0, 1); });
+      return;
+    }
+    Barrier next{};
+    run_parallel(threads, [&](int rank, int count) {
+      if (directions_in_turn) {
+        for (int direction = 0; direction < all; ++direction) {
+          if (direction > 0) wait_for_all(&next, count);
+          run(direction, rank, count);
+        }
+      } else if (count < all) {
+        for (int direction = rank; direction < all; direction += count) run(direction, 0, 1);
+      } else {
+        const int direction = rank % all;
+        run(direction, rank / all, (count - direction + all - 1) / all);
+      }
+    });
+  }
+};
+
+// Directions first, then sequences; panels of hidden units where sequences are few.
+inline WorkSplit split_work(const Shape& shape, const Batch& batch, std::int64_t item_bytes,
+                            Threads asked) {
+  // Least work, in floating point operations, below which another thread costs more than it brings,
+  // as it has to be woken: of a whole call (a tenth of a millisecond), of a call whose threads wait
+  // for each other after each step, and of one thread between two such barriers.
+  constexpr double min_work = 4e6, min_work_with_barriers = 1e7, min_work_per_barrier = 2e5;
+  // Bytes of recurrent weights that stay in the last-level cache from one step to the next.
+  constexpr double max_cached = 16 << 20;
+  // Sequences of a thread below which its products wait for their weights.
+  constexpr std::int64_t few_sequences = 5;
+  // Hidden units of a thread below which it may have no group of them in the backward pass.
+  constexpr std::int64_t min_hidden = 64;
+
+  const double hidden = static_cast<double>(shape.hidden);
+  const double recurrent = gate_counts[static_cast<int>(shape.cell)] * hidden * hidden;
+  const double input = recurrent / hidden * static_cast<double>(shape.inputs);
+  const double rows = static_cast<double>(batch.real_rows);
+  WorkSplit split;
+  const double work = 2 * rows * static_cast<double>(shape.directions) * (input + recurrent);
+  if (work < min_work && !uses_all_threads()) return split;
+  split.threads = {useful_threads(threads_wanted(asked.count)), asked.openmp};
+  const int threads = split.threads.count;
+  if (threads == 1) return split;
+  split.directions_in_turn =
+      shape.directions == 2 && 2 * recurrent * static_cast<double>(item_bytes) > max_cached;
+  const auto each =
+      split.directions_in_turn ? threads : threads / static_cast<int>(shape.directions);
+  const auto sequences = std::max<std::int64_t>(1, batch.block_sequences);
+  const double rows_of_step = rows / static_cast<double>(batch.total_steps);
+  if (each > 1 && shape.hidden >= min_hidden * each &&
+      (split.directions_in_turn || sequences < few_sequences * each) &&
+      ((work > min_work_with_barriers &&
+        2 * recurrent * rows_of_step / each > min_work_per_barrier) ||
+       uses_all_threads())) {
+    split.partition = Partition::panels;
+    return split;
+  }
+  const auto useful = (split.directions_in_turn ? 1 : shape.directions) * sequences;
+  split.threads.count = static_cast<int>(std::min<std::int64_t>(threads, useful));
+  return split;
+}
+
+}  // namespace birnn
