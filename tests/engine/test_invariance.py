@@ -31,14 +31,14 @@ KEEPS = sampled(["gates", "states", "everything"], ["gates"])
 COMPILED = isa.available()[:-1]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-# Work for several threads, in several stretches.
+# Work for several threads, in several chunks of steps.
 ENOUGH = {"inputs": 64, "hidden": 64}
 ENOUGH_ROWS = 100
 
 
 @pytest.fixture(scope="session")
 def big_layers(draw_layer):
-    """Strategy: layers that run on threads, in blocks of many steps and many stretches."""
+    """Strategy: layers that run on threads, in blocks of many steps and many chunks."""
     lengths = st.lists(st.integers(0, 40), min_size=1, max_size=12).map(
         lambda some: [*some, ENOUGH_ROWS - min(ENOUGH_ROWS, sum(some))]
     )
@@ -101,8 +101,8 @@ def test_threads_change_no_bit(engine, big_layers, same_bits, data, keep):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_blocks_and_stretches_change_no_bit(engine, draw_layer, same_bits, cell):
-    # Three blocks of sequences, the first of them with several stretches of steps.
+def test_blocks_and_chunks_change_no_bit(engine, draw_layer, same_bits, cell):
+    # Three blocks of sequences, the first of them with several chunks of steps.
     lengths = np.random.default_rng(1).integers(0, 9, 300)
     layer = draw_layer(cell, lengths, inputs=17, hidden=33, dtype="float32")
     alone = layer.run(threads=1)
