@@ -42,7 +42,7 @@ test: $(INSTALLED)  ## the tests but for the slow ones, and the examples of all 
 test-all: $(INSTALLED)  ## the slow tests too, and more of what Hypothesis draws
 	$(PYTEST) -m "not fuzz" --hypothesis-profile=full
 
-# A quarter of an hour; `make test` runs some hundred mutations of each.
+# A quarter of an hour; `make test` runs a hundred mutations of each.
 fuzz: $(INSTALLED)  ## the fuzz tests in full: 10,000 damaged copies of each file and format
 	$(PYTEST) -m fuzz tests/fuzz
 

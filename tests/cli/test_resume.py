@@ -84,6 +84,7 @@ def whole(run: Any, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (out / WEIGHTS).read_bytes()
 
 
+@pytest.mark.slow  # tests/training kills one without a command line
 def test_a_run_that_was_killed_ends_in_the_weights_of_one_that_was_not(
     call: Any, start: Any, run: Any, tmp_path: Path, whole: bytes
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_second_ctrl_c_ends_at_once(
     assert (out / WEIGHTS).read_bytes() == whole
 
 
+@pytest.mark.slow  # test_train.py sends such a signal, and the test above both in this process
 def test_sigint_of_the_system(start: Any, run: Any, tmp_path: Path) -> None:
     out = tmp_path / "model"
     # The run has no end but ours.

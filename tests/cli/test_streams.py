@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from grids import sampled
+
 Trained = Callable[[str], Path]
 
 
@@ -45,7 +47,7 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sampled(NAMES, ["predict", "settings --json"]))
 def test_a_reader_that_has_gone_ends_every_command_alike(
     start: Any, commands: Any, gone: int, name: str
 ) -> None:
@@ -55,7 +57,7 @@ def test_a_reader_that_has_gone_ends_every_command_alike(
     assert (process.returncode, err) == (141, b"")
 
 
-@pytest.mark.parametrize("name", ["evaluate", "predict", "info"])
+@pytest.mark.parametrize("name", sampled(["evaluate", "predict", "info"], ["evaluate"]))
 def test_notices_that_nobody_reads_stop_nothing(
     start: Any, commands: Any, gone: int, name: str
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from birnn.runtime import Predictor
+from grids import sampled
 
 ENDLESS = ("--epochs", 100_000, "--set", "training.patience=100000")
 
@@ -61,6 +62,7 @@ run()
 """
 
 
+@pytest.mark.slow  # test_checkpoints.py fills a disk in this process
 def test_a_disk_that_is_full_inside_a_checkpoint_is_one_line(
     call: Any, start: Any, training: Any, tmp_path: Path
 ) -> None:
@@ -78,7 +80,7 @@ def test_a_disk_that_is_full_inside_a_checkpoint_is_one_line(
     assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("closed", sampled([False, True], [True]))
 def test_training_goes_on_where_nobody_reads_standard_error(
     training: Any, tmp_path: Path, closed: bool
 ) -> None:
@@ -126,9 +128,16 @@ run()
 """
 
 
-@pytest.mark.parametrize("place", ["typer", "birnn.cli.tree", "torch", "lightning"])
 @pytest.mark.parametrize(
-    ("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+    ("place", "number", "said"),
+    sampled(
+        [
+            (place, number, said)
+            for place in ("typer", "birnn.cli.tree", "torch", "lightning")
+            for number, said in ((signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"))
+        ],
+        lambda case: case[:2] in (("typer", signal.SIGTERM), ("torch", signal.SIGINT)),
+    ),
 )
 def test_a_signal_while_python_imports_is_one_line(
     start: Any, training: Any, tmp_path: Path, place: str, number: int, said: str

@@ -31,6 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow  # test_links.py follows all links of the pages
 def test_the_site_has_what_it_should(site: Path) -> None:
     pages = {page: page.read_text("utf-8") for page in site.rglob("*.html")}
 
