@@ -1,8 +1,8 @@
 """Column files: one token on each line, a blank line after each sequence.
 
 A blank line ends a sequence, so one with no tokens before it ends an empty sequence: what is
-predicted for a file stands line by line beside it. `birnn.data.columns` finds out which column
-holds what.
+predicted for a file stands line by line beside it. `birnn.data.conll_columns` finds out which
+column holds what.
 """
 
 from __future__ import annotations
@@ -11,8 +11,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from birnn.data.column_rows import Line, cells_of, counted, is_comment, is_document
-from birnn.data.conll_columns import Columns, find_columns
+from birnn.data.conll_columns import (
+    Line,
+    TokenColumns,
+    cells_of,
+    counted,
+    find_columns,
+    is_comment,
+    is_document,
+)
 from birnn.data.examples import Example
 from birnn.data.options import FIELDS, ReadRequest
 from birnn.data.source import Source
@@ -91,7 +98,7 @@ def _ahead(source: Source, lines: Iterator[Line]) -> list[Line]:
 
 
 def _sequences(
-    source: Source, lines: Iterable[Line], columns: Columns, request: ReadRequest
+    source: Source, lines: Iterable[Line], columns: TokenColumns, request: ReadRequest
 ) -> Iterator[Example]:
     needed = 2 if request.labelled and columns.fixed else 1
     tokens: list[str] = []
@@ -100,21 +107,12 @@ def _sequences(
     width, measured = columns.width, columns.measured
     after_document = told = False
     for number, line in lines:
-        if number == columns.header:
-            after_document = True
-            continue
-        if not line or line.isspace():
-            if after_document and not tokens:
-                after_document = False
-                continue
-            yield _example(source, tokens, tags, places, number, request)
-            tokens, tags, places = [], [], []
-            continue
-        if is_document(line):
-            if tokens:
+        blank = not line or line.isspace()
+        if blank or number == columns.header or is_document(line):
+            if tokens or (blank and not after_document):
                 yield _example(source, tokens, tags, places, number, request)
                 tokens, tags, places = [], [], []
-            after_document = True
+            after_document = not blank
             continue
         cells = cells_of(line)
         if line[0] == "#" and is_comment(line, cells, width, opening=not tokens):
@@ -141,12 +139,10 @@ def _sequences(
                 "parted by a tab or a space.",
                 number,
             )
-        token = _cell(source, cells, columns.token, "token", number)
-        tag = _cell(source, cells, columns.tag, "tag", number) if request.labelled else ""
-        tokens.append(token)
-        places.append(number)
+        tokens.append(_cell(source, cells, columns.token, "token", number))
         if request.labelled:
-            tags.append(tag)
+            tags.append(_cell(source, cells, columns.tag, "tag", number))
+        places.append(number)
     if tokens:
         yield _example(source, tokens, tags, places, places[0], request)
 

@@ -7,16 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
-from birnn.data.column_rows import (
-    Line,
-    Row,
-    counted,
-    sequences_of,
-    width_of,
-)
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 from birnn.errors import FormatError
+
+Line = tuple[int, str]
+NumberedRow = tuple[int, list[str]]
 
 FEW_ROWS = 20  # fewer that begin alike may be chance
 
@@ -39,16 +35,18 @@ OTHER_NAMES = frozenset(
         *SENTENCE_NAMES,
     )
 )
-
 # Of these a lone column is called, and hardly ever is one the first word of a sentence.
 LONE_NAMES = frozenset(("token", "tokens", "word", "words"))
 
 _MARK = re.compile(r"O|[BIESLUMW]-\S+")
-_CHANCE = re.compile(r"0\.\d+|1\.0*")
+_PROBABILITY = re.compile(r"0\.\d+|1\.0*")
+_SPACES = re.compile(" +")
+_DOCUMENT = re.compile(r"-DOCSTART-|#(?:begin|end) document\b")
+_COMMENT = re.compile(r"# id |# ?(?:newdoc|newpar|sent_id)\b|# ?[\w.:-]+(?: [\w.:-]+)? = ")
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class TokenColumns:
     """Where things stand in the rows of a file.
 
     Args:
@@ -61,15 +59,17 @@ class Columns:
         header: The line that names the columns, or 0.
     """
 
-    token: int = 0
-    tag: int = -1
-    width: int = 0
-    measured: int = 0
+    token: int
+    tag: int
+    width: int
+    measured: int
     fixed: bool = True
     header: int = 0
 
 
-def find_columns(source: Source, ahead: Sequence[Line], request: ReadRequest) -> Columns | None:
+def find_columns(
+    source: Source, ahead: Sequence[Line], request: ReadRequest
+) -> TokenColumns | None:
     """Find out from the first lines of a file which column is which.
 
     Args:
@@ -83,291 +83,318 @@ def find_columns(source: Source, ahead: Sequence[Line], request: ReadRequest) ->
     Raises:
         FormatError: The token is probably not where it would be looked for.
     """
-    width, measured = width_of(ahead)
-    sequences = list(sequences_of(ahead, width))
-    rows = [row for sequence in sequences for row in sequence]
-    header = _header(source, rows, request)
-    named = _named(source, width, measured, request)
-    if named is not None:
-        return replace(named, header=header.header if header is not None else 0)
-    if header is None and _may_be_universal(source, ahead, rows, measured, request):
-        return None
-    found = header or _recognised(source, ahead, sequences, width, measured, request)
-    _check_parted(source, sequences, found, header is not None)
-    if request.labelled:
-        _check_tags(source, rows[header is not None :], found)
-    elif width > 1 and header is None and found.token == 0:
-        others = "column 2" if width == 2 else f"columns 2 to {width}"
-        source.notice(
-            f"tokens are read from column 1; not read: {others} (--columns token=N says otherwise)",
-            measured,
-        )
-    return found
+    return _Beginning(source, ahead, request).columns()
 
 
-def _named(source: Source, width: int, measured: int, request: ReadRequest) -> Columns | None:
-    """The columns as the options name them; ``None`` where a model's do not fit the file."""
-    given = request.options.columns
-    if given is None:
-        return None
-    token, tag = (given.get(name, 1 if name == "token" else -1) for name in ("token", "tag"))
-    needed = (token, tag) if request.labelled else (token,)
-    if request.options.of_model("columns") and any(abs(n) > width for n in needed):
-        source.notice(
-            f"{counted(width)}, and the model was trained on tokens of column {token}, tags of "
-            f"column {tag}: found anew (--columns sets them)",
-            measured,
-        )
-        return None
-    place = [n - 1 if n > 0 else n for n in (token, tag)]
-    return Columns(place[0], place[1], width, measured, fixed=False)
+def cells_of(line: str) -> list[str]:
+    """The cells of a row."""
+    if "\t" in line:
+        # A token may be a blank, as some tokenisers have it.
+        return [cell.strip(" ") or cell for cell in line.split("\t")]
+    return _SPACES.split(line.strip(" "))
 
 
-def _may_be_universal(
-    source: Source,
-    ahead: Sequence[Line],
-    rows: Sequence[Row],
-    measured: int,
-    request: ReadRequest,
-) -> bool:
-    """Whether a file is CoNLL-U by its columns, which is told, and refused of a format given."""
-    if not _is_universal(rows) or any("\t" not in line for n, line in ahead if n == measured):
-        return False
-    if request.options.format is not None:
-        raise source.fault(
-            "the columns of CoNLL-U. Say so: --format conllu, or name the columns: "
-            "--columns token=2,tag=4",
-            measured,
-        )
-    source.notice(
-        f"the columns of CoNLL-U: read as such, tags from {request.options.field} "
-        "(--field; or name the columns: --columns token=2,tag=4)",
-        measured,
-    )
-    return True
+def is_document(line: str) -> bool:
+    """Whether a line begins or ends a document."""
+    return _DOCUMENT.match(line) is not None
 
 
-def _recognised(
-    source: Source,
-    ahead: Sequence[Line],
-    sequences: Sequence[Sequence[Row]],
-    width: int,
-    measured: int,
-    request: ReadRequest,
-) -> Columns:
-    """The columns as the rows themselves show them."""
-    rows = [row for sequence in sequences for row in sequence]
-    if width == 1 and rows and re.match(r">\S", rows[0][1][0]):
-        raise source.fault("this looks like FASTA. Say so: --format 3line or fasta", rows[0][0])
-    counting = _counting(sequences)
-    if any(line.startswith("#begin document") for _, line in ahead) and width > 3:
-        raise _unclear(source, "a document of CoNLL-2012, with words in column 4", 4, measured)
-    room = width > (2 if request.labelled else 1)
-    if counting == 0:
-        if room:
-            return _second(source, "counts the rows", width, measured)
-        if request.labelled and len(rows) > 2:
-            raise _unclear(source, "column 1 counts the rows, as if it held no tokens", 1, measured)
-    elif counting is not None:
-        raise _unclear(source, f"column {counting + 1} counts the rows", counting + 2, measured)
-    firsts = {cells[0] for _, cells in rows if cells}
-    if width > 2 and len(rows) >= FEW_ROWS and len(firsts) == 1:
-        [only] = firsts
-        raise _unclear(source, f"column 1 is {only!r} in every row", 2, measured)
-    if room and _names_sequences(sequences, width):
-        return _second(source, "is the same throughout a sentence", width, measured)
-    if width > 1 and _tags_first(rows):
-        source.notice(
-            "tags stand in column 1: tokens are read from the last one "
-            "(--columns token=1,tag=-1 says otherwise)",
-            measured,
-        )
-        return Columns(-1, 0, width, measured)
-    return Columns(0, -1, width, measured)
+def is_comment(line: str, cells: Sequence[str], width: int, *, opening: bool = False) -> bool:
+    """Whether a line that begins with ``#`` is a comment; ``#`` and ``#tag`` are words, too.
 
-
-def _second(source: Source, what: str, width: int, measured: int) -> Columns:
-    """Tokens in the second column, which is told with its reason."""
-    source.notice(
-        f"column 1 {what}: tokens are read from column 2 (--columns token=1,tag=-1 says otherwise)",
-        measured,
-    )
-    return Columns(1, -1, width, measured)
-
-
-def _check_parted(
-    source: Source, sequences: Sequence[Sequence[Row]], found: Columns, headed: bool
-) -> None:
-    """Refuse sentences that a column tells apart and no blank line.
-
-    Raises:
-        FormatError: Column 1, which holds no tokens by its name or by what stands in it, changes
-            within a sequence.
+    Before the first row of a sequence (``opening``) a line of other columns is taken for one.
     """
-    if found.width < 3:
-        return
-    rows = [cells for sequence in sequences for _, cells in sequence]
-    if headed:
-        if rows[0][0].lower() not in SENTENCE_NAMES:
-            return
-        sequences = [sequences[0][1:], *sequences[1:]]
-    else:
-        runs = [first for first, _ in groupby(cells[0] for cells in rows)]
-        # Of each value one run, and of two rows or more on average: no words come so.
-        if len(set(runs)) < len(runs) or 2 * len(runs) > len(rows) or len(rows) < FEW_ROWS:
-            return
-    for sequence in sequences:
-        firsts = [(line, cells[0]) for line, cells in sequence if cells[0]]
-        for (_, before), (line, first) in pairwise(firsts):
-            if first != before:
-                raise source.fault(
-                    f"column 1 goes from {before!r} to {first!r}, as if it told sentences apart, "
-                    "without a blank line. Put one between them; or say which columns hold tokens "
-                    "and tags: --columns token=2,tag=-1",
-                    line,
-                )
-
-
-def _check_tags(source: Source, rows: Sequence[Row], columns: Columns) -> None:
-    """Refuse a column of tags that holds none: probabilities, or nothing but ``_``.
-
-    Raises:
-        FormatError: All rows at the start of the file have such cells.
-    """
-    # Rows of other widths are refused where they are read.
-    rows = [row for row in rows if len(row[1]) == columns.width > 1]
-    if not rows:
-        return
-    line = rows[0][0]
-    tags = [cells[columns.tag] for _, cells in rows]
-    place = columns.tag % columns.width + 1
-    if columns.width > 2 and columns.tag == -1 and all(map(_CHANCE.fullmatch, tags)):
-        raise source.fault(
-            f"column {place} holds numbers from 0 to 1, as predict --probabilities writes them, "
-            f"and no tags. Say which column holds them: --columns "
-            f"token={columns.token % columns.width + 1},tag={place - 1}",
-            line,
-        )
-    if set(tags) == {"_"}:
-        raise source.fault(
-            f"column {place} holds no tags, only _. Say which columns hold tokens and tags: "
-            "--columns token=2,tag=4 (as in CoNLL-U)",
-            line,
-        )
-
-
-def _unclear(source: Source, what: str, token: int, line: int) -> FormatError:
-    return source.fault(
-        f"{what}. Say which columns hold tokens and tags: --columns token={token},tag=-1", line
-    )
-
-
-def _header(source: Source, rows: Sequence[Row], request: ReadRequest) -> Columns | None:
-    """The columns as the first row names them; ``None`` where it is a row like the others."""
-    wanted = request.options.header
-    if wanted is False or not rows:
-        return None
-    line, cells = rows[0]
-    names = [cell.lower() for cell in cells]
-    tokens = [i for i, name in enumerate(names) if name in TOKEN_NAMES]
-    tags = [i for i, name in enumerate(names) if name in TAG_NAMES]
-    known = bool(tokens and tags) and _are_names(names, rows, tags[-1])
-    lone = not request.labelled and len(names) == 1 and names[0] in LONE_NAMES and len(rows) > 1
-    if not known and not lone and wanted is None:
-        _refuse_strange_header(source, rows, names, request)
-        return None
-    token, tag = (tokens or [0])[0], (tags or [len(cells) - 1])[-1]
-    if wanted is None:
-        tagged = f", tags from {cells[tag]}" if request.labelled else ", and nothing else"
-        source.notice(
-            f"a header: tokens are read from {cells[token]}{tagged} "
-            "(--no-header reads it as a row)",
-            line,
-        )
-    return Columns(token, tag, len(cells), line, header=line)
-
-
-def _are_names(names: Sequence[str], rows: Sequence[Row], tag: int) -> bool:
-    """Whether names of tokens and tags are a header's: all are known, or two of three."""
-    strange = [name for name in names if name not in TOKEN_NAMES | TAG_NAMES | OTHER_NAMES]
-    if 3 * len(strange) > len(names):
+    if _COMMENT.match(line):
+        return True
+    if not opening:
         return False
-    return not strange or all(
-        cells[tag : tag + 1] != rows[0][1][tag : tag + 1] for _, cells in rows[1:]
-    )
+    # "# some words<TAB>more" in a table of two columns; GermEval's "#<TAB>https://...".
+    spaced = len(cells) > 1 and "\t" in line and re.match(r"# +\S", cells[0]) is not None
+    return len(cells) != width or spaced or (cells[0] == "#" and "://" in cells[-1])
 
 
-def _refuse_strange_header(
-    source: Source, rows: Sequence[Row], names: Sequence[str], request: ReadRequest
-) -> None:
-    """Refuse a first row that names the token, and beside it what occurs in no other row."""
-    line, cells = rows[0]
-    if not request.labelled or names[0] not in TOKEN_NAMES or len(cells) < 2 or len(rows) <= 10:
-        return
-    if all(other[-1:] != cells[-1:] for _, other in rows[1:]):
-        raise source.fault(
-            f"this looks like a header, but {cells[-1]!r} is no known name of a column. "
-            "Say whether it is one: --header or --no-header",
-            line,
+def counted(width: int) -> str:
+    """So many columns, in words."""
+    return "1 column" if width == 1 else f"{width} columns"
+
+
+class _Beginning:
+    """The first lines of a file, by which its columns are told apart."""
+
+    def __init__(self, source: Source, ahead: Sequence[Line], request: ReadRequest) -> None:
+        self.source, self.ahead, self.request = source, ahead, request
+        self.width = self.measured = 0
+        for number, line in ahead:
+            if not line or line.isspace() or is_document(line):
+                continue
+            surely_a_row = line[0] != "#"
+            if surely_a_row or (not self.width and not _COMMENT.match(line)):
+                self.width, self.measured = len(cells_of(line)), number
+            if surely_a_row:
+                break
+        self.sequences = self._sequences()
+        self.rows = [row for sequence in self.sequences for row in sequence]
+
+    def _sequences(self) -> list[list[NumberedRow]]:
+        """The rows of each sequence that has any."""
+        sequences: list[list[NumberedRow]] = [[]]
+        for number, line in self.ahead:
+            if not line or line.isspace() or is_document(line):
+                sequences.append([])
+                continue
+            cells = cells_of(line)
+            opening = not sequences[-1]
+            if line[0] != "#" or not is_comment(line, cells, self.width, opening=opening):
+                sequences[-1].append((number, cells))
+        return list(filter(None, sequences))
+
+    def columns(self) -> TokenColumns | None:
+        """The columns as options, a header or the rows say; None where they are CoNLL-U's."""
+        header = self._header()
+        named = self._named()
+        if named is not None:
+            return replace(named, header=header.header if header is not None else 0)
+        if header is None and self._may_be_universal():
+            return None
+        found = header or self._recognised()
+        self._check_parted(headed=header is not None)
+        if self.request.labelled:
+            self._check_tags(self.rows[header is not None :], found)
+        elif self.width > 1 and header is None and found.token == 0:
+            others = "column 2" if self.width == 2 else f"columns 2 to {self.width}"
+            self._notice(
+                f"tokens are read from column 1; not read: {others} "
+                "(--columns token=N says otherwise)"
+            )
+        return found
+
+    def _notice(self, what: str) -> None:
+        self.source.notice(what, self.measured)
+
+    def _unclear(self, what: str, token: int) -> FormatError:
+        return self.source.fault(
+            f"{what}. Say which columns hold tokens and tags: --columns token={token},tag=-1",
+            self.measured,
         )
 
+    def _named(self) -> TokenColumns | None:
+        """The columns as the options name them; ``None`` where a model's do not fit the file."""
+        given = self.request.options.columns
+        if given is None:
+            return None
+        token, tag = given.get("token", 1), given.get("tag", -1)
+        needed = (token, tag) if self.request.labelled else (token,)
+        if self.request.options.of_model("columns") and any(abs(n) > self.width for n in needed):
+            self._notice(
+                f"{counted(self.width)}, and the model was trained on tokens of column {token}, "
+                f"tags of column {tag}: found anew (--columns sets them)"
+            )
+            return None
+        place = [n - 1 if n > 0 else n for n in (token, tag)]
+        return TokenColumns(place[0], place[1], self.width, self.measured, fixed=False)
 
-def _counting(sequences: Sequence[Sequence[Row]]) -> int | None:
-    """The first column that counts rows: 0, 1, 2 or 1, 2, 3, in each sequence or in the file."""
-    if max(map(len, sequences), default=0) < 2:
-        return None
-    for column in range(3):
-        cells = [[cells[column : column + 1] for _, cells in rows] for rows in sequences]
-        if any(
-            not cell or not cell[0].isdecimal() or len(cell[0]) > 9 for s in cells for cell in s
+    def _may_be_universal(self) -> bool:
+        """Whether a file is CoNLL-U by its columns, which is told, and refused of a format given.
+
+        These are ten: numbers first, heads in the seventh.
+        """
+        if not self.rows or not all(
+            len(cells) == 10
+            and re.fullmatch(r"\d+([-.]\d+)?", cells[0])
+            and re.fullmatch(r"\d+|_", cells[6])
+            for _, cells in self.rows
         ):
-            continue
-        counts = [[int(cell[0]) for cell in sequence] for sequence in cells]
-        start = counts[0][0]
-        if start > 1:
-            continue
-        running = [count for sequence in counts for count in sequence]
-        if running == list(range(start, start + len(running))) or all(
-            sequence == list(range(start, start + len(sequence))) for sequence in counts
-        ):
-            return column
-    return None
+            return False
+        if any("\t" not in line for number, line in self.ahead if number == self.measured):
+            return False
+        if self.request.options.format is not None:
+            raise self.source.fault(
+                "the columns of CoNLL-U. Say so: --format conllu, or name the columns: "
+                "--columns token=2,tag=4",
+                self.measured,
+            )
+        self._notice(
+            f"the columns of CoNLL-U: read as such, tags from {self.request.options.field} "
+            "(--field; or name the columns: --columns token=2,tag=4)"
+        )
+        return True
 
+    def _recognised(self) -> TokenColumns:
+        """The columns as the rows themselves show them."""
+        width, rows = self.width, self.rows
+        if width == 1 and rows and re.match(r">\S", rows[0][1][0]):
+            raise self.source.fault(
+                "this looks like FASTA. Say so: --format 3line or fasta", rows[0][0]
+            )
+        counting = self._counting()
+        if any(line.startswith("#begin document") for _, line in self.ahead) and width > 3:
+            raise self._unclear("a document of CoNLL-2012, with words in column 4", 4)
+        room = width > (2 if self.request.labelled else 1)
+        if counting:
+            raise self._unclear(f"column {counting + 1} counts the rows", counting + 2)
+        if counting == 0 and room:
+            return self._second("counts the rows")
+        if counting == 0 and self.request.labelled and len(rows) > 2:
+            raise self._unclear("column 1 counts the rows, as if it held no tokens", 1)
+        firsts = {cells[0] for _, cells in rows}
+        if width > 2 and len(rows) >= FEW_ROWS and len(firsts) == 1:
+            raise self._unclear(f"column 1 is {firsts.pop()!r} in every row", 2)
+        if room and self._names_sequences():
+            return self._second("is the same throughout a sentence")
+        if width > 1 and self._tags_first():
+            self._notice(
+                "tags stand in column 1: tokens are read from the last one "
+                "(--columns token=1,tag=-1 says otherwise)"
+            )
+            return TokenColumns(-1, 0, width, self.measured)
+        return TokenColumns(0, -1, width, self.measured)
 
-def _names_sequences(sequences: Sequence[Sequence[Row]], width: int) -> bool:
-    """Whether the first column is the same throughout each sequence, and so is no token.
+    def _second(self, what: str) -> TokenColumns:
+        """Tokens in the second column, which is told with its reason."""
+        self._notice(
+            f"column 1 {what}: tokens are read from column 2 "
+            "(--columns token=1,tag=-1 says otherwise)"
+        )
+        return TokenColumns(1, -1, self.width, self.measured)
 
-    One sequence of a word over and over may be chance: of words two are asked for that differ, of
-    numbers one will do where there are more columns. What would be read instead must vary.
-    """
-    several = [[cells for _, cells in rows] for rows in sequences if len(rows) > 1]
-    if any(len({cells[0] for cells in rows}) > 1 for rows in several):
-        return False
-    firsts = {cells[0] for rows in sequences for _, cells in rows}
-    enough = len({rows[0][0] for rows in several}) > 1 or (
-        all(map(str.isdecimal, firsts)) and (width > 2 or len(firsts) > 1)
-    )
-    varied = any(len({cells[1] for cells in rows if len(cells) > 1}) > 1 for rows in several)
-    return enough and varied
+    def _check_parted(self, headed: bool) -> None:
+        """Refuse sentences that column 1 tells apart, by its name or its cells, and no blank line.
 
+        Raises:
+            FormatError: It changes within a sequence.
+        """
+        sequences, rows = self.sequences, self.rows
+        if self.width < 3:
+            return
+        if headed:
+            if rows[0][1][0].lower() not in SENTENCE_NAMES:
+                return
+            sequences = [sequences[0][1:], *sequences[1:]]
+        else:
+            runs = [first for first, _ in groupby(cells[0] for _, cells in rows)]
+            # Of each value one run, and of two rows or more on average: no words come so.
+            if len(set(runs)) < len(runs) or 2 * len(runs) > len(rows) or len(rows) < FEW_ROWS:
+                return
+        for sequence in sequences:
+            firsts = [(line, cells[0]) for line, cells in sequence if cells[0]]
+            for (_, before), (line, first) in pairwise(firsts):
+                if first != before:
+                    raise self.source.fault(
+                        f"column 1 goes from {before!r} to {first!r}, as if it told sentences "
+                        "apart, without a blank line. Put one between them; or say which columns "
+                        "hold tokens and tags: --columns token=2,tag=-1",
+                        line,
+                    )
 
-def _is_universal(rows: Sequence[Row]) -> bool:
-    """Whether rows have CoNLL-U's ten columns: ids first, heads in the seventh."""
-    return bool(rows) and all(
-        len(cells) == 10
-        and re.fullmatch(r"\d+([-.]\d+)?", cells[0]) is not None
-        and re.fullmatch(r"\d+|_", cells[6]) is not None
-        for _, cells in rows
-    )
+    def _check_tags(self, rows: Sequence[NumberedRow], columns: TokenColumns) -> None:
+        """Refuse a column of tags that holds none: probabilities, or nothing but ``_``.
 
+        Raises:
+            FormatError: All rows at the start of the file have such cells.
+        """
+        # Rows of other widths are refused where they are read.
+        rows = [row for row in rows if len(row[1]) == columns.width > 1]
+        if not rows:
+            return
+        tags = [cells[columns.tag] for _, cells in rows]
+        place = columns.tag % columns.width + 1
+        if columns.width > 2 and columns.tag == -1 and all(map(_PROBABILITY.fullmatch, tags)):
+            raise self.source.fault(
+                f"column {place} holds numbers from 0 to 1, as predict --probabilities writes "
+                f"them, and no tags. Say which column holds them: --columns "
+                f"token={columns.token % columns.width + 1},tag={place - 1}",
+                rows[0][0],
+            )
+        if set(tags) == {"_"}:
+            raise self.source.fault(
+                f"column {place} holds no tags, only _. Say which columns hold tokens and tags: "
+                "--columns token=2,tag=4 (as in CoNLL-U)",
+                rows[0][0],
+            )
 
-def _tags_first(rows: Sequence[Row]) -> bool:
-    """Whether marks of spans stand in the first column and not in the last."""
-    firsts = {cells[0] for _, cells in rows}
-    lasts = {cells[-1] for _, cells in rows}
-    return (
-        len(rows) > 1
-        and any(first != "O" for first in firsts)
-        and all(map(_MARK.fullmatch, firsts))
-        and not all(map(_MARK.fullmatch, lasts))
-    )
+    def _header(self) -> TokenColumns | None:
+        """The columns as the first row names them; ``None`` where it is a row like the others."""
+        wanted, labelled = self.request.options.header, self.request.labelled
+        if wanted is False or not self.rows:
+            return None
+        line, cells = self.rows[0]
+        names = [cell.lower() for cell in cells]
+        tokens = [i for i, name in enumerate(names) if name in TOKEN_NAMES]
+        tags = [i for i, name in enumerate(names) if name in TAG_NAMES]
+        known = bool(tokens and tags) and self._are_names(names, tags[-1])
+        lone = not labelled and len(names) == 1 and names[0] in LONE_NAMES and len(self.rows) > 1
+        if not known and not lone and wanted is None:
+            if labelled and names[0] in TOKEN_NAMES and len(cells) > 1:
+                self._refuse_strange_header()
+            return None
+        token, tag = (tokens or [0])[0], (tags or [len(cells) - 1])[-1]
+        if wanted is None:
+            tagged = f", tags from {cells[tag]}" if labelled else ", and nothing else"
+            self.source.notice(
+                f"a header: tokens are read from {cells[token]}{tagged} "
+                "(--no-header reads it as a row)",
+                line,
+            )
+        return TokenColumns(token, tag, len(cells), line, header=line)
+
+    def _are_names(self, names: Sequence[str], tag: int) -> bool:
+        """Whether names of tokens and tags are a header's: all are known, or two of three."""
+        strange = [name for name in names if name not in TOKEN_NAMES | TAG_NAMES | OTHER_NAMES]
+        if 3 * len(strange) > len(names):
+            return False
+        first, *others = (cells[tag : tag + 1] for _, cells in self.rows)
+        return not strange or first not in others
+
+    def _refuse_strange_header(self) -> None:
+        """Refuse a first row that names the token, and beside it what occurs in no other row."""
+        line, cells = self.rows[0]
+        if len(self.rows) > 10 and all(other[-1] != cells[-1] for _, other in self.rows[1:]):
+            raise self.source.fault(
+                f"this looks like a header, but {cells[-1]!r} is no known name of a column. "
+                "Say whether it is one: --header or --no-header",
+                line,
+            )
+
+    def _counting(self) -> int | None:
+        """The first column that counts rows: 0, 1, 2 or 1, 2, 3, in each sequence or in all."""
+        if max(map(len, self.sequences), default=0) < 2:
+            return None
+        for column in range(3):
+            cells = [["".join(row[column : column + 1]) for _, row in s] for s in self.sequences]
+            if not all(c.isdecimal() and len(c) < 10 for sequence in cells for c in sequence):
+                continue
+            counts = [[int(cell) for cell in sequence] for sequence in cells]
+            start = counts[0][0]
+            runs = (counts, [[count for sequence in counts for count in sequence]])
+            if start <= 1 and any(
+                all(run == list(range(start, start + len(run))) for run in way) for way in runs
+            ):
+                return column
+        return None
+
+    def _names_sequences(self) -> bool:
+        """Whether the first column is the same throughout each sequence, and so is no token.
+
+        One sequence of a word over and over may be chance: of words two are asked for that differ,
+        of numbers one will do where there are more columns. What would be read instead must vary.
+        """
+        several = [[cells for _, cells in rows] for rows in self.sequences if len(rows) > 1]
+        if any(len({cells[0] for cells in rows}) > 1 for rows in several):
+            return False
+        firsts = {cells[0] for _, cells in self.rows}
+        enough = len({rows[0][0] for rows in several}) > 1 or (
+            all(map(str.isdecimal, firsts)) and (self.width > 2 or len(firsts) > 1)
+        )
+        varied = any(len({cells[1] for cells in rows if len(cells) > 1}) > 1 for rows in several)
+        return enough and varied
+
+    def _tags_first(self) -> bool:
+        """Whether marks of spans stand in the first column and not in the last."""
+        firsts = {cells[0] for _, cells in self.rows}
+        lasts = {cells[-1] for _, cells in self.rows}
+        return (
+            len(self.rows) > 1
+            and firsts != {"O"}
+            and all(map(_MARK.fullmatch, firsts))
+            and not all(map(_MARK.fullmatch, lasts))
+        )
