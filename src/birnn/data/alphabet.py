@@ -8,15 +8,12 @@ UNKNOWN = "<unk>"  # the item of a vocabulary that all others are read as
 
 
 class Alphabet:
-    """The symbols that a model knows, and how a string is read as a sequence of them.
+    """Reads a string as a sequence of symbols.
 
     Where all symbols are single characters, each character of a string is one, but for white space,
     unless the model knows it as a symbol; where some symbols are longer, white space parts them. A
     lower-case letter is read as its capital where the model knows capitals alone: files of
     sequences write what is masked so.
-
-    Args:
-        symbols: The symbols, ``<unk>`` or not.
 
     Example:
         >>> Alphabet("MKV").split("MK V"), Alphabet(["K", "AE1"]).split("K AE1")

@@ -55,7 +55,8 @@ def batches(
         >>> sorted(np.concatenate(parts).tolist())
         [0, 1, 2, 3, 4, 5]
     """
-    counts = _checked(lengths, tokens, sequences)
+    _check_budget(tokens, sequences)
+    counts = host_lengths(lengths)
     random = np.random.default_rng((seed, epoch))
     blurred = counts * (1 + BLUR * random.random(len(counts))) + random.random(len(counts))
     parts = _cut(np.argsort(blurred, kind="stable"), counts, tokens, sequences)
@@ -67,22 +68,14 @@ def in_order(
 ) -> list[Integers]:
     """Batches for prediction: sorted by length, nothing random.
 
-    Args:
-        lengths: Length of each sequence, (B,).
-        tokens: Rows of a batch at most; a longer sequence stands alone.
-        sequences: Sequences of a batch at most.
-
-    Returns:
-        Numbers of the sequences of each batch, int64, shortest first.
-
-    Raises:
-        ConfigError: A budget below 1.
+    Args, Returns and Raises are those of `batches`; the shortest sequences come first.
 
     Example:
         >>> [part.tolist() for part in in_order([3, 9, 3, 4], tokens=10)]
         [[0, 2, 3], [1]]
     """
-    counts = _checked(lengths, tokens, sequences)
+    _check_budget(tokens, sequences)
+    counts = host_lengths(lengths)
     return _cut(np.argsort(counts, kind="stable"), counts, tokens, sequences)
 
 
@@ -119,18 +112,6 @@ def arrivals(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[lis
 
     The stream is read in a thread of its own, ahead by at most ``sequences`` items. What it raises
     is raised once the items before it are handed on.
-
-    Args:
-        items: The stream; lists and examples have a length.
-        tokens: A piece ends once it has so many rows.
-        sequences: A piece ends once it has so many sequences.
-
-    Raises:
-        ConfigError: A budget below 1.
-
-    Example:
-        >>> [item for piece in arrivals("abc", tokens=9, sequences=2) for item in piece]
-        ['a', 'b', 'c']
     """
     _check_budget(tokens, sequences)
     waiting: queue.Queue[tuple[S | None, BaseException | None]] = queue.Queue(sequences)
@@ -179,11 +160,6 @@ def arrivals(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[lis
 def _check_budget(tokens: int, sequences: int | None) -> None:
     if tokens < 1 or (sequences is not None and sequences < 1):
         raise ConfigError(f"a batch needs a budget of 1 or more, got {tokens=}, {sequences=}")
-
-
-def _checked(lengths: npt.ArrayLike, tokens: int, sequences: int | None) -> Integers:
-    _check_budget(tokens, sequences)
-    return host_lengths(lengths)
 
 
 def _cut(order: Integers, lengths: Integers, tokens: int, sequences: int | None) -> list[Integers]:

@@ -51,9 +51,10 @@ def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
                 line,
             )
         told = told or alike
-        yield Example(
-            _residues(body), _label(source, line, header, request), source.where(line), _id(header)
-        )
+        label = header.partition(" ")[2].strip() if request.labelled else None
+        if label == "":
+            raise source.fault(f"no label after >{header}. Write >id label.", line)
+        yield Example(_residues(body), label, source.where(line), _id(header))
 
 
 def read_three_line(source: Source, request: ReadRequest) -> Iterator[Example]:
@@ -69,7 +70,19 @@ def read_three_line(source: Source, request: ReadRequest) -> Iterator[Example]:
         (('M', 'K', 'V'), None)
     """
     for line, header, body in _records(source):
-        residues, tags = _tagged(source, line, body)
+        # The two lines of an empty sequence are empty, like those that end a file.
+        while len(body) > 2 and not body[-1]:
+            body = body[:-1]
+        if any(body) and len(body) != 2:
+            raise source.fault(
+                f"{len(body)} lines after >id, two are needed: the sequence and its tags.", line
+            )
+        residues, tags = _residues(body[:1]), _residues(body[1:])
+        if len(residues) != len(tags):
+            raise source.fault(
+                f"{len(residues)} residues and {len(tags)} tags. Give every residue one character.",
+                line,
+            )
         target = tags if request.labelled else None
         yield Example(residues, target, source.where(line), _id(header))
 
@@ -101,15 +114,6 @@ def _residues(body: list[str]) -> tuple[str, ...]:
     return tuple("".join("".join(body).split()))
 
 
-def _label(source: Source, line: int, header: str, request: ReadRequest) -> str | None:
-    if not request.labelled:
-        return None
-    _, _, label = header.partition(" ")
-    if not label.strip():
-        raise source.fault(f"no label after >{header}. Write >id label.", line)
-    return label.strip()
-
-
 def _id(header: str) -> str | None:
     return header.split(maxsplit=1)[0] if header else None
 
@@ -122,31 +126,12 @@ def _as_long(body: list[str]) -> bool:
 
 def _are_tags(source: Source, line: int, body: list[str], labels: frozenset[str]) -> bool:
     """Whether the second line of a record is made of tags."""
-    first, second = body[:2]
-    if not labels.issuperset(second):
+    if not labels.issuperset(body[1]):
         return False
-    if labels.issuperset(first):
+    if labels.issuperset(body[0]):
         raise source.fault(
             "the second line may hold tags or residues. Say which: --format 3line, or write each "
             "sequence on one line.",
             line,
         )
     return True
-
-
-def _tagged(source: Source, line: int, body: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Residues and tags of a record of three lines."""
-    # the two lines of an empty sequence are empty, like those that end a file
-    while len(body) > 2 and not body[-1]:
-        body = body[:-1]
-    if any(body) and len(body) != 2:
-        raise source.fault(
-            f"{len(body)} lines after >id, two are needed: the sequence and its tags.", line
-        )
-    residues, tags = (_residues(body[:1]), _residues(body[1:]))
-    if len(residues) != len(tags):
-        raise source.fault(
-            f"{len(residues)} residues and {len(tags)} tags. Give every residue one character.",
-            line,
-        )
-    return residues, tags

@@ -34,14 +34,6 @@ def reals(given: Any) -> Reals:
     Raises:
         ValueError: It is no even table of numbers: text, complex numbers, dates and objects are
             none.
-
-    Example:
-        >>> reals([[1, 2.5]]).tolist(), reals(np.float32([1])).dtype
-        ([[1.0, 2.5]], dtype('float32'))
-        >>> reals(["1"])
-        Traceback (most recent call last):
-        ...
-        ValueError: no numbers: <U1
     """
     try:
         array = np.asarray(as_array(given))
@@ -64,10 +56,6 @@ def as_array(given: Any) -> Any:
     """Tensors and other libraries' arrays as NumPy's, alone or in a list; all else as it is.
 
     A value that is masked is missing, so it becomes NaN, which no model reads.
-
-    Example:
-        >>> as_array(np.ma.masked_equal([1.0, 2.0], 2.0)).tolist(), as_array("a")
-        ([1.0, nan], 'a')
     """
     if isinstance(given, np.ma.MaskedArray):
         if np.ma.is_masked(given) and given.dtype.kind in "fiub":
@@ -106,28 +94,13 @@ def narrow(values: Reals, offset: tuple[float, ...] = ()) -> Narrow:
 
 
 def not_finite(values: Reals) -> tuple[int, ...] | None:
-    """Where the first value stands that float32 has no finite number for; None: nowhere.
-
-    Example:
-        >>> not_finite(np.array([[1.0, 2.0], [1e39, 3.0]]))
-        (1, 0)
-    """
+    """Where the first value stands that float32 has no finite number for; None: nowhere."""
     finite = np.isfinite(narrow(values))
-    if finite.all():
-        return None
-    return tuple(int(i) for i in np.argwhere(~finite)[0])
+    return None if finite.all() else tuple(np.argwhere(~finite)[0].tolist())
 
 
 def require_finite(values: Reals, what: str, *places: str) -> None:
-    """Refuse values that float32 has no finite number for.
-
-    Args:
-        values: Any values.
-        what: What messages call them.
-        places: What an index of each axis is called.
-
-    Raises:
-        DataError: The first such value, with its place.
+    """Refuse values that float32 has no finite number for; ``places`` names each axis.
 
     Example:
         >>> require_finite(np.array([[1.0, 1e300]]), "sequence 0", "step", "channel")

@@ -85,15 +85,10 @@ class ReadOptions(Frozen):
 
     @field_validator("delimiter", mode="before")
     @classmethod
-    def _spelt_out(cls, given: Any) -> Any:
-        return {"tab": "\t", "\\t": "\t"}.get(given, given) if isinstance(given, str) else given
-
-    @field_validator("delimiter")
-    @classmethod
-    def _parts_cells(cls, given: str | None) -> str | None:
-        if given in {'"', "\n", "\r"}:
+    def _parts_cells(cls, given: Any) -> Any:
+        if given in ('"', "\n", "\r"):
             raise ValueError("quotes and line ends part no cells")
-        return given
+        return "\t" if given in ("tab", "\\t") else given
 
     @field_validator("text_column", "label_column", mode="before")
     @classmethod
@@ -173,18 +168,7 @@ class ReadOptions(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """What a reader is asked for.
-
-    Args:
-        target: The kind of target; it says what the columns of a table mean.
-        labelled: Whether targets are read; without, columns of targets may be missing.
-        options: What the user set.
-        found: Takes what was recognised where nothing was set, by the names of the options, for
-            a bundle to keep.
-        alphabet: The symbols of the model that reads, where it reads symbols.
-        labels: The labels that it answers with, by which tags are told from symbols.
-        tell: Takes what is guessed of texts, one line.
-    """
+    """What a reader is asked for; see `birnn.data.read`."""
 
     target: TargetKind = "tags"
     labelled: bool = True

@@ -187,13 +187,7 @@ def format_of(
     *,
     labelled: bool = True,
 ) -> str:
-    """Key in `FORMATS` of a file.
-
-    Args:
-        path: The file, or ``-``, which is plain text where no targets are read.
-        target: The kind of target.
-        name: The format, where the user says it.
-        labelled: Whether targets are read.
+    """Key in `FORMATS` of a file; ``-`` is plain text where no targets are read.
 
     Raises:
         UsageError: A format that does not exist or is not read for such targets.
@@ -203,23 +197,24 @@ def format_of(
         >>> format_of("train.tsv", "tags"), format_of("train.tsv", "label")
         ('conll', 'tsv')
     """
+    wanted = TARGET_NAMES[target]
     serving = [known for known, form in FORMATS.items() if target in form.targets]
     if name is not None:
         if name not in FORMATS:
             raise ConfigError(f"no format {name!r}: {nearest(name, FORMATS)}")
         if name not in serving:
             raise UsageError(
-                f"format {name} is not read for {TARGET_NAMES[target]}. "
-                f"Formats that are: {', '.join(serving)}"
+                f"format {name} is not read for {wanted}. Formats that are: {', '.join(serving)}"
             )
         return name
     if labelled:
         # Plain text holds no labels: a hint that leads there leads nowhere.
         serving.remove("text")
-    if str(path) == STANDARD_INPUT and not labelled:
-        return "text"
+    remedy = f"--format {'|'.join(serving)}"
     if str(path) == STANDARD_INPUT:
-        raise UsageError(f"standard input needs its format: --format {'|'.join(serving)}")
+        if not labelled:
+            return "text"
+        raise UsageError(f"standard input needs its format: {remedy}")
     ending = ending_of(path)
     matching = [known for known, form in FORMATS.items() if ending in form.endings]
     for known in matching:
@@ -227,21 +222,19 @@ def format_of(
             return known
     if matching:
         raise FormatError(
-            f"{path}: format {matching[0]} is not read for {TARGET_NAMES[target]}. "
-            f"If the file is of another, name it: --format {'|'.join(serving)}"
+            f"{path}: format {matching[0]} is not read for {wanted}. "
+            f"If the file is of another, name it: {remedy}"
         )
     if ending in PARTS and target == "tags":
         return "conll"
     if ending in PARTS:
         raise FormatError(
-            f"{path}: {ending} names a part of a data set, not its format. "
-            f"Name it: --format {'|'.join(serving)}"
+            f"{path}: {ending} names a part of a data set, not its format. Name it: {remedy}"
         )
     endings = sorted({ending for known in serving for ending in FORMATS[known].endings})
     raise FormatError(
-        f"{path}: unknown ending {ending or '(none)'}. Files read for {TARGET_NAMES[target]} "
-        f"end in {' '.join(endings)} (and .gz of each); or name the format: "
-        f"--format {'|'.join(serving)}"
+        f"{path}: unknown ending {ending or '(none)'}. Files read for {wanted} end in "
+        f"{' '.join(endings)} (and .gz of each); or name the format: {remedy}"
     )
 
 

@@ -23,7 +23,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -90,9 +90,6 @@ def find(sequences: Iterable[Sequence[str]]) -> Found:
     Labels are O and marks with a type, before it or after it; or, where O and B stand alone, or all
     four of BMES, BIES or BMEW, marks without a type. The letters tell the scheme; between IOB1 and
     IOB2 the one with fewer violations is taken, IOB2 if there is no difference.
-
-    Args:
-        sequences: Tags of training sequences.
 
     Example:
         >>> find([["B-PER", "I-PER", "0"]])
@@ -163,12 +160,7 @@ def in_letters_of(scheme: SchemeName, tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def other_letters(scheme: SchemeName, tags: Sequence[str]) -> SchemeName | None:
-    """The scheme in which tags are written, where they mark spans in letters of another one.
-
-    Example:
-        >>> other_letters("iob2", ["U-PER", "O"]), other_letters("iob2", ["I-PER", "X"])
-        ('bilou', None)
-    """
+    """The scheme in which tags are written, where they mark spans in letters of another one."""
     counts = Counter(tags)
     letters, suffix = _typed(counts)
     if scheme == "none" or all(marks(tag, scheme) for tag in letters):
@@ -180,11 +172,6 @@ def unseen(labels: Iterable[str], known: Collection[str], scheme: SchemeName) ->
     """The labels that are none of the known ones; of those that mark spans, by their types.
 
     Spans are compared as spans, so that a label of a known type is known whatever its letter.
-
-    Args:
-        labels: Any labels.
-        known: Those of a model.
-        scheme: How they mark spans.
 
     Example:
         >>> sorted(unseen(["I-PER", "I-LOC", "0"], ["O", "B-PER"], "iob2"))
@@ -203,11 +190,7 @@ def spans(tags: Sequence[str], scheme: SchemeName) -> list[Span]:
 
     A span begins at B and S, after E and S, after O, and where the type changes; it ends before
     such a beginning and before O. So every sequence of tags has a meaning, legal or not. A label
-    that is no mark counts as O.
-
-    Args:
-        tags: Tags of one sequence.
-        scheme: How they mark spans; ``none`` marks none. The rules are the same for all others.
+    that is no mark counts as O. The rules are the same for all schemes; ``none`` marks no span.
 
     Source: Tjong Kim Sang and Buchholz 2000, conlleval.
 
@@ -221,31 +204,21 @@ def spans(tags: Sequence[str], scheme: SchemeName) -> list[Span]:
     found: list[Span] = []
     start = 0
     before, before_type = "O", ""
-    for step, tag in enumerate(tags):
-        if tag == "O":
-            if before != "O":
-                found.append(Span(start, step, before_type))
-                before, before_type = "O", ""
+    for step, tag in enumerate(itertools.chain(tags, ["O"])):
+        if tag == before == "O":
             continue
-        mark, type_ = _parts(tag, scheme)
+        mark, type_ = ("O", "") if tag == "O" else _parts(tag, scheme)
         begins = mark in "BS" or before in "OES" or type_ != before_type
         if before != "O" and (mark == "O" or begins):
             found.append(Span(start, step, before_type))
         if begins:
             start = step
         before, before_type = mark, type_
-    if before != "O":
-        found.append(Span(start, len(tags), before_type))
     return found
 
 
 def convert(tags: Sequence[str], source: SchemeName, target: SchemeName) -> tuple[str, ...]:
     """The same spans in another scheme; what was illegal is read by conlleval's rules.
-
-    Args:
-        tags: Tags of one sequence.
-        source: Their scheme.
-        target: The scheme wanted.
 
     Raises:
         ConfigError: A scheme that does not exist, or ``none`` on one side only.
@@ -315,19 +288,16 @@ def transitions(labels: Sequence[str], scheme: SchemeName) -> tuple[Allowed, All
     """
     _check(scheme)
     size = len(labels)
-    parts = [_parts(label, scheme) for label in labels]
-    allowed = np.ones((size, size), dtype=bool)
-    start, end = np.ones(size, dtype=bool), np.ones(size, dtype=bool)
-    if scheme == "none":
-        return allowed, start, end
+    all_free = np.ones((size, size), bool), np.ones(size, bool), np.ones(size, bool)
+    if scheme == "none" or not size:
+        return all_free
     rules = _rules(scheme)
-    for i, one in enumerate(parts):
-        start[i] = _may_follow(rules, "O", "", *one)
-        end[i] = _may_follow(rules, *one, "O", "")
-        for j, other in enumerate(parts):
-            allowed[i, j] = _may_follow(rules, *one, *other)
-    if size and not (start & end & allowed.diagonal()).any():
-        return np.ones((size, size), bool), np.ones(size, bool), np.ones(size, bool)
+    parts = [_parts(label, scheme) for label in labels]
+    allowed = np.array([[_may_follow(rules, *a, *b) for b in parts] for a in parts], bool)
+    start = np.array([_may_follow(rules, "O", "", *part) for part in parts], bool)
+    end = np.array([_may_follow(rules, *part, "O", "") for part in parts], bool)
+    if not (start & end & allowed.diagonal()).any():
+        return all_free
     return allowed, start, end
 
 
@@ -346,8 +316,7 @@ def _rules(scheme: SchemeName) -> Rules:
 
 
 def _named(family: str, suffix: bool) -> SchemeName:
-    name = f"{family}-suffix" if suffix else family
-    return next(known for known in SCHEMES if known == name)
+    return cast("SchemeName", f"{family}-suffix" if suffix else family)
 
 
 def _typed(labels: Collection[str]) -> tuple[dict[str, str], bool]:

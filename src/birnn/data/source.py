@@ -73,13 +73,8 @@ class Source:
     ) -> Source:
         """A file, ``.gz`` decompressed on the way, or ``-`` for standard input.
 
-        Args:
-            path: The file.
-            tell: Takes each notice about the file, one line.
-            max_line: Longest line, in bytes.
-            max_unpacked: Most bytes that a ``.gz`` may unfold to; by default 1,000 times its size,
-                and 4 GiB at most.
-            large: Whether it may be more than 4 GiB: word vectors of the whole web are.
+        A ``.gz`` may unfold to ``max_unpacked`` bytes, by default to 1,000 times its size, and to
+        4 GiB at most unless it is ``large``: word vectors of the whole web are.
 
         Raises:
             FormatError: Nothing there, a folder, empty, or not to be read.
@@ -97,18 +92,13 @@ class Source:
         if size == 0:
             raise FormatError(f"{path}: empty. A file of at least one sequence is needed.")
         live = size is None
-        if path.suffix.lower() == ".gz":
-            most = max_unpacked or (size or MAX_UNPACKED) * UNPACKED_RATIO
-            if max_unpacked is None and not large:
-                most = min(MAX_UNPACKED, most)
-            return cls(
-                str(path),
-                lambda: io.BufferedReader(_Unpacked(path, most), CHUNK),
-                tell,
-                max_line,
-                live,
-            )
-        return cls(str(path), lambda: path.open("rb"), tell, max_line, live)
+        if path.suffix.lower() != ".gz":
+            return cls(str(path), lambda: path.open("rb"), tell, max_line, live)
+        most = max_unpacked or (size or MAX_UNPACKED) * UNPACKED_RATIO
+        if max_unpacked is None and not large:
+            most = min(MAX_UNPACKED, most)
+        unpacked = lambda: io.BufferedReader(_Unpacked(path, most), CHUNK)  # noqa: E731
+        return cls(str(path), unpacked, tell, max_line, live)
 
     @classmethod
     def from_text(cls, text: str, name: str = "text") -> Source:
@@ -118,11 +108,8 @@ class Source:
     def lines(self, *, errors: str = "strict") -> Iterator[str]:
         r"""The lines, decoded, without their ends: ``\n``, ``\r\n`` or ``\r``.
 
-        A byte order mark of UTF-8 is accepted. A line is given as soon as it has ended, and none
-        is held that is longer than ``max_line``.
-
-        Args:
-            errors: What becomes of bytes that are not UTF-8, as for `bytes.decode`.
+        A byte order mark of UTF-8 is accepted; ``errors`` is that of `bytes.decode`. A line is
+        given as soon as it has ended, and none is held that is longer than ``max_line``.
 
         Raises:
             FormatError: Not UTF-8, a NUL byte, a line that is too long, not gzip, or not to be
@@ -131,7 +118,7 @@ class Source:
         number = 0
         # Whether what came before holds letters that only UTF-8 writes so.
         is_utf8 = False
-        with self._watched(), self.open() as stream:
+        with self._named_faults(), self.open() as stream:
             try:
                 for number, raw in enumerate(self._raw_lines(stream), 1):
                     if number == 1:
@@ -144,14 +131,8 @@ class Source:
                         raise self._not_text(line, number)
                     is_utf8 = is_utf8 or not line.isascii()
                     yield line
-            except _TooLongError:
-                raise self.fault(
-                    f"a line longer than {self.max_line:,} bytes. End lines, or allow it: "
-                    "--max-line BYTES (max_line in Python).",
-                    number + 1,
-                ) from None
-            except _UnpacksTooFarError as error:
-                raise self.fault(_too_far(error), number + 1) from None
+            except _TooMuchError as error:
+                raise self.fault(str(error), number + 1) from None
 
     def content(self) -> bytes:
         """All bytes at once.
@@ -159,15 +140,12 @@ class Source:
         Raises:
             FormatError: Not gzip, or not to be read.
         """
-        with self._watched(), self.open() as stream:
-            try:
-                return stream.read()
-            except _UnpacksTooFarError as error:
-                raise self.fault(_too_far(error)) from None
+        with self._named_faults(), self.open() as stream:
+            return stream.read()
 
     def beginning(self) -> bytes:
         """The first bytes, of a file that can be opened again."""
-        with self._watched(), self.open() as stream:
+        with self._named_faults(), self.open() as stream:
             return stream.read1(CHUNK)
 
     def where(self, line: int | None = None) -> str:
@@ -204,13 +182,19 @@ class Source:
                     line = bytes(held)
                     held.clear()
                 if len(line) > self.max_line:
-                    raise _TooLongError
+                    raise self._too_long()
                 yield line
             held += unended
             if len(held) > self.max_line:
-                raise _TooLongError
+                raise self._too_long()
         if held:
             yield bytes(held)
+
+    def _too_long(self) -> _TooMuchError:
+        return _TooMuchError(
+            f"a line longer than {self.max_line:,} bytes. End lines, or allow it: "
+            "--max-line BYTES (max_line in Python)."
+        )
 
     def _check_mark(self, start: bytes) -> None:
         if start.startswith(b"\x1f\x8b"):
@@ -262,9 +246,12 @@ class Source:
         )
 
     @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _named_faults(self) -> Iterator[None]:
+        """Says what is wrong with a file that cannot be read."""
         try:
             yield
+        except _TooMuchError as error:
+            raise self.fault(str(error)) from None
         except EOFError:
             raise self.fault("the gzip data ends early. Copy the file again.") from None
         except (gzip.BadGzipFile, zlib.error):
@@ -293,19 +280,8 @@ def _shortened(what: str) -> str:
     return what if len(what) <= LONGEST else f"{what[: LONGEST // 2]} ... {what[-LONGEST // 2 :]}"
 
 
-class _TooLongError(Exception):
-    """A line is longer than is allowed."""
-
-
-class _UnpacksTooFarError(Exception):
-    """A compressed file unfolds to more than so many bytes."""
-
-
-def _too_far(error: _UnpacksTooFarError) -> str:
-    return (
-        f"unfolds to more than {error.args[0]:,} bytes. If it is meant to, allow it: "
-        "--max-unpacked BYTES (max_unpacked in Python)."
-    )
+class _TooMuchError(Exception):
+    """A line is longer, or a compressed file unfolds to more, than is allowed."""
 
 
 class _Unpacked(io.RawIOBase):
@@ -325,7 +301,10 @@ class _Unpacked(io.RawIOBase):
         data = self._file.read1(memoryview(buffer).nbytes)
         self._read += len(data)
         if self._read > self._most:
-            raise _UnpacksTooFarError(self._most)
+            raise _TooMuchError(
+                f"unfolds to more than {self._most:,} bytes. If it is meant to, allow it: "
+                "--max-unpacked BYTES (max_unpacked in Python)."
+            )
         memoryview(buffer)[: len(data)] = data
         return len(data)
 

@@ -12,11 +12,13 @@ from collections.abc import Callable, Container
 import numpy as np
 
 from birnn.data.examples import Vectors
+from birnn.data.numeric import is_number
 from birnn.data.source import Source
 from birnn.data.words import canonical
 from birnn.errors import log_notice
 
 _SEPARATORS = re.compile(r"[ \t]+")
+_HALF = re.compile("[\ud800-\udfff]")  # what bytes that are not UTF-8 are read as
 _NUMBERS = re.compile(rb"[-+0-9.eEnaifNAIF \t\r]*")
 FASTTEXT_BINARY = b"\xba\x16\x4f\x2f"
 MOST_DIGITS = 18  # of a number in the header
@@ -74,7 +76,7 @@ def read_vectors(
         if count == len(undecodable) and (not dim or header):
             dim = _width(source, line, dim, number)
         count += 1
-        if not line.isascii() and not _is_unicode(line):
+        if not line.isascii() and _HALF.search(line):
             undecodable.append(number)
             continue
         word, values = _parted(source, line, dim, number)
@@ -145,7 +147,7 @@ def _width(source: Source, line: str, dim: int, number: int) -> int:
             "a word without values. Each line is a word and its values, parted by spaces.", number
         )
     # With fewer words than that the header may be right, and the word hold spaces.
-    if dim and found != dim and all(map(_is_number, cells[1:])):
+    if dim and found != dim and all(map(is_number, cells[1:])):
         source.notice(f"the header says {dim} values for each word, this row has {found}", number)
         return found
     return dim or found
@@ -159,7 +161,7 @@ def _parted(source: Source, line: str, dim: int, number: int) -> tuple[str, str]
     cells = _SEPARATORS.split(line)
     if len(cells) <= dim:
         cells = line.split()  # by spaces that do not break, too
-    if len(cells) <= dim or (len(cells) > dim + 1 and _is_number(cells[-dim - 1])):
+    if len(cells) <= dim or (len(cells) > dim + 1 and is_number(cells[-dim - 1])):
         raise source.fault(
             f"{len(cells) - 1} values, the file has {dim} elsewhere. "
             "The row is damaged: download the file again or drop the row.",
@@ -168,28 +170,12 @@ def _parted(source: Source, line: str, dim: int, number: int) -> tuple[str, str]
     return " ".join(cells[:-dim]), " ".join(cells[-dim:])
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _vector(source: Source, cells: list[str], line: int) -> Vectors:
     try:
         with np.errstate(over="ignore"):
             values_D = np.array([float(cell) for cell in cells]).astype(np.float32)
     except ValueError:
-        wrong = next(cell for cell in cells if not _is_number(cell))
+        wrong = next(cell for cell in cells if not is_number(cell))
         raise source.fault(f"{wrong!r:.40} is not a number. Mend or drop the row.", line) from None
     if not np.isfinite(values_D).all():
         wrong = cells[int(np.argmin(np.isfinite(values_D)))]

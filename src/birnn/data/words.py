@@ -51,8 +51,10 @@ _ABBREVIATIONS = (
 _ELISIONS = "[ldjmtscn]|qu|jusqu|lorsqu|puisqu|quoiqu|dell|nell|sull|all|dall|un|gl|quest|quell"
 
 
-def _pattern(letter: str) -> re.Pattern[str]:
-    """The pattern of one token, for chunks whose letters are these."""
+@functools.cache
+def _pattern(ascii_only: bool) -> re.Pattern[str]:
+    """The pattern of one token. Compiled when first asked for: who gives tokens never needs it."""
+    letter = "[A-Za-z0-9_]" if ascii_only else f"(?:(?![{_SINGLE}])[\\w{_MARKS}])"
     number = r"\d+(?:[.,:]\d+)*"
     part = rf"(?:{number}(?:{letter}+)?|{letter}+)"
     # (?i:...) stands where case does not matter: over the classes of all scripts it compiles slowly
@@ -91,17 +93,6 @@ def _pattern(letter: str) -> re.Pattern[str]:
         rf"|(?:(?i:s|d|m|t|re|ve|ll|em|n|til|cause|bout|ye)|\d\ds?)(?!{letter}))"
         r"|[!?]+|(?P<mark>\S)(?P=mark)*"  # ?!, ... and -- are one token each
     )
-
-
-@functools.cache
-def _plain() -> re.Pattern[str]:
-    """For ASCII. Compiled when first asked for: who gives tokens never needs it."""
-    return _pattern("[A-Za-z0-9_]")
-
-
-@functools.cache
-def _full() -> re.Pattern[str]:
-    return _pattern(f"(?:(?![{_SINGLE}])[\\w{_MARKS}])")
 
 
 # not, is or has, would or had, am, are, have, will: parted from their word, as in the Penn
@@ -157,9 +148,9 @@ def tokenise(text: str) -> Tokens:
         ('@ann', ':', 'see', 'https://t.co/x', ',', 'Mr.', 'Well-known', '!')
     """
     tokens: list[str] = []
-    for chunk in (chunks := clean(text).split()):
+    for chunk in clean(text).split():
         tokens.extend(_parted(chunk).tokens)
-    return _ended(tokens) if chunks else ()
+    return _ended(tokens)
 
 
 def _ended(tokens: list[str]) -> Tokens:
@@ -169,24 +160,19 @@ def _ended(tokens: list[str]) -> Tokens:
     return tuple(tokens)
 
 
-Shown = Literal["", "mark", "weak mark", "attached", "elided", "contracted"]
+Sign = Literal["", "mark", "weak mark", "attached", "elided", "contracted"]
 
 
 class _Chunk(NamedTuple):
     tokens: Tokens
-    shows: Shown
+    sign: Sign
 
 
-_CACHED = 64  # characters of a chunk; longer ones seldom come again
+CACHED = 64  # characters of a chunk; longer ones seldom come again
 
 
 def _parted(chunk: str) -> _Chunk:
-    return _remembered(chunk) if len(chunk) <= _CACHED else _part(chunk)
-
-
-@functools.lru_cache(1 << 16)
-def _remembered(chunk: str) -> _Chunk:
-    return _part(chunk)
+    return _cached_part(chunk) if len(chunk) <= CACHED else _part(chunk)
 
 
 def _part(chunk: str) -> _Chunk:
@@ -194,12 +180,14 @@ def _part(chunk: str) -> _Chunk:
     plain = chunk.isascii()
     if plain and chunk.isalnum() and chunk.lower() not in _MERGED:
         return _Chunk((chunk,), "")  # the pattern would say so too, in ten times the time
-    pattern = _plain() if plain else _full()
     tokens: list[str] = []
-    for match in pattern.finditer(chunk):
+    for match in _pattern(plain).finditer(chunk):
         if match.lastgroup != "joiner":
             tokens.extend(_clitics(match.group()))
-    return _Chunk(tuple(tokens), _shown(chunk, tokens))
+    return _Chunk(tuple(tokens), _sign(chunk, tokens))
+
+
+_cached_part = functools.lru_cache(1 << 16)(_part)
 
 
 def _clitics(word: str) -> list[str]:
@@ -228,7 +216,8 @@ _AFTER = {*",.;:!?)]}\"”’»'…।۔؟،", "..."}
 _INSIDE = {*"。，、！？；：「」（）"}
 
 
-def _shown(chunk: str, tokens: list[str]) -> Shown:
+def _sign(chunk: str, tokens: list[str]) -> Sign:
+    """What a chunk shows of the text it stands in."""
     if len(tokens) == 1:
         return "mark" if chunk in _ALONE else "weak mark" if chunk in _ALONE_TOO else ""
     if not any(map(str.isalnum, chunk)):
@@ -242,17 +231,11 @@ def _shown(chunk: str, tokens: list[str]) -> Shown:
 
 
 class Parted(NamedTuple):
-    """The tokens of a text, and which way they were found.
-
-    Args:
-        tokens: The tokens.
-        way: ``tokens`` (at white space), ``text`` (by the tokeniser), or "" where both are alike.
-        seen: Whether the text shows which it is. Where not, the way is a guess.
-    """
+    """The tokens of a text, and which way they were found."""
 
     tokens: Tokens
-    way: Literal["", "tokens", "text"]
-    seen: bool
+    way: Literal["", "tokens", "text"]  # at white space, by the tokeniser, "" where both are alike
+    seen: bool  # whether the text shows which it is; where not, the way is a guess
 
 
 def part(text: str, split: Split = "auto") -> Parted:
@@ -278,9 +261,8 @@ def part(text: str, split: Split = "auto") -> Parted:
     if split == "tokens":
         return Parted(tuple(chunks), "tokens", True)
     found = list(map(_parted, chunks))
-    tokens = [token for chunk in found for token in chunk.tokens]
-    running = _ended(tokens)
-    if len(running) == len(chunks) and running == tuple(chunks):
+    running = _ended([token for chunk in found for token in chunk.tokens])
+    if running == tuple(chunks):
         return Parted(running, "", True)
     like, clear = _looks(found)
     if like == "tokens" or (like == "" and split == "auto-tokens"):
@@ -300,15 +282,15 @@ def looks(text: str) -> Literal["", "tokens", "text"]:
 
 def _looks(chunks: Sequence[_Chunk]) -> tuple[Literal["", "tokens", "text"], bool]:
     """What `looks` says, and whether nothing speaks against it."""
-    shows = Counter(chunk.shows for chunk in chunks)
-    alone, attached = shows["mark"] + shows["weak mark"], shows["attached"]
-    if shows["mark"] and alone > attached:
+    signs = Counter(chunk.sign for chunk in chunks)
+    alone, attached = signs["mark"] + signs["weak mark"], signs["attached"]
+    if signs["mark"] and alone > attached:
         return "tokens", not attached
-    if attached or shows["elided"]:
-        return "text", not shows["mark"]
-    if shows["weak mark"]:
+    if attached or signs["elided"]:
+        return "text", not signs["mark"]
+    if signs["weak mark"]:
         return "tokens", False
-    return ("text", True) if shows["contracted"] else ("", False)
+    return ("text", True) if signs["contracted"] else ("", False)
 
 
 class Splitter:
@@ -325,8 +307,6 @@ class Splitter:
         >>> split("hello , (me) and you .", "a.txt:1")
         a.txt:1: looks tokenised: split at white space alone. If it is running text: --text
         ('hello', ',', '(me)', 'and', 'you', '.')
-        >>> split("no (way) , really ,", "a.txt:2")
-        ('no', '(way)', ',', 'really', ',')
     """
 
     def __init__(
