@@ -19,6 +19,7 @@ DELIMITERS = (",", "\t", ";", "|")
 LONGEST = 1 << 20  # characters of a row that is looked at to find the delimiter
 # A cell of a .tsv file that is quoted as a whole; a quote anywhere else is a character.
 _WHOLE = r'"((?:[^"]|"")*+)"(?=%s|$)'
+_INSIDE = re.compile(r'(?:[^"]|"")*+')
 
 
 def rows(
@@ -106,28 +107,20 @@ def _quoted(
         if line.startswith('"', at):
             parts: list[str] = []
             size, at = 0, at + 1
-            while True:
-                end = line.find('"', at)
-                if end < 0:
-                    parts.append(line[at:] + "\n")
-                    size += len(parts[-1])
-                    number, line = next(more, (0, ""))
-                    at = 0
-                    if not number or size > longest:
-                        raise source.fault(
-                            "not CSV: the quote that opens a cell is never closed"
-                            + ("" if not number else f" within {longest:,} characters (--max-line)")
-                            + ". Double the quotes inside a quoted cell.",
-                            start,
-                        )
-                    continue
-                parts.append(line[at:end])
-                at = end + 1
-                if not line.startswith('"', at):
-                    break
-                parts.append('"')
-                at += 1
-            cells.append("".join(parts))
+            while (end := _inside(line, at)) == len(line):
+                parts.append(line[at:] + "\n")
+                size += len(parts[-1])
+                number, line = next(more, (0, ""))
+                at = 0
+                if not number or size > longest:
+                    within = f" within {longest:,} characters (--max-line)" if number else ""
+                    raise source.fault(
+                        f"not CSV: the quote that opens a cell is never closed{within}. "
+                        "Double the quotes inside a quoted cell.",
+                        start,
+                    )
+            cells.append("".join([*parts, line[at:end]]).replace('""', '"'))
+            at = end + 1
             if at < len(line) and not line.startswith(delimiter, at):
                 raise source.fault(
                     f"not CSV: {line[at : at + 20]!r} follows the quote that closes a cell. "
@@ -144,6 +137,12 @@ def _quoted(
         at += 1
         if at == len(line):
             return [*cells, ""]
+
+
+def _inside(line: str, at: int) -> int:
+    """Where a quoted cell ends, that goes on at a place of a line: at a quote, or the line."""
+    inside = _INSIDE.match(line, at)
+    return at if inside is None else inside.end()
 
 
 def _unquoted(line: str, delimiter: str, whole: re.Pattern[str]) -> tuple[list[str], bool]:

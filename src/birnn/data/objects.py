@@ -14,7 +14,7 @@ from birnn.data.conversion import example_of, is_list, is_missing, shortened
 from birnn.data.examples import Example, TargetKind
 from birnn.data.headers import PLAIN, plain_name
 from birnn.data.options import ReadOptions, ReadRequest
-from birnn.errors import DataError
+from birnn.errors import DataError, Tell
 
 SAMPLE = 100  # rows of a data frame by which its columns are judged
 ACCEPTED = {
@@ -25,12 +25,8 @@ ACCEPTED = {
     "sequence": "('source', 'target')",
 }
 
-Notify = Callable[[str], None]
 
-
-def examples(
-    given: Any, request: ReadRequest, *, tell: Notify, name: str = ""
-) -> Iterator[Example]:
+def examples(given: Any, request: ReadRequest, *, tell: Tell, name: str = "") -> Iterator[Example]:
     """Labelled sequences out of what a caller has.
 
     Args:
@@ -77,7 +73,7 @@ def unpacked(
     options: Callable[[], ReadOptions] = ReadOptions,
     *,
     number: int = 0,
-    tell: Notify | None = None,
+    tell: Tell | None = None,
 ) -> Iterable[Any]:
     """Sequences without targets out of what a caller has, each as it stands there.
 
@@ -155,7 +151,7 @@ def _unpacked(
             yield item
 
 
-def _examples(given: Any, request: ReadRequest, tell: Notify, where: str) -> Iterator[Example]:
+def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Iterator[Example]:
     if is_table(given):
         yield from _rows(_columns_of(given), request, tell, where)
         return
@@ -308,7 +304,7 @@ def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> C
 
 
 def _rows(
-    columns: Mapping[str, Sequence[Any]], request: ReadRequest, tell: Notify, where: str
+    columns: Mapping[str, Sequence[Any]], request: ReadRequest, tell: Tell, where: str
 ) -> Iterator[Example]:
     size = len(next(iter(columns.values())))
     if request.target == "tags" or "tokens" in columns or "vectors" in columns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ from birnn.data.alphabet import Alphabet
 from birnn.data.examples import TargetKind
 from birnn.data.source import MAX_LINE, Source
 from birnn.data.words import Split, Splitter
-from birnn.errors import ConfigError, nearest
+from birnn.errors import ConfigError, Tell, nearest
 from birnn.schema import Frozen
 
 FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}  # CoNLL-U: place of each in a line
@@ -176,7 +176,7 @@ class ReadRequest:
     found: dict[str, Any] = field(default_factory=dict, compare=False)
     alphabet: Alphabet | None = None
     labels: frozenset[str] = frozenset()
-    tell: Callable[[str], None] | None = None
+    tell: Tell | None = None
     _split: Splitter = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

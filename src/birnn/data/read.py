@@ -17,7 +17,7 @@ from birnn.data.records import read_jsonl
 from birnn.data.source import STANDARD_INPUT, Source
 from birnn.data.tables import read_csv, read_tsv
 from birnn.data.timeseries import read_npz, read_ts
-from birnn.errors import ConfigError, FormatError, UsageError, log_notice, nearest
+from birnn.errors import ConfigError, FormatError, Tell, UsageError, log_notice, nearest
 
 Reader = Callable[[Source, ReadRequest], Iterator[Example]]
 
@@ -116,7 +116,7 @@ def read(
     labelled: bool = True,
     alphabet: Alphabet | None = None,
     labels: Iterable[str] = (),
-    tell: Callable[[str], None] = log_notice,
+    tell: Tell = log_notice,
     found: dict[str, Any] | None = None,
 ) -> Iterator[Example]:
     r"""The sequences of a file, one by one: memory does not grow with the file.

@@ -33,21 +33,12 @@ from birnn.errors import ConfigError, nearest
 Allowed = npt.NDArray[np.bool_]
 
 # How tags mark spans; with -suffix the mark stands after the type, PER-B.
+# fmt: off
 SchemeName = Literal[
-    "none",
-    "iob1",
-    "iob2",
-    "iobes",
-    "bilou",
-    "bmes",
-    "bmewo",
-    "iob1-suffix",
-    "iob2-suffix",
-    "iobes-suffix",
-    "bilou-suffix",
-    "bmes-suffix",
-    "bmewo-suffix",
+    "none", "iob1", "iob2", "iobes", "bilou", "bmes", "bmewo", "iob1-suffix", "iob2-suffix",
+    "iobes-suffix", "bilou-suffix", "bmes-suffix", "bmewo-suffix",
 ]
+# fmt: on
 # What a scheme writes for the begin, the inside and the end of a span, and for one of one token.
 SPAN_LETTERS = {
     "iob1": "BI",
@@ -109,7 +100,9 @@ def find(sequences: Iterable[Sequence[str]]) -> Found:
     family = _family(counts, letters)
     marks = {label for label, letter in letters.items() if letter in SPAN_LETTERS[family]} | {"O"}
     strays = tuple(sorted(counts.keys() - marks, key=lambda label: (-counts[label], label)))
-    if strays and not _few(counts, marks & counts.keys(), strays):
+    rare = sum(counts[label] for label in strays) <= FEW_TOKENS * counts.total()
+    few = len(strays) <= FEW_LABELS and len(strays) < len(marks & counts.keys())
+    if strays and not rare and not few:
         return Found("none", ())
     if family == "iob2":
         faults = {
@@ -132,12 +125,7 @@ def detect(sequences: Iterable[Sequence[str]]) -> SchemeName:
 
 
 def marks(label: str, scheme: SchemeName) -> bool:
-    """Whether a label begins, goes on with or ends a span, in letters of the scheme.
-
-    Example:
-        >>> marks("B-PER", "iob2"), marks("O", "iob2"), marks("U-PER", "iob2")
-        (True, False, False)
-    """
+    """Whether a label begins, goes on with or ends a span, in letters of the scheme."""
     _check(scheme)
     if scheme == "none" or _parts(label, scheme)[0] == "O":
         return False
@@ -352,14 +340,6 @@ def _family(counts: Counter[str], letters: dict[str, str]) -> str:
         return "iob2"
     families = ("iobes", "bilou", "bmes", "bmewo")
     return max(families, key=lambda name: sum(weight[letter] for letter in SPAN_LETTERS[name]))
-
-
-def _few(counts: Counter[str], marks: set[str], strays: Sequence[str]) -> bool:
-    """Whether labels beside the marks are so few that they are a mistake."""
-    standing = sum(counts[label] for label in strays)
-    if standing <= FEW_TOKENS * counts.total():
-        return True
-    return len(strays) <= FEW_LABELS and len(strays) < len(marks)
 
 
 @functools.lru_cache(maxsize=1 << 14)

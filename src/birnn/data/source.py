@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from birnn.errors import DataError, FormatError, log_notice
+from birnn.errors import DataError, FormatError, Tell, log_notice
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -57,7 +57,7 @@ class Source:
 
     name: str
     open: Callable[[], contextlib.AbstractContextManager[io.BufferedIOBase]]
-    tell: Callable[[str], None] = log_notice
+    tell: Tell = log_notice
     max_line: int = MAX_LINE
     live: bool = False
 
@@ -66,7 +66,7 @@ class Source:
         cls,
         path: str | os.PathLike[str],
         *,
-        tell: Callable[[str], None] = log_notice,
+        tell: Tell = log_notice,
         max_line: int = MAX_LINE,
         max_unpacked: int | None = None,
         large: bool = False,

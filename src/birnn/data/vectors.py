@@ -7,7 +7,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Callable, Container
+from collections.abc import Container
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from birnn.data.examples import Vectors
 from birnn.data.numeric import is_number
 from birnn.data.source import Source
 from birnn.data.words import canonical
-from birnn.errors import log_notice
+from birnn.errors import Tell, log_notice
 
 _SEPARATORS = re.compile(r"[ \t]+")
 _HALF = re.compile("[\ud800-\udfff]")  # what bytes that are not UTF-8 are read as
@@ -29,7 +29,7 @@ def read_vectors(
     wanted: Container[str],
     *,
     first: int = 0,
-    tell: Callable[[str], None] = log_notice,
+    tell: Tell = log_notice,
 ) -> tuple[int, dict[str, Vectors]]:
     r"""The vectors of the wanted words.
 
@@ -110,20 +110,14 @@ def _refuse_binary(source: Source) -> None:
     # A word, a space, and D floats of four bytes.
     values = rest.partition(b" ")[2][: 4 * int(match[1])]
     line = values.partition(b"\n")[0]
-    if _NUMBERS.fullmatch(line) is None and not _is_text(rest):
+    # Text is UTF-8 as far as it goes, without control characters.
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    is_text = not re.search("[\0-\b\ufffd]", decoder.decode(rest))
+    if _NUMBERS.fullmatch(line) is None and not is_text:
         raise source.fault(
             "word2vec's binary format, vectors in text are needed. With gensim: "
             "KeyedVectors.load_word2vec_format(FILE, binary=True).save_word2vec_format(NEW)"
         )
-
-
-def _is_text(start: bytes) -> bool:
-    """Whether bytes are UTF-8, as far as they go, without control characters."""
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(start)
-    except UnicodeDecodeError:
-        return False
-    return not any(character < "\t" for character in text)
 
 
 def _header(source: Source, line: str) -> tuple[int, int] | None:

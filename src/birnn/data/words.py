@@ -10,8 +10,10 @@ import functools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
+
+from birnn.errors import Tell
 
 Split = Literal["auto", "tokens", "text", "auto-tokens"]
 Tokens = tuple[str, ...]
@@ -312,7 +314,7 @@ class Splitter:
     def __init__(
         self,
         split: Split = "auto",
-        tell: Callable[[str], None] | None = None,
+        tell: Tell | None = None,
         remedies: tuple[str, str] = ("--tokens", "--text"),
     ) -> None:
         self.split = split
@@ -327,7 +329,7 @@ class Splitter:
             self._notice(way, seen, where, self.tell)
         return tokens
 
-    def _notice(self, way: str, seen: bool, where: str, tell: Callable[[str], None]) -> None:
+    def _notice(self, way: str, seen: bool, where: str, tell: Tell) -> None:
         in_tokens, running = self._remedies
         what = ""
         if way == "tokens" and self.split == "auto":
