@@ -72,7 +72,7 @@ class Keys:
         Raises:
             DataError: A key that is missing, a value of a wrong kind.
         """
-        names = [self.inputs] if self.target is None else [self.inputs, self.target]
+        names = (self.inputs, self.target or self.inputs)
         for name in names:
             if name not in record:
                 raise DataError(_no_key(name, record))

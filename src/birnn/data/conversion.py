@@ -55,9 +55,11 @@ def example_of(
 
 def is_missing(value: Any) -> bool:
     """Whether a value says that there is nothing: None, NaN (which is not itself), pandas' NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float | np.floating) and bool(value != value)
+    if value is None or isinstance(value, str):
+        return value is None
+    if isinstance(value, float | np.floating):
+        return bool(value != value)
+    return type(value).__name__ in ("NAType", "NaTType")
 
 
 def is_list(given: Any) -> bool:

@@ -57,6 +57,8 @@ def as_array(given: Any) -> Any:
 
     A value that is masked is missing, so it becomes NaN, which no model reads.
     """
+    if isinstance(given, str):
+        return given
     if isinstance(given, np.ma.MaskedArray):
         if np.ma.is_masked(given) and given.dtype.kind in "fiub":
             wide = given if given.dtype.kind == "f" else given.astype(np.float64)
