@@ -42,10 +42,6 @@ _UNSAFE = re.compile(
 )
 
 
-Tell = Callable[[str], None]
-"""What takes notices, each one line, as `log_notice` and `print_notice` do."""
-
-
 def escaped(text: str, *, as_json: bool = False) -> str:
     r"""A text that is safe on one line of a terminal: what is not is written as an escape.
 
