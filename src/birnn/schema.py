@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+T = TypeVar("T")
 Shape = tuple[int, ...]
 # Beyond any model: so a description cannot ask for what no memory holds or no message can print.
 Size = Annotated[int, Field(ge=1, le=10**9)]
@@ -17,9 +19,9 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def prefixed(prefix: str, shapes: dict[str, Shape]) -> dict[str, Shape]:
-    """The same tensors one level down."""
-    return {f"{prefix}.{name}": shape for name, shape in shapes.items()}
+def prefixed(prefix: str, tensors: Mapping[str, T]) -> dict[str, T]:
+    """The same tensors, or their shapes, one level down."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def linear(name: str, outputs: int, inputs: int) -> dict[str, Shape]:

@@ -13,12 +13,11 @@ import torch
 
 from birnn.bundle.io import load
 from birnn.data import Example
-from birnn.inputs import Codec, restored
+from birnn.inputs import restored
 from birnn.models import build
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
 from birnn.runtime.layers import Network
-from birnn.runtime.rows import rows_of
 
 Trained = Callable[[str], Path]
 
@@ -42,7 +41,8 @@ def test_scores_and_answers_are_those_of_torch(trained: Trained, kind: str) -> N
     model = Predictor.load(trained(kind))
     examples = sequences(kind)
     vocabularies = restored(bundle.vocabularies)
-    encoded = Codec(bundle.spec.inputs, vocabularies).encode(examples)
+    codec = bundle.spec.inputs.codec(vocabularies)
+    encoded = codec.encode(examples)
     batch = encoded.batch(np.arange(len(examples)))
     network = build(bundle.spec, labels=model.labels).eval()
     network.load_tensors(bundle.tensors)
@@ -50,7 +50,7 @@ def test_scores_and_answers_are_those_of_torch(trained: Trained, kind: str) -> N
         expected = network(batch).scores.numpy()
     answers = network.answer(batch)
 
-    rows = rows_of(bundle)([example.inputs for example in examples])
+    rows = codec.embedding(bundle.tensors)([example.inputs for example in examples])
     network = Network(bundle.spec, bundle.tensors)
     scores = network(Ragged(rows.values, batch.lengths), table=rows.table)
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.data.alphabet import Alphabet
-from birnn.inputs import Codec, Symbols, Vocabulary
+from birnn.inputs import Symbols, Vocabulary
 
 
 @given(st.text("MKV \t\n"))
@@ -40,6 +40,6 @@ def test_lower_case_is_read_as_capitals_where_the_model_knows_capitals_alone(
     assert "".join(alphabet.capitals(given_)) == looked_up
     assert alphabet.lower(given_) == (looked_up != given_)
     vocabulary = Vocabulary(known)
-    codec = Codec(Symbols(size=len(vocabulary), dim=2), {"symbols": vocabulary})
+    codec = Symbols(size=len(vocabulary), dim=2).codec({"symbols": vocabulary})
     rows = codec.encode([tuple(given_)]).inputs.symbols
     assert rows.tolist() == [vocabulary.id(symbol) for symbol in looked_up]

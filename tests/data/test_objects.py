@@ -261,7 +261,7 @@ def test_values_that_are_masked_are_missing():
     for given in (masked, list(masked), masked.astype(np.float32)):
         for example in ((given, "x"), Example(given, "x"), {"vectors": given, "label": "x"}):
             [one] = load([example])[0]
-            with pytest.raises(DataError, match="step 1: channel 1 is nan"):
+            with pytest.raises(DataError, match="step 1, channel 1 is nan"):
                 require_uniform_inputs([one], [], [])
     whole = np.ma.array([[1, 2], [3, 4]])
     [one] = load([(whole, "x")])[0]

@@ -11,11 +11,8 @@ from hypothesis import strategies as st
 from birnn.data import tokenise
 from birnn.data.examples import Example
 from birnn.data.words import Splitter, canonical, clean, looks, part
-from birnn.inputs import Characters, Vocabulary, Words
-from birnn.inputs.encoding import Codec
+from birnn.inputs import InputSettings, Words
 from birnn.inputs.vocabulary import normalise
-from birnn.training.inputs import learn_vocabularies
-from birnn.training.settings import InputSettings
 
 # What rules of tokenisers meet in: letters, digits, marks, clitics, addresses, joiners.
 WORDS = (
@@ -195,19 +192,11 @@ def test_a_token_is_the_same_however_it_is_composed(text):
 
 def test_vocabularies_and_rows_know_no_composition():
     one, other = [("caf\u00e9", "\u200b"), ("x",)], [("cafe\u0301\ufeff", "\u200b"), ("x",)]
-    learnt = [
-        learn_vocabularies([Example(tokens) for tokens in s], "words", InputSettings(min_count=1))
-        for s in (one, other)
-    ]
+    settings = InputSettings(min_count=1)
+    learnt = [Words.learn([Example(tokens) for tokens in s], settings, []) for s in (one, other)]
     assert learnt[0] == learnt[1]
-    assert "caf\u00e9" in learnt[0]["words"]
-    inputs = Words(
-        size=len(learnt[0]["words"]),
-        dim=2,
-        characters=Characters(size=len(learnt[0]["characters"]), dim=2, hidden_size=2),
-    )
-    codec = Codec(inputs, learnt[0])
+    assert "caf\u00e9" in learnt[0].vocabularies["words"]
+    codec = learnt[0].inputs.codec(learnt[0].vocabularies)
     rows, others = (codec.encode(sequences).inputs for sequences in (one, other))
     assert rows.words.tolist() == others.words.tolist()
     assert rows.characters.values.tolist() == others.characters.values.tolist()
-    assert Vocabulary(["x"]) == Vocabulary(["x"])

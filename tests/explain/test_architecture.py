@@ -9,23 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 
-from birnn.bundle import Spec
-from birnn.bundle.spec import (
-    Characters,
-    Encoder,
-    Label,
-    PoolingName,
-    Surface,
-    Symbols,
-    Tags,
-    Values,
-    Vectors,
-    Words,
-)  # fmt: skip
+from birnn.bundle import Encoder, Label, Spec, Symbols, Tags, Values, Vectors, Words
 from birnn.explain.architecture import architecture, stages
+from birnn.inputs import Characters, Surface
 from birnn.reference.stack import CellName, MergeName
 from birnn.report.figures import HALVES, alt_text
 from birnn.report.figures.style import TOOLTIP
+from birnn.tasks import PoolingName
 
 sizes = st.integers(1, 300)
 poolings = st.sampled_from(get_args(PoolingName))

@@ -10,13 +10,9 @@ from hypothesis import strategies as st
 from birnn.data.examples import Example
 from birnn.data.read import read
 from birnn.errors import ConfigError, DataError
-from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
-from birnn.inputs.encoding import Codec, spellings
-from birnn.inputs.surface import learn_traits, trait_ids
+from birnn.inputs import Characters, InputSettings, Surface, Symbols, Vectors, Words, kind_of
+from birnn.inputs.forms import feature_ids, spellings
 from birnn.inputs.vocabulary import Vocabulary, normalise
-from birnn.tasks import Label, Tags, Values
-from birnn.training.inputs import learn_vocabularies
-from birnn.training.settings import InputSettings
 
 KNOWN = {
     "words": Vocabulary(["a", "b0", "é"]),
@@ -26,7 +22,6 @@ KNOWN = {
     "labels": Vocabulary("XY", unknown=False),
 }
 SURFACE = Surface(size=6, dim=2, prefixes=(1,), suffixes=(1, 2))
-TAGS = Tags(size=2)
 WORDS = Words(size=4, dim=3, characters=Characters(size=5, dim=2, hidden_size=2), surface=SURFACE)
 
 TOKENS = st.text("aAbB01éz", min_size=1, max_size=4)
@@ -48,7 +43,7 @@ def meaning(batch):
     inputs = batch.inputs
     spelt = [sequence.tolist() for sequence in inputs.characters]
     return [
-        (word, inputs.written[form], spelt[form], inputs.traits[form].tolist())
+        (word, inputs.written[form], spelt[form], inputs.features[form].tolist())
         for word, form in zip(inputs.words.tolist(), inputs.forms.tolist(), strict=True)
     ]
 
@@ -56,14 +51,11 @@ def meaning(batch):
 @given(sets_and_choices())
 def test_a_batch_is_its_sequences_one_by_one(drawn):
     examples, choice = drawn
-    codec = Codec(WORDS, KNOWN)
-    batch = TAGS.encoded(codec, examples).batch(choice)
+    codec = WORDS.codec(KNOWN)
+    batch = codec.encode(examples).batch(choice)
     alone = [codec.encode([examples[i]]).batch([0]) for i in choice]
     assert batch.lengths.tolist() == [len(examples[i]) for i in choice]
     assert meaning(batch) == [row for one in alone for row in meaning(one)]
-    assert batch.targets.tolist() == [
-        KNOWN["labels"].id(t) for i in choice for t in examples[i].target
-    ]
     # every form once, and none that does not occur
     assert sorted(set(batch.inputs.forms.tolist())) == list(range(len(batch.inputs.written)))
     assert len(set(batch.inputs.written)) == len(batch.inputs.written)
@@ -72,21 +64,19 @@ def test_a_batch_is_its_sequences_one_by_one(drawn):
 @given(sets_and_choices())
 def test_what_the_numbers_say(drawn):
     examples, _ = drawn
-    encoded = TAGS.encoded(Codec(WORDS, KNOWN), examples)
+    encoded = WORDS.codec(KNOWN).encode(examples)
     tokens = [token for example in examples for token in example.inputs]
     for token, (word, written, spelt, trait) in zip(tokens, meaning(encoded), strict=True):
         assert written == token
         assert word == KNOWN["words"].id(normalise(token, lowercase=True, digits=True))
         assert spelt == [KNOWN["characters"].id(character) for character in token]
-        assert trait == trait_ids([token], (1,), (1, 2), KNOWN["traits"])[0].tolist()
-    tags = [tag for example in examples for tag in example.target]
-    assert encoded.targets.tolist() == [{"X": 0, "Y": 1, "Z": -1}[tag] for tag in tags]
+        assert trait == feature_ids([token], (1,), (1, 2), KNOWN["traits"])[0].tolist()
 
 
 @given(sets_and_choices())
 def test_symbols(drawn):
     examples, choice = drawn
-    codec = Codec(Symbols(size=3, dim=2), KNOWN)
+    codec = Symbols(size=3, dim=2).codec(KNOWN)
     batch = codec.encode([example.inputs for example in examples]).batch(choice)
     symbols = [KNOWN["symbols"].id(s) for i in choice for s in examples[i].inputs]
     assert batch.inputs.symbols.tolist() == symbols
@@ -94,31 +84,30 @@ def test_symbols(drawn):
     assert len(batch.inputs) == len(symbols)
 
 
-def test_vectors_and_values():
+def test_vectors():
     series = [np.full((length, 2), length, float) for length in (2, 0, 3)]
-    examples = [Example(s, np.array([i, 1], np.float32)) for i, s in enumerate(series)]
-    batch = Values(size=2).encoded(Codec(Vectors(size=2), {}), examples).batch([2, 1])
+    batch = Vectors(size=2).codec({}).encode(series).batch([2, 1])
     assert batch.inputs.vectors.dtype == np.float32
     assert batch.inputs.vectors.tolist() == series[2].tolist()
     assert batch.lengths.tolist() == [3, 0]
-    assert batch.targets.tolist() == [[2.0, 1.0], [1.0, 1.0]]
 
 
-def test_labels_stand_on_sequences():
-    examples = [Example(("a", "b"), "X"), Example((), "new"), Example(("a",), "Y")]
-    codec = Codec(Symbols(size=3, dim=2), KNOWN)
-    batch = Label(size=2).encoded(codec, examples).batch([2, 1, 0])
-    assert batch.targets.tolist() == [1, -1, 0]
-    assert len(batch) == 3
+def test_targets_stand_on_steps_or_on_sequences():
+    encoded = Symbols(size=3, dim=2).codec(KNOWN).encode([("a", "b"), (), ("a",)])
+    tags = encoded.with_targets(np.array([5, 6, 7]), per_step=True).batch([2, 1, 0])
+    assert tags.targets.tolist() == [7, 5, 6]
+    labels = encoded.with_targets(np.array([5, 6, 7]), per_step=False).batch([2, 1, 0])
+    assert labels.targets.tolist() == [7, 6, 5]
+    assert len(labels) == 3
 
 
 def test_nothing_at_all():
     for inputs in (WORDS, Symbols(size=3, dim=2), Vectors(size=2)):
-        batch = Codec(inputs, KNOWN).encode([]).batch([])
+        batch = inputs.codec(KNOWN).encode([]).batch([])
         assert len(batch) == len(batch.inputs) == 0
-    empty = Codec(WORDS, KNOWN).encode([(), ()]).batch([1, 0])
+    empty = WORDS.codec(KNOWN).encode([(), ()]).batch([1, 0])
     assert len(empty.inputs.characters) == 0
-    assert empty.inputs.traits.shape == (0, 4)
+    assert empty.inputs.features.shape == (0, 4)
 
 
 def test_long_spellings_are_cut_in_the_middle():
@@ -129,52 +118,89 @@ def test_long_spellings_are_cut_in_the_middle():
 
 def test_any_string_can_be_encoded():
     token = "\ud800\U0001f600"  # a lone surrogate is no UTF-8, but a string
-    batch = Codec(WORDS, KNOWN).encode([(token,)]).batch([0])
+    batch = WORDS.codec(KNOWN).encode([(token,)]).batch([0])
     assert batch.inputs.words.tolist() == [0]
     assert batch.inputs.characters.lengths.tolist() == [2]
 
 
 def test_strings_of_numpy_are_strings():
-    tokens = list(np.array(["a", "é"]))
-    codec = Codec(WORDS, KNOWN)
-    assert meaning(codec.encode([tokens])) == meaning(codec.encode([("a", "é")]))
+    tokens = WORDS.codec(KNOWN).validated(list(np.array(["a", "é"])), "x", tokenised)
+    assert (tokens, {*map(type, tokens)}) == (["a", "é"], {str})
+
+
+def tokenised(text, name):
+    return tuple(text.split())
 
 
 @pytest.mark.parametrize(
     ("inputs", "given_", "says"),
     [
-        (WORDS, ["one", "sentence"], "sequence 0 is the string 'one'"),
-        (WORDS, [("a",), np.ones((2, 2))], "sequence 1 is a ndarray, the model reads strings"),
-        (WORDS, [("a",), ("a", "")], "sequence 1, step 1 is an empty string"),
-        (WORDS, [("a", 7)], "sequence 0, step 1 is a int"),
-        (WORDS, [("a", ["b"])], "sequence 0, step 1 is a list"),
-        (Vectors(size=2), [np.ones((3, 2)), np.ones((3, 4))], "sequence 1 has 4 channels"),
-        (Vectors(size=2), [np.ones(2)], "sequence 0 has shape (2,)"),
-        (Vectors(size=2), [("a", "b")], "sequence 0 is no array of numbers"),
-        (Vectors(size=2), [[[0, 0], [0, np.nan]]], "sequence 0, step 1, channel 1 is nan"),
-        (Vectors(size=1), [[[1e39]]], "sequence 0, step 0, channel 0 is inf"),
+        (WORDS, {"one"}, "sequence 3 is set {'one'}, not a list of tokens"),
+        (WORDS, 7, "sequence 3 is int 7, not a list of tokens"),
+        (WORDS, np.ones((2, 2)), "sequence 3, step 0: ndarray array([1., 1.]) is no token"),
+        (WORDS, ("a", ""), "sequence 3, step 1: str '' is no token"),
+        (WORDS, ("a", 7), "sequence 3, step 1: int 7 is no token"),
+        (WORDS, ("a", ["b"]), "sequence 3, step 1: list ['b'] is no token, and the model reads"),
+        (Symbols(size=3, dim=2), ["ab"], "sequence 3 is list ['ab']: one symbol"),
+        (Vectors(size=2), np.ones((3, 4)), "sequence 3 has shape (3, 4), the model reads (steps"),
+        (Vectors(size=2), np.ones(2), "sequence 3 has shape (2,)"),
+        (Vectors(size=2), ("a", "b"), "sequence 3 is tuple ('a', 'b'), not an array of numbers"),
+        (Vectors(size=2), [[0, 0], [0, np.nan]], "sequence 3, step 1, channel 1 is nan."),
+        (Vectors(size=1), [[1e39]], "sequence 3, step 0, channel 0 is 1e+39, which float32 cannot"),
     ],
 )
 def test_faults_name_sequence_and_step(inputs, given_, says):
     with pytest.raises(DataError) as caught:
-        Codec(inputs, KNOWN).encode(given_)
+        inputs.codec(KNOWN).validated(given_, "sequence 3", tokenised)
     assert str(caught.value).startswith(says)
+
+
+def test_what_stands_for_a_sequence():
+    assert WORDS.codec(KNOWN).validated("a b", "x", tokenised) == ("a", "b")
+    assert Symbols(size=3, dim=2).codec(KNOWN).validated("ab", "x", tokenised) == ("a", "b")
+    assert Vectors(size=2).codec({}).validated([], "x", tokenised).shape == (0, 2)
+    values = Vectors(size=2).codec({}).validated([[1, 2]], "x", tokenised)
+    assert (values.tolist(), values.dtype) == ([[1.0, 2.0]], np.float64)
 
 
 def test_missing_vocabularies():
     with pytest.raises(ConfigError, match="words as inputs need a vocabulary of characters"):
-        Codec(WORDS, {"words": KNOWN["words"]})
+        WORDS.codec({"words": KNOWN["words"]})
+
+
+@given(SETS)
+def test_everything_in_training_is_known(rows):
+    examples = [Example(tuple(word for word, _ in row)) for row in rows]
+    settings = InputSettings(min_count=1)
+    learnt = Words.learn(examples, settings, [])
+    words = [word for example in examples for word in example.inputs]
+    known = learnt.vocabularies
+    assert {normalise(word, True, True) for word in words} <= set(known["words"].items)
+    assert set("".join(words)) <= set(known["characters"].items)
+    assert known["words"].counts.sum() == len(words)
+    assert {name: len(v) for name, v in known.items()} == learnt.inputs.vocabularies()
+    symbols = Symbols.learn(examples, settings, [])
+    assert set(words) <= set(symbols.vocabularies["symbols"].items)
+    assert not symbols.inputs.codec(symbols.vocabularies).unknown(words).any()
+
+
+def test_the_kind_is_what_the_examples_show():
+    auto, words = InputSettings(), InputSettings(kind="words")
+    assert kind_of([Example(("a", "b"))], auto) == "symbols"
+    assert kind_of([Example(("a", "bc"))], auto) == "words"
+    assert kind_of([Example(("a", "b"))], words) == "words"
+    assert kind_of([Example(np.ones((2, 1)))], auto) == "vectors"
+    with pytest.raises(
+        ConfigError, match=r"inputs\.kind is words, the training data holds vectors"
+    ):
+        kind_of([Example(np.ones((2, 1)))], words)
 
 
 @pytest.mark.shared
 def test_a_treebank_is_encoded_within_seconds(shared_data):
     start = time.process_time()
     examples = list(read(shared_data / "ud-english-lines" / "train.conllu", "tags"))
-    known = learn_vocabularies(examples, "words", InputSettings(min_count=1))
-    forms = {token for example in examples for token in example.inputs}
-    known["traits"] = learn_traits(forms, SURFACE.prefixes, SURFACE.suffixes)
-    known["labels"] = Vocabulary(sorted({t for e in examples for t in e.target}), unknown=False)
-    encoded = TAGS.encoded(Codec(WORDS, known), examples)
+    learnt = Words.learn(examples, InputSettings(), [])
+    encoded = learnt.inputs.codec(learnt.vocabularies).encode(examples)
     assert time.process_time() - start < 15  # 0.6 s on an idle core
     assert (len(encoded), len(encoded.inputs)) == (3457, 64684)
-    assert (encoded.targets >= 0).all()

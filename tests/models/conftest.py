@@ -92,7 +92,7 @@ def network_of(spec: Spec, seed: int = 0, **settings: Any) -> Network:
 
 
 def codec_of(spec: Spec) -> Codec:
-    return Codec(spec.inputs, restored(vocabularies_of(spec)))
+    return spec.inputs.codec(restored(vocabularies_of(spec)))
 
 
 def bundle_of(network: Network) -> Bundle:

@@ -75,7 +75,7 @@ def test_every_dropout_reaches_its_place(describe, labels):
         spelling=0.9,
     )
     network = build(describe("words+characters+surface", "tags"), labels=labels, dropout=dropout)
-    assert (network.input_noise.noise, network.input_noise.shift) == (0, 0)
+    assert isinstance(network.inputs.noise, torch.nn.Identity)
     assert network.inputs.surface.dropout == 0.8
     torch.testing.assert_close(network.inputs.characters.unknown.chance, torch.full((13,), 0.9))
     assert network.inputs.characters.dropout.rate == 0.1
@@ -84,7 +84,7 @@ def test_every_dropout_reaches_its_place(describe, labels):
     assert network.output_dropout.rate == 0.4
     torch.testing.assert_close(network.inputs.word_dropout.chance, torch.full((6,), 0.5))
     vectors = build(describe("vectors", "tags"), labels=labels, dropout=dropout)
-    assert (vectors.input_noise.noise, vectors.input_noise.shift) == (0.6, 0.7)
+    assert (vectors.inputs.noise.noise, vectors.inputs.noise.shift) == (0.6, 0.7)
 
 
 def test_rare_words_need_counts(describe, labels):

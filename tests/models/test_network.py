@@ -227,8 +227,8 @@ def test_unknown_traits_add_nothing_and_are_never_learnt(describe, codec, labels
     table = network.inputs.surface
     assert (table.weight[1:] != 0).any()
     batch = codec(spec).encode([(("zq", "the"))]).batch([0])
-    assert batch.inputs.traits[0].tolist()[:-1] == [0] * (spec.inputs.surface.traits - 1)
-    unknown = torch.zeros(1, spec.inputs.surface.traits, dtype=torch.int64)
+    assert batch.inputs.features[0].tolist()[:-1] == [0] * (spec.inputs.surface.features - 1)
+    unknown = torch.zeros(1, spec.inputs.surface.features, dtype=torch.int64)
     assert torch.equal(table.eval()(unknown), torch.zeros(1, 2))
     network.train()(batch).scores.pow(2).sum().backward()
     assert not table.weight.grad[0].any()

@@ -244,7 +244,7 @@ def test_vectors_of_prediction_may_be_tensors_and_not_masked():
     assert model.predict([np.ma.array(values)]) == wanted
     masked = np.ma.masked_equal(values, 3)
     for given in ([masked], [list(masked)]):
-        with pytest.raises(DataError, match="sequence 0, step 1: channel 0 is nan"):
+        with pytest.raises(DataError, match="sequence 0, step 1, channel 0 is nan"):
             model.predict(given)
     with pytest.raises(DataError, match=r"step 1.*nan"):
         model.evaluate([(masked, [1.0, 2.0])])

@@ -175,8 +175,8 @@ def test_a_crf_is_refused_for_its_own_reason(make: Callable[..., Bundle]) -> Non
         (SYMBOLS, ["a"], DataError, r"step 2: list \['a'\] is no token"),
         (Vectors(size=3), [1.0, 2.0], ShapeError, r"step 2 is shape \(2,\), the model reads 3"),
         (Vectors(size=3), "abc", ShapeError, "step 2 is str, the model reads 3 channels"),
-        (Vectors(size=3), [1.0, np.nan, np.inf], DataError, "step 2: channel 1 is nan"),
-        (Vectors(size=3), [1.0, 1.0, 1e300], DataError, "step 2: channel 2 is inf"),
+        (Vectors(size=3), [1.0, np.nan, np.inf], DataError, "step 2, channel 1 is nan"),
+        (Vectors(size=3), [1.0, 1.0, 1e300], DataError, "step 2, channel 2 is 1e.300, which"),
     ],
 )
 def test_what_is_no_step_is_named_and_the_session_goes_on(

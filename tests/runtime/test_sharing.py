@@ -36,8 +36,8 @@ from birnn.bundle import (
     save,
 )
 from birnn.engine import isa
+from birnn.inputs.word_vectors import WordVectorCache
 from birnn.runtime import Predictor
-from birnn.runtime.cache import WordVectorCache
 
 WORDS = Words(
     size=30,

@@ -16,10 +16,8 @@ from birnn import explain
 from birnn.bundle import Bundle, Encoder, Label, Spec, Tags, Values, Vectors, load, save
 from birnn.data import Example, read
 from birnn.errors import BundleError
-from birnn.inputs import Codec
 from birnn.models import build
 from birnn.runtime import Predictor
-from birnn.runtime.rows import rows_of
 from birnn.training.prepare import prepare
 
 FAR = 1_700_000_000
@@ -135,7 +133,7 @@ def test_an_offset_of_the_inputs_is_subtracted_before_anything_is_rounded(head):
     network = build(spec)
     network.load_tensors(near.tensors)
     network.eval()
-    batch = Codec(spec.inputs, {}).encode(moved).batch([0, 3])
+    batch = spec.inputs.codec({}).encode(moved).batch([0, 3])
     answered = [near.vocabularies["labels"][i] for i in network.answer(batch)]
     told = far.predict([moved[0], moved[3]])
     assert answered == ([tag for one in told for tag in one] if isinstance(head, Tags) else told)
@@ -151,7 +149,7 @@ def test_answers_far_from_zero_stay_apart():
     network = build(spec)
     network.load_tensors(near.tensors)
     network.eval()
-    batch = Codec(spec.inputs, {}).encode(NEAR).batch([0, 1, 3])
+    batch = spec.inputs.codec({}).encode(NEAR).batch([0, 1, 3])
     np.testing.assert_allclose(
         network.answer(batch) - [FAR, -FAR], np.array(answers)[[0, 1, 3]], atol=1e-5
     )
@@ -214,4 +212,6 @@ def test_a_model_without_an_offset_reads_float64_as_it_always_did():
         np.testing.assert_array_equal(model.predict_proba([given]), model.predict_proba([narrow]))
     standard = (narrow - bundle.tensors["inputs.mean"]) / bundle.tensors["inputs.scale"]
     assert standard.dtype == np.float32
-    np.testing.assert_array_equal(rows_of(bundle)([rows]).values, standard)
+    np.testing.assert_array_equal(
+        bundle.spec.inputs.codec({}).embedding(bundle.tensors)([rows]).values, standard
+    )

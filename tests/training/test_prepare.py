@@ -9,8 +9,8 @@ import pytest
 
 from birnn.data import Example
 from birnn.errors import ConfigError, DataError
+from birnn.inputs.words import RATIO_SCALE
 from birnn.training.fit import fit
-from birnn.training.inputs import RATIO_SCALE
 from birnn.training.loop import planned_epochs
 from birnn.training.prepare import prepare
 from birnn.training.sets import Sets, hold_out

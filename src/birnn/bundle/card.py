@@ -7,26 +7,12 @@ from typing import Any
 
 from birnn.bundle.spec import Spec
 from birnn.errors import escaped
-from birnn.inputs import Symbols, Vectors, Words
 
-_INPUTS = {
-    "words": "sequences of words",
-    "symbols": "sequences of symbols",
-    "vectors": "sequences of vectors, one array (steps, channels) for each",
-}
 _CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN (tanh)", "rnn_relu": "RNN (relu)"}
 _KNOWS = (
     "The model knows what its training data shows and nothing else: on data from elsewhere expect "
     "less than the metrics above, which hold for data like the file they were measured on."
 )
-_EXAMPLES = {
-    ("words", "tagger"): '[["The", "bank", "by", "the", "river"]]',
-    ("words", "classifier"): '["a text", ["or", "its", "tokens"]]',
-    ("words", "regressor"): '[["A", "sequence", "of", "words"]]',
-    ("symbols", "tagger"): '[["M", "K", "V"]]',
-    ("symbols", "classifier"): '[["M", "K", "V"]]',
-    ("symbols", "regressor"): '[["M", "K", "V"]]',
-}
 
 
 def card(spec: Spec, *, facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -84,23 +70,7 @@ def drawing(spec: Spec) -> str:
         >>> drawing(spec)
         'symbols 5 × 8 → GRU ⇄ 16 (sum) → 16 → 3 labels (crf)'
     """
-    inputs, encoder = spec.inputs, spec.encoder
-    if isinstance(inputs, Words):
-        parts = [f"words {inputs.size:,} × {inputs.dim}"]
-        if inputs.characters is not None:
-            characters = inputs.characters
-            parts.append(
-                f"characters {characters.size:,} × {characters.dim} LSTM ⇄ {characters.hidden_size}"
-            )
-        if inputs.surface is not None:
-            parts.append(f"traits {inputs.surface.size} × {inputs.surface.dim}")
-        start = " + ".join(parts)
-        if len(parts) > 1:
-            start += f" = {inputs.width}"
-    elif isinstance(inputs, Symbols):
-        start = f"symbols {inputs.size:,} × {inputs.dim}"
-    else:
-        start = f"vectors of {inputs.size} channels"
+    encoder, start = spec.encoder, spec.inputs.drawing()
     layers = f"{encoder.num_layers} × " if encoder.num_layers > 1 else ""
     arrows = "⇄" if encoder.bidirectional else "→"
     merge = f" ({encoder.merge})" if encoder.bidirectional else ""
@@ -111,8 +81,7 @@ def drawing(spec: Spec) -> str:
 
 def _summary(spec: Spec) -> str:
     return (
-        f"A {spec.task} made with birnn: it reads {_INPUTS[spec.inputs.kind]} and gives "
-        f"{spec.head.gives}."
+        f"A {spec.task} made with birnn: it reads {spec.inputs.reads} and gives {spec.head.gives}."
     )
 
 
@@ -140,20 +109,14 @@ def _scalars(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def _use(spec: Spec) -> list[str]:
-    if isinstance(spec.inputs, Vectors):
-        call = f"model.predict([np.zeros((20, {spec.inputs.size}), np.float32)])"
-        first = ["import numpy as np", "import birnn"]
-        file, endings = "data.ts", "`.ts` or `.npz`"
-    else:
-        call = f"model.predict({_EXAMPLES[spec.inputs.kind, spec.task]})"
-        first = ["import birnn"]
-        file = spec.head.file
-        endings = "any of birnn's formats"
+    inputs = spec.inputs
+    file = inputs.file or spec.head.file
     return [
         "```python",
-        *first,
+        *(["import numpy as np"] if "np." in inputs.example else []),
+        "import birnn",
         'model = birnn.load("this/folder")  # needs no torch',
-        f"{call}  {spec.head.answer_comment}",
+        f"model.predict({inputs.example})  {spec.head.answer_comment}",
         "```",
         "",
         "```",
@@ -161,29 +124,13 @@ def _use(spec: Spec) -> list[str]:
         f"birnn evaluate this/folder {file} --json",
         "```",
         "",
-        f"The file is in {endings}.",
+        f"The file is in {inputs.formats}.",
     ]
 
 
 def _limitations(spec: Spec) -> str:
     """One honest paragraph, of what is true of this kind of model."""
-    inputs = spec.inputs
-    said = [_KNOWS]
-    if isinstance(inputs, Words):
-        written = inputs.characters is not None or inputs.surface is not None
-        said.append(
-            "A word it never saw is judged by its written form and its neighbours."
-            if written
-            else "All words it never saw look the same to it; only neighbours tell them apart."
-        )
-    elif isinstance(inputs, Symbols):
-        said.append("All symbols it never saw look the same to it.")
-    else:
-        said.append(
-            "Channels are standardised by the training data's mean and scale: other units, another "
-            "order of channels or another sampling rate give wrong answers without any warning."
-        )
-    said.append(spec.head.limitation())
+    said = [_KNOWS, spec.inputs.limitation(), spec.head.limitation()]
     if spec.encoder.bidirectional:
         said.append(
             "It reads a sequence to its end before it answers, so it cannot run on a live "

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from birnn.bundle.spec import Spec
 from birnn.data.alphabet import UNKNOWN
-from birnn.inputs import Symbols, Words
 from birnn.schema import Shape
 
 # Of faults and names in one message, and characters of each: a damaged file may have any number.
@@ -77,16 +76,7 @@ def vocabulary_sizes(spec: Spec) -> dict[str, int]:
         >>> vocabulary_sizes(spec)
         {'symbols': 5, 'labels': 3}
     """
-    sizes: dict[str, int] = {}
-    if isinstance(spec.inputs, Words):
-        sizes["words"] = spec.inputs.size
-        if spec.inputs.characters is not None:
-            sizes["characters"] = spec.inputs.characters.size
-        if spec.inputs.surface is not None:
-            sizes["traits"] = spec.inputs.surface.size
-    elif isinstance(spec.inputs, Symbols):
-        sizes["symbols"] = spec.inputs.size
-    return sizes | spec.head.vocabularies()
+    return spec.inputs.vocabularies() | spec.head.vocabularies()
 
 
 def spec_faults(raw: Any) -> tuple[Spec | None, list[str]]:

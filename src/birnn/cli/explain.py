@@ -84,10 +84,9 @@ def explain(
 def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
     """What the model reads: the text in its tokens, or the first sequence of a file."""
     from birnn.data.words import Splitter
-    from birnn.inputs import Symbols, Vectors
 
-    spec = model.spec
-    vectors = isinstance(spec.inputs, Vectors)
+    inputs = model.spec.inputs
+    vectors = inputs.holds == "vectors"
     if not vectors:
         _refuse_missing_file(text)
     # What stands in a file is hardly ever meant by its name.
@@ -101,7 +100,7 @@ def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
         for example in model.read(text, reading, tell=print_notice):
             return example.inputs
         raise DataError(f"{text}: no {'series' if vectors else 'sequence'} in it")
-    if isinstance(spec.inputs, Symbols):
+    if inputs.alphabet is not None:
         return text
     return Splitter(reading.split, print_notice)(text, "the text")
 

@@ -50,7 +50,6 @@ def predict(
     reading: ReadOptions,
 ) -> int:
     """Label the sequences of a file as a stream: memory does not grow with it."""
-    from birnn.inputs import Vectors
     from birnn.runtime import Predictor
 
     if all_probabilities and not as_json:
@@ -59,7 +58,7 @@ def predict(
     spec = predictor.spec
     if (probabilities or all_probabilities) and not predictor.labels:
         raise spec.head.no_probabilities("Leave --probabilities out.")
-    if data == STANDARD_INPUT and reading.format is None and isinstance(spec.inputs, Vectors):
+    if data == STANDARD_INPUT and reading.format is None and spec.inputs.holds == "vectors":
         raise UsageError("this model reads vectors: name the --format of standard input.")
     examples = predictor.read(data, reading, tell=print_notice)
     wait = not _arrives(data)

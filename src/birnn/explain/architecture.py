@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from birnn.bundle.spec import Spec
-from birnn.inputs import Vectors, Words
 from birnn.report.figures import HALVES, blueprint
 from birnn.report.figures.blueprint import Box, Stage
 
@@ -46,29 +45,14 @@ def architecture(spec: Spec) -> Figure:
 
 def stages(spec: Spec) -> Iterator[Stage]:
     """The rows of the drawing from the inputs up; their parameters sum to those of the model."""
-    yield Stage(*_inputs(spec))
+    name, parts = spec.inputs.parts()
+    yield Stage(name, _count(spec, "inputs."), [Box(*part) for part in parts])
     stack = spec.stack
     yield from _layers(spec)
     half = "both" if stack.bidirectional else "forward"
     for stage in spec.head.stages(stack.output_size):
         boxes = [Box(*box, half) if stage.encoder else Box(*box) for box in stage.boxes]
         yield Stage(stage.name, _count(spec, *(f"head.{name}" for name in stage.tensors)), boxes)
-
-
-def _inputs(spec: Spec) -> tuple[str, int, list[Box]]:
-    inputs = spec.inputs
-    count = _count(spec, "inputs.")
-    if isinstance(inputs, Vectors):
-        return "vectors, standardised", count, [Box(inputs.size, "channels")]
-    if not isinstance(inputs, Words):
-        return f"symbols, {inputs.size:,} known", count, [Box(inputs.dim, "symbol")]
-    boxes = [Box(inputs.dim, "word")]
-    if inputs.characters is not None:
-        hidden = inputs.characters.hidden_size
-        boxes += [Box(hidden, "letters", "forward"), Box(hidden, "letters", "backward")]
-    if inputs.surface is not None:
-        boxes.append(Box(inputs.surface.dim, "form"))
-    return f"words, {inputs.size:,} known", count, boxes
 
 
 def _layers(spec: Spec) -> Iterator[Stage]:

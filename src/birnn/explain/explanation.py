@@ -78,7 +78,7 @@ class Explanation:
     @property
     def unit(self) -> str:
         """What a step is: a word, a symbol, or a step of a series."""
-        return {"words": "word", "symbols": "symbol", "vectors": "step"}[self.spec.inputs.kind]
+        return self.spec.inputs.unit
 
     @property
     def of(self) -> str:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from birnn.errors import UsageError
 from birnn.explain.subject import Array, Halves, Model, Rows, Subject
-from birnn.inputs import Vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +63,7 @@ class Reading:
         subject = Subject.of(model)
         checked = subject.validated(sequence)
         rows = subject.batch([checked])
-        if isinstance(subject.spec.inputs, Vectors):
+        if isinstance(checked, np.ndarray):
             return cls(subject, rows, series=np.array(checked, np.float64))
         return cls(subject, rows, tokens=tuple(checked))
 

@@ -27,15 +27,14 @@ from birnn.data.batching import windows
 from birnn.data.words import Split
 from birnn.errors import ConfigError, DataError, nearest
 from birnn.explain import copies
-from birnn.inputs import Codec, SymbolRows, Vectors, WordRows, restored
-from birnn.inputs.encoding import alphabet_of
+from birnn.inputs import Codec, restored
 from birnn.models import Network
 from birnn.nn import BiRNN, State
 from birnn.nn.merge import merge_halves
 from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
 from birnn.runtime import Predictor
-from birnn.runtime.door import admit
+from birnn.runtime.validation import validated
 
 Array = npt.NDArray[Any]
 Rows = Ragged[Tensor]
@@ -78,7 +77,7 @@ class Subject:
         spec: What the model is; of a bare `BiRNN` only what it reads.
         labels: Names of its labels; empty for a regressor and a bare `BiRNN`.
         network: The whole model; None for a bare `BiRNN`.
-        codec: From sequences to numbers; None for a bare `BiRNN`.
+        codec: What validates sequences and turns them into numbers.
         split: How words are found in plain texts, as in training.
         means: Mean states of the last layer that training left (`Spec.background`), or nothing.
 
@@ -93,9 +92,9 @@ class Subject:
     stack: Stack
     encoder: BiRNN
     spec: Spec
+    codec: Codec[Any]
     labels: tuple[str, ...] = ()
     network: Network | None = None
-    codec: Codec | None = None
     split: Split = "auto"
     means: Mapping[str, Array] = field(default_factory=dict)
 
@@ -121,7 +120,8 @@ class Subject:
             case Bundle():
                 return cls._of_bundle(model)
             case BiRNN():
-                return cls(model.stack, copies.encoder(model), copies.description(model.stack))
+                spec = copies.description(model.stack)
+                return cls(model.stack, copies.encoder(model), spec, spec.inputs.codec({}))
             case _:
                 raise ConfigError(
                     f"model is a {type(model).__name__}. Give the folder of a bundle, "
@@ -135,9 +135,9 @@ class Subject:
             bundle.spec.stack,
             network.encoder,
             bundle.spec,
+            bundle.spec.inputs.codec(restored(bundle.vocabularies)),
             bundle.vocabularies.get("labels", ()),
             network,
-            Codec(bundle.spec.inputs, restored(bundle.vocabularies)),
             ReadOptions().over(bundle.facts.get("reading") or {}).split,
             dict(bundle.background),
         )
@@ -153,17 +153,14 @@ class Subject:
         Raises:
             DataError: A sequence that the model cannot read, or one without steps.
         """
-        [checked] = self._admit([sequence])
+        [checked] = self._validated([sequence])
         if not len(checked):
             raise DataError("the sequence has no steps. Give one with at least one.")
         return checked
 
     def unknown(self, tokens: Sequence[str]) -> Array:
         """Which tokens have the id of the unknown one, (T,) bool; of vectors none."""
-        assert self.codec is not None, "of a BiRNN no sequence has tokens"
-        rows: Any = self.codec.encode([tuple(tokens)]).inputs
-        ids = rows.words if self.spec.inputs.kind == "words" else rows.symbols
-        unknown: Array = np.asarray(ids) == 0
+        unknown: Array = self.codec.unknown(tuple(tokens))
         return unknown
 
     def batches(self, sequences: Iterable[Any]) -> Iterator[Rows]:
@@ -173,7 +170,7 @@ class Subject:
             DataError: A sequence that the model cannot read, or not one with a step.
         """
         found = False
-        for ahead in windows(self._admit(sequences), tokens=BATCH_ROWS, sequences=BATCH_ROWS):
+        for ahead in windows(self._validated(sequences), tokens=BATCH_ROWS, sequences=BATCH_ROWS):
             filled = [sequence for sequence in ahead if len(sequence)]
             if filled:
                 found = True
@@ -187,44 +184,19 @@ class Subject:
         A word that is not known and has no letters, an unknown symbol, or a vector whose channels
         all have their mean.
         """
-        like = self._like
-        if isinstance(self.spec.inputs, Vectors) or self.network is None:
-            return like.new_zeros(self.stack.input_size)
-        zero = np.zeros(1, np.int64)
-        rows: WordRows | SymbolRows = SymbolRows(zero)
-        if self.spec.inputs.kind == "words":
-            inputs = self.spec.inputs
-            rows = WordRows(
-                words=zero,
-                forms=zero,
-                written=np.array([""], dtype=object),
-                characters=Ragged(zero[:0], zero) if inputs.characters is not None else None,
-                traits=np.zeros((1, inputs.surface.traits), np.int64) if inputs.surface else None,
-            )
+        if self.network is None:
+            return self._like.new_zeros(self.stack.input_size)
         with torch.no_grad():
-            row: Tensor = self.network.inputs(rows)[0]
-        return row
+            return self.network.inputs.baseline()
 
-    def _admit(self, sequences: Any) -> Iterator[Any]:
-        """Checked sequences, by the door of `birnn.runtime`."""
-        one_array = isinstance(sequences, np.ndarray) and sequences.ndim == 2
-        listed = isinstance(sequences, Iterable) and not isinstance(sequences, str | bytes)
-        if self.codec is not None or one_array or not listed:
-            symbols = self.codec.vocabularies.get("symbols") if self.codec is not None else None
-            alphabet = alphabet_of(symbols) if symbols is not None else None
-            yield from admit(self.spec, sequences, alphabet=alphabet, split=self.split)
-            return
-        for number, given in enumerate(sequences):
-            array = given.detach().cpu().numpy() if isinstance(given, Tensor) else given
-            [checked] = admit(self.spec, [array], first=number)
-            # The door gives float32, and a BiRNN may be in float64.
-            yield np.array(array, np.float64, order="C").reshape(np.shape(checked))
+    def _validated(self, sequences: Any) -> Iterator[Any]:
+        return validated(self.spec, self.codec, sequences, split=self.split)
 
     def batch(self, checked: Sequence[Any]) -> Rows:
         """Input rows of checked sequences, (N, W)."""
-        if self.codec is None or self.network is None:
+        if self.network is None:
             like = self._like
-            return Ragged.from_list([torch.from_numpy(array).to(like) for array in checked])
+            return Ragged.from_list([torch.tensor(array).to(like) for array in checked])
         encoded = self.codec.encode(checked)
         with torch.no_grad():
             return Ragged(self.network.inputs(encoded.inputs), encoded.lengths)

@@ -1,28 +1,32 @@
 """Kinds of input, a file each: words, symbols, vectors."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from birnn.data.alphabet import UNKNOWN
-from birnn.inputs.encoding import Codec, Encoded
-from birnn.inputs.rows import Batch, SymbolRows, VectorRows, WordRows
-from birnn.inputs.surface import learn_traits
-from birnn.inputs.symbols import Symbols
-from birnn.inputs.vectors import Vectors
+from birnn.inputs.encoding import Batch, Encoded, Rows
+from birnn.inputs.forms import Characters, Surface
+from birnn.inputs.kind import Codec, InputRows, InputSpec, LearntInputs, Part, Steps
+from birnn.inputs.kinds import KINDS, Inputs, InputSettings, KindName, kind_of
+from birnn.inputs.symbols import SymbolRows, Symbols
+from birnn.inputs.vectors import Offset, VectorRows, Vectors
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary, normalise, restored
-from birnn.inputs.words import Characters, Surface, Words
-
-Inputs = Annotated[Words | Symbols | Vectors, Field(discriminator="kind")]
-"""The description of any kind of input."""
+from birnn.inputs.words import WordRows, Words
 
 __all__ = [
+    "KINDS",
     "UNKNOWN",
     "Batch",
     "Characters",
     "Codec",
     "Encoded",
+    "InputRows",
+    "InputSettings",
+    "InputSpec",
     "Inputs",
+    "KindName",
+    "LearntInputs",
+    "Offset",
+    "Part",
+    "Rows",
+    "Steps",
     "Surface",
     "SymbolRows",
     "Symbols",
@@ -32,7 +36,7 @@ __all__ = [
     "Vocabulary",
     "WordRows",
     "Words",
-    "learn_traits",
+    "kind_of",
     "normalise",
     "restored",
 ]

@@ -1,11 +1,14 @@
 """Vectors as inputs: real numbers at each step, standardised by channel."""
 
-# T steps, D channels
+# N rows of all sequences, T steps of one, D channels
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import (
     Field,
     FiniteFloat,
@@ -14,6 +17,25 @@ from pydantic import (
     model_validator,
 )
 
+from birnn.data.examples import Example
+from birnn.data.numeric import Reals, narrow, reals, require_finite, standard_units
+from birnn.data.objects import is_table
+from birnn.errors import DataError, ShapeError
+from birnn.inputs.kind import (
+    Codec,
+    Embed,
+    Floats,
+    InputRows,
+    InputSpec,
+    Integers,
+    LearntInputs,
+    Part,
+    Split,
+    Steps,
+    Tensors,
+    described,
+)
+from birnn.inputs.vocabulary import Vocabularies
 from birnn.schema import Frozen, Shape, Size
 
 
@@ -44,8 +66,29 @@ class Offset(Frozen):
         return written
 
 
-class Vectors(Offset):
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorRows:
+    """Vectors less the offset of the model's inputs, float32, (N, D)."""
+
+    vectors: Floats
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.vectors)
+
+    def take(self, rows: Integers) -> VectorRows:
+        """These rows alone."""
+        return VectorRows(self.vectors[rows])
+
+
+class Vectors(Offset, InputSpec):
     """Sequences of vectors (T, D), standardised by channel: (x - offset - mean) / scale."""
+
+    unit: ClassVar[str] = "step"
+    reads: ClassVar[str] = "sequences of vectors, one array (steps, channels) for each"
+    holds: ClassVar[Literal["tokens", "vectors"]] = "vectors"
+    file: ClassVar[str | None] = "data.ts"
+    formats: ClassVar[str] = "`.ts` or `.npz`"
 
     kind: Literal["vectors"] = "vectors"
     size: Size = Field(description="channels of a step")
@@ -58,3 +101,124 @@ class Vectors(Offset):
     def tensors(self) -> dict[str, Shape]:
         """Names and shapes."""
         return {"mean": (self.size,), "scale": (self.size,)}
+
+    @classmethod
+    def fits(cls, train: Sequence[Example]) -> bool:
+        """Whether an example holds vectors."""
+        return any(isinstance(example.inputs, np.ndarray) for example in train)
+
+    @classmethod
+    def learn(cls, train: Sequence[Example], settings: Any, notes: list[str]) -> LearntInputs:
+        """The channels, their mean and their standard deviation."""
+        del settings, notes
+        rows_ND = np.concatenate([reals(e.inputs) for e in train if len(e.inputs)])
+        mean_D, scale_D, offset = standard_units(rows_ND)
+        inputs = cls(size=rows_ND.shape[1], offset=offset)
+        return LearntInputs(inputs, initial={"mean": mean_D, "scale": scale_D})
+
+    def codec(self, vocabularies: Vocabularies) -> VectorCodec:
+        """What validates and encodes sequences."""
+        return VectorCodec(self, vocabularies)
+
+    @property
+    def example(self) -> str:
+        """Sequences for a call of `predict`, as Python writes them."""
+        return f"[np.zeros((20, {self.size}), np.float32)]"
+
+    @property
+    def wanted(self) -> str:
+        """What a call takes, for messages."""
+        return f"[array of shape (steps, {self.size}), ...]"
+
+    def drawing(self) -> str:
+        """The inputs in one line of the model card."""
+        return f"vectors of {self.size} channels"
+
+    def parts(self) -> tuple[str, list[Part]]:
+        """The inputs in the drawing of a model."""
+        return "vectors, standardised", [Part(self.size, "channels")]
+
+    def limitation(self) -> str:
+        """What of its inputs a model cannot judge."""
+        return (
+            "Channels are standardised by the training data's mean and scale: other units, another "
+            "order of channels or another sampling rate give wrong answers without any warning."
+        )
+
+
+class VectorCodec(Codec[Vectors]):
+    """Arrays (T, D) into float32 less the offset."""
+
+    def check_call(self, sequences: Any) -> None:
+        """Refuse a single array, and a table whose rows are steps."""
+        if isinstance(sequences, np.ndarray) and sequences.ndim == 2:
+            raise ShapeError(
+                f"sequences is one array of shape {sequences.shape}. Give a list of sequences: "
+                f"{self.inputs.wanted}"
+            )
+        if is_table(sequences) and "vectors" not in list(sequences):
+            raise DataError(
+                f"sequences is a {type(sequences).__name__}, and which of its rows belong to one "
+                f"series is not said. Give a list of sequences: {self.inputs.wanted}"
+            )
+
+    def validated(self, given: Any, name: str, split: Split) -> Reals:
+        """An array (T, D) of finite numbers, in the precision it came with."""
+        del split
+        channels = self.inputs.size
+        try:
+            values_TD = reals(given)
+        except ValueError:
+            raise ShapeError(
+                f"{name} is {described(given)}, not an array of numbers (steps, channels). "
+                f"Give a list of sequences: {self.inputs.wanted}"
+            ) from None
+        if values_TD.size == 0 and values_TD.ndim <= 2:
+            return values_TD.reshape(0, channels)
+        if values_TD.ndim != 2 or values_TD.shape[1] != channels:
+            raise ShapeError(
+                f"{name} has shape {values_TD.shape}, the model reads (steps, {channels}). "
+                f"Give it the {channels} channels that the model was trained on."
+            )
+        require_finite(values_TD, name, "step", "channel")
+        return values_TD
+
+    def validated_step(self, given: Any, name: str) -> Steps:
+        """The channels of a step, or a number where there is but one."""
+        channels = self.inputs.size
+        try:
+            row_D = reals(given)
+        except ValueError:
+            row_D = None
+        if row_D is not None and row_D.ndim == 0:
+            row_D = row_D.reshape(1)
+        if row_D is None or row_D.shape != (channels,):
+            got = type(given).__name__ if row_D is None else f"shape {row_D.shape}"
+            raise ShapeError(f"{name} is {got}, the model reads {channels} channels, ({channels},)")
+        require_finite(row_D, name, "channel")
+        return row_D[None, :]
+
+    def rows(self, sequences: Sequence[Any]) -> VectorRows:
+        """Rows less the offset, float32, (N, D)."""
+        empty = np.zeros((0, self.inputs.size), np.float32)
+        filled = [narrow(values, self.inputs.offset) for values in sequences if len(values)]
+        return VectorRows(np.concatenate([empty, *filled]))
+
+    def embedding(self, tensors: Tensors) -> Embed:
+        """Standardised rows."""
+        mean_D, scale_D = tensors["inputs.mean"], tensors["inputs.scale"]
+
+        def embed(sequences: Sequence[Steps]) -> InputRows:
+            values_ND = self.rows(sequences).vectors
+            with np.errstate(over="ignore"):
+                rows_ND = (values_ND - mean_D) / scale_D
+            if not np.isfinite(rows_ND).all():
+                row, channel = (int(i) for i in np.argwhere(~np.isfinite(rows_ND))[0])
+                raise DataError(
+                    f"channel {channel}: {values_ND[row, channel]} cannot be standardised by the "
+                    f"model's mean {mean_D[channel]} and scale {scale_D[channel]}: float32 ends "
+                    "before. Give values in the units that the model was trained on."
+                )
+            return InputRows(rows_ND, None)
+
+        return embed

@@ -1,63 +1,141 @@
 """Words as inputs: a vector for each known word, and what its written form tells."""
 
+# N rows of all sequences, F distinct written forms, K features of a form, V known words, L labels,
+# W width of a row
+
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
-from birnn.reference.stack import Stack
+from birnn.data.examples import Example
+from birnn.data.vectors import read_vectors
+from birnn.data.words import canonical, tokenise
+from birnn.errors import DataError
+from birnn.inputs.forms import (
+    AffixLengths,
+    Characters,
+    Surface,
+    feature_ids,
+    learn_features,
+    spellings,
+)
+from birnn.inputs.kind import (
+    Codec,
+    Embed,
+    Floats,
+    InputRows,
+    InputSpec,
+    Integers,
+    LearntInputs,
+    Part,
+    Split,
+    Steps,
+    Tensors,
+    described,
+)
+from birnn.inputs.tokens import MOST_TOKENS, distinct, mostly_unknown, token_of, tokens_of
+from birnn.inputs.vocabulary import Vocabularies, Vocabulary, normalise
+from birnn.inputs.word_vectors import WordVectorCache, WordVectors
+from birnn.ragged import Ragged
 from birnn.schema import Frozen, Shape, Size, prefixed
 
-AffixLengths = Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(max_length=64)]
+# Standard deviation of fresh word vectors: a rare word's vector, which is hardly ever updated,
+# starts small, so that it adds little to a row.
+WORD_SPREAD = 0.1
+RATIO_SCALE = 0.25  # log-count ratios reach about 4: large beside fresh vectors, but no larger
 
 
-class Characters(Frozen):
-    """A word's characters, read by a bidirectional LSTM once for each distinct word.
+class WordSettings(Frozen):
+    """What can be set of words in training."""
 
-    The word's vector is the forward half's state after the last character beside the backward
-    half's state after the first: 2 * hidden_size wide.
+    word_dim: Size = Field(default=100, description="width of a word's vector")
+    lowercase: bool = Field(default=True, description="look words up in lower case")
+    digits: bool = Field(default=True, description="look words up with every digit as 0")
+    character_dim: Size = Field(default=32, description="width of a character's vector")
+    character_hidden: int = Field(
+        default=64,
+        ge=0,
+        le=10**9,
+        description="hidden units of each half of the character LSTM; 0: none",
+    )
+    surface_dim: int = Field(
+        default=64,
+        ge=0,
+        le=10**9,
+        description="width of the affix and shape features of a word's written form; 0: none",
+    )
+    surface_min_count: Size = Field(
+        default=2, description="a feature of fewer written forms is unknown"
+    )
+    prefixes: AffixLengths = Field(
+        default=(1, 2, 3, 4), description="lengths of the prefixes that are features"
+    )
+    suffixes: AffixLengths = Field(
+        default=(1, 2, 3, 4), description="lengths of the suffixes that are features"
+    )
+    class_ratios: bool = Field(
+        default=False,
+        description="a classifier's word vectors start with the word's log-count ratio of each "
+        "label, as naive Bayes weighs it",
+    )
+    vectors: Path | None = Field(
+        default=None, description="pretrained word vectors: word2vec, GloVe or fastText text, .gz"
+    )
+    first_vectors: int = Field(
+        default=50_000,
+        ge=0,
+        le=10**9,
+        description="beside the words of training, words of so many first lines of the vectors",
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WordRows:
+    """Words.
+
+    Args:
+        words: Number of each row's word in the vocabulary, (N,).
+        forms: Which of the F distinct written forms each row is, (N,).
+        written: The distinct forms, strings, (F,).
+        characters: Numbers of the forms' characters, one sequence for each form; or ``None``.
+        features: Rows of the forms' features in ``surface.weight``, (F, K); or ``None``.
     """
 
-    size: Size = Field(description="known characters, the unknown one included")
-    dim: Size = Field(description="width of a character's vector")
-    hidden_size: Size = Field(description="hidden units of each direction")
+    words: Integers
+    forms: Integers
+    written: npt.NDArray[np.object_]
+    characters: Ragged[Integers] | None = None
+    features: Integers | None = None
 
-    @property
-    def stack(self) -> Stack:
-        """The recurrent network over characters."""
-        return Stack("lstm", self.dim, self.hidden_size)
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.words)
 
-    @property
-    def width(self) -> int:
-        """Width of a word's vector."""
-        return self.stack.output_size
-
-
-class Surface(Frozen):
-    """Traits of a word's written form: its prefixes, its suffixes and its shape.
-
-    Each known trait has a vector; a word's vector is the sum of those that it has.
-    """
-
-    size: Size = Field(description="known traits, the unknown one included")
-    dim: Size = Field(description="width of a trait's vector")
-    prefixes: AffixLengths = Field(description="lengths of the prefixes")
-    suffixes: AffixLengths = Field(description="lengths of the suffixes")
-
-    @property
-    def traits(self) -> int:
-        """Number of traits that a word may have: the prefixes, the suffixes and the shape."""
-        return len(self.prefixes) + len(self.suffixes) + 1
-
-    @property
-    def width(self) -> int:
-        """Width of a word's vector."""
-        return self.dim
+    def take(self, rows: Integers) -> WordRows:
+        """These rows alone, with the forms that occur in them."""
+        present, forms = np.unique(self.forms[rows], return_inverse=True)
+        return WordRows(
+            self.words[rows],
+            forms.astype(np.int64, copy=False),
+            self.written[present],
+            None if self.characters is None else self.characters.select(present),
+            None if self.features is None else self.features[present],
+        )
 
 
-class Words(Frozen):
+class Words(InputSpec):
     """Sequences of words: a vector for each known word, and what its written form tells."""
+
+    unit: ClassVar[str] = "word"
+    reads: ClassVar[str] = "sequences of words"
 
     kind: Literal["words"] = "words"
     size: Size = Field(description="known words, the unknown one included")
@@ -82,3 +160,250 @@ class Words(Frozen):
         if self.surface is not None:
             shapes["surface.weight"] = (self.surface.size, self.surface.dim)
         return shapes
+
+    def vocabularies(self) -> dict[str, int]:
+        """Names and sizes of its vocabularies."""
+        parts = {"characters": self.characters, "traits": self.surface}
+        return {"words": self.size} | {n: part.size for n, part in parts.items() if part}
+
+    def normalised(self, form: str) -> str:
+        """A word as it is looked up."""
+        return normalise(form, self.lowercase, self.digits)
+
+    # ------------------------------------------------------------------ training
+
+    @classmethod
+    def fits(cls, train: Sequence[Example]) -> bool:
+        """Tokens are words where they are nothing else."""
+        return not any(isinstance(example.inputs, np.ndarray) for example in train)
+
+    @classmethod
+    def learn(cls, train: Sequence[Example], settings: Any, notes: list[str]) -> LearntInputs:
+        """The words, their characters and their features; and vectors that were trained before."""
+        written = [canonical(token) for example in train for token in _tokens(example)]
+        forms = sorted(set(written))
+        # every distinct form is normalised once
+        looked_up = {form: normalise(form, settings.lowercase, settings.digits) for form in forms}
+        known = {
+            "words": Vocabulary.count(
+                map(looked_up.__getitem__, written), settings.min_count, settings.max_words
+            )
+        }
+        dim, initial = settings.word_dim, {}
+        if settings.vectors is not None:
+            dim, vectors = read_vectors(
+                settings.vectors,
+                set(looked_up.values()),
+                first=settings.first_vectors,
+                tell=notes.append,
+            )
+            seen = len(known["words"]) - 1  # the unknown one is no word
+            found = sum(word in vectors for word in known["words"].items)
+            notes.append(
+                f"{settings.vectors}: {len(vectors)} vectors, {found} of {seen} words known"
+            )
+            known["words"], initial["words.weight"] = _with_pretrained(known["words"], vectors, dim)
+        characters = surface = None
+        if settings.character_hidden:
+            known["characters"] = Vocabulary.count(chain.from_iterable(written))
+            characters = Characters(
+                size=len(known["characters"]),
+                dim=settings.character_dim,
+                hidden_size=settings.character_hidden,
+            )
+        if settings.surface_dim:
+            affixes = settings.prefixes, settings.suffixes
+            known["traits"] = learn_features(forms, *affixes, min_count=settings.surface_min_count)
+            surface = Surface(
+                size=len(known["traits"]),
+                dim=settings.surface_dim,
+                prefixes=settings.prefixes,
+                suffixes=settings.suffixes,
+            )
+        inputs = cls(
+            size=len(known["words"]),
+            dim=dim,
+            lowercase=settings.lowercase,
+            digits=settings.digits,
+            characters=characters,
+            surface=surface,
+        )
+        return LearntInputs(inputs, known, initial)
+
+    def class_tensors(
+        self, train: Sequence[Example], vocabularies: Vocabularies, settings: Any
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Word vectors that start with the log-count ratios of the labels, where that is set."""
+        return {"words.weight": self._ratios(train, vocabularies)} if settings.class_ratios else {}
+
+    def _ratios(self, train: Sequence[Example], vocabularies: Vocabularies) -> npt.NDArray[Any]:
+        """Word vectors (V, W) that start with the log-count ratio of each label.
+
+        ``r[w, k] = log p(w | k) - log p(w | other labels)``, over the share of the examples that
+        hold the word, add-one smoothed: the features by which naive Bayes weighs words. They stand
+        in the first dimensions of the vectors, as many as there are labels and room; training goes
+        on from there.
+
+        Source:
+            Wang & Manning 2012, Baselines and Bigrams: Simple, Good Sentiment and Topic
+            Classification, section 2.
+        """
+        words, labels = vocabularies["words"], vocabularies["labels"]
+        held_VL = np.zeros((len(words), len(labels)))
+        for example in train:
+            held = {self.normalised(token) for token in _tokens(example)}
+            held_VL[words.ids(held), labels.id(str(example.target))] += 1
+        others_VL = held_VL.sum(axis=1, keepdims=True) - held_VL
+        share_VL = (held_VL + 1) / (held_VL + 1).sum(axis=0)
+        other_share_VL = (others_VL + 1) / (others_VL + 1).sum(axis=0)
+        ratios_VL = np.log(share_VL / other_share_VL)
+        ratios_VL[0] = 0.0  # unknown words say nothing
+        room = min(len(labels), self.dim)
+        table = np.random.default_rng(0).normal(0.0, WORD_SPREAD, (len(words), self.dim))
+        table[:, :room] = RATIO_SCALE * ratios_VL[:, :room]
+        return table.astype(np.float32)
+
+    # ------------------------------------------------------------------ at work and in words
+
+    def codec(self, vocabularies: Vocabularies) -> WordCodec:
+        """What validates and encodes sequences."""
+        return WordCodec(self, vocabularies)
+
+    @property
+    def example(self) -> str:
+        """Sequences for a call of `predict`, as Python writes them."""
+        return '["a text", ["or", "its", "tokens"]]'
+
+    def drawing(self) -> str:
+        """The inputs in one line of the model card."""
+        parts = [f"words {self.size:,} × {self.dim}"]
+        if self.characters is not None:
+            size, dim = self.characters.size, self.characters.dim
+            parts.append(f"characters {size:,} × {dim} LSTM ⇄ {self.characters.hidden_size}")
+        if self.surface is not None:
+            parts.append(f"affixes and shapes {self.surface.size:,} × {self.surface.dim}")
+        return " + ".join(parts) + (f" = {self.width}" if len(parts) > 1 else "")
+
+    def parts(self) -> tuple[str, list[Part]]:
+        """The inputs in the drawing of a model."""
+        parts = [Part(self.dim, "word")]
+        if self.characters is not None:
+            hidden = self.characters.hidden_size
+            parts += [Part(hidden, "letters", "forward"), Part(hidden, "letters", "backward")]
+        if self.surface is not None:
+            parts.append(Part(self.surface.dim, "form"))
+        return f"words, {self.size:,} known", parts
+
+    def limitation(self) -> str:
+        """What of its inputs a model cannot judge."""
+        if self.characters is None and self.surface is None:
+            return "All words it never saw look the same to it; only neighbours tell them apart."
+        return "A word it never saw is judged by its written form and its neighbours."
+
+
+class WordCodec(Codec[Words]):
+    """Texts and lists of tokens into numbers of words, characters and features."""
+
+    def validated(self, given: Any, name: str, split: Split) -> Steps:
+        """A text, split into words, or a list of tokens."""
+        return split(given, name) if isinstance(given, str) else tokens_of(given, name, self.inputs)
+
+    def validated_step(self, given: Any, name: str) -> Steps:
+        """One word."""
+        return (token_of(given, name),)
+
+    def check_texts(self, one: str, two: str, first: int) -> None:
+        """Refuse ["The", "bank"], which is hardly two texts: one sentence is meant."""
+        if len(tokenise(one)) == len(tokenise(two)) == 1:
+            raise DataError(
+                f"sequence {first} is {described(one)}, the next {described(two)}: single tokens. "
+                "Give the tokens of one sentence in a list of their own, [['The', 'bank'], ...]; "
+                "sentences of one token too: [['The'], ['bank']]"
+            )
+
+    def rows(self, sequences: Sequence[Steps]) -> WordRows:
+        """Numbers of the words, and of what their distinct written forms are made of.
+
+        Every distinct form is normalised, spelt and hashed once. A spelling of more than 64
+        characters is cut to its first and last 32, which bounds what one word can cost.
+        """
+        given, forms = distinct(sequences)
+        words_F, written, characters, features_FK = self._of_forms(given)
+        strings = np.empty(len(written), dtype=object)
+        strings[:] = written
+        return WordRows(words_F[forms], forms, strings, characters, features_FK)
+
+    def embedding(self, tensors: Tensors) -> Embed:
+        """Numbers of the distinct words of a call, and their rows, the usual ones from a cache."""
+        vectors_of = WordVectors(self.inputs.characters, self.inputs.surface, tensors)
+
+        def compute(forms: list[str]) -> Floats:
+            words_F, _, characters, features_FK = self._of_forms(forms)
+            return vectors_of(words_F, characters, features_FK)
+
+        cache = WordVectorCache(compute, self.inputs.width)
+
+        def embed(sequences: Sequence[Steps]) -> InputRows:
+            given, forms = distinct(sequences)
+            return InputRows(forms, cache.rows(given))
+
+        return embed
+
+    def unknown(self, sequence: Steps) -> npt.NDArray[np.bool_]:
+        """Which tokens are no known word, (T,)."""
+        tokens = cast("Iterable[str]", sequence)
+        unknown: npt.NDArray[np.bool_] = self._words(map(canonical, tokens)) == 0
+        return unknown
+
+    def notices(self, sequences: Iterable[Steps]) -> list[str]:
+        """Texts in other tokens than training's, many unknown words, by the first thousand."""
+        given = islice(cast("Iterable[str]", chain.from_iterable(sequences)), MOST_TOKENS)
+        words = self.vocabularies["words"]
+        looked_up = list(map(self.inputs.normalised, given))
+        told = []
+        if "n't" in looked_up and "n't" not in words and "don't" in words:
+            told.append(
+                "the model knows don't as one word, and not do n't as texts are split: give "
+                "texts in the tokens of its training (--tokens)"
+            )
+        known = sum(word in words for word in looked_up)
+        return told + mostly_unknown(known, len(looked_up), "words")
+
+    def _words(self, written: Iterable[str]) -> Integers:
+        return self.vocabularies["words"].ids(map(self.inputs.normalised, written))
+
+    def _of_forms(
+        self, given: Sequence[str]
+    ) -> tuple[Integers, list[str], Ragged[Integers] | None, Integers | None]:
+        """Numbers of words, canonical forms, characters and features of distinct forms."""
+        # A form that came decomposed is that of training, letter by letter.
+        written = list(map(canonical, given))
+        known, surface = self.vocabularies, self.inputs.surface
+        characters = features_FK = None
+        if self.inputs.characters is not None:
+            characters = spellings(written, known["characters"])
+        if surface is not None:
+            affixes = surface.prefixes, surface.suffixes
+            features_FK = feature_ids(written, *affixes, known["traits"])
+        return self._words(written), written, characters, features_FK
+
+
+def _tokens(example: Example) -> Iterable[str]:
+    return cast("Iterable[str]", example.inputs)
+
+
+def _with_pretrained(
+    words: Vocabulary, vectors: dict[str, npt.NDArray[Any]], dim: int
+) -> tuple[Vocabulary, npt.NDArray[Any]]:
+    """Words of training, then words that only the vectors know; and their table (V, dim)."""
+    counts = words.counts if words.counts is not None else np.ones(len(words), np.int64)
+    more = [word for word in vectors if word not in words]
+    joined = Vocabulary(
+        (*words.items, *more), counts=np.concatenate([counts, np.ones(len(more), np.int64)])
+    )
+    known = np.stack(list(vectors.values()))
+    spread = float(known.std()) or 1.0
+    table = np.random.default_rng(0).normal(0.0, spread, (len(joined), dim)).astype(np.float32)
+    for word, vector in vectors.items():
+        table[joined.id(word)] = vector
+    return joined, table

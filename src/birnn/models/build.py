@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from birnn.bundle.spec import Spec
-from birnn.inputs import Inputs, Symbols, Vectors, Words
 from birnn.models.heads import HEADS
-from birnn.models.inputs import SymbolInputs, VectorInputs, WordInputs
+from birnn.models.inputs import INPUTS
 from birnn.models.network import Network
 from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN
@@ -60,7 +58,7 @@ def build(
     try:
         return Network(
             spec,
-            inputs=_inputs(spec.inputs, dropout, word_counts),
+            inputs=INPUTS[spec.inputs.kind](spec.inputs, dropout, word_counts),
             encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers, checkpoint=checkpoint),
             head=HEADS[spec.head.kind](
                 spec.head,
@@ -73,13 +71,3 @@ def build(
         )
     finally:
         torch.set_default_dtype(before)
-
-
-def _inputs(spec: Inputs, dropout: Dropout, word_counts: Any) -> nn.Module:
-    match spec:
-        case Words():
-            return WordInputs(spec, dropout, word_counts)
-        case Symbols():
-            return SymbolInputs(spec)
-        case Vectors():
-            return VectorInputs(spec)

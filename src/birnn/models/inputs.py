@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,20 +21,31 @@ from birnn.inputs import (
     WordRows,
     Words,
 )
+from birnn.inputs.words import WORD_SPREAD
 from birnn.models.regularisation import Dropout
-from birnn.nn import BiRNN, VariationalDropout, WordDropout
+from birnn.nn import BiRNN, SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.dropout import kept
 from birnn.ragged import Ragged
 
-# Standard deviations of fresh vectors. Words start small, so that a rare one, whose vector is
-# hardly ever moved, speaks softly; characters are few and each is moved at every step.
-WORD_SPREAD = 0.1
+# Standard deviation of fresh vectors of characters and symbols: they are few, and each is updated
+# at every step, so they need not start small as words do.
 CHARACTER_SPREAD = 0.3
 
 
 def from_host(array: np.ndarray[Any, Any], like: Tensor) -> Tensor:
     """A NumPy array as a tensor on the device of ``like``."""
     return torch.from_numpy(array).to(like.device)
+
+
+class InputModule(nn.Module):
+    """A kind of input in torch: from a batch's arrays to rows, (N, W)."""
+
+    noise: nn.Module
+    """What is added to the ragged rows in training."""
+
+    def baseline(self) -> Tensor:
+        """The row that stands for nothing at all, (W,), for explanations."""
+        raise NotImplementedError
 
 
 class CharacterNetwork(nn.Module):
@@ -55,14 +67,14 @@ class CharacterNetwork(nn.Module):
         return final
 
 
-class TraitTable(nn.Embedding):
-    """The sum of the vectors of a written form's traits, (F, K) numbers to (F, W).
+class FeatureTable(nn.Embedding):
+    """The sum of the vectors of a form's affix and shape features, (F, K) numbers to (F, W).
 
-    A trait that training never met adds nothing: the vector of number 0 is and stays zero.
+    A feature that training never met adds nothing: the vector of number 0 is and stays zero.
 
     Args:
-        spec: Known traits and width.
-        dropout: Rate at which traits are dropped in training.
+        spec: Known features and width.
+        dropout: Rate at which features are dropped in training.
     """
 
     def __init__(self, spec: Surface, dropout: float) -> None:
@@ -74,15 +86,15 @@ class TraitTable(nn.Embedding):
         nn.init.normal_(self.weight, std=WORD_SPREAD)
         nn.init.zeros_(self.weight.data[0])
 
-    def forward(self, traits_FK: Tensor) -> Tensor:
+    def forward(self, features_FK: Tensor) -> Tensor:
         """Vectors of the forms."""
-        vectors_FKW = super().forward(traits_FK)
+        vectors_FKW = super().forward(features_FK)
         if self.training and self.dropout > 0:
-            vectors_FKW = vectors_FKW * kept((*traits_FK.shape, 1), self.dropout, vectors_FKW)
+            vectors_FKW = vectors_FKW * kept((*features_FK.shape, 1), self.dropout, vectors_FKW)
         return vectors_FKW.sum(dim=1)
 
 
-class WordInputs(nn.Module):
+class WordInputs(InputModule):
     """Word vectors, and beside them what each word's written form tells.
 
     The written form's network runs once for each distinct form of a batch, however often the
@@ -96,6 +108,8 @@ class WordInputs(nn.Module):
 
     def __init__(self, spec: Words, dropout: Dropout, counts: Any = None) -> None:
         super().__init__()
+        self.spec = spec
+        self.noise = nn.Identity()
         self.words = nn.Embedding(spec.size, spec.dim)
         nn.init.normal_(self.words.weight, std=WORD_SPREAD)
         self.word_dropout = WordDropout(
@@ -104,7 +118,7 @@ class WordInputs(nn.Module):
             rate=dropout.words,
         )
         self.characters = CharacterNetwork(spec.characters, dropout) if spec.characters else None
-        self.surface = TraitTable(spec.surface, dropout.traits) if spec.surface else None
+        self.surface = FeatureTable(spec.surface, dropout.traits) if spec.surface else None
 
     def forward(self, rows: WordRows) -> Tensor:
         """Rows of a batch, (N, W): word, characters, surface."""
@@ -113,16 +127,31 @@ class WordInputs(nn.Module):
         forms = from_host(rows.forms, like)
         if self.characters is not None and rows.characters is not None:
             parts.append(self.characters(rows.characters).index_select(0, forms))
-        if self.surface is not None and rows.traits is not None:
-            parts.append(self.surface(from_host(rows.traits, like)).index_select(0, forms))
+        if self.surface is not None and rows.features is not None:
+            parts.append(self.surface(from_host(rows.features, like)).index_select(0, forms))
         return torch.cat(parts, dim=1)
 
+    def baseline(self) -> Tensor:
+        """A word that is not known, has no letters and none of the features, (W,)."""
+        zero, surface = np.zeros(1, np.int64), self.spec.surface
+        rows = WordRows(
+            words=zero,
+            forms=zero,
+            written=np.array([""], dtype=object),
+            characters=Ragged(zero[:0], zero),
+            features=None if surface is None else np.zeros((1, surface.features), np.int64),
+        )
+        row: Tensor = self(rows)[0]
+        return row
 
-class SymbolInputs(nn.Module):
+
+class SymbolInputs(InputModule):
     """A vector for each symbol."""
 
-    def __init__(self, spec: Symbols) -> None:
+    def __init__(self, spec: Symbols, dropout: Dropout, counts: Any = None) -> None:
+        del dropout, counts
         super().__init__()
+        self.noise = nn.Identity()
         self.symbols = nn.Embedding(spec.size, spec.dim)
         nn.init.normal_(self.symbols.weight, std=CHARACTER_SPREAD)
 
@@ -131,18 +160,36 @@ class SymbolInputs(nn.Module):
         vectors: Tensor = self.symbols(from_host(rows.symbols, self.symbols.weight))
         return vectors
 
+    def baseline(self) -> Tensor:
+        """The unknown symbol, (W,)."""
+        return self.symbols.weight[0].clone()
 
-class VectorInputs(nn.Module):
+
+class VectorInputs(InputModule):
     """Vectors less their offset, standardised by training's mean and scale."""
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, spec: Vectors) -> None:
+    def __init__(self, spec: Vectors, dropout: Dropout, counts: Any = None) -> None:
+        del counts
         super().__init__()
+        self.noise = SequenceNoise(noise=dropout.noise, shift=dropout.shift)
         self.register_buffer("mean", torch.zeros(spec.size))
         self.register_buffer("scale", torch.ones(spec.size))
 
     def forward(self, rows: VectorRows) -> Tensor:
         """Rows of a batch, (N, W)."""
         return (from_host(rows.vectors, self.mean) - self.mean) / self.scale
+
+    def baseline(self) -> Tensor:
+        """A step whose channels all have their mean, (W,)."""
+        return torch.zeros_like(self.mean)
+
+
+# By the kind of the description.
+INPUTS: dict[str, Callable[[Any, Dropout, Any], InputModule]] = {
+    "words": WordInputs,
+    "symbols": SymbolInputs,
+    "vectors": VectorInputs,
+}

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from birnn.bundle.spec import Spec
 from birnn.errors import DataError
-from birnn.inputs import Batch, Vectors
+from birnn.inputs import Batch
 from birnn.models.heads import Head
+from birnn.models.inputs import InputModule
 from birnn.models.regularisation import Dropout
-from birnn.nn import BiRNN, SequenceNoise, VariationalDropout
+from birnn.nn import BiRNN, VariationalDropout
 from birnn.ragged import Ragged
 
 
@@ -36,15 +37,11 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, spec: Spec, *, inputs: nn.Module, encoder: BiRNN, head: nn.Module, dropout: Dropout
+        self, spec: Spec, *, inputs: InputModule, encoder: BiRNN, head: nn.Module, dropout: Dropout
     ) -> None:
         super().__init__()
         self.spec = spec
         self.inputs = inputs
-        vectors = isinstance(spec.inputs, Vectors)
-        self.input_noise = SequenceNoise(
-            noise=dropout.noise if vectors else 0.0, shift=dropout.shift if vectors else 0.0
-        )
         self.input_dropout = VariationalDropout(dropout.inputs)
         self.encoder = encoder
         self.output_dropout = VariationalDropout(dropout.output)
@@ -53,7 +50,7 @@ class Network(nn.Module):
     def forward(self, batch: Batch) -> Answer:
         """Scores of a batch."""
         rows = Ragged(self.inputs(batch.inputs), batch.lengths)
-        encoded = self.encoder(self.input_dropout(self.input_noise(rows)))
+        encoded = self.encoder(self.input_dropout(self.inputs.noise(rows)))
         read = self.output_dropout(encoded.output)
         return Answer(self.head(read, encoded.final), read)
 

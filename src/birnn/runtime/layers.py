@@ -1,7 +1,7 @@
 """A model's layers in NumPy, float32, over the tensors of a bundle."""
 
 # N rows of all sequences, B sequences, W width of a row, A hidden units of the attention,
-# F distinct written forms, T traits of a form, L answers of the head
+# F distinct rows, L answers of the head
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from birnn.bundle.spec import Spec
 from birnn.engine.linear import Linear
 from birnn.engine.stack import PackedStack
 from birnn.errors import BundleError
-from birnn.inputs import Words
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import Outcome, State
 from birnn.reference.stack import Stack
 from birnn.runtime import running
 
 Floats = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 
@@ -60,49 +58,6 @@ class Recurrent:
             table: Distinct rows.
         """
         return self._prepared.run(x, state, table=table)
-
-
-class Forms:
-    """What the written forms of words tell: word vector, characters and surface side by side.
-
-    Args:
-        inputs: Description of the word inputs.
-        tensors: Tensors of the model.
-    """
-
-    def __init__(self, inputs: Words, tensors: Tensors) -> None:
-        self._words = tensors["inputs.words.weight"]
-        self._characters: Recurrent | None = None
-        if inputs.characters is not None:
-            self._symbols = tensors["inputs.characters.symbols.weight"]
-            self._characters = Recurrent(
-                tensors, "inputs.characters.encoder", inputs.characters.stack
-            )
-        self._surface = tensors["inputs.surface.weight"] if inputs.surface is not None else None
-
-    @np.errstate(over="ignore", invalid="ignore", under="ignore")
-    def __call__(
-        self, words_F: Ids, characters: Ragged[Ids] | None, traits_FT: Ids | None
-    ) -> Floats:
-        """Input rows of distinct forms.
-
-        Args:
-            words_F: Id of each form's word, (F,).
-            characters: Ids of each form's characters, F sequences.
-            traits_FT: Rows of each form's traits in the surface table, (F, T).
-
-        Returns:
-            (F, W).
-        """
-        parts = [self._words[words_F]]
-        if self._characters is not None:
-            assert characters is not None
-            # The final states: each half after it has read the whole word.
-            parts.append(self._characters(characters, table=self._symbols)[1])
-        if self._surface is not None:
-            assert traits_FT is not None
-            parts.append(self._surface[traits_FT].sum(axis=1))
-        return np.concatenate(parts, axis=1)
 
 
 def linear(tensors: Tensors, name: str) -> Linear:

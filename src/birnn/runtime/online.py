@@ -4,20 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import Spec
-from birnn.data.numeric import narrow, not_finite, reals
-from birnn.errors import DataError, DirectionError, ShapeError, UsageError
-from birnn.inputs import Vectors
+from birnn.errors import DirectionError, UsageError
+from birnn.inputs.kind import Codec, Embed
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import State
 from birnn.runtime.layers import Network
-from birnn.runtime.rows import Rows
 from birnn.tasks.head import Decode, Decoder
 
 ONE = np.ones(1, np.int64)
@@ -32,7 +29,8 @@ class Online:
 
     Args:
         spec: What the model is.
-        rows: From sequences to input rows.
+        codec: The codec of its inputs.
+        embed: From validated sequences to input rows.
         network: Its layers.
         decoder: From scores to answers.
 
@@ -42,11 +40,12 @@ class Online:
     """
 
     def __init__(
-        self, spec: Spec, rows: Callable[[Any], Rows], network: Network, decoder: Decoder
+        self, spec: Spec, codec: Codec[Any], embed: Embed, network: Network, decoder: Decoder
     ) -> None:
         _check_causal(spec)
         self._spec = spec
-        self._rows = rows
+        self._codec = codec
+        self._embed = embed
         self._network = network
         self._decoder = decoder
         self.reset()
@@ -101,7 +100,7 @@ class Online:
         return answer, self._first(probabilities, scores)
 
     def _scores(self, given: Any) -> npt.NDArray[np.float32]:
-        rows = self._rows([_checked(self._spec, self._steps, given)])
+        rows = self._embed([self._codec.validated_step(given, f"step {self._steps}")])
         scores, self._state = self._network.step(
             Ragged(rows.values, ONE), self._state, self._pool, table=rows.table
         )
@@ -126,32 +125,3 @@ def _check_causal(spec: Spec) -> None:
             f"with step t+1. Use a model trained with --set {spec.head.streaming_settings[0]}, or "
             "predict."
         )
-
-
-def _checked(spec: Spec, step: int, given: Any) -> Any:
-    """The step as a sequence of length 1."""
-    if not isinstance(spec.inputs, Vectors):
-        if not isinstance(given, str) or not given:
-            raise DataError(
-                f"step {step}: {type(given).__name__} {given!r} is no token. "
-                "A token is a string of at least one character."
-            )
-        return (str(given),)
-    channels = spec.inputs.size
-    try:
-        row = reals(given)
-    except ValueError:
-        row = None
-    if row is not None and row.ndim == 0:
-        row = row.reshape(1)
-    if row is None or row.shape != (channels,):
-        got = type(given).__name__ if row is None else f"shape {row.shape}"
-        raise ShapeError(
-            f"step {step} is {got}, the model reads {channels} channels, ({channels},)"
-        )
-    bad = not_finite(row)
-    if bad is not None:
-        raise DataError(
-            f"step {step}: channel {bad[0]} is {narrow(row)[bad]}. Fill it in or skip the step."
-        )
-    return row[None, :]

@@ -21,11 +21,11 @@ from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
 from birnn.errors import BundleError, ConfigError, DataError, UsageError, log_notice
+from birnn.inputs import Steps, restored
 from birnn.ragged import Ragged
-from birnn.runtime.door import Known, Sequence, admit
 from birnn.runtime.layers import Network
 from birnn.runtime.online import Online
-from birnn.runtime.rows import rows_of
+from birnn.runtime.validation import validated
 from birnn.tasks.head import Decode
 
 # Sequences and rows that are read ahead, sorted by length and given back in order.
@@ -56,11 +56,10 @@ class Predictor:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._rows = rows_of(bundle)
+        self._codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
+        self._embed = self._codec.embedding(bundle.tensors)
         self._network = Network(bundle.spec, bundle.tensors)
         self._decoder = bundle.spec.head.decoding(self.labels, bundle.tensors)
-        kind = bundle.spec.inputs.kind
-        self._known = Known(bundle.spec.inputs, bundle.vocabularies.get(kind, ()))
 
     @classmethod
     def load(cls, folder: str | Path, *, tell: Callable[[str], None] = log_notice) -> Predictor:
@@ -143,13 +142,12 @@ class Predictor:
             FormatError: A file that does not read.
             UsageError: A format that does not exist or does not serve the model.
         """
-        symbols = self.spec.inputs.kind == "symbols"
         return read(
             path,
             self.spec.head.target,
             self.read_options(options),
             labelled=labelled,
-            alphabet=self._known.alphabet if symbols else None,
+            alphabet=self._codec.alphabet,
             labels=self.labels,
             tell=tell,
         )
@@ -167,7 +165,7 @@ class Predictor:
         Raises:
             DataError: The model reads vectors.
         """
-        return [str(token) for token in next(self._admit([text]))]
+        return [str(token) for token in next(self._validated([text]))]
 
     def predict(self, sequences: Iterable[Any]) -> list[Any]:
         """Answers for sequences, in their order.
@@ -204,7 +202,7 @@ class Predictor:
         probabilities = self._decoder.probabilities
         if probabilities is None:
             raise self.spec.head.no_probabilities("Call predict for its values.")
-        found = list(self._stream(self._admit(sequences), probabilities))
+        found = list(self._stream(self._validated(sequences), probabilities))
         if self.spec.head.per_step:
             return found
         return np.array(found, np.float32).reshape(len(found), len(self.labels))
@@ -226,7 +224,7 @@ class Predictor:
         """
         if window < 1:
             raise UsageError(f"window is {window}, it must be a whole number from 1 on")
-        return self._stream(self._admit(sequences), self._decoder.answers, window, wait)
+        return self._stream(self._validated(sequences), self._decoder.answers, window, wait)
 
     def stream_proba(
         self, sequences: Iterable[Any], *, window: int = WINDOW, wait: bool = True
@@ -259,7 +257,7 @@ class Predictor:
             pairs = zip(answers(scores, lengths), probabilities(scores, lengths), strict=True)
             return list(pairs)
 
-        return self._stream(self._admit(sequences), both, window, wait)
+        return self._stream(self._validated(sequences), both, window, wait)
 
     def online(self) -> Online:
         """A session that answers at each step, while the sequence is still coming.
@@ -278,7 +276,7 @@ class Predictor:
             >>> [session.step(symbol) for symbol in "ACA"]
             ['coil', 'coil', 'coil']
         """
-        return Online(self.spec, self._rows, self._network, self._decoder)
+        return Online(self.spec, self._codec, self._embed, self._network, self._decoder)
 
     def evaluate(
         self,
@@ -312,16 +310,15 @@ class Predictor:
         if isinstance(examples, str | Path):
             examples = self.read(examples, options, labelled=True, tell=tell)
         else:
-            alphabet = self._known.alphabet if self.spec.inputs.kind == "symbols" else None
             target = self.spec.head.target
-            request = ReadRequest(target, options=options, alphabet=alphabet, tell=tell)
+            request = ReadRequest(target, options=options, alphabet=self._codec.alphabet, tell=tell)
             examples = labelled_examples(examples, request, tell=tell)
         scorer, gold = self.spec.head.scorer(self.labels), self.spec.head.golds(self.labels, tell)
         sequences = empty = tokens = 0
         seconds = 0.0
         for window in windows(examples, tokens=WINDOW_ROWS, sequences=WINDOW):
             golds = [gold(example, sequences + i) for i, example in enumerate(window)]
-            inputs = list(self._admit((example.inputs for example in window), first=sequences))
+            inputs = list(self._validated((example.inputs for example in window), first=sequences))
             if not sequences:
                 self._notice(inputs, tell)
             started = time.perf_counter()
@@ -343,24 +340,24 @@ class Predictor:
             "tokens_per_second": tokens / seconds if seconds > 0 else 0.0,
         }
 
-    def _admit(self, sequences: Any, first: int = 0) -> Iterator[Sequence]:
-        return admit(
+    def _validated(self, sequences: Any, first: int = 0) -> Iterator[Steps]:
+        return validated(
             self.spec,
+            self._codec,
             sequences,
             first=first,
-            alphabet=self._known.alphabet,
             split=self.read_options().split,
             tell=log_notice,
             options=self.read_options,
         )
 
-    def _notice(self, sequences: list[Sequence], tell: Callable[[str], None]) -> None:
-        for line in self._known.notices(sequences):
+    def _notice(self, sequences: list[Steps], tell: Callable[[str], None]) -> None:
+        for line in self._codec.notices(sequences):
             tell(line)
 
     def _stream(
         self,
-        sequences: Iterator[Sequence],
+        sequences: Iterator[Steps],
         decode: Decode,
         window: int = WINDOW,
         wait: bool = True,
@@ -373,12 +370,12 @@ class Predictor:
                 first = False
             yield from self._run(ahead, decode)
 
-    def _run(self, sequences: list[Sequence], decode: Decode) -> list[Any]:
+    def _run(self, sequences: list[Steps], decode: Decode) -> list[Any]:
         """Answers of a window in its order; inside, batches of like lengths."""
         answers: list[Any] = [None] * len(sequences)
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
         for batch in in_order(lengths, tokens=BATCH_ROWS):
-            rows = self._rows([sequences[i] for i in batch.tolist()])
+            rows = self._embed([sequences[i] for i in batch.tolist()])
             scores = self._network(Ragged(rows.values, lengths[batch]), table=rows.table)
             for i, answer in zip(batch.tolist(), decode(scores, lengths[batch]), strict=True):
                 answers[i] = answer

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from birnn.data.examples import Example, TargetKind
 from birnn.errors import DataError, UsageError
-from birnn.inputs.encoding import Codec, Encoded
+from birnn.inputs.encoding import Encoded
+from birnn.inputs.kind import Codec
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.schema import Frozen, Shape, Size
 
@@ -186,7 +187,7 @@ class Head(Frozen, ABC):
             DataError: As `check_target` does.
         """
 
-    def encoded(self, codec: Codec, examples: Sequence[Example]) -> Encoded:
+    def encoded(self, codec: Codec[Any], examples: Sequence[Example]) -> Encoded:
         """Examples as numbers, with their targets; no targets of no examples."""
         targets = self.encode(examples, codec.vocabularies.get("labels")) if examples else None
         return codec.encode(examples).with_targets(targets, per_step=self.per_step)

@@ -10,7 +10,7 @@ import numpy as np
 
 from birnn.bundle.spec import Encoder
 from birnn.data import Example
-from birnn.data.numeric import narrow, not_finite
+from birnn.data.numeric import require_finite
 from birnn.errors import DataError, DirectionError
 
 # Steps whose tag is the next token and not the step's own, before it can be no accident: where
@@ -47,16 +47,9 @@ def require_uniform_inputs(*sets: Sequence[Example]) -> None:
                 raise DataError(
                     f"{where} has {got}, {name} has {needed}. Give every file the same."
                 )
-        if isinstance(example.inputs, np.ndarray) and (bad := not_finite(example.inputs)):
-            raise DataError(
-                f"{where}, step {bad[0]}: channel {bad[1]} is {narrow(example.inputs)[bad]}. "
-                "Fill it in or leave the sequence out."
-            )
-        if isinstance(example.target, np.ndarray) and (bad := not_finite(example.target)):
-            raise DataError(
-                f"{where}: target {bad[0]} is {narrow(example.target)[bad]}. "
-                "Fill it in or leave the sequence out."
-            )
+        for values, axes in ((example.inputs, ("step", "channel")), (example.target, ("target",))):
+            if isinstance(values, np.ndarray):
+                require_finite(values, where, *axes)
 
 
 def reject_shifted_targets(train: Sequence[Example], encoder: Encoder) -> None:

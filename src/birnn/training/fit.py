@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from birnn.bundle.io import Bundle, save
 from birnn.data.batching import batches
 from birnn.errors import Interrupted, TrainingError, UsageError, print_notice
+from birnn.inputs import kind_of
 from birnn.metrics import named_counts
 from birnn.models import Network, build, mean_states
 from birnn.nn.threads import own_threads
@@ -21,7 +22,6 @@ from birnn.runtime import Predictor
 from birnn.training.callbacks import progress
 from birnn.training.datamodule import DEV_TOKENS
 from birnn.training.fingerprint import describe
-from birnn.training.inputs import input_kind
 from birnn.training.loop import LoopResult, check_device, process_untouched, run_loop
 from birnn.training.memory import check_size, keep_freed_memory, memory_named
 from birnn.training.prepare import Prepared, prepare
@@ -94,7 +94,7 @@ def fit(
     tell = tell or _ignore
     recipe = Recipe.load(task) if recipe is None else recipe
     check_device(recipe.training.device)
-    recipe = recipe.for_kind(task, input_kind(sets.train, recipe.inputs))
+    recipe = recipe.for_kind(task, kind_of(sets.train, recipe.inputs))
     prepared = prepare(task, sets.train, sets.dev, recipe)
     check_size(prepared.spec)
     for note in (*sets.notes, *prepared.notes):

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from birnn.bundle.spec import Spec
 from birnn.data import Example
 from birnn.errors import ConfigError, DataError
-from birnn.inputs import Codec, Encoded, Vocabularies, Vocabulary, Words
+from birnn.inputs import KINDS, Codec, Encoded, Vocabularies, Vocabulary, kind_of
 from birnn.metrics import named_counts
+from birnn.schema import prefixed
 from birnn.tasks import TASKS, Scorer
 from birnn.training.checks import reject_shifted_targets
-from birnn.training.inputs import describe_inputs, ratio_table
 from birnn.training.recipe import Recipe
 
 Tensor = npt.NDArray[Any]
@@ -30,7 +30,7 @@ class Prepared:
 
     spec: Spec
     vocabularies: Vocabularies
-    codec: Codec
+    codec: Codec[Any]
     train: Encoded
     dev: Encoded
     train_where: Sequence[str]  # where each training example stands, file and line
@@ -77,16 +77,15 @@ def prepare(
     reject_shifted_targets(train, recipe.encoder)
     fitted = TASKS[task].fit(train, dev, recipe.head, notes)
     head, labels = fitted.head, fitted.labels
-    inputs, vocabularies, initial = describe_inputs(fitted.train, recipe.inputs, notes)
+    kind = KINDS[kind_of(fitted.train, recipe.inputs)]
+    learnt = kind.learn(fitted.train, recipe.inputs, notes)
+    inputs, vocabularies, initial = learnt.inputs, learnt.vocabularies, dict(learnt.initial)
     if labels is not None:
         vocabularies = vocabularies | {"labels": labels}
-    initial |= {f"head.{name}": values for name, values in fitted.initial.items()}
-    if recipe.inputs.class_ratios and isinstance(inputs, Words) and head.target == "label":
-        words = vocabularies["words"]
-        assert labels is not None
+    if head.target == "label":
         # Pretrained vectors know more than ratios do.
-        initial.setdefault("inputs.words.weight", ratio_table(fitted.train, inputs, words, labels))
-    codec = Codec(inputs, vocabularies)
+        initial = inputs.class_tensors(fitted.train, vocabularies, recipe.inputs) | initial
+    codec = inputs.codec(vocabularies)
     monitor, larger = head.selection
     prepared = Prepared(
         spec=Spec(inputs=inputs, encoder=recipe.encoder, head=head),
@@ -96,7 +95,7 @@ def prepare(
         dev=head.encoded(codec, fitted.dev),
         train_where=[example.where or "" for example in train],
         dev_examples=fitted.dev,
-        initial=initial,
+        initial=prefixed("inputs", initial) | prefixed("head", fitted.initial),
         class_weights=_class_weights(task, labels, recipe),
         monitor=monitor,
         larger_is_better=larger,

@@ -20,10 +20,11 @@ from pydantic import (
 
 from birnn.bundle.spec import Encoder
 from birnn.errors import ConfigError, nearest
+from birnn.inputs import InputSettings, KindName
 from birnn.models import Dropout
 from birnn.schema import Frozen
 from birnn.tasks import TASKS
-from birnn.training.settings import InputSettings, Kind, TrainingSettings
+from birnn.training.settings import TrainingSettings
 
 LONGEST = 200  # characters of a value in a message
 RENAMED = {"training.batch_rows": "training.batch_tokens"}  # since 0.1.0
@@ -62,7 +63,7 @@ class Recipe(Frozen):
             for name in getattr(self, section).model_fields_set
         )
 
-    def for_kind(self, task: str, kind: Kind) -> Recipe:
+    def for_kind(self, task: str, kind: KindName) -> Recipe:
         """This recipe with the defaults that suit a kind of input; what was chosen stays.
 
         Example:
@@ -148,7 +149,7 @@ def _recipe_class(task: str) -> type[Recipe]:
     return create_model("Recipe", __base__=Recipe, head=(settings, settings()))
 
 
-def default(task: str, kind: Kind = "words") -> Recipe:
+def default(task: str, kind: KindName = "words") -> Recipe:
     """The recipe of a task and a kind of input before any setting is changed.
 
     A word is one of thousands and seen a few times, a symbol one of few and seen thousands of
@@ -234,12 +235,12 @@ def _fault(item: Any) -> str:
     return f"{key}: {what}, got {got if len(got) <= LONGEST else got[:LONGEST] + '...'}"
 
 
-def settings_table(task: str, kind: Kind = "words") -> list[tuple[str, Any, str]]:
+def settings_table(task: str, kind: KindName = "words") -> list[tuple[str, Any, str]]:
     """Name, default (as JSON has it) and meaning of every setting of a task on a kind of input.
 
     Example:
         >>> [row[:2] for row in settings_table("tagger")[:3]]
-        [('inputs.kind', 'auto'), ('inputs.word_dim', 100), ('inputs.min_count', 2)]
+        [('inputs.kind', 'auto'), ('inputs.min_count', 2), ('inputs.max_words', None)]
     """
     recipe = default(task, kind)
     return [

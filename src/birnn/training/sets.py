@@ -16,9 +16,9 @@ from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.words import Split, looks, part, tokenise
 from birnn.errors import DataError
+from birnn.inputs import KINDS, KindName
 from birnn.tasks import TASKS
 from birnn.training.checks import require_uniform_inputs
-from birnn.training.settings import Kind
 
 DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
 
@@ -80,7 +80,7 @@ class DataSources:
         task: str,
         *,
         seed: int = 1,
-        kind: Literal["auto"] | Kind = "auto",
+        kind: Literal["auto"] | KindName = "auto",
         tell: Callable[[str], None],
     ) -> Sets:
         """Read all at the start: a fault in the last file must not show after an hour of training.
@@ -97,7 +97,7 @@ class DataSources:
         found: dict[str, Any] = {}
         tell = _once(tell)
         reading = self.reading
-        alphabet = Alphabet() if kind == "symbols" else None
+        alphabet = None if kind == "auto" else KINDS[kind].alphabet
         names = {"train": name_of(self.train)}
         train = _examples("train", self.train, task, reading, tell, alphabet, found)
         if reading.split == "auto" and alphabet is None:

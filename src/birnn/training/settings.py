@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,10 +12,7 @@ from pydantic import (
     NonNegativeFloat,
 )
 
-from birnn.inputs.words import AffixLengths
 from birnn.schema import Frozen, Size
-
-Kind = Literal["words", "symbols", "vectors"]
 
 
 def _known_device(name: str) -> str:
@@ -38,58 +34,6 @@ def _weights(given: Any) -> Any:
             "{ spam = 2.0, ham = 0.5 }"
         )
     return given
-
-
-class InputSettings(Frozen):
-    """What the rows of the encoder are made of."""
-
-    kind: Literal["auto", "words", "symbols", "vectors"] = Field(
-        default="auto",
-        description="auto: vectors where the file has them, symbols where all tokens are single "
-        "characters, words otherwise",
-    )
-    word_dim: Size = Field(default=100, description="width of a word's vector")
-    min_count: Size = Field(default=2, description="rarer words are unknown")
-    max_words: Size | None = Field(default=None, description="keep the most frequent")
-    lowercase: bool = Field(default=True, description="look words up in lower case")
-    digits: bool = Field(default=True, description="look words up with every digit as 0")
-    character_dim: Size = Field(default=32, description="width of a character's vector")
-    character_hidden: int = Field(
-        default=64,
-        ge=0,
-        le=10**9,
-        description="hidden units of each half of the character LSTM; 0: none",
-    )
-    surface_dim: int = Field(
-        default=64,
-        ge=0,
-        le=10**9,
-        description="width of the traits of a word's written form; 0: none",
-    )
-    surface_min_count: Size = Field(
-        default=2, description="a trait of fewer written forms is unknown"
-    )
-    prefixes: AffixLengths = Field(
-        default=(1, 2, 3, 4), description="lengths of the prefixes that are traits"
-    )
-    suffixes: AffixLengths = Field(
-        default=(1, 2, 3, 4), description="lengths of the suffixes that are traits"
-    )
-    symbol_dim: Size = Field(default=64, description="width of a symbol's vector")
-    class_ratios: bool = Field(
-        default=False,
-        description="a classifier's word vectors start with the word's log-count ratio of each "
-        "label, as naive Bayes weighs it",
-    )
-    vectors: Path | None = Field(
-        default=None, description="pretrained word vectors: word2vec, GloVe or fastText text, .gz"
-    )
-    first_vectors: int = Field(
-        default=50_000,
-        ge=0,
-        le=10**9,
-        description="beside the words of training, words of so many first lines of the vectors",
-    )
 
 
 class TrainingSettings(Frozen):

@@ -19,11 +19,11 @@ from typing import Any
 
 from birnn.bundle.spec import Spec
 from birnn.errors import Interrupted, Tell, UsageError, nearest, no_notice
+from birnn.inputs import kind_of
 from birnn.nn.threads import own_threads
 from birnn.report.figures import READERS
 from birnn.runtime import Predictor
 from birnn.training.fit import run_training
-from birnn.training.inputs import input_kind
 from birnn.training.prepare import prepare
 from birnn.training.recipe import Recipe
 from birnn.training.sets import Sets
@@ -135,7 +135,7 @@ class Plan:
 
     def spec(self) -> Spec:
         """The model that the recipe and the data make, in the recipe's own way of reading."""
-        kind = input_kind(self.sets.train, self.recipe.inputs)
+        kind = kind_of(self.sets.train, self.recipe.inputs)
         recipe = self.recipe.for_kind(self.task, kind)
         return prepare(self.task, self.sets.train, self.sets.dev, recipe).spec
 

@@ -1,6 +1,6 @@
-"""An LRU cache of word vectors: computed once, the least recently used forgotten first."""
+"""Vectors of words at run time, computed from their written forms, and an LRU cache of them."""
 
-# F distinct written forms, W width of an input row
+# F distinct written forms, K features of a form, W width of an input row
 
 from __future__ import annotations
 
@@ -8,16 +8,61 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-Rows = npt.NDArray[np.float32]
+from birnn.engine.stack import PackedStack
+from birnn.inputs.forms import Characters, Surface
+from birnn.ragged import Ragged
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+Tensors = Mapping[str, Floats]
 
 CAPACITY = 1 << 15
 # Forms that go through the character network together: bounds its memory, fills its matrices.
 CHUNK = 4096
+
+
+class WordVectors:
+    """Input rows of words: word vector, characters and features side by side.
+
+    Args:
+        characters: Description of the network over characters, where there is one.
+        surface: Description of the affix and shape features, where there are any.
+        tensors: Tensors of the model.
+    """
+
+    def __init__(
+        self, characters: Characters | None, surface: Surface | None, tensors: Tensors
+    ) -> None:
+        self._words = tensors["inputs.words.weight"]
+        self._characters: PackedStack | None = None
+        if characters is not None:
+            stack = characters.stack
+            self._symbols = tensors["inputs.characters.symbols.weight"]
+            prefix = "inputs.characters.encoder"
+            parameters = {name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}
+            self._characters = PackedStack(parameters, stack)
+        self._features = tensors["inputs.surface.weight"] if surface is not None else None
+
+    @np.errstate(over="ignore", invalid="ignore", under="ignore")
+    def __call__(
+        self,
+        words_F: Integers,
+        characters: Ragged[Integers] | None,
+        features_FK: Integers | None,
+    ) -> Floats:
+        """Rows of distinct forms, (F, W)."""
+        parts = [self._words[words_F]]
+        if self._characters is not None and characters is not None:
+            # The final states: each half after it has read the whole word.
+            parts.append(self._characters.run(characters, table=self._symbols).final)
+        if self._features is not None:
+            parts.append(self._features[features_FK].sum(axis=1))
+        return np.concatenate(parts, axis=1)
 
 
 class WordVectorCache:
@@ -41,7 +86,7 @@ class WordVectorCache:
 
     def __init__(
         self,
-        compute: Callable[[list[str]], Rows],
+        compute: Callable[[list[str]], Floats],
         width: int,
         *,
         capacity: int = CAPACITY,
@@ -59,7 +104,7 @@ class WordVectorCache:
         """Forms kept at present."""
         return len(self._slots)
 
-    def rows(self, forms: Sequence[str]) -> Rows:
+    def rows(self, forms: Sequence[str]) -> Floats:
         """Rows of distinct forms, (F, W); more of them than the cache keeps are fine."""
         with self._lock:
             out, new = self._find(forms)
@@ -72,7 +117,7 @@ class WordVectorCache:
                 self._keep(unknown, computed)
         return out
 
-    def _find(self, forms: Sequence[str]) -> tuple[Rows, npt.NDArray[np.intp]]:
+    def _find(self, forms: Sequence[str]) -> tuple[Floats, npt.NDArray[np.intp]]:
         """A copy of the rows that are kept, and the places of the forms that are not."""
         self._settle()
         slots = np.array([self._slots.get(form, -1) for form in forms], dtype=np.int64)
@@ -82,7 +127,7 @@ class WordVectorCache:
                 self._slots.move_to_end(form)
         return out, np.flatnonzero(slots < 0)
 
-    def _keep(self, forms: list[str], rows: Rows) -> None:
+    def _keep(self, forms: list[str], rows: Floats) -> None:
         self._settle()
         # What another thread has kept meanwhile stays as it is.
         new = [place for place, form in enumerate(forms) if form not in self._slots]

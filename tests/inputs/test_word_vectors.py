@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.runtime import cache as module
-from birnn.runtime.cache import WordVectorCache
+from birnn.inputs import word_vectors as module
+from birnn.inputs.word_vectors import WordVectorCache
 
 
 class Counting:

@@ -1,0 +1,84 @@
+"""What a caller hands in, as sequences that fit the model, or a message that says what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from birnn.bundle.spec import Spec
+from birnn.data.objects import is_iterable, is_table, unpacked
+from birnn.data.options import ReadOptions
+from birnn.data.words import Split, Splitter
+from birnn.errors import DataError
+from birnn.inputs.kind import Codec, Steps, described
+
+# What a caller does where a text was split the wrong way.
+_REMEDIES = ("give a list of its tokens", "give birnn.data.tokenise(text)")
+
+
+def validated(
+    spec: Spec,
+    codec: Codec[Any],
+    sequences: Any,
+    *,
+    first: int = 0,
+    split: Split = "auto",
+    tell: Callable[[str], None] | None = None,
+    options: Callable[[], ReadOptions] = ReadOptions,
+) -> Iterator[Steps]:
+    """The sequences of a call, validated one by one as they come.
+
+    Args:
+        spec: What the model is.
+        codec: The codec of its inputs.
+        sequences: Lists of tokens; of words also plain texts; for symbols also plain strings, as
+            the alphabet reads them; for vectors arrays (T, D). Tables and records as
+            `birnn.data.objects.unpacked` takes them.
+        first: Number of the first sequence, for messages.
+        split: How words are found in plain texts, see `birnn.data.ReadOptions`.
+        tell: Takes what was guessed of them, one line.
+        options: Gives how tables are read; asked where there is one.
+
+    Raises:
+        DataError: Something else; the message names the sequence and the step.
+
+    Example:
+        >>> from birnn.bundle.spec import Encoder
+        >>> from birnn.inputs import Vocabulary, Words
+        >>> from birnn.tasks import Label
+        >>> spec = Spec(inputs=Words(size=2, dim=1), encoder=Encoder(), head=Label(size=2))
+        >>> codec = spec.inputs.codec({"words": Vocabulary(["so"])})
+        >>> list(validated(spec, codec, ["so good", ["so", "bad"]]))
+        [('so', 'good'), ['so', 'bad']]
+    """
+    if isinstance(sequences, str | bytes) or not (is_table(sequences) or is_iterable(sequences)):
+        raise DataError(
+            f"sequences is {described(sequences)}. Give a list of sequences: {spec.inputs.wanted}"
+        )
+    codec.check_call(sequences)
+    # A column of a table holds texts, however short.
+    may_be_one = spec.head.per_step and not is_table(sequences)
+    sequences = unpacked(sequences, spec.head.target, options, number=first, tell=tell)
+    splitter = Splitter(split, tell, _REMEDIES)
+    text = ""
+    for number, sequence in enumerate(sequences, first):
+        if may_be_one and number <= first + 1 and isinstance(sequence, str):
+            if text:
+                codec.check_texts(text, sequence, first)
+            text = sequence
+        if not spec.head.per_step:
+            _refuse_pair(sequence, number)
+        yield codec.validated(sequence, f"sequence {number}", splitter)
+
+
+def _refuse_pair(sequence: Any, number: int) -> None:
+    """("so good", "positive") is an example with its label, and no sequence of two words."""
+    if not isinstance(sequence, tuple) or len(sequence) != 2:
+        return
+    text, label = sequence
+    listed = isinstance(text, list | tuple) and isinstance(label, str)
+    if listed or (isinstance(text, str) and any(map(str.isspace, text))):
+        raise DataError(
+            f"sequence {number} is {described(sequence)}, which looks like a text and its label. "
+            "Give the text alone, or its tokens as a list."
+        )
