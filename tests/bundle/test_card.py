@@ -28,7 +28,7 @@ def test_card_says_what_the_model_is(bundle: Bundle) -> None:
 
 def test_drawing_of_words_adds_up(bundle: Bundle) -> None:
     assert drawing(bundle.spec) == (
-        "words 4 × 3 + characters 5 × 2 LSTM ⇄ 2 + traits 4 × 2 = 9"
+        "words 4 × 3 + characters 5 × 2 LSTM ⇄ 2 + affixes and shapes 4 × 2 = 9"
         " → LSTM ⇄ 3 (concat) → 6 → 3 labels (crf)"
     )
 

@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,12 +174,3 @@ def draw() -> Callable[..., list[Any]]:
 @pytest.fixture(scope="session")
 def slow() -> Callable[[Bundle], Slow]:
     return Slow
-
-
-@pytest.fixture
-def hasty() -> Iterator[None]:
-    """Threads change as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
