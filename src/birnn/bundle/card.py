@@ -61,7 +61,7 @@ def drawing(spec: Spec) -> str:
     """The model in one line, from inputs to answers.
 
     Example:
-        >>> from birnn.bundle.spec import Encoder
+        >>> from birnn.bundle import Encoder, Symbols, Tags
         >>> spec = Spec(
         ...     inputs=Symbols(size=5, dim=8),
         ...     encoder=Encoder(cell="gru", hidden_size=16, merge="sum"),

@@ -71,7 +71,7 @@ def vocabulary_sizes(spec: Spec) -> dict[str, int]:
     """Name and size of each vocabulary that a model has.
 
     Example:
-        >>> from birnn.bundle.spec import Encoder
+        >>> from birnn.bundle import Encoder, Symbols, Tags
         >>> spec = Spec(inputs=Symbols(size=5, dim=8), encoder=Encoder(), head=Tags(size=3))
         >>> vocabulary_sizes(spec)
         {'symbols': 5, 'labels': 3}

@@ -41,7 +41,7 @@ def build(
         ConfigError: Settings that do not fit the model.
 
     Example:
-        >>> from birnn.bundle import Encoder, Tags
+        >>> from birnn.bundle import Encoder, Symbols, Tags
         >>> spec = Spec(
         ...     inputs=Symbols(size=5, dim=8), encoder=Encoder(hidden_size=4), head=Tags(size=3)
         ... )
