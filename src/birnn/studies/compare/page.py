@@ -11,6 +11,7 @@ from birnn.report.figures import READERS
 from birnn.report.parts import Part, Picture, Section, Text, Tiles
 from birnn.studies.compare.comparison import METRICS, Comparison
 from birnn.studies.compare.significance import percent
+from birnn.tasks import TASKS
 
 
 def write(path: Path | str, found: Comparison, *, name: str) -> Path:
@@ -66,7 +67,7 @@ def _verdicts(found: Comparison) -> list[Part]:
     seeds = len(found.seeds)
     told = "McNemar's exact test on the answers that differ"
     told += f"; of {seeds} seeds the one with the middle p. " if seeds > 1 else ". "
-    if found.task == "tagger":
+    if TASKS[found.task].per_step:
         told += (
             "Steps of one sequence hang together, so that the test of sequences is the careful one."
         )
@@ -75,7 +76,7 @@ def _verdicts(found: Comparison) -> list[Part]:
 
 def _positions(found: Comparison) -> Picture:
     names, accuracy = found.by_position()
-    steps = found.task == "tagger"
+    steps = TASKS[found.task].per_step
     of = "position" if steps else "length"
     figure = figures.accuracy_by_position(accuracy, positions=names, of=of)
     what = "steps by their position" if steps else "labels by the sequence's length"
