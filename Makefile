@@ -56,7 +56,7 @@ format: $(INSTALLED)  ## rewrite the sources as `check` wants them
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: $(INSTALLED)  ## the layers against torch and whatever other peers are installed
+bench: $(INSTALLED)  ## the layers against torch's
 	$(BIN)/birnn bench
 
 bench-setup: $(BENCH)/.installed  ## make .venv-bench with the peers of the benchmarks, all pinned

@@ -17,7 +17,8 @@ import torch
 
 import birnn
 import flair_tagger
-from turns import table, take
+from birnn.cli.tables import markdown
+from turns import take
 
 
 def main() -> None:
@@ -70,7 +71,7 @@ def main() -> None:
         (work, *(f"{speeds[name]:,.0f}" for name in speeds), f"{gain(speeds):.2f}x")
         for work, speeds in (("training", trained), ("prediction", predicted))
     ]
-    print(table(("Flair's SequenceTagger", "torch, tokens/s", "accelerated", "gain"), rows))
+    print(markdown(("Flair's SequenceTagger", "torch, tokens/s", "accelerated", "gain"), rows))
     pairs = list(zip(losses["torch"], losses["birnn"], strict=True))
     apart = max(abs(one - other) / abs(one) for one, other in pairs)
     print(f"\nLosses of {len(pairs)} batches are at most {apart:.1e} apart, as a share.")

@@ -30,7 +30,8 @@ from stanza.models.pos.trainer import Trainer
 from stanza.utils.conll import CoNLL
 
 import birnn
-from turns import table, take
+from birnn.cli.tables import markdown
+from turns import take
 
 SEED = 1
 HEADS = {"shared": ["--share_hid"], "biaffine": []}
@@ -157,7 +158,7 @@ def main() -> None:
             f"apart, as a share; {others} of {len(pairs)} words are tagged otherwise "
             f"({kinds} kinds of tags)."
         )
-    print(table(("heads", "Stanza's tagger", "torch, words/s", "accelerated", "gain"), rows))
+    print(markdown(("heads", "Stanza's tagger", "torch, words/s", "accelerated", "gain"), rows))
     print("", *notes, sep="\n")
     sys.exit(1 if differing else 0)
 

@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle import Bundle, Encoder, Spec, Tags
+from birnn.cli.tables import markdown
 from birnn.engine import isa
 from birnn.inputs import Vectors
 from birnn.runtime import Predictor
-from birnn.studies.bench.measure import machine
-from turns import table
+from birnn.studies.turns import machine
 
 ALLOWED = 2.2
 STEPS, INPUTS, LABELS = 25, 128, 20
@@ -202,7 +202,7 @@ def main() -> None:
         f"threads: {isa.get_num_threads()}, load before: {load:.1f}\n"
     )
     header = ["work", "idle, ms: median, p90", "beside a busy loop", "ratio"]
-    print(table(header, [times.row() for times in found]))
+    print(markdown(header, [times.row() for times in found]))
     missed = [times.work for times in found if max(times.ratios()) > ALLOWED]
     for work in missed:
         print(f"over {ALLOWED} times: {work}")

@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import json
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,12 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from birnn.errors import print_notice
 from birnn.report.figures import INK, in_house_style
-from birnn.studies.bench import Case, Plan, Shape, run
+from birnn.studies.bench import BenchPlan, Case, Shape, run
 from birnn.studies.bench.cases import WORKS, Work
-from birnn.studies.bench.peers import OURS, PEERS
+from birnn.studies.bench.peers import OURS
+from peers import PEERS
 
 BASE = Shape.parse("32x128x256x25")
 
@@ -71,8 +72,9 @@ def measure(grows: str, sizes: Iterable[int], peers: Sequence[str], rounds: int)
         shape = BASE if grows == "threads" else dataclasses.replace(BASE, **{grows: size})
         threads = size if grows == "threads" else min(2, os.cpu_count() or 1)
         report = run(
-            Plan((Case(shape),), tuple(peers), rounds, threads),
-            tell=lambda line: print(line, file=sys.stderr, flush=True),
+            BenchPlan((Case(shape),), tuple(peers), rounds, threads),
+            among=PEERS,
+            tell=print_notice,
         )
         for timing in report.timings:
             empty = Curve(grows, timing.work, timing.peer, [], [], [])

@@ -1,7 +1,7 @@
 """The layers against their peers: the README's table, and the performance contract.
 
-Runs what ``birnn bench --full`` runs, with more rounds; prints Markdown, and ends with status 1
-where a line of the contract is missed. Needs the peers of benchmarks/requirements.txt.
+Runs what ``birnn bench --full`` runs, with more rounds and peers; prints Markdown, and ends with
+status 1 where a target is missed. Needs the peers of benchmarks/requirements.txt.
 
     .venv-bench/bin/python benchmarks/layers.py
 """
@@ -13,30 +13,35 @@ import json
 import sys
 from pathlib import Path
 
-from birnn.studies.bench import COMPARED, SHAPES, TORCH_KINDS, WIDE, Case, Plan, run
-from birnn.studies.bench.promises import promises
-from birnn.studies.bench.tables import markdown, to_dict
+from birnn.cli.tables import print_tables, print_text
+from birnn.errors import print_notice
+from birnn.studies.bench import COMPARED, SHAPES, TORCH_KINDS, WIDE, BenchPlan, Case, run
+from birnn.studies.bench.tables import footnotes, tables, to_dict
+from birnn.studies.bench.targets import targets
+from peers import PEERS
 
 
 def main() -> None:
-    """Measure, print, fail where a promise is missed."""
+    """Measure, print, fail where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peer", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--results", type=Path, default=Path("runs/layers.json"))
     arguments = parser.parse_args()
-    plan = Plan(
+    plan = BenchPlan(
         tuple(Case(shape, kind) for kind in (COMPARED, *TORCH_KINDS) for shape in (*SHAPES, WIDE)),
         peers=tuple(arguments.peer),
         rounds=arguments.rounds,
         threads=arguments.threads,
     )
-    report = run(plan, tell=lambda line: print(line, file=sys.stderr, flush=True))
+    report = run(plan, among=PEERS, tell=print_notice)
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     arguments.results.write_text(json.dumps(to_dict(report), indent=1))
-    print(markdown(report))
-    missed = [promise.text for promise in promises(report) if not promise.kept]
+    print_tables(tables(report), as_markdown=True, titles=True)
+    for note in footnotes(report):
+        print_text(note, as_markdown=True)
+    missed = [target.text for target in targets(report) if not target.met]
     if missed:
         print(f"missed: {'; '.join(missed)}", file=sys.stderr)
         sys.exit(1)

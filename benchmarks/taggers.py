@@ -26,9 +26,10 @@ import torch
 
 import birnn
 import flair_tagger
+from birnn.cli.tables import markdown
 from birnn.data import read
 from birnn.engine import isa
-from turns import table, take
+from turns import take
 
 SAME_SIZE = {
     "inputs.word_dim": flair_tagger.WORD_WIDTH,
@@ -135,11 +136,11 @@ def main() -> None:
         (work, f"{speeds['Flair']:,.0f}", f"{speeds['birnn']:,.0f}", f"{faster[work]:.1f}x")
         for work, speeds in (("training", trained), ("prediction", predicted))
     ]
-    print(table(("tagger of the same size, wnut17", "Flair, tokens/s", "birnn", "gain"), rows))
+    print(markdown(("tagger of the same size, wnut17", "Flair, tokens/s", "birnn", "gain"), rows))
     gain = native["birnn"] / native["torch"]
     row = ("training", f"{native['torch']:,.0f}", f"{native['birnn']:,.0f}", f"{gain:.1f}x")
     head = ("default recipe, ud-english-lines", "torch's engine, tokens/s", "native", "gain")
-    print(f"\n{table(head, [row])}")
+    print(f"\n{markdown(head, [row])}")
     missed = [
         text
         for text, kept in (

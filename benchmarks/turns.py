@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 
 def take(ways: Mapping[str, Callable[[], float]], rounds: int, *, work: str) -> dict[str, float]:
@@ -23,10 +23,3 @@ def take(ways: Mapping[str, Callable[[], float]], rounds: int, *, work: str) -> 
             told = f"{work}, round {number + 1}/{rounds}, {name}: {speed}"
             print(told, file=sys.stderr, flush=True)
     return {name: statistics.median(values) for name, values in speeds.items()}
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [f"| {' | '.join(row)} |" for row in (header, *rows)]
-    lines.insert(1, "|---" * len(header) + "|")
-    return "\n".join(lines)

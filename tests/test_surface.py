@@ -73,5 +73,4 @@ def test_every_extra_has_code_that_asks_for_it() -> None:
     asked = set(re.findall(r'extra="(\w+)"', sources))
     assert asked >= {"train"}
     asked |= {"plots"} if re.search(r'"jinja2", "plots"', sources) else set()
-    # Peers of the benchmarks are measured where they are installed; the others are tools of ours.
-    assert set(project["optional-dependencies"]) - {"bench", "docs", "dev"} <= asked
+    assert set(project["optional-dependencies"]) - {"docs", "dev"} <= asked

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from birnn.cli.bench import show
-from birnn.studies.bench import SHAPES, WIDE, Case, Plan, Report, Timing
 from birnn.studies.bench.cases import WORKS
-from birnn.studies.bench.peers import OURS, PEERS, TORCH
+from birnn.studies.bench.peers import OURS, TORCH
 
 TINY = (
     *("bench", "--shape", "2x3x4x5", "--rounds", "1", "--threads", "1"),
@@ -38,7 +36,7 @@ def test_it_has_help_that_fits_a_terminal(call: Any) -> None:
 def test_tables_on_standard_output_progress_on_standard_error(call: Any) -> None:
     told = call(*TINY)
     assert told.status == 0
-    for text in ("BiLSTM, forward", "2x3x4x5", "packed", "contract", "BIRNN_ISA"):
+    for text in ("BiLSTM, forward", "2x3x4x5", "packed", "targets", "BIRNN_ISA"):
         assert text in told.out
     assert len(told.err.splitlines()) == len(WORKS)
 
@@ -77,19 +75,3 @@ def test_wrong_usage(call: Any, arguments: list[str], said: list[str]) -> None:
     told = call("bench", *arguments)
     assert told.status == 2
     assert all(word in told.complaint for word in said)
-
-
-def test_all_peers_side_by_side_fit_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    peers = [name for name in PEERS if name != OURS]
-    plan = Plan(tuple(Case(shape) for shape in (*SHAPES, WIDE)))
-    machine = {"processor": "Abacus", "cores": "2", "birnn": "1.2.3"}
-    report = Report(plan, machine, "avx512", peak=1e12, versions=dict.fromkeys(peers, "2026.10.1"))
-    for case in plan.cases:
-        for work in plan.works:
-            report.timings.append(Timing(case, work, OURS, 0.1234, peak=1e12))
-            report.timings += [Timing(case, work, peer, 12.34, 1e-7) for peer in peers]
-    show(report)
-    lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 80
-    assert not any("…" in line for line in lines)
-    assert sum(str(SHAPES[4]) in line for line in lines) == len(WORKS)

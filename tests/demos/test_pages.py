@@ -1,4 +1,4 @@
-"""The pages of experiments in a browser: every figure there, nothing said on the console."""
+"""The pages of demos and studies in a browser: every figure there, nothing said on the console."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pytest
 
 from birnn.demos import DEMOS, Size, brackets, forecast, forecast_page, pages, run
 from birnn.demos import quickstart as first_minute
+from birnn.studies import cost as costs
 from birnn.studies.compare import compare
 from birnn.studies.compare import page as compare_page
-from birnn.studies.cost import cost
-from birnn.studies.cost import page as cost_page
 from birnn.training.recipe import Recipe
 
 TINY = Size(train=30, test=24, epochs=1)
@@ -43,7 +42,7 @@ def of_forecast(path: Path) -> None:
 
 
 def of_cost(path: Path) -> None:
-    cost_page.write(path, cost("lstm", 100, 256, cells=("gru",), measure=False))
+    costs.write(path, costs.cost("lstm", 100, 256, cells=("gru",), measure=False))
 
 
 def of_quickstart(path: Path) -> None:

@@ -24,8 +24,8 @@ from birnn.reference import run as run_reference
 from birnn.reference.stack import MERGE_WIDTH, CellName, Stack
 from birnn.report.figures import cost_bars
 from birnn.studies.bench import Case, Kind, Shape
-from birnn.studies.cost import cost, count, measure, memory, page, report
-from birnn.studies.cost.measure import Batch, Work
+from birnn.studies.cost import cost, count, measure, memory, report, run, write
+from birnn.studies.cost.measure import BatchSize, LayerRun
 
 CELLS: tuple[CellName, ...] = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 TORCH = {
@@ -210,7 +210,7 @@ def test_counting_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("it was only to be counted")
 
-    monkeypatch.setattr(report, "measure", never)
+    monkeypatch.setattr(run, "measured", never)
     found = cost("lstm", 100_000, 500_000, batch=100_000, length=100_000, measure=False)
     assert (found.rounds, found.threads, len(found.tables())) == (0, 0, 2)
     assert all(entry.measured is None for entry in found.entries)
@@ -218,7 +218,7 @@ def test_counting_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @native
 def test_peaks_hold_what_the_equations_say_is_kept() -> None:
-    stack, batch = Stack("lstm", 64, 128), Batch(16, 200)
+    stack, batch = Stack("lstm", 64, 128), BatchSize(16, 200)
     counted = count.memory(stack, batch.sequences, batch.rows)
     found = measure._peaks(stack, batch, threads=1)
     assert counted.training is not None
@@ -236,7 +236,7 @@ def test_measured_times_and_memory_follow_from_each_other(monkeypatch: pytest.Mo
     monkeypatch.setattr(measure, "_peaks", lambda stack, batch, threads: memory.peaks(stack, batch))
     before = torch.get_num_threads()
     told: list[str] = []
-    found = cost("lstm", 8, 16, batch=4, length=20, rounds=2, threads=1, say=told.append)
+    found = cost("lstm", 8, 16, batch=4, length=20, rounds=2, threads=1, tell=told.append)
     assert torch.get_num_threads() == before
     assert (found.threads, found.rounds) == (1, 2)
     for entry in found.entries:
@@ -264,13 +264,13 @@ def test_a_measuring_process_that_fails_is_told(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_peaks_are_those_of_the_passes() -> None:
-    stack, batch = Stack("lstm", 8, 8), Batch(2, 3)
+    stack, batch = Stack("lstm", 8, 8), BatchSize(2, 3)
     found = memory.peaks(stack, batch)
     assert found["training"] >= found["forward"] >= 0
 
 
 def test_the_work_is_a_whole_step() -> None:
-    work = Work(Stack("gru", 4, 6, merge="project"), Batch(3, 5))
+    work = LayerRun(Stack("gru", 4, 6, merge="project"), BatchSize(3, 5))
     d_x, *d_weights = work.train()
     assert d_x.shape == work.x.values.shape
     sizes = [tuple(part.shape) for part in work.model.parameters()]
@@ -310,7 +310,7 @@ def test_what_cannot_be_is_refused(change: dict[str, Any], words: str) -> None:
 
 
 def test_the_refusal_names_the_bytes_that_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "free_memory", lambda: 1000)
+    monkeypatch.setattr(run, "free_memory", lambda: 1000)
     with pytest.raises(ConfigError, match=r"measuring needs ([\d,]+) bytes") as caught:
         cost("lstm", 100, 256, batch=2, length=10)
     needed = int(str(caught.value).split(" bytes")[0].split()[-1].replace(",", ""))
@@ -320,7 +320,7 @@ def test_the_refusal_names_the_bytes_that_are_needed(monkeypatch: pytest.MonkeyP
 
 def test_the_page_has_a_figure_for_each_cell(tmp_path: Path) -> None:
     found = cost("lstm", 100, 256, cells=("gru",), measure=False)
-    text = page.write(tmp_path / "cost.html", found).read_text("utf-8")
+    text = write(tmp_path / "cost.html", found).read_text("utf-8")
     assert text.count("<svg") == len(found.cells)
     for entry in found.entries:
         assert f"{entry.parameters.one_bias:,}" in text

@@ -53,15 +53,13 @@ def cost(
         measure=not counted,
         rounds=rounds,
         threads=threads,
-        say=print_notice,
+        tell=print_notice,
     )
     if as_json:
         print_json(found.to_dict())
     else:
         print_tables(found.tables(), as_markdown=as_markdown)
     if out is not None:
-        from birnn.studies.cost import page
-
-        page.write(out, found)
+        counting.write(out, found)
         print_notice(f"report: {out}")
     return 0

@@ -28,6 +28,11 @@ class _Console(Console):
         raise BrokenPipeError
 
 
+def _console() -> Console:
+    # Labels and paths are no markup: [b] is a label.
+    return _Console(highlight=False, markup=False, emoji=False)
+
+
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; columns of numbers stand to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -40,8 +45,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
             table.add_column(name, overflow="fold", min_width=min(longest, LONGEST_WORD))
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
-    # Labels and paths are no markup: [b] is a label.
-    console = _Console(highlight=False, markup=False, emoji=False)
+    console = _console()
     # Not the title of the table, which would be folded to its width.
     console.print(Text(escaped(title), style="bold"), soft_wrap=True)
     console.print(table)
@@ -62,13 +66,28 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(texts)
 
 
-def print_tables(tables: Iterable[PageTable], *, as_markdown: bool) -> None:
-    """Print tables for a person, or as Markdown for a page."""
+def print_tables(tables: Iterable[PageTable], *, as_markdown: bool, titles: bool = False) -> None:
+    """Print tables for a person, or as Markdown for a page.
+
+    Args:
+        tables: The tables.
+        as_markdown: Whether they are Markdown.
+        titles: Whether Markdown has their titles too.
+    """
     for table in tables:
         if as_markdown:
+            print(f"**{table.title}**\n\n" if titles else "", end="")
             print(markdown(table.header, table.rows), end="\n\n")
         else:
             print_table(table.title, table.header, table.rows)
+
+
+def print_text(text: str, *, as_markdown: bool) -> None:
+    """Print a paragraph, folded to the terminal; on one line in Markdown."""
+    if as_markdown:
+        print(text, end="\n\n")
+    else:
+        _console().print(escaped(text))
 
 
 def print_scores(scores: dict[str, Any], *, title: str) -> None:
@@ -102,8 +121,10 @@ def print_scores(scores: dict[str, Any], *, title: str) -> None:
 
 
 def _is_number(cell: Any) -> bool:
+    """Whether a cell is a number, a share (3 %), a ratio (2.5x), or such side by side (2x / 3x)."""
     try:
-        float(_text(cell).replace(",", "").rstrip("%") or "0")
+        for part in _text(cell).split(" / "):
+            float(part.replace(",", "").rstrip("%x") or "0")
     except ValueError:
         return False
     return True

@@ -24,7 +24,7 @@ from birnn.report.parts import Table
 from birnn.studies.compare.comparison import Comparison
 from birnn.studies.compare.contest import Contest, position_groups
 from birnn.studies.compare.significance import percent
-from birnn.studies.compare.trials import Plan, run_trials
+from birnn.studies.compare.trials import TrialPlan, run_trials
 from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSource, DataSources, Sets
@@ -160,7 +160,7 @@ def run(
     def contest(changes: Mapping[str, Any], tell: Tell, keep: Mapping[str, Path] | None) -> Contest:
         wanted = {key: value for key, value in changes.items() if key not in given.chosen}
         # Models this small are trained and asked fastest by one thread.
-        plan = Plan(demo.task, data.sets, given.with_settings(wanted), threads=1)
+        plan = TrialPlan(demo.task, data.sets, given.with_settings(wanted), threads=1)
         trials = run_trials(plan, WAYS, seeds, jobs=jobs, keep=keep, tell=tell)
         return Contest(
             name=name,

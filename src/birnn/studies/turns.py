@@ -36,7 +36,7 @@ class Contestant:
     """
 
     call: Callable[[], Any]
-    times: list[float] = field(default_factory=list)
+    times: list[float] = field(init=False, default_factory=list)
     expected: float = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 
-from birnn.studies.bench import SHAPES, WIDE, Case, Plan, Report, Shape, Timing
+from birnn.studies.bench import SHAPES, WIDE, BenchPlan, BenchReport, Case, Shape, Timing
 from birnn.studies.bench.cases import WORKS, Work
-from birnn.studies.bench.peers import OURS, PEERS
+from birnn.studies.bench.peers import OURS
+from peers import PEERS
 
-Make = Callable[..., Report]
+Make = Callable[..., BenchReport]
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +35,12 @@ def make() -> Make:
         works: Sequence[Work] = WORKS,
         engine: str = "avx512",
         peak: float | None = None,
-    ) -> Report:
-        plan = Plan(tuple(Case(shape) for shape in shapes), works=tuple(works))
+    ) -> BenchReport:
+        plan = BenchPlan(tuple(Case(shape) for shape in shapes), works=tuple(works))
+        # whatever is installed, they have a version
+        peers = {name: replace(PEERS[name], packages=("numpy",)) for name in ratios}
         machine = {"processor": "Abacus", "cores": "2", "birnn": "1.2.3"}
-        made = Report(plan, machine, engine, peak=peak, versions=dict.fromkeys(ratios, "9.9"))
+        made = BenchReport(plan, machine, engine, peak=peak, peers=peers)
         for case in plan.cases:
             for work in works:
                 made.timings.append(Timing(case, work, OURS, 1e-3, peak=peak))

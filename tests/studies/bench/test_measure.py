@@ -9,8 +9,8 @@ import pytest
 
 from birnn.engine import isa
 from birnn.errors import EngineError, UsageError
-from birnn.studies.bench import TORCH_KINDS, Case, Plan, Shape, measure, run
-from birnn.studies.bench.peers import OURS, PEERS, TORCH, Peer, Way
+from birnn.studies.bench import TORCH_KINDS, BenchPlan, Case, Shape, measure, run
+from birnn.studies.bench.peers import OURS, PEERS, TORCH, Implementation, Peer
 
 TINY = Case(Shape(3, 4, 5, 6))
 
@@ -33,16 +33,16 @@ class Liar:
     def compared(self, case: Case, work: Any) -> slice:
         return slice(None)
 
-    def ways(self, *arguments: Any) -> list[Way]:
-        (way,) = self.model.ways(*arguments)
-        return [Way(way.call, lambda told: way.answer(told) + self.by, "the only way")]
+    def implement(self, *arguments: Any) -> list[Implementation]:
+        (way,) = self.model.implement(*arguments)
+        return [Implementation(way.call, lambda told: way.answer(told) + self.by, "the only way")]
 
 
 @dataclass(frozen=True)
 class Broken(Liar):
     """A peer that cannot be set up."""
 
-    def ways(self, *arguments: Any) -> list[Way]:
+    def implement(self, *arguments: Any) -> list[Implementation]:
         raise OSError("libwhatever.so is missing")
 
 
@@ -51,7 +51,9 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Measure with another peer beside ours."""
 
     def among(peer: Any) -> None:
-        monkeypatch.setattr(measure, "choose", lambda names: ([PEERS[OURS], peer], []))
+        monkeypatch.setattr(
+            measure, "choose", lambda *_: ({OURS: PEERS[OURS], peer.name: peer}, [])
+        )
 
     return among
 
@@ -59,7 +61,7 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_peer_is_timed_in_every_case() -> None:
     cases = (TINY, Case(TINY.shape, TORCH_KINDS[0]))
     told: list[str] = []
-    report = run(Plan(cases, peers=TORCH, rounds=2, threads=1), tell=told.append)
+    report = run(BenchPlan(cases, peers=TORCH, rounds=2, threads=1), tell=told.append)
     assert [(t.case, t.work, t.peer) for t in report.timings] == [
         (case, work, peer)
         for case in cases
@@ -81,7 +83,9 @@ def test_every_peer_is_timed_in_every_case() -> None:
 
 
 def test_the_peak_is_told_where_an_engine_can_measure_it() -> None:
-    report = run(Plan((TINY,), peers=("torch-packed",), rounds=1, threads=1, works=("forward",)))
+    report = run(
+        BenchPlan((TINY,), peers=("torch-packed",), rounds=1, threads=1, works=("forward",))
+    )
     share = report.share(TINY, "forward")
     if isa.active().name == isa.REFERENCE:
         assert report.peak is None
@@ -100,7 +104,7 @@ def test_a_share_is_of_the_peak_of_its_own_rounds(monkeypatch: pytest.MonkeyPatc
     measures = iter([3e9, 5e9, 4e9, 1e9, 2e9, 3e9])
     monkeypatch.setattr(measure, "measured_peak", lambda threads: next(measures))
     cases = (TINY, Case(TINY.shape, TORCH_KINDS[0]))
-    report = run(Plan(cases, peers=("torch-packed",), rounds=3, threads=1, works=("forward",)))
+    report = run(BenchPlan(cases, peers=("torch-packed",), rounds=3, threads=1, works=("forward",)))
     assert [timing.peak for timing in report.timings] == [4e9, 4e9, 2e9, 2e9]
     assert report.peak == 5e9
     for case, peak in zip(cases, (4e9, 2e9), strict=True):
@@ -111,7 +115,7 @@ def test_a_share_is_of_the_peak_of_its_own_rounds(monkeypatch: pytest.MonkeyPatc
 
 def test_who_answers_otherwise_is_told_and_not_timed(beside: Any) -> None:
     beside(Liar(by=0.1))
-    report = run(Plan((TINY,), rounds=1, threads=1, works=("forward",)))
+    report = run(BenchPlan((TINY,), rounds=1, threads=1, works=("forward",)))
     assert [timing.peer for timing in report.timings] == [OURS]
     (fault,) = report.faults
     assert "Liar" in fault
@@ -120,7 +124,7 @@ def test_who_answers_otherwise_is_told_and_not_timed(beside: Any) -> None:
 
 def test_who_answers_alike_is_timed(beside: Any) -> None:
     beside(Liar(by=1e-6))
-    report = run(Plan((TINY,), rounds=1, threads=1, works=("forward",)))
+    report = run(BenchPlan((TINY,), rounds=1, threads=1, works=("forward",)))
     assert [timing.way for timing in report.timings] == ["", "the only way"]
     assert report.faults == []
 
@@ -129,12 +133,12 @@ def test_who_answers_alike_is_timed(beside: Any) -> None:
 def test_a_torch_that_disagrees_is_an_error_of_ours(beside: Any, by: float) -> None:
     beside(Liar(by=by, name="torch-packed"))
     with pytest.raises(EngineError, match="disagree"):
-        run(Plan((TINY,), rounds=1, threads=1))
+        run(BenchPlan((TINY,), rounds=1, threads=1))
 
 
 def test_who_cannot_be_set_up_does_not_end_the_others(beside: Any) -> None:
     beside(Broken(by=0.0))
-    report = run(Plan((TINY,), rounds=1, threads=1))
+    report = run(BenchPlan((TINY,), rounds=1, threads=1))
     assert {timing.peer for timing in report.timings} == {OURS}
     assert report.faults == ["Liar cannot run: OSError: libwhatever.so is missing"]
 
@@ -142,4 +146,4 @@ def test_who_cannot_be_set_up_does_not_end_the_others(beside: Any) -> None:
 @pytest.mark.parametrize("wrong", [{"rounds": 0}, {"threads": 0}, {"cases": ()}])
 def test_a_plan_that_measures_nothing_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        Plan(**{"cases": (TINY,), **wrong})
+        BenchPlan(**{"cases": (TINY,), **wrong})

@@ -16,7 +16,8 @@ from birnn.reference import bidirectional
 from birnn.reference.stack import Stack
 from birnn.studies.bench import COMPARED, TORCH_KINDS, Case, Kind, Shape
 from birnn.studies.bench.cases import WORKS, Problem, Work, problem
-from birnn.studies.bench.peers import OURS, PEERS, Peer, choose, how_to_install
+from birnn.studies.bench.peers import OURS, Peer, choose
+from peers import PEERS
 
 SHAPE = Shape(3, 4, 5, 6)
 RELU = Kind("BiRNN of relu", cell="rnn_relu")
@@ -49,12 +50,12 @@ def cases() -> list[Any]:
 @pytest.mark.parametrize(("peer", "case", "work"), cases())
 def test_every_way_of_a_peer_answers_as_the_reference(peer: Peer, case: Case, work: Work) -> None:
     if not peer.installed():
-        pytest.skip(f"{peer.called} is not installed: {how_to_install(peer.name)}")
+        pytest.skip(f"{peer.called} is not installed: {peer.how_to_install()}")
     drawn = problem(case)
     columns = peer.compared(case, work)
     assert columns is not None
     wanted = expected(drawn, work)[:, columns]
-    ways = peer.ways(drawn, work, 1)
+    ways = peer.implement(drawn, work, 1)
     assert ways
     for way in ways:
         padded = way.answer(way.call())
@@ -66,7 +67,7 @@ def test_every_way_of_a_peer_answers_as_the_reference(peer: Peer, case: Case, wo
 
 def test_padding_leaks_where_it_is_said_to() -> None:
     drawn = problem(Case(SHAPE))
-    (way,) = PEERS["torch-padded"].ways(drawn, "forward", 1)
+    (way,) = PEERS["torch-padded"].implement(drawn, "forward", 1)
     backward_half = way.answer(way.call())[drawn.real][:, SHAPE.hidden :]
     wanted = expected(drawn, "forward")[:, SHAPE.hidden :]
     assert np.abs(backward_half - wanted).max() > 1e-2
@@ -80,21 +81,18 @@ def test_nobody_takes_part_in_what_it_cannot_do() -> None:
 
 
 def test_birnn_is_always_chosen_and_first() -> None:
-    installed, missing = choose([])
-    assert installed[0].name == OURS
-    assert {peer.name for peer in (*installed, *missing)} == set(PEERS)
-    assert [peer.name for peer in choose(["torch-padded"])[0]] == [OURS, "torch-padded"]
+    installed, missing = choose([], PEERS)
+    assert next(iter(installed)) == OURS
+    assert {*installed, *(peer.name for peer in missing)} == set(PEERS)
+    assert list(choose(["torch-padded"], PEERS)[0]) == [OURS, "torch-padded"]
 
 
 def test_an_unknown_peer_is_told_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean openvino"):
-        choose(["openvinno"])
+        choose(["openvinno"], PEERS)
 
 
-def test_a_peer_that_is_not_here_is_told_with_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_peer_that_is_not_here_is_told_with_how_to_install_it() -> None:
     absent = replace(PEERS["flax"], modules=("a_module_that_nobody_has",))
-    monkeypatch.setitem(PEERS, "flax", absent)
     with pytest.raises(UsageError, match="pip install flax jax"):
-        choose(["flax"])
+        choose(["flax"], PEERS | {"flax": absent})

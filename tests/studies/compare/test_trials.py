@@ -12,7 +12,7 @@ from birnn.bundle import Encoder, Label, Spec, Symbols, Tags, Words
 from birnn.demos import brackets
 from birnn.errors import UsageError
 from birnn.runtime import Predictor
-from birnn.studies.compare.trials import WAYS, Plan, equal_width, run_trial, run_trials, way_of
+from birnn.studies.compare.trials import WAYS, TrialPlan, equal_width, run_trial, run_trials, way_of
 from birnn.training.fit import fit
 from birnn.training.recipe import Recipe
 from birnn.training.sets import Sets
@@ -69,13 +69,15 @@ def test_ways_change_nothing_but_directions_and_width(spec: Spec) -> None:
 
 
 @pytest.fixture(scope="module")
-def plan() -> Plan:
+def plan() -> TrialPlan:
     settings = {"training.epochs": 2, "encoder.hidden_size": 6, "encoder.cell": "gru"}
     sets = Sets(*(brackets.generate(count, seed) for count, seed in ((40, 1), (20, 2), (30, 3))))
-    return Plan("tagger", sets, Recipe.load("tagger").with_settings(settings), threads=1)
+    return TrialPlan("tagger", sets, Recipe.load("tagger").with_settings(settings), threads=1)
 
 
-def test_a_trial_is_what_training_and_predicting_by_hand_give(plan: Plan, tmp_path: Path) -> None:
+def test_a_trial_is_what_training_and_predicting_by_hand_give(
+    plan: TrialPlan, tmp_path: Path
+) -> None:
     trial = run_trial(plan, plan.spec(), "half", 5, folder=tmp_path / "kept")
     recipe = plan.recipe.with_settings({"encoder.hidden_size": 3})
     result = fit("tagger", Sets(plan.sets.train, plan.sets.dev), recipe, seed=5)
@@ -88,7 +90,7 @@ def test_a_trial_is_what_training_and_predicting_by_hand_give(plan: Plan, tmp_pa
     assert Predictor.load(tmp_path / "kept").predict(asked) == model.predict(asked)
 
 
-def test_trials_side_by_side_answer_as_those_in_turn(plan: Plan) -> None:
+def test_trials_side_by_side_answer_as_those_in_turn(plan: TrialPlan) -> None:
     said: list[str] = []
     alone = run_trials(plan, ["forward", "both"], [1], tell=said.append)
     beside = run_trials(plan, ["forward", "both"], [1], jobs=2)
@@ -99,7 +101,7 @@ def test_trials_side_by_side_answer_as_those_in_turn(plan: Plan) -> None:
     assert [line.split(",")[0] for line in said] == ["one direction", "two directions"]
 
 
-def test_a_misspelt_way_is_refused_before_training(plan: Plan) -> None:
+def test_a_misspelt_way_is_refused_before_training(plan: TrialPlan) -> None:
     with pytest.raises(UsageError, match="'boht' is no way of reading: did you mean both"):
         run_trials(plan, ["forward", "boht"], [1])
     with pytest.raises(UsageError, match="at least one way of reading and one seed"):

@@ -1,17 +1,17 @@
 """Recurrent layers against whatever peers are installed: what `birnn bench` measures."""
 
 from birnn.studies.bench.cases import COMPARED, SHAPES, TORCH_KINDS, WIDE, Case, Kind, Shape
-from birnn.studies.bench.measure import Plan, Report, Timing, run
+from birnn.studies.bench.measure import BenchPlan, BenchReport, Timing, run
 
 __all__ = [
     "COMPARED",
     "SHAPES",
     "TORCH_KINDS",
     "WIDE",
+    "BenchPlan",
+    "BenchReport",
     "Case",
     "Kind",
-    "Plan",
-    "Report",
     "Shape",
     "Timing",
     "run",

@@ -2,76 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from birnn.engine import isa
+from birnn.report.parts import Table
 from birnn.studies.bench.cases import COMPARED, SHAPES, Case, Kind, Work
-from birnn.studies.bench.measure import Report, as_dict
-from birnn.studies.bench.peers import OURS, PEERS, TORCH, how_to_install
-from birnn.studies.bench.promises import (
-    BIG_BATCH,
-    against,
-    at_the_peak,
-    geometric_mean,
-    promises,
-)
+from birnn.studies.bench.measure import BenchReport, as_dict
+from birnn.studies.bench.peers import OURS, TORCH
+from birnn.studies.bench.targets import BIG_BATCH, against, at_the_peak, geometric_mean, targets
 
 HEADS: dict[Work, str] = {"forward": "forward", "forward+backward": "forward + backward"}
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A title, a header and rows of text; ``numeric`` where all but the first are numbers."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    numeric: bool = True
-
-    def markdown(self) -> str:
-        """The table as Markdown, under its title.
-
-        Example:
-            >>> print(Table("forward", ("shape", "ms"), [("1x2x3x4", "0.10")]).markdown())
-            **forward**
-            <BLANKLINE>
-            | shape | ms |
-            |---|---|
-            | 1x2x3x4 | 0.10 |
-        """
-        lines = [f"| {' | '.join(row)} |" for row in (self.header, *self.rows)]
-        lines.insert(1, "|---" * len(self.header) + "|")
-        return "\n".join([f"**{self.title}**", "", *lines])
-
-
-def tables(report: Report) -> list[Table]:
+def tables(report: BenchReport) -> list[Table]:
     """All tables that the report has something for."""
     made = [_compared(report, work) for work in report.plan.works]
-    made += [_beside_torch(report), _agreement(report), _contract(report)]
+    made += [_beside_torch(report), _agreement(report), _targets(report)]
     return [table for table in made if table.rows]
 
 
-def markdown(report: Report) -> str:
-    """The report as a Markdown section."""
-    return "\n\n".join([*(table.markdown() for table in tables(report)), *footnotes(report)])
-
-
-def to_dict(report: Report) -> dict[str, Any]:
-    """The report as plain data, geometric means and promises with it."""
+def to_dict(report: BenchReport) -> dict[str, Any]:
+    """The report as plain data, geometric means and targets with it."""
     return as_dict(report) | {
         "geometric_means": {
-            work: {peer: mean for peer in report.versions if (mean := _mean(report, work, peer))}
+            work: {peer: mean for peer in report.peers if (mean := _mean(report, work, peer))}
             for work in report.plan.works
         },
-        "promises": [
-            {"promise": kept.text, "want": kept.want, "got": kept.got, "kept": kept.kept}
-            for kept in promises(report)
+        "targets": [
+            {"target": target.text, "want": target.want, "got": target.got, "met": target.met}
+            for target in targets(report)
         ],
     }
 
 
-def footnotes(report: Report) -> list[str]:
+def footnotes(report: BenchReport) -> list[str]:
     """What has to be known to read the tables, a paragraph each."""
     machine, plan = report.machine, report.plan
     others = ", ".join(name for name in isa.available() if name != report.engine)
@@ -93,7 +57,7 @@ def footnotes(report: Report) -> list[str]:
     )
     notes = [reading, where, *_bounds(report)]
     if report.missing:
-        how = "; ".join(f"{PEERS[p].called} ({how_to_install(p)})" for p in report.missing)
+        how = "; ".join(f"{peer.called} ({peer.how_to_install()})" for peer in report.missing)
         notes.append(f"Not installed: {how}.")
     return [*notes, *(f"{fault}." for fault in report.faults)]
 
@@ -102,7 +66,7 @@ def _share(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f} %"
 
 
-def _peaks(report: Report) -> str:
+def _peaks(report: BenchReport) -> str:
     """From the least to the greatest of the peaks that shares are of, and the best measure."""
     medians = [timing.peak / 1e9 for timing in report.timings if timing.peak is not None]
     if not medians or report.peak is None:
@@ -110,7 +74,7 @@ def _peaks(report: Report) -> str:
     return f"{min(medians):.0f} to {max(medians):.0f} (best {report.peak / 1e9:.0f})"
 
 
-def _bounds(report: Report) -> list[str]:
+def _bounds(report: BenchReport) -> list[str]:
     """How far from torch the large batches could be at all."""
     bounds = [(work, at_the_peak(report, work, "torch-packed")) for work in report.plan.works]
     told = [f"{bound:.1f}x {HEADS[work]}" for work, bound in bounds if bound is not None]
@@ -118,18 +82,18 @@ def _bounds(report: Report) -> list[str]:
         return []
     note = (
         f"With every batch of {BIG_BATCH} and more at the whole FMA peak, and the other shapes as "
-        f"they are, the geometric mean over {PEERS['torch-packed'].called} would be "
+        f"they are, the geometric mean over torch packed would be "
         f"{' and '.join(told)}."
     )
     return [note]
 
 
-def _compared(report: Report, work: Work) -> Table:
+def _compared(report: BenchReport, work: Work) -> Table:
     """The compared layer against every peer, the geometric mean under the shapes it is over."""
     cases = [case for case in report.plan.cases if case.kind == COMPARED]
     peers = [
         peer
-        for peer in report.versions
+        for peer in report.peers
         if any(report.find(case, work, peer) is not None for case in cases)
     ]
     shares = any(report.share(case, work) is not None for case in cases)
@@ -156,10 +120,10 @@ def _compared(report: Report, work: Work) -> Table:
             )
         )
     title = f"{COMPARED.called}, {HEADS[work]}"
-    return Table(title, (*header, *(PEERS[peer].called for peer in peers)), rows)
+    return Table((*header, *(report.peers[peer].called for peer in peers)), rows, title)
 
 
-def _mean(report: Report, work: Work, peer: str) -> float | None:
+def _mean(report: BenchReport, work: Work, peer: str) -> float | None:
     """Geometric mean over the six shapes, or over all where other ones were asked for."""
     cases = [case for case in report.plan.cases if case.kind == COMPARED]
     inside = [case for case in cases if case.shape in SHAPES] or cases
@@ -168,7 +132,7 @@ def _mean(report: Report, work: Work, peer: str) -> float | None:
     return geometric_mean(known) if known and len(known) == len(ratios) else None
 
 
-def _beside_torch(report: Report) -> Table:
+def _beside_torch(report: BenchReport) -> Table:
     """Other layers and lengths against the faster of torch's two ways."""
     kinds: list[Kind] = []
     for case in report.plan.cases:
@@ -184,33 +148,36 @@ def _beside_torch(report: Report) -> Table:
         rows.append((str(shape), *cells))
     works = " / ".join(HEADS[work] for work in report.plan.works)
     title = f"times the faster of torch's two ways, {works}"
-    return Table(title, ("shape", *(kind.called for kind in kinds)), rows)
+    return Table(("shape", *(kind.called for kind in kinds)), rows, title)
 
 
-def _agreement(report: Report) -> Table:
+def _agreement(report: BenchReport) -> Table:
     """How far the peers' answers are from ours."""
     rows = []
-    for peer, version in report.versions.items():
+    for name, peer in report.peers.items():
         cells = []
         for work in report.plan.works:
-            found = [t for t in report.timings if (t.peer, t.work) == (peer, work)]
+            found = [t for t in report.timings if (t.peer, t.work) == (name, work)]
             known = [t.difference for t in found if t.difference is not None]
             cells.append(f"{max(known):.0e}" if known else "")
-        ways = sorted({t.way for t in report.timings if t.peer == peer and t.way})
-        rows.append((PEERS[peer].called, version, *cells, "; ".join(ways)))
+        ways = sorted({t.way for t in report.timings if t.peer == name and t.way})
+        rows.append((peer.called, peer.version(), *cells, "; ".join(ways)))
     heads = {"forward": "output", "forward+backward": "gradient of input"}
     header = ("peer", "version", *(heads[work] for work in report.plan.works), "fastest way")
-    return Table(
-        "largest difference from birnn, as a share of the largest value", header, rows, False
-    )
+    return Table(header, rows, "largest difference from birnn, as a share of the largest value")
 
 
-def _contract(report: Report) -> Table:
-    rows: list[tuple[str, ...]] = [
-        (kept.text, kept.show(kept.want), kept.show(kept.got), "yes" if kept.kept else "NO")
-        for kept in promises(report)
+def _targets(report: BenchReport) -> Table:
+    rows = [
+        (
+            target.text,
+            target.show(target.want),
+            target.show(target.got),
+            "yes" if target.met else "NO",
+        )
+        for target in targets(report)
     ]
-    return Table("contract", ("promise", "want", "got", "kept"), rows, False)
+    return Table(("target", "want", "got", "met"), rows, "performance targets")
 
 
 def _times(ratio: float | None) -> str:

@@ -3,7 +3,7 @@
 from birnn.studies.compare.comparison import COMPARED, Comparison, Spread, compare
 from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.significance import McNemar, mcnemar
-from birnn.studies.compare.trials import WAYS, Plan, Trial, run_trial, run_trials, way_of
+from birnn.studies.compare.trials import WAYS, Trial, TrialPlan, run_trial, run_trials, way_of
 
 __all__ = [
     "COMPARED",
@@ -11,9 +11,9 @@ __all__ = [
     "Comparison",
     "Contest",
     "McNemar",
-    "Plan",
     "Spread",
     "Trial",
+    "TrialPlan",
     "compare",
     "mcnemar",
     "run_trial",

@@ -19,7 +19,7 @@ from birnn.errors import Tell, UsageError, nearest, no_notice
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
 from birnn.studies.compare.significance import McNemar, mcnemar, p_value, percent
-from birnn.studies.compare.trials import WAYS, Plan, Trial, run_trials
+from birnn.studies.compare.trials import WAYS, Trial, TrialPlan, run_trials
 from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSource, DataSources
@@ -76,7 +76,9 @@ class Comparison:
     jobs: int = 1
 
     @classmethod
-    def of(cls, plan: Plan, trials: Mapping[str, Sequence[Trial]], *, jobs: int = 1) -> Comparison:
+    def of(
+        cls, plan: TrialPlan, trials: Mapping[str, Sequence[Trial]], *, jobs: int = 1
+    ) -> Comparison:
         """Trials of a plan beside the right answers.
 
         Args:
@@ -348,7 +350,7 @@ def compare(
     sets = sources.read(task, kind=recipe.inputs.kind, tell=tell)
     for note in sets.notes:
         tell(note)
-    plan = Plan(task, sets, recipe, threads)
+    plan = TrialPlan(task, sets, recipe, threads)
     trials = run_trials(plan, ways, seeds, jobs=jobs, tell=tell)
     return Comparison.of(plan, trials, jobs=jobs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 
 from birnn import report
@@ -11,6 +10,7 @@ from birnn.report.figures import READERS
 from birnn.report.parts import Part, Picture, Section, Text, Tiles
 from birnn.studies.compare.comparison import METRICS, Comparison
 from birnn.studies.compare.significance import percent
+from birnn.studies.turns import footer
 from birnn.tasks import TASKS
 
 
@@ -47,7 +47,7 @@ def write(path: Path | str, found: Comparison, *, name: str) -> Path:
             Section("How they learned", [_curves(found, metric)]),
         ],
         lead=found.answer(),
-        footer=_footer(found),
+        footer=_how(found),
     )
 
 
@@ -93,11 +93,8 @@ def _curves(found: Comparison, metric: str) -> Picture:
     )
 
 
-def _footer(found: Comparison) -> str:
+def _how(found: Comparison) -> str:
     seconds = sum(trial.train_seconds for trials in found.trials.values() for trial in trials)
     beside = f", {found.jobs} side by side" if found.jobs > 1 else ""
     models = sum(map(len, found.trials.values()))
-    return (
-        f"{models} models trained in {seconds:.0f} s{beside}, "
-        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    )
+    return footer(f"{models} models trained in {seconds:.0f} s{beside}")

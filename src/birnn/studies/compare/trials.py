@@ -118,7 +118,7 @@ def way_of(spec: Spec, way: str) -> Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrialPlan:
     """What all trials of a comparison share.
 
     Args:
@@ -170,12 +170,14 @@ class Trial:
         return len(self.curve)
 
 
-def run_trial(plan: Plan, spec: Spec, way: str, seed: int, *, folder: Path | None = None) -> Trial:
+def run_trial(
+    plan: TrialPlan, spec: Spec, way: str, seed: int, *, folder: Path | None = None
+) -> Trial:
     """Train one model and ask it.
 
     Args:
         plan: What all trials share.
-        spec: The model of the plan, as `Plan.spec` gives it.
+        spec: The model of the plan, as `TrialPlan.spec` gives it.
         way: Way of reading, a key of `WAYS`.
         seed: Of the model and the order of the data.
         folder: Where the bundle is left; nowhere by default.
@@ -223,7 +225,7 @@ def run_trial(plan: Plan, spec: Spec, way: str, seed: int, *, folder: Path | Non
 
 
 def run_trials(
-    plan: Plan,
+    plan: TrialPlan,
     ways: Sequence[str],
     seeds: Sequence[int],
     *,
@@ -267,7 +269,7 @@ def run_trials(
 
 
 def _each(
-    plan: Plan, spec: Spec, wanted: Sequence[tuple[str, int, Path | None]], jobs: int
+    plan: TrialPlan, spec: Spec, wanted: Sequence[tuple[str, int, Path | None]], jobs: int
 ) -> Iterator[Trial]:
     """The trials, in order."""
     if jobs == 1:

@@ -2,6 +2,7 @@
 
 from birnn.studies.cost.count import Bytes, Flops, Parameters
 from birnn.studies.cost.measure import Measured
-from birnn.studies.cost.report import CostReport, Entry, cost
+from birnn.studies.cost.report import CostReport, Entry, write
+from birnn.studies.cost.run import cost
 
-__all__ = ["Bytes", "CostReport", "Entry", "Flops", "Measured", "Parameters", "cost"]
+__all__ = ["Bytes", "CostReport", "Entry", "Flops", "Measured", "Parameters", "cost", "write"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,13 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from birnn.errors import EngineError
+from birnn.errors import EngineError, Tell
 from birnn.nn import BiRNN
 from birnn.nn.threads import own_threads
 from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
-from birnn.studies.bench.measure import Taker
-from birnn.studies.bench.peers import OURS, Way
+from birnn.studies.turns import Contestant, take_turns
 
 SEED = 0
 
@@ -52,7 +50,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchSize:
     """Sequences of one length."""
 
     sequences: int
@@ -64,7 +62,7 @@ class Batch:
         return self.sequences * self.length
 
 
-class Work:
+class LayerRun:
     """A stack and a batch, ready to run.
 
     Args:
@@ -72,7 +70,7 @@ class Work:
         batch: The sequences.
     """
 
-    def __init__(self, stack: Stack, batch: Batch) -> None:
+    def __init__(self, stack: Stack, batch: BatchSize) -> None:
         generator = torch.Generator().manual_seed(SEED)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
@@ -96,11 +94,11 @@ class Work:
 
 def measure(
     stacks: Sequence[Stack],
-    batch: Batch,
+    batch: BatchSize,
     *,
     rounds: int,
     threads: int,
-    say: Callable[[str], None],
+    tell: Tell,
 ) -> list[Measured]:
     """Measure stacks on the same batch, in turns.
 
@@ -109,26 +107,22 @@ def measure(
         batch: The sequences.
         rounds: Turns of each; times are medians over them.
         threads: Threads of the engine.
-        say: Called with a line for what is about to be measured.
+        tell: Called with a line for what is about to be measured.
 
     Raises:
         EngineError: A process that was to measure memory failed.
     """
     peaks = []
     for stack in stacks:
-        say(f"memory: {stack.cell}, {stack.directions} x {stack.hidden_size}")
+        tell(f"memory: {stack.cell}, {stack.directions} x {stack.hidden_size}")
         peaks.append(_peaks(stack, batch, threads))
     with own_threads(threads):
-        works = [Work(stack, batch) for stack in stacks]
-        forward = [_taker(work.forward) for work in works]
-        training = [_taker(work.train) for work in works]
-        takers = [*forward, *training]
+        works = [LayerRun(stack, batch) for stack in stacks]
+        forward = [_contestant(work.forward) for work in works]
+        training = [_contestant(work.train) for work in works]
         for number in range(rounds):
-            say(f"time: round {number + 1} of {rounds}")
-            # Another one first in each round: who follows whom must not matter.
-            first = number % len(takers)
-            for taker in takers[first:] + takers[:first]:
-                taker.turn()
+            tell(f"time: round {number + 1} of {rounds}")
+            take_turns([*forward, *training], number)
     return [
         Measured(
             forward_seconds=fast.seconds,
@@ -142,14 +136,12 @@ def measure(
     ]
 
 
-def _taker(call: Callable[[], Any]) -> Taker:
+def _contestant(call: Callable[[], Any]) -> Contestant:
     call()  # the first call packs weights and starts threads
-    begun = time.perf_counter()
-    call()
-    return Taker(OURS, Way(call, np.asarray), None, time.perf_counter() - begun)
+    return Contestant(call)
 
 
-def _peaks(stack: Stack, batch: Batch, threads: int) -> dict[str, int]:
+def _peaks(stack: Stack, batch: BatchSize, threads: int) -> dict[str, int]:
     """Peaks of both passes, measured in a process that has done nothing else."""
     task = json.dumps({"stack": asdict(stack), "batch": asdict(batch), "threads": threads})
     command = [sys.executable, "-m", "birnn.studies.cost.memory", task]

@@ -15,17 +15,17 @@ from pathlib import Path
 
 from birnn.nn.threads import own_threads
 from birnn.reference.stack import Stack
-from birnn.studies.cost.measure import Batch, Work
+from birnn.studies.cost.measure import BatchSize, LayerRun
 
 SELF = Path("/proc/self")
 REPEATS = 2  # the second pass meets the memory that the first one gave back
 
 
-def peaks(stack: Stack, batch: Batch) -> dict[str, int]:
+def peaks(stack: Stack, batch: BatchSize) -> dict[str, int]:
     """What each pass adds to the memory that is in use before it, in bytes at most."""
-    small = Work(stack, Batch(1, 1))
+    small = LayerRun(stack, BatchSize(1, 1))
     small.train(), small.forward()  # libraries, threads and autograd have what they keep
-    work = Work(stack, batch)
+    work = LayerRun(stack, batch)
     before = settled()
     found = {}
     for name, run in (("forward", work.forward), ("training", work.train)):
@@ -60,7 +60,7 @@ def main(task: str) -> None:
     """Print the peaks of a task."""
     told = json.loads(task)
     with own_threads(told["threads"]):
-        print(json.dumps(peaks(Stack(**told["stack"]), Batch(**told["batch"]))))
+        print(json.dumps(peaks(Stack(**told["stack"]), BatchSize(**told["batch"]))))
 
 
 if __name__ == "__main__":

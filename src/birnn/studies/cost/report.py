@@ -1,28 +1,28 @@
-"""`cost`: one direction, two, and two at half width, side by side."""
+"""What one direction, two, and two at half width cost, side by side: numbers, tables, a page."""
 
 # R rows of the batch, B sequences, D inputs, H hidden units
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any
 
-from birnn.engine import isa
-from birnn.errors import ConfigError, nearest
-from birnn.reference.stack import CellName, MergeName, Stack
-from birnn.report.parts import Table
-from birnn.studies.bench.measure import machine
-from birnn.studies.cost import count
+from birnn import report
+from birnn.errors import ConfigError
+from birnn.reference.stack import CellName, Stack
+from birnn.report import figures
+from birnn.report.parts import Part, Picture, Section, Table
 from birnn.studies.cost.count import Bytes, Flops, Parameters
-from birnn.studies.cost.measure import Batch, Measured, free_memory, measure
+from birnn.studies.cost.measure import Measured
+from birnn.studies.turns import footer
 
 NAMES = {
     "forward": "one direction",
     "both": "two directions",
     "half": "two directions, half width",
 }
-MOST = 1_000_000  # of any one size: beyond, it is a slip of the finger
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,7 @@ class CostReport:
             cell: Of which cell; the first where none is named.
 
         Example:
+            >>> from birnn.studies.cost import cost
             >>> bars = cost("lstm", 100, 256, measure=False).bars()
             >>> bars["both"]["parameters"] / bars["forward"]["parameters"]
             2.0
@@ -207,152 +208,33 @@ class CostReport:
         ]
 
 
-def cost(
-    cell: CellName,
-    input_size: int,
-    hidden_size: int,
-    *,
-    cells: Sequence[CellName] = (),
-    num_layers: int = 1,
-    merge: MergeName = "concat",
-    batch: int = 32,
-    length: int = 50,
-    measure: bool = True,
-    rounds: int = 5,
-    threads: int | None = None,
-    say: Callable[[str], None] = lambda _: None,
-) -> CostReport:
-    """Count and measure what one direction, two, and two at half width cost.
-
-    Half width gives each direction half the hidden units, rounded down, so that both together are
-    as wide as the one direction, or one unit less.
+def write(path: Path | str, found: CostReport) -> Path:
+    """Write the page of the costs.
 
     Args:
-        cell: Which cell.
-        input_size: Width of a row.
-        hidden_size: Hidden units of each direction.
-        cells: Further cells to compare.
-        num_layers: Layers on top of each other.
-        merge: How two halves become one row.
-        batch: Sequences in the batch that memory and time are for.
-        length: Steps of each.
-        measure: Whether to measure; else it is only counted, and nothing runs.
-        rounds: Turns of each in the measuring of time.
-        threads: Threads; as many as are set where it is None.
-        say: Called with a line of progress.
-
-    Returns:
-        An entry for each cell and each way of reading.
+        path: Where.
+        found: What was counted, and measured if it was.
 
     Raises:
-        ConfigError: A setting that does not exist or is out of range; sizes that do not fit in the
-            memory that is free, where they are to be measured.
-        EngineError: Memory could not be measured.
-
-    Example:
-        >>> report = cost("lstm", 100, 256, measure=False)
-        >>> [entry.parameters.two_bias for entry in report.entries]
-        [366592, 733184, 235520]
+        OutputError: The file cannot be written.
     """
-    wanted = tuple(dict.fromkeys((cell, *cells)))
-    sizes = {
-        "input_size": input_size,
-        "hidden_size": hidden_size,
-        "num_layers": num_layers,
-        "batch": batch,
-        "length": length,
-    }
-    _check(wanted, sizes)
-    if measure:
-        threads = isa.get_num_threads() if threads is None else threads
-        _check((), {"rounds": rounds, "threads": threads})
-    entries = tuple(
-        _entry(reader, stack, batch, batch * length)
-        for one in wanted
-        for reader, stack in _stacks(one, input_size, hidden_size, num_layers, merge).items()
-    )
-    if measure:
-        assert threads is not None
-        _check_memory(entries, batch * length)
-        entries = _measured(entries, Batch(batch, length), rounds, threads, say)
-    return CostReport(
-        entries=entries,
-        batch=batch,
-        length=length,
-        rounds=rounds if measure else 0,
-        threads=threads if measure and threads is not None else 0,
-        machine=machine(),
-        engine=isa.active().name,
-    )
-
-
-def _check(cells: Sequence[str], sizes: Mapping[str, int]) -> None:
-    for cell in cells:
-        if cell not in get_args(CellName):
-            raise ConfigError(f"cell is {cell!r}: {nearest(str(cell), get_args(CellName))}")
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST:
-            raise ConfigError(f"{name} is {size!r}, it must be a whole number from 1 to {MOST:,}")
-    if sizes.get("hidden_size") == 1:
-        raise ConfigError(
-            "hidden_size is 1, and half of it is no hidden unit. Take 2 or more to compare with "
-            "two directions at half width."
+    drawn: list[Part] = []
+    for cell in found.cells:
+        figure = figures.cost_bars(found.bars(cell))
+        drawn.append(
+            Picture(
+                figure,
+                f"{cell}: a layer of one direction, of two, and of two at half width.",
+            )
         )
-
-
-def _stacks(
-    cell: CellName, inputs: int, hidden: int, layers: int, merge: MergeName
-) -> dict[str, Stack]:
-    """The layers of each way of reading."""
-    ways = {"forward": (hidden, False), "both": (hidden, True), "half": (hidden // 2, True)}
-    return {
-        reader: Stack(
-            cell, inputs, units, num_layers=layers, bidirectional=bidirectional, merge=merge
-        )
-        for reader, (units, bidirectional) in ways.items()
-    }
-
-
-def _entry(reader: str, stack: Stack, batch: int, rows: int) -> Entry:
-    return Entry(
-        reader,
-        stack,
-        count.parameters(stack),
-        count.flops(stack),
-        count.memory(stack, batch, rows),
+    return report.write(
+        path,
+        "What the second direction costs",
+        [Section("Side by side", drawn), Section("All numbers", found.tables())],
+        lead=f"Layers over {found.batch} sequences of {found.length} steps. Two directions at half "
+        "width are as wide as one direction, with fewer parameters than it.",
+        footer=footer(found.machine["processor"]),
     )
-
-
-def _measured(
-    entries: Sequence[Entry], batch: Batch, rounds: int, threads: int, say: Callable[[str], None]
-) -> tuple[Entry, ...]:
-    stacks = [entry.stack for entry in entries]
-    found = measure(stacks, batch, rounds=rounds, threads=threads, say=say)
-    return tuple(
-        Entry(e.reader, e.stack, e.parameters, e.flops, e.bytes, of)
-        for e, of in zip(entries, found, strict=True)
-    )
-
-
-def _check_memory(entries: Sequence[Entry], rows: int) -> None:
-    """Refuse what does not fit, before anything is made."""
-    free = free_memory()
-    # All stacks are there at once, and one of them takes a training step.
-    needed = sum(entry.bytes.weights + 4 * rows * _widths(entry.stack) for entry in entries)
-    needed += max(
-        entry.bytes.weights + (entry.bytes.training or entry.bytes.inference) for entry in entries
-    )
-    if free is not None and needed > free:
-        raise ConfigError(
-            f"measuring needs {needed:,} bytes ({needed / 2**30:,.1f} GiB), {free / 2**30:.1f} GiB "
-            "are free. Take a smaller batch, length or hidden_size, or only count: measure=False, "
-            "--no-measure."
-        )
-
-
-def _widths(stack: Stack) -> int:
-    """Width of the rows of a measured batch: what is read, and the gradient of what is written."""
-    return stack.input_size + stack.output_size
 
 
 def _quantities(entry: Entry) -> dict[str, float]:

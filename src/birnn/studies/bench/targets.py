@@ -1,4 +1,4 @@
-"""What birnn promises of its layers, held against what was measured."""
+"""The performance targets of birnn's layers, held against what was measured."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from birnn.studies.bench.cases import COMPARED, SHAPES, Case, Shape, Work
-from birnn.studies.bench.measure import Report
-from birnn.studies.bench.peers import RUNTIMES, TORCH
+from birnn.studies.bench.measure import BenchReport
+from birnn.studies.bench.peers import TORCH
 
 BIG_BATCH, BIG_HIDDEN = 32, 256
+RUNTIMES = ("onnxruntime", "openvino")
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class Target:
     """One line of the performance contract.
 
     Args:
-        text: What is promised.
-        want: The least that keeps it.
+        text: What is to be reached.
+        want: The least that reaches it.
         got: What was measured.
         unit: ``x``, times as fast, or ``%``, of the FMA peak.
     """
@@ -30,7 +31,7 @@ class Promise:
     unit: str = "x"
 
     @property
-    def kept(self) -> bool:
+    def met(self) -> bool:
         """Whether what was measured is enough."""
         return self.got >= self.want
 
@@ -38,7 +39,7 @@ class Promise:
         """A value with its unit.
 
         Example:
-            >>> Promise("", 0.8, 0.83, "%").show(0.83), Promise("", 6, 7.24).show(7.24)
+            >>> Target("", 0.8, 0.83, "%").show(0.83), Target("", 6, 7.24).show(7.24)
             ('83 %', '7.24x')
         """
         return f"{100 * value:.0f} %" if self.unit == "%" else f"{value:.2f}x"
@@ -55,14 +56,14 @@ def geometric_mean(values: Iterable[float]) -> float:
     return math.exp(sum(logarithms) / len(logarithms))
 
 
-def against(report: Report, peers: tuple[str, ...], case: Case, work: Work) -> float | None:
+def against(report: BenchReport, peers: tuple[str, ...], case: Case, work: Work) -> float | None:
     """Times as fast as the fastest of these peers; None where one was not measured."""
     ratios = [report.ratio(case, work, peer) for peer in peers]
     known = [ratio for ratio in ratios if ratio is not None]
     return min(known) if len(known) == len(peers) else None
 
 
-def at_the_peak(report: Report, work: Work, peer: str) -> float | None:
+def at_the_peak(report: BenchReport, work: Work, peer: str) -> float | None:
     """Times as fast as the peer, were every large batch at the whole FMA peak, the rest as it is.
 
     Returns:
@@ -79,24 +80,24 @@ def at_the_peak(report: Report, work: Work, peer: str) -> float | None:
     return geometric_mean(ratios) if ratios else None
 
 
-def promises(report: Report) -> list[Promise]:
-    """The lines of the contract that this report can tell of, all six shapes at hand.
+def targets(report: BenchReport) -> list[Target]:
+    """The targets that this report can tell of, all six shapes at hand.
 
-    An engine that was forced, though a better one is here, promises less.
+    An engine that was forced, though a better one is here, has fewer targets.
     """
-    told: list[Promise] = []
+    told: list[Target] = []
 
     def means(text: str, work: Work, peers: tuple[str, ...], want: float) -> list[float]:
         values = _values(SHAPES, lambda case: against(report, peers, case, work))
         if values:
-            told.append(Promise(f"{text}, geometric mean", want, geometric_mean(values)))
+            told.append(Target(f"{text}, geometric mean", want, geometric_mean(values)))
         return values
 
     def shares(text: str, work: Work, want: float, hidden: int) -> None:
         shapes = [s for s in SHAPES if s.batch >= BIG_BATCH and s.hidden >= hidden]
         values = _values(shapes, lambda case: report.share(case, work))
         if values:
-            told.append(Promise(text, want, min(values), "%"))
+            told.append(Target(text, want, min(values), "%"))
 
     training: Work = "forward+backward"
     if report.lowered:
@@ -106,7 +107,7 @@ def promises(report: Report) -> list[Promise]:
         both = "forward, the faster of ONNX Runtime and OpenVINO"
         slowest = means(both, "forward", RUNTIMES, 2)
         if slowest:
-            told.append(Promise(f"{both}, least", 1, min(slowest)))
+            told.append(Target(f"{both}, least", 1, min(slowest)))
         shares("forward, share of FMA peak, batch >= 32, least", "forward", 0.8, 0)
         wide = "share of FMA peak, batch >= 32, hidden 256, least"
         shares(f"forward, {wide}", "forward", 0.8, BIG_HIDDEN)
@@ -121,7 +122,7 @@ def promises(report: Report) -> list[Promise]:
     ]
     if all_torch:
         text = f"the faster torch, least of {len(all_torch)} measures"
-        told.append(Promise(text, 0.95, min(all_torch)))
+        told.append(Target(text, 0.95, min(all_torch)))
     return told
 
 

@@ -9,20 +9,11 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle.layouts import LAYOUTS, NAMES, TORCH, direction, reorder
-from birnn.errors import require
 from birnn.studies.bench.cases import Array, Problem, Work
-from birnn.studies.bench.peers import Way
+from birnn.studies.bench.peers import Implementation
 
 OPSET, IR_VERSION = 14, 8  # the LSTM operator's last change, and a file format of its time
 OPENVINO = "figo"  # order of the gates
-
-
-def ways(name: str, problem: Problem, work: Work, threads: int) -> list[Way]:
-    """Ways of ONNX Runtime and OpenVINO."""
-    assert work == "forward", "neither has a backward pass"
-    return (
-        [_onnxruntime(problem, threads)] if name == "onnxruntime" else _openvino(problem, threads)
-    )
 
 
 def _stacked(problem: Problem, convert: Any) -> dict[str, Array]:
@@ -34,8 +25,11 @@ def _stacked(problem: Problem, convert: Any) -> dict[str, Array]:
 # ---------------------------------------------------------------------- ONNX Runtime
 
 
-def _onnxruntime(problem: Problem, threads: int) -> Way:
-    runtime = require("onnxruntime", extra="bench")
+def onnxruntime(problem: Problem, work: Work, threads: int) -> list[Implementation]:
+    """The operator LSTM, with its lengths."""
+    assert work == "forward", "it has no backward pass"
+    import onnxruntime as runtime
+
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -52,14 +46,15 @@ def _onnxruntime(problem: Problem, threads: int) -> Way:
         array: Array = told[0].transpose(2, 0, 1, 3).reshape(batch, steps, directions * hidden)
         return array
 
-    return Way(lambda: session.run(None, feeds), answer)
+    return [Implementation(lambda: session.run(None, feeds), answer)]
 
 
 def _onnx_model(problem: Problem) -> bytes:
     """A model of the LSTM operator: X (T, B, D) and lengths (B,) to Y (T, S, B, H)."""
-    onnx: Any = require("onnx", extra="bench")
-    require("onnx.helper", extra="bench")
-    require("onnx.numpy_helper", extra="bench")
+    import onnx
+    import onnx.helper
+    import onnx.numpy_helper
+
     shape = problem.case.shape
     arrays = _stacked(problem, lambda half: LAYOUTS["onnx"].to("lstm", half))
     node = onnx.helper.make_node(
@@ -89,15 +84,17 @@ def _onnx_model(problem: Problem) -> bytes:
 # ---------------------------------------------------------------------- OpenVINO
 
 
-def _openvino(problem: Problem, threads: int) -> list[Way]:
+def openvino(problem: Problem, work: Work, threads: int) -> list[Implementation]:
     """Two ways, as the one that its operator is made for is the slower one.
 
     With steps unknown until it runs, a bidirectional LSTMSequence ignores the lengths in its
     backward half (seen in 2026.4), so there the steps are fixed. Two halves with ReverseSequence
     around the second need no lengths.
     """
-    openvino = require("openvino", extra="bench")
-    core = openvino.Core()
+    assert work == "forward", "it has no backward pass"
+    import openvino as ov
+
+    core = ov.Core()
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": "f32",  # or it computes in bfloat16 where the processor can
@@ -105,9 +102,9 @@ def _openvino(problem: Problem, threads: int) -> list[Way]:
     }
     feeds = [problem.x, problem.lengths.astype(np.int32)]
 
-    def way(model: Any, answer: Any, called: str) -> Way:
+    def way(model: Any, answer: Any, called: str) -> Implementation:
         request = core.compile_model(model, "CPU", settings).create_infer_request()
-        return Way(
+        return Implementation(
             lambda: request.infer(feeds, share_inputs=True, share_outputs=True),
             lambda told: answer(told[0]),
             called,
@@ -136,7 +133,9 @@ def _openvino_weights(problem: Problem) -> tuple[Array, Array, Array]:
 
 def _sequence_model(problem: Problem) -> Any:
     """One bidirectional LSTMSequence, its steps fixed."""
-    op: Any = require("openvino.opset8", extra="bench")
+    from openvino import Model
+    from openvino import opset8 as op
+
     batch, steps, inputs = problem.x.shape
     hidden = problem.case.shape.hidden
     x = op.parameter([batch, steps, inputs], np.float32)
@@ -144,12 +143,14 @@ def _sequence_model(problem: Problem) -> Any:
     state = op.constant(np.zeros((batch, 2, hidden), np.float32))
     weights = [op.constant(array) for array in _openvino_weights(problem)]
     node = op.lstm_sequence(x, state, state, lengths, *weights, hidden, "bidirectional")
-    return require("openvino", extra="bench").Model([op.result(node.output(0))], [x, lengths])
+    return Model([op.result(node.output(0))], [x, lengths])
 
 
 def _halves_model(problem: Problem) -> Any:
     """Two forward LSTMSequences over all steps, the second over each sequence turned round."""
-    op: Any = require("openvino.opset8", extra="bench")
+    from openvino import Model
+    from openvino import opset8 as op
+
     batch, _, inputs = problem.x.shape
     hidden = problem.case.shape.hidden
     x = op.parameter([batch, -1, inputs], np.float32)
@@ -165,5 +166,4 @@ def _halves_model(problem: Problem) -> Any:
         node = op.lstm_sequence(rows, state, state, full, *weights, hidden, "forward")
         half = op.squeeze(node.output(0), one)
         halves.append(op.reverse_sequence(half, lengths, 0, 1) if k else half)
-    model = require("openvino", extra="bench").Model
-    return model([op.result(op.concat(halves, 2))], [x, lengths])
+    return Model([op.result(op.concat(halves, 2))], [x, lengths])

@@ -13,29 +13,24 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle.layouts import LAYOUTS, direction
-from birnn.errors import EngineError, require
+from birnn.errors import EngineError
 from birnn.studies.bench.cases import Array, Problem, Work
-from birnn.studies.bench.peers import Way
+from birnn.studies.bench.peers import Implementation
 
 ENDINGS = ("l0", "l0_reverse")
-
-
-def ways(name: str, problem: Problem, work: Work, threads: int) -> list[Way]:
-    """Ways of Keras and Flax."""
-    return [_keras(problem, work, threads) if name == "keras" else _flax(problem, work, threads)]
 
 
 # ---------------------------------------------------------------------- Keras
 
 
-def _keras(problem: Problem, work: Work, threads: int) -> Way:
+def keras(problem: Problem, work: Work, threads: int) -> list[Implementation]:
     """A masked Bidirectional(LSTM) in a `tf.function`.
 
     Compiled with XLA, as `fit` compiles it and as it is faster here than without.
     """
-    tf, keras = _tensorflow(threads)
-    layer = keras.layers.Bidirectional(
-        keras.layers.LSTM(problem.case.shape.hidden, return_sequences=True)
+    tf, home = _tensorflow(threads)
+    layer = home.layers.Bidirectional(
+        home.layers.LSTM(problem.case.shape.hidden, return_sequences=True)
     )
     layer.build((None, None, problem.case.shape.inputs))
     halves = [LAYOUTS["keras"].to("lstm", direction(problem.parameters, end)) for end in ENDINGS]
@@ -45,10 +40,10 @@ def _keras(problem: Problem, work: Work, threads: int) -> Way:
     x, mask = tf.constant(problem.x), tf.constant(problem.real)
     if work == "forward":
         forward = tf.function(lambda x, mask: layer(x, mask=mask), jit_compile=True)
-        return _compiled(lambda: _done(forward(x, mask)))
+        return [_compiled(lambda: _done(forward(x, mask)))]
     variables = [variable.value for variable in layer.trainable_weights]
 
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=True)
     def both(x: Any, mask: Any, d_output: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -56,14 +51,14 @@ def _keras(problem: Problem, work: Work, threads: int) -> Way:
         return tape.gradient(output, [x, *variables], output_gradients=d_output)
 
     d_output = tf.constant(problem.d_output)
-    return _compiled(lambda: _done(both(x, mask, d_output)[0]))
+    return [_compiled(lambda: _done(both(x, mask, d_output)[0]))]
 
 
-def _compiled(call: Callable[[], Array]) -> Way:
+def _compiled(call: Callable[[], Array]) -> Implementation:
     """The way, after its first call, in which XLA compiles."""
     with _silence():
         call()
-    return Way(call, np.asarray)
+    return Implementation(call, np.asarray)
 
 
 def _done(tensor: Any) -> Array:
@@ -76,8 +71,8 @@ def _tensorflow(threads: int) -> tuple[Any, Any]:
     """TensorFlow and Keras with so many threads; both take them before their first work only."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with _silence():
-        tf = require("tensorflow", extra="bench")
-        keras = require("keras", extra="bench")
+        import keras
+        import tensorflow as tf
     if keras.backend.backend() != "tensorflow":
         raise EngineError(
             f"Keras runs on {keras.backend.backend()} in this process, the measure is on tensorflow"
@@ -112,12 +107,13 @@ def _silence() -> Iterator[None]:
 # ---------------------------------------------------------------------- Flax
 
 
-def _flax(problem: Problem, work: Work, threads: int) -> Way:
+def flax(problem: Problem, work: Work, threads: int) -> list[Implementation]:
     """`linen.Bidirectional` of two RNNs of `OptimizedLSTMCell`, with ``seq_lengths``, jitted."""
     # XLA's pool on the CPU reads it once, when JAX starts its first work.
     os.environ["NPROC"] = str(threads)
-    jax = require("jax", extra="bench")
-    linen = require("flax.linen", extra="bench")
+    import jax
+    from flax import linen
+
     hidden = problem.case.shape.hidden
     network = linen.Bidirectional(
         linen.RNN(linen.OptimizedLSTMCell(hidden)), linen.RNN(linen.OptimizedLSTMCell(hidden))
@@ -131,14 +127,15 @@ def _flax(problem: Problem, work: Work, threads: int) -> Way:
     }
     x, lengths = jax.numpy.asarray(problem.x), jax.numpy.asarray(problem.lengths, np.int32)
 
-    @jax.jit  # type: ignore[untyped-decorator]
+    @jax.jit
     def forward(parameters: Any, x: Any, lengths: Any) -> Any:
         return network.apply(parameters, x, seq_lengths=lengths)
 
     if work == "forward":
-        return Way(lambda: forward(parameters, x, lengths).block_until_ready(), np.asarray)
+        call = lambda: forward(parameters, x, lengths).block_until_ready()  # noqa: E731
+        return [Implementation(call, np.asarray)]
 
-    @jax.jit  # type: ignore[untyped-decorator]
+    @jax.jit
     def both(parameters: Any, x: Any, lengths: Any, d_output: Any) -> Any:
         _, pull = jax.vjp(lambda p, x: forward(p, x, lengths), parameters, x)
         return pull(d_output)
@@ -148,7 +145,7 @@ def _flax(problem: Problem, work: Work, threads: int) -> Way:
     def step() -> Any:
         return jax.block_until_ready(both(parameters, x, lengths, d_output))[1]
 
-    return Way(step, np.asarray)
+    return [Implementation(step, np.asarray)]
 
 
 def _tree(jax: Any, arrays: dict[str, Array]) -> dict[str, dict[str, Any]]:
