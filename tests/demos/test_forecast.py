@@ -41,6 +41,7 @@ def trained() -> ForecastResult:
     return forecast.run(seeds=(1, 2))
 
 
+@pytest.mark.slow
 def test_one_direction_comes_as_near_to_the_floor_as_chance_lets_it(
     trained: ForecastResult,
 ) -> None:
@@ -54,6 +55,7 @@ def test_one_direction_comes_as_near_to_the_floor_as_chance_lets_it(
         assert all(abs(error - floor_ahead(steps)) < 4 * spread for error in errors)
 
 
+@pytest.mark.slow
 def test_two_directions_read_the_answer_and_cannot_forecast(trained: ForecastResult) -> None:
     assert max(trained.both.whole) < trained.floor / 4  # no forecast can be so good
     for honest, lazy in zip(trained.both.past, trained.persistence, strict=True):
