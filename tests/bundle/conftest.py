@@ -34,7 +34,7 @@ def random_bundle(seed: int = 0) -> Bundle:
             name: random.standard_normal(shape).astype(np.float32)
             for name, shape in spec.tensors().items()
         },
-        facts={"train": "train.conllu", "seed": np.int64(seed), "nested": {"epochs": 3}},
+        metadata={"train": "train.conllu", "seed": np.int64(seed), "nested": {"epochs": 3}},
         metrics={"test": {"accuracy": np.float32(0.5), "r2": float("nan"), "per_label": {"A": 1}}},
     )
 

@@ -13,7 +13,7 @@ from birnn.tasks import Head
 def test_card_says_what_the_model_is(bundle: Bundle) -> None:
     text = card(
         bundle.spec,
-        facts={"train": {"file": "a|b.conllu", "sequences": 7}, "tags": ["x"]},
+        metadata={"train": {"file": "a|b.conllu", "sequences": 7}, "tags": ["x"]},
         metrics={"accuracy": 0.954321, "confusion": {"A": {"B": 1}}},
     )
     assert f"{bundle.spec.parameter_count():,} parameters" in text
@@ -37,7 +37,7 @@ def test_drawing_of_words_adds_up(bundle: Bundle) -> None:
 @pytest.mark.parametrize("head", [Label(size=2), Values(size=3, pooling="attention")])
 def test_every_kind_has_a_card(inputs: Inputs, head: Head) -> None:
     spec = Spec(inputs=inputs, encoder=Encoder(num_layers=2, bidirectional=False), head=head)
-    text = card(spec, facts={}, metrics={})
+    text = card(spec, metadata={}, metrics={})
     assert f"A {spec.task} made with birnn" in text
     assert "2 × LSTM → 200" in text
     assert "No evaluation was recorded." in text

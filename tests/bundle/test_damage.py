@@ -28,11 +28,11 @@ ASKED = [["the", "bank"], ["café", "x", "The"]]
 @pytest.fixture
 def folder(tmp_path: Path, bundle: Bundle) -> Path:
     draw = np.random.default_rng(0)
-    background = {
+    means = {
         name: draw.standard_normal(shape, np.float32)
-        for name, shape in bundle.spec.background().items()
+        for name, shape in bundle.spec.mean_states().items()
     }
-    save(replace(bundle, background=background), tmp_path / "model")
+    save(replace(bundle, mean_states=means), tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -78,14 +78,14 @@ def test_the_manifest_has_the_digest_of_every_file_and_its_own(folder: Path) -> 
     # However it is spaced and ordered: the same manifest.
     backwards = dict(reversed(told.items()))
     (folder / "birnn.json").write_text(json.dumps(backwards, indent=7, ensure_ascii=True))
-    assert load(folder).facts == json.loads(before)["facts"]
+    assert load(folder).metadata == json.loads(before)["facts"]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_flipped_bit_is_refused_or_changes_nothing(folder: Path, name: str) -> None:
     whole = (folder / name).read_bytes()
     right = Predictor.load(folder)
-    answers, facts, metrics = right.predict(ASKED), right.facts, right.metrics
+    answers, facts, metrics = right.predict(ASKED), right.metadata, right.metrics
     told = []
     for place in range(0, len(whole), max(1, len(whole) // 400)):
         for bit in (0, 5):
@@ -100,7 +100,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(folder: Path, name: str) ->
                 # A space of the manifest became another.
                 assert name == "birnn.json"
                 assert model.predict(ASKED) == answers
-                assert (model.facts, model.metrics) == (facts, metrics)
+                assert (model.metadata, model.metrics) == (facts, metrics)
     assert len(told) > 300
     assert all(name in message for message in told)
 
@@ -273,7 +273,7 @@ def test_tensors_of_three_gigabytes_that_the_spec_does_not_explain_are_not_read(
 def test_a_model_that_could_not_be_read_is_not_saved(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    large = replace(bundle, facts={"log": "x" * 20_000_000})
+    large = replace(bundle, metadata={"log": "x" * 20_000_000})
     with pytest.raises(BundleError, match=r"birnn\.json would have 20,0"):
         save(large, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -407,7 +407,7 @@ def test_a_file_cut_short_afterwards_changes_nothing(folder: Path) -> None:
 def test_tensors_are_those_that_the_library_reads(folder: Path) -> None:
     for name, held in (
         ("model.safetensors", load(folder).tensors),
-        ("background.safetensors", load(folder).background),
+        ("background.safetensors", load(folder).mean_states),
     ):
         expected = safetensors.numpy.load_file(folder / name)
         assert set(held) == set(expected)

@@ -57,7 +57,7 @@ def test_load_gives_what_was_saved(bundle: Bundle, folder: Path) -> None:
     assert list(loaded.tensors) == list(bundle.spec.tensors())
     for name, tensor in bundle.tensors.items():
         np.testing.assert_array_equal(loaded.tensors[name], tensor)
-    assert loaded.facts == {"train": "train.conllu", "seed": 0, "nested": {"epochs": 3}}
+    assert loaded.metadata == {"train": "train.conllu", "seed": 0, "nested": {"epochs": 3}}
     assert loaded.metrics == {"test": {"accuracy": 0.5, "r2": None, "per_label": {"A": 1}}}
 
 
@@ -99,7 +99,7 @@ def test_a_bundle_is_replaced_and_other_entries_stay(
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "last").write_text("x")
     save(make(1), folder)
-    assert load(folder).facts["seed"] == 1
+    assert load(folder).metadata["seed"] == 1
     assert (folder / "log.csv").read_text() == "epoch,loss\n"
     assert (folder / "checkpoints" / "last").read_text() == "x"
     assert [entry.name for entry in folder.parent.iterdir()] == ["model"]
@@ -115,7 +115,7 @@ def test_a_failed_write_leaves_what_stood_there(
     monkeypatch.setattr(io, failing, fail)
     with pytest.raises(OutputError, match="No space left"):
         save(make(1), folder)
-    assert load(folder).facts["seed"] == 0
+    assert load(folder).metadata["seed"] == 0
     assert [entry.name for entry in folder.parent.iterdir()] == ["model"]
 
 
@@ -132,7 +132,7 @@ def test_an_interrupt_between_the_renames_is_undone(
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         save(make(1), folder)
-    assert load(folder).facts["seed"] == 0
+    assert load(folder).metadata["seed"] == 0
     assert [entry.name for entry in folder.parent.iterdir()] == ["model"]
 
 
@@ -142,9 +142,9 @@ def test_a_crash_between_the_renames_loses_nothing(
     # What a kill -9 right after the first rename leaves behind.
     folder.rename(folder.with_name(".model.before"))
     folder.with_name(".model.new").mkdir()
-    assert load(folder).facts["seed"] == 0
+    assert load(folder).metadata["seed"] == 0
     save(make(1), folder)
-    assert load(folder).facts["seed"] == 1
+    assert load(folder).metadata["seed"] == 1
     assert [entry.name for entry in folder.parent.iterdir()] == ["model"]
 
 
@@ -153,7 +153,7 @@ def test_a_crash_then_a_new_folder_without_a_bundle(
 ) -> None:
     folder.rename(folder.with_name(".model.before"))
     folder.mkdir()
-    assert load(folder).facts["seed"] == 0
+    assert load(folder).metadata["seed"] == 0
 
 
 def test_foreign_folders_and_files_are_refused(bundle: Bundle, tmp_path: Path) -> None:

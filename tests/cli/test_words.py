@@ -119,8 +119,8 @@ def test_what_training_found_is_kept_and_used(
     assert sum("looks tokenised" in line for line in told.err.splitlines()) == 1
     call(*command, "--out", tmp_path / "set", "--text", *small)
     model = Predictor.load(tmp_path / "found")
-    assert model.facts["reading"]["split"] == "auto-tokens"
-    assert Predictor.load(tmp_path / "set").facts["reading"]["split"] == "text"
+    assert model.metadata["reading"]["split"] == "auto-tokens"
+    assert Predictor.load(tmp_path / "set").metadata["reading"]["split"] == "text"
 
     # A text that shows neither is split as in training; one that is running text is told.
     caplog.set_level(logging.WARNING)
@@ -135,7 +135,7 @@ def test_what_training_found_is_kept_and_used(
         "tokens"
     ] == ["up", "5%"]
     # evaluate reads as train did: as many tokens.
-    steps = model.facts["train_steps"]
+    steps = model.metadata["train_steps"]
     assert call("evaluate", tmp_path / "found", data, "--json").objects[0]["tokens"] == steps
     text = call("evaluate", tmp_path / "found", data, "--text", "--json").objects[0]["tokens"]
     assert text == sum(len(tokenise(row.partition(",")[0])) for row in rows) > steps

@@ -22,9 +22,9 @@ from birnn.runtime import Predictor
 def with_means(make: Callable[..., Bundle]) -> Bundle:
     bundle = make("words", "crf-iob2")
     random = np.random.default_rng(5)
-    shapes = bundle.spec.background()
-    background = {name: random.standard_normal(s).astype("f4") for name, s in shapes.items()}
-    return Bundle(bundle.spec, bundle.vocabularies, bundle.tensors, background=background)
+    shapes = bundle.spec.mean_states()
+    means = {name: random.standard_normal(s).astype("f4") for name, s in shapes.items()}
+    return Bundle(bundle.spec, bundle.vocabularies, bundle.tensors, mean_states=means)
 
 
 @pytest.mark.parametrize("inputs", ["words", "symbols", "vectors"])
@@ -90,8 +90,8 @@ def test_silenced_halves_take_the_means_of_training_then_of_data(with_means: Bun
     found = explanation(with_means, words).decision
     assert not found.own_background
     assert found.background.steps is None
-    np.testing.assert_allclose(found.background.rows, with_means.background["rows"])
-    np.testing.assert_allclose(found.background.last, with_means.background["last"])
+    np.testing.assert_allclose(found.background.rows, with_means.mean_states["rows"])
+    np.testing.assert_allclose(found.background.last, with_means.mean_states["last"])
     data = [["bank"], ["the", "river"]]
     asked = explanation(with_means, words, data=data).decision
     wanted = decide(with_means, words, background=Background.over(with_means, data))

@@ -67,7 +67,7 @@ class Subject:
         spec = SPECS[kind]
         tensors, background = (
             {name: draw.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
-            for shapes in (spec.tensors(), spec.background())
+            for shapes in (spec.tensors(), spec.mean_states())
         )
         vocabularies = VOCABULARIES if kind == "words" else {}
         facts = {"field": "xpos", "reading": {"field": "xpos", "split": "tokens"}}
@@ -84,7 +84,7 @@ class Subject:
         """All that a caller sees of the model."""
         model = Predictor.load(self.folder, tell=lambda line: None)
         model.read_options()
-        return model.predict(self.asked), model.spec, model.labels, model.facts, model.metrics
+        return model.predict(self.asked), model.spec, model.labels, model.metadata, model.metrics
 
     def write(self, name: str, content: bytes) -> None:
         (self.folder / name).write_bytes(content)

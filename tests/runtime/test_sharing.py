@@ -224,15 +224,15 @@ def test_a_pool_of_processes_predicts(make: Make) -> None:
 
 def test_what_a_model_shares_is_read_only(bundle: Bundle, tmp_path: Path) -> None:
     random_state = np.random.default_rng(0)
-    background = {
+    means = {
         name: random_state.standard_normal(shape).astype(np.float32)
-        for name, shape in bundle.spec.background().items()
+        for name, shape in bundle.spec.mean_states().items()
     }
     given = {name: tensor.copy() for name, tensor in bundle.tensors.items()}
-    whole = Bundle(bundle.spec, bundle.vocabularies, given, background=background)
+    whole = Bundle(bundle.spec, bundle.vocabularies, given, mean_states=means)
     save(whole, tmp_path / "model")
     for held in (Predictor(whole).bundle, Predictor.load(tmp_path / "model").bundle):
-        for array in (*held.tensors.values(), *held.background.values()):
+        for array in (*held.tensors.values(), *held.mean_states.values()):
             with pytest.raises(ValueError, match="read-only"):
                 array[...] = 0
         with pytest.raises(TypeError):
@@ -251,5 +251,5 @@ def test_facts_are_copies(make: Make) -> None:
     model = Predictor(make(SPECS["symbols, steps"]))
     facts = {"nested": {"field": "upos"}}
     model = Predictor(Bundle(model.spec, model.bundle.vocabularies, model.bundle.tensors, facts))
-    model.facts["nested"]["field"] = "xpos"
-    assert model.facts == facts
+    model.metadata["nested"]["field"] = "xpos"
+    assert model.metadata == facts

@@ -99,13 +99,13 @@ def test_a_run_in_memory_gives_the_bundle_of_one_on_disk_and_writes_nothing(
     assert not list((tmp_path / "here").iterdir())
     folder = run("m", **settings)
     kept, bundle = io.load(folder), result.bundle
-    assert (kept.spec, kept.vocabularies, kept.facts) == (
+    assert (kept.spec, kept.vocabularies, kept.metadata) == (
         bundle.spec,
         bundle.vocabularies,
-        bundle.facts,
+        bundle.metadata,
     )
     assert same(kept.tensors, bundle.tensors)
-    assert same(kept.background, bundle.background)
+    assert same(kept.mean_states, bundle.mean_states)
     assert kept.metrics["dev"]["accuracy"] == bundle.metrics["dev"]["accuracy"]
     assert [row["dev_accuracy"] for row in result.history] == [0.3, 0.8, 0.5, 0.8, 0.1]
     assert [str(row["loss"]) for row in result.history] == [
@@ -127,7 +127,7 @@ def test_train_without_a_folder_gives_a_model_in_memory(tags_ahead, tmp_path, mo
     assert not list(tmp_path.iterdir())
     saved = birnn.train("tagger", out="m", **options)
     assert same(model.bundle.tensors, saved.bundle.tensors)
-    assert model.facts == saved.facts
+    assert model.metadata == saved.metadata
     for name in ("resume", "overwrite"):
         with pytest.raises(UsageError, match="Give out"):
             birnn.train("tagger", **options, **{name: True})
@@ -150,7 +150,7 @@ def test_a_run_in_memory_that_is_stopped_gives_the_best_model_and_says_what_stop
     assert isinstance(result.stopped, Interrupted)
     assert result.stopped.exit_status == 128 + number
     assert (result.epochs, len(result.history)) == (2, 2)
-    assert result.bundle.facts["interrupted"] is True
+    assert result.bundle.metadata["interrupted"] is True
 
 
 # ---------------------------------------------------------------------- what is kept
@@ -229,7 +229,7 @@ def test_training_stops_when_patience_is_at_its_end(run, score_as):
     score_as([0.5, 0.6, 0.6, 0.1, 0.9])
     folder = run("m", training__epochs=20, training__patience=2)
     assert [row["epoch"] for row in log_of(folder)] == ["1", "2", "3", "4"]
-    assert io.load(folder).facts["epochs"] == 4
+    assert io.load(folder).metadata["epochs"] == 4
 
 
 def test_a_finished_run_leaves_a_bundle_and_its_log_alone(run):
@@ -247,7 +247,7 @@ def test_a_finished_run_leaves_a_bundle_and_its_log_alone(run):
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     for name in ("loss", "dev_accuracy", "tokens_per_second", "learning_rate"):
         assert all(float(row[name]) > 0 for row in rows)
-    facts = io.load(folder).facts
+    facts = io.load(folder).metadata
     assert facts["seed"] == 1
     assert facts["train_examples"] == 40
     assert facts["recipe"]["encoder"]["hidden_size"] == 8
@@ -266,7 +266,7 @@ def test_without_a_dev_set_a_tenth_is_held_out_and_it_says_so(tiny, tags_ahead):
     lines = []
     sets = DataSources(tags_ahead(40)).read("tagger", seed=4, tell=lines.append)
     assert any("no dev file: 4 of the training examples, drawn with seed 4" in x for x in lines)
-    facts = fit("tagger", sets, tiny(training__epochs=1)).bundle.facts
+    facts = fit("tagger", sets, tiny(training__epochs=1)).bundle.metadata
     assert (facts["dev"], facts["train_examples"]) == ("held out from train", 36)
 
 
@@ -334,7 +334,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(run, monkeypatch):
     monkeypatch.setattr(TrainingModule, "training_step", interrupted)
     folder = run("m", training__epochs=4)
     assert signal.getsignal(signal.SIGINT) is before
-    assert io.load(folder).facts["interrupted"] is True
+    assert io.load(folder).metadata["interrupted"] is True
     monkeypatch.setattr(TrainingModule, "training_step", step)
     # What was interrupted goes on to the very end of the run that was not.
     assert same(

@@ -85,12 +85,12 @@ def test_the_best_model_before_is_kept_and_the_place_is_free(run, spoilt_in, tmp
     with pytest.raises(TrainingError, match=r"epoch 3, batch 2: .*m holds the best model of the 2"):
         run("m", training__epochs=4)
     kept = io.load(tmp_path / "m")
-    assert kept.facts["epochs"] == 2
-    assert kept.facts["failed"].startswith("epoch 3, batch 2: the loss is nan")
+    assert kept.metadata["epochs"] == 2
+    assert kept.metadata["failed"].startswith("epoch 3, batch 2: the loss is nan")
     assert (tmp_path / "m" / "training.csv").read_text().count("\n") == 3
     assert not (tmp_path / "m.training").exists()
     spoilt_in(-1, -1)
-    assert io.load(run("whole", training__epochs=4)).facts["failed"] is None
+    assert io.load(run("whole", training__epochs=4)).metadata["failed"] is None
 
 
 def test_without_an_epoch_before_there_is_nothing_to_keep(run, spoilt_in, tmp_path):
@@ -116,7 +116,7 @@ def test_a_learning_rate_beyond_all_measure_is_told_in_time(run, task, ema, tmp_
     assert "training.learning_rate (1e+20)" in str(caught.value)
     if (tmp_path / "m").exists():
         assert "holds the best model" in str(caught.value)
-        assert io.load(tmp_path / "m").facts["failed"]
+        assert io.load(tmp_path / "m").metadata["failed"]
 
 
 def test_a_batch_of_classes_that_weigh_nothing_teaches_nothing(run):

@@ -35,7 +35,7 @@ def german(tmp_path_factory):
 
 def test_a_bundle_keeps_what_was_set_and_what_was_recognised(german):
     folder, _model, _ = german
-    assert birnn.load(folder / "m").facts["reading"] == {
+    assert birnn.load(folder / "m").metadata["reading"] == {
         "delimiter": ";",
         "header": True,
         "text_column": "kommentar",

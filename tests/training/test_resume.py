@@ -63,7 +63,7 @@ def assert_same_run(found, expected):
     for name, tensor in other.tensors.items():
         assert one.tensors[name].tobytes() == tensor.tobytes(), name
     assert log_of(found) == log_of(expected)
-    assert one.facts["epochs"] == other.facts["epochs"]
+    assert one.metadata["epochs"] == other.metadata["epochs"]
     assert not found.with_name(f"{found.name}.training").exists()
 
 

@@ -15,16 +15,16 @@ _KNOWS = (
 )
 
 
-def card(spec: Spec, *, facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def card(spec: Spec, *, metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """The README.md of a bundle.
 
     Args:
         spec: What the model is.
-        facts: How it was trained; every entry is listed, nested ones by dotted names.
+        metadata: How it was trained; every entry is listed, nested ones by dotted names.
         metrics: What it reached; scalars are listed, tables (per label, confusion) stay in
             ``birnn.json``.
     """
-    name = escaped(str(facts.get("name") or f"birnn {spec.task}"))
+    name = escaped(str(metadata.get("name") or f"birnn {spec.task}"))
     return "\n".join(
         [
             f"# {name}",
@@ -39,7 +39,7 @@ def card(spec: Spec, *, facts: Mapping[str, Any], metrics: Mapping[str, Any]) ->
             "",
             "## Training",
             "",
-            *_table(facts, "Nothing was recorded about its training."),
+            *_table(metadata, "Nothing was recorded about its training."),
             "",
             "## Metrics",
             "",

@@ -28,7 +28,7 @@ OTHER_DIGEST = (
 )
 
 # Files that other tools save models in, by their first bytes. None of them is ever opened further.
-DISGUISES: tuple[tuple[bytes, str], ...] = (
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip archive, as torch.save writes (pickle inside)"),
     (b"\x80\x02", "a Python pickle"),
     (b"\x80\x03", "a Python pickle"),
@@ -186,14 +186,14 @@ def path_fault(folder: Path, role: str, name: Any) -> str | None:
     return None
 
 
-def disguise(start: bytes) -> str | None:
+def sniff_format(start: bytes) -> str | None:
     r"""What a file is that should have been JSON or safetensors, told by its first bytes.
 
     Example:
-        >>> disguise(b"\x80\x04\x95")
+        >>> sniff_format(b"\x80\x04\x95")
         'a Python pickle'
     """
-    return next((what for magic, what in DISGUISES if start.startswith(magic)), None)
+    return next((what for magic, what in SIGNATURES if start.startswith(magic)), None)
 
 
 def _tensors(count: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.bundle.checks import disguise
+from birnn.bundle.checks import sniff_format
 
 MOST_DIGITS = 4300  # as many as Python reads and writes unless it is told otherwise
 MOST_LEVELS = 100
@@ -45,7 +45,7 @@ def read_whole(path: Path, most: int, found: list[str]) -> bytes:
 
 def parse(content: bytes, name: str, found: list[str]) -> dict[str, Any]:
     """A JSON object out of a file's bytes; what is wrong is added to ``found``."""
-    what = disguise(content[:8])
+    what = sniff_format(content[:8])
     if what is not None:
         found.append(f"{name} is {what}, not JSON: refused, it could run code")
         return {}

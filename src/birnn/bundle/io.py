@@ -1,7 +1,7 @@
 """Bundles on disk: a folder of JSON and safetensors, written atomically, validated in full.
 
 ```
-birnn.json          format version, spec, training facts, metrics, names of the other files, digests
+birnn.json          format version, spec, metadata, metrics, names of the other files, digests
 vocab.json          vocabularies: words, characters, symbols, labels
 model.safetensors   every tensor of `Spec.tensors`, float32
 background.safetensors   mean states of the encoder over data, for explanations; may be missing
@@ -38,12 +38,12 @@ from birnn.bundle.checks import (
     vocabulary_faults,
 )
 from birnn.bundle.manifest import (
-    BACKGROUND,
     CARD,
     DIGESTS,
     FILES,
     FORMAT_VERSION,
     MANIFEST,
+    MEAN_STATES,
     MOST_MANIFEST,
     MOST_VOCABULARIES,
     SAID,
@@ -68,20 +68,20 @@ class Bundle:
         spec: What the model is.
         vocabularies: Items of each vocabulary (words, characters, symbols, labels), by id.
         tensors: Every tensor of ``spec.tensors()``, float32.
-        facts: How it was trained: whatever JSON can hold.
+        metadata: How it was trained: whatever JSON can hold.
         metrics: What it reached: whatever JSON can hold.
-        background: The tensors of ``spec.background()``, float32, or nothing.
+        mean_states: The tensors of ``spec.mean_states()``, float32, or nothing.
     """
 
     spec: Spec
     vocabularies: Mapping[str, tuple[str, ...]]
     tensors: Mapping[str, np.ndarray]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    background: Mapping[str, np.ndarray] = field(default_factory=dict)
+    mean_states: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("vocabularies", "tensors", "background"):
+        for name in ("vocabularies", "tensors", "mean_states"):
             held = {key: _read_only(value) for key, value in getattr(self, name).items()}
             object.__setattr__(self, name, MappingProxyType(held))
 
@@ -95,7 +95,7 @@ def faults(bundle: Bundle) -> list[str]:
     """All that is wrong with a model: names, shapes, dtypes, vocabularies, values."""
     found = vocabulary_faults(bundle.spec, bundle.vocabularies)
     parts = [(bundle.spec.tensors(), bundle.tensors)]
-    parts += [(bundle.spec.background(), bundle.background)] if bundle.background else []
+    parts += [(bundle.spec.mean_states(), bundle.mean_states)] if bundle.mean_states else []
     for expected, tensors in parts:
         shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         dtypes = {name: str(tensor.dtype) for name, tensor in tensors.items()}
@@ -211,13 +211,13 @@ def _load(folder: str | Path, tell: Callable[[str], None]) -> Bundle:
         if spec is not None and vocabularies is not None:
             found += vocabulary_faults(spec, vocabularies)
     tensors: dict[str, np.ndarray] = {}
-    background: dict[str, np.ndarray] = {}
+    mean_states: dict[str, np.ndarray] = {}
     if "tensors" in paths:
         expected = None if spec is None else spec.tensors()
         tensors = read_tensors(paths["tensors"], expected, digests.get("tensors"), found)
     if "background" in paths and spec is not None:
-        background = read_tensors(
-            paths["background"], spec.background(), digests.get("background"), found
+        mean_states = read_tensors(
+            paths["background"], spec.mean_states(), digests.get("background"), found
         )
     for name in ("facts", "metrics"):
         if not isinstance(manifest.get(name, {}), dict):
@@ -233,9 +233,9 @@ def _load(folder: str | Path, tell: Callable[[str], None]) -> Bundle:
         spec=spec,
         vocabularies={name: tuple(items) for name, items in vocabularies.items()},
         tensors=tensors,
-        facts=manifest.get("facts", {}),
+        metadata=manifest.get("facts", {}),
         metrics=manifest.get("metrics", {}),
-        background=background,
+        mean_states=mean_states,
     )
 
 
@@ -264,27 +264,28 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
         BundleError: One of them would be larger than what is read.
     """
     spec = bundle.spec
-    files = FILES | ({"background": BACKGROUND} if bundle.background else {})
+    files = FILES | ({"background": MEAN_STATES} if bundle.mean_states else {})
     vocabularies = {name: list(items) for name, items in bundle.vocabularies.items()}
     contents = {
         FILES["tensors"]: _safetensors(bundle.tensors, spec.tensors()),
         FILES["vocabularies"]: documents.written(vocabularies),
     }
-    if bundle.background:
-        contents[BACKGROUND] = _safetensors(bundle.background, spec.background())
-    facts, metrics = documents.plain(bundle.facts), documents.plain(bundle.metrics)
+    if bundle.mean_states:
+        contents[MEAN_STATES] = _safetensors(bundle.mean_states, spec.mean_states())
+    metadata, metrics = documents.plain(bundle.metadata), documents.plain(bundle.metrics)
     manifest = {
         "format": "birnn",
         "format_version": FORMAT_VERSION,
         SAID: DIGESTS,
         "files": files,
         "spec": spec.model_dump(mode="json"),
-        "facts": facts,
+        "facts": metadata,
         "metrics": metrics,
         DIGESTS: {role: documents.digest_of(contents[name]) for role, name in files.items()},
     }
     manifest[DIGESTS] |= {"manifest": manifest_digest(manifest)}
-    contents[CARD] = card(spec, facts=facts, metrics=metrics).encode("utf-8", errors="replace")
+    text = card(spec, metadata=metadata, metrics=metrics)
+    contents[CARD] = text.encode("utf-8", errors="replace")
     contents[MANIFEST] = documents.written(manifest)
     for name, most in ((MANIFEST, MOST_MANIFEST), (FILES["vocabularies"], MOST_VOCABULARIES)):
         if len(contents[name]) > most:

@@ -11,7 +11,7 @@ from birnn.bundle.checks import named, path_fault
 FORMAT_VERSION = 1
 MANIFEST = "birnn.json"
 FILES = {"vocabularies": "vocab.json", "tensors": "model.safetensors"}
-BACKGROUND = "background.safetensors"
+MEAN_STATES = "background.safetensors"
 CARD = "README.md"
 DIGESTS = "sha256"
 # Says at the top that there are digests at the end: no wound takes both away and leaves the rest.

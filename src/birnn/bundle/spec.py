@@ -77,11 +77,11 @@ class Spec(Frozen):
             | prefixed("head", self.head.tensors(self.stack.output_size))
         )
 
-    def background(self) -> dict[str, Shape]:
-        """Name and shape of what explanations put in the place of a half that is silenced.
+    def mean_states(self) -> dict[str, Shape]:
+        """Names and shapes of the mean states over data, used for mean ablation by explanations.
 
-        The mean state of each direction of the last layer over data: of all steps (``rows``), and
-        of the final ones (``last``).
+        Of each direction of the last layer: over all steps (``rows``), and over the final states
+        (``last``).
         """
         shape = (self.stack.directions, self.encoder.hidden_size)
         return {"rows": shape, "last": shape}

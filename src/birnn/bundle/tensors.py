@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle import documents
-from birnn.bundle.checks import OTHER_DIGEST, disguise, named, tensor_faults, value_faults
+from birnn.bundle.checks import OTHER_DIGEST, named, sniff_format, tensor_faults, value_faults
 from birnn.engine.arrays import aligned_empty
 from birnn.schema import Shape
 
@@ -66,7 +66,7 @@ def _read(
     size = os.fstat(file.fileno()).st_size
     start = file.read(9)
     if start[8:] != b"{":
-        what = disguise(start)
+        what = sniff_format(start)
         found.append(
             "is not a safetensors file"
             if what is None

@@ -138,8 +138,8 @@ class Subject:
             bundle.spec.inputs.codec(restored(bundle.vocabularies)),
             bundle.vocabularies.get("labels", ()),
             network,
-            ReadOptions().over(bundle.facts.get("reading") or {}).split,
-            dict(bundle.background),
+            ReadOptions().over(bundle.metadata.get("reading") or {}).split,
+            dict(bundle.mean_states),
         )
 
     # ------------------------------------------------------------------ sequences into rows

@@ -98,9 +98,9 @@ class Predictor:
         return self._bundle.vocabularies.get("labels", ())
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """How it was trained."""
-        return copy.deepcopy(dict(self._bundle.facts))
+        return copy.deepcopy(dict(self._bundle.metadata))
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -113,9 +113,9 @@ class Predictor:
         Raises:
             BundleError: What the bundle says of its training's files does not fit.
         """
-        facts = self._bundle.facts
+        metadata = self._bundle.metadata
         # Bundles of birnn 0.1 kept the field alone.
-        kept = facts.get("reading") or {"field": facts.get("field")}
+        kept = metadata.get("reading") or {"field": metadata.get("field")}
         try:
             return given.over(kept if isinstance(kept, dict) else {})
         except ConfigError as error:

@@ -149,7 +149,7 @@ def fit(
             {name: known.items for name, known in prepared.vocabularies.items()},
             loop.tensors,
             metadata,
-            background=_mean_states(network, loop.tensors, prepared),
+            mean_states=_mean_states(network, loop.tensors, prepared),
         )
     metrics = {"dev": Predictor(bundle).evaluate(prepared.dev_examples)}
     if sets.test:

@@ -45,7 +45,7 @@ def test_means_are_those_of_all_steps(
         found["rows"], np.concatenate(steps, axis=1).mean(axis=1), rtol=1e-5, atol=1e-6
     )
     np.testing.assert_allclose(found["last"], np.mean(finals, axis=0), rtol=1e-5, atol=1e-6)
-    assert {name: array.shape for name, array in found.items()} == spec.background()
+    assert {name: array.shape for name, array in found.items()} == spec.mean_states()
 
 
 def test_nothing_has_no_mean(describe: Any, make: Any, codec: Any, draw: Any) -> None:
@@ -62,5 +62,5 @@ def test_training_leaves_the_means_of_the_kept_weights_over_dev() -> None:
     recipe = Recipe.load("tagger").with_settings(settings)
     bundle = fit("tagger", sets, recipe).bundle
     again = Background.over(bundle, [case.inputs for case in cases[40:]])
-    np.testing.assert_allclose(bundle.background["rows"], again.rows, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(bundle.background["last"], again.last, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(bundle.mean_states["rows"], again.rows, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(bundle.mean_states["last"], again.last, rtol=1e-4, atol=1e-6)

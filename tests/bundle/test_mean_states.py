@@ -20,9 +20,9 @@ FILE = "background.safetensors"
 @pytest.fixture
 def known(bundle: Bundle) -> Bundle:
     random = np.random.default_rng(0)
-    shapes = bundle.spec.background()
-    background = {n: random.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
-    return replace(bundle, background=background)
+    shapes = bundle.spec.mean_states()
+    means = {n: random.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
+    return replace(bundle, mean_states=means)
 
 
 def test_it_comes_back_as_it_was_and_predictions_do_not_care(
@@ -30,9 +30,9 @@ def test_it_comes_back_as_it_was_and_predictions_do_not_care(
 ) -> None:
     save(known, tmp_path / "model")
     loaded = load(tmp_path / "model")
-    assert set(loaded.background) == {"rows", "last"}
-    for name, array in known.background.items():
-        np.testing.assert_array_equal(loaded.background[name], array)
+    assert set(loaded.mean_states) == {"rows", "last"}
+    for name, array in known.mean_states.items():
+        np.testing.assert_array_equal(loaded.mean_states[name], array)
     words = [["the", "bank"], ["café"]]
     assert Predictor(loaded).predict(words) == Predictor(bundle).predict(words)
 
@@ -40,13 +40,13 @@ def test_it_comes_back_as_it_was_and_predictions_do_not_care(
 def test_a_bundle_without_it_is_whole(bundle: Bundle, tmp_path: Path) -> None:
     save(bundle, tmp_path / "model")
     assert not (tmp_path / "model" / FILE).exists()
-    assert load(tmp_path / "model").background == {}
+    assert load(tmp_path / "model").mean_states == {}
 
 
 def test_one_that_is_no_longer_meant_is_not_read(known: Bundle, tmp_path: Path) -> None:
     save(known, tmp_path / "model")
-    save(replace(known, background={}), tmp_path / "model")
-    assert load(tmp_path / "model").background == {}
+    save(replace(known, mean_states={}), tmp_path / "model")
+    assert load(tmp_path / "model").mean_states == {}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_does_not_fit_is_named(
     known: Bundle, tmp_path: Path, background: dict[str, np.ndarray], fault: str
 ) -> None:
     with pytest.raises(BundleError, match=fault):
-        save(replace(known, background=background), tmp_path / "other")
+        save(replace(known, mean_states=background), tmp_path / "other")
     save(known, tmp_path / "model")
     (tmp_path / "model" / FILE).write_bytes(safetensors.numpy.save(background))
     with pytest.raises(BundleError, match=f"{FILE} {fault}"):

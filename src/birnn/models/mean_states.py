@@ -1,7 +1,6 @@
-"""What an encoder says on average: mean states of its last layer over data.
+"""Mean states of an encoder's last layer over data, used for mean ablation by explanations.
 
-Explanations put it in the place of a half that is silenced. A bundle carries it, so that a model
-can be explained where its data is not.
+A bundle carries them, so that a model can be explained where its data is not.
 """
 
 # N rows of all sequences, B sequences, H hidden units, D directions
@@ -59,7 +58,7 @@ class MeanStates:
 
 @torch.no_grad()
 def mean_states(network: Network, batches: Iterable[Batch]) -> dict[str, npt.NDArray[np.float32]]:
-    """The tensors of ``spec.background()``.
+    """The tensors of ``spec.mean_states()``.
 
     Args:
         network: The model, in eval mode.
