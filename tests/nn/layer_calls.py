@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 
-from birnn.nn.layout import TensorLayout
+from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.reference import GATES
 
 CELLS = sorted(GATES)

@@ -10,7 +10,7 @@ import torch
 
 from birnn.engine import isa
 from birnn.errors import ShapeError
-from birnn.nn import chain_ops
+from birnn.nn._engine import chain_ops
 from birnn.ragged import Ragged
 
 pytestmark = pytest.mark.skipif(isa.selected_engine() is None, reason="torch's chain runs here")

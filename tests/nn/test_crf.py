@@ -131,7 +131,7 @@ def test_more_pairs_than_are_held_at_a_time(monkeypatch):
     gold = torch.zeros(16, dtype=torch.int64)
     grads = []
     for pairs in (2048, 3):
-        monkeypatch.setattr("birnn.nn.chain.PAIRS", pairs)
+        monkeypatch.setattr("birnn.nn._engine.chain_on_torch.PAIRS", pairs)
         crf.zero_grad()
         crf.negative_log_likelihood(emissions, gold).sum().backward()
         grads.append(crf.transitions.grad.clone())

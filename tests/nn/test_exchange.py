@@ -10,9 +10,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from birnn.engine import isa
 from birnn.engine.arrays import RowLayout
 from birnn.engine.recurrent import CELL_NUMBERS, KEEP_NUMBERS
-from birnn.nn import engines
-from birnn.nn.layout import TensorLayout
-from birnn.nn.ops import layer
+from birnn.nn._engine import native as engines
+from birnn.nn._engine.ops import layer
+from birnn.nn._engine.tensor_layout import TensorLayout
 
 SHAPES = {"x": (5, 3), "weight_ih": (16, 3), "weight_hh": (16, 4), "bias": (16,), "h": (1, 2, 4)}
 LENGTHS = np.array([3, 2])

@@ -13,9 +13,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_sequence
 
 from birnn.errors import ShapeError
-from birnn.nn.doors import enter
-from birnn.nn.layout import TensorLayout, as_lengths
-from birnn.nn.stretches import Schedule, run
+from birnn.nn._engine.segments import Schedule, run
+from birnn.nn._engine.tensor_layout import TensorLayout, as_lengths
+from birnn.nn.conversions import enter
 from birnn.ragged import Ragged
 
 LENGTHS = st.lists(st.integers(0, 5), max_size=5)

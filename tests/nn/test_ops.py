@@ -14,9 +14,11 @@ from torch.utils import _pytree as pytree
 
 from birnn.engine import isa
 from birnn.errors import ConfigError, LengthError, ShapeError
-from birnn.nn import BiRNN, engines, ops
-from birnn.nn.layout import TensorLayout
-from birnn.nn.ops import layer
+from birnn.nn import BiRNN
+from birnn.nn._engine import native as engines
+from birnn.nn._engine import ops
+from birnn.nn._engine.ops import layer
+from birnn.nn._engine.tensor_layout import TensorLayout
 from grids import sampled
 
 # ---------------------------------------------------------------------- engines

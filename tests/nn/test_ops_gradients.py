@@ -10,8 +10,8 @@ from layer_calls import CELLS, CLOSE, KEEPS, flat, gradients, outputs, parts
 
 from birnn.engine import isa
 from birnn.engine.recurrent import KEEP_NUMBERS
-from birnn.nn.ops import layer
-from birnn.nn.stretches import Schedule, run
+from birnn.nn._engine.ops import layer
+from birnn.nn._engine.segments import Schedule, run
 
 
 @pytest.mark.parametrize("cell", CELLS)

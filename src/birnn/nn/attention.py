@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from birnn.errors import ConfigError, ShapeError
-from birnn.nn.doors import ragged_rows
-from birnn.nn.engines import autocasts
+from birnn.nn._engine.native import autocasts
+from birnn.nn.conversions import ragged_rows
 from birnn.ragged import Ragged
 
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from birnn.errors import DirectionError, ShapeError, UsageError
-from birnn.nn.doors import Door, enter
+from birnn.nn._engine.native import autocasts
+from birnn.nn._engine.ops import layer
+from birnn.nn._engine.segments import Weights
+from birnn.nn.conversions import Door, enter
 from birnn.nn.dropout import VariationalDropout
-from birnn.nn.engines import autocasts
 from birnn.nn.merge import Projection, merge_halves
-from birnn.nn.ops import layer
-from birnn.nn.stretches import Weights
 from birnn.reference.stack import CellName, MergeName, Stack
 
 

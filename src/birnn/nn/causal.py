@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from birnn.errors import ConfigError, DataError, DirectionError, ShapeError, UsageError
+from birnn.nn._engine.tensor_layout import INTEGERS
 from birnn.nn.birnn import BiRNN
-from birnn.nn.doors import as_ragged
-from birnn.nn.layout import INTEGERS
+from birnn.nn.conversions import as_ragged
 from birnn.ragged import Ragged
 
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from birnn.errors import ConfigError, ShapeError
-from birnn.nn import chain_ops
-from birnn.nn.chain_ops import check_labels
-from birnn.nn.doors import Form, as_ragged
-from birnn.nn.engines import autocasts, own_dtypes
+from birnn.nn._engine import chain_ops
+from birnn.nn._engine.chain_ops import check_labels
+from birnn.nn._engine.native import autocasts, own_dtypes
+from birnn.nn.conversions import Form, as_ragged
 from birnn.ragged import Lengths, Ragged
 
 FORBIDDEN = -1e4  # added to a forbidden score: no path survives it, and no inf - inf arises

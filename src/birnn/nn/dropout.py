@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from birnn.errors import ConfigError, ShapeError
-from birnn.nn.doors import ragged_rows
-from birnn.nn.layout import INTEGERS
+from birnn.nn._engine.tensor_layout import INTEGERS
+from birnn.nn.conversions import ragged_rows
 from birnn.ragged import Ragged
 
 

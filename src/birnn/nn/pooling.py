@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError, ShapeError, nearest
-from birnn.nn.doors import ragged_rows
+from birnn.nn.conversions import ragged_rows
 from birnn.ragged import Ragged
 
 Pool = Callable[[Ragged[Tensor], Tensor], Tensor]

@@ -19,10 +19,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from birnn.engine.recurrent import Keep
 from birnn.errors import ShapeError, UsageError
-from birnn.nn.engines import autocasts
-from birnn.nn.layout import TensorLayout, as_lengths
-from birnn.nn.ops import layer, on_torch, runs_native, runs_on_operators
-from birnn.nn.stretches import Weights
+from birnn.nn._engine.native import autocasts
+from birnn.nn._engine.ops import layer, on_torch, runs_native, runs_on_operators
+from birnn.nn._engine.segments import Weights
+from birnn.nn._engine.tensor_layout import TensorLayout, as_lengths
 from birnn.reference.stack import CellName
 
 Own = Callable[[Any, Any], Any]

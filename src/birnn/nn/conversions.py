@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from birnn.errors import ShapeError, UsageError
-from birnn.nn.layout import TensorLayout, as_lengths
+from birnn.nn._engine.tensor_layout import TensorLayout, as_lengths
 from birnn.ragged import Ragged
 
 

@@ -27,9 +27,9 @@ from birnn.engine.recurrent import (
     saved_size,
 )
 from birnn.errors import ConfigError, ShapeError, nearest
-from birnn.nn import stretches
-from birnn.nn.layout import TensorLayout
-from birnn.nn.stretches import Schedule, Weights
+from birnn.nn._engine import segments as stretches
+from birnn.nn._engine.segments import Schedule, Weights
+from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.nn.threads import crew
 from birnn.reference.stack import CellName
 

@@ -27,10 +27,11 @@ from torch.library import Library, register_fake
 from birnn.engine import isa
 from birnn.engine.arrays import RowLayout
 from birnn.engine.recurrent import Keep
-from birnn.nn import engines, stretches
-from birnn.nn.engines import DTYPES, PLAIN_WEIGHTS, Call, autocasts, transformed
-from birnn.nn.layout import TensorLayout
-from birnn.nn.stretches import Schedule, Weights
+from birnn.nn._engine import native as engines
+from birnn.nn._engine import segments as stretches
+from birnn.nn._engine.native import DTYPES, PLAIN_WEIGHTS, Call, autocasts, transformed
+from birnn.nn._engine.segments import Schedule, Weights
+from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.reference.stack import GATES, CellName
 
 P = ParamSpec("P")

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from birnn.nn.engines import own_dtypes
-from birnn.nn.stretches import Schedule
+from birnn.nn._engine.native import own_dtypes
+from birnn.nn._engine.segments import Schedule
 
 PAIRS = 2048  # neighbouring rows whose L x L joint probabilities are held at a time
 
@@ -135,7 +135,7 @@ class LogPartition(torch.autograd.Function):
     """The log-partition with its gradient by the forward-backward algorithm."""
 
     @staticmethod
-    def forward(  # noqa: D102 - torch's name
+    def forward(
         ctx: Any, emissions: Tensor, lengths: Any, transitions: Tensor, start: Tensor, end: Tensor
     ) -> Tensor:
         chain = StepChain(emissions, lengths, transitions, start, end)
@@ -144,7 +144,7 @@ class LogPartition(torch.autograd.Function):
         return chain.log_partition()
 
     @staticmethod
-    def backward(ctx: Any, d_log_z_B: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102 - likewise
+    def backward(ctx: Any, d_log_z_B: Tensor) -> tuple[Tensor | None, ...]:
         with own_dtypes(d_log_z_B):
             if torch.is_grad_enabled():
 

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError, ShapeError, nearest
-from birnn.nn.layout import TensorLayout
+from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.ragged import Lengths, check_lengths
 from birnn.reference.stack import GATES, CellName
 

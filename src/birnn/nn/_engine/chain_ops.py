@@ -26,9 +26,9 @@ from torch.library import custom_op
 
 from birnn.engine import crf, isa
 from birnn.errors import ShapeError
-from birnn.nn import chain
-from birnn.nn.engines import own_dtypes, transformed
-from birnn.nn.layout import INTEGERS
+from birnn.nn._engine import chain_on_torch as chain
+from birnn.nn._engine.native import own_dtypes, transformed
+from birnn.nn._engine.tensor_layout import INTEGERS
 from birnn.nn.threads import crew
 from birnn.ragged import Lengths, Ragged
 from birnn.reference.crf import Chain, score
