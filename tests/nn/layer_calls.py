@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import torch
 
+from birnn.nn._engine import segments
+from birnn.nn._engine.call import Call
 from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.reference import GATES
 
@@ -51,3 +53,9 @@ def operator_call(cell, **options):
     rows, layout, weights, initial = parts(cell, **options)
     own = [part for one in weights for part in one]
     return cell, rows, *layout.parts, own, initial, len(weights), "gates"
+
+
+def run_on_torch(cell, rows, batch, weights):
+    """Output and final states by torch's kernels on the segments of a batch, from zeros."""
+    own, layout = [part for one in weights for part in one], (None, None, None)
+    return segments.run(Call(cell, rows, *layout, own, [], len(weights), "gates"), batch)

@@ -10,8 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from birnn.engine import isa
 from birnn.engine.arrays import RowLayout
 from birnn.engine.recurrent import CELL_NUMBERS, KEEP_NUMBERS
-from birnn.nn._engine import native as engines
-from birnn.nn._engine.ops import layer
+from birnn.nn._engine import native
+from birnn.nn._engine.ops import run_layer
 from birnn.nn._engine.tensor_layout import TensorLayout
 
 SHAPES = {"x": (5, 3), "weight_ih": (16, 3), "weight_hh": (16, 4), "bias": (16,), "h": (1, 2, 4)}
@@ -158,10 +158,10 @@ def test_a_torch_without_the_table_gets_the_same_answers(monkeypatch, cell, bias
     initial = [torch.randn(2, 2, 4, generator=generator) for _ in range(2 if cell == "lstm" else 1)]
 
     def answers():
-        output, final = layer(cell, rows, TensorLayout.ragged(LENGTHS), weights, initial)
+        output, final = run_layer(cell, rows, TensorLayout.ragged(LENGTHS), weights, initial)
         wanted = [rows, *weights[0], *weights[1]]
         return [output, *final, *torch.autograd.grad(output.square().sum(), wanted)]
 
     expected = answers()
-    monkeypatch.setattr(engines, "READS_TENSORS", False)
+    monkeypatch.setattr(native, "READS_TENSORS", False)
     assert all(map(torch.equal, answers(), expected))

@@ -1,4 +1,4 @@
-"""Layouts and doors: where rows stand in each form of a batch."""
+"""Layouts and conversions: where rows stand in each form of a batch."""
 
 # R rows with padding, B sequences, T steps, W width of a row
 
@@ -9,13 +9,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from layer_calls import run_on_torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_sequence
 
 from birnn.errors import ShapeError
-from birnn.nn._engine.segments import Schedule, run
+from birnn.nn._engine.segments import SegmentedBatch
 from birnn.nn._engine.tensor_layout import TensorLayout, as_lengths
-from birnn.nn.conversions import enter
+from birnn.nn.conversions import place
 from birnn.ragged import Ragged
 
 LENGTHS = st.lists(st.integers(0, 5), max_size=5)
@@ -52,12 +53,12 @@ def rows_of(layout):
 def test_every_step_is_found_in_every_form(lengths):
     batch = numbered(lengths)
     for form, arguments in forms(batch).items():
-        door = enter(*arguments)
-        assert all(part.dtype == torch.int64 for part in door.layout.parts), form
-        assert door.layout.lengths.tolist() == lengths, form
-        for i, rows in enumerate(rows_of(door.layout)):
+        placed = place(*arguments)
+        assert all(part.dtype == torch.int64 for part in placed.layout.parts), form
+        assert placed.layout.lengths.tolist() == lengths, form
+        for i, rows in enumerate(rows_of(placed.layout)):
             expected = [[i, step] for step in range(lengths[i])]
-            assert door.rows[torch.from_numpy(rows)].tolist() == expected, form
+            assert placed.rows[torch.from_numpy(rows)].tolist() == expected, form
 
 
 @given(lengths=LENGTHS, seed=st.integers(0, 99))
@@ -65,10 +66,10 @@ def test_a_row_for_each_sequence_is_spread_over_its_steps(lengths, seed):
     batch = numbered(lengths)
     values_BW = torch.from_numpy(np.random.default_rng(seed).standard_normal((len(batch), 3)))
     for form, arguments in forms(batch).items():
-        door = enter(*arguments)
-        spread_RW = door.spread(values_BW)
-        assert spread_RW.shape[0] == door.rows.shape[0], form
-        for i, rows in enumerate(rows_of(door.layout)):
+        placed = place(*arguments)
+        spread_RW = placed.spread(values_BW)
+        assert spread_RW.shape[0] == placed.rows.shape[0], form
+        for i, rows in enumerate(rows_of(placed.layout)):
             assert torch.equal(spread_RW[torch.from_numpy(rows)], values_BW[[i] * lengths[i]]), form
 
 
@@ -76,8 +77,8 @@ def test_a_row_for_each_sequence_is_spread_over_its_steps(lengths, seed):
 def test_rows_leave_as_they_came(lengths):
     batch = numbered(lengths)
     for form, arguments in forms(batch).items():
-        door = enter(*arguments)
-        left = door.leave(door.clear(door.rows))
+        placed = place(*arguments)
+        left = placed.restore(placed.clear(placed.rows))
         back = {
             "ragged": lambda x: x,
             "padded": lambda x: Ragged.from_padded(x, lengths),
@@ -93,8 +94,8 @@ def test_rows_leave_as_they_came(lengths):
 def test_clearing_takes_nan_out_of_the_padding():
     padded = torch.full((2, 3, 1), float("nan"))
     padded[0, :2] = 1
-    door = enter(padded, [2, 0])
-    assert door.clear(door.rows).view(2, 3).tolist() == [[1, 1, 0], [0, 0, 0]]
+    placed = place(padded, [2, 0])
+    assert placed.clear(placed.rows).view(2, 3).tolist() == [[1, 1, 0], [0, 0, 0]]
 
 
 @given(lengths=LENGTHS, batch_first=st.booleans())
@@ -129,20 +130,20 @@ def test_torchs_engine_answers_alike_in_every_form(cell, lengths):
         for _ in range(2)
     ]
     batch = numbered(lengths).map(torch.Tensor.float)
-    schedule = Schedule(batch.lengths, batch.values.device)
-    expected, final = run(cell, batch.values, schedule, weights, [])
+    segments = SegmentedBatch(batch.lengths, batch.values.device)
+    expected, final = run_on_torch(cell, batch.values, segments, weights)
     for arguments in forms(batch).values():
-        door = enter(*arguments)
-        schedule = Schedule.of(door.layout, door.rows.device)
-        assert Schedule.of(door.layout, door.rows.device) is schedule  # made once
-        output, ended = run(cell, door.rows, schedule, weights, [])
+        placed = place(*arguments)
+        segments = SegmentedBatch.of(placed.layout, placed.rows.device)
+        assert SegmentedBatch.of(placed.layout, placed.rows.device) is segments  # made once
+        output, ended = run_on_torch(cell, placed.rows, segments, weights)
         found = torch.cat(
-            [output[torch.from_numpy(rows)] for rows in rows_of(door.layout)] or [output]
+            [output[torch.from_numpy(rows)] for rows in rows_of(placed.layout)] or [output]
         )
         assert torch.equal(found, expected)
         assert all(torch.equal(*parts) for parts in zip(ended, final, strict=True))
         rest = torch.ones(output.shape[0], dtype=torch.bool)
-        for rows in rows_of(door.layout):
+        for rows in rows_of(placed.layout):
             rest[torch.from_numpy(rows)] = False
         assert not output[rest].any()
 

@@ -1,4 +1,4 @@
-"""The operators and their door: engines, tracers, transforms, and what they cannot do."""
+"""The operators and their found: engines, tracers, transforms, and what they cannot do."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from torch.autograd import forward_ad
 from torch.utils import _pytree as pytree
 
 from birnn.engine import isa
+from birnn.engine.recurrent import saved_size
 from birnn.errors import ConfigError, LengthError, ShapeError
 from birnn.nn import BiRNN
-from birnn.nn._engine import native as engines
-from birnn.nn._engine import ops
-from birnn.nn._engine.ops import layer
+from birnn.nn._engine.ops import run_layer
 from birnn.nn._engine.tensor_layout import TensorLayout
 from grids import sampled
 
@@ -28,7 +27,7 @@ from grids import sampled
 @pytest.mark.parametrize("cell", CELLS)
 def test_other_dtypes_take_torchs_engine(cell, dtype):
     rows, layout, weights, initial = parts(cell, dtype=dtype)
-    exact = layer(
+    exact = run_layer(
         cell,
         rows.double(),
         layout,
@@ -36,7 +35,7 @@ def test_other_dtypes_take_torchs_engine(cell, dtype):
         [part.double() for part in initial],
     )
     for one, other in zip(
-        outputs(layer(cell, rows, layout, weights, initial)), outputs(exact), strict=True
+        outputs(run_layer(cell, rows, layout, weights, initial)), outputs(exact), strict=True
     ):
         assert one.dtype == dtype
         torch.testing.assert_close(one.double(), other, rtol=0, atol=0.03)
@@ -56,7 +55,7 @@ def test_threads_are_torchs(native, monkeypatch):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        layer("lstm", rows, layout, weights)[0].sum().backward()
+        run_layer("lstm", rows, layout, weights)[0].sum().backward()
     finally:
         torch.set_num_threads(before)
     assert seen == [(3, True)] * 2
@@ -68,7 +67,7 @@ def test_lengths_that_the_rows_cannot_have_are_refused(on_engine, engine):
     with on_engine(engine):
         for lengths, message in (([3, 5, 1], r"lengths\[1\] is 5"), ([3, 1, -2], r"\[2\] is -2")):
             with pytest.raises(LengthError, match=message):
-                layer("lstm", rows, TensorLayout.padded(3, 4, torch.tensor(lengths)), weights)
+                run_layer("lstm", rows, TensorLayout.padded(3, 4, torch.tensor(lengths)), weights)
 
 
 # ---------------------------------------------------------------------- the operators
@@ -104,7 +103,7 @@ def test_the_operators_are_what_torch_takes_them_for(on_engine, engine, cell, bi
 @pytest.mark.parametrize("keep", KEEPS)
 def test_what_is_kept_grows_by_the_row(native, cell, keep):
     # A graph knows how many rows there are, and nothing else.
-    size = engines.saved_size
+    size = saved_size
     for wide in (False, True):
         each = size(cell, 1, 7, 2, keep, wide=wide)
         assert [size(cell, rows, 7, 2, keep, wide=wide) for rows in (0, 5, 64)] == [
@@ -119,10 +118,10 @@ def test_a_sign_that_torch_has_put_off_is_read(native, cell):
     """As in the imaginary part of a conjugate."""
     rows, layout, weights, initial = parts(cell)
     wanted = flat(rows, weights, initial)
-    d_output = torch.randn_like(layer(cell, rows, layout, weights, initial)[0])
+    d_output = torch.randn_like(run_layer(cell, rows, layout, weights, initial)[0])
 
     def answers(rows, weights, initial, d_output):
-        output, final = layer(cell, rows, layout, weights, initial)
+        output, final = run_layer(cell, rows, layout, weights, initial)
         return [output, *final, *torch.autograd.grad(output, wanted, d_output)]
 
     def put_off(part):
@@ -147,7 +146,7 @@ def test_a_sign_that_torch_has_put_off_is_read(native, cell):
 def test_the_short_way_and_the_operators_agree_to_the_bit(native, cell):
     rows, layout, weights, initial = parts(cell)
     wanted = flat(rows, weights, initial)
-    short = layer(cell, rows, layout, weights, initial)
+    short = run_layer(cell, rows, layout, weights, initial)
     own = [part for one in weights for part in one]
     output, h, c = torch.ops.birnn.recurrent(cell, rows, *layout.parts, own, initial, 2, "gates")
     long = output, (h, c) if cell == "lstm" else (h,)
@@ -238,10 +237,10 @@ def test_states_of_another_batch_are_refused(on_engine, engine):
 
 def test_fake_tensors_have_the_shapes_of_the_answers():
     rows, layout, weights, initial = parts("lstm")
-    expected = layer("lstm", rows, layout, weights, initial)
+    expected = run_layer("lstm", rows, layout, weights, initial)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fakes = [mode.from_tensor(part) for part in flat(rows, weights, initial)]
-        found = layer("lstm", fakes[0], layout, [fakes[1:5], fakes[5:9]], fakes[9:])
+        found = run_layer("lstm", fakes[0], layout, [fakes[1:5], fakes[5:9]], fakes[9:])
     for one, other in zip(outputs(found), outputs(expected), strict=True):
         assert (one.shape, one.stride(), one.dtype) == (other.shape, other.stride(), other.dtype)
 
@@ -254,7 +253,7 @@ def test_transforms_of_torch_func(cell):
     rows, layout, weights, initial = parts(cell)
 
     def loss(x):
-        return layer(cell, x, layout, weights, initial)[0].sin().sum()
+        return run_layer(cell, x, layout, weights, initial)[0].sin().sum()
 
     found = torch.func.grad(loss)(rows.detach())
     torch.testing.assert_close(found, torch.autograd.grad(loss(rows), rows)[0], **CLOSE)
@@ -267,7 +266,7 @@ def test_forward_mode(cell):
     x, tangent = rows.detach(), torch.linspace(-1, 1, rows.numel()).view_as(rows).double()
 
     def run(x):
-        return layer(cell, x, layout, weights, initial)[0].sin().sum()
+        return run_layer(cell, x, layout, weights, initial)[0].sin().sum()
 
     slope = (torch.autograd.grad(run(rows), rows)[0] * tangent).sum()
     with forward_ad.dual_level():
@@ -282,7 +281,7 @@ def test_vmap_is_refused_with_a_remedy(call):
     rows, layout, weights, initial = parts("lstm")
     own = [part for one in weights for part in one]
     run = {
-        "layer": lambda x: layer("lstm", x, layout, weights, initial)[0],
+        "layer": lambda x: run_layer("lstm", x, layout, weights, initial)[0],
         "operator": lambda x: torch.ops.birnn.recurrent(
             "lstm", x, *layout.parts, own, initial, 2, "gates"
         )[0],
@@ -293,10 +292,10 @@ def test_vmap_is_refused_with_a_remedy(call):
 
 def test_vmap_over_something_else_runs():
     rows, layout, weights, _ = parts("gru")
-    output = layer("gru", rows, layout, weights)[0]
+    output = run_layer("gru", rows, layout, weights)[0]
 
     def scaled(factor):
-        return layer("gru", rows, layout, weights)[0] * factor
+        return run_layer("gru", rows, layout, weights)[0] * factor
 
     factors = torch.tensor([1.0, 2.0], dtype=torch.float64)
     found = torch.vmap(scaled)(factors)
@@ -317,8 +316,3 @@ def test_checkpoint_keeps_a_fifth_for_an_lstm(native):
             call = call.next_functions[0][0]
         sizes[checkpoint] = call.saved_tensors[1].numel()
     assert sizes[True] * 5 == sizes[False]
-
-
-def test_every_engine_is_tried_here_or_told():
-    assert ops.DTYPES == engines.DTYPES
-    assert isa.REFERENCE in isa.available()

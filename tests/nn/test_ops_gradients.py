@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_calls import CELLS, CLOSE, KEEPS, flat, gradients, outputs, parts
+from layer_calls import CELLS, CLOSE, KEEPS, flat, gradients, outputs, parts, run_on_torch
 
 from birnn.engine import isa
 from birnn.engine.recurrent import KEEP_NUMBERS
-from birnn.nn._engine.ops import layer
-from birnn.nn._engine.segments import Schedule, run
+from birnn.nn._engine.ops import run_layer
+from birnn.nn._engine.segments import SegmentedBatch
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -32,7 +32,7 @@ def test_gradients_are_those_of_torchs_operators(on_engine, cell, directions, bi
     found = {}
     for engine in ("native", "torch"):
         with on_engine(engine):
-            answer = layer(cell, rows, layout, weights, initial, keep=keep)
+            answer = run_layer(cell, rows, layout, weights, initial, keep=keep)
             found[engine] = [*outputs(answer), *gradients(answer, asked)]
     for one, other in zip(found["native"], found["torch"], strict=True):
         torch.testing.assert_close(one, other, **CLOSE)
@@ -46,7 +46,7 @@ def test_gradients_are_central_differences(native, cell, keep):
 
     def run(x, *rest):
         own = [rest[:each], rest[each : 2 * each]]
-        return outputs(layer(cell, x, layout, own, rest[2 * each :], keep=keep))
+        return outputs(run_layer(cell, x, layout, own, rest[2 * each :], keep=keep))
 
     assert torch.autograd.gradcheck(run, flat(rows, weights, initial))
 
@@ -56,7 +56,7 @@ def test_gradients_of_gradients(native, cell):
     rows, layout, weights, initial = parts(cell, directions=1, steps=3)
 
     def run(x, *rest):
-        return outputs(layer(cell, x, layout, [rest[:4]], rest[4:]))
+        return outputs(run_layer(cell, x, layout, [rest[:4]], rest[4:]))
 
     assert torch.autograd.gradgradcheck(run, flat(rows, weights, initial))
 
@@ -70,16 +70,16 @@ def test_a_gradient_does_not_pass_through_one_input_to_another(native):
         (first,) = torch.autograd.grad(output.sin().sum(), w_ih, create_graph=True)
         return torch.autograd.grad(first.square().sum(), w_ih)[0]
 
-    found = loss(lambda x, weights: layer("rnn_tanh", x, layout, weights))
-    schedule = Schedule.of(layout, rows.device)
-    expected = loss(lambda x, own: run("rnn_tanh", x, schedule, own, []))
+    found = loss(lambda x, weights: run_layer("rnn_tanh", x, layout, weights))
+    segments = SegmentedBatch.of(layout, rows.device)
+    expected = loss(lambda x, own: run_on_torch("rnn_tanh", x, segments, own))
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
 @pytest.mark.parametrize("keep", KEEPS)
 def test_the_graph_can_be_used_twice(native, keep):
     rows, layout, weights, initial = parts("lstm")
-    answer = layer("lstm", rows, layout, weights, initial, keep=keep)
+    answer = run_layer("lstm", rows, layout, weights, initial, keep=keep)
     wanted = flat(rows, weights, initial)
     first = gradients(answer, wanted, retain_graph=True)
     for one, other in zip(first, gradients(answer, wanted), strict=True):
@@ -88,7 +88,7 @@ def test_the_graph_can_be_used_twice(native, keep):
 
 def test_changed_weights_are_noticed(native):
     rows, layout, weights, initial = parts("lstm")
-    answer = layer("lstm", rows, layout, weights, initial)
+    answer = run_layer("lstm", rows, layout, weights, initial)
     with torch.no_grad():
         weights[0][1].add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -98,7 +98,7 @@ def test_changed_weights_are_noticed(native):
 @pytest.mark.parametrize("cell", CELLS)
 def test_many_gradients_at_a_time(native, cell):
     rows, layout, weights, initial = parts(cell)
-    output, _ = layer(cell, rows, layout, weights, initial)
+    output, _ = run_layer(cell, rows, layout, weights, initial)
     wanted = flat(rows, weights, initial)
     d_outputs = torch.eye(output.numel(), dtype=torch.float64)[:5].view(5, *output.shape)
     together = torch.autograd.grad(
@@ -112,7 +112,7 @@ def test_many_gradients_at_a_time(native, cell):
 
 def test_what_no_loss_depends_on_gets_zeros(native):
     rows, layout, weights, initial = parts("lstm")
-    _, (h, _) = layer("lstm", rows, layout, weights, initial)
+    _, (h, _) = run_layer("lstm", rows, layout, weights, initial)
     d_rows, d_c0 = torch.autograd.grad(h[:, 1].sum(), [rows, initial[1]])
     assert not d_rows.any()  # sequence 1 has no step
     assert not d_c0.any()
@@ -129,10 +129,10 @@ def test_gradients_are_computed_only_where_they_are_wanted(native, monkeypatch):
 
     monkeypatch.setattr(isa.native_module(), "layer_backward", noted)
     rows, layout, weights, _ = parts("gru")
-    layer("gru", rows.detach(), layout, weights)[0].sum().backward()
+    run_layer("gru", rows.detach(), layout, weights)[0].sum().backward()
     assert rows.grad is None
     frozen = [[part.detach() for part in own] for own in weights]
-    layer("gru", rows, layout, frozen)[0].sum().backward()
+    run_layer("gru", rows, layout, frozen)[0].sum().backward()
     assert asked == [(False, True), (True, False)]
 
 
@@ -146,9 +146,9 @@ def test_nothing_is_kept_where_no_gradient_is_wanted(native, monkeypatch):
 
     monkeypatch.setattr(isa.native_module(), "layer_forward", noted)
     rows, layout, weights, _ = parts("gru")
-    layer("gru", rows, layout, weights)
-    layer("gru", rows, layout, weights, keep="states")
+    run_layer("gru", rows, layout, weights)
+    run_layer("gru", rows, layout, weights, keep="states")
     with torch.no_grad():
-        layer("gru", rows, layout, weights)
-    layer("gru", rows.detach(), layout, [[p.detach() for p in own] for own in weights])
+        run_layer("gru", rows, layout, weights)
+    run_layer("gru", rows.detach(), layout, [[p.detach() for p in own] for own in weights])
     assert kept == [KEEP_NUMBERS[keep] for keep in ("gates", "states", "nothing", "nothing")]

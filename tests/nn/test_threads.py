@@ -12,7 +12,7 @@ import torch
 
 from birnn.engine import isa
 from birnn.nn import BiRNN
-from birnn.nn.threads import crew, own_threads
+from birnn.nn.threads import layer_threads, own_threads
 
 compiled = pytest.mark.skipif(isa.native_module() is None, reason="no compiled module")
 
@@ -34,8 +34,8 @@ def two_of_torch(monkeypatch):
 def test_the_environment_holds_for_torch_and_for_the_layers(monkeypatch, setting):
     monkeypatch.setenv(isa.THREADS, setting)
     with own_threads():
-        assert (torch.get_num_threads(), crew().threads) == (1, int(setting))
-    assert (torch.get_num_threads(), crew().threads) == (2, 2)
+        assert (torch.get_num_threads(), layer_threads().threads) == (1, int(setting))
+    assert (torch.get_num_threads(), layer_threads().threads) == (2, 2)
 
 
 @compiled
@@ -44,12 +44,12 @@ def test_torch_gets_its_threads_back_after_an_error():
 
     @own_threads(3)
     def fail():
-        assert (torch.get_num_threads(), crew().threads) == (1, 3)
+        assert (torch.get_num_threads(), layer_threads().threads) == (1, 3)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert torch.get_num_threads() == crew().threads == 2
+    assert torch.get_num_threads() == layer_threads().threads == 2
     assert isa.threads_set_by() == set_by
 
 
@@ -65,15 +65,10 @@ def test_a_layer_runs_on_the_threads_that_there_are(monkeypatch):
     """Forward and backward; in our own work on ours, else on as many as torch has."""
     asked = []
     native = isa.selected_engine()
-
-    class Seen:
-        def __getattr__(self, name):
-            run = getattr(native, name)
-            if not name.startswith("layer_"):
-                return run
-            return lambda *given: (asked.append(given), run(*given))[1]
-
-    monkeypatch.setattr(isa, "selected_engine", lambda: Seen())
+    for name in ("layer_forward", "layer_backward"):
+        run = getattr(native, name)
+        noted = lambda *given, run=run: (asked.append(given), run(*given))[1]  # noqa: E731
+        monkeypatch.setattr(native, name, noted)
     layer, x = BiRNN("lstm", 3, 4), torch.ones(2, 5, 3)
     layer(x).output.sum().backward()
     with own_threads(3):

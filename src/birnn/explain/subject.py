@@ -30,7 +30,6 @@ from birnn.explain import copies
 from birnn.inputs import Codec, restored
 from birnn.models import Network
 from birnn.nn import BiRNN, State
-from birnn.nn.merge import merge_halves
 from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
 from birnn.runtime import Predictor
@@ -235,13 +234,11 @@ class Subject:
     def merge(self, halves: Halves, *, layer: int = -1) -> tuple[Rows, Tensor]:
         """Output rows (N, W) of a layer from its halves, and merged final states (B, W)."""
         at = self.layer(layer)
-        projection = getattr(self.encoder, f"merge_l{at}") if self.stack.projects else None
         backward = None if halves.backward is None else halves.backward.values
-        merged = merge_halves(self.stack, projection, halves.forward.values, backward)
+        merged = self.encoder.merge_halves(at, halves.forward.values, backward)
         if self.stack.adds_input(at):
             merged = merged + halves.below.values
-        finals = (*halves.last, None)[:2]
-        final_BW = merge_halves(self.stack, projection, halves.last[0], finals[1])
+        final_BW = self.encoder.merge_halves(at, *halves.last)
         return halves.forward.with_values(merged), final_BW
 
     @property

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from birnn.errors import ConfigError, ShapeError
-from birnn.nn._engine.native import autocasts
+from birnn.nn._engine.private_torch import autocasts
 from birnn.nn.conversions import ragged_rows
 from birnn.ragged import Ragged
 

@@ -4,21 +4,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from birnn.engine.recurrent import Keep
 from birnn.errors import DirectionError, ShapeError, UsageError
-from birnn.nn._engine.native import autocasts
-from birnn.nn._engine.ops import layer
-from birnn.nn._engine.segments import Weights
-from birnn.nn.conversions import Door, enter
+from birnn.nn._engine.ops import parameters_of, run_stack
+from birnn.nn._engine.private_torch import autocasts
+from birnn.nn.conversions import PlacedBatch, place
 from birnn.nn.dropout import VariationalDropout
-from birnn.nn.merge import Projection, merge_halves
 from birnn.reference.stack import CellName, MergeName, Stack
+
+MERGES: dict[MergeName, Callable[[Tensor, Tensor], Tensor]] = {
+    "concat": lambda forward, backward: torch.cat([forward, backward], dim=-1),
+    "sum": torch.add,
+    "mean": lambda forward, backward: (forward + backward) / 2,
+    "product": torch.mul,
+}
+
+
+class Projection(nn.Linear):
+    """Merge by a learned projection: W [forward; backward] + b, (R, H) each to (R, H)."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__(2 * hidden_size, hidden_size)
+
+    def forward(self, forward_RH: Tensor, backward_RH: Tensor) -> Tensor:  # type: ignore[override]
+        """Project the concatenated halves."""
+        return super().forward(MERGES["concat"](forward_RH, backward_RH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,25 +198,19 @@ class BiRNN(nn.Module):
                 that are none.
             LengthError: Lengths that do not fit ``x``.
         """
-        door, states = self._enter(x, lengths, initial, self.stack.num_layers)
-        rows, last = door.rows, self.stack.num_layers - 1
-        finals: list[tuple[Tensor, ...]] = []
-        for at in range(self.stack.num_layers):
-            rows, halves, final = self._layer(at, rows, door, states)
-            finals.append(final)
+        batch, layers, ended = self._run(x, lengths, initial, self.stack.num_layers, keep=1)
+        (rows, hidden), last = layers[-1], self.stack.num_layers - 1
         # Projections and residual connections leave something in the padding.
         if self.stack.projects or self.stack.adds_input(last):
-            rows = door.clear(rows)
-        h, *c = (
-            pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-            for pieces in zip(*finals, strict=True)
-        )
-        top = finals[-1][0]
+            rows = batch.clear(rows)
+        forward, backward = self._halves(batch, hidden)
+        h, *c = ended
+        top = h[-self.stack.directions :]
         return BiRNNOutput(
-            output=door.leave(rows),
-            forward=door.leave(halves[0]),
-            backward=door.leave(halves[1]) if len(halves) == 2 else None,
-            final=self._merge(last, None, top.unbind()),
+            output=batch.restore(rows),
+            forward=forward,
+            backward=backward,
+            final=self.merge_halves(last, *top.unbind()),
             state=State(h, c[0] if c else None),
         )
 
@@ -238,21 +250,39 @@ class BiRNN(nn.Module):
         stop = self.stack.num_layers if stop is None else stop
         if not 1 <= stop <= self.stack.num_layers:
             raise UsageError(f"stop is {stop}, the stack has 1 to {self.stack.num_layers} layers")
-        door, states = self._enter(x, lengths, initial, stop)
-        rows, found = door.rows, []
-        for at in range(stop):
-            below = rows
-            rows, halves, final = self._layer(at, below, door, states)
+        batch, layers, (h, *_) = self._run(x, lengths, initial, stop, keep=stop)
+        below, found = batch.rows, []
+        for (rows, hidden), final in zip(layers, h.chunk(stop), strict=True):
+            forward, backward = self._halves(batch, hidden)
             found.append(
                 LayerOutput(
-                    below=door.leave(door.clear(below)),
-                    output=door.leave(door.clear(rows)),
-                    forward=door.leave(halves[0]),
-                    backward=door.leave(halves[1]) if len(halves) == 2 else None,
-                    final=final[0].unbind(),
+                    below=batch.restore(batch.clear(below)),
+                    output=batch.restore(batch.clear(rows)),
+                    forward=forward,
+                    backward=backward,
+                    final=final.unbind(),
                 )
             )
+            below = rows
         return tuple(found)
+
+    def merge_halves(self, layer: int, forward: Tensor, backward: Tensor | None = None) -> Tensor:
+        """Merge the halves of a layer's rows, or of its final states; one half is as it was.
+
+        Args:
+            layer: Number of the layer, which may have a projection of its own.
+            forward: (R, H).
+            backward: (R, H); None with one direction.
+
+        Returns:
+            (R, 2H) for ``concat``, else (R, H).
+        """
+        if backward is None:
+            return forward
+        if self.stack.projects:
+            merged: Tensor = getattr(self, f"merge_l{layer}")(forward, backward)
+            return merged
+        return MERGES[self.stack.merge](forward, backward)
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step of each sequence, of a stack with one direction.
@@ -296,48 +326,64 @@ class BiRNN(nn.Module):
         out = self(x.unsqueeze(1), initial=state)
         return out.output.squeeze(1), out.state
 
-    def _enter(
-        self, x: Any, lengths: Any, initial: State | None, layers: int
-    ) -> tuple[Door, tuple[Tensor, ...]]:
-        """The batch and the states that so many layers begin with, once they fit the stack."""
-        door = enter(x, lengths)
-        rows, like = door.rows, self._weights("l0")[0]
+    def _run(
+        self, x: Any, lengths: Any, initial: State | None, count: int, *, keep: int
+    ) -> tuple[PlacedBatch, deque[tuple[Tensor, Tensor]], list[Tensor]]:
+        """Run the first layers.
+
+        Args:
+            x: As for `forward`.
+            lengths: As for `forward`.
+            initial: As for `forward`; of the layers that run.
+            count: How many layers run.
+            keep: Of how many of them, the last ones, the rows are given.
+
+        Returns:
+            The batch; merged rows and halves side by side of each of these layers; and the final
+            states of all.
+        """
+        batch = place(x, lengths)
+        rows = batch.rows
+        weights = [parameters_of(self, self._names(at)) for at in range(count)]
+        like = weights[0][0][0]
         if rows.ndim != 2 or rows.shape[1] != self.stack.input_size:
             raise ShapeError(f"rows are {self.stack.input_size} wide, got {tuple(rows.shape[1:])}")
         _check_kind("rows", rows, like)
-        return door, self._states(initial, layers, door.layout.lengths.shape[0], like)
+        sequences = batch.layout.lengths.shape[0]
+        layers: deque[tuple[Tensor, Tensor]] = deque(maxlen=keep)
 
-    def _layer(
-        self, at: int, rows: Tensor, door: Door, states: tuple[Tensor, ...]
-    ) -> tuple[Tensor, Sequence[Tensor], tuple[Tensor, ...]]:
-        """One layer: its output rows, its halves, and their final states."""
-        directions = self.stack.directions
-        if at > 0 and self.dropout.drops:
-            sequences = door.layout.lengths.shape[0]
-            rows = rows * door.spread(self.dropout.mask(rows, sequences))
-        both, final = layer(
+        def read(below: Tensor) -> Tensor:
+            return below * batch.spread(self.dropout.mask(below, sequences))
+
+        def write(at: int, below: Tensor, hidden: Tensor) -> Tensor:
+            beside = not self.stack.bidirectional or self.stack.merge == "concat"
+            merged = hidden if beside else self.merge_halves(at, *hidden.chunk(2, dim=1))
+            rows = merged + below if self.stack.adds_input(at) else merged
+            layers.append((rows, hidden))
+            return rows
+
+        kept: list[Keep] = ["states" if self.checkpoint else "gates"] * count
+        _, ended = run_stack(
             self.stack.cell,
             rows,
-            door.layout,
-            [self._weights(f"l{at}{suffix}") for suffix in self.stack.suffixes],
-            tuple(part[at * directions : (at + 1) * directions] for part in states),
-            keep="states" if self.checkpoint else "gates",
+            batch.layout,
+            weights,
+            self._states(initial, count, sequences, like),
+            keep=kept,
+            read=read if self.dropout.drops else None,
+            write=write,
         )
-        halves = both.chunk(directions, dim=1)
-        merged = self._merge(at, both, halves)
-        return (merged + rows if self.stack.adds_input(at) else merged), halves, final
+        return batch, layers, ended
 
-    def _merge(self, at: int, both: Tensor | None, halves: Sequence[Tensor]) -> Tensor:
-        """Merge the halves, which may stand side by side in ``both`` already."""
-        if both is not None and (len(halves) == 1 or self.stack.merge == "concat"):
-            return both
-        projection = getattr(self, f"merge_l{at}") if self.stack.projects else None
-        backward = halves[1] if len(halves) == 2 else None
-        return merge_halves(self.stack, projection, halves[0], backward)
-
-    def _weights(self, end: str) -> Weights:
+    def _names(self, layer: int) -> list[list[str]]:
+        """Names of the parameters of each direction of a layer."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        return [getattr(self, f"{name}_{end}") for name in names]
+        return [[f"{name}_l{layer}{end}" for name in names] for end in self.stack.suffixes]
+
+    def _halves(self, batch: PlacedBatch, hidden: Tensor) -> tuple[Any, Any]:
+        """The forward and the backward half in the form of the input."""
+        forward, *backward = hidden.chunk(self.stack.directions, dim=1)
+        return batch.restore(forward), batch.restore(backward[0]) if backward else None
 
     def _states(
         self, initial: State | None, layers: int, sequences: int, like: Tensor

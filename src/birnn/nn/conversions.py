@@ -1,4 +1,4 @@
-"""The forms in which a batch may enter a layer, each given back at the same door."""
+"""Conversions of the forms in which a batch may come, and back into the form it came in."""
 
 # R rows with padding, B sequences, T steps, W width of a row
 
@@ -18,26 +18,26 @@ from birnn.ragged import Ragged
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class PlacedBatch:
     """A batch where it stands: nothing is copied, whatever its form.
 
     Args:
         rows: Rows of all sequences, (R, ...); with padding where the batch came padded.
         layout: Which of them are the sequences'.
-        leave: Gives rows (R, W) the form in which the batch came.
+        restore: Gives rows (R, W) the form in which the batch came.
         spread: From a row for each sequence, (B, W), to one for each row of the batch, (R, W).
         clear: Rows (R, W) with zeros in the padding.
     """
 
     rows: Tensor
     layout: TensorLayout
-    leave: Callable[[Tensor], Any]
+    restore: Callable[[Tensor], Any]
     spread: Callable[[Tensor], Tensor]
     clear: Callable[[Tensor], Tensor] = lambda rows: rows
 
 
-def enter(x: Any, lengths: Any = None) -> Door:
-    """Take a batch in any of its forms.
+def place(x: Any, lengths: Any = None) -> PlacedBatch:
+    """Read a batch where it stands, whatever its form.
 
     Args:
         x: `Ragged` of tensors; padded (B, T, ...); ``PackedSequence``; nested tensor, jagged.
@@ -48,9 +48,9 @@ def enter(x: Any, lengths: Any = None) -> Door:
         ShapeError: A form that is none of these.
 
     Example:
-        >>> door = enter(torch.ones(2, 3, 1), [3, 1])
-        >>> door.layout.starts.tolist(), door.leave(door.clear(door.rows)).squeeze(-1).tolist()
-        ([0, 3], [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+        >>> batch = place(torch.ones(2, 3, 1), [3, 1])
+        >>> batch.layout.starts.tolist(), batch.restore(batch.rows).shape
+        ([0, 3], torch.Size([2, 3, 1]))
     """
     if isinstance(x, Tensor) and not x.is_nested and x.layout == torch.strided:
         if x.ndim != 3:
@@ -69,25 +69,25 @@ def enter(x: Any, lengths: Any = None) -> Door:
         return _ragged(batch, lambda rows: batch.with_values(rows).to_jagged())
     raise ShapeError(
         f"expected Ragged, a padded tensor, a PackedSequence or a jagged nested tensor, "
-        f"got {_kind(x)}"
+        f"got {_type_name(x)}"
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class RaggedConversion:
     """A batch as ragged rows, and the form in which it came.
 
     Args:
         batch: Its rows, (N, ...).
-        leave: Gives rows (N, ...) the form in which the batch came, zeros in padding.
+        restore: Gives rows (N, ...) the form in which the batch came, zeros in padding.
     """
 
     batch: Ragged[Tensor]
-    leave: Callable[[Tensor], Any]
+    restore: Callable[[Tensor], Any]
 
 
-def as_ragged(x: Any, lengths: Any = None, *, what: str = "rows") -> Form:
-    """Take a batch in any of the forms that `enter` takes, as ragged rows.
+def as_ragged(x: Any, lengths: Any = None, *, what: str = "rows") -> RaggedConversion:
+    """Take a batch in any of the forms that `place` takes, as ragged rows.
 
     Args:
         x: `Ragged` of tensors; padded (B, T, ...); ``PackedSequence``; nested tensor, jagged.
@@ -100,38 +100,40 @@ def as_ragged(x: Any, lengths: Any = None, *, what: str = "rows") -> Form:
         LengthError: Lengths that do not fit.
 
     Example:
-        >>> form = as_ragged(torch.tensor([[1, 2, 3], [4, 0, 0]]), [3, 1])
-        >>> form.batch.values.tolist(), form.leave(form.batch.values).tolist()
+        >>> found = as_ragged(torch.tensor([[1, 2, 3], [4, 0, 0]]), [3, 1])
+        >>> found.batch.values.tolist(), found.restore(found.batch.values).tolist()
         ([1, 2, 3, 4], [[1, 2, 3], [4, 0, 0]])
     """
     if lengths is not None and not (isinstance(x, Tensor) and not x.is_nested):
         raise UsageError(f"{type(x).__name__} knows its lengths: leave lengths= out")
     if isinstance(x, Ragged) and isinstance(x.values, Tensor):
-        return Form(x, x.with_values)
+        return RaggedConversion(x, x.with_values)
     if isinstance(x, PackedSequence):
         numbers = torch.arange(x.data.shape[0], device=x.data.device)
         places = Ragged.from_packed(x._replace(data=numbers))
         back = torch.argsort(places.values)
-        return Form(places.map(lambda rows: x.data[rows]), lambda rows: x._replace(data=rows[back]))
+        return RaggedConversion(
+            places.map(lambda rows: x.data[rows]), lambda rows: x._replace(data=rows[back])
+        )
     if isinstance(x, Tensor) and x.is_nested and x.layout == torch.jagged:
         batch = Ragged.from_jagged(x)
-        return Form(batch, lambda rows: batch.with_values(rows).to_jagged())
+        return RaggedConversion(batch, lambda rows: batch.with_values(rows).to_jagged())
     if isinstance(x, Tensor) and x.layout == torch.strided and not x.is_nested:
         steps = x.shape[1] if x.ndim > 1 else 0
         batch = Ragged.from_padded(x, lengths)
-        return Form(batch, lambda rows: batch.with_values(rows).to_padded(steps=steps))
+        return RaggedConversion(batch, lambda rows: batch.with_values(rows).to_padded(steps=steps))
     raise ShapeError(
         f"{what} are Ragged of tensors, a padded tensor (B, T, ...) with lengths, a PackedSequence "
-        f"or a jagged nested tensor, got {_kind(x)}"
+        f"or a jagged nested tensor, got {_type_name(x)}"
     )
 
 
-def ragged_rows(x: Any, asks: str) -> Ragged[Tensor]:
+def ragged_rows(x: Any, what: str) -> Ragged[Tensor]:
     """The batch, where it is ragged rows (N, W) of floating-point numbers.
 
     Args:
         x: What was given.
-        asks: Who asks, for messages.
+        what: What takes them, for messages.
 
     Raises:
         ShapeError: Anything else.
@@ -145,19 +147,19 @@ def ragged_rows(x: Any, asks: str) -> Ragged[Tensor]:
     """
     if not isinstance(x, Ragged) or not isinstance(x.values, Tensor):
         raise ShapeError(
-            f"{asks} takes Ragged rows, got {_kind(x)}. "
+            f"{what} takes Ragged rows, got {_type_name(x)}. "
             "Ragged.from_padded(x, lengths) makes them of a padded tensor."
         )
     if x.values.ndim != 2 or not x.values.is_floating_point():
         raise ShapeError(
-            f"{asks} takes rows (N, W) of floating-point numbers, got shape "
+            f"{what} takes rows (N, W) of floating-point numbers, got shape "
             f"{tuple(x.values.shape)} of {x.values.dtype}"
         )
     return x
 
 
-def _kind(x: Any) -> str:
-    """What something is, in a word or two."""
+def _type_name(x: Any) -> str:
+    """The type of something, for messages."""
     if isinstance(x, Ragged):
         return f"Ragged of {type(x.values).__name__}"
     if isinstance(x, Tensor) and (x.is_nested or x.layout != torch.strided):
@@ -165,7 +167,7 @@ def _kind(x: Any) -> str:
     return type(x).__name__
 
 
-def _padded(x: Tensor, lengths: Any) -> Door:
+def _padded(x: Tensor, lengths: Any) -> PlacedBatch:
     batch, steps = x.shape[:2]
     counts = None if lengths is None else as_lengths(lengths, batch)
 
@@ -176,7 +178,7 @@ def _padded(x: Tensor, lengths: Any) -> Door:
         # Not a product with 0: what stands in the padding may be NaN.
         return rows_RW.masked_fill(beyond_BT.reshape(-1, 1).to(rows_RW.device), 0)
 
-    return Door(
+    return PlacedBatch(
         x.reshape(batch * steps, x.shape[2]),
         TensorLayout.padded(batch, steps, counts),
         lambda rows_RW: rows_RW.view(batch, steps, rows_RW.shape[1]),
@@ -185,20 +187,20 @@ def _padded(x: Tensor, lengths: Any) -> Door:
     )
 
 
-def _ragged(batch: Ragged[Tensor], leave: Callable[[Tensor], Any]) -> Door:
+def _ragged(batch: Ragged[Tensor], restore: Callable[[Tensor], Any]) -> PlacedBatch:
     def spread(rows_BW: Tensor) -> Tensor:
         sequence = torch.from_numpy(batch.sequence_of_row).to(rows_BW.device)
         return rows_BW.index_select(0, sequence)
 
-    return Door(batch.values, TensorLayout.ragged(batch.lengths), leave, spread)
+    return PlacedBatch(batch.values, TensorLayout.ragged(batch.lengths), restore, spread)
 
 
-def _packed(x: PackedSequence) -> Door:
+def _packed(x: PackedSequence) -> PlacedBatch:
     def spread(rows_BW: Tensor) -> Tensor:
         ordered = rows_BW if x.sorted_indices is None else rows_BW.index_select(0, x.sorted_indices)
         return torch.cat([ordered[:size] for size in x.batch_sizes.tolist()])
 
-    return Door(
+    return PlacedBatch(
         x.data,
         TensorLayout.packed(x),
         lambda rows: PackedSequence(rows, x.batch_sizes, x.sorted_indices, x.unsorted_indices),

@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import PackedSequence
 from birnn.errors import ConfigError, ShapeError
 from birnn.nn._engine import chain_ops
 from birnn.nn._engine.chain_ops import check_labels
-from birnn.nn._engine.native import autocasts, own_dtypes
-from birnn.nn.conversions import Form, as_ragged
+from birnn.nn._engine.private_torch import autocasts, without_autocast
+from birnn.nn.conversions import RaggedConversion, as_ragged
 from birnn.ragged import Lengths, Ragged
 
 FORBIDDEN = -1e4  # added to a forbidden score: no path survives it, and no inf - inf arises
@@ -90,10 +90,10 @@ class CRF(nn.Module):
             ShapeError: Emissions that are not L scores a row, or labels that do not fit them.
             LengthError: Lengths that do not fit the emissions.
         """
-        batch = self._enter(emissions, lengths).batch
+        batch = self._converted(emissions, lengths).batch
         rows, scores = self._widened(batch.values)
         gold_N = _label_rows(labels, batch).to(rows.device, torch.int64)
-        with own_dtypes(rows):
+        with without_autocast(rows):
             each_B = chain_ops.negative_log_likelihood(rows, batch.lengths, gold_N, *scores)
         return each_B.to(_answer_dtype(batch.values))
 
@@ -112,12 +112,12 @@ class CRF(nn.Module):
             ShapeError: Emissions that are not L scores a row.
             LengthError: Lengths that do not fit the emissions.
         """
-        form = self._enter(emissions, lengths)
-        rows, scores = self._widened(form.batch.values)
-        with own_dtypes(rows):
-            shares_NL = chain_ops.marginals(rows, form.batch.lengths, *scores)
-        shares_NL = shares_NL.to(_answer_dtype(form.batch.values))
-        return shares_NL if isinstance(emissions, Ragged) else form.leave(shares_NL)
+        found = self._converted(emissions, lengths)
+        rows, scores = self._widened(found.batch.values)
+        with without_autocast(rows):
+            shares_NL = chain_ops.marginals(rows, found.batch.lengths, *scores)
+        shares_NL = shares_NL.to(_answer_dtype(found.batch.values))
+        return shares_NL if isinstance(emissions, Ragged) else found.restore(shares_NL)
 
     @torch.no_grad()
     def decode(self, emissions: Any, lengths: Any = None) -> Any:
@@ -135,22 +135,22 @@ class CRF(nn.Module):
             ShapeError: Emissions that are not L scores a row.
             LengthError: Lengths that do not fit the emissions.
         """
-        form = self._enter(emissions, lengths)
+        found = self._converted(emissions, lengths)
         # A sum of -inf is -inf: here no emission, however large, buys what is forbidden.
-        rows, scores = self._widened(form.batch.values, forbidden=-torch.inf)
-        with own_dtypes(rows):
-            labels_N = chain_ops.best_path(rows, form.batch.lengths, *scores)
-        return labels_N if isinstance(emissions, Ragged) else form.leave(labels_N)
+        rows, scores = self._widened(found.batch.values, forbidden=-torch.inf)
+        with without_autocast(rows):
+            labels_N = chain_ops.best_path(rows, found.batch.lengths, *scores)
+        return labels_N if isinstance(emissions, Ragged) else found.restore(labels_N)
 
-    def _enter(self, emissions: Any, lengths: Any) -> Form:
-        form = as_ragged(emissions, lengths, what="emissions")
-        rows, size = form.batch.values, self.start.shape[0]
+    def _converted(self, emissions: Any, lengths: Any) -> RaggedConversion:
+        found = as_ragged(emissions, lengths, what="emissions")
+        rows, size = found.batch.values, self.start.shape[0]
         if rows.ndim != 2 or rows.shape[1] != size or not rows.is_floating_point():
             raise ShapeError(
                 f"emissions are {size} floating-point scores in a row, one for each label, got "
                 f"rows of shape {tuple(rows.shape[1:])} of {rows.dtype}"
             )
-        return form
+        return found
 
     def _widened(
         self, rows_NL: Tensor, forbidden: float | None = None

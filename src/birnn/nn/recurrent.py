@@ -17,15 +17,20 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
-from birnn.engine.recurrent import Keep
 from birnn.errors import ShapeError, UsageError
-from birnn.nn._engine.native import autocasts
-from birnn.nn._engine.ops import layer, on_torch, runs_native, runs_on_operators
-from birnn.nn._engine.segments import Weights
+from birnn.nn._engine.call import WeightTensors
+from birnn.nn._engine.ops import (
+    may_run_native,
+    parameters_of,
+    run_stack,
+    runs_on,
+    without_vmap,
+)
+from birnn.nn._engine.private_torch import autocasts
 from birnn.nn._engine.tensor_layout import TensorLayout, as_lengths
 from birnn.reference.stack import CellName
 
-Own = Callable[[Any, Any], Any]
+TorchForward = Callable[[Any, Any], Any]
 """torch's forward of the module: input and hx to output and final states."""
 
 
@@ -117,83 +122,61 @@ class LSTM(nn.LSTM):
         return output, (h, c)
 
 
-def _forward(module: nn.RNNBase, own: Own, x: Any, hx: Any, lengths: Any) -> tuple[Any, Any]:
+def _forward(module: nn.RNNBase, own: TorchForward, x: Any, hx: Any, lengths: Any) -> Any:
     """Run a module; ``own`` is torch's forward of it."""
-    weights = _weights(module)
+    weights = parameters_of(module, module._all_weights)
     states = _states(module, hx)
+    packed = isinstance(x, PackedSequence)
     if lengths is not None:
         _check(module, x, hx, weights[0][0])
     elif states is None or not _fits(module, x, states, weights):
-        if isinstance(x, PackedSequence) and states:
+        if packed and states:
             # torch's LSTM leaves that out for packed input, and then reads past its rows.
             module.check_forward_args(x.data, hx, x.batch_sizes)
-        elif isinstance(x, PackedSequence):
+        elif packed:
             module.check_input(x.data, x.batch_sizes)
-        answer: tuple[Any, Any] = on_torch(own, x, hx)
-        return answer
+        return without_vmap(own, x, hx)
     assert states is not None
-    output: Any
-    if isinstance(x, PackedSequence):
+    rows: Tensor = x.data if packed else x
+    one_sequence, turned = not packed and rows.dim() == 2, False
+    if packed:
         layout = TensorLayout.packed(x)
-        rows, final = _layers(module, x.data, layout, weights, states, packed=True)
-        output = PackedSequence(rows, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
-    elif x.dim() == 2:
+    elif one_sequence:
+        layout = TensorLayout.padded(1, rows.shape[0])
         states = [part.unsqueeze(1) for part in states]
-        output, final = _layers(module, x, TensorLayout.padded(1, x.shape[0]), weights, states)
-        final = [part.squeeze(1) for part in final]
     else:
-        output, final = _padded(module, x, lengths, weights, states)
-    return output, tuple(final) if module.mode == "LSTM" else final[0]
+        rows, layout, turned = _placed(rows, lengths, batch_first=module.batch_first)
+    directions, layers = 2 if module.bidirectional else 1, module.num_layers
+    dtype = _answer_dtype(module.mode, rows, weights[0][0].dtype, packed=packed)
+    drops = module.training and module.dropout
+    rows, ended = run_stack(
+        cast("CellName", module.mode.lower()),
+        rows,
+        layout,
+        [weights[at * directions : (at + 1) * directions] for at in range(layers)],
+        states,
+        # The output of torch's own layers may be changed in place.
+        keep=["everything" if layer == layers - 1 else "gates" for layer in range(layers)],
+        read=(lambda below: dropout(below, module.dropout)) if drops else None,
+    )
+    if dtype is not None:
+        rows, *ended = (part.to(dtype) for part in (rows, *ended))
+    if one_sequence:
+        ended = [part.squeeze(1) for part in ended]
+    output: Any = rows.transpose(0, 1) if turned else rows
+    if packed:
+        output = PackedSequence(rows, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
+    return output, tuple(ended) if module.mode == "LSTM" else ended[0]
 
 
-def _padded(
-    module: nn.RNNBase,
-    x: Tensor,
-    lengths: Any,
-    weights: list[Weights],
-    states: Sequence[Tensor],
-) -> tuple[Tensor, list[Tensor]]:
-    """Run all layers over padded input with either axis first, copying neither."""
-    batch_first = module.batch_first
+def _placed(x: Tensor, lengths: Any, *, batch_first: bool) -> tuple[Tensor, TensorLayout, bool]:
+    """Padded input with either axis first, copying neither: rows, their layout, whether turned."""
     turned = not x.is_contiguous() and x.transpose(0, 1).is_contiguous()
     if turned:
         x, batch_first = x.transpose(0, 1), not batch_first
     batch, steps = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
     counts = None if lengths is None else as_lengths(lengths, batch)
-    layout = TensorLayout.padded(batch, steps, counts, batch_first=batch_first)
-    output, final = _layers(module, x, layout, weights, states)
-    return output.transpose(0, 1) if turned else output, final
-
-
-def _layers(
-    module: nn.RNNBase,
-    rows: Tensor,
-    layout: TensorLayout,
-    weights: list[Weights],
-    states: Sequence[Tensor],
-    *,
-    packed: bool = False,
-) -> tuple[Tensor, list[Tensor]]:
-    """Run all layers; output of the last one and final states of all, (L, B, H) each."""
-    directions = 2 if module.bidirectional else 1
-    cell = cast("CellName", module.mode.lower())
-    dtype = _answer_dtype(module.mode, rows, weights[0][0].dtype, packed=packed)
-    finals = []
-    for first in range(0, len(weights), directions):
-        if first and module.training and module.dropout:
-            rows = dropout(rows, module.dropout)
-        here = slice(first, first + directions)
-        # The output of torch's own layers may be changed in place.
-        keep: Keep = "everything" if here.stop == len(weights) else "gates"
-        own = [part[here] for part in states]
-        rows, final = layer(cell, rows, layout, weights[here], own, keep=keep)
-        finals.append(final)
-    ended = [
-        parts[0] if len(parts) == 1 else torch.cat(parts) for parts in zip(*finals, strict=True)
-    ]
-    if dtype is not None:
-        rows, *ended = (part.to(dtype) for part in (rows, *ended))
-    return rows, ended
+    return x, TensorLayout.padded(batch, steps, counts, batch_first=batch_first), turned
 
 
 def _answer_dtype(
@@ -202,21 +185,11 @@ def _answer_dtype(
     """What the answer is to be rounded to under autocast, where torch's own would be."""
     if not autocasts(rows) or dtype != torch.float32:
         return None
-    if not runs_on_operators(rows, dtype):
+    if runs_on(rows, dtype) == "torch":
         return None
     # Of torch's own modules, the GRU and the packed LSTM stay in the input's dtype.
     stays = mode == "GRU" or (mode == "LSTM" and packed)
     return rows.dtype if stays else torch.get_autocast_dtype(rows.device.type)
-
-
-def _weights(module: nn.RNNBase) -> list[Weights]:
-    """Parameters of each layer and direction, wherever the module has them now."""
-    own = module._parameters
-    # Past nn.Module's __getattr__, which takes longer. Not there where they are made of others.
-    return [
-        [own[name] if name in own else getattr(module, name) for name in names]  # type: ignore[misc]
-        for names in module._all_weights
-    ]
 
 
 def _states(module: nn.RNNBase, hx: Any) -> Sequence[Tensor] | None:
@@ -228,14 +201,16 @@ def _states(module: nn.RNNBase, hx: Any) -> Sequence[Tensor] | None:
     return hx if isinstance(hx, tuple | list) and len(hx) == 2 else None
 
 
-def _fits(module: nn.RNNBase, x: Any, states: Sequence[Tensor], weights: list[Weights]) -> bool:
+def _fits(
+    module: nn.RNNBase, x: Any, states: Sequence[Tensor], weights: list[WeightTensors]
+) -> bool:
     """Whether the native engine takes the call; torch's forward runs or refuses the others."""
     packed = isinstance(x, PackedSequence)
     rows: Tensor = x.data if packed else x
     if not isinstance(rows, Tensor) or rows.is_nested:
         return False
     like, axes = weights[0][0], rows.dim()
-    if module.proj_size or not runs_native(rows, like.dtype) or like.device != rows.device:
+    if module.proj_size or not may_run_native(rows, like.dtype) or like.device != rows.device:
         return False
     if axes not in ((2,) if packed else (2, 3)) or rows.shape[-1] != module.input_size:
         return False

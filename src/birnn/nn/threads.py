@@ -13,14 +13,14 @@ from birnn.engine import isa
 _own: ContextVar[bool] = ContextVar("birnn_own_work", default=False)
 
 
-def crew() -> isa.WorkerThreads:
-    """Who runs a layer now: torch's threads, or inside of `own_threads` ours.
+def layer_threads() -> isa.WorkerThreads:
+    """The threads that run a layer now: torch's, or inside of `own_threads` those of birnn.
 
     Example:
         >>> with own_threads(3):
-        ...     crew()
+        ...     layer_threads()
         WorkerThreads(threads=3, openmp=False)
-        >>> crew().threads == torch.get_num_threads()
+        >>> layer_threads().threads == torch.get_num_threads()
         True
     """
     if _own.get():

@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from birnn.nn._engine.native import own_dtypes
-from birnn.nn._engine.segments import Schedule
+from birnn.nn._engine.private_torch import without_autocast
+from birnn.nn._engine.segments import SegmentedBatch
 
 PAIRS = 2048  # neighbouring rows whose L x L joint probabilities are held at a time
 
 
-def _steps(schedule: Schedule) -> list[tuple[int, int]]:
+def _steps(batch: SegmentedBatch) -> list[tuple[int, int]]:
     """First row and number of running sequences of each step, in step-major order."""
     return [
-        (stretch.start + step * stretch.sequences, stretch.sequences)
-        for stretch in schedule.stretches
-        for step in range(stretch.steps)
+        (segment.start + step * segment.sequences, segment.sequences)
+        for segment in batch.segments
+        for step in range(segment.steps)
     ]
 
 
@@ -37,11 +37,11 @@ class StepChain:
     def __init__(
         self, emissions_NL: Tensor, lengths: Any, transitions: Tensor, start: Tensor, end: Tensor
     ) -> None:
-        self.schedule = Schedule(lengths, emissions_NL.device)
-        order, self._inverse = self.schedule.forward
+        self.batch = SegmentedBatch(lengths, emissions_NL.device)
+        order, self._inverse = self.batch.forward
         self._rows = emissions_NL.index_select(0, order)
         self._transitions, self._start, self._end = transitions, start, end
-        self._steps = _steps(self.schedule)
+        self._steps = _steps(self.batch)
         self._alpha = self._forward()
 
     def _forward(self) -> Tensor:
@@ -70,13 +70,13 @@ class StepChain:
         index = torch.tensor(sequences, dtype=torch.int64, device=device)
         return (
             torch.tensor(rows, dtype=torch.int64, device=device),
-            self.schedule.by_length[index],
+            self.batch.by_length[index],
         )
 
     def log_partition(self) -> Tensor:
         """Log-sum over all label sequences, (B,)."""
         rows, sequences = self._last_rows()
-        log_z_B = self._rows.new_zeros(self.schedule.lengths.shape[0])
+        log_z_B = self._rows.new_zeros(self.batch.lengths.shape[0])
         return log_z_B.index_copy(0, sequences, torch.logsumexp(self._alpha[rows] + self._end, 1))
 
     def _backward(self) -> Tensor:
@@ -103,7 +103,7 @@ class StepChain:
         ``d log Z / d score = P(the label sequence uses that score)``.
         """
         beta_NL = self._backward()
-        scale_B = d_log_z_B.index_select(0, self.schedule.by_length)
+        scale_B = d_log_z_B.index_select(0, self.batch.by_length)
         together = self._alpha + beta_NL
         log_z_N = torch.logsumexp(together, dim=1, keepdim=True)
         scale_N = torch.cat([scale_B[:running] for _, running in self._steps] or [scale_B[:0]])
@@ -145,7 +145,7 @@ class LogPartition(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_log_z_B: Tensor) -> tuple[Tensor | None, ...]:
-        with own_dtypes(d_log_z_B):
+        with without_autocast(d_log_z_B):
             if torch.is_grad_enabled():
 
                 def log_partition(emissions: Tensor, *scores: Tensor) -> Tensor:
@@ -193,10 +193,10 @@ def best_path(
     emissions_NL: Tensor, lengths: Any, transitions: Tensor, start: Tensor, end: Tensor
 ) -> Tensor:
     """The label sequence of the highest score of each sequence (Viterbi), (N,)."""
-    schedule = Schedule(lengths, emissions_NL.device)
-    order, inverse = schedule.forward
+    batch = SegmentedBatch(lengths, emissions_NL.device)
+    order, inverse = batch.forward
     rows = emissions_NL.index_select(0, order)
-    steps = _steps(schedule)
+    steps = _steps(batch)
     pointers: list[Tensor] = []
     scores: list[Tensor] = []
     for t, (begin, running) in enumerate(steps):

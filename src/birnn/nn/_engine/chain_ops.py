@@ -1,10 +1,10 @@
-"""The linear chain as operators of torch, and the doors to them.
+"""The linear chain of a CRF as operators of torch.
 
 ```
-negative_log_likelihood            the door: the native engine or torch's, by the same call
+negative_log_likelihood            on the native engine or on torch's operations
 birnn::chain_likelihood            on the native engine; its gradient is the next one
 birnn::chain_likelihood_gradients  the gradient of a weighted sum of them
-marginals, best_path               doors too; they have no gradient
+marginals, best_path               as the first; they have no gradient
 ```
 
 All take the emissions of the rows, (N, L), float32 or float64 for the native engine; the length
@@ -24,16 +24,15 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from birnn.engine import crf, isa
+from birnn.engine import crf
 from birnn.errors import ShapeError
 from birnn.nn._engine import chain_on_torch as chain
-from birnn.nn._engine.native import own_dtypes, transformed
+from birnn.nn._engine.ops import may_run_native
+from birnn.nn._engine.private_torch import transforms_active, without_autocast
 from birnn.nn._engine.tensor_layout import INTEGERS
-from birnn.nn.threads import crew
+from birnn.nn.threads import layer_threads
 from birnn.ragged import Lengths, Ragged
 from birnn.reference.crf import Chain, score
-
-DTYPES = (torch.float32, torch.float64)
 
 
 def negative_log_likelihood(
@@ -55,12 +54,12 @@ def negative_log_likelihood(
         >>> negative_log_likelihood(torch.zeros(1, 2), np.array([1]), labels, *scores).exp()
         tensor([2.])
     """
-    if _runs_native(emissions):
+    if may_run_native(emissions, emissions.dtype):
         counts = torch.from_numpy(lengths)
         found: Tensor = _likelihood(emissions, counts, labels, transitions, start, end)
         return found
     log_z_B: Tensor
-    if transformed():
+    if transforms_active():
         # Transforms of torch.func and forward mode look into torch's own operators, not into ours.
         log_z_B = chain.StepChain(emissions, lengths, transitions, start, end).log_partition()
     else:
@@ -75,10 +74,10 @@ def marginals(
     emissions: Tensor, lengths: Lengths, transitions: Tensor, start: Tensor, end: Tensor
 ) -> Tensor:
     """Probability of each label at each row, (N, L)."""
-    if not _runs_native(emissions):
+    if not may_run_native(emissions, emissions.dtype):
         return chain.StepChain(emissions, lengths, transitions, start, end).marginals()
-    problem = _problem(emissions, torch.from_numpy(lengths), transitions, start, end)
-    found = crf.marginals(*problem, threads=crew())
+    arguments = _kernel_arguments(emissions, torch.from_numpy(lengths), transitions, start, end)
+    found = crf.marginals(*arguments, threads=layer_threads())
     return torch.from_numpy(found).to(emissions.dtype)
 
 
@@ -92,21 +91,10 @@ def best_path(
         >>> best_path(torch.eye(2), np.array([2]), torch.zeros(2, 2), zeros, zeros).tolist()
         [0, 1]
     """
-    if not _runs_native(emissions):
+    if not may_run_native(emissions, emissions.dtype):
         return chain.best_path(emissions, lengths, transitions, start, end)
-    problem = _problem(emissions, torch.from_numpy(lengths), transitions, start, end)
-    return torch.from_numpy(crf.viterbi(*problem, threads=crew()).tags.values)
-
-
-def _runs_native(emissions: Tensor) -> bool:
-    return (
-        emissions.device.type == "cpu"
-        and emissions.dtype in DTYPES
-        and (
-            torch.compiler.is_compiling()
-            or (isa.selected_engine() is not None and not transformed())
-        )
-    )
+    arguments = _kernel_arguments(emissions, torch.from_numpy(lengths), transitions, start, end)
+    return torch.from_numpy(crf.viterbi(*arguments, threads=layer_threads()).tags.values)
 
 
 # ---------------------------------------------------------------------- the operators
@@ -121,8 +109,8 @@ def _likelihood(
     start: Tensor,
     end: Tensor,
 ) -> Tensor:
-    rows, scores = _problem(emissions, lengths, transitions, start, end)
-    log_z_B = crf.log_partition(rows, scores, threads=crew())
+    rows, scores = _kernel_arguments(emissions, lengths, transitions, start, end)
+    log_z_B = crf.log_partition(rows, scores, threads=layer_threads())
     check_labels(labels, *emissions.shape)
     return torch.from_numpy(log_z_B - score(rows, labels.numpy(), scores)).to(emissions.dtype)
 
@@ -137,11 +125,11 @@ def _likelihood_gradients(
     start: Tensor,
     end: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    rows, scores = _problem(emissions, lengths, transitions, start, end)
+    rows, scores = _kernel_arguments(emissions, lengths, transitions, start, end)
     check_labels(labels, *emissions.shape)
     weights_B, tags_N = weights.numpy().astype(np.float64), labels.numpy()
-    found = crf.log_partition_gradient(rows, scores, weights_B, threads=crew())
-    _take_off(found, rows, tags_N, weights_B)
+    found = crf.log_partition_gradient(rows, scores, weights_B, threads=layer_threads())
+    _subtract_label_counts(found, rows, tags_N, weights_B)
     d_emissions, d_transitions, d_start, d_end = map(torch.from_numpy, found)
     return (
         d_emissions.to(emissions.dtype),
@@ -151,8 +139,10 @@ def _likelihood_gradients(
     )
 
 
-def _take_off(found: crf.Gradient, rows: Ragged[Any], tags_N: Any, weights_B: Any) -> None:
-    """Takes off what the labels themselves count, weighted."""
+def _subtract_label_counts(
+    found: crf.Gradient, rows: Ragged[Any], tags_N: Any, weights_B: Any
+) -> None:
+    """Subtract what the labels themselves count, weighted."""
     labels, count = rows.values.shape[1], tags_N.shape[0]
     filled = np.flatnonzero(rows.lengths)
     first, last = rows.offsets[filled], rows.offsets[filled + 1] - 1
@@ -166,7 +156,9 @@ def _take_off(found: crf.Gradient, rows: Ragged[Any], tags_N: Any, weights_B: An
     found.end[...] -= np.bincount(tags_N[last], weights_N[last], minlength=labels)
 
 
-def _problem(emissions: Tensor, lengths: Tensor, *scores: Tensor) -> tuple[Ragged[Any], Chain]:
+def _kernel_arguments(
+    emissions: Tensor, lengths: Tensor, *scores: Tensor
+) -> tuple[Ragged[Any], Chain]:
     """The arguments of the kernels."""
     arrays = (np.asarray(part.detach().numpy(), np.float64) for part in scores)
     return Ragged(emissions.detach().numpy(), lengths.numpy()), Chain(*arrays)
@@ -233,7 +225,7 @@ def _differentiate(ctx: Any, weights_B: Tensor) -> tuple[Tensor | None, ...]:
             log_z_B = chain.StepChain(rows, counts, *scores).log_partition()
             return log_z_B - chain.score(rows, counts, labels, *scores)
 
-        with own_dtypes(emissions):
+        with without_autocast(emissions):
             inputs = (emissions, *scores)
             found = chain.gradients_with_graph(likelihood, inputs, weights_B)
     else:

@@ -1,7 +1,7 @@
-"""The recurrent layer as operators of torch, and the door to them.
+"""The recurrent layer as operators of torch, and the one decision what runs it.
 
 ```
-layer                      the door: the native engine or torch's, by the same call
+run_layer                  the layer: the native engine, an operator, or torch's kernels
 birnn::recurrent           the layer; autograd makes it the next one where gradients are wanted
 birnn::recurrent_keep      the layer, and what its backward pass needs
 birnn::recurrent_backward  the gradients
@@ -9,8 +9,9 @@ birnn::recurrent_backward  the gradients
 
 A graph of ``torch.compile`` or ``torch.export`` holds the operators as they are. Lengths are a
 tensor to it, so that one graph serves every batch of a shape. On what the native engine does not
-run (other devices, other dtypes) they run torch's, so they answer everywhere. Where nothing looks
-on, the door goes past torch's dispatcher, whose way there and back takes longer than a small batch.
+run (other devices, other dtypes) they run torch's kernels, so they answer everywhere. Where no
+graph is made, the call goes past torch's dispatcher, whose way there and back takes longer than a
+small batch.
 """
 
 # R rows with padding, B sequences, D inputs, H hidden units
@@ -18,36 +19,66 @@ on, the door goes past torch's dispatcher, whose way there and back takes longer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.library import Library, register_fake
 
 from birnn.engine import isa
 from birnn.engine.arrays import RowLayout
 from birnn.engine.recurrent import Keep
-from birnn.nn._engine import native as engines
-from birnn.nn._engine import segments as stretches
-from birnn.nn._engine.native import DTYPES, PLAIN_WEIGHTS, Call, autocasts, transformed
-from birnn.nn._engine.segments import Schedule, Weights
+from birnn.nn._engine import native, segments
+from birnn.nn._engine.call import (
+    SUPPORTED_WEIGHT_COUNTS,
+    Call,
+    LayerResult,
+    WeightTensors,
+    has_kernels,
+)
+from birnn.nn._engine.private_torch import (
+    autocasts,
+    below_autograd,
+    is_mapped,
+    modes_active,
+    needs_dispatcher,
+    transforms_active,
+)
 from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.reference.stack import GATES, CellName
 
 P = ParamSpec("P")
 R = TypeVar("R")
-PLAIN = {Tensor, torch.nn.Parameter}
 NO_VMAP = (
     "the recurrent layers have no rule for torch.vmap. Make the mapped axis a part of the batch, "
     "or loop over it."
 )
 
 
-def layer(
+def runs_on(rows: Tensor, dtype: torch.dtype) -> Literal["graph", "native", "torch"]:
+    """What runs rows with weights of this dtype: for every layer and the CRF decided here.
+
+    ``graph``: an operator, in a graph that is being made; which kernels it runs is found out when
+    the graph runs. ``native``: the compiled kernels. ``torch``: torch's own.
+    """
+    if torch.compiler.is_compiling():
+        return "graph"
+    # Transforms of torch.func and forward mode look into torch's own operators, not into ours.
+    if has_kernels(rows, dtype) and isa.selected_engine() is not None and not transforms_active():
+        return "native"
+    return "torch"
+
+
+def may_run_native(rows: Tensor, dtype: torch.dtype) -> bool:
+    """Whether the native engine takes rows with weights of this dtype, in a graph or at once."""
+    return runs_on(rows, dtype) != "torch" and has_kernels(rows, dtype)
+
+
+def run_layer(
     cell: CellName,
     rows: Tensor,
     layout: TensorLayout,
-    weights: Sequence[Weights],
+    weights: Sequence[WeightTensors],
     initial: Sequence[Tensor] = (),
     *,
     keep: Keep = "gates",
@@ -75,29 +106,86 @@ def layer(
 
     Example:
         >>> weights = (torch.zeros(4, 3), torch.zeros(4, 1))
-        >>> output, (h, c) = layer("lstm", torch.ones(2, 3), TensorLayout.padded(1, 2), [weights])
+        >>> layout = TensorLayout.padded(1, 2)
+        >>> output, (h, c) = run_layer("lstm", torch.ones(2, 3), layout, [weights])
         >>> tuple(output.shape), tuple(h.shape)
         ((2, 1), (1, 1, 1))
     """
     dtype = weights[0][0].dtype
-    if runs_on_operators(rows, dtype):
-        if autocasts(rows):
-            # The kernels have one dtype for all: the weights' is the one that loses nothing.
-            rows, *initial = (part.to(dtype) for part in (rows, *initial))
-        flat = [part for own in weights for part in own]
-        call = Call(cell, rows, *layout.parts, flat, list(initial), len(weights), keep)
-        if watched(call) or len(weights[0]) not in PLAIN_WEIGHTS:
-            output, h, c = _RECURRENT(*call)
-        else:
-            output, h, c = _differentiate(call, layout.host(call.rows))
-        return output, (h, c) if cell == "lstm" else (h,)
-    schedule = Schedule.of(layout, rows.device)
-    on_one_axis = rows.flatten(0, -2)
-    output, final = on_torch(stretches.run, cell, on_one_axis, schedule, weights, initial)
-    return output.view(*rows.shape[:-1], output.shape[1]), final
+    kernels = runs_on(rows, dtype)
+    if kernels != "torch" and autocasts(rows):
+        # The kernels have one dtype for all: the weights' is the one that loses nothing.
+        rows, *initial = (part.to(dtype) for part in (rows, *initial))
+    flat = [part for own in weights for part in own]
+    call = Call(cell, rows, *layout.parts, flat, list(initial), len(weights), keep)
+    if kernels == "torch":
+        batch = segments.SegmentedBatch.of(layout, rows.device)
+        return without_vmap(segments.run, call, batch)
+    found: tuple[Tensor, ...]
+    supported = len(weights[0]) in SUPPORTED_WEIGHT_COUNTS
+    if kernels == "graph" or not supported or needs_dispatcher(call.differentiable):
+        found = _RECURRENT(*call)
+        return found[0], found[1:3] if cell == "lstm" else found[1:2]
+    host = layout.row_layout(rows.shape[:-1].numel())
+    if call.wants_gradients:
+        found = _Recurrent.apply(call, host, *call.differentiable)  # type: ignore[no-untyped-call]
+    else:
+        found = native.forward(call, host, keep=False)[:3]
+    return found[0], found[1:3] if cell == "lstm" else found[1:2]
 
 
-def on_torch(run: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+def parameters_of(module: nn.Module, names: Sequence[Sequence[str]]) -> list[WeightTensors]:
+    """Parameters of a module by lists of their names, wherever the module has them now."""
+    own = module._parameters
+    # Past nn.Module's __getattr__, which takes longer. Not there where they are made of others.
+    return [
+        [own[name] if name in own else getattr(module, name) for name in some]  # type: ignore[misc]
+        for some in names
+    ]
+
+
+def run_stack(
+    cell: CellName,
+    rows: Tensor,
+    layout: TensorLayout,
+    weights: Sequence[Sequence[WeightTensors]],
+    initial: Sequence[Tensor],
+    *,
+    keep: Sequence[Keep],
+    read: Callable[[Tensor], Tensor] | None = None,
+    write: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+) -> tuple[Tensor, list[Tensor]]:
+    """Run layers on top of each other.
+
+    Args:
+        cell: Which cell.
+        rows: Rows of the batch, as for `run_layer`.
+        layout: Where the rows of each sequence stand.
+        weights: Parameters of each layer, as for `run_layer`.
+        initial: States of all layers, (layers * directions, B, H) each; nothing for zeros.
+        keep: What each layer keeps for the backward pass.
+        read: What each layer but the first reads of the rows below it.
+        write: Of a layer, the rows that it read and its hidden states, the rows that it gives.
+
+    Returns:
+        Rows of the last layer, and the final states of all, (layers * directions, B, H) each.
+    """
+    finals = []
+    for layer, own in enumerate(weights):
+        if layer and read is not None:
+            rows = read(rows)
+        here = slice(layer * len(own), (layer + 1) * len(own))
+        states = [part[here] for part in initial]
+        hidden, final = run_layer(cell, rows, layout, own, states, keep=keep[layer])
+        finals.append(final)
+        rows = hidden if write is None else write(layer, rows, hidden)
+    ended = [
+        parts[0] if len(parts) == 1 else torch.cat(parts) for parts in zip(*finals, strict=True)
+    ]
+    return rows, ended
+
+
+def without_vmap(run: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
     """Call what runs torch's layers; where they lack a rule for vmap, name the remedy.
 
     Raises:
@@ -109,38 +197,6 @@ def on_torch(run: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
         if "Batching rule not implemented" in str(error):
             raise RuntimeError(NO_VMAP) from error
         raise
-
-
-def runs_on_operators(rows: Tensor, dtype: torch.dtype) -> bool:
-    """Whether these rows go to the operators: to the native engine, or into a graph."""
-    return torch.compiler.is_compiling() or runs_native(rows, dtype)
-
-
-def runs_native(rows: Tensor, dtype: torch.dtype) -> bool:
-    """Whether the native engine takes these rows with weights of this dtype."""
-    if dtype not in DTYPES or not rows.is_cpu:
-        return False
-    if torch.compiler.is_compiling():
-        return True  # what runs is found out when the graph does
-    # Transforms of torch.func and forward mode look into torch's own operators, not into ours.
-    return isa.selected_engine() is not None and not transformed()
-
-
-def is_mapped(tensor: Tensor) -> bool:
-    """Whether vmap has hidden an axis of the tensor."""
-    inside = torch._C._functorch
-    return inside.is_batchedtensor(tensor) or inside.is_legacy_batchedtensor(tensor)
-
-
-def watched(call: Call) -> bool:
-    """Whether the dispatcher is to see the call: a tracer, a mode, a class, a lazy sign."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-        or not PLAIN.issuperset(map(type, call.differentiable))
-        or True in map(Tensor.is_neg, call.differentiable)
-    )
 
 
 # ---------------------------------------------------------------------- the operators
@@ -163,25 +219,40 @@ _RECURRENT_BACKWARD = torch.ops.birnn.recurrent_backward.default
 
 
 def _run(*arguments: Any) -> tuple[Tensor, ...]:
-    return engines.forward(_checked(arguments), keep=False)[:3]
+    return _forward(_checked(arguments), keep=False)[:3]
 
 
 def _run_keep(*arguments: Any) -> tuple[Tensor | None, ...]:
-    # In a graph every size has to follow from the shapes.
-    return engines.forward(_checked(arguments), keep=True, sized=True)
+    return _forward(_checked(arguments), keep=True)
+
+
+def _forward(call: Call, *, keep: bool) -> LayerResult:
+    if call.runs_native:
+        # In a graph every size has to follow from the shapes.
+        return native.forward(call, call.row_layout, keep=keep, sized_by_shapes=True)
+    output, (h, *c) = segments.run_in_own_dtype(call)
+    nothing = call.x.new_empty  # of 0 elements, and never twice the same
+    return LayerResult(output, h, c[0] if c else nothing(0), nothing(0) if keep else None)
+
+
+def _run_backward(*arguments: Any) -> list[Tensor]:
+    call, (output, saved, *d_outputs, wants_x, wants_weights) = _split(arguments)
+    if call.runs_native:
+        wants = {"wants_x": wants_x, "wants_weights": wants_weights}
+        found = native.backward(call, call.row_layout, output, saved, d_outputs, **wants)
+        return [call.x.new_empty(0) if part is None else part for part in found]
+    wanted = [wants_x, *[wants_weights] * len(call.weights), *[True] * len(call.initial)]
+    inputs = [
+        part.detach().requires_grad_(wants)
+        for part, wants in zip(call.differentiable, wanted, strict=True)
+    ]
+    return [d.contiguous() for d in segments.gradients(call.replaced(inputs), d_outputs)]
 
 
 def _checked(arguments: Sequence[Any]) -> Call:
     call = Call(*arguments)
     call.check()
     return call
-
-
-def _run_backward(*arguments: Any) -> list[Tensor]:
-    call, (output, saved, *d_outputs, wants_x, wants_weights) = _split(arguments)
-    return engines.backward(
-        call, output, saved, d_outputs, wants_x=wants_x, wants_weights=wants_weights
-    )
 
 
 def _split(arguments: tuple[Any, ...]) -> tuple[Call, tuple[Any, ...]]:
@@ -211,7 +282,7 @@ def _shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 def _shapes_keep(*arguments: Any) -> tuple[Tensor, ...]:
     call = Call(*arguments)
-    return *_shapes(*arguments), call.x.new_empty(call.saved_size)
+    return *_shapes(*arguments), call.x.new_empty(call.saved_size())
 
 
 def _shapes_backward(*arguments: Any) -> list[Tensor]:
@@ -227,28 +298,41 @@ def _shapes_backward(*arguments: Any) -> list[Tensor]:
 
 
 class _Recurrent(torch.autograd.Function):
-    """The layer, with its gradients by the engine that ran it."""
+    """The layer, with its gradients by the engine that ran it.
+
+    It is applied to a call, to where its rows stand (None inside of torch's dispatcher), and to
+    the tensors that autograd is to know of: those of the layout, which a graph has to know and
+    which else are nobody's but ours, and those of the call that have gradients.
+    """
 
     @staticmethod
-    def forward(ctx: Any, settings: Settings, *tensors: Tensor) -> tuple[Tensor, ...]:
-        call = settings.call(tensors)
-        if settings.host is not None:
-            output, h, c, saved = engines.forward_native(call, settings.host, keep=True)
-        else:
+    def forward(
+        ctx: Any, call: Call, host: RowLayout | None, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        if host is None:
             output, h, c, saved = _RECURRENT_KEEP(*call)
+        else:
+            output, h, c, saved = native.forward(call, host, keep=True)
         # What is returned may be changed, and what is saved must not be.
-        needs_output = call.keep != "everything"
-        ctx.save_for_backward(output if needs_output else None, saved, *tensors)
-        ctx.settings = settings
+        ctx.save_for_backward(None if call.keep == "everything" else output, saved, *tensors)
+        # Autograd guards and frees the tensors that it knows; the context has all but them.
+        absent: Any = None
+        call = call.replaced([absent] * len(call.differentiable))
+        if host is None:
+            call = call._replace(lengths=absent, starts=absent, steps=absent)
+        ctx.call, ctx.host = call, host
         ctx.set_materialize_grads(False)
         return output, h, c
 
     @staticmethod
     def backward(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        settings: Settings = ctx.settings
         output, saved, *tensors = ctx.saved_tensors
-        call = settings.call(tensors)
-        before = 1 + settings.first
+        call, host = ctx.call, ctx.host
+        before = 2
+        if host is None:
+            lengths, starts, steps, *tensors = tensors
+            call, before = call._replace(lengths=lengths, starts=starts, steps=steps), 5
+        call = call.replaced(tensors)
         wanted = ctx.needs_input_grad[before:]
         again = torch.is_grad_enabled()
         found: Sequence[Tensor | None]
@@ -257,63 +341,29 @@ class _Recurrent(torch.autograd.Function):
             # have both. Views, so that none passes through one input to another it was made of.
             inputs = [
                 part.view_as(part) if again else part.detach().requires_grad_(wants)
-                for part, wants in zip(call.differentiable, wanted, strict=True)
+                for part, wants in zip(tensors, wanted, strict=True)
             ]
-            found = engines.gradients_on_torch(call, inputs, d_outputs, create_graph=again)
+            found = segments.gradients(call.replaced(inputs), d_outputs, create_graph=again)
         else:
             wants = {"wants_x": wanted[0], "wants_weights": any(wanted[1 : 1 + len(call.weights)])}
-            if settings.host is None or torch._C._len_torch_dispatch_stack() > 0:
+            if host is None or modes_active():
                 found = _RECURRENT_BACKWARD(*call, output, saved, *d_outputs, **wants)
             else:
-                found = engines.backward_native(
-                    call, settings.host, output, saved, d_outputs, **wants
-                )
+                found = native.backward(call, host, output, saved, d_outputs, **wants)
         d_parts = [d if wants else None for d, wants in zip(found, wanted, strict=True)]
         return *[None] * before, *d_parts
 
 
-class Settings(NamedTuple):
-    """A call but for the tensors that autograd keeps and guards."""
-
-    cell: CellName
-    weights: int
-    directions: int
-    keep: Keep
-    layout: tuple[Tensor, ...]  # lengths, starts and steps, where autograd does not keep them
-    host: RowLayout | None  # where the call goes past the dispatcher
-
-    @property
-    def first(self) -> int:
-        """How many tensors autograd keeps before x."""
-        return 3 - len(self.layout)
-
-    def call(self, tensors: Sequence[Tensor]) -> Call:
-        """The call with its tensors: of the layout where it has none, x, weights, states."""
-        lengths, starts, steps, x, *rest = (*self.layout, *tensors)
-        own = rest[: self.weights], rest[self.weights :]
-        return Call(self.cell, x, lengths, starts, steps, *own, self.directions, self.keep)
-
-
-def _differentiate(call: Call, host: RowLayout | None) -> tuple[Tensor, ...]:
-    """The layer, with gradients where they are wanted; past the dispatcher with ``host``."""
+def _autograd(*arguments: Any) -> tuple[Tensor, ...]:
+    call = Call(*arguments)
     found: tuple[Tensor, ...]
-    parts = call.differentiable
-    if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
-        layout = (call.lengths, call.starts, call.steps)
-        # A graph has to know of the layout's tensors. Else they are nobody's but ours.
-        ours, kept = ((), layout) if host is None else (layout, ())
-        settings = Settings(call.cell, len(call.weights), call.directions, call.keep, ours, host)
-        found = _Recurrent.apply(settings, *kept, *parts)  # type: ignore[no-untyped-call]
+    if call.wants_gradients:
+        tensors = (*call.layout.parts, *call.differentiable)
+        found = _Recurrent.apply(call, None, *tensors)  # type: ignore[no-untyped-call]
         return found
-    if host is not None:
-        return engines.forward_native(call, host, keep=False)[:3]
-    with torch._C._AutoDispatchBelowAutograd():
+    with below_autograd():
         found = _RECURRENT(*call)
     return found
-
-
-def _autograd(*call: Any) -> tuple[Tensor, ...]:
-    return _differentiate(Call(*call), None)
 
 
 for _name, _implementation, _fake in (

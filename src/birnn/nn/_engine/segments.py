@@ -1,14 +1,14 @@
 """One layer over the rows of a ragged batch, on torch's own kernels.
 
 Torch's recurrent kernels are exact and fast where all sequences are equally long. Sorted by
-length, a ragged batch is a few *stretches* of that kind: from the length of one sequence to the
-next longer one, all sequences still running take the same number of steps. Each stretch is one
+length, a ragged batch is a few *segments* of that kind: from the length of one sequence to the
+next longer one, all sequences still running take the same number of steps. Each segment is one
 call on rows that lie together, its final state starts the next. Nothing is padded, every
 sequence's final state is its state after its own last step, and autograd sees torch's operations.
 
 ```
 lengths 2 4 4      step 0 1 2 3
-                   long x x|x x     two stretches: 2 steps of 3 sequences,
+                   long x x|x x     two segments: 2 steps of 3 sequences,
                    long x x|x x                    2 steps of 2 sequences
                    short x x|
 ```
@@ -28,13 +28,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from birnn.errors import ConfigError, ShapeError, nearest
+from birnn.errors import ShapeError
+from birnn.nn._engine.call import Call, WeightTensors, check_weights
+from birnn.nn._engine.private_torch import with_autograd, without_autocast, without_transforms
 from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.ragged import Lengths, check_lengths
 from birnn.reference.stack import GATES, CellName
-
-Weights = Sequence[Tensor]
-"""weight_ih (G, D), weight_hh (G, H); bias_ih (G,), bias_hh (G,), or none; an LSTM's weight_hr."""
 
 KERNELS: dict[CellName, Callable[..., tuple[Tensor, ...]]] = {
     "rnn_tanh": torch.rnn_tanh,
@@ -45,7 +44,7 @@ KERNELS: dict[CellName, Callable[..., tuple[Tensor, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Segment:
     """``steps`` steps that the ``sequences`` longest sequences take together."""
 
     start: int  # first row, in step-major order
@@ -53,8 +52,8 @@ class Stretch:
     sequences: int
 
 
-class Schedule:
-    """How a ragged batch is laid out for the kernels: made once, used by every layer.
+class SegmentedBatch:
+    """A ragged batch cut into segments of constant batch size: once, for every layer.
 
     Args:
         lengths: Length of each sequence, (B,).
@@ -82,27 +81,26 @@ class Schedule:
         running = np.searchsorted(-ordered, -edges, side="right")
         counts = np.diff(edges, prepend=0)
         begins = np.cumsum(counts * running) - counts * running
-        self.stretches = [
-            Stretch(int(start), int(count), int(width))
+        self.segments = [
+            Segment(int(start), int(count), int(width))
             for start, count, width in zip(begins, counts, running, strict=True)
         ]
 
     @classmethod
-    def of(cls, layout: TensorLayout, device: torch.device) -> Schedule:
-        """The schedule of rows that stand as ``layout`` says, made once for a layout.
+    def of(cls, layout: TensorLayout, device: torch.device) -> SegmentedBatch:
+        """The segments of rows that stand as ``layout`` says, made once for a layout.
 
         Raises:
             LengthError: A length that the rows cannot have.
         """
 
-        def make() -> Schedule:
-            with torch._C._DisableFuncTorch():
-                # Transforms of torch.func hide the data of tensors, these as well.
+        def make() -> SegmentedBatch:
+            with without_transforms():  # which hide the data of these tensors as well
                 lengths, starts, steps = (part.numpy() for part in layout.parts)
             check_lengths(lengths, steps.shape[0])
             return cls(lengths, device, starts=starts, steps=steps)
 
-        return layout.once(device, make)
+        return layout.cached(device, make)
 
     @cached_property
     def by_length(self) -> Tensor:
@@ -119,10 +117,10 @@ class Schedule:
         """Sequence and step of each row in step-major order."""
         sequences, steps = [], []
         first = 0
-        for stretch in self.stretches:
-            last = first + stretch.steps
-            sequences.append(np.tile(self._by_length[: stretch.sequences], stretch.steps))
-            steps.append(np.repeat(np.arange(first, last), stretch.sequences))
+        for segment in self.segments:
+            last = first + segment.steps
+            sequences.append(np.tile(self._by_length[: segment.sequences], segment.steps))
+            steps.append(np.repeat(np.arange(first, last), segment.sequences))
             first = last
         if not sequences:
             empty = np.zeros(0, dtype=np.int64)
@@ -151,91 +149,78 @@ class Schedule:
         return torch.from_numpy(np.ascontiguousarray(index, dtype=np.int64)).to(self.device)
 
 
-def run(
-    cell: CellName,
-    x_RD: Tensor,
-    schedule: Schedule,
-    weights: Sequence[Weights],
-    initial: Sequence[Tensor],
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+def run(call: Call, batch: SegmentedBatch) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run one layer in one or two directions.
 
     Args:
-        cell: Which cell.
-        x_RD: Rows of all sequences, (R, D).
-        schedule: Layout of the batch.
-        weights: Parameters of each direction, in torch's layout.
-        initial: State before the first step: (h,) or, for the LSTM, (h, c), each
-            (directions, B, H); nothing for zeros.
+        call: What it is called with; its layout is not read.
+        batch: The segments of its layout.
 
     Returns:
-        Hidden states after each row, (R, directions * H), the forward half first, zeros in
+        Hidden states after each row, (..., directions * H), the forward half first, zeros in
         padding; and the final states, (directions, B, H) each.
 
     Raises:
         ShapeError: Weights or states that are not the cell's, which torch's kernels would read
             past their end.
     """
+    cell, x_RD, weights = call.cell, call.x.flatten(0, -2), call.by_direction
     check_weights(cell, x_RD.shape[1], weights)
-    zeros = zero_state(cell, x_RD, schedule.lengths.shape[0], weights)
-    found, wanted = ([tuple(part.shape) for part in parts] for parts in (initial, zeros))
-    if initial and found != wanted:
+    zeros = _zero_state(cell, x_RD, batch.lengths.shape[0], weights)
+    found, wanted = ([tuple(part.shape) for part in parts] for parts in (call.initial, zeros))
+    if call.initial and found != wanted:
         raise ShapeError(f"initial states of shape {found}, it must be {wanted}")
-    initial = initial or zeros
+    initial = call.initial or zeros
     halves, finals = [], []
     for direction, own in enumerate(weights):
         state = tuple(part[direction] for part in initial)
-        half, final = scan(cell, x_RD, own, state, schedule, reverse=direction == 1)
+        half, final = _run_direction(cell, x_RD, own, state, batch, reverse=direction == 1)
         halves.append(half)
         finals.append(final)
     output = halves[0] if len(halves) == 1 else torch.cat(halves, dim=1)
+    output = output.view(*call.x.shape[:-1], output.shape[1])
     return output, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
 
-def check_weights(cell: CellName, inputs: int, weights: Sequence[Weights]) -> None:
-    """Refuse weights that are not the cell's.
+def run_in_own_dtype(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """`run` in x's dtype, autocast or not."""
+    batch = SegmentedBatch.of(call.layout, call.x.device)
+    with without_autocast(call.x):
+        return run(call, batch)
+
+
+def gradients(
+    call: Call, d_outputs: Sequence[Tensor | None], *, create_graph: bool = False
+) -> list[Tensor]:
+    """Gradients by running the layer once more.
 
     Args:
-        cell: Which cell.
-        inputs: Width D of the rows.
-        weights: Parameters of each direction, in torch's layout.
+        call: What the layer was called with, its tensors those of which gradients are asked.
+        d_outputs: Gradients with respect to the output, h and c; None for zeros.
+        create_graph: Whether gradients of the gradients may be asked for.
 
-    Raises:
-        ConfigError: No such cell.
-        ShapeError: Weights of another number or shape.
-
-    Example:
-        >>> check_weights("gru", 3, [(torch.zeros(4, 3), torch.zeros(4, 1))])
-        Traceback (most recent call last):
-        ...
-        birnn.errors.ShapeError: the weights of gru on rows 3 wide have shapes (3, 3), (3, 1), got
-        (4, 3), (4, 1)
+    Returns:
+        One for each of ``call.differentiable``, empty where it requires none.
     """
-    if cell not in GATES:
-        raise ConfigError(f"cell is {cell!r}: {nearest(cell, GATES)}")
-    for own in weights:
-        found = [tuple(part.shape) for part in own]
-        # Three and five end with an LSTM's projection, after which h is narrower than c.
-        projects = len(own) in (3, 5) and cell == "lstm"
-        if len(own) not in (2, 4) and not projects:
-            raise ShapeError(
-                f"the weights of {cell} are weight_ih and weight_hh, and bias_ih and bias_hh or "
-                f"neither, for each direction, got {len(own)} tensors"
-            )
-        hidden = found[-1][-1] if projects else found[1][-1]
-        gates, width = GATES[cell] * hidden, found[1][-1]
-        wanted: list[tuple[int, ...]] = [(gates, inputs), (gates, width)]
-        wanted += [(gates,)] * 2 if len(own) > 3 else []
-        wanted += [(width, hidden)] if projects else []
-        if found != wanted:
-            right, got = (", ".join(map(str, shapes)) for shapes in (wanted, found))
-            raise ShapeError(
-                f"the weights of {cell} on rows {inputs} wide have shapes {right}, got {got}"
-            )
+    inputs = call.differentiable
+    with torch.enable_grad(), with_autograd():
+        output, final = run_in_own_dtype(call)
+    pairs = zip((output, *final), d_outputs, strict=False)
+    given = [(part, d) for part, d in pairs if d is not None and part.requires_grad]
+    wanted = [part for part in inputs if part.requires_grad]
+    if given:
+        parts, d_parts = zip(*given, strict=True)
+        found = torch.autograd.grad(
+            parts, wanted, d_parts, create_graph=create_graph, materialize_grads=True
+        )
+    else:
+        found = tuple(torch.zeros_like(part) for part in wanted)
+    each = iter(found)
+    return [next(each) if part.requires_grad else part.new_empty(0) for part in inputs]
 
 
-def zero_state(
-    cell: CellName, x_RD: Tensor, batch: int, weights: Sequence[Weights]
+def _zero_state(
+    cell: CellName, x_RD: Tensor, batch: int, weights: Sequence[WeightTensors]
 ) -> tuple[Tensor, ...]:
     """Zeros for the state before the first step, (directions, B, H) each."""
     weight_ih, weight_hh = weights[0][:2]
@@ -246,12 +231,12 @@ def zero_state(
     return tuple(x_RD.new_zeros(len(weights), batch, width) for width in widths)
 
 
-def scan(
+def _run_direction(
     cell: CellName,
     x_RD: Tensor,
-    weights: Weights,
+    weights: WeightTensors,
     initial: tuple[Tensor, ...],
-    schedule: Schedule,
+    batch: SegmentedBatch,
     *,
     reverse: bool,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -262,7 +247,7 @@ def scan(
         x_RD: Rows of all sequences, (R, D).
         weights: Parameters of the direction, in torch's layout.
         initial: State before the first step: (h,) or, for the LSTM, (h, c); (B, H) each.
-        schedule: Layout of the batch.
+        batch: The segments of the batch.
         reverse: Read every sequence from its end; the output stays in the rows' order.
 
     Returns:
@@ -274,19 +259,19 @@ def scan(
         ``torch.nn.LSTM`` and ``torch.nn.GRU``.
     """
     kernel = KERNELS[cell]
-    order, inverse = schedule.backward if reverse else schedule.forward
+    order, inverse = batch.backward if reverse else batch.forward
     rows_ND = x_RD.index_select(0, order)
-    state = tuple(part.index_select(0, schedule.by_length).unsqueeze(0) for part in initial)
+    state = tuple(part.index_select(0, batch.by_length).unsqueeze(0) for part in initial)
     outputs: list[Tensor] = []
     ended: list[tuple[Tensor, ...]] = []
-    for stretch in schedule.stretches:
-        # The state's sequences beyond this stretch's have taken their last step.
-        ended.append(tuple(part[0, stretch.sequences :] for part in state))
-        count = stretch.steps * stretch.sequences
-        block = rows_ND[stretch.start : stretch.start + count]
+    for segment in batch.segments:
+        # The state's sequences beyond this segment's have taken their last step.
+        ended.append(tuple(part[0, segment.sequences :] for part in state))
+        count = segment.steps * segment.sequences
+        block = rows_ND[segment.start : segment.start + count]
         out, *state_parts = kernel(
-            block.view(stretch.steps, stretch.sequences, -1),
-            *_as_kernel_state(tuple(part[:, : stretch.sequences].contiguous() for part in state)),
+            block.view(segment.steps, segment.sequences, -1),
+            *_as_kernel_state(tuple(part[:, : segment.sequences].contiguous() for part in state)),
             list(weights),
             len(weights) > 3,  # biases
             1,  # layer
@@ -299,7 +284,7 @@ def scan(
         outputs.append(out.reshape(count, -1))
     ended.append(tuple(part[0] for part in state))
     final = tuple(
-        torch.cat(pieces[::-1]).index_select(0, schedule.from_by_length)
+        torch.cat(pieces[::-1]).index_select(0, batch.from_by_length)
         for pieces in map(list, zip(*ended, strict=True))
     )
     y_NH = torch.cat(outputs) if outputs else x_RD.new_zeros(0, initial[0].shape[1])

@@ -27,10 +27,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from birnn.engine.arrays import RowLayout
 from birnn.errors import ShapeError
+from birnn.nn._engine.private_torch import is_plain
 from birnn.ragged import Lengths, host_lengths
 
 M = TypeVar("M")
-COMMON = 1 << 13  # steps; layouts of longer batches are not kept for the next one
+CACHED_STEPS = 1 << 13  # steps; layouts of longer batches are not kept for the next one
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -42,27 +43,27 @@ class TensorLayout:
         lengths: Length of each sequence, (B,).
         starts: What the sequence adds to a row's number, (B,).
         steps: What the step adds to it, (T,); no sequence is longer than T.
-        made: What an engine has made of the layout, for the next layer to use.
+        cache: What an engine has made of the layout, for the next layer to use.
     """
 
     lengths: Tensor
     starts: Tensor
     steps: Tensor
-    made: dict[Any, Any] = field(default_factory=dict, repr=False)
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def parts(self) -> tuple[Tensor, Tensor, Tensor]:
         """Lengths, starts, steps."""
         return self.lengths, self.starts, self.steps
 
-    def once(self, name: Any, make: Callable[[], M]) -> M:
+    def cached(self, name: Any, make: Callable[[], M]) -> M:
         """What ``make`` makes of the layout, made when it is first asked for."""
-        if name not in self.made:
-            self.made[name] = make()
-        found: M = self.made[name]
+        if name not in self.cache:
+            self.cache[name] = make()
+        found: M = self.cache[name]
         return found
 
-    def host(self, rows: int) -> RowLayout:
+    def row_layout(self, rows: int) -> RowLayout:
         """The layout as the native engine reads it.
 
         Args:
@@ -72,7 +73,7 @@ class TensorLayout:
             LengthError: A length that the rows cannot have.
         """
         lengths, starts, steps = self.parts
-        return self.once(
+        return self.cached(
             RowLayout, lambda: RowLayout(lengths.numpy(), starts.numpy(), steps.numpy(), rows)
         )
 
@@ -101,14 +102,14 @@ class TensorLayout:
             >>> layout.starts.tolist(), layout.steps.tolist()
             ([0, 1], [0, 2, 4])
         """
-        if _unwatched(lengths):
-            make = _full if steps <= COMMON else _full.__wrapped__
+        if is_plain(lengths):
+            make = _full if steps <= CACHED_STEPS else _full.__wrapped__
             full = make(batch, steps, batch_first)
             if lengths is None:
                 return full
             # The lengths are to be those of the forward pass in the backward pass as well.
             own = lengths.numpy().copy()
-            host = full.host(batch * steps).with_lengths(own)
+            host = full.row_layout(batch * steps).with_lengths(own)
             return cls(torch.from_numpy(own), full.starts, full.steps, {RowLayout: host})
         if lengths is None:
             lengths = torch.full((batch,), steps, device="cpu")
@@ -140,16 +141,6 @@ def _full(batch: int, steps: int, batch_first: bool) -> TensorLayout:
     with torch.inference_mode(False):  # whose tensors could not be kept for a backward pass
         lengths = np.full(batch, steps)
         return TensorLayout.of(RowLayout.padded(lengths, steps=steps, batch_first=batch_first))
-
-
-def _unwatched(lengths: Tensor | None) -> bool:
-    """Whether tensors here are plain ones, not those of a tracer, a mode or a transform."""
-    return (lengths is None or type(lengths) is Tensor) and not (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._are_functorch_transforms_active()
-    )
 
 
 def as_lengths(lengths: Any, batch: int) -> Tensor:
