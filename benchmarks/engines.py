@@ -40,7 +40,7 @@ def main() -> None:
     """Print the table."""
     torch.set_num_threads(2)
     os.environ["BIRNN_ISA"] = "reference"  # torch's engine, not the native one
-    print("| batch x inputs x hidden x mean length | sigma | packed | padded | stretches |")
+    print("| batch x inputs x hidden x mean length | sigma | packed | padded | segments |")
     print("|---|---|---|---|---|")
     for batch, inputs, hidden, mean, sigma in SHAPES:
         random = np.random.default_rng(0)

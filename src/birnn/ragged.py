@@ -1,4 +1,4 @@
-"""Ragged batches, and the doors by which other forms of batch enter and leave.
+"""Ragged batches, and the conversions from other forms of batch and back.
 
 A batch of sequences is its rows, one sequence after another, and the length of each:
 no padding inside, so nothing can leak from it.
@@ -8,8 +8,8 @@ values  (N, ...)   N rows: the steps of all sequences, first sequence first
 lengths (B,)       int64 on the host, N = lengths.sum(); 0 is legal
 ```
 
-``values`` is a NumPy array or a torch tensor (on any device); every door answers in the kind it
-was given. This module never imports torch by itself.
+``values`` is a NumPy array or a torch tensor (on any device); every conversion answers in the kind
+it was given. This module never imports torch by itself.
 """
 
 # N rows of all sequences, B sequences, T steps of the longest
@@ -155,7 +155,7 @@ class Ragged(Generic[A]):
             )
         return self.offsets[:-1] + step if step >= 0 else self.offsets[1:] + step
 
-    # ------------------------------------------------------------------ doors in
+    # ------------------------------------------------------------------ conversions in
 
     @classmethod
     def from_list(cls, sequences: Sequence[A]) -> Ragged[A]:
@@ -239,7 +239,7 @@ class Ragged(Generic[A]):
         _, step = _positions(counts)
         return cls(nested.values()[np.repeat(offsets[:-1], counts) + step], counts)
 
-    # ------------------------------------------------------------------ doors out
+    # ------------------------------------------------------------------ conversions out
 
     def to_list(self) -> list[A]:
         """One array of shape (length, ...) for each sequence."""

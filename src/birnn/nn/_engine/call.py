@@ -99,15 +99,16 @@ class Call(NamedTuple):
         here = has_kernels(self.x, self.x.dtype)
         return supported and here and isa.selected_engine() is not None
 
-    def saved_size(self, rows: int | None = None) -> int:
-        """Elements that so many rows keep; without a number, all at most, padding included."""
-        if rows is None:
-            if not self.runs_native:
-                return 0
-            # Padding keeps none, but shapes do not tell it.
-            rows = math.prod(self.x.shape[:-1])
+    def saved_size(self, rows: int) -> int:
+        """Elements that so many rows of sequences keep on the native engine."""
         hidden, wide = self.weights[1].shape[1], self.x.dtype == torch.float64
         return saved_size(self.cell, rows, hidden, self.directions, self.keep, wide=wide)
+
+    @property
+    def largest_saved_size(self) -> int:
+        """Elements that are kept at most: padding keeps none, but shapes do not tell it."""
+        # In a graph the number of rows may be a symbol, which the compiled module does not take.
+        return math.prod(self.x.shape[:-1]) * self.saved_size(1) if self.runs_native else 0
 
     def check(self) -> None:
         """Refuse what no engine can run; a tensor's shape and dtype are all that is read.

@@ -137,7 +137,7 @@ def _empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Tensor:
 def _empty_saved(call: Call, layout: RowLayout, *, sized_by_shapes: bool) -> Tensor:
     """Memory for what a backward pass needs."""
     size = call.saved_size(layout.plan.places)
-    count = max(size, call.saved_size()) if sized_by_shapes else size
+    count = max(size, call.largest_saved_size) if sized_by_shapes else size
     saved = torch.from_numpy(pooled_empty(isa.require_native(), count, NATIVE_DTYPES[call.x.dtype]))
     if sized_by_shapes:
         saved[size:] = 0  # what no row fills is the same in every run

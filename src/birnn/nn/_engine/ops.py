@@ -282,7 +282,7 @@ def _shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 def _shapes_keep(*arguments: Any) -> tuple[Tensor, ...]:
     call = Call(*arguments)
-    return *_shapes(*arguments), call.x.new_empty(call.saved_size())
+    return *_shapes(*arguments), call.x.new_empty(call.largest_saved_size)
 
 
 def _shapes_backward(*arguments: Any) -> list[Tensor]:
