@@ -393,6 +393,11 @@ def test_records_of_hugging_faces_names_are_read(load):
         load(line, "tags", name="t.jsonl")
     [example], _, _ = load(line, "tags", name="t.jsonl", label_column="pos_tags")
     assert example.target == ("1", "2")
+    for name in ("upos", "ner", "labels", "label"):
+        line = f'{{"words": ["a", "b"], "{name}": ["X", "Y"]}}\n'
+        [example], told, _ = load(line, "tags", name="t.jsonl")
+        assert (example.inputs, example.target) == (("a", "b"), ("X", "Y"))
+        assert f"the text is 'words'; the tags are '{name}'" in told[0]
 
 
 @pytest.mark.parametrize(

@@ -54,11 +54,8 @@ def read_arrays(
 ) -> tuple[dict[str, npt.NDArray[Any]], list[str]]:
     """Arrays of an ``.npz`` file, as far as it has them, and the names of all that it has.
 
-    Args:
-        source: The file.
-        names: Arrays that are wanted.
-        max_unpacked: Bytes that an array may take; by default as many as a ``.gz`` of the file's
-            size may unfold to.
+    An array may take ``max_unpacked`` bytes; by default as many as a ``.gz`` of the file's size may
+    unfold to.
 
     Raises:
         FormatError: No such file, or a wanted member that is no plain array, is encrypted,

@@ -87,9 +87,6 @@ def windows(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list
         tokens: A piece ends once it has so many rows.
         sequences: A piece ends once it has so many sequences.
 
-    Raises:
-        ConfigError: A budget below 1.
-
     Example:
         >>> list(windows(["ab", "c", "defg", "h"], tokens=3, sequences=10))
         [['ab', 'c'], ['defg'], ['h']]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from birnn.data.examples import TargetKind
+from birnn.data.headers import named_header
 from birnn.data.source import Source
-from birnn.errors import FormatError
+from birnn.errors import FormatError, no_notice
 
 Lines = Iterator[tuple[int, str]]
 Row = tuple[int, list[str]]
-Header = Callable[[Sequence[str]], bool]
 
 DELIMITERS = (",", "\t", ";", "|")
 LONGEST = 1 << 20  # characters of a row that is looked at to find the delimiter
@@ -27,14 +28,9 @@ def rows(
 ) -> Iterator[Row]:
     """The rows of a table and the line each begins on; empty lines are none.
 
-    Args:
-        source: The file.
-        lines: Its lines and their numbers.
-        delimiter: What parts cells.
-        quoted: A cell that begins with a quote ends with one, may hold delimiters and line ends,
-            and doubles the quotes inside. Otherwise only a cell that is quoted as a whole on its
-            line is unquoted, which is told once; any other quote is a character.
-        longest: Characters of a row at most.
+    Where the file is ``quoted``, a cell that begins with a quote ends with one, may hold delimiters
+    and line ends, and doubles the quotes inside. Otherwise only a cell that is quoted as a whole on
+    its line is unquoted, which is told once; any other quote is a character.
 
     Raises:
         FormatError: A quote that does not close, or characters behind one that does.
@@ -56,7 +52,7 @@ def rows(
             yield number, cells
 
 
-def sniff(source: Source, sample: Sequence[tuple[int, str]], own: str, header: Header) -> str:
+def sniff(source: Source, sample: Sequence[tuple[int, str]], own: str, target: TargetKind) -> str:
     """The delimiter of a table.
 
     It is the one that parts a header of known names, or every row into as many cells; of several
@@ -64,12 +60,12 @@ def sniff(source: Source, sample: Sequence[tuple[int, str]], own: str, header: H
     """
     best, score = own, (False, False, False, False)
     for delimiter in (own, *(d for d in DELIMITERS if d != own)):
-        found = [row for _, row in sampled(source, sample, delimiter, own)]
+        found = sampled(source, sample, delimiter, own)
         counts = Counter(map(len, found))
         if not counts or max(counts) < 2:
             continue
         usual, times = counts.most_common(1)[0]
-        known = header(found[0])
+        known = named_header(found[0], target)
         even = len(counts) == 1
         mostly = usual >= 2 and times > len(found) / 2
         spaced = any(cell.startswith(" ") for row in found for cell in row[1:])
@@ -81,14 +77,15 @@ def sniff(source: Source, sample: Sequence[tuple[int, str]], own: str, header: H
 
 def sampled(
     source: Source, sample: Sequence[tuple[int, str]], delimiter: str, own: str
-) -> list[Row]:
+) -> list[list[str]]:
     """Rows of the first lines, as far as they can be read with this delimiter."""
-    silent = replace(source, tell=lambda _: None)
+    silent = replace(source, tell=no_notice)
     quoted = is_quoted(own, delimiter)
-    found: list[Row] = []
+    found: list[list[str]] = []
     # A quote that opens in the sample may close after it.
     with suppress(FormatError):
-        found.extend(rows(silent, iter(sample), delimiter, quoted=quoted, longest=LONGEST))
+        for _, row in rows(silent, iter(sample), delimiter, quoted=quoted, longest=LONGEST):
+            found.append(row)
     return found
 
 

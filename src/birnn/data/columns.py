@@ -1,22 +1,18 @@
-"""Which column of a table, or key of a record, is the text, which the target.
+"""Which column of a table is the text, which the target.
 
 An option decides, then names, then what the cells hold. Every guess is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from birnn.data.conversion import example_of, is_list
-from birnn.data.examples import Example, TargetKind
 from birnn.data.headers import (
     ENOUGH,
     INDEX,
     LABEL,
     PLAIN,
-    TARGET,
     has_header,
     known_places,
     lexicons,
@@ -28,157 +24,18 @@ from birnn.data.numeric import is_number
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
 
-SHOWN = 12  # keys of a record that a message names
-
-# The keys of a record that hold targets, the likeliest first: the first is what birnn writes.
-TARGET_KEYS: dict[TargetKind, tuple[str, ...]] = {
-    "tags": (
-        "tags",
-        "ner tags",
-        "pos tags",
-        "chunk tags",
-        "upos",
-        "xpos",
-        "ner",
-        "labels",
-        "label",
-    ),
-    "label": LABEL,
-    "values": ("values", "value", "targets", "target", *LABEL),
-    "sequence": TARGET,
-}
-LEARNT = {"tags": "tags are", "label": "label is", "values": "target is", "sequence": "target is"}
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Which keys of a record are read.
-
-    Args:
-        inputs: Of the sequence.
-        target: Of the target; None where it is not read.
-        id: Of its name.
-        told: What was guessed, in words.
-    """
-
-    inputs: str
-    target: str | None
-    id: str | None
-    told: tuple[str, ...] = ()
-
-    def example(self, record: Mapping[Any, Any], request: ReadRequest, where: str = "") -> Example:
-        """The example that a record holds.
-
-        Raises:
-            DataError: A key that is missing, a value of a wrong kind.
-        """
-        names = (self.inputs, self.target or self.inputs)
-        for name in names:
-            if name not in record:
-                raise DataError(_no_key(name, record))
-        target = None if self.target is None else record[self.target]
-        called = None if self.id is None else record.get(self.id)
-        return example_of(record[self.inputs], target, request, where, names=names, called=called)
-
-
-def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
-    """Which keys of a record are read, as its names say.
-
-    Raises:
-        DataError: None that is known, or several that might be meant.
-
-    Example:
-        >>> keys_of({"id": 7, "review": "so good", "stars": 4}, ReadRequest("label"))
-        Keys(inputs='review', target='stars', id='id', told=("the text is 'review'", \
-"the label is 'stars'"))
-    """
-    names = {str(key): plain_name(str(key)) for key in record}
-    told: list[str] = []
-    lists = request.target == "tags" and request.labelled
-    inputs = _set_key("text_column", names, request)
-    if inputs is None:
-        inputs = next((key for key in ("tokens", "vectors") if key in record), None)
-    if inputs is None:
-        texts = lexicons(request.target)[0]
-        found = _ranked(names, ("words", "forms", "sentence") if lists else texts)
-        found = [key for key in found if not lists or is_list(record[key])]
-        if not found:
-            wanted = "tokens" if lists else "source" if request.target == "sequence" else "text"
-            raise DataError(_no_key(wanted, record))
-        inputs = found[0]
-        if lists or names[inputs] not in PLAIN or len(found) > 1:
-            told.append(f"the text is {inputs!r}")
-    target = None
-    if request.labelled:
-        lexicon = TARGET_KEYS[request.target]
-        target = _set_key("label_column", names, request)
-        if target is None and lexicon[0] in record:
-            target = lexicon[0]
-        if target is None:
-            found = [key for key in _ranked(names, lexicon) if key != inputs]
-            if lists:
-                found = [key for key in names if key in found or names[key].endswith(" tags")]
-                found = [key for key in found if is_list(record[key])]
-            if lists and len(found) > 1:
-                both = " and ".join(map(repr, found))
-                raise DataError(f"{both} might be the tags. Choose: --label-column.")
-            if not found:
-                raise DataError(_no_key(lexicon[0], record))
-            target = found[0]
-            told.append(f"the {LEARNT[request.target]} {target!r}")
-    ids = [key for key, name in names.items() if name in INDEX and key not in (inputs, target)]
-    ids.sort(key=lambda key: names[key] != "id")
-    unread = [key for key in names if key not in (inputs, *ids[:1])]
-    if not request.labelled and unread:
-        told.append(f"not read: {listed(unread[:SHOWN])}")
-    return Keys(inputs, target, ids[0] if ids else None, tuple(told))
-
-
-def _set_key(option: str, names: Mapping[str, str], request: ReadRequest) -> str | None:
-    """The key that an option names; None where it does not, or the model's is not here."""
-    wanted = getattr(request.options, option)
-    if wanted is None or wanted in names:
-        return None if wanted is None else str(wanted)
-    for key, name in names.items():
-        if name == plain_name(wanted):
-            return key
-    if request.options.of_model(option):
-        return None
-    raise DataError(_no_key(wanted, names))
-
-
-def _ranked(names: Mapping[str, str], lexicon: Sequence[str]) -> list[str]:
-    known = [key for key, name in names.items() if name in lexicon]
-    return sorted(known, key=lambda key: lexicon.index(names[key]))
-
-
-def _no_key(name: str, record: Mapping[Any, Any]) -> str:
-    what = "text" if name in ("text", "tokens", "source") else "label"
-    has = ", ".join(map(str, list(record)[:SHOWN])) or "nothing"
-    return f"no {name}, it has {has}. Name the key: --{what}-column."
-
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where in a row stands what is read.
+    """Where in a row stands what is read."""
 
-    Args:
-        header: Whether the first row names the columns.
-        width: Cells of a row.
-        text: Place of the text.
-        targets: Places of the targets; none where they are not read.
-        id: Place of the names of the sequences, where there are any.
-        told: What was guessed, in words.
-        missing: Whether a column is not there that the model was trained on.
-    """
-
-    header: bool
+    header: bool  # whether the first row names the columns
     width: int
     text: int
-    targets: tuple[int, ...]
-    id: int | None
-    told: tuple[str, ...]
-    missing: bool
+    targets: tuple[int, ...]  # none where they are not read
+    id: int | None  # place of the names of the sequences
+    told: tuple[str, ...]  # what was guessed, in words
+    missing: bool  # whether a column is not there that the model was trained on
 
 
 def recognise(
@@ -188,13 +45,9 @@ def recognise(
     *,
     header: bool = False,
 ) -> Columns:
-    """The columns of a table.
+    """The columns of a table, by its first row and as many of the rest as are at hand.
 
-    Args:
-        first: Its first row.
-        rest: Rows after it, as many as are at hand.
-        request: What is read; its options decide where they are set.
-        header: Whether the first row is known to hold names, as the names of a data frame do.
+    With ``header`` the first row is known to hold names, as the names of a data frame do.
 
     Raises:
         DataError: The columns cannot be told apart.

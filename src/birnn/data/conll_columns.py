@@ -47,38 +47,21 @@ _COMMENT = re.compile(r"# id |# ?(?:newdoc|newpar|sent_id)\b|# ?[\w.:-]+(?: [\w.
 
 @dataclass(frozen=True, slots=True)
 class TokenColumns:
-    """Where things stand in the rows of a file.
+    """Where things stand in the rows of a file."""
 
-    Args:
-        token: Place of the token, from 0, or from -1 backwards.
-        tag: Place of the tag likewise.
-        width: Number of columns.
-        measured: The line that has so many.
-        fixed: Whether all rows of the file have so many, or, where the user names the columns, all
-            rows of a sequence have as many.
-        header: The line that names the columns, or 0.
-    """
-
-    token: int
+    token: int  # place, from 0, or from -1 backwards
     tag: int
-    width: int
-    measured: int
+    width: int  # number of columns
+    measured: int  # the line that has so many
+    # Whether all rows have so many; where the user names the columns, only those of a sequence.
     fixed: bool = True
-    header: int = 0
+    header: int = 0  # the line that names the columns, or 0
 
 
 def find_columns(
     source: Source, ahead: Sequence[Line], request: ReadRequest
 ) -> TokenColumns | None:
-    """Find out from the first lines of a file which column is which.
-
-    Args:
-        source: The file; takes what was guessed.
-        ahead: Its first lines.
-        request: What is wanted; ``options.columns`` and ``options.header`` decide where given.
-
-    Returns:
-        The columns; ``None`` where the file is CoNLL-U.
+    """Find out from the first lines of a file which column is which; None where it is CoNLL-U.
 
     Raises:
         FormatError: The token is probably not where it would be looked for.

@@ -35,15 +35,10 @@ def example_of(
         request: What is read.
         where: ``file:line`` of the example.
         names: What messages call inputs and target.
-        called: The name of the sequence.
+        called: The name of the sequence, of any type.
 
     Raises:
         DataError: One of them is something else, or tags are not as many as steps.
-
-    Example:
-        >>> example = example_of([1, 2], ["A", 0], ReadRequest("tags"), names=("tokens", "tags"))
-        >>> example.inputs, example.target
-        (('1', '2'), ('A', '0'))
     """
     steps = _inputs(inputs, request, names[0], where or "a text")
     answer = None if is_missing(target) else _target(target, request, names[-1])

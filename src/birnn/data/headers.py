@@ -82,12 +82,7 @@ def has_header(
 ) -> bool:
     """Whether the first row of a table names its columns.
 
-    Args:
-        first: The first row.
-        rest: Rows after it, of as many cells.
-        request: What is read.
-        given: What the options say.
-        by_name: Whether a column is asked for by its name.
+    What the options say is ``given``; ``by_name`` is whether they name a column.
 
     Raises:
         DataError: It looks like names, and none is known.

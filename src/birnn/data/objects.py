@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.columns import Columns, Keys, keys_of, recognise
+from birnn.data.columns import Columns, recognise
 from birnn.data.conversion import example_of, is_list, is_missing, shortened
 from birnn.data.examples import Example, TargetKind
 from birnn.data.headers import PLAIN, plain_name
 from birnn.data.options import ReadOptions, ReadRequest
+from birnn.data.records import Keys, keys_of
 from birnn.errors import DataError, Tell
 
 SAMPLE = 100  # rows of a data frame by which its columns are judged

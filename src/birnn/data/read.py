@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from birnn.data.alphabet import Alphabet
 from birnn.data.conll import read_conll, read_conllu
@@ -61,19 +60,12 @@ TARGET_NAMES: dict[TargetKind, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A kind of file.
-
-    Args:
-        endings: How the names of such files end.
-        reader: Reads one.
-        targets: The kinds of target it can be read for, which part the two formats of ``.tsv``.
-    """
+class Format(NamedTuple):
+    """A kind of file: how their names end, what reads one, and for which kinds of target."""
 
     endings: tuple[str, ...]
     reader: Reader
-    targets: tuple[TargetKind, ...]
+    targets: tuple[TargetKind, ...]  # they part the two formats of .tsv
 
 
 FORMATS = {

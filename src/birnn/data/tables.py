@@ -10,11 +10,9 @@ from dataclasses import replace
 from birnn.data import cells
 from birnn.data.columns import Columns, recognise
 from birnn.data.examples import Example, Vectors
-from birnn.data.headers import named_header
-from birnn.data.numeric import require_finite
 from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
-from birnn.data.timeseries import numbers
+from birnn.data.timeseries import finite_numbers
 from birnn.errors import DataError
 
 # Lines that are looked at before the first row is read; of a pipe few, its rows are waited for.
@@ -44,7 +42,7 @@ def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
         >>> example.inputs, example.target, example.where
         (('a', 'fine', 'film'), '1', 'text:2')
     """
-    yield from _read(source, request, "\t")
+    yield from _Table(source, request, "\t").examples()
 
 
 def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
@@ -59,140 +57,134 @@ def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
         >>> example.inputs, example.target
         (('so', ',', 'so'), 'negative')
     """
-    yield from _read(source, request, ",")
+    yield from _Table(source, request, ",").examples()
 
 
-def _read(source: Source, request: ReadRequest, own: str) -> Iterator[Example]:
-    lines = iter(enumerate(source.lines(), 1))
-    # What a model was trained on decides as soon as the first row has it: a pipe is read no
-    # further ahead than that.
-    sample = list(itertools.islice(lines, 1))
-    if sample and (said := _SEPARATOR.fullmatch(sample[0][1])):
-        # Excel's own line, which says the delimiter and belongs to no row.
-        if not request.options.given("delimiter"):
-            options = request.options.model_copy(update={"delimiter": said[1]})
-            request = replace(request, options=options)
-        sample = list(itertools.islice(lines, 1))
-    if not _is_settled(source, sample, request, own):
-        sample += itertools.islice(lines, LIVE_SAMPLE if source.live else SAMPLE)
-    delimiter = _delimiter(source, sample, request, own)
-    table = cells.rows(
-        source,
-        itertools.chain(sample, lines),
-        delimiter,
-        quoted=cells.is_quoted(own, delimiter),
-        longest=request.options.max_line,
-    )
-    first = next(table, None)
-    if first is None:
-        return
-    number, names = first
-    rest = [row for _, row in cells.sampled(source, sample, delimiter, own)][1:]
-    try:
-        columns = recognise(names, rest, request)
-    except DataError as error:
-        raise source.fault(f"{error}.", number) from None
-    _keep(request, columns, names, delimiter)
-    told = list(columns.told)
-    if delimiter not in (own, request.options.delimiter):
-        told.append(f"cells are parted by {CALLED.get(delimiter, repr(delimiter))}")
-    if told:
-        source.notice(
-            f"{'; '.join(told)}. Options: --text-column, --label-column, --delimiter, --header",
-            number,
+class _Table:
+    """A table that is read: its lines, the first of them as a sample, and how cells are parted."""
+
+    def __init__(self, source: Source, request: ReadRequest, own: str) -> None:
+        self.source, self.request, self.own = source, request, own
+        self.lines = iter(enumerate(source.lines(), 1))
+        # What a model was trained on decides as soon as the first row has it: a pipe is read no
+        # further ahead than that.
+        self.sample = list(itertools.islice(self.lines, 1))
+        if self.sample and (said := _SEPARATOR.fullmatch(self.sample[0][1])):
+            # Excel's own line, which says the delimiter and belongs to no row.
+            if not request.options.given("delimiter"):
+                options = request.options.model_copy(update={"delimiter": said[1]})
+                self.request = replace(request, options=options)
+            self.sample = list(itertools.islice(self.lines, 1))
+        if not self._is_settled():
+            self.sample += itertools.islice(self.lines, LIVE_SAMPLE if source.live else SAMPLE)
+
+    def examples(self) -> Iterator[Example]:
+        """The examples of the rows, one by one."""
+        source, request = self.source, self.request
+        delimiter = self._delimiter()
+        table = cells.rows(
+            source,
+            itertools.chain(self.sample, self.lines),
+            delimiter,
+            quoted=cells.is_quoted(self.own, delimiter),
+            longest=request.options.max_line,
         )
-    body = table if columns.header else itertools.chain([first], table)
-    unlabelled = Unlabelled(source, request)
-    for number, row in body:
-        if len(row) != columns.width:
-            has = "the header names" if columns.header else "the first row has"
-            raise source.fault(
-                f"{len(row)} {'cell' if len(row) == 1 else 'cells'}, {has} {columns.width}. "
-                f"Quote cells that hold {delimiter!r}, or set another --delimiter.",
+        first = next(table, None)
+        if first is None:
+            return
+        number, names = first
+        try:
+            columns = recognise(names, self._sampled(delimiter)[1:], request)
+        except DataError as error:
+            raise source.fault(f"{error}.", number) from None
+        self._keep(columns, names, delimiter)
+        told = list(columns.told)
+        if delimiter not in (self.own, request.options.delimiter):
+            told.append(f"cells are parted by {CALLED.get(delimiter, repr(delimiter))}")
+        if told:
+            source.notice(
+                f"{'; '.join(told)}. Options: --text-column, --label-column, --delimiter, --header",
                 number,
             )
-        answers = [row[at].strip() for at in columns.targets]
-        if answers and all(_is_missing(answer, request) for answer in answers):
-            blank = "an empty label" if not answers[0] else "a target that is not finite"
-            unlabelled.meet(blank, number)
-        else:
-            yield _example(source, row, answers, columns, request, number)
-    unlabelled.tell()
+        unlabelled = Unlabelled(source, request)
+        for number, row in table if columns.header else itertools.chain([first], table):
+            if len(row) != columns.width:
+                has = "the header names" if columns.header else "the first row has"
+                raise source.fault(
+                    f"{len(row)} {'cell' if len(row) == 1 else 'cells'}, {has} {columns.width}. "
+                    f"Quote cells that hold {delimiter!r}, or set another --delimiter.",
+                    number,
+                )
+            answers = [row[at].strip() for at in columns.targets]
+            if answers and all(map(self._is_missing, answers)):
+                blank = "an empty label" if not answers[0] else "a target that is not finite"
+                unlabelled.meet(blank, number)
+            else:
+                yield self._example(row, answers, columns, number)
+        unlabelled.tell()
 
+    def _sampled(self, delimiter: str) -> list[list[str]]:
+        return cells.sampled(self.source, self.sample, delimiter, self.own)
 
-def _is_settled(
-    source: Source, sample: Sequence[tuple[int, str]], request: ReadRequest, own: str
-) -> bool:
-    """Whether the first line is all that has to be seen: nothing is left to guess."""
-    options = request.options
-    if options.delimiter is None or options.text_column is None:
-        return False
-    if request.labelled and options.label_column is None:
-        return False
-    # Of columns by their numbers only rows say whether the first one names them; a pipe is not
-    # waited for.
-    if not options.header and options.text_column.isdigit() and not source.live:
-        return False
-    # Of two that part the line, one may stand in a text.
-    two = options.delimiter != own and any(own in line for _, line in sample)
-    if two and options.of_model("delimiter"):
-        return False
-    found = cells.sampled(source, sample, options.delimiter, own)
-    try:
-        return bool(found) and not recognise(found[0][1], [], request).missing
-    except DataError:
-        return False
-
-
-def _delimiter(
-    source: Source, sample: Sequence[tuple[int, str]], request: ReadRequest, own: str
-) -> str:
-    given = request.options.delimiter
-    if given is not None:
-        if not request.options.of_model("delimiter"):
-            return given
-        found = cells.sampled(source, sample, given, own)
-        if found and len({len(row) for _, row in found}) == 1 < len(found[0][1]):
-            return given
-    return cells.sniff(source, sample, own, lambda row: named_header(row, request.target))
-
-
-def _keep(request: ReadRequest, columns: Columns, names: Sequence[str], delimiter: str) -> None:
-    """What was found, as options that find it again."""
-
-    def ref(at: int) -> str:
-        named = columns.header and names[at].strip() and list(names).count(names[at]) == 1
-        return names[at].strip() if named else str(at + 1)
-
-    text = ref(columns.text)
-    request.found.update(delimiter=delimiter, header=columns.header, text_column=text)
-    targets = [ref(at) for at in columns.targets]
-    if targets and not (len(targets) > 1 and any("," in name for name in targets)):
-        request.found["label_column"] = ",".join(targets)
-
-
-def _is_missing(cell: str, request: ReadRequest) -> bool:
-    """Whether a cell says that there is no target."""
-    return not cell or (request.target == "values" and cell.lower() in ("nan", "na", "?"))
-
-
-def _example(
-    source: Source,
-    row: Sequence[str],
-    answers: Sequence[str],
-    columns: Columns,
-    request: ReadRequest,
-    line: int,
-) -> Example:
-    text, where = row[columns.text], source.where(line)
-    target: str | tuple[str, ...] | Vectors | None = None
-    if answers and request.target == "values":
+    def _is_settled(self) -> bool:
+        """Whether the first line is all that has to be seen: nothing is left to guess."""
+        options = self.request.options
+        if options.delimiter is None or options.text_column is None:
+            return False
+        if self.request.labelled and options.label_column is None:
+            return False
+        # Of columns by their numbers only rows say whether the first one names them; a pipe is not
+        # waited for.
+        if not options.header and options.text_column.isdigit() and not self.source.live:
+            return False
+        # Of two that part the line, one may stand in a text.
+        two = options.delimiter != self.own and any(self.own in line for _, line in self.sample)
+        if two and options.of_model("delimiter"):
+            return False
+        found = self._sampled(options.delimiter)
         try:
-            target = values = numbers(answers, "targets")
-            require_finite(values, "targets", "value")
-        except DataError as error:
-            raise source.fault(error, line) from None
-    elif answers:
-        target = tuple(answers[0].split()) if request.target == "sequence" else answers[0]
-    name = row[columns.id].strip() if columns.id is not None else ""
-    return Example(request.steps(text, where), target, where, name or None, text)
+            return bool(found) and not recognise(found[0], [], self.request).missing
+        except DataError:
+            return False
+
+    def _delimiter(self) -> str:
+        given = self.request.options.delimiter
+        if given is not None and not self.request.options.of_model("delimiter"):
+            return given
+        found = [] if given is None else self._sampled(given)
+        if given is not None and found and len(set(map(len, found))) == 1 < len(found[0]):
+            return given
+        return cells.sniff(self.source, self.sample, self.own, self.request.target)
+
+    def _keep(self, columns: Columns, names: Sequence[str], delimiter: str) -> None:
+        """What was found, as options that find it again."""
+
+        def ref(at: int) -> str:
+            named = columns.header and names[at].strip() and list(names).count(names[at]) == 1
+            return names[at].strip() if named else str(at + 1)
+
+        found, text = self.request.found, ref(columns.text)
+        found.update(delimiter=delimiter, header=columns.header, text_column=text)
+        targets = [ref(at) for at in columns.targets]
+        if targets and not (len(targets) > 1 and any("," in name for name in targets)):
+            found["label_column"] = ",".join(targets)
+
+    def _is_missing(self, cell: str) -> bool:
+        """Whether a cell says that there is no target."""
+        return not cell or (self.request.target == "values" and cell.lower() in ("nan", "na", "?"))
+
+    def _example(
+        self, row: Sequence[str], answers: Sequence[str], columns: Columns, line: int
+    ) -> Example:
+        text, where = row[columns.text], self.source.where(line)
+        target: str | tuple[str, ...] | Vectors | None = None
+        if answers and self.request.target == "values":
+            try:
+                target = finite_numbers(answers, "targets")
+            except DataError as error:
+                raise self.source.fault(error, line) from None
+        elif answers:
+            sequence = self.request.target == "sequence"
+            target = tuple(answers[0].split()) if sequence else answers[0]
+        name = row[columns.id].strip() if columns.id is not None else ""
+        return Example(self.request.steps(text, where), target, where, name or None, text)

@@ -66,7 +66,9 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
                     continue
                 if request.labelled:
                     header.check_label(answer)
-                    target = _value(answer) if request.target == "values" else answer
+                    target = (
+                        finite_numbers([answer], "target") if request.target == "values" else answer
+                    )
             if not fields:
                 raise DataError("a label and no series. Write channels:label.")
             inputs = _series(fields, index)
@@ -171,12 +173,18 @@ def check_vectors(values_TD: Vectors, index: int, channels: int) -> None:
     require_finite(values_TD, f"sequence {index}", "step", "channel")
 
 
-def numbers(cells: Sequence[str], what: str) -> Vectors:
-    """The numbers that cells of a text file spell; ``what`` names them in messages.
+def finite_numbers(cells: Sequence[str], what: str) -> Vectors:
+    """The target values that cells of a text file spell; ``what`` names them in messages.
 
     Raises:
-        DataError: A cell spells none.
+        DataError: A cell spells no finite number.
     """
+    values = _numbers(cells, what)
+    require_finite(values, what, "value")
+    return values
+
+
+def _numbers(cells: Sequence[str], what: str) -> Vectors:
     joined = ",".join(cells)
     # Python's float reads 1_000 and digits of other scripts, too.
     if "_" not in joined and joined.isascii():
@@ -267,15 +275,9 @@ class _Header:
         return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
 
 
-def _value(answer: str) -> Vectors:
-    values = numbers([answer], "target")
-    require_finite(values, "target", "value")
-    return values
-
-
 def _series(fields: list[str], index: int) -> Vectors:
     columns = [
-        numbers(field.split(","), f"sequence {index}, channel {channel}")
+        _numbers(field.split(","), f"sequence {index}, channel {channel}")
         if field.strip()
         else np.zeros(0)
         for channel, field in enumerate(fields)
