@@ -64,6 +64,7 @@ def test_each_command_has_help(call: Any, command: str) -> None:
         (["evaluate", "model", "f.tsv", "--field", "xpso"], ["xpos"]),
         (["predict"], ["DIR"]),
         (["settings", "tager"], ["tager", "tagger"]),
+        (["settings", "--kind", "wordz"], ["wordz", "words"]),
         (["info", "extra"], ["extra"]),
     ],
 )

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import platform
 from importlib import metadata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
 import birnn
-from birnn.cli.options import Json
+from birnn.cli.options import Json, Task
 from birnn.cli.output import print_json
-from birnn.errors import require
+from birnn.errors import UsageError, nearest, require
 
 PACKAGES = ("numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "keras", "flax")
 
 
 def settings(
-    task: Annotated[Literal["tagger", "classifier", "regressor"], typer.Argument()] = "tagger",
+    task: Task = "tagger",
     kind: Annotated[
-        Literal["words", "symbols", "vectors"], typer.Option(help="What the sequences are made of.")
+        str, typer.Option(help="What the sequences are made of: words, symbols or vectors.")
     ] = "words",
     as_json: Json = False,
 ) -> int:
@@ -28,8 +28,12 @@ def settings(
     require("torch", extra="train")
     from birnn.cli.tables import print_table
     from birnn.training.recipe import settings_table
+    from birnn.training.settings import Kind
 
-    rows = settings_table(task, kind)
+    kinds = get_args(Kind)
+    if kind not in kinds:
+        raise UsageError(f"no kind of input {kind!r}: {nearest(kind, kinds)}")
+    rows = settings_table(task, cast("Kind", kind))
     if as_json:
         print_json({name: {"default": value, "meaning": text} for name, value, text in rows})
     else:

@@ -32,6 +32,8 @@ Settings = Annotated[
         "--set", metavar="SECTION.KEY=VALUE", help="One setting of `birnn settings`; repeatable."
     ),
 ]
+# Names stand here in words: the tasks themselves would make `birnn --help` a quarter slower.
+Task = Annotated[str, typer.Argument(metavar="TASK", help="tagger, classifier or regressor.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Threads of each; as many as are set by default.")
 ]

@@ -15,19 +15,20 @@ from birnn.cli.options import (
     Json,
     Seed,
     Settings,
+    Task,
     with_epochs,
     with_read_options,
     with_threads,
 )
 from birnn.cli.output import print_json, require_training
 from birnn.data.options import ReadOptions
-from birnn.errors import Interrupted, UsageError, escaped, nearest, print_notice
+from birnn.errors import Interrupted, escaped, print_notice
 
 
 @with_threads
 @with_read_options
 def train(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="tagger, classifier or regressor.")],
+    task: Task,
     train: Annotated[str, typer.Option(metavar="F", help="File of labelled examples.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the trained model.")],
     dev: Dev = None,
@@ -53,14 +54,11 @@ def train(
     """Train a model on a labelled file."""
     require_training()
     from birnn.cli.tables import print_scores
-    from birnn.tasks import TASKS
     from birnn.training.fit import run_training
     from birnn.training.recipe import Recipe
     from birnn.training.sets import DataSources
     from birnn.training.workspace import Workspace
 
-    if task not in TASKS:
-        raise UsageError(f"no task {task!r}: {nearest(task, TASKS)}")
     overrides = with_epochs(settings, epochs)
     if vectors is not None:
         overrides = [*overrides, f"inputs.vectors={json.dumps(str(vectors))}"]
