@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from birnn.errors import OutputError
-from birnn.training.checkpoints import WholeCheckpoints, read_header
+from birnn.training.checkpoints import AtomicCheckpoints, read_header
 
 
 def test_a_checkpoint_is_old_or_whole_when_its_writing_is_cut_short(tmp_path, monkeypatch):
     path = tmp_path / "state" / "last.ckpt"
-    checkpoints = WholeCheckpoints("a run")
+    checkpoints = AtomicCheckpoints("a run")
     checkpoints.save_checkpoint({"epoch": 1}, path)
 
     def cut_short(state, file):
@@ -42,13 +42,13 @@ def test_a_checkpoint_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", replaced)
-    WholeCheckpoints("a run").save_checkpoint({"epoch": 1}, tmp_path / "last.ckpt")
+    AtomicCheckpoints("a run").save_checkpoint({"epoch": 1}, tmp_path / "last.ckpt")
     assert happened == [".last.ckpt.new", tmp_path.name, "rename", tmp_path.name]
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_state_before(tmp_path, monkeypatch):
     path = tmp_path / "last.ckpt"
-    checkpoints = WholeCheckpoints("a run")
+    checkpoints = AtomicCheckpoints("a run")
     checkpoints.save_checkpoint({"epoch": 1}, path)
 
     class Full:

@@ -16,7 +16,7 @@ from birnn.data import Example
 from birnn.errors import ConfigError, TrainingError
 from birnn.models import build
 from birnn.nn import BiRNN
-from birnn.training.loop import check_device, process_untouched
+from birnn.training.loop import check_device, process_state_restored
 from birnn.training.module import TrainingModule
 from birnn.training.prepare import prepare
 
@@ -174,7 +174,7 @@ def test_whatever_draws_meanwhile_is_taken_back():
         torch.set_default_dtype(torch.float64)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), process_untouched("cpu"):
+    with pytest.raises(KeyboardInterrupt), process_state_restored("cpu"):
         work()
     assert states() == before
 

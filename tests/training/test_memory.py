@@ -16,7 +16,7 @@ from birnn.training.memory import (
     M_TRIM_THRESHOLD,
     check_size,
     keep_freed_memory,
-    memory_named,
+    memory_errors_explained,
 )
 
 
@@ -76,9 +76,9 @@ def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(monkeypatch):
 
 
 def test_what_torch_has_no_memory_for_is_a_memory_error():
-    with pytest.raises(MemoryError, match=r"training\.batch_tokens"), memory_named():
+    with pytest.raises(MemoryError, match=r"training\.batch_tokens"), memory_errors_explained():
         torch.empty(2**60, dtype=torch.uint8)
-    with pytest.raises(MemoryError), memory_named():
+    with pytest.raises(MemoryError), memory_errors_explained():
         torch.empty(2**62, 2**62)
-    with pytest.raises(RuntimeError, match="shapes"), memory_named():
+    with pytest.raises(RuntimeError, match="shapes"), memory_errors_explained():
         torch.ones(2, 3) @ torch.ones(2, 3)

@@ -18,7 +18,7 @@ from birnn.training import fit as fitting
 from birnn.training.callbacks import EpochLog
 from birnn.training.module import TrainingModule
 from birnn.training.recipe import Recipe
-from birnn.training.workspace import WholeCheckpoints
+from birnn.training.workspace import AtomicCheckpoints
 
 
 class Killed(BaseException):
@@ -79,7 +79,7 @@ PLACES = {
     ),
     # The log and the best weights already know an epoch that the last state does not.
     "before the last state is saved": lambda: killed_in(
-        WholeCheckpoints,
+        AtomicCheckpoints,
         "save_checkpoint",
         lambda self, state, path, *_: Path(path).stem == "last" and state["epoch"] == 2,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from birnn.cli.options import Json, Labelled, Model, with_read_options, with_threads
-from birnn.cli.output import naming, print_json
+from birnn.cli.output import naming_file, print_json
 from birnn.data.options import ReadOptions
 from birnn.errors import UsageError, print_notice
 
@@ -19,7 +19,7 @@ def evaluate(model: Model, data: Labelled, as_json: Json = False, *, reading: Re
     if data == "-":
         raise UsageError("evaluate reads a file, standard input serves predict only.")
     predictor = Predictor.load(model)
-    with naming(data):
+    with naming_file(data):
         scores = predictor.evaluate(
             data, tell=print_notice, **reading.model_dump(exclude_unset=True)
         )

@@ -55,7 +55,7 @@ def check_page(path: Path | None) -> None:
 
 
 @contextmanager
-def writing(path: Path | None, *, reading: str) -> Iterator[TextIO]:
+def open_output(path: Path | None, *, reading: str) -> Iterator[TextIO]:
     """A stream to write to: standard output where no path is given.
 
     A file is written beside its place and renamed into it at the end, so what stood there stays
@@ -74,18 +74,19 @@ def writing(path: Path | None, *, reading: str) -> Iterator[TextIO]:
         return
     if path.is_dir():
         raise OutputError(f"{path} is a directory. Give --out a file.")
+    how: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
     if path.exists() and reading != "-" and path.samefile(reading):
         raise UsageError(f"--out {path} is the file that is read. Give --out another.")
     # Devices and pipes are no files that could be replaced.
     if path.exists() and not path.is_file():
-        with _watched(path), path.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+        with _output_errors(path), path.open("w", **how) as stream:
             yield stream
         return
     place = path.resolve()
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        with _watched(path):
-            with part.open("x", encoding="utf-8", errors="backslashreplace") as stream:
+        with _output_errors(path):
+            with part.open("x", **how) as stream:
                 yield stream
             part.replace(place)
     finally:
@@ -94,7 +95,7 @@ def writing(path: Path | None, *, reading: str) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _watched(path: Path) -> Iterator[None]:
+def _output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OutputError:
@@ -123,7 +124,7 @@ def finite(value: Any) -> Any:
 
 
 @contextmanager
-def naming(data: str) -> Iterator[None]:
+def naming_file(data: str) -> Iterator[None]:
     """Name the file in what the model says of its sequences: it does not know where they stand."""
     try:
         yield

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from birnn.cli.options import Model, with_read_options, with_threads
-from birnn.cli.output import finite, naming, writing
+from birnn.cli.output import finite, naming_file, open_output
 from birnn.data.options import ReadOptions
 from birnn.data.source import STANDARD_INPUT
 from birnn.errors import UsageError, escaped, print_notice
@@ -66,7 +66,7 @@ def predict(
     answered = _answered(
         predictor, examples, data, probabilities=probabilities or all_probabilities, wait=wait
     )
-    with writing(out, reading=data) as stream:
+    with open_output(out, reading=data) as stream:
         for example, answer, chances in answered:
             stream.write(line(example, answer, chances))
             if not wait:
@@ -99,7 +99,7 @@ def _answered(
         answers = model.stream_proba(inputs(), wait=wait)
     else:
         answers = ((answer, None) for answer in model.stream(inputs(), wait=wait))
-    with naming(data):
+    with naming_file(data):
         for answer, chances in answers:
             yield waiting.popleft(), answer, chances
 

@@ -20,7 +20,7 @@ from birnn.demos.demo import Size
 from birnn.errors import OutputError, Tell, no_notice
 from birnn.report.parts import Table
 from birnn.studies.compare.contest import Contest
-from birnn.training.workspace import LOCK, Workspace, take
+from birnn.training.workspace import LOCK, Workspace, acquire
 
 SIZES = {
     "senses": Size(train=1500, test=600, epochs=16),
@@ -91,7 +91,7 @@ def run(
     except OSError as error:
         raise OutputError(f"{out}: cannot be made a folder: {error.strerror}") from None
     lock = FileLock(out / LOCK)
-    take(lock, out)
+    acquire(lock, out)
     try:
         with Workspace.open(bundle, resume=False, overwrite=True):
             pass  # refused now, not after training

@@ -1,14 +1,14 @@
-"""The average of the weights, which the dev score and the bundle use."""
+"""Exponential moving average of the weights (EMA), which the dev score and the bundle use."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+
+Pairs = tuple[list[Tensor], list[Tensor]]  # the same tensors, of the average and of the model
 
 
 class AveragedWeights(WeightAveraging):
@@ -57,7 +57,8 @@ class Average(AveragedModel):
     def __init__(self, model: nn.Module, decay: float) -> None:
         super().__init__(model, use_buffers=False)
         self._decay = decay
-        self._pairs: tuple[Pair, Pair] | None = None
+        self._weight_pairs: Pairs | None = None
+        self._buffer_pairs: Pairs = ([], [])
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
@@ -66,24 +67,14 @@ class Average(AveragedModel):
         Torch's own looks for them in all modules at each step, which takes longer than averaging
         a million weights.
         """
-        if self._pairs is None:
+        if self._weight_pairs is None:
             # Lightning moves the model to its device after the average is made.
             self.module.to(next(model.parameters()).device)
-            self._pairs = (
-                Pair(list(self.module.parameters()), list(model.parameters())),
-                Pair(list(self.module.buffers()), list(model.buffers())),
-            )
-        weights, buffers = self._pairs
+            self._weight_pairs = list(self.module.parameters()), list(model.parameters())
+            self._buffer_pairs = list(self.module.buffers()), list(model.buffers())
         steps = int(self.n_averaged)
         decay = min(self._decay, (1 + steps) / (10 + steps)) if steps else 0.0
-        torch._foreach_lerp_(weights.averaged, weights.current, 1 - decay)
-        if buffers.averaged:
-            torch._foreach_copy_(buffers.averaged, buffers.current)
+        torch._foreach_lerp_(*self._weight_pairs, 1 - decay)
+        if self._buffer_pairs[0]:
+            torch._foreach_copy_(*self._buffer_pairs)
         self.n_averaged += 1
-
-
-class Pair(NamedTuple):
-    """The same tensors of the average and of the model."""
-
-    averaged: list[Tensor]
-    current: list[Tensor]

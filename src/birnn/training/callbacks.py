@@ -221,7 +221,7 @@ class EpochLog(Callback):
         return {"rows": self._rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the rows of the run that is gone on with."""
+        """Take the rows of the run that is resumed."""
         self._rows = list(state_dict["rows"])
 
     def on_train_start(

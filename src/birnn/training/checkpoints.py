@@ -1,4 +1,4 @@
-"""Checkpoints with a digest: a damaged, foreign or half-written one is told apart at a resume."""
+"""Atomic checkpoints with a digest: a damaged or foreign one is refused at a resume."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ class MemoryCheckpoints(CheckpointIO):
         """The next one takes its place."""
 
 
-class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that a kill leaves either as they were or new and whole.
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints written atomically: a kill leaves the old file or the new one, whole.
 
     A file is the line `MAGIC`, the digest (SHA-256) of what follows, a line of JSON, then what
     `torch.save` writes. Lightning's own go through the system's temporary folder: from another
     disk a move is a copy.
 
     Args:
-        run: Name of the run; a checkpoint of another one is not gone on with.
+        run: Name of the run; a checkpoint of another one is not loaded.
     """
 
     def __init__(self, run: str) -> None:

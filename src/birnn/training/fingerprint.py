@@ -1,4 +1,4 @@
-"""What a run is made of: so that only the same run is gone on with."""
+"""What decides the result of a run: a resume checks that it is the same run."""
 
 from __future__ import annotations
 

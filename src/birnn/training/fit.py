@@ -22,8 +22,8 @@ from birnn.runtime import Predictor
 from birnn.training.callbacks import progress
 from birnn.training.datamodule import DEV_TOKENS
 from birnn.training.fingerprint import describe
-from birnn.training.loop import LoopResult, check_device, process_untouched, run_loop
-from birnn.training.memory import check_size, keep_freed_memory, memory_named
+from birnn.training.loop import LoopResult, check_device, process_state_restored, run_loop
+from birnn.training.memory import check_size, keep_freed_memory, memory_errors_explained
 from birnn.training.prepare import Prepared, prepare
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSources, Sets
@@ -69,8 +69,8 @@ def fit(
         sets: The examples, as `birnn.training.sets.DataSources.read` gives them.
         recipe: Settings; the defaults of the task where not given.
         seed: One seed gives one model, on any number of threads.
-        workspace: Where the state of the run is kept after each epoch, for a resume; the run that
-            stands there is gone on with. In memory by default.
+        workspace: Where the state of the run is kept after each epoch, for a resume; in memory by
+            default.
         callbacks: Lightning's, besides those that training needs.
         tell: Takes each notice, one line; nobody hears them by default.
 
@@ -115,7 +115,7 @@ def fit(
         f"{prepared.spec.parameter_count():,} parameters"
     )
     keep_freed_memory()
-    with process_untouched(recipe.training.device), memory_named():
+    with process_state_restored(recipe.training.device), memory_errors_explained():
         network = _fresh_network(prepared, recipe, seed)
         loop = run_loop(
             network,

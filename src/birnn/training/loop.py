@@ -65,7 +65,7 @@ def run_loop(
         prepared: The data.
         settings: Optimiser and schedule.
         seed: Of the batches and of dropout.
-        workspace: Where checkpoints and log are kept; a run that stands there is gone on with.
+        workspace: Where checkpoints and log are kept; a run that stands there is resumed.
         callbacks: Besides those that training needs.
         tell: Takes each notice, one line.
     """
@@ -171,7 +171,7 @@ def _device(device: str) -> dict[str, Any]:
 
 
 @contextmanager
-def process_untouched(device: str) -> Iterator[None]:
+def process_state_restored(device: str) -> Iterator[None]:
     """Tensors are float32 on the host by default meanwhile, and what the process had comes back.
 
     Its random numbers go on as if nothing had happened: those of torch, NumPy and Python.

@@ -60,7 +60,7 @@ def _named(count: int) -> str:
 
 
 @contextmanager
-def memory_named() -> Iterator[None]:
+def memory_errors_explained() -> Iterator[None]:
     """What torch raises where there is no memory, as a `MemoryError` that says what to do.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where a run keeps what it needs to go on: a folder beside the bundle-to-be."""
+"""Where a run keeps what a resume needs: a folder beside the bundle-to-be."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from birnn.errors import OutputError, UsageError
 from birnn.training.checkpoints import (
     BEST,
     LAST,
-    WholeCheckpoints,
+    AtomicCheckpoints,
     read_checkpoint,
     replace_file,
 )
@@ -47,7 +47,7 @@ class Workspace:
     Args:
         folder: Where the bundle is to stand, as the user calls it.
         place: The same with links followed: one place has one name, so one lock.
-        resume: Whether the run that stands there is gone on with.
+        resume: Whether the run that stands there is resumed.
         run: Name of the run, by which its checkpoints are known; drawn when it begins.
     """
 
@@ -98,7 +98,7 @@ class Workspace:
             yield workspace
 
     def begin(self, run: Mapping[str, Any], *, tell: Callable[[str], None] | None = None) -> None:
-        """Claim the place for a run, or make sure that it is the one that is gone on with.
+        """Claim the place for a run, or make sure that it is the one to resume.
 
         Args:
             run: What decides the result of the run, see `birnn.training.fingerprint.describe`.
@@ -128,13 +128,13 @@ class Workspace:
             self.run = uuid.uuid4().hex
             described = {**run, "run": self.run}
             text = json.dumps(described | {"digest": _digest(described)}, indent=1) + "\n"
-            with self._watched():
+            with self._output_errors():
                 replace_file(self.state / RUN, lambda file: file.write(text.encode()))
         self._made.clear()
 
-    def checkpoints(self) -> WholeCheckpoints:
+    def checkpoints(self) -> AtomicCheckpoints:
         """What writes and reads the checkpoints of this run."""
-        return WholeCheckpoints(self.run)
+        return AtomicCheckpoints(self.run)
 
     def last_checkpoint(self) -> Path | None:
         """State after the last whole epoch, if there is one."""
@@ -236,17 +236,17 @@ class Workspace:
     def _locked(self) -> Iterator[None]:
         """Hold the lock of the state; where no run begins, what was made for it goes again."""
         lock = FileLock(self.state / LOCK)
-        with self._watched():
+        with self._output_errors():
             self._refuse_foreign()
             missing = [self.state / LOCK, self.state, *self.state.parents]
             self._made = [path for path in missing if not path.exists()]
         try:
-            with self._watched():
+            with self._output_errors():
                 self.state.mkdir(parents=True, exist_ok=True)
                 if not os.access(self.state, os.W_OK):
                     raise PermissionError(13, "Permission denied")
                 try:
-                    take(lock, self.state)
+                    acquire(lock, self.state)
                 except OutputError:
                     self._made.clear()
                     raise
@@ -258,7 +258,7 @@ class Workspace:
             lock.release()
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _output_errors(self) -> Iterator[None]:
         try:
             yield
         except OutputError:
@@ -268,7 +268,7 @@ class Workspace:
                 f"{self.folder} cannot be written: {error.strerror}. Give another --out."
             ) from None
 
-    # ------------------------------------------------------------------ whether it can be gone on
+    # ------------------------------------------------------------------ whether it can be resumed
 
     def _read_run(self) -> dict[str, Any]:
         """What the run is that stands there."""
@@ -306,7 +306,7 @@ class Workspace:
             )
 
 
-def take(lock: FileLock, folder: Path) -> None:
+def acquire(lock: FileLock, folder: Path) -> None:
     """Take the lock of a folder that one training at a time may write.
 
     Raises:
