@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from birnn.errors import ConfigError
@@ -57,6 +59,15 @@ def test_values_are_toml_or_plain_text(tmp_path):
     assert recipe.training.class_weights == {"spam": 2.0}
     assert recipe.inputs.vectors == tmp_path / "v=1.txt"
     assert recipe.encoder.residual is True
+
+
+@pytest.mark.parametrize("task", [*TASKS, None])
+def test_a_recipe_goes_to_other_processes(task):
+    recipe = Recipe() if task is None else Recipe.load(task, overrides=["encoder.hidden_size=7"])
+    there = pickle.loads(pickle.dumps(recipe))
+    assert there.model_dump() == recipe.model_dump()
+    assert type(there) is type(recipe)
+    assert there.chosen == recipe.chosen
 
 
 def test_settings_by_full_name_are_the_overrides():

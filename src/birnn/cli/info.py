@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from importlib import metadata
-from typing import Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -13,6 +13,9 @@ import birnn
 from birnn.cli.options import Json, Task
 from birnn.cli.output import print_json
 from birnn.errors import UsageError, nearest, require
+
+if TYPE_CHECKING:
+    from birnn.inputs import KindName
 
 PACKAGES = ("numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "keras", "flax")
 
@@ -27,13 +30,12 @@ def settings(
     """List every setting of training with its default and meaning."""
     require("torch", extra="train")
     from birnn.cli.tables import print_table
+    from birnn.inputs import KINDS
     from birnn.training.recipe import settings_table
-    from birnn.training.settings import Kind
 
-    kinds = get_args(Kind)
-    if kind not in kinds:
-        raise UsageError(f"no kind of input {kind!r}: {nearest(kind, kinds)}")
-    rows = settings_table(task, cast("Kind", kind))
+    if kind not in KINDS:
+        raise UsageError(f"no kind of input {kind!r}: {nearest(kind, KINDS)}")
+    rows = settings_table(task, cast("KindName", kind))
     if as_json:
         print_json({name: {"default": value, "meaning": text} for name, value, text in rows})
     else:

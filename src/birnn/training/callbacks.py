@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -20,7 +19,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from birnn.errors import Interrupted, OutputError, print_notice
+from birnn.errors import Interrupted, OutputError, Tell, no_notice, print_notice
 from birnn.training.checkpoints import replace_file
 
 FRAMES = 10  # of the bar in a second
@@ -206,7 +205,7 @@ class EpochLog(Callback):
         tell: Takes a line where the file of a resumed run is not what was written.
     """
 
-    def __init__(self, path: Path | None = None, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(self, path: Path | None = None, tell: Tell = no_notice) -> None:
         self._path = path
         self._tell = tell
         self._rows: list[dict[str, str]] = []
@@ -235,7 +234,7 @@ class EpochLog(Callback):
         except OSError:
             found = b""
         # A kill may have left a row more than the state knows of.
-        if self._tell is not None and not found.startswith(self._text()):
+        if not found.startswith(self._text()):
             self._tell(f"{self._path} was missing or changed: its rows are written again")
         self._write(self._path)
 

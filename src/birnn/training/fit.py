@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 from birnn.bundle.io import Bundle, save
 from birnn.data.batching import batches
-from birnn.errors import Interrupted, TrainingError, UsageError, print_notice
+from birnn.errors import Interrupted, Tell, TrainingError, UsageError, no_notice, print_notice
 from birnn.inputs import kind_of
 from birnn.metrics import named_counts
 from birnn.models import Network, build, mean_states
@@ -60,7 +60,7 @@ def fit(
     seed: int = 1,
     workspace: Workspace | None = None,
     callbacks: Sequence[Callback] = (),
-    tell: Callable[[str], None] | None = None,
+    tell: Tell = no_notice,
 ) -> FitResult:
     """Train a model in memory: no file is read, and none is written without a workspace.
 
@@ -91,7 +91,6 @@ def fit(
     """
     check_seed(seed)
     begun = time.perf_counter()
-    tell = tell or _ignore
     recipe = Recipe.load(task) if recipe is None else recipe
     check_device(recipe.training.device)
     recipe = recipe.for_kind(task, kind_of(sets.train, recipe.inputs))
@@ -195,7 +194,7 @@ def run_training(
     check_seed(seed)
     check_device(recipe.training.device)
     begun = time.perf_counter()
-    tell = _ignore if quiet else print_notice
+    tell = no_notice if quiet else print_notice
     if isinstance(sources, Sets):
         sets = sources
     else:
@@ -265,7 +264,3 @@ def _mean_states(
     network.eval()
     groups = batches(prepared.dev.lengths, tokens=DEV_TOKENS, seed=0, epoch=0)
     return mean_states(network, map(prepared.dev.batch, groups))
-
-
-def _ignore(line: str) -> None:
-    pass

@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from birnn.errors import ConfigError, Interrupted, MissingExtra, TrainingError, require
+from birnn.errors import ConfigError, Interrupted, MissingExtra, Tell, TrainingError, require
 from birnn.models import Network
 from birnn.training.averaging import AveragedWeights
 from birnn.training.callbacks import EpochLog, Patience, StopOnSignal
@@ -56,7 +56,7 @@ def run_loop(
     seed: int,
     workspace: Workspace | None,
     callbacks: Sequence[Callback],
-    tell: Callable[[str], None],
+    tell: Tell,
 ) -> LoopResult:
     """Train until the epochs are done, patience is at its end, or something stops it.
 

@@ -10,7 +10,7 @@ import functools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import (
     PrivateAttr,
@@ -50,7 +50,13 @@ class Recipe(Frozen):
     dropout: Dropout = Dropout()
     training: TrainingSettings = TrainingSettings()
 
+    task: ClassVar[str] = ""  # whose settings of the head these are
+
     _chosen: frozenset[str] | None = PrivateAttr(default=None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class of a task's recipe is made when it is asked for: pickle would not find it.
+        return _restored, (self.task, self.model_dump(), self.chosen)
 
     @property
     def chosen(self) -> frozenset[str]:
@@ -146,7 +152,16 @@ def _recipe_class(task: str) -> type[Recipe]:
     if task not in TASKS:
         raise ConfigError(f"task is {task!r}: {nearest(task, TASKS)}")
     settings = TASKS[task].settings
-    return create_model("Recipe", __base__=Recipe, head=(settings, settings()))
+    made = create_model("Recipe", __base__=Recipe, head=(settings, settings()))
+    made.task = task
+    return made
+
+
+def _restored(task: str, settings: Mapping[str, Any], chosen: frozenset[str]) -> Recipe:
+    """The recipe that was pickled."""
+    recipe = (_recipe_class(task) if task else Recipe).model_validate(settings)
+    recipe._chosen = chosen
+    return recipe
 
 
 def default(task: str, kind: KindName = "words") -> Recipe:

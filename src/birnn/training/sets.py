@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from birnn.data import Example, ReadOptions, ReadRequest, read
 from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.words import Split, looks, part, tokenise
-from birnn.errors import DataError
+from birnn.errors import DataError, Tell
 from birnn.inputs import KINDS, KindName
 from birnn.tasks import TASKS
 from birnn.training.checks import require_uniform_inputs
@@ -81,7 +81,7 @@ class DataSources:
         *,
         seed: int = 1,
         kind: Literal["auto"] | KindName = "auto",
-        tell: Callable[[str], None],
+        tell: Tell,
     ) -> Sets:
         """Read all at the start: a fault in the last file must not show after an hour of training.
 
@@ -147,7 +147,7 @@ def _examples(
     source: DataSource,
     task: str,
     reading: ReadOptions,
-    tell: Callable[[str], None],
+    tell: Tell,
     alphabet: Alphabet | None,
     found: dict[str, Any] | None = None,
     labels: frozenset[str] = frozenset(),
@@ -174,7 +174,7 @@ def _examples(
     return examples
 
 
-def _found_split(name: str, examples: list[Example], tell: Callable[[str], None]) -> Split:
+def _found_split(name: str, examples: list[Example], tell: Tell) -> Split:
     """How the texts of training are split: what most of them look like."""
     texts = [example.text for example in examples if example.text and _is_split(example)]
     found = Counter(map(looks, texts))
@@ -206,7 +206,7 @@ def _split_again(example: Example, split: Split) -> Example:
     return replace(example, inputs=part(example.text, split).tokens)
 
 
-def _once(tell: Callable[[str], None]) -> Callable[[str], None]:
+def _once(tell: Tell) -> Tell:
     """The same, silent where it has been told of a file already, of whichever line."""
     seen: set[str] = set()
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from birnn.bundle.manifest import MANIFEST
-from birnn.errors import OutputError, UsageError
+from birnn.errors import OutputError, Tell, UsageError, no_notice
 from birnn.training.checkpoints import (
     BEST,
     LAST,
@@ -97,7 +97,7 @@ class Workspace:
             workspace._refuse_unfinished(drop=overwrite, resume=resume)
             yield workspace
 
-    def begin(self, run: Mapping[str, Any], *, tell: Callable[[str], None] | None = None) -> None:
+    def begin(self, run: Mapping[str, Any], *, tell: Tell = no_notice) -> None:
         """Claim the place for a run, or make sure that it is the one to resume.
 
         Args:
@@ -123,7 +123,7 @@ class Workspace:
             left = sorted(path.name for path in self.state.iterdir() if path.name != LOCK)
             for name in left:
                 _remove(self.state / name)
-            if left and tell is not None:
+            if left:
                 tell(f"{self.state}: dropped what a run left that was not finished")
             self.run = uuid.uuid4().hex
             described = {**run, "run": self.run}

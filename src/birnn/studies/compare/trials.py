@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,10 +194,11 @@ def run_trial(
         }
     )
     sets = plan.sets
+    learnt = replace(sets, test=())  # the test set is asked below, apart from training
     with own_threads(plan.threads):
         kept = Workspace.open(folder, overwrite=True) if folder is not None else nullcontext()
         with kept as workspace:
-            result = run_training(plan.task, sets, recipe, workspace, seed=seed, quiet=True)
+            result = run_training(plan.task, learnt, recipe, workspace, seed=seed, quiet=True)
         if isinstance(result.stopped, Interrupted):
             raise Interrupted.by(
                 result.stopped.exit_status - 128,
