@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from importlib import metadata
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +13,6 @@ import birnn
 from birnn.cli.options import Json, Task
 from birnn.cli.output import print_json
 from birnn.errors import UsageError, nearest, require
-
-if TYPE_CHECKING:
-    from birnn.inputs import KindName
 
 PACKAGES = ("numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "keras", "flax")
 
@@ -35,7 +32,7 @@ def settings(
 
     if kind not in KINDS:
         raise UsageError(f"no kind of input {kind!r}: {nearest(kind, KINDS)}")
-    rows = settings_table(task, cast("KindName", kind))
+    rows = settings_table(task, kind)
     if as_json:
         print_json({name: {"default": value, "meaning": text} for name, value, text in rows})
     else:
