@@ -18,10 +18,10 @@ from birnn.demos.anomaly import (
     PASSING,
     QUIET,
 )
-from birnn.demos.demo import ALL, LATER, SO_FAR, Sample, Split
+from birnn.demos.demo import ALL, LATER, SO_FAR, Sample, SplitName
 from birnn.errors import ConfigError
 
-SPLITS: tuple[Split, ...] = ("train", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 
 def jumps(case: Sample) -> list[int]:
@@ -33,7 +33,7 @@ def jumps(case: Sample) -> list[int]:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_tags_can_be_read_off_the_values(split: Split) -> None:
+def test_tags_can_be_read_off_the_values(split: SplitName) -> None:
     for case in anomaly.generate(200, 1, split=split):
         values_TD = case.example.inputs
         assert isinstance(values_TD, np.ndarray)

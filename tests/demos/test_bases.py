@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from birnn.demos import bases
 from birnn.demos.bases import BASES, CHANCES, LENGTH, OUTSIDE
-from birnn.demos.demo import ALL, LATER, SO_FAR, Split
+from birnn.demos.demo import ALL, LATER, SO_FAR, SplitName
 from birnn.errors import ConfigError
 
-SPLITS: tuple[Split, ...] = ("train", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "test")
 FRAME = re.compile("ATG(?:...)*?(?:TAA|TAG|TGA)")
 
 
@@ -67,7 +67,7 @@ def test_tags_are_what_the_pattern_finds(text: str) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_drawn_sequences_are_tagged_by_the_rule(split: Split) -> None:
+def test_drawn_sequences_are_tagged_by_the_rule(split: SplitName) -> None:
     kinds = set()
     for case in bases.generate(200, 1, split=split):
         text = "".join(case.example.inputs)

@@ -13,7 +13,7 @@ import pytest
 from markupsafe import escape
 
 from birnn.demos import DEMOS, DemoResult, Size, pages, run, senses
-from birnn.demos.runner import draw, drawn
+from birnn.demos.runner import data_of, pick
 from birnn.errors import DataError, UsageError
 from birnn.report import Sentences, Strips
 from birnn.runtime import Predictor
@@ -25,7 +25,7 @@ TINY = Size(train=30, test=24, epochs=1)
 
 @pytest.mark.parametrize("name", DEMOS)
 def test_every_demo_groups_every_answer_that_counts(name: str) -> None:
-    data = drawn(DEMOS[name], TINY, 3)
+    data = data_of(DEMOS[name], TINY, 3)
     members = [member for group in data.groups.values() for member in group]
     assert len(members) == len(set(members)) > 0
     if data.bound:
@@ -37,7 +37,7 @@ def test_every_demo_groups_every_answer_that_counts(name: str) -> None:
     if name != "senses":  # there only the ambiguous words count
         steps = [1 if isinstance(e.target, str) else len(e) for e in sets.test]
         assert len(members) == sum(steps)
-    again = drawn(DEMOS[name], TINY, 3)
+    again = data_of(DEMOS[name], TINY, 3)
     assert again.sets.train == sets.train
     assert again.sets.test == sets.test
 
@@ -47,7 +47,7 @@ def test_every_demo_runs_and_its_page_shows_its_numbers(name: str, tmp_path: Pat
     said: list[str] = []
     shown = run(name, seeds=(1,), size=TINY, tell=said.append)
     told = json.loads(json.dumps(shown.contest.to_dict()))
-    page = pages.write(tmp_path / "page.html", shown, seconds=1.0).read_text("utf-8")
+    page = pages.write(tmp_path / "page.html", shown).read_text("utf-8")
     for way in ("forward", "both"):
         assert 0 <= told[way]["accuracy_min"] <= told[way]["accuracy_max"] <= 1
         assert f">{percent(told[way]['accuracy_median'])}<" in page
@@ -87,7 +87,7 @@ def test_examples_are_drawn_without_regard_to_the_answers(name: str) -> None:
 
 
 def test_every_answer_of_a_group_may_be_drawn() -> None:
-    chosen = {at for name in range(300) for at in draw(10, 2, of=str(name))}
+    chosen = {at for name in range(300) for at in pick(10, 2, of=str(name))}
     assert chosen == set(range(10))
 
 
@@ -108,7 +108,7 @@ def test_own_files_take_the_place_of_the_drawn_data(tmp_path: Path) -> None:
     assert sum(total for _, total in counts.values()) == 30
     assert shown.contest.limit() is None
     assert shown.contest.grouping == "position"
-    pages.write(tmp_path / "page.html", shown, seconds=1.0)
+    pages.write(tmp_path / "page.html", shown)
     with pytest.raises(DataError):
         run("residues", files={"train": tmp_path / "none.tsv", "test": files["test"]})
 
@@ -128,7 +128,7 @@ def test_the_page_of_own_files_needs_nothing_of_the_demo_s_own(name: str, tmp_pa
         epochs=1,
         settings=["encoder.hidden_size=4", *(["head.pooling=max"] if name == "sentiment" else [])],
     )
-    page = pages.write(tmp_path / "page.html", shown, seconds=1.0).read_text("utf-8")
+    page = pages.write(tmp_path / "page.html", shown).read_text("utf-8")
     assert f">{percent(shown.contest.spread('both').median)}<" in page
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from birnn.data import Example
-from birnn.demos import forecast, forecast_page
+from birnn.demos import forecast, pages
 from birnn.demos.demo import Size
 from birnn.demos.forecast import ForecastResult
 from birnn.demos.oscillation import LENGTH, floor, floor_ahead, generate
@@ -103,7 +103,7 @@ def test_tables_and_json_tell_the_same(result: ForecastResult) -> None:
 def test_the_series_on_the_page_is_one_of_the_test(result: ForecastResult, tmp_path: Path) -> None:
     drawn = generate(TINY.train + TINY.test, 3)[TINY.train]
     np.testing.assert_array_equal(result.example, np.asarray(drawn.inputs, np.float64))
-    text = forecast_page.write(tmp_path / "page.html", result).read_text("utf-8")
+    text = pages.write_forecast(tmp_path / "page.html", result).read_text("utf-8")
     assert f"A series of {LENGTH} steps and 1 channel. Channel 1: from " in text
     assert f"The first of the test series, {LENGTH} steps: each value" in text
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from birnn.demos import frames, frames_ideal
-from birnn.demos.demo import ALL, LATER, SO_FAR, Sample, Split
+from birnn.demos.demo import ALL, LATER, SO_FAR, Sample, SplitName
 from birnn.demos.phones import (
     APPROACHED,
     CHANNELS,
@@ -24,7 +24,7 @@ from birnn.demos.phones import (
 )
 from birnn.errors import ConfigError
 
-SPLITS: tuple[Split, ...] = ("train", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 
 def segments(case: Sample) -> list[tuple[str, int]]:
@@ -33,7 +33,7 @@ def segments(case: Sample) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_words_are_made_as_they_should_be(split: Split) -> None:
+def test_words_are_made_as_they_should_be(split: SplitName) -> None:
     for case in frames.generate(100, 1, split=split):
         sounds = segments(case)
         assert "".join(sound for sound, _ in sounds) == case.kind

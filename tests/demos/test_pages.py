@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from birnn.demos import DEMOS, Size, brackets, forecast, forecast_page, pages, run
+from birnn.demos import DEMOS, Size, brackets, forecast, pages, run
 from birnn.demos import quickstart as first_minute
 from birnn.studies import cost as costs
 from birnn.studies.compare import compare
@@ -20,7 +20,7 @@ TINY = Size(train=30, test=24, epochs=1)
 
 
 def of_demo(name: str) -> Callable[[Path], object]:
-    return lambda path: pages.write(path, run(name, seeds=(1, 2), size=TINY), seconds=1.0)
+    return lambda path: pages.write(path, run(name, seeds=(1, 2), size=TINY))
 
 
 def of_compare(path: Path) -> None:
@@ -39,7 +39,7 @@ def of_compare(path: Path) -> None:
 
 
 def of_forecast(path: Path) -> None:
-    forecast_page.write(path, forecast.run(seeds=(1,), size=Size(train=8, test=4, epochs=1)))
+    pages.write_forecast(path, forecast.run(seeds=(1,), size=Size(train=8, test=4, epochs=1)))
 
 
 def of_cost(path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from birnn.data import Example, read
 from birnn.demos import residues
-from birnn.demos.demo import ALL, LATER, SO_FAR, Split
+from birnn.demos.demo import ALL, LATER, SO_FAR, SplitName
 from birnn.demos.residues import (
     COIL,
     FAVOUR_HELIX,
@@ -28,13 +28,13 @@ from birnn.demos.residues import (
 )
 from birnn.errors import ConfigError
 
-SPLITS: tuple[Split, ...] = ("train", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "test")
 CAPPED = {HELIX_CAP: HELIX, STRAND_CAP: STRAND, "": COIL}
 RUN = re.compile(f"([{''.join(FAVOUR_HELIX + FAVOUR_STRAND)}]+)([{HELIX_CAP}{STRAND_CAP}]?)")
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_tags_follow_from_the_residue_after_each_run(split: Split) -> None:
+def test_tags_follow_from_the_residue_after_each_run(split: SplitName) -> None:
     for case in residues.generate(200, 1, split=split):
         text = "".join(case.example.inputs)
         tags, later, kind = [COIL] * len(text), [False] * len(text), ""

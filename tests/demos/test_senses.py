@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from birnn.demos import senses
-from birnn.demos.demo import Sample, Split
+from birnn.demos.demo import Sample, SplitName
 from birnn.errors import ConfigError
 
-SPLITS: tuple[Split, ...] = ("train", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 
 def left(case: Sample) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def whole(case: Sample) -> tuple[str, ...]:
 
 
 def tags_given(
-    view: Callable[[Sample], tuple[str, ...]], evidence: str, split: Split
+    view: Callable[[Sample], tuple[str, ...]], evidence: str, split: SplitName
 ) -> list[Counter[str]]:
     """For each thing that can be seen, how often each tag is the right one."""
     found: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
@@ -44,7 +44,7 @@ def tags_given(
     ("evidence", "seen_left", "seen_right"), [("left", 1, 2), ("right", 2, 1), ("both", 2, 2)]
 )
 def test_a_side_leaves_as_many_senses_as_it_should_and_all_equally_likely(
-    evidence: str, seen_left: int, seen_right: int, split: Split
+    evidence: str, seen_left: int, seen_right: int, split: SplitName
 ) -> None:
     for view, senses_left in ((left, seen_left), (right, seen_right), (whole, 1)):
         for counts in tags_given(view, evidence, split):
@@ -53,7 +53,7 @@ def test_a_side_leaves_as_many_senses_as_it_should_and_all_equally_likely(
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_all_senses_of_a_place_of_evidence_are_equally_frequent(split: Split) -> None:
+def test_all_senses_of_a_place_of_evidence_are_equally_frequent(split: SplitName) -> None:
     for evidence in senses.EVIDENCE:
         counts = Counter(case.tag for case in senses.sentences(split) if case.kind == evidence)
         assert len(set(counts.values())) == 1
@@ -112,7 +112,7 @@ def test_the_clues_alone_settle_the_sense_and_the_rest_does_not() -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_ceiling_is_what_the_laws_leave_to_a_reader_from_the_left(split: Split) -> None:
+def test_ceiling_is_what_the_laws_leave_to_a_reader_from_the_left(split: SplitName) -> None:
     for evidence in senses.EVIDENCE:
         found = tags_given(left, evidence, split)
         best = sum(max(counts.values()) for counts in found)

@@ -12,15 +12,15 @@ import pytest
 
 from birnn.data import tokenise
 from birnn.demos import sentiment
-from birnn.demos.demo import Split
+from birnn.demos.demo import SplitName
 from birnn.demos.sentiment import FINDINGS, FRAMES, KINDS, LABELS, SLOTS, THINGS
 from birnn.errors import ConfigError
 
-SPLITS: tuple[Split, ...] = ("train", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "test")
 THING = next(iter(THINGS))
 
 
-def choices(split: Split) -> list[sentiment._Choice]:
+def choices(split: SplitName) -> list[sentiment._Choice]:
     """Every sentence about one thing."""
     wanted = sentiment.NOVELTIES[split]
     return [choice for choice in every_choice() if choice.novelty in wanted]
@@ -56,12 +56,12 @@ def lure_of(choice: sentiment._Choice) -> list[int]:
     return [place for place in places if place not in clues]
 
 
-def bag_ceiling(split: Split = "test") -> float:
+def bag_ceiling(split: SplitName = "test") -> float:
     """Accuracy that no reader of the words without their order can exceed in expectation."""
     return best_share(split, lambda sentence: tuple(sorted(sentence.tokens)))["all"]
 
 
-def word_ceiling(split: Split = "test") -> float:
+def word_ceiling(split: SplitName = "test") -> float:
     """Accuracy that no reader who looks for a single word can exceed in expectation."""
     every: dict[str, float] = dict.fromkeys(LABELS, 0.0)
     present: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(LABELS, 0.0))
@@ -75,7 +75,7 @@ def word_ceiling(split: Split = "test") -> float:
     )
 
 
-def early_ceiling(split: Split = "test") -> dict[str, float]:
+def early_ceiling(split: SplitName = "test") -> dict[str, float]:
     """Accuracy that no reader can exceed before it comes to the last finding, by kind."""
     return best_share(split, lambda sentence: sentence.tokens[: sentence.early])
 
@@ -91,7 +91,7 @@ class Sentence:
     early: int
 
 
-def best_share(split: Split, view: Callable[[Sentence], tuple[str, ...]]) -> dict[str, float]:
+def best_share(split: SplitName, view: Callable[[Sentence], tuple[str, ...]]) -> dict[str, float]:
     """Chance that the likeliest verdict given a view of the sentence is right, by kind and of all.
 
     Two kinds may give the same view; then one answer serves both, and is best for the two together.
@@ -115,7 +115,7 @@ def best_share(split: Split, view: Callable[[Sentence], tuple[str, ...]]) -> dic
 
 
 @cache
-def law(split: Split) -> list[Sentence]:
+def law(split: SplitName) -> list[Sentence]:
     """Every sentence of a split about one thing, with its probability."""
     choices = [choice for choice in every_choice() if choice.novelty in sentiment.NOVELTIES[split]]
     alike = Counter((choice.frame.kind, choice.label, choice.novelty) for choice in choices)
@@ -179,7 +179,7 @@ def test_no_sentence_has_two_verdicts_or_stands_in_both_splits() -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_sentence_of_two_findings_has_a_mirror_image(split: Split) -> None:
+def test_every_sentence_of_two_findings_has_a_mirror_image(split: SplitName) -> None:
     sentences = {sentence.tokens: sentence for sentence in law(split)}
     bags: dict[tuple[str, ...], dict[str, float]] = defaultdict(lambda: dict.fromkeys(LABELS, 0.0))
     for sentence in sentences.values():
@@ -193,7 +193,7 @@ def test_every_sentence_of_two_findings_has_a_mirror_image(split: Split) -> None
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_words_without_their_order_tell_as_much_as_is_said(split: Split) -> None:
+def test_words_without_their_order_tell_as_much_as_is_said(split: SplitName) -> None:
     # mirror images are right half of the time, the kinds without are known by their words
     mirrored = {kind for kind, frames in FRAMES.items() if {v for _, v in frames} & {"second"}}
     expected = 1 - len(mirrored) / len(KINDS) / 2
@@ -214,7 +214,7 @@ def test_a_single_word_by_brute_force() -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_before_the_last_finding_is_known_what_the_frames_let_know(split: Split) -> None:
+def test_before_the_last_finding_is_known_what_the_frames_let_know(split: SplitName) -> None:
     # a third to guess among, of which the first finding rules out its own; or known already
     known_early = early_ceiling(split)
     for kind, frames in FRAMES.items():
@@ -246,7 +246,7 @@ def test_what_is_new_is_unseen_and_the_rest_is_not() -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_clues_decide_and_the_lure_does_not(split: Split) -> None:
+def test_clues_decide_and_the_lure_does_not(split: SplitName) -> None:
     labels: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for choice in choices(split)[::3]:
         case, lured = choice.sample(), lure_of(choice)
@@ -264,7 +264,7 @@ def test_clues_decide_and_the_lure_does_not(split: Split) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_draw_is_balanced_repeatable_and_of_its_split(split: Split) -> None:
+def test_a_draw_is_balanced_repeatable_and_of_its_split(split: SplitName) -> None:
     drawn = sentiment.generate(420, 7, split=split)
     assert set(Counter(case.example.target for case in drawn).values()) == {140}
     assert set(Counter(case.kind for case in drawn).values()) == {60}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +23,11 @@ from birnn.cli.options import (
 from birnn.cli.output import check_form, check_page, print_json, require_training
 from birnn.data.options import ReadOptions
 from birnn.errors import UsageError, nearest, print_notice
+
+if TYPE_CHECKING:
+    # At run time it would load torch.
+    from birnn.demos import DemoResult
+    from birnn.demos.forecast import ForecastResult
 
 
 @with_read_options
@@ -63,73 +66,48 @@ def demo(
 
     own = {"train": train, "dev": dev, "test": test}
     files = {role: file for role, file in own.items() if file is not None}
+    every = range(1, seeds + 1)
     if name == "forecast":
-        return _forecast(
-            files,
-            seeds=seeds,
-            given=bool(settings) or jobs > 1,
-            epochs=epochs,
-            out=out,
-            reading=reading,
-            as_json=as_json,
-            as_markdown=as_markdown,
-        )
-    if name not in demos.DEMOS:
+        if settings or jobs > 1 or set(files) - {"train"}:
+            raise UsageError("forecast takes --train (series), --seeds, --epochs and --out alone.")
+        result: DemoResult | ForecastResult = _forecast(train, every, epochs, reading)
+    elif name not in demos.DEMOS:
         raise UsageError(f"no demo {name!r}: {nearest(name, (*demos.DEMOS, 'forecast'))}")
-    if files and not {"train", "test"} <= set(files):
+    elif files and not {"train", "test"} <= set(files):
         raise UsageError("your own data needs both --train and --test.")
-    begun = time.perf_counter()
-    shown = demos.run(
-        name,
-        seeds=range(1, seeds + 1),
-        files=files or None,
-        settings=with_epochs(settings, epochs),
-        reading=reading,
-        jobs=jobs,
-        tell=print_notice,
-    )
-    if as_json:
-        print_json(shown.to_dict())
     else:
-        print_tables(shown.tables(), as_markdown=as_markdown)
-        print("\n".join(shown.contest.comparison.verdicts()))
+        result = demos.run(
+            name,
+            seeds=every,
+            files=files or None,
+            settings=with_epochs(settings, epochs),
+            reading=reading,
+            jobs=jobs,
+            tell=print_notice,
+        )
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_tables(result.tables(), as_markdown=as_markdown)
+        print("\n".join(result.verdicts()))
     if out is not None:
-        pages.write(out, shown, seconds=time.perf_counter() - begun)
+        if isinstance(result, demos.DemoResult):
+            pages.write(out, result)
+        else:
+            pages.write_forecast(out, result)
         print_notice(f"report: {out}")
     return 0
 
 
 def _forecast(
-    files: Mapping[str, str],
-    *,
-    seeds: int,
-    given: bool,
-    epochs: int | None,
-    out: Path | None,
-    reading: ReadOptions,
-    as_json: bool,
-    as_markdown: bool,
-) -> int:
+    train: str | None, seeds: Sequence[int], epochs: int | None, reading: ReadOptions
+) -> ForecastResult:
     """The demo without a contest: two directions would see the answer, and are refused."""
-    from birnn.cli.tables import print_tables
     from birnn.data import read
     from birnn.demos import forecast
 
-    if given or set(files) - {"train"}:
-        raise UsageError("forecast takes --train (series), --seeds, --epochs and --out alone.")
     series = None
-    if "train" in files:
-        series = list(read(files["train"], "label", reading, labelled=False, tell=print_notice))
+    if train is not None:
+        series = list(read(train, "label", reading, labelled=False, tell=print_notice))
     size = forecast.SIZE if epochs is None else replace(forecast.SIZE, epochs=epochs)
-    found = forecast.run(seeds=range(1, seeds + 1), size=size, series=series, tell=print_notice)
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        print_tables(found.tables(), as_markdown=as_markdown)
-        print(f"two directions: refused. {found.refusal}")
-    if out is not None:
-        from birnn.demos import forecast_page
-
-        forecast_page.write(out, found)
-        print_notice(f"report: {out}")
-    return 0
+    return forecast.run(seeds=seeds, size=size, series=series, tell=print_notice)

@@ -22,7 +22,7 @@ from birnn.demos.demo import (
     Demo,
     Sample,
     Size,
-    Split,
+    SplitName,
     between,
     by_decision,
     from_splits,
@@ -43,7 +43,7 @@ WAVE = 0.2  # height of the slow wave
 NOISE = 0.1  # standard deviation
 
 
-def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
     """Series of vectors, each step tagged ``normal`` or ``anomalous``.
 
     The kind of a sample names its events in order, ``P`` for passing and ``L`` for lasting.

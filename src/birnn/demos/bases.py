@@ -29,7 +29,7 @@ from birnn.demos.demo import (
     Demo,
     Sample,
     Size,
-    Split,
+    SplitName,
     by_decision,
     from_splits,
     in_split,
@@ -60,7 +60,7 @@ CHANCES: dict[str, tuple[float, float, float, float]] = {
 
 
 def generate(
-    count: int, seed: int, *, split: Split = "train", length: int = LENGTH
+    count: int, seed: int, *, split: SplitName = "train", length: int = LENGTH
 ) -> list[Sample]:
     """Sequences of bases, each base tagged with its place in its codon, or ``0``.
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.demo import BASE_SETTINGS, DEV_SHARE, Demo, Drawn, Groups, Sample, Size
+from birnn.demos.demo import BASE_SETTINGS, DEV_SHARE, Demo, DrawnSamples, Groups, Sample, Size
 from birnn.errors import ConfigError
 
 OPEN, CLOSE = "(", ")"
@@ -118,7 +118,7 @@ def _samples(count: int, seed: int) -> list[Sample]:
     return samples
 
 
-def _draw(size: Size, seed: int) -> Drawn:
+def _draw(size: Size, seed: int) -> DrawnSamples:
     sizes = (size.train, size.train // DEV_SHARE, size.test)
     train, dev, test = (_samples(count, seed + at) for at, count in enumerate(sizes))
     return train, dev, test

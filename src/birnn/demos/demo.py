@@ -15,7 +15,7 @@ from birnn.data.examples import Example
 from birnn.errors import ConfigError
 from birnn.studies.compare.contest import Member, by_step
 
-Split = Literal["train", "test"]
+SplitName = Literal["train", "test"]
 Groups = Mapping[str, Sequence[Member]]
 
 LATER, SO_FAR, ALL = "decided later", "decided so far", "all"  # groups of steps
@@ -71,7 +71,7 @@ class Sample:
         return tag
 
 
-Drawn = tuple[Sequence[Sample], Sequence[Sample], Sequence[Sample]]
+DrawnSamples = tuple[Sequence[Sample], Sequence[Sample], Sequence[Sample]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class Demo:
     title: str
     about: str
     one_direction: str
-    draw: Callable[[Size, int], Drawn]
+    draw: Callable[[Size, int], DrawnSamples]
     size: Size
     settings: Mapping[str, Any]
     unit: str
@@ -118,14 +118,14 @@ class Demo:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def from_splits(generate: Callable[..., list[Any]]) -> Callable[[Size, int], Drawn]:
+def from_splits(generate: Callable[..., list[Any]]) -> Callable[[Size, int], DrawnSamples]:
     """The draw of a generator that takes ``split=``: what dev holds, training never shows.
 
     Args:
         generate: From a number, a seed and ``split`` to samples.
     """
 
-    def draw(size: Size, seed: int) -> Drawn:
+    def draw(size: Size, seed: int) -> DrawnSamples:
         pool = generate(size.train + size.train // DEV_SHARE, seed)
         return pool[: size.train], pool[size.train :], generate(size.test, seed, split="test")
 
@@ -160,7 +160,7 @@ def words_of(demo: str) -> dict[str, Any]:
     return tomllib.loads(file.read_text("utf-8"))
 
 
-def rng(count: int, seed: int, split: Split) -> np.random.Generator:
+def rng(count: int, seed: int, split: SplitName) -> np.random.Generator:
     """The random numbers of a draw: its seed and its split name the stream.
 
     Raises:
@@ -175,13 +175,13 @@ def rng(count: int, seed: int, split: Split) -> np.random.Generator:
     if count < 0:
         raise ConfigError(f"count is {count}, it must be 0 or more")
     check_split(split)
-    return np.random.default_rng([seed, get_args(Split).index(split)])
+    return np.random.default_rng([seed, get_args(SplitName).index(split)])
 
 
 def check_split(split: str) -> None:
     """Refuse what is no split."""
-    if split not in get_args(Split):
-        raise ConfigError(f"split is {split!r}: known: {', '.join(sorted(get_args(Split)))}")
+    if split not in get_args(SplitName):
+        raise ConfigError(f"split is {split!r}: known: {', '.join(sorted(get_args(SplitName)))}")
 
 
 def one_of(random: np.random.Generator, choices: Sequence[str]) -> str:
@@ -194,7 +194,7 @@ def between(random: np.random.Generator, ends: tuple[int, int]) -> int:
     return int(random.integers(ends[0], ends[1] + 1))
 
 
-def in_split(symbols: Sequence[str], split: Split) -> bool:
+def in_split(symbols: Sequence[str], split: SplitName) -> bool:
     """Whether a sequence of symbols is of this split: its checksum says so, whatever the seed.
 
     So no sequence can stand in both splits, and of all sequences one in `HELD_OUT` is held out.

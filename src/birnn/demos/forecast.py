@@ -12,7 +12,6 @@ possible error is known, or the user's own.
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from birnn.nn.threads import own_threads
 from birnn.ragged import Ragged
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
+from birnn.studies.compare.comparison import Spread
 from birnn.training.checks import require_uniform_inputs
 
 AHEAD = (1, 3, 6, 12)  # steps at which long forecasts are measured
@@ -113,24 +113,28 @@ class ForecastResult:
             )
         return tables
 
+    def verdicts(self) -> list[str]:
+        """That two directions are refused, and why."""
+        return [f"two directions: refused. {self.refusal}"]
+
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain Python objects."""
         return {
             "unit": self.unit,
             "floor": self.floor,
-            "persistence": _spread("rmse", self.persistence),
-            "forward": _spread("rmse", self.forward.past)
-            | _spread("rmse_told_the_whole", self.forward.whole)
+            "persistence": Spread.of(self.persistence).to_dict("rmse"),
+            "forward": Spread.of(self.forward.past).to_dict("rmse")
+            | Spread.of(self.forward.whole).to_dict("rmse_told_the_whole")
             | {
                 "ahead": {
-                    str(steps): _spread("rmse", errors)
+                    str(steps): Spread.of(errors).to_dict("rmse")
                     | ({} if self.floor is None else {"floor": floor_ahead(steps)})
                     for steps, errors in self.ahead.items()
                 }
             },
             "both": {"refused": self.refusal}
-            | _spread("rmse", self.both.past)
-            | _spread("rmse_told_the_whole", self.both.whole),
+            | Spread.of(self.both.past).to_dict("rmse")
+            | Spread.of(self.both.whole).to_dict("rmse_told_the_whole"),
             "seeds": list(self.seeds),
             "seconds": round(self.seconds, 1),
         }
@@ -336,13 +340,5 @@ def _errors(found: Sequence[tuple[float, float]]) -> Errors:
     return Errors(whole, past)
 
 
-def _spread(name: str, values: Sequence[float]) -> dict[str, float]:
-    return {
-        f"{name}_median": statistics.median(values),
-        f"{name}_min": min(values),
-        f"{name}_max": max(values),
-    }
-
-
 def _words(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    return "{:.2f} ({:.2f} to {:.2f})".format(*Spread.of(values).values())

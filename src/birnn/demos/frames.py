@@ -31,7 +31,7 @@ from birnn.demos.demo import (
     Demo,
     Sample,
     Size,
-    Split,
+    SplitName,
     by_decision,
     from_splits,
     one_of,
@@ -51,7 +51,7 @@ from birnn.demos.phones import (
 # T frames, D channels, P sounds
 
 
-def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
     """Words in frames, each frame tagged with its sound.
 
     The kind of a sample is its sounds in order, as in ``adinu``; its frames of b and d are the ones

@@ -1,4 +1,4 @@
-"""The pages of the demos and of the quickstart."""
+"""The pages of the demos, of the forecasts and of the quickstart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from birnn import report
-from birnn.demos.runner import DemoResult, draw
+from birnn.demos.forecast import ForecastResult
+from birnn.demos.runner import DemoResult, pick
 from birnn.report import figures
 from birnn.report.figures import READERS
 from birnn.report.parts import (
@@ -41,13 +42,12 @@ LIMIT = (
 )
 
 
-def write(path: Path | str, shown: DemoResult, *, seconds: float) -> Path:
+def write(path: Path | str, shown: DemoResult) -> Path:
     """Write the page of a demo.
 
     Args:
         path: Where.
         shown: What was measured.
-        seconds: Time that training and testing took.
 
     Raises:
         OutputError: The file cannot be written.
@@ -69,7 +69,65 @@ def write(path: Path | str, shown: DemoResult, *, seconds: float) -> Path:
             Section("All numbers", numbers),
         ],
         lead=shown.demo.about,
-        footer=footer(f"{shown.models} models trained and tested in {seconds:.0f} s"),
+        footer=footer(_trained(shown.models, shown.seconds)),
+    )
+
+
+def write_forecast(path: Path | str, found: ForecastResult) -> Path:
+    """Write the page of the forecasts.
+
+    Args:
+        path: Where.
+        found: What was measured.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    refused = figures.no_generation()
+    steps, channels = found.example.shape
+    drawn = figures.series(found.example)
+    first, *further = found.tables()
+    return report.write(
+        path,
+        "Why two directions cannot forecast",
+        [
+            Section(
+                "What is forecast",
+                [
+                    Picture(
+                        drawn,
+                        f"The first of the test series, {steps} steps"
+                        + (f" of {channels} channels" if channels > 1 else "")
+                        + ": each value is to be said from those before it.",
+                    )
+                ],
+            ),
+            Section(
+                "Refused",
+                [
+                    Text(found.refusal[0].upper() + found.refusal[1:]),
+                    Picture(
+                        refused,
+                        "Step by step, the backward half waits for values that have not come.",
+                    ),
+                ],
+            ),
+            Section(
+                "What would happen",
+                [
+                    Text(
+                        "The same model with two directions was trained past the refusal. Told the "
+                        "whole series it looks better than is possible: the backward half has read "
+                        "the value it is asked for. Told only the past, as in use, it has nothing."
+                    ),
+                    first,
+                    *further,
+                ],
+            ),
+        ],
+        lead="Each value of a series is forecast from those before it. One direction learns to; "
+        "for two the answer stands in the input.",
+        footer=footer(_trained(2 * len(found.seeds), found.seconds)),
     )
 
 
@@ -112,12 +170,12 @@ def write_quickstart(
         lead="Pairs of taggers with the same settings, trained on the same sequences. One of each "
         "pair reads from left to right, the other in both directions. Where what is to come "
         "matters, they part.",
-        footer=footer(f"{models} models trained and tested in {seconds:.0f} s"),
+        footer=footer(_trained(models, seconds)),
     )
 
 
 def _next(words: DemoResult, bundle: Path) -> list[Part]:
-    sentence, parted = telling_sentence(words)
+    sentence, parted = example_sentence(words)
     picked = ", picked because two directions tag it right and one does not" if parted else ""
     return [
         Text(
@@ -132,7 +190,7 @@ def _next(words: DemoResult, bundle: Path) -> list[Part]:
     ]
 
 
-def telling_sentence(words: DemoResult) -> tuple[str, bool]:
+def example_sentence(words: DemoResult) -> tuple[str, bool]:
     """A test sentence with evidence on the right, and whether two directions alone tag it well.
 
     The first one of which that is so, or the first of all.
@@ -144,6 +202,10 @@ def telling_sentence(words: DemoResult) -> tuple[str, bool]:
 
     found = min(contest.groups["right"], key=lambda member: not parted(member))
     return " ".join(map(str, contest.inputs[found[0]])), parted(found)
+
+
+def _trained(models: int, seconds: float) -> str:
+    return f"{models} models trained and tested in {seconds:.0f} s"
 
 
 def contest_parts(shown: DemoResult) -> list[Part]:
@@ -212,7 +274,7 @@ def _of_kinds(shown: DemoResult) -> list[Part]:
     chosen: list[tuple[int, str]] = []
     for kind, note in demo.shown.items():
         found = [number for number, sample in enumerate(shown.samples) if sample.kind == kind]
-        chosen += [(found[at], note) for at in draw(len(found), demo.shown_each, of=kind)]
+        chosen += [(found[at], note) for at in pick(len(found), demo.shown_each, of=kind)]
     if demo.marked:
         return [Strips([_strip(contest, number, demo.marked, note) for number, note in chosen])]
     return [Sentences([_sentence(shown, number, note) for number, note in chosen])]
@@ -238,7 +300,7 @@ def _of_all(shown: DemoResult) -> list[Part]:
     if not TASKS[contest.comparison.task].per_step:
         return []
     numbers = [at for at, sequence in enumerate(inputs) if len(sequence)]
-    numbers = [numbers[at] for at in draw(len(numbers), EXAMPLES, of=contest.name)]
+    numbers = [numbers[at] for at in pick(len(numbers), EXAMPLES, of=contest.name)]
     marked = shown.demo.marked if shown.samples else _marked(contest)
     if all(isinstance(inputs[number], np.ndarray) for number in numbers):
         return [_series(contest, number, marked) for number in numbers]
@@ -257,7 +319,7 @@ def _marked(contest: Contest) -> tuple[str, ...]:
 def _part(contest: Contest, number: int, longest: int) -> slice:
     """A stretch of a sequence that is short enough, drawn at random."""
     over = len(contest.inputs[number]) - longest
-    [first] = draw(over + 1, 1, of=f"{contest.name} {number}") if over > 0 else [0]
+    [first] = pick(over + 1, 1, of=f"{contest.name} {number}") if over > 0 else [0]
     return slice(first, first + longest)
 
 

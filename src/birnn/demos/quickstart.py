@@ -115,6 +115,6 @@ def run(
         brackets=shown["brackets"].contest,
         bundle=bundle,
         report=report,
-        sentence=pages.telling_sentence(shown["senses"])[0],
+        sentence=pages.example_sentence(shown["senses"])[0],
         seconds=seconds,
     )

@@ -30,7 +30,7 @@ from birnn.demos.demo import (
     Demo,
     Sample,
     Size,
-    Split,
+    SplitName,
     between,
     by_decision,
     from_splits,
@@ -57,7 +57,7 @@ RUN_LENGTHS = (4, 8)
 LINKER_LENGTHS = (2, 4)
 
 
-def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
     """Chains of residues, each residue tagged ``H`` (helix), ``E`` (strand) or ``C`` (coil).
 
     The kind of a sample names what its runs are, in order, as in ``HCE``.

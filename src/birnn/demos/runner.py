@@ -7,6 +7,7 @@ same models are trained and counted by position.
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,12 +46,14 @@ class DemoResult:
         demo: Which one.
         contest: Its numbers.
         samples: What is known of its test sequences; nothing of a user's own.
+        seconds: Time that training and testing took.
         variants: The numbers of the demo's variants, by name.
     """
 
     demo: Demo
     contest: Contest
     samples: Sequence[Sample]
+    seconds: float
     variants: Mapping[str, Contest] = field(default_factory=dict)
 
     def tables(self) -> list[Table]:
@@ -63,7 +66,7 @@ class DemoResult:
         """An example of each group and what was said of it."""
         contest, members = self.contest, []
         for group, every in contest.groups.items():
-            members += [every[at] for at in draw(len(every), 1, of=group)]
+            members += [every[at] for at in pick(len(every), 1, of=group)]
         return Table(
             ["example", "correct", *(READERS[way].name for way in contest.ways)],
             [
@@ -89,6 +92,10 @@ class DemoResult:
         seeds = len(self.contest.comparison.seeds)
         title = f"{self.contest.name}: accuracy by {VARIANT}"
         return Table(header, rows, f"{title}, medians of {seeds} seeds" if seeds > 1 else title)
+
+    def verdicts(self) -> list[str]:
+        """What the tests of significance say."""
+        return self.contest.comparison.verdicts()
 
     @property
     def models(self) -> int:
@@ -145,11 +152,12 @@ def run(
     """
     if name not in DEMOS:
         raise UsageError(f"no demo {name!r}: {nearest(name, DEMOS)}")
+    begun = time.perf_counter()
     demo = DEMOS[name]
     size = size or demo.size
     chosen = dict(demo.settings)
     if files is None:
-        data = drawn(demo, size, seed)
+        data = data_of(demo, size, seed)
         chosen["training.epochs"] = size.epochs
     else:
         data = _from_files(demo, files, reading, seed, tell)
@@ -184,7 +192,7 @@ def run(
         for label, changes in demo.variants.items()
         if not given.chosen & set(changes)
     }
-    return DemoResult(demo, main, data.samples, variants)
+    return DemoResult(demo, main, data.samples, time.perf_counter() - begun, variants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +216,7 @@ class DemoData:
     samples: Sequence[Sample] = ()
 
 
-def drawn(demo: Demo, size: Size, seed: int) -> DemoData:
+def data_of(demo: Demo, size: Size, seed: int) -> DemoData:
     """The data of a demo, in this size and of this seed."""
     train, dev, test = demo.draw(size, seed)
     groups = demo.groups(test)
@@ -243,7 +251,7 @@ def _from_files(
     )
 
 
-def draw(size: int, count: int, *, of: str) -> list[int]:
+def pick(size: int, count: int, *, of: str) -> list[int]:
     """Some of so many things at random, in their order: always the same ones of a name.
 
     Args:
@@ -252,7 +260,7 @@ def draw(size: int, count: int, *, of: str) -> list[int]:
         of: The name that the draw is seeded by.
 
     Example:
-        >>> draw(100, 3, of="left") == draw(100, 3, of="left"), draw(2, 3, of="right")
+        >>> pick(100, 3, of="left") == pick(100, 3, of="left"), pick(2, 3, of="right")
         (True, [0, 1])
     """
     random = np.random.default_rng(zlib.crc32(of.encode()))

@@ -27,7 +27,7 @@ from birnn.demos.demo import (
     Demo,
     Sample,
     Size,
-    Split,
+    SplitName,
     by_kind,
     check_split,
     from_splits,
@@ -41,7 +41,7 @@ WORDS = words_of("senses")
 CHOICES = 5  # openers, clauses of a topic, closings: the same number of each
 
 
-def sentences(split: Split = "train") -> Iterator[Sample]:
+def sentences(split: SplitName = "train") -> Iterator[Sample]:
     """Every sentence of a split once: first all with evidence left, then right, then both.
 
     Args:
@@ -73,7 +73,7 @@ def sentences(split: Split = "train") -> Iterator[Sample]:
                     yield _sample("both", word, sense, openers[i], topic["clauses"][j], closings[k])
 
 
-def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
     """Sentences drawn at random, a third for each place of the evidence.
 
     Args:
@@ -106,7 +106,7 @@ def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
     return [drawn[index] for index in random.permutation(len(drawn))]
 
 
-def ceiling(split: Split = "test") -> dict[str, float]:
+def ceiling(split: SplitName = "test") -> dict[str, float]:
     """Accuracy at the ambiguous word that no left-to-right reader can exceed in expectation.
 
     Its best rule answers, for all that it has read up to the word, the tag that is the most
@@ -131,7 +131,7 @@ def ceiling(split: Split = "test") -> dict[str, float]:
     return {evidence: best[evidence] / total[evidence] for evidence in EVIDENCE}
 
 
-def _combinations(split: Split) -> list[tuple[int, int, int]]:
+def _combinations(split: SplitName) -> list[tuple[int, int, int]]:
     """Indices of opener, clause and closing: a Latin square is held out.
 
     Whatever two of the three are, the third is held out in one of five sentences. So every pair

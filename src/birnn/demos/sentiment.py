@@ -38,7 +38,7 @@ from birnn.demos.demo import (
     Demo,
     Sample,
     Size,
-    Split,
+    SplitName,
     by_kind,
     from_splits,
     rng,
@@ -54,7 +54,10 @@ THINGS: dict[str, list[str]] = WORDS["things"]
 FRAMES: dict[str, list[list[str]]] = WORDS["frames"]
 LABELS = tuple(FINDINGS)
 KINDS = tuple(FRAMES)
-NOVELTIES: dict[Split, tuple[Novelty, ...]] = {"train": ("",), "test": ("filler", "combination")}
+NOVELTIES: dict[SplitName, tuple[Novelty, ...]] = {
+    "train": ("",),
+    "test": ("filler", "combination"),
+}
 SLOTS = ("{first}", "{second}")  # where a frame holds its findings
 _OPPOSITE = {"positive": "negative", "negative": "positive"}
 
@@ -148,7 +151,7 @@ class _Choice:
         return Sample(example, self.frame.kind, clues=tuple(clues))
 
 
-def generate(count: int, seed: int, *, split: Split = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
     """Reviews drawn at random, as many of each kind and of each verdict.
 
     Args:

@@ -14,13 +14,13 @@ from birnn.errors import UsageError
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
 from birnn.reference.stack import Stack
-from birnn.studies.bench import COMPARED, TORCH_KINDS, Case, Kind, Shape
+from birnn.studies.bench import COMPARED, TORCH_KINDS, Case, LayerKind, Shape
 from birnn.studies.bench.cases import WORKS, Problem, Work, problem
 from birnn.studies.bench.peers import OURS, Peer, choose
 from peers import PEERS
 
 SHAPE = Shape(3, 4, 5, 6)
-RELU = Kind("BiRNN of relu", cell="rnn_relu")
+RELU = LayerKind("BiRNN of relu", cell="rnn_relu")
 
 
 def expected(drawn: Problem, work: Work) -> np.ndarray[Any, Any]:
@@ -74,7 +74,7 @@ def test_padding_leaks_where_it_is_said_to() -> None:
 
 
 def test_nobody_takes_part_in_what_it_cannot_do() -> None:
-    gru = Case(SHAPE, Kind("BiGRU", cell="gru"))
+    gru = Case(SHAPE, LayerKind("BiGRU", cell="gru"))
     assert not PEERS["onnxruntime"].does(Case(SHAPE), "forward+backward")
     assert not PEERS["keras"].does(gru, "forward")
     assert PEERS["torch-packed"].does(gru, "forward+backward")

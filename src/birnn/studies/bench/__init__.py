@@ -1,6 +1,6 @@
 """Recurrent layers against whatever peers are installed: what `birnn bench` measures."""
 
-from birnn.studies.bench.cases import COMPARED, SHAPES, TORCH_KINDS, WIDE, Case, Kind, Shape
+from birnn.studies.bench.cases import COMPARED, SHAPES, TORCH_KINDS, WIDE, Case, LayerKind, Shape
 from birnn.studies.bench.measure import BenchPlan, BenchReport, Timing, run
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "BenchPlan",
     "BenchReport",
     "Case",
-    "Kind",
+    "LayerKind",
     "Shape",
     "Timing",
     "run",

@@ -85,7 +85,7 @@ WIDE = Shape.parse("16x512x1024x30")  # weights beyond the caches; stands outsid
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class LayerKind:
     """Which layer runs, and over which lengths.
 
     Args:
@@ -101,13 +101,13 @@ class Kind:
     ragged: bool = True
 
 
-COMPARED = Kind("BiLSTM")
+COMPARED = LayerKind("BiLSTM")
 # Where birnn must never be slower than torch, whatever the reason to use it was.
 TORCH_KINDS = (
-    Kind("BiLSTM, equal lengths", ragged=False),
-    Kind("LSTM, one direction", directions=1),
-    Kind("BiGRU", cell="gru"),
-    Kind("BiRNN", cell="rnn_tanh"),
+    LayerKind("BiLSTM, equal lengths", ragged=False),
+    LayerKind("LSTM, one direction", directions=1),
+    LayerKind("BiGRU", cell="gru"),
+    LayerKind("BiRNN", cell="rnn_tanh"),
 )
 
 
@@ -116,13 +116,13 @@ class Case:
     """One layer over one batch."""
 
     shape: Shape
-    kind: Kind = COMPARED
+    kind: LayerKind = COMPARED
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Length of each sequence, the same at every call.
 
         Example:
-            >>> Case(Shape(4, 1, 1, 10), Kind("", ragged=False)).lengths().tolist()
+            >>> Case(Shape(4, 1, 1, 10), LayerKind("", ragged=False)).lengths().tolist()
             [10, 10, 10, 10]
         """
         batch, mean = self.shape.batch, self.shape.mean
@@ -140,7 +140,8 @@ class Case:
         of what was read, one for that of the weights.
 
         Example:
-            >>> case = Case(Shape(1, 3, 2, 5), Kind("", cell="gru", directions=1, ragged=False))
+            >>> kind = LayerKind("", cell="gru", directions=1, ragged=False)
+            >>> case = Case(Shape(1, 3, 2, 5), kind)
             >>> case.flops("forward") == 2 * (3 * 2) * (5 * 3 + 4 * 2)
             True
         """
@@ -180,7 +181,7 @@ def problem(case: Case) -> Problem:
     """Draw the numbers of a case: weights as torch draws them, rows from a normal distribution.
 
     Example:
-        >>> drawn = problem(Case(Shape(2, 3, 4, 5), Kind("", ragged=False)))
+        >>> drawn = problem(Case(Shape(2, 3, 4, 5), LayerKind("", ragged=False)))
         >>> drawn.x.shape, drawn.d_output.shape, drawn.parameters["weight_ih_l0"].shape
         ((2, 5, 3), (2, 5, 8), (16, 3))
     """

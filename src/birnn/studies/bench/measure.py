@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -146,7 +146,7 @@ def run(
     for case in plan.cases:
         drawn = problem(case)
         for work in plan.works:
-            entries = _entries(peers, drawn, work, report)
+            entries = _entrants(peers, drawn, work, report)
             peaks: list[float] = []
             for number in range(plan.rounds):
                 found = measured_peak(plan.threads)
@@ -172,7 +172,7 @@ def run(
     return report
 
 
-class _Entry(NamedTuple):
+class _Entrant(NamedTuple):
     """A peer in a case: how far its answer is from ours, and what takes turns."""
 
     peer: Peer
@@ -191,16 +191,16 @@ def measured_peak(threads: int) -> float | None:
     return isa.fma_peak(threads=threads)
 
 
-def _entries(
+def _entrants(
     peers: Mapping[str, Peer], drawn: Problem, work: Work, report: BenchReport
-) -> list[_Entry]:
+) -> list[_Entrant]:
     """The peers of a case, warm, with answers that agree with ours; the others become faults."""
-    entries: list[_Entry] = []
+    entries: list[_Entrant] = []
     ours: Array | None = None
     for name, peer in peers.items():
         if not peer.does(drawn.case, work):
             continue
-        right: list[_Entry] = []
+        right: list[_Entrant] = []
         wrong: list[str] = []
         for way in _implementations(peer, drawn, work, report):
             answer = np.asarray(way.answer(way.call()), np.float64)
@@ -214,7 +214,7 @@ def _entries(
                 if not difference <= TOLERANCE:
                     wrong.append(f"{way.called or 'its answer'} differs by {difference:.1e}")
                     continue
-            right.append(_Entry(peer, way, difference, Contestant(way.call)))
+            right.append(_Entrant(peer, way, difference, Contestant(way.call)))
         where = f"{drawn.case.kind.called} {drawn.case.shape} {work}"
         if wrong and name in TORCH:
             raise EngineError(f"birnn and {peer.called} disagree on {where}: {'; '.join(wrong)}")
@@ -244,8 +244,8 @@ def _difference(answer: Array, ours: Array, drawn: Problem, columns: slice) -> f
     """Largest difference on real steps, as a share of our largest value.
 
     Example:
-        >>> from birnn.studies.bench.cases import Kind, Shape
-        >>> drawn = problem(Case(Shape(1, 1, 1, 2), Kind("", ragged=False)))
+        >>> from birnn.studies.bench.cases import LayerKind, Shape
+        >>> drawn = problem(Case(Shape(1, 1, 1, 2), LayerKind("", ragged=False)))
         >>> ours = np.array([[[4.0, 1.0], [2.0, 0.0]]])
         >>> _difference(ours + 1.0, ours, drawn, slice(None))
         0.25
@@ -253,36 +253,3 @@ def _difference(answer: Array, ours: Array, drawn: Problem, columns: slice) -> f
     real = drawn.real
     theirs, ours = answer[real][:, columns], ours[real][:, columns]
     return float(np.abs(theirs - ours).max() / np.abs(ours).max())
-
-
-def as_dict(report: BenchReport) -> dict[str, Any]:
-    """The report as plain data, for JSON."""
-    told = []
-    for timing in report.timings:
-        ours = timing.peer == OURS
-        told.append(
-            {
-                "layer": timing.case.kind.called,
-                "shape": str(timing.case.shape),
-                "rows": int(timing.case.lengths().sum()),
-                "work": timing.work,
-                "peer": timing.peer,
-                "way": timing.way,
-                "milliseconds": 1e3 * timing.seconds,
-                "times_birnn": report.ratio(timing.case, timing.work, timing.peer),
-                "fma_share": report.share(timing.case, timing.work) if ours else None,
-                "fma_peak_gflops": timing.peak and timing.peak / 1e9,
-                "difference": timing.difference,
-            }
-        )
-    return {
-        "machine": report.machine,
-        "engine": report.engine,
-        "threads": report.plan.threads,
-        "rounds": report.plan.rounds,
-        "fma_peak_gflops": report.peak and report.peak / 1e9,
-        "versions": {name: peer.version() for name, peer in report.peers.items()},
-        "missing": [peer.name for peer in report.missing],
-        "faults": report.faults,
-        "timings": told,
-    }

@@ -6,8 +6,8 @@ from typing import Any
 
 from birnn.engine import isa
 from birnn.report.parts import Table
-from birnn.studies.bench.cases import COMPARED, SHAPES, Case, Kind, Work
-from birnn.studies.bench.measure import BenchReport, as_dict
+from birnn.studies.bench.cases import COMPARED, SHAPES, Case, LayerKind, Work
+from birnn.studies.bench.measure import BenchReport
 from birnn.studies.bench.peers import OURS, TORCH
 from birnn.studies.bench.targets import BIG_BATCH, against, at_the_peak, geometric_mean, targets
 
@@ -23,7 +23,34 @@ def tables(report: BenchReport) -> list[Table]:
 
 def to_dict(report: BenchReport) -> dict[str, Any]:
     """The report as plain data, geometric means and targets with it."""
-    return as_dict(report) | {
+    timings = []
+    for timing in report.timings:
+        ours = timing.peer == OURS
+        timings.append(
+            {
+                "layer": timing.case.kind.called,
+                "shape": str(timing.case.shape),
+                "rows": int(timing.case.lengths().sum()),
+                "work": timing.work,
+                "peer": timing.peer,
+                "way": timing.way,
+                "milliseconds": 1e3 * timing.seconds,
+                "times_birnn": report.ratio(timing.case, timing.work, timing.peer),
+                "fma_share": report.share(timing.case, timing.work) if ours else None,
+                "fma_peak_gflops": timing.peak and timing.peak / 1e9,
+                "difference": timing.difference,
+            }
+        )
+    return {
+        "machine": report.machine,
+        "engine": report.engine,
+        "threads": report.plan.threads,
+        "rounds": report.plan.rounds,
+        "fma_peak_gflops": report.peak and report.peak / 1e9,
+        "versions": {name: peer.version() for name, peer in report.peers.items()},
+        "missing": [peer.name for peer in report.missing],
+        "faults": report.faults,
+        "timings": timings,
         "geometric_means": {
             work: {peer: mean for peer in report.peers if (mean := _mean(report, work, peer))}
             for work in report.plan.works
@@ -134,7 +161,7 @@ def _mean(report: BenchReport, work: Work, peer: str) -> float | None:
 
 def _beside_torch(report: BenchReport) -> Table:
     """Other layers and lengths against the faster of torch's two ways."""
-    kinds: list[Kind] = []
+    kinds: list[LayerKind] = []
     for case in report.plan.cases:
         if case.kind != COMPARED and case.kind not in kinds:
             kinds.append(case.kind)

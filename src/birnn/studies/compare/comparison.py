@@ -50,6 +50,10 @@ class Spread:
         """
         return cls(statistics.median(values), min(values), max(values))
 
+    def to_dict(self, name: str) -> dict[str, float]:
+        """The three numbers, by the name of what they are of."""
+        return {f"{name}_median": self.median, f"{name}_min": self.least, f"{name}_max": self.most}
+
     def values(self) -> tuple[float, float, float]:
         """Median, least and most."""
         return self.median, self.least, self.most
@@ -138,7 +142,7 @@ class Comparison:
         """
         place = np.concatenate([np.zeros(0, int), *places_of(self.task, self.lengths)])
         edges = groups_of(place)
-        names = [_named(first, last) for first, last in edges]
+        names = [group_name(first, last) for first, last in edges]
         accuracy = {}
         for way, trials in self.trials.items():
             right = np.mean([np.concatenate(self.right(trial)) for trial in trials], axis=0)
@@ -266,11 +270,7 @@ class Comparison:
             "seeds": list(self.seeds),
         }
         for way, trials in self.trials.items():
-            spread = self.spread(way)
-            told[way] = {
-                f"{self.metric}_median": spread.median,
-                f"{self.metric}_min": spread.least,
-                f"{self.metric}_max": spread.most,
+            told[way] = self.spread(way).to_dict(self.metric) | {
                 "hidden_size": trials[0].spec.encoder.hidden_size,
                 "parameters": trials[0].spec.parameter_count(),
                 "epochs": [trial.epochs for trial in trials],
@@ -396,5 +396,6 @@ def groups_of(places: np.ndarray, *, alone: int = 10) -> list[tuple[int, int]]:
     return edges
 
 
-def _named(first: int, last: int) -> str:
+def group_name(first: int, last: int) -> str:
+    """A stretch of positions in words: ``7``, or ``11-20``."""
     return str(first) if first == last else f"{first}-{last}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
-from birnn.studies.compare.comparison import Comparison, Spread, groups_of, places_of
+from birnn.studies.compare.comparison import Comparison, Spread, group_name, groups_of, places_of
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Trial
 
@@ -118,12 +118,8 @@ class Contest:
         """The numbers as plain Python objects: one object for each way of reading, and facts."""
         told: dict[str, Any] = {}
         for way in self.ways:
-            spread = self.spread(way)
             trials = self.comparison.trials[way]
-            told[way] = {
-                "accuracy_median": spread.median,
-                "accuracy_min": spread.least,
-                "accuracy_max": spread.most,
+            told[way] = self.spread(way).to_dict("accuracy") | {
                 "by_group": self.by_group(way),
                 "parameters": trials[0].spec.parameter_count(),
                 "train_seconds": [round(trial.train_seconds, 3) for trial in trials],
@@ -177,5 +173,5 @@ def position_groups(task: str, lengths: Sequence[int]) -> dict[str, list[Member]
     """
     places = places_of(task, lengths)
     edges = groups_of(np.concatenate(places))
-    names = [str(first) if first == last else f"{first}-{last}" for first, last in edges]
+    names = [group_name(first, last) for first, last in edges]
     return by_step([np.searchsorted([last for _, last in edges], place) for place in places], names)
