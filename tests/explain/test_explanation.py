@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from birnn.explain import decide, explanation, page
 from birnn.explain.decision import Background
 from birnn.explain.explanation import LONG, Explanation
 from birnn.runtime import Predictor
+from grids import sampled
 
 
 @pytest.fixture
@@ -161,8 +163,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("case", "dark"),
+    sampled(itertools.product(CASES, (False, True)), [("values of series, stacked", True)]),
+)
 def test_the_page_opens_in_a_browser(
     make: Callable[..., Bundle], draw: Any, opened: Any, tmp_path: Path, case: str, dark: bool
 ) -> None:
