@@ -22,6 +22,8 @@ SUFFIX = ".npy"
 # A member's header, which names its dtype and shape, is some hundred bytes.
 LONGEST_HEADER = 1 << 16
 PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# By the version of a header: what reads it.
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # What NumPy raises of a header that is none.
 _NO_HEADER = (
     ValueError,
@@ -103,10 +105,12 @@ def _array(
                 f"{name} says that it has shape {shape}, {said:,} bytes; {most:,} are read at "
                 "most. Set --max-unpacked if that is right."
             )
-        # The sizes that the archive names may be wrong as well: no more is read than was said.
-        content = member.read(said + 1) if said == info.file_size - size else b""
-    if len(content) != said:
-        has = len(content) if said == info.file_size - size else info.file_size - size
+        has = info.file_size - size
+        if said == has:
+            # The size that the archive names may be wrong as well: no more is read than was said.
+            content = member.read(said + 1)
+            has = len(content)
+    if said != has:
         raise source.fault(
             f"{name} says that it has shape {shape}, {said:,} bytes, and has {has:,}. "
             "The file is damaged: write or copy it again."
@@ -120,13 +124,8 @@ def _header(
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """Shape, order and dtype of a member, and the bytes that said so."""
     try:
-        version = npy.read_magic(member)
-        if version == (1, 0):
-            shape, fortran, dtype = npy.read_array_header_1_0(member, LONGEST_HEADER)
-        elif version == (2, 0):
-            shape, fortran, dtype = npy.read_array_header_2_0(member, LONGEST_HEADER)
-        else:
-            raise ValueError(f"version {version}")
+        read_header = _HEADERS[npy.read_magic(member)]
+        shape, fortran, dtype = read_header(member, LONGEST_HEADER)
         sizes = all(size >= 0 for size in shape)
     except _NO_HEADER:
         raise source.fault(
