@@ -10,11 +10,8 @@ from dataclasses import replace
 
 from birnn.data.examples import TargetKind
 from birnn.data.headers import named_header
-from birnn.data.source import Source
+from birnn.data.source import NumberedLine, NumberedRow, Source
 from birnn.errors import FormatError, no_notice
-
-Lines = Iterator[tuple[int, str]]
-Row = tuple[int, list[str]]
 
 DELIMITERS = (",", "\t", ";", "|")
 LONGEST = 1 << 20  # characters of a row that is looked at to find the delimiter
@@ -24,8 +21,8 @@ _INSIDE = re.compile(r'(?:[^"]|"")*+')
 
 
 def rows(
-    source: Source, lines: Lines, delimiter: str, *, quoted: bool, longest: int
-) -> Iterator[Row]:
+    source: Source, lines: Iterator[NumberedLine], delimiter: str, *, quoted: bool, longest: int
+) -> Iterator[NumberedRow]:
     """The rows of a table and the line each begins on; empty lines are none.
 
     Where the file is ``quoted``, a cell that begins with a quote ends with one, may hold delimiters
@@ -52,7 +49,7 @@ def rows(
             yield number, cells
 
 
-def sniff(source: Source, sample: Sequence[tuple[int, str]], own: str, target: TargetKind) -> str:
+def sniff(source: Source, sample: Sequence[NumberedLine], own: str, target: TargetKind) -> str:
     """The delimiter of a table.
 
     It is the one that parts a header of known names, or every row into as many cells; of several
@@ -76,7 +73,7 @@ def sniff(source: Source, sample: Sequence[tuple[int, str]], own: str, target: T
 
 
 def sampled(
-    source: Source, sample: Sequence[tuple[int, str]], delimiter: str, own: str
+    source: Source, sample: Sequence[NumberedLine], delimiter: str, own: str
 ) -> list[list[str]]:
     """Rows of the first lines, as far as they can be read with this delimiter."""
     silent = replace(source, tell=no_notice)
@@ -95,7 +92,12 @@ def is_quoted(own: str, delimiter: str) -> bool:
 
 
 def _quoted(
-    source: Source, start: int, line: str, more: Lines, delimiter: str, longest: int
+    source: Source,
+    start: int,
+    line: str,
+    more: Iterator[NumberedLine],
+    delimiter: str,
+    longest: int,
 ) -> list[str]:
     """The cells of a row whose quotes part them as RFC 4180 says; it may go on for lines."""
     cells: list[str] = []

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from birnn.data.conll_columns import (
-    Line,
     TokenColumns,
     cells_of,
     counted,
@@ -22,7 +21,7 @@ from birnn.data.conll_columns import (
 )
 from birnn.data.examples import Example
 from birnn.data.options import FIELDS, ReadRequest
-from birnn.data.source import Source
+from birnn.data.source import NumberedLine, Source
 
 COLUMNS = 10
 LOOK_AHEAD = 200  # lines by which columns are told apart
@@ -84,9 +83,9 @@ def read_conll(source: Source, request: ReadRequest) -> Iterator[Example]:
         yield from _sequences(source, chain(ahead, lines), columns, request)
 
 
-def _ahead(source: Source, lines: Iterator[Line]) -> list[Line]:
+def _ahead(source: Source, lines: Iterator[NumberedLine]) -> list[NumberedLine]:
     """The first lines: by them columns are found. Of what still comes, the first sequence."""
-    ahead: list[Line] = []
+    ahead: list[NumberedLine] = []
     rows = 0
     for number, line in lines:
         ahead.append((number, line))
@@ -98,7 +97,7 @@ def _ahead(source: Source, lines: Iterator[Line]) -> list[Line]:
 
 
 def _sequences(
-    source: Source, lines: Iterable[Line], columns: TokenColumns, request: ReadRequest
+    source: Source, lines: Iterable[NumberedLine], columns: TokenColumns, request: ReadRequest
 ) -> Iterator[Example]:
     needed = 2 if request.labelled and columns.fixed else 1
     tokens: list[str] = []
@@ -162,7 +161,9 @@ def _cell(source: Source, cells: list[str], place: int, name: str, line: int) ->
     return cell
 
 
-def _universal(source: Source, lines: Iterable[Line], request: ReadRequest) -> Iterator[Example]:
+def _universal(
+    source: Source, lines: Iterable[NumberedLine], request: ReadRequest
+) -> Iterator[Example]:
     """The sentences of CoNLL-U lines."""
     field = request.options.field
     column = FIELDS[field]

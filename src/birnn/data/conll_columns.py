@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from birnn.data.options import ReadRequest
-from birnn.data.source import Source
+from birnn.data.source import NumberedLine, NumberedRow, Source
 from birnn.errors import FormatError
-
-Line = tuple[int, str]
-NumberedRow = tuple[int, list[str]]
 
 FEW_ROWS = 20  # fewer that begin alike may be chance
 
@@ -59,7 +56,7 @@ class TokenColumns:
 
 
 def find_columns(
-    source: Source, ahead: Sequence[Line], request: ReadRequest
+    source: Source, ahead: Sequence[NumberedLine], request: ReadRequest
 ) -> TokenColumns | None:
     """Find out from the first lines of a file which column is which; None where it is CoNLL-U.
 
@@ -104,7 +101,7 @@ def counted(width: int) -> str:
 class _Beginning:
     """The first lines of a file, by which its columns are told apart."""
 
-    def __init__(self, source: Source, ahead: Sequence[Line], request: ReadRequest) -> None:
+    def __init__(self, source: Source, ahead: Sequence[NumberedLine], request: ReadRequest) -> None:
         self.source, self.ahead, self.request = source, ahead, request
         self.width = self.measured = 0
         for number, line in ahead:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.examples import Example, Vectors
-from birnn.data.numeric import as_array, is_array, reals, require_finite
+from birnn.data.examples import Example
+from birnn.data.numeric import Reals, as_array, is_array, reals, require_finite
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
 
@@ -68,7 +68,7 @@ def shortened(value: Any, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def values_of(given: Any, name: str) -> Vectors:
+def values_of(given: Any, name: str) -> Reals:
     """Target values: a number or a list of K; ``name`` calls them in messages.
 
     Raises:
@@ -85,7 +85,7 @@ def values_of(given: Any, name: str) -> Vectors:
     return values
 
 
-def _inputs(given: Any, request: ReadRequest, name: str, where: str) -> tuple[str, ...] | Vectors:
+def _inputs(given: Any, request: ReadRequest, name: str, where: str) -> tuple[str, ...] | Reals:
     given = as_array(given)
     if isinstance(given, str):
         if request.target == "tags" and request.labelled:
@@ -109,7 +109,7 @@ def _inputs(given: Any, request: ReadRequest, name: str, where: str) -> tuple[st
     return _strings(given, name)
 
 
-def _target(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...] | Vectors:
+def _target(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...] | Reals:
     given = as_array(given)
     if request.target == "label":
         return _label(given, name)
@@ -155,7 +155,7 @@ def _strings(given: Sequence[Any], name: str) -> tuple[str, ...]:
     return tuple(map(str, given))
 
 
-def _rows(given: Any, name: str) -> Vectors:
+def _rows(given: Any, name: str) -> Reals:
     try:
         rows = reals(given)
     except ValueError:

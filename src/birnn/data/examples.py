@@ -15,8 +15,6 @@ from birnn.data.numeric import Reals
 TargetKind = Literal["tags", "label", "values", "sequence"]
 """What is read beside a sequence: a tag for each step, a label, K numbers, another sequence."""
 
-Vectors = Reals
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
@@ -40,8 +38,8 @@ class Example:
         0
     """
 
-    inputs: tuple[str, ...] | Vectors
-    target: str | tuple[str, ...] | Vectors | None = None
+    inputs: tuple[str, ...] | Reals
+    target: str | tuple[str, ...] | Reals | None = None
     where: str = ""
     id: str | None = None
     text: str | None = None

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_val
 from birnn.data.alphabet import Alphabet
 from birnn.data.examples import TargetKind
 from birnn.data.source import MAX_LINE, Source
-from birnn.data.words import Split, Splitter
+from birnn.data.words import SplitMode, Splitter
 from birnn.errors import ConfigError, Tell, nearest
 from birnn.schema import Frozen
 
@@ -62,7 +62,7 @@ class ReadOptions(Frozen):
     header: bool | None = Field(
         default=None, description="whether the first row of a table names its columns"
     )
-    split: Split = Field(
+    split: SplitMode = Field(
         default="auto",
         description="how words are found in a text: tokens at white space, text by the tokeniser, "
         "auto by what the text looks like (auto-tokens: at white space where that says nothing)",

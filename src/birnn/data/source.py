@@ -18,6 +18,10 @@ from birnn.errors import DataError, FormatError, Tell, log_notice
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+# A line of a file and the cells of a row, each with the number of the line.
+NumberedLine = tuple[int, str]
+NumberedRow = tuple[int, list[str]]
+
 STANDARD_INPUT = "-"
 CHUNK = 1 << 14
 

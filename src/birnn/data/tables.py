@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from birnn.data import cells
 from birnn.data.columns import Columns, recognise
-from birnn.data.examples import Example, Vectors
+from birnn.data.examples import Example
+from birnn.data.numeric import Reals
 from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
 from birnn.data.timeseries import finite_numbers
@@ -177,7 +178,7 @@ class _Table:
         self, row: Sequence[str], answers: Sequence[str], columns: Columns, line: int
     ) -> Example:
         text, where = row[columns.text], self.source.where(line)
-        target: str | tuple[str, ...] | Vectors | None = None
+        target: str | tuple[str, ...] | Reals | None = None
         if answers and self.request.target == "values":
             try:
                 target = finite_numbers(answers, "targets")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from birnn.data.archive import read_arrays
-from birnn.data.examples import Example, Vectors
-from birnn.data.numeric import is_number, reals, require_finite
+from birnn.data.examples import Example
+from birnn.data.numeric import Reals, is_number, reals, require_finite
 from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
 from birnn.errors import DataError
@@ -58,7 +58,7 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
                 name = line.split()[0][:40]
                 raise DataError(f"{name} after @data. Headers stand before it, series behind.")
             fields = line.split(":")
-            target: str | Vectors | None = None
+            target: str | Reals | None = None
             if header.is_true("classlabel") or header.is_true("targetlabel"):
                 answer = fields.pop().strip()
                 if request.labelled and answer in ("", "?"):
@@ -163,7 +163,7 @@ def _answers(given: Any, name: str, expected: int) -> Any:
     return found
 
 
-def check_vectors(values_TD: Vectors, index: int, channels: int) -> None:
+def check_vectors(values_TD: Reals, index: int, channels: int) -> None:
     """Refuse a series of other channels than those before it, or of what is not finite."""
     if values_TD.shape[1] != channels:
         raise DataError(
@@ -173,7 +173,7 @@ def check_vectors(values_TD: Vectors, index: int, channels: int) -> None:
     require_finite(values_TD, f"sequence {index}", "step", "channel")
 
 
-def finite_numbers(cells: Sequence[str], what: str) -> Vectors:
+def finite_numbers(cells: Sequence[str], what: str) -> Reals:
     """The target values that cells of a text file spell; ``what`` names them in messages.
 
     Raises:
@@ -184,7 +184,7 @@ def finite_numbers(cells: Sequence[str], what: str) -> Vectors:
     return values
 
 
-def _numbers(cells: Sequence[str], what: str) -> Vectors:
+def _numbers(cells: Sequence[str], what: str) -> Reals:
     joined = ",".join(cells)
     # Python's float reads 1_000 and digits of other scripts, too.
     if "_" not in joined and joined.isascii():
@@ -247,7 +247,7 @@ class _Header:
                 "the label, or list it."
             )
 
-    def compare(self, values_TD: Vectors, line: int) -> None:
+    def compare(self, values_TD: Reals, line: int) -> None:
         """Say where a series is not as the header says, each contradiction once."""
         steps, channels = values_TD.shape
         self._first = steps if self._first is None else self._first
@@ -275,7 +275,7 @@ class _Header:
         return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
 
 
-def _series(fields: list[str], index: int) -> Vectors:
+def _series(fields: list[str], index: int) -> Reals:
     columns = [
         _numbers(field.split(","), f"sequence {index}, channel {channel}")
         if field.strip()

@@ -11,8 +11,7 @@ from collections.abc import Container
 
 import numpy as np
 
-from birnn.data.examples import Vectors
-from birnn.data.numeric import is_number
+from birnn.data.numeric import Reals, is_number
 from birnn.data.source import Source
 from birnn.data.words import canonical
 from birnn.errors import Tell, log_notice
@@ -30,7 +29,7 @@ def read_vectors(
     *,
     first: int = 0,
     tell: Tell = log_notice,
-) -> tuple[int, dict[str, Vectors]]:
+) -> tuple[int, dict[str, Reals]]:
     r"""The vectors of the wanted words.
 
     Each line is a word and its D values, parted by spaces or tabs; a first line ``count D``
@@ -65,7 +64,7 @@ def read_vectors(
     header: tuple[int, int] | None = None
     count = 0
     undecodable: list[int] = []
-    vectors: dict[str, Vectors] = {}
+    vectors: dict[str, Reals] = {}
     for number, raw in enumerate(source.lines(errors="surrogateescape"), 1):
         line = raw.strip(" \t")
         if number == 1 and (header := _header(source, line)) is not None:
@@ -164,7 +163,7 @@ def _parted(source: Source, line: str, dim: int, number: int) -> tuple[str, str]
     return " ".join(cells[:-dim]), " ".join(cells[-dim:])
 
 
-def _vector(source: Source, cells: list[str], line: int) -> Vectors:
+def _vector(source: Source, cells: list[str], line: int) -> Reals:
     try:
         with np.errstate(over="ignore"):
             values_D = np.array([float(cell) for cell in cells]).astype(np.float32)

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from birnn.errors import Tell
 
-Split = Literal["auto", "tokens", "text", "auto-tokens"]
+SplitMode = Literal["auto", "tokens", "text", "auto-tokens"]
 Tokens = tuple[str, ...]
 
 # Zero-width space, soft hyphen, byte order mark, word joiners, bidi marks, and the variation
@@ -240,7 +240,7 @@ class Parted(NamedTuple):
     seen: bool  # whether the text shows which it is; where not, the way is a guess
 
 
-def part(text: str, split: Split = "auto") -> Parted:
+def part(text: str, split: SplitMode = "auto") -> Parted:
     """The tokens of a text that may be in its tokens already.
 
     A text looks tokenised where full stops, commas, brackets, quotes or clitics stand alone in it,
@@ -313,7 +313,7 @@ class Splitter:
 
     def __init__(
         self,
-        split: Split = "auto",
+        split: SplitMode = "auto",
         tell: Tell | None = None,
         remedies: tuple[str, str] = ("--tokens", "--text"),
     ) -> None:

@@ -24,7 +24,7 @@ from birnn.bundle import Bundle, load
 from birnn.bundle.spec import Spec
 from birnn.data import ReadOptions
 from birnn.data.batching import windows
-from birnn.data.words import Split
+from birnn.data.words import SplitMode
 from birnn.errors import ConfigError, DataError, nearest
 from birnn.explain import copies
 from birnn.inputs import Codec, restored
@@ -94,7 +94,7 @@ class Subject:
     codec: Codec[Any]
     labels: tuple[str, ...] = ()
     network: Network | None = None
-    split: Split = "auto"
+    split: SplitMode = "auto"
     means: Mapping[str, Array] = field(default_factory=dict)
 
     @classmethod

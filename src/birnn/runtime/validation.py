@@ -8,7 +8,7 @@ from typing import Any
 from birnn.bundle.spec import Spec
 from birnn.data.objects import is_iterable, is_table, unpacked
 from birnn.data.options import ReadOptions
-from birnn.data.words import Split, Splitter
+from birnn.data.words import SplitMode, Splitter
 from birnn.errors import DataError
 from birnn.inputs.kind import Codec, Steps, described
 
@@ -22,7 +22,7 @@ def validated(
     sequences: Any,
     *,
     first: int = 0,
-    split: Split = "auto",
+    split: SplitMode = "auto",
     tell: Callable[[str], None] | None = None,
     options: Callable[[], ReadOptions] = ReadOptions,
 ) -> Iterator[Steps]:

@@ -14,7 +14,7 @@ import numpy as np
 from birnn.data import Example, ReadOptions, ReadRequest, read
 from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
-from birnn.data.words import Split, looks, part, tokenise
+from birnn.data.words import SplitMode, looks, part, tokenise
 from birnn.errors import DataError, Tell
 from birnn.inputs import KINDS, KindName
 from birnn.tasks import TASKS
@@ -174,7 +174,7 @@ def _examples(
     return examples
 
 
-def _found_split(name: str, examples: list[Example], tell: Tell) -> Split:
+def _found_split(name: str, examples: list[Example], tell: Tell) -> SplitMode:
     """How the texts of training are split: what most of them look like."""
     texts = [example.text for example in examples if example.text and _is_split(example)]
     found = Counter(map(looks, texts))
@@ -200,7 +200,7 @@ def _is_split(example: Example) -> bool:
     return example.text is not None and example.inputs == tokenise(example.text)
 
 
-def _split_again(example: Example, split: Split) -> Example:
+def _split_again(example: Example, split: SplitMode) -> Example:
     if example.text is None or split == "text" or not _is_split(example):
         return example
     return replace(example, inputs=part(example.text, split).tokens)
