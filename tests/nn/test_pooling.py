@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birnn.nn import AdditiveAttention, pool
-from birnn.nn.attention import segment_softmax
+from birnn.nn.pooling import segment_softmax
 from birnn.ragged import Ragged
 
 LENGTHS = st.lists(st.integers(0, 5), max_size=5)

@@ -26,7 +26,8 @@ from birnn.bundle import (
 )
 from birnn.errors import DataError, DirectionError, ShapeError, UsageError
 from birnn.reference.stack import CellName
-from birnn.runtime import Online, Predictor, running
+from birnn.runtime import Online, Predictor
+from birnn.runtime.pooling import Attention, Reduction
 from birnn.tasks import PoolingName
 
 WORDS = Words(
@@ -115,7 +116,7 @@ def test_scores_of_any_size_weigh_as_a_softmax_does() -> None:
     for spread in (1.0, 1e3, 1e6):
         scores = random.standard_normal(50).astype(np.float32) * spread
         coming = iter(scores)
-        pool = running.Attention(lambda row: np.array([[next(coming)]]))  # noqa: B023
+        pool = Attention(lambda row: np.array([[next(coming)]])).stream()  # noqa: B023
         for t, row in enumerate(rows):
             found = pool(row[None], row[None])
             powers = np.exp(scores[: t + 1].astype(np.float64) - scores[: t + 1].max())
@@ -124,9 +125,9 @@ def test_scores_of_any_size_weigh_as_a_softmax_does() -> None:
 
 
 def test_a_mean_over_millions_of_steps_does_not_stick() -> None:
-    pool = running.Mean()
     # as if 2**25 rows of 1 had come: a float32 sum would take no further one
-    pool._count, pool._total = 2**25, np.full((1, 1), 2.0**25)
+    pool = Reduction(np.add, 0.0, mean=True).stream()
+    pool.count, pool.total = 2**25, np.full((1, 1), 2.0**25)
     for _ in range(2**10):
         found = pool(np.full((1, 1), 2**15 + 1, np.float32), np.zeros((1, 1), np.float32))
     assert found[0, 0] == np.float32((2**25 + 2**10 * (2**15 + 1)) / (2**25 + 2**10))

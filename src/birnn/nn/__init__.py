@@ -1,12 +1,11 @@
 """Layers for ragged batches, in torch."""
 
 from birnn.nn.accelerate import Swapped, accelerate, decelerate
-from birnn.nn.attention import AdditiveAttention
 from birnn.nn.birnn import BiRNN, BiRNNOutput, LayerOutput, State
 from birnn.nn.causal import Forecaster, LanguageModel
 from birnn.nn.crf import CRF
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
-from birnn.nn.pooling import pool
+from birnn.nn.pooling import AdditiveAttention, pool
 from birnn.nn.recurrent import GRU, LSTM, RNN
 
 __all__ = [

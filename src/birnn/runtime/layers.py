@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from birnn.errors import BundleError
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import Outcome, State
 from birnn.reference.stack import Stack
-from birnn.runtime import running
+from birnn.runtime.pooling import POOLINGS, Attention, Concatenated, Pooling, Stream
 
 Floats = npt.NDArray[np.float32]
 Tensors = Mapping[str, npt.NDArray[np.float32]]
@@ -65,83 +65,10 @@ def linear(tensors: Tensors, name: str) -> Linear:
     return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
 
-# ---------------------------------------------------------------------- pooling
-
-
-def last(x: Ragged[Floats], final_BW: Floats) -> Floats:
-    """The encoder's merged final states: each half after it has read the whole sequence."""
-    del x
-    return final_BW
-
-
-def maximum(x: Ragged[Floats], final_BW: Floats) -> Floats:
-    """Largest value of each unit over the steps, (B, W); zeros for an empty sequence."""
-    del final_BW
-    return _reduce(x, np.maximum)
-
-
-def mean(x: Ragged[Floats], final_BW: Floats) -> Floats:
-    """Mean of each unit over the steps, (B, W); zeros for an empty sequence."""
-    del final_BW
-    counts_B = np.maximum(x.lengths, 1).astype(np.float32)
-    pooled: Floats = _reduce(x, np.add) / counts_B[:, None]
-    return pooled
-
-
-POOLS: dict[str, Callable[[Ragged[Floats], Floats], Floats]] = {
-    "last": last,
-    "max": maximum,
-    "mean": mean,
-}
-
-
-class Attention:
-    """Weighted mean of each sequence's rows, (B, W); zeros for an empty sequence.
-
-    ``a = softmax(q . tanh(W x + b))`` over the real steps of each sequence.
-
-    Args:
-        tensors: Tensors of the model.
-        name: Where the attention's parameters stand among them.
-
-    Source:
-        Bahdanau et al. 2015, Neural Machine Translation by Jointly Learning to Align and
-        Translate, appendix A.1.2.
-    """
-
-    def __init__(self, tensors: Tensors, name: str) -> None:
-        self._project = linear(tensors, name)
-        self._score = Linear(tensors[f"{name}.query"][None, :])
-
-    def scores(self, rows_NW: Floats) -> Floats:
-        """Scores of rows before the softmax, (N, 1)."""
-        return self._score(np.tanh(self._project(rows_NW)))
-
-    def __call__(self, x: Ragged[Floats]) -> Floats:
-        """Pool the rows (N, W)."""
-        scores_N1 = self.scores(x.values)
-        top_B1 = _reduce(x.with_values(scores_N1), np.maximum)
-        weights = x.with_values(np.exp(scores_N1 - np.repeat(top_B1, x.lengths, axis=0)))
-        total_B1 = _reduce(weights, np.add)
-        total_B1[x.lengths == 0] = 1.0
-        pooled: Floats = _reduce(x.with_values(x.values * weights.values), np.add) / total_B1
-        return pooled
-
-
-def _reduce(x: Ragged[Floats], operation: np.ufunc) -> Floats:
-    """An operation over the rows of each sequence, (B, W); zeros where there are none."""
-    out = np.zeros((len(x), x.values.shape[1]), np.float32)
-    filled = np.flatnonzero(x.lengths)
-    # reduceat of an empty stretch gives the row at its start, so empty sequences are left out.
-    if filled.size:
-        out[filled] = operation.reduceat(x.values, x.offsets[:-1][filled], axis=0)
-    return out
-
-
 # ---------------------------------------------------------------------- the network
 
 
-class Network:
+class NumpyNetwork:
     """From input rows to the scores of the head.
 
     Args:
@@ -153,8 +80,11 @@ class Network:
         self._head = spec.head
         self._encoder = Recurrent(tensors, "encoder", spec.stack)
         self._linear = linear(tensors, "head.linear")
-        attends = spec.head.pooling_parts == ("attention",)
-        self._attention = Attention(tensors, "head.attention") if attends else None
+        self._pooling: Pooling | None = None  # none: an answer a step
+        if spec.head.pooling_parts == ("attention",):
+            self._pooling = Attention(AttentionScores(tensors, "head.attention"))
+        elif not spec.head.per_step:
+            self._pooling = Concatenated([POOLINGS[part] for part in spec.head.pooling_parts])
 
     # What overflows on the way stays in the sequence that it is of.
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
@@ -169,19 +99,16 @@ class Network:
             BundleError: Scores of labels that are no finite numbers.
         """
         output, final_BW = self._encoder(x, table=table)
-        if self._head.per_step:
+        if self._pooling is None:
             return self._score(output.values)
-        if self._attention is not None:
-            return self._score(self._attention(output))
-        parts = [POOLS[part](output, final_BW) for part in self._head.pooling_parts]
-        return self._score(np.concatenate(parts, axis=1))
+        return self._score(self._pooling(output, final_BW))
 
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
     def step(
         self,
         x: Ragged[Any],
         state: State | None,
-        pool: running.Pool | None,
+        pool: Stream | None,
         *,
         table: Floats | None = None,
     ) -> tuple[Floats, State]:
@@ -190,7 +117,7 @@ class Network:
         Args:
             x: The row, (1, W), or with ``table`` (F, W) its number, (1,).
             state: What the step before gave; None before the first.
-            pool: What `running_pool` gave for this sequence.
+            pool: What `stream` gave for this sequence.
             table: Distinct rows.
         """
         outcome = self._encoder.step(x, state, table=table)
@@ -208,10 +135,18 @@ class Network:
             )
         return scores
 
-    def running_pool(self) -> running.Pool | None:
+    def stream(self) -> Stream | None:
         """The head's pooling for a new sequence that comes row by row; None: an answer a step."""
-        if self._head.per_step:
-            return None
-        if self._attention is not None:
-            return running.Attention(self._attention.scores)
-        return running.Beside([running.POOLS[part]() for part in self._head.pooling_parts])
+        return None if self._pooling is None else self._pooling.stream()
+
+
+class AttentionScores:
+    """Scores (N, 1) of rows (N, W) in the attention of that name: ``q . tanh(W x + b)``."""
+
+    def __init__(self, tensors: Tensors, name: str) -> None:
+        self._project = linear(tensors, name)
+        self._query = Linear(tensors[f"{name}.query"][None, :])
+
+    def __call__(self, rows_NW: Floats) -> Floats:
+        """Score rows."""
+        return self._query(np.tanh(self._project(rows_NW)))

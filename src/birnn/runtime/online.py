@@ -14,7 +14,7 @@ from birnn.errors import DirectionError, UsageError
 from birnn.inputs.kind import Codec, Embed
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import State
-from birnn.runtime.layers import Network
+from birnn.runtime.layers import NumpyNetwork
 from birnn.tasks.head import Decode, Decoder
 
 ONE = np.ones(1, np.int64)
@@ -40,7 +40,7 @@ class Online:
     """
 
     def __init__(
-        self, spec: Spec, codec: Codec[Any], embed: Embed, network: Network, decoder: Decoder
+        self, spec: Spec, codec: Codec[Any], embed: Embed, network: NumpyNetwork, decoder: Decoder
     ) -> None:
         _check_causal(spec)
         self._spec = spec
@@ -62,7 +62,7 @@ class Online:
         """Begin a new sequence."""
         self._steps = 0
         self._state: State | None = None
-        self._pool = self._network.running_pool()
+        self._pool = self._network.stream()
 
     def step(self, given: Any) -> Any:
         """Take the next step.

@@ -23,7 +23,7 @@ from birnn.data.read import read
 from birnn.errors import BundleError, ConfigError, DataError, UsageError, log_notice
 from birnn.inputs import Steps, restored
 from birnn.ragged import Ragged
-from birnn.runtime.layers import Network
+from birnn.runtime.layers import NumpyNetwork
 from birnn.runtime.online import Online
 from birnn.runtime.validation import validated
 from birnn.tasks.head import Decode
@@ -58,7 +58,7 @@ class Predictor:
         self._bundle = bundle
         self._codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
         self._embed = self._codec.embedding(bundle.tensors)
-        self._network = Network(bundle.spec, bundle.tensors)
+        self._network = NumpyNetwork(bundle.spec, bundle.tensors)
         self._decoder = bundle.spec.head.decoding(self.labels, bundle.tensors)
 
     @classmethod
