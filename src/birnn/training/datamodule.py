@@ -39,12 +39,12 @@ class DevBatches(Batches):
 
     def __init__(self, prepared: Prepared, groups: list[np.ndarray[Any, Any]]) -> None:
         super().__init__(prepared.dev, groups)
-        self._examples = prepared.dev_examples
+        self._golds = prepared.dev_golds
 
     def __iter__(self) -> Iterator[Any]:
         """One batch after another, shortest sequences first."""
         for group, batch in zip(self._groups, super().__iter__(), strict=True):
-            yield DevBatch(batch, [self._examples[i].target for i in group])
+            yield DevBatch(batch, [self._golds[i] for i in group])
 
 
 class DataModule(lightning.LightningDataModule):

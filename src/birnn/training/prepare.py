@@ -35,6 +35,7 @@ class Prepared:
     dev: Encoded
     train_where: Sequence[str]  # where each training example stands, file and line
     dev_examples: Sequence[Example]
+    dev_golds: Sequence[Any]  # what answers to the dev set are held against
     initial: dict[str, Tensor]  # tensors that start from the data, by name
     class_weights: Tensor | None
     monitor: str  # the scorer's result that decides
@@ -82,11 +83,12 @@ def prepare(
     inputs, vocabularies, initial = learnt.inputs, learnt.vocabularies, dict(learnt.initial)
     if labels is not None:
         vocabularies = vocabularies | {"labels": labels}
-    if head.target == "label":
+    if labels is not None and not head.per_step:
         # Pretrained vectors know more than ratios do.
         initial = inputs.class_tensors(fitted.train, vocabularies, recipe.inputs) | initial
     codec = inputs.codec(vocabularies)
     monitor, larger = head.selection
+    gold = head.golds(() if labels is None else labels.items, notes.append)
     prepared = Prepared(
         spec=Spec(inputs=inputs, encoder=recipe.encoder, head=head),
         vocabularies=vocabularies,
@@ -95,6 +97,7 @@ def prepare(
         dev=head.encoded(codec, fitted.dev),
         train_where=[example.where or "" for example in train],
         dev_examples=fitted.dev,
+        dev_golds=list(map(gold, fitted.dev, range(len(fitted.dev)))),
         initial=prefixed("inputs", initial) | prefixed("head", fitted.initial),
         class_weights=_class_weights(task, labels, recipe),
         monitor=monitor,
@@ -102,8 +105,8 @@ def prepare(
         notes=notes,
     )
     unknown = prepared.new_scorer()
-    for example in fitted.dev:
-        unknown.update(example.target, example.target)
+    for target in prepared.dev_golds:
+        unknown.update(target, target)
     if strange := unknown.result().get("unknown_labels"):
         named = named_counts(strange)
         notes.append(f"labels in dev that training never saw, counted as wrong: {named}")
