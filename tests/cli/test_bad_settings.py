@@ -117,7 +117,7 @@ def test_bad_pretrained_vectors(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("conl", "conll"), ("csv", "tagger"), ("text", "no labels")]
+    ("name", "said"), [("conl", "conll"), ("csv", "tags"), ("text", "no labels")]
 )
 def test_bad_format(call: Any, files: Path, tmp_path: Path, name: str, said: str) -> None:
     told = call(

@@ -282,7 +282,7 @@ class Subject:
     @property
     def regresses(self) -> bool:
         """Whether it answers with numbers and not with labels."""
-        return not self._headed().spec.head.has_labels
+        return self._headed().spec.head.real_valued
 
     def logit(self, halves: Halves, target: int, position: int | None) -> Tensor:
         """One answer's score for each sequence, (B,); of tags the one at ``position``."""
