@@ -8,7 +8,7 @@ import pytest
 from birnn.bundle import Encoder, Spec
 from birnn.data import Example
 from birnn.errors import BundleError, DataError, UsageError
-from birnn.inputs import Codec, Symbols, Vocabulary
+from birnn.inputs import Symbols, Vocabulary
 from birnn.models.heads import HEADS
 from birnn.tasks import TASKS, Label, Tags, Values
 from birnn.training.recipe import Recipe
@@ -50,7 +50,7 @@ def labels(fitted):
 def codec(fitted):
     known = {"symbols": Vocabulary("ab")}
     known |= {} if fitted.labels is None else {"labels": fitted.labels}
-    return Codec(Symbols(size=3, dim=2), known)
+    return Symbols(size=3, dim=2).codec(known)
 
 
 def plain(targets):

@@ -276,13 +276,12 @@ class Subject:
         """
         rows, final_BW = self.merge(halves)
         scores: Tensor = self.head(rows, final_BW)
-        # Values are learnt in standard units and told in their own.
-        return (self.head.decode(scores, rows) if self.regresses else scores), rows
+        return self.head.measured(scores), rows
 
     @property
     def regresses(self) -> bool:
         """Whether it answers with numbers and not with labels."""
-        return self._headed().spec.head.real_valued
+        return not self._headed().spec.head.has_labels
 
     def logit(self, halves: Halves, target: int, position: int | None) -> Tensor:
         """One answer's score for each sequence, (B,); of tags the one at ``position``."""

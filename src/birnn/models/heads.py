@@ -29,6 +29,9 @@ class Head(Protocol):
     def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
         """Answers: label ids (N,) or (B,), or values (B, K) in the targets' units."""
 
+    def measured(self, scores: Tensor) -> Tensor:
+        """Scores as explanations measure them: logits of labels, values in their own units."""
+
     def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Negative log-likelihood of each answer whose target is known; (0,) where there is none.
 
@@ -84,6 +87,10 @@ class TagsHead(nn.Module):
         labels_N: Tensor = self.crf.decode(rows.with_values(scores))
         return labels_N
 
+    def measured(self, scores: Tensor) -> Tensor:
+        """Logits of the tags, as they are."""
+        return scores
+
     def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
         """None: epochs are chosen by the score alone."""
         return scores.new_zeros(0)
@@ -107,6 +114,10 @@ class PooledHead(nn.Module):
         else:
             pooled = pool(self.pooling, rows, final_BW)
         scores: Tensor = self.linear(pooled)
+        return scores
+
+    def measured(self, scores: Tensor) -> Tensor:
+        """Scores as they are."""
         return scores
 
 
@@ -165,6 +176,10 @@ class ValuesHead(PooledHead):
         return functional.mse_loss(scores, (targets - self.mean) / self.scale)
 
     def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
+        """Values in the targets' units, (B, K)."""
+        return self.measured(scores)
+
+    def measured(self, scores: Tensor) -> Tensor:
         """Values in the targets' units, (B, K); float64 where they have an offset."""
         values = scores * self.scale + self.mean
         if not self.offset:

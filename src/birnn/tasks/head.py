@@ -116,8 +116,6 @@ class Head(Frozen, ABC):
     """Whether it answers for every step, not once for a sequence."""
     has_labels: ClassVar[bool] = True
     """Whether it chooses among labels, so that their scores must be finite and can be compared."""
-    real_valued: ClassVar[bool] = False
-    """Whether its scores, in the units of the targets, are its answers."""
 
     size: Size
 

@@ -32,7 +32,6 @@ class Values(Pooled, Offset):
     settings: ClassVar = PoolingSettings
     defaults: ClassVar = {None: {"dropout": {"words": 0.05, "inputs": 0.1, "output": 0.2}}}
     has_labels: ClassVar = False
-    real_valued: ClassVar = True
     answer_comment: ClassVar = "# a list of values for each sequence"
 
     kind: Literal["values"] = "values"
