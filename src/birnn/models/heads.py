@@ -17,7 +17,7 @@ from birnn.ragged import Ragged
 from birnn.tasks import Label, Pooled, Tags, Values
 
 
-class Head(Protocol):
+class HeadModule(Protocol):
     """What every head does with the encoder's rows and final states."""
 
     def __call__(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from birnn.bundle.spec import Spec
 from birnn.errors import DataError
 from birnn.inputs import Batch
-from birnn.models.heads import Head
+from birnn.models.heads import HeadModule
 from birnn.models.inputs import InputModule
 from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN, VariationalDropout
@@ -66,20 +66,20 @@ class Network(nn.Module):
             raise DataError("a loss needs known labels, this batch has one the model never saw")
         answer = self(batch)
         targets = torch.from_numpy(batch.targets).to(answer.scores.device)
-        head: Head = self.head  # type: ignore[assignment]
+        head: HeadModule = self.head  # type: ignore[assignment]
         return head.loss(answer.scores, answer.rows, targets)
 
     @torch.no_grad()
     def decode(self, answer: Answer) -> np.ndarray[Any, Any]:
         """Label ids (N,) or (B,), or values (B, K), on the host."""
-        head: Head = self.head  # type: ignore[assignment]
+        head: HeadModule = self.head  # type: ignore[assignment]
         decoded: np.ndarray[Any, Any] = head.decode(answer.scores, answer.rows).cpu().numpy()
         return decoded
 
     @torch.no_grad()
     def likelihoods(self, answer: Answer, targets: np.ndarray[Any, Any]) -> list[float]:
         """Negative log-likelihood of each target that is known; none where there is none."""
-        head: Head = self.head  # type: ignore[assignment]
+        head: HeadModule = self.head  # type: ignore[assignment]
         each = head.likelihoods(answer.scores, torch.as_tensor(targets).to(answer.scores.device))
         return each.tolist()
 

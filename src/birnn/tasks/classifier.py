@@ -18,8 +18,8 @@ from birnn.tasks.head import (
     Array,
     Decoder,
     FittedHead,
+    HeadLayer,
     Lengths,
-    Stage,
     Tensors,
     count_labels,
     named_probabilities,
@@ -118,10 +118,10 @@ class Label(Pooled):
         """An empty scorer of labels."""
         return LabelScorer(labels)
 
-    def stages(self, width: int) -> list[Stage]:
+    def stages(self, width: int) -> list[HeadLayer]:
         """The pooling and a linear layer."""
         name = "linear, one label for the sequence"
-        return [*super().stages(width), Stage(name, ("linear.",), [(self.size, "labels")])]
+        return [*super().stages(width), HeadLayer(name, ("linear.",), [(self.size, "labels")])]
 
     def limitation(self) -> str:
         """What its answers do not say."""

@@ -77,7 +77,7 @@ class FittedHead:
     initial: dict[str, Array] = field(default_factory=dict)
 
 
-class Stage(NamedTuple):
+class HeadLayer(NamedTuple):
     """A row in the drawing of a model.
 
     Args:
@@ -262,7 +262,7 @@ class Head(Frozen, ABC):
         """The head in one line, on encoder rows of ``width``."""
 
     @abstractmethod
-    def stages(self, width: int) -> list[Stage]:
+    def stages(self, width: int) -> list[HeadLayer]:
         """What it is made of, for the drawing of the model, on encoder rows of ``width``."""
 
     @abstractmethod

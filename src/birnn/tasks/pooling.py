@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from birnn.schema import Frozen, Shape, Size, linear
-from birnn.tasks.head import Head, Stage
+from birnn.tasks.head import Head, HeadLayer
 
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
 
@@ -47,13 +47,13 @@ class Pooled(Head, ABC):
             attention["attention.query"] = (self.attention_size,)
         return attention | linear("linear", self.size, self.pooled_width(width))
 
-    def stages(self, width: int) -> list[Stage]:
+    def stages(self, width: int) -> list[HeadLayer]:
         """The pooling; what reads it stands above."""
         if self.pooling == "attention":
             name = f"attention over all steps, {self.attention_size} hidden units"
-            return [Stage(name, ("attention.",), [(width, "weighted mean")], encoder=True)]
+            return [HeadLayer(name, ("attention.",), [(width, "weighted mean")], encoder=True)]
         boxes = [(width, part) for part in self.pooling_parts]
-        return [Stage("one row for the whole sequence", ("attention.",), boxes, encoder=True)]
+        return [HeadLayer("one row for the whole sequence", ("attention.",), boxes, encoder=True)]
 
     def drawing(self, width: int) -> str:
         """The head in one line, on encoder rows of ``width``."""

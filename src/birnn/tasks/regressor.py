@@ -18,7 +18,7 @@ from birnn.inputs.vectors import Offset
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import ValueScorer
 from birnn.schema import Shape, Size
-from birnn.tasks.head import Array, Decoder, FittedHead, Lengths, Stage, Tensors
+from birnn.tasks.head import Array, Decoder, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
 
 
@@ -111,10 +111,10 @@ class Values(Pooled, Offset):
         del labels
         return tuple(f"value {number}" for number in range(self.size))
 
-    def stages(self, width: int) -> list[Stage]:
+    def stages(self, width: int) -> list[HeadLayer]:
         """The pooling and a linear layer."""
         name, units = "linear, values in their own units", ("linear.", "mean", "scale")
-        return [*super().stages(width), Stage(name, units, [(self.size, "values")])]
+        return [*super().stages(width), HeadLayer(name, units, [(self.size, "values")])]
 
     def limitation(self) -> str:
         """What its answers do not say."""

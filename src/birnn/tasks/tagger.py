@@ -25,9 +25,9 @@ from birnn.tasks.head import (
     Decoder,
     FittedHead,
     Head,
+    HeadLayer,
     Lengths,
     Notice,
-    Stage,
     Tensors,
     count_labels,
     named_probabilities,
@@ -259,13 +259,13 @@ class Tags(Head):
         scheme = "" if self.scheme == "none" else f", {self.scheme}"
         return f"{width} → {self.size} labels ({self.decoder}{scheme})"
 
-    def stages(self, width: int) -> list[Stage]:
+    def stages(self, width: int) -> list[HeadLayer]:
         """A linear layer, and where there is one the CRF."""
         del width
         boxes = [(self.size, "labels")]
-        stages = [Stage("linear, a label for every step", ("linear.",), boxes)]
+        stages = [HeadLayer("linear, a label for every step", ("linear.",), boxes)]
         if self.decoder == "crf":
-            stages.append(Stage("CRF, the best sequence of labels", ("crf.",), boxes))
+            stages.append(HeadLayer("CRF, the best sequence of labels", ("crf.",), boxes))
         return stages
 
     def limitation(self) -> str:
