@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from birnn.bundle.spec import Spec
-from birnn.models.heads import HEADS
+from birnn.models.heads import HEADS, LossSettings
 from birnn.models.inputs import INPUTS
 from birnn.models.network import Network
 from birnn.models.regularisation import Dropout
@@ -52,6 +52,7 @@ def build(
     dropout = Dropout() if dropout is None else dropout
     if class_weights is not None:
         class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
+    loss = LossSettings(labels, class_weights, label_smoothing)
     before = torch.get_default_dtype()
     # A bundle's tensors are float32, whatever the process has for others.
     torch.set_default_dtype(torch.float32)
@@ -60,13 +61,7 @@ def build(
             spec,
             inputs=INPUTS[spec.inputs.kind](spec.inputs, dropout, word_counts),
             encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers, checkpoint=checkpoint),
-            head=HEADS[spec.head.kind](
-                spec.head,
-                spec.stack.output_size,
-                labels=labels,
-                class_weights=class_weights,
-                label_smoothing=label_smoothing,
-            ),
+            head=HEADS[spec.head.kind](spec.head, spec.stack.output_size, loss),
             dropout=dropout,
         )
     finally:

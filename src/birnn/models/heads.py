@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -15,6 +16,21 @@ from birnn.errors import ConfigError
 from birnn.nn import CRF, AdditiveAttention, pool
 from birnn.ragged import Ragged
 from birnn.tasks import Label, Pooled, Tags, Values
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """What training sets of a loss; each head takes what its own loss has.
+
+    Args:
+        labels: Names of the labels by number, from which a tag scheme reads what may follow what.
+        class_weights: Weight of each label, (L,).
+        label_smoothing: Share of the probability spread over all labels.
+    """
+
+    labels: Sequence[str] | None = None
+    class_weights: Tensor | None = None
+    label_smoothing: float = 0.0
 
 
 class HeadModule(Protocol):
@@ -43,29 +59,21 @@ class HeadModule(Protocol):
 class TagsHead(nn.Module):
     """A label for every step: each on its own, or the best sequence by a CRF."""
 
-    def __init__(
-        self,
-        spec: Tags,
-        width: int,
-        *,
-        labels: Sequence[str] | None = None,
-        class_weights: Tensor | None = None,
-        label_smoothing: float = 0.0,
-    ) -> None:
+    def __init__(self, spec: Tags, width: int, loss: LossSettings) -> None:
         super().__init__()
         self.linear = nn.Linear(width, spec.size)
         self.crf: CRF | None = None
         if spec.decoder == "crf":
-            if class_weights is not None or label_smoothing:
+            if loss.class_weights is not None or loss.label_smoothing:
                 raise ConfigError(
                     "class weights and label smoothing need single labels: set head.decoder=softmax"
                 )
-            if labels is None and spec.scheme != "none":
+            if loss.labels is None and spec.scheme != "none":
                 raise ConfigError(f"the constraints of {spec.scheme} need the labels' names")
-            allowed = spec.constraints(labels or ())
+            allowed = spec.constraints(loss.labels or ())
             follow, start, end = allowed if allowed is not None else (None, None, None)
             self.crf = CRF(spec.size, allowed=follow, allowed_start=start, allowed_end=end)
-        self.cross_entropy = WeightedCrossEntropy(class_weights, label_smoothing)
+        self.cross_entropy = WeightedCrossEntropy(loss.class_weights, loss.label_smoothing)
 
     def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
         """Scores of the labels at each step, (N, L)."""
@@ -124,17 +132,9 @@ class PooledHead(nn.Module):
 class LabelHead(PooledHead):
     """One label for a sequence."""
 
-    def __init__(
-        self,
-        spec: Label,
-        width: int,
-        *,
-        labels: Sequence[str] | None = None,
-        class_weights: Tensor | None = None,
-        label_smoothing: float = 0.0,
-    ) -> None:
+    def __init__(self, spec: Label, width: int, loss: LossSettings) -> None:
         super().__init__(spec, width)
-        self.cross_entropy = WeightedCrossEntropy(class_weights, label_smoothing)
+        self.cross_entropy = WeightedCrossEntropy(loss.class_weights, loss.label_smoothing)
 
     def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
         """Mean negative log-likelihood of the labels."""
@@ -157,15 +157,7 @@ class ValuesHead(PooledHead):
     mean: Tensor
     scale: Tensor
 
-    def __init__(
-        self,
-        spec: Values,
-        width: int,
-        *,
-        labels: Sequence[str] | None = None,
-        class_weights: Tensor | None = None,
-        label_smoothing: float = 0.0,
-    ) -> None:
+    def __init__(self, spec: Values, width: int, loss: LossSettings) -> None:
         super().__init__(spec, width)
         self.register_buffer("mean", torch.zeros(spec.size))
         self.register_buffer("scale", torch.ones(spec.size))
