@@ -81,7 +81,7 @@ def test_where_the_reference_is_forced_it_runs(forced, x, parameters):
     np.testing.assert_array_equal(found.final, expected.final)
 
 
-def test_a_prepared_stack_packs_its_weights_once_for_each_engine(
+def test_a_packed_stack_packs_its_weights_once_for_each_engine(
     monkeypatch, forced, same_bits, x, parameters
 ):
     packed_for = []
@@ -92,15 +92,15 @@ def test_a_prepared_stack_packs_its_weights_once_for_each_engine(
         return pack(cell, weights)
 
     monkeypatch.setattr(recurrent, "pack", watched)
-    prepared = PackedStack(parameters, STACK)
+    packed = PackedStack(parameters, STACK)
     engines = [name for name in isa.available() if name != isa.REFERENCE]
     turns = [*engines, isa.REFERENCE, *engines]
     for name in turns:
         forced(name)
         for _ in range(2):
-            found = prepared.run(x)
+            found = packed.run(x)
             same_bits(found.output.values, run(x, parameters, STACK).output.values)
-    # Of `turns` the reference packs nothing; each run without preparation packs, and the prepared
+    # Of `turns` the reference packs nothing; each run of its own packs, and the packed
     # stack where another compiled engine ran before.
     compiled = [name for name in turns if name != isa.REFERENCE]
     before = [None, *compiled]
@@ -110,11 +110,11 @@ def test_a_prepared_stack_packs_its_weights_once_for_each_engine(
     ]
 
 
-def test_a_prepared_stack_can_be_run_again(engine, same_bits, x, parameters):
-    prepared = PackedStack(parameters, STACK)
-    first = prepared.run(x)
-    other = prepared.run(x.select([2, 0]))
-    same_bits(prepared.run(x).output.values, first.output.values)
+def test_a_packed_stack_can_be_run_again(engine, same_bits, x, parameters):
+    packed = PackedStack(parameters, STACK)
+    first = packed.run(x)
+    other = packed.run(x.select([2, 0]))
+    same_bits(packed.run(x).output.values, first.output.values)
     same_bits(other.output.values, first.output.select([2, 0]).values)
 
 
@@ -141,10 +141,10 @@ def test_preparing_names_everything_that_is_wrong_at_once(parameters):
         PackedStack(parameters, STACK)
 
 
-def test_a_prepared_stack_refuses_rows_of_another_dtype(x, parameters):
-    prepared = PackedStack(parameters, STACK)
+def test_a_packed_stack_refuses_rows_of_another_dtype(x, parameters):
+    packed = PackedStack(parameters, STACK)
     with pytest.raises(ShapeError, match="x is float64, the parameters are float32"):
-        prepared.run(x.map(lambda values: values.astype(np.float64)))
+        packed.run(x.map(lambda values: values.astype(np.float64)))
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float16, np.complex64])

@@ -77,12 +77,13 @@ def test_every_dropout_reaches_its_place(describe, labels):
     network = build(describe("words+characters+surface", "tags"), labels=labels, dropout=dropout)
     assert isinstance(network.inputs.noise, torch.nn.Identity)
     assert network.inputs.surface.dropout == 0.8
-    torch.testing.assert_close(network.inputs.characters.unknown.chance, torch.full((13,), 0.9))
+    unknown = network.inputs.characters.unknown
+    torch.testing.assert_close(unknown.probability, torch.full((13,), 0.9))
     assert network.inputs.characters.dropout.rate == 0.1
     assert network.input_dropout.rate == 0.2
     assert network.encoder.dropout.rate == 0.3
     assert network.output_dropout.rate == 0.4
-    torch.testing.assert_close(network.inputs.word_dropout.chance, torch.full((6,), 0.5))
+    torch.testing.assert_close(network.inputs.word_dropout.probability, torch.full((6,), 0.5))
     vectors = build(describe("vectors", "tags"), labels=labels, dropout=dropout)
     assert (vectors.inputs.noise.noise, vectors.inputs.noise.shift) == (0.6, 0.7)
 
@@ -92,8 +93,8 @@ def test_rare_words_need_counts(describe, labels):
     dropout = Dropout(rare_words=0.25)
     counted = build(spec, labels=labels, dropout=dropout, word_counts=np.array([9, 3, 1, 1, 1, 1]))
     expected = 0.25 / (0.25 + torch.tensor([9.0, 3, 1, 1, 1, 1]))
-    torch.testing.assert_close(counted.inputs.word_dropout.chance, expected)
-    assert not build(spec, labels=labels, dropout=dropout).inputs.word_dropout.chance.any()
+    torch.testing.assert_close(counted.inputs.word_dropout.probability, expected)
+    assert not build(spec, labels=labels, dropout=dropout).inputs.word_dropout.probability.any()
 
 
 def test_a_scheme_forbids_what_its_rules_forbid(describe, make, codec, draw, labels):

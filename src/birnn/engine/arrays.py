@@ -18,7 +18,7 @@ from birnn.ragged import Lengths, check_lengths
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 CACHE_LINE = 64
-LARGE = 1 << 20  # bytes; what is smaller the allocator has at hand
+LARGE = 1 << 20  # bytes; smaller blocks the allocator has at hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ class RowLayout:
 
 
 def aligned_empty(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """An empty vector that begins with a cache line: elsewhere every load of a vector meets two.
+    """An empty vector aligned to a cache line, so that no load of a vector meets two.
 
     Example:
         >>> aligned_empty(3, np.dtype("f4")).ctypes.data % CACHE_LINE
@@ -135,8 +135,8 @@ def aligned_empty(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 def pooled_empty(native: ModuleType, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """The same for a vector that a training step needs and the next step again.
 
-    A large one is lent by the compiled module: its pages come back when the last array on them is
-    gone, and wait for the next loan. Fresh ones would be cleared and unmapped at every step.
+    A large one comes from a pool of the compiled module, and goes back to it when the last array
+    on it is gone. Fresh pages would be cleared and unmapped at every step.
 
     Raises:
         MemoryError: There is not enough memory.

@@ -25,7 +25,7 @@ from birnn.reference.crf import Chain, Paths
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Problem = tuple[Floats, npt.NDArray[np.int64], Floats, Floats, Floats]
+KernelArguments = tuple[Floats, npt.NDArray[np.int64], Floats, Floats, Floats]
 """Emissions, offsets of the sequences, transitions, start and end, as the kernels take them."""
 
 
@@ -252,7 +252,9 @@ def viterbi(
     tags = np.empty(emissions.values.shape[0], np.int64)
     scores = np.empty(len(emissions))
     try:
-        native.chain_paths(*_problem(emissions, chain), tags, scores, *isa.worker_threads(threads))
+        native.chain_paths(
+            *_kernel_arguments(emissions, chain), tags, scores, *isa.worker_threads(threads)
+        )
     except MemoryError as error:
         raise _no_memory(emissions) from error
     return Paths(Ragged(tags, emissions.lengths), scores)
@@ -309,7 +311,7 @@ def _check(emissions: Ragged[Array], chain: Chain) -> None:
         raise ShapeError("; ".join(faults))
 
 
-def _problem(emissions: Ragged[Array], chain: Chain) -> Problem:
+def _kernel_arguments(emissions: Ragged[Array], chain: Chain) -> KernelArguments:
     scores = (emissions.values, chain.transitions, chain.start, chain.end)
     rows, *parameters = (contiguous(score, np.float64) for score in scores)
     transitions, start, end = parameters
@@ -334,7 +336,7 @@ def _sums(
     gradient = (weight, d_emissions, d_transitions, d_start, d_end)
     try:
         native.chain_sums(
-            *_problem(emissions, chain),
+            *_kernel_arguments(emissions, chain),
             log_partition,
             marginals,
             *gradient,

@@ -138,7 +138,7 @@ def _name_for(forced: str) -> str:
     return forced or names[0]
 
 
-@functools.cache  # told once
+@functools.cache  # warned once
 def _warn_no_native_engine() -> None:
     warnings.warn(
         f"recurrent layers run slower than they could, on torch's kernels or NumPy: "

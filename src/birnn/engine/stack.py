@@ -39,8 +39,8 @@ class PackedStack:
     Example:
         >>> stack = Stack("gru", 2, 3)
         >>> parameters = {name: np.zeros(shape) for name, shape in stack.shapes().items()}
-        >>> prepared = PackedStack(parameters, stack)
-        >>> prepared.run(Ragged(np.ones((2, 2)), np.array([2]))).final.shape
+        >>> packed = PackedStack(parameters, stack)
+        >>> packed.run(Ragged(np.ones((2, 2)), np.array([2]))).final.shape
         (1, 6)
     """
 
@@ -179,10 +179,10 @@ def run(
     return PackedStack(parameters, stack).run(x, initial)
 
 
-Merge = Callable[[Array, list[Array]], Array]
+MergeFunction = Callable[[Array, list[Array]], Array]
 
 
-def _merge(parameters: Parameters, layer: int, stack: Stack) -> Merge:
+def _merge(parameters: Parameters, layer: int, stack: Stack) -> MergeFunction:
     """How a layer's halves become one row: from both side by side, and from each."""
     if not stack.bidirectional or stack.merge == "concat":
         return lambda both, _: both

@@ -24,7 +24,7 @@ from birnn.inputs import (
 from birnn.inputs.words import WORD_SPREAD
 from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN, SequenceNoise, VariationalDropout, WordDropout
-from birnn.nn.dropout import kept
+from birnn.nn.dropout import dropout_mask
 from birnn.ragged import Ragged
 
 # Standard deviation of fresh vectors of characters and symbols: they are few, and each is updated
@@ -90,7 +90,9 @@ class FeatureTable(nn.Embedding):
         """Vectors of the forms."""
         vectors_FKW = super().forward(features_FK)
         if self.training and self.dropout > 0:
-            vectors_FKW = vectors_FKW * kept((*features_FK.shape, 1), self.dropout, vectors_FKW)
+            vectors_FKW = vectors_FKW * dropout_mask(
+                (*features_FK.shape, 1), self.dropout, vectors_FKW
+            )
         return vectors_FKW.sum(dim=1)
 
 

@@ -12,8 +12,8 @@ from birnn.engine import isa
 from birnn.errors import UsageError
 from birnn.nn.recurrent import GRU, LSTM, RNN
 
-OURS: dict[type[nn.Module], type[nn.Module]] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
-TORCHS = {ours: own for own, ours in OURS.items()}
+BIRNN_CLASSES: dict[type[nn.Module], type[nn.Module]] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
+TORCH_CLASSES = {ours: own for own, ours in BIRNN_CLASSES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ def accelerate(model: nn.Module) -> Swapped:
     name = isa.active().name
     if name == isa.REFERENCE:
         why = isa.why_no_native() or f"{isa.FORCE} is {isa.REFERENCE}"
-        return _swap(model, OURS, f"torch's engine, since birnn's does not run: {why}")
-    return _swap(model, OURS, f"birnn's engine ({name})")
+        return _swap(model, BIRNN_CLASSES, f"torch's engine, since birnn's does not run: {why}")
+    return _swap(model, BIRNN_CLASSES, f"birnn's engine ({name})")
 
 
 def decelerate(model: nn.Module) -> Swapped:
@@ -92,7 +92,7 @@ def decelerate(model: nn.Module) -> Swapped:
     Raises:
         UsageError: No torch module.
     """
-    return _swap(model, TORCHS, "torch's engine")
+    return _swap(model, TORCH_CLASSES, "torch's engine")
 
 
 def _swap(model: nn.Module, to: dict[type[nn.Module], type[nn.Module]], engine: str) -> Swapped:
@@ -114,9 +114,9 @@ def _why_not(module: nn.Module, to: dict[type[nn.Module], type[nn.Module]]) -> s
     """Why a recurrent layer is not swapped; None for one that is, and for other modules."""
     kind = type(module)
     if isinstance(module, torch.jit.ScriptModule):
-        known = getattr(module, "original_name", None) in {own.__name__ for own in OURS}
+        known = getattr(module, "original_name", None) in {own.__name__ for own in BIRNN_CLASSES}
         return "it is compiled by TorchScript. Swap before torch.jit.script" if known else None
-    if not isinstance(module, tuple(OURS)):
+    if not isinstance(module, tuple(BIRNN_CLASSES)):
         return None
     if kind in to.values():
         return f"it is a {kind.__module__.partition('.')[0]} {kind.__name__} already"
@@ -124,7 +124,7 @@ def _why_not(module: nn.Module, to: dict[type[nn.Module], type[nn.Module]]) -> s
         return f"it is of a class of its own, {kind.__name__}"
     if "forward" in vars(module):
         return "its forward was replaced"
-    if to is OURS and getattr(module, "proj_size", False):
+    if to is BIRNN_CLASSES and getattr(module, "proj_size", False):
         return "it has a projection, which torch runs"
     return None
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -143,17 +143,7 @@ class BiRNN(nn.Module):
     @classmethod
     def from_stack(cls, stack: Stack, *, dropout: float = 0.0, checkpoint: bool = False) -> BiRNN:
         """The module that a `Stack` describes."""
-        return cls(
-            stack.cell,
-            stack.input_size,
-            stack.hidden_size,
-            num_layers=stack.num_layers,
-            bidirectional=stack.bidirectional,
-            merge=stack.merge,
-            residual=stack.residual,
-            dropout=dropout,
-            checkpoint=checkpoint,
-        )
+        return cls(**asdict(stack), dropout=dropout, checkpoint=checkpoint)
 
     def reset_parameters(self, *, forget_bias: float = 1.0) -> None:
         """Glorot-uniform input weights, orthogonal recurrent weights, biases 0.

@@ -75,14 +75,14 @@ class Forecaster(nn.Module):
     def forward(self, x: Any, lengths: Any = None) -> Ragged[Tensor]:
         """What each row says of the next: rows (N, D) in the units of the data."""
         batch = self._rows(x, lengths)
-        read: Ragged[Tensor] = self.encoder(self._standard(batch)).output
-        return read.map(lambda rows: self._own(self.linear(rows), batch))
+        read: Ragged[Tensor] = self.encoder(self._in_standard_units(batch)).output
+        return read.map(lambda rows: self._in_data_units(self.linear(rows), batch))
 
     def loss(self, x: Any, lengths: Any = None) -> Tensor:
         """Mean squared error of each row's successor in standard units; 0 where there is none."""
-        batch = self._standard(self._rows(x, lengths))
+        batch = self._in_standard_units(self._rows(x, lengths))
         found_ND = self.linear(self.encoder(batch).output.values)
-        rows_M = _followed(batch)
+        rows_M = _rows_with_successor(batch)
         errors_MD = found_ND[rows_M] - batch.values[rows_M + 1]
         loss: Tensor = errors_MD.square().sum() / max(1, errors_MD.numel())
         return loss
@@ -105,7 +105,7 @@ class Forecaster(nn.Module):
         """
         _check_steps(self.encoder, steps)
         rows = self._rows(x, lengths)
-        batch = self._standard(rows)
+        batch = self._in_standard_units(rows)
         out = self.encoder(batch)
         next_BD = self.linear(out.output.values[batch.rows_at(-1)])
         forecast, state = [next_BD], out.state
@@ -113,7 +113,7 @@ class Forecaster(nn.Module):
             row_BW, state = self.encoder.step(next_BD, state)
             next_BD = self.linear(row_BW)
             forecast.append(next_BD)
-        return self._own(torch.stack(forecast, dim=1), rows)
+        return self._in_data_units(torch.stack(forecast, dim=1), rows)
 
     def _rows(self, x: Any, lengths: Any) -> Ragged[Tensor]:
         batch = as_ragged(x, lengths, what="series").batch
@@ -126,11 +126,11 @@ class Forecaster(nn.Module):
             raise ShapeError(f"rows are numbers, got {rows.dtype}")
         return batch
 
-    def _standard(self, batch: Ragged[Tensor]) -> Ragged[Tensor]:
+    def _in_standard_units(self, batch: Ragged[Tensor]) -> Ragged[Tensor]:
         dtype = self.linear.weight.dtype
         return batch.map(lambda rows: ((rows - self.mean) / self.scale).to(dtype))
 
-    def _own(self, rows: Tensor, batch: Ragged[Tensor]) -> Tensor:
+    def _in_data_units(self, rows: Tensor, batch: Ragged[Tensor]) -> Tensor:
         wide = torch.promote_types(batch.values.dtype, self.linear.weight.dtype)
         return (rows.double() * self.scale + self.mean).to(wide)
 
@@ -174,7 +174,7 @@ class LanguageModel(nn.Module):
     def loss(self, x: Any, lengths: Any = None) -> Tensor:
         """Mean cross-entropy of each row's successor, in nats; 0 where there is none."""
         batch = self._symbols(x, lengths)
-        rows_M = _followed(batch)
+        rows_M = _rows_with_successor(batch)
         scores_MV = self(batch).values[rows_M]
         entropies = functional.cross_entropy(scores_MV, batch.values[rows_M + 1], reduction="sum")
         return entropies / max(1, len(rows_M))
@@ -209,15 +209,15 @@ class LanguageModel(nn.Module):
         _check_steps(self.encoder, steps)
         if not _is(numbers.Real, temperature) or not temperature >= 0:
             raise UsageError(f"temperature is {temperature!r}, it must be 0 or more")
-        source = None if seed is None else torch.Generator().manual_seed(seed)
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
         batch = self._symbols(prompt, lengths)
         out = self.encoder(batch.map(self.embedding))
         row_BW, state = out.output.values[batch.rows_at(-1)], out.state
-        drawn_B = _draw(self.linear(row_BW), temperature, source)
+        drawn_B = _draw(self.linear(row_BW), temperature, generator)
         generated = [drawn_B]
         for _ in range(steps - 1):
             row_BW, state = self.encoder.step(self.embedding(drawn_B), state)
-            drawn_B = _draw(self.linear(row_BW), temperature, source)
+            drawn_B = _draw(self.linear(row_BW), temperature, generator)
             generated.append(drawn_B)
         return torch.stack(generated, dim=1)
 
@@ -264,17 +264,17 @@ def _check_steps(encoder: BiRNN, steps: int) -> None:
         raise UsageError("the model is in training mode, with dropout. Call eval() first.")
 
 
-def _followed(batch: Ragged[Tensor]) -> Tensor:
+def _rows_with_successor(batch: Ragged[Tensor]) -> Tensor:
     """Rows that have a next one in their sequence, (M,)."""
     left_N = batch.lengths[batch.sequence_of_row] - batch.step_of_row
     return torch.from_numpy((left_N > 1).nonzero()[0]).to(batch.values.device)
 
 
-def _draw(scores_BV: Tensor, temperature: float, source: torch.Generator | None) -> Tensor:
+def _draw(scores_BV: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
     """A symbol for each sequence, (B,)."""
     if temperature == 0:
         return scores_BV.argmax(dim=1)
     # On the host, where one seed draws the same on every machine.
     shares_BV = (scores_BV.double().cpu() / temperature).softmax(dim=1)
-    drawn_B1 = torch.multinomial(shares_BV, 1, generator=source)
+    drawn_B1 = torch.multinomial(shares_BV, 1, generator=generator)
     return drawn_B1.squeeze(1).to(scores_BV.device)

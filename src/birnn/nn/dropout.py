@@ -32,11 +32,11 @@ def checked_rate(rate: Any) -> float:
     return float(rate)
 
 
-def kept(shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
+def dropout_mask(shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
     """Numbers that are 0 at the rate, else what keeps the expectation, as those of ``like``.
 
     Example:
-        >>> sorted(set(kept((100,), 0.5, torch.zeros(0)).tolist()))
+        >>> sorted(set(dropout_mask((100,), 0.5, torch.zeros(0)).tolist()))
         [0.0, 2.0]
     """
     return like.new_empty(shape).bernoulli_(1 - rate).div_(1 - rate)
@@ -78,7 +78,7 @@ class VariationalDropout(nn.Module):
 
     def mask(self, rows_ND: Tensor, sequences: int) -> Tensor:
         """What the rows of each sequence are to be multiplied by, (B, D): 0 where dropped."""
-        return kept((sequences, rows_ND.shape[1]), self.rate, rows_ND)
+        return dropout_mask((sequences, rows_ND.shape[1]), self.rate, rows_ND)
 
     def extra_repr(self) -> str:
         """The rate."""
@@ -124,7 +124,7 @@ class SequenceNoise(nn.Module):
 
 
 class WordDropout(nn.Module):
-    """Makes words unknown in training, the rarer the likelier, so that spelling is learnt to tell.
+    """Makes words unknown in training, the rarer the likelier, so that spelling is learnt from.
 
     A word seen ``count`` times in training becomes unknown with probability
     ``strength / (strength + count)``; on top of that, any word with probability ``rate``.
@@ -139,15 +139,15 @@ class WordDropout(nn.Module):
         LSTM Feature Representations, section 4 (strength 0.25).
     """
 
-    chance: Tensor
+    probability: Tensor
 
     def __init__(self, counts: Any, *, strength: float = 0.0, rate: float = 0.0) -> None:
         super().__init__()
         checked_rate(rate)
         counts_V = np.maximum(np.asarray(counts, dtype=np.float64), 1.0)
         by_count_V = strength / (strength + counts_V)
-        chance_V = torch.tensor(1 - (1 - by_count_V) * (1 - rate), dtype=torch.float32)
-        self.register_buffer("chance", chance_V, persistent=False)
+        probability_V = torch.tensor(1 - (1 - by_count_V) * (1 - rate), dtype=torch.float32)
+        self.register_buffer("probability", probability_V, persistent=False)
 
     def forward(self, ids_N: Tensor) -> Tensor:
         """Ids with some made 0 in training mode; otherwise the same ids.
@@ -160,12 +160,12 @@ class WordDropout(nn.Module):
             raise ShapeError(f"ids of words are a tensor of whole numbers, got {found}")
         if not self.training:
             return ids_N
-        words, least, most = self.chance.shape[0], *_range(ids_N)
+        words, least, most = self.probability.shape[0], *_range(ids_N)
         if least < 0 or most >= words:
             raise ShapeError(
                 f"ids are from {least} to {most}, for {words} words they are from 0 to {words - 1}"
             )
         # The same numbers whatever torch's default dtype is.
-        drawn_N = torch.rand(ids_N.shape, dtype=self.chance.dtype, device=ids_N.device)
-        drop_N = drawn_N < self.chance[ids_N]
+        drawn_N = torch.rand(ids_N.shape, dtype=self.probability.dtype, device=ids_N.device)
+        drop_N = drawn_N < self.probability[ids_N]
         return ids_N.masked_fill(drop_N, 0)

@@ -35,7 +35,7 @@ class Recurrent:
 
     def __init__(self, tensors: Tensors, prefix: str, stack: Stack) -> None:
         parameters = {name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}
-        self._prepared = PackedStack(parameters, stack)
+        self._stack = PackedStack(parameters, stack)
 
     def __call__(
         self, x: Ragged[Any], *, table: Floats | None = None
@@ -46,7 +46,7 @@ class Recurrent:
             x: Rows (N, W), or with ``table`` (F, W) the numbers of its rows, (N,).
             table: Distinct rows.
         """
-        outcome = self._prepared.run(x, table=table)
+        outcome = self._stack.run(x, table=table)
         return outcome.output, outcome.final
 
     def step(self, x: Ragged[Any], state: State | None, *, table: Floats | None = None) -> Outcome:
@@ -57,7 +57,7 @@ class Recurrent:
             state: None before the first step.
             table: Distinct rows.
         """
-        return self._prepared.run(x, state, table=table)
+        return self._stack.run(x, state, table=table)
 
 
 def linear(tensors: Tensors, name: str) -> Linear:

@@ -36,7 +36,7 @@ def forward(
         MemoryError: There is not enough memory.
     """
     native, lstm = isa.native_module(), call.cell == "lstm"
-    assert native is not None  # whoever decided that it runs has selected its engine
+    assert native is not None  # what decided for it has selected its engine
     try:
         x, dtype, hidden = (
             call.x.contiguous(),

@@ -301,8 +301,8 @@ class _Recurrent(torch.autograd.Function):
     """The layer, with its gradients by the engine that ran it.
 
     It is applied to a call, to where its rows stand (None inside of torch's dispatcher), and to
-    the tensors that autograd is to know of: those of the layout, which a graph has to know and
-    which else are nobody's but ours, and those of the call that have gradients.
+    the tensors that autograd is to know of: those of the call that have gradients, and before them
+    those of the layout inside of the dispatcher, where a graph has to know of them.
     """
 
     @staticmethod
