@@ -29,8 +29,8 @@ KernelArguments = tuple[Floats, npt.NDArray[np.int64], Floats, Floats, Floats]
 """Emissions, offsets of the sequences, transitions, start and end, as the kernels take them."""
 
 
-class Gradient(NamedTuple):
-    """Gradient of a weighted sum of log-partitions: expected counts.
+class ExpectedCounts(NamedTuple):
+    """Gradient of a weighted sum of log-partitions: how often each score is expected to be used.
 
     Args:
         emissions: (N, L).
@@ -174,7 +174,7 @@ def log_partition_gradient(
     weights: Array,
     *,
     threads: int | isa.WorkerThreads | None = None,
-) -> Gradient:
+) -> ExpectedCounts:
     """Gradient of the weighted sum of the log-partitions.
 
     The derivative by a score is how often that score is expected to be used: for an emission its
@@ -205,7 +205,7 @@ def log_partition_gradient(
     if native is None:
         return _reference_gradient(emissions, chain, weights)
     labels = emissions.values.shape[1]
-    found = Gradient(
+    found = ExpectedCounts(
         np.empty(emissions.values.shape),
         np.empty((labels, labels)),
         np.empty(labels),
@@ -354,17 +354,17 @@ def _no_memory(emissions: Ragged[Array]) -> MemoryError:
     )
 
 
-def _reference_gradient(emissions: Ragged[Array], chain: Chain, weights: Array) -> Gradient:
+def _reference_gradient(emissions: Ragged[Array], chain: Chain, weights: Array) -> ExpectedCounts:
     """From the likelihood's gradient for tags that are all 0: their counts less what it is."""
     scores = (emissions.values, chain.transitions, chain.start, chain.end)
-    found = Gradient(*(np.zeros(part.shape) for part in scores))
+    found = ExpectedCounts(*(np.zeros(part.shape) for part in scores))
     for i, first in enumerate(emissions.offsets[:-1].tolist()):
         alone = emissions.select([i])
         rows = alone.values.shape[0]
         if rows == 0:
             continue
         _, *likelihood = crf.gradient(alone, np.zeros(rows, np.int64), chain)
-        counts = Gradient(*(np.zeros_like(part) for part in likelihood))
+        counts = ExpectedCounts(*(np.zeros_like(part) for part in likelihood))
         counts.emissions[:, 0] = counts.start[0] = counts.end[0] = 1
         counts.transitions[0, 0] = rows - 1
         totals = (found.emissions[first : first + rows], *found[1:])

@@ -41,7 +41,7 @@ class PackedWeights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Forward:
+class LayerForward:
     """What `forward` gives.
 
     Args:
@@ -57,7 +57,7 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Backward:
+class LayerGradients:
     """Gradients with respect to what `forward` was given, in its shapes.
 
     Args:
@@ -129,7 +129,7 @@ def forward(
     numbers: npt.NDArray[np.int64] | None = None,
     packed: PackedWeights | None = None,
     threads: int | None = None,
-) -> Forward:
+) -> LayerForward:
     """Run one layer; the second direction, where there is one, reads every sequence from its end.
 
     Args:
@@ -196,7 +196,7 @@ def forward(
         )
     except MemoryError as error:
         raise out_of_memory(cell, layout) from error
-    return Forward(output, final, saved)
+    return LayerForward(output, final, saved)
 
 
 def backward(
@@ -215,7 +215,7 @@ def backward(
     wants_weights: bool = True,
     wants_initial: bool = True,
     threads: int | None = None,
-) -> Backward:
+) -> LayerGradients:
     """Backward through time of `forward`, which was given the same and kept ``saved``.
 
     Args:
@@ -276,7 +276,7 @@ def backward(
         )
     except MemoryError as error:
         raise out_of_memory(cell, layout) from error
-    return Backward(d_x, d_weights, d_initial)
+    return LayerGradients(d_x, d_weights, d_initial)
 
 
 def _flat(weights: Sequence[DirectionWeights]) -> list[Array | None]:

@@ -28,7 +28,7 @@ MERGES: dict[MergeName, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-class Projection(nn.Linear):
+class ProjectedMerge(nn.Linear):
     """Merge by a learned projection: W [forward; backward] + b, (R, H) each to (R, H)."""
 
     def __init__(self, hidden_size: int) -> None:
@@ -137,7 +137,7 @@ class BiRNN(nn.Module):
                 self.register_parameter(name, nn.Parameter(torch.empty(shape)))
         if self.stack.projects:
             for layer in range(num_layers):
-                self.add_module(f"merge_l{layer}", Projection(hidden_size))
+                self.add_module(f"merge_l{layer}", ProjectedMerge(hidden_size))
         self.reset_parameters()
 
     @classmethod

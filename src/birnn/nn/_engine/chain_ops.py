@@ -140,7 +140,7 @@ def _likelihood_gradients(
 
 
 def _subtract_label_counts(
-    found: crf.Gradient, rows: Ragged[Any], tags_N: Any, weights_B: Any
+    found: crf.ExpectedCounts, rows: Ragged[Any], tags_N: Any, weights_B: Any
 ) -> None:
     """Subtract what the labels themselves count, weighted."""
     labels, count = rows.values.shape[1], tags_N.shape[0]

@@ -44,7 +44,7 @@ KERNELS: dict[CellName, Callable[..., tuple[Tensor, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class BatchSegment:
     """``steps`` steps that the ``sequences`` longest sequences take together."""
 
     start: int  # first row, in step-major order
@@ -82,7 +82,7 @@ class SegmentedBatch:
         counts = np.diff(edges, prepend=0)
         begins = np.cumsum(counts * running) - counts * running
         self.segments = [
-            Segment(int(start), int(count), int(width))
+            BatchSegment(int(start), int(count), int(width))
             for start, count, width in zip(begins, counts, running, strict=True)
         ]
 
