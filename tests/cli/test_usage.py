@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,16 @@ def test_help_names_every_command(call: Any) -> None:
     told = call("--help")
     assert told.status == 0
     assert all(f"  {command} " in told.out for command in COMMANDS)
+
+
+def test_help_loads_nothing_that_only_the_work_needs() -> None:
+    program = "import sys; from birnn.cli.main import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "birnn.cli.train" in loaded
+    assert not {"numpy", "pydantic", "torch", "birnn.data", "birnn.runtime"} & loaded
 
 
 def test_no_arguments_show_the_help(call: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,10 @@ from birnn.cli.options import (
     with_read_options,
 )
 from birnn.cli.output import check_form, check_page, print_json, require_training
-from birnn.data.options import ReadOptions
 from birnn.errors import UsageError, nearest, print_notice
+
+if TYPE_CHECKING:
+    from birnn.data.options import ReadOptions
 
 
 @with_read_options

@@ -21,10 +21,11 @@ from birnn.cli.options import (
     with_read_options,
 )
 from birnn.cli.output import check_form, check_page, print_json, require_training
-from birnn.data.options import ReadOptions
 from birnn.errors import UsageError, nearest, print_notice
 
 if TYPE_CHECKING:
+    from birnn.data.options import ReadOptions
+
     # At run time it would load torch.
     from birnn.demos import DemoResult
     from birnn.demos.forecast import ForecastResult

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from birnn.cli.options import Json, Labelled, Model, with_read_options, with_threads
-from birnn.cli.output import naming_file, print_json
-from birnn.data.options import ReadOptions
+from birnn.cli.output import STANDARD_INPUT, naming_file, print_json
 from birnn.errors import UsageError, print_notice
+
+if TYPE_CHECKING:
+    from birnn.data.options import ReadOptions
 
 
 @with_threads
@@ -16,7 +20,7 @@ def evaluate(model: Model, data: Labelled, as_json: Json = False, *, reading: Re
     from birnn.metrics import named_counts
     from birnn.runtime import Predictor
 
-    if data == "-":
+    if data == STANDARD_INPUT:
         raise UsageError("evaluate reads a file, standard input serves predict only.")
     predictor = Predictor.load(model)
     with naming_file(data):

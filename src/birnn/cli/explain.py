@@ -10,10 +10,10 @@ import typer
 
 from birnn.cli.options import Json, Model, Page, with_read_options, with_threads
 from birnn.cli.output import check_page, print_json
-from birnn.data.options import ReadOptions
 from birnn.errors import DataError, escaped, print_notice, require
 
 if TYPE_CHECKING:
+    from birnn.data.options import ReadOptions
     from birnn.explain.explanation import Explanation
     from birnn.runtime import Predictor
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from birnn.data.options import ReadOptions
 from birnn.errors import UsageError
 
 Config = Annotated[Path | None, typer.Option(metavar="C.toml", help="Settings.")]
@@ -126,8 +125,13 @@ def with_read_options(command: Callable[..., int]) -> Callable[..., int]:
     Args:
         command: A function with a keyword argument ``reading``, a `ReadOptions`.
     """
-    signature = inspect.signature(command, eval_str=True)
-    own = [p for name, p in signature.parameters.items() if name != "reading"]
+    signature = inspect.signature(command)
+    # All annotations but that of `reading`, whose type is slow to import.
+    own = [
+        p.replace(annotation=eval(p.annotation, command.__globals__))  # noqa: S307
+        for name, p in signature.parameters.items()
+        if name != "reading"
+    ]
     added = [
         inspect.Parameter(
             name,
@@ -140,6 +144,8 @@ def with_read_options(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> int:
+        from birnn.data.options import ReadOptions
+
         given = {name: kwargs.pop(name) for name in _OPTIONS}
         tokens, text = given.pop("as_tokens"), given.pop("as_text")
         if tokens and text:

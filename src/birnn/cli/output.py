@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 from birnn.errors import DataError, FormatError, OutputError, UsageError, escaped, require
 
+STANDARD_INPUT = "-"  # as birnn.data.source has it, which would be slow to import here
+
 
 def require_training(*, plots: bool = False) -> None:
     """Say now what is not installed, not after an hour of training.
@@ -75,7 +77,7 @@ def open_output(path: Path | None, *, reading: str) -> Iterator[TextIO]:
     if path.is_dir():
         raise OutputError(f"{path} is a directory. Give --out a file.")
     how: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
-    if path.exists() and reading != "-" and path.samefile(reading):
+    if path.exists() and reading != STANDARD_INPUT and path.samefile(reading):
         raise UsageError(f"--out {path} is the file that is read. Give --out another.")
     # Devices and pipes are no files that could be replaced.
     if path.exists() and not path.is_file():

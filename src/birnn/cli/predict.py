@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from birnn.cli.options import Model, with_read_options, with_threads
-from birnn.cli.output import finite, naming_file, open_output
-from birnn.data.options import ReadOptions
-from birnn.data.source import STANDARD_INPUT
+from birnn.cli.output import STANDARD_INPUT, finite, naming_file, open_output
 from birnn.errors import UsageError, escaped, print_notice
 
 if TYPE_CHECKING:
     from birnn.data import Example
+    from birnn.data.options import ReadOptions
     from birnn.runtime import Predictor
 
 # An example, its answer and, where asked for, its probabilities.

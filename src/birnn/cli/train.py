@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,10 @@ from birnn.cli.options import (
     with_threads,
 )
 from birnn.cli.output import print_json, require_training
-from birnn.data.options import ReadOptions
 from birnn.errors import Interrupted, escaped, print_notice
+
+if TYPE_CHECKING:
+    from birnn.data.options import ReadOptions
 
 
 @with_threads
