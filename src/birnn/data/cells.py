@@ -33,7 +33,6 @@ def rows(
         FormatError: A quote that does not close, or characters behind one that does.
     """
     whole = re.compile(_WHOLE % re.escape(delimiter))
-    told = quoted
     for number, line in lines:
         if not line:
             continue
@@ -43,9 +42,9 @@ def rows(
             yield number, _quoted(source, number, line, lines, delimiter, longest)
         else:
             cells, unquoted = _unquoted(line, delimiter, whole)
-            if unquoted and not told:
-                told = True
-                source.notice("cells that are quoted as a whole are unquoted", number)
+            if unquoted:
+                what = "cells that are quoted as a whole are unquoted"
+                source.notice(what, number, once="unquoted")
             yield number, cells
 
 

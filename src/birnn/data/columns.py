@@ -34,7 +34,7 @@ class Columns:
     text: int
     targets: tuple[int, ...]  # none where they are not read
     id: int | None  # place of the names of the sequences
-    told: tuple[str, ...]  # what was guessed, in words
+    notices: tuple[str, ...]  # what was guessed, in words
     missing: bool  # whether a column is not there that the model was trained on
 
 
@@ -56,7 +56,7 @@ def recognise(
         >>> found = recognise(
         ...     ["", "Review", "Sentiment"], [["0", "so good", "pos"]], ReadRequest("label")
         ... )
-        >>> found.header, found.text, found.targets, found.told
+        >>> found.header, found.text, found.targets, found.notices
         (True, 1, (2,), ("the text is 'Review'", "the label is 'Sentiment'"))
     """
     rest = [row for row in rest if len(row) == len(first)]
@@ -134,7 +134,7 @@ class _Choice:
         ids.sort(key=lambda at: self.names[at] != "id")
         return Columns(
             *(self.header, len(self.first), text, targets, ids[0] if ids else None),
-            *(tuple(self._told(text, targets)), bool(self.missing)),
+            *(tuple(self._notices(text, targets)), bool(self.missing)),
         )
 
     def _text(self, index: Sequence[int], labels: tuple[int, ...]) -> int:
@@ -242,27 +242,27 @@ class _Choice:
             raise DataError(f"--{what}-column is {ref}, {self._count()}")
         return int(ref) - 1
 
-    def _told(self, text: int, targets: tuple[int, ...]) -> list[str]:
+    def _notices(self, text: int, targets: tuple[int, ...]) -> list[str]:
         """What was guessed and might have been meant otherwise."""
         labelled, values = self.request.labelled, self.request.target == "values"
-        told = []
+        notices = []
         if self.missing:
             verb = "is" if len(self.missing) == 1 else "are"
-            told.append(f"the model's {' and '.join(self.missing)} {verb} not in this table")
+            notices.append(f"the model's {' and '.join(self.missing)} {verb} not in this table")
         if labelled and self.settled:
-            return told
+            return notices
         if not self.header and len(self.first) > 1:
-            told.append("no header")
+            notices.append("no header")
         unclear = not self.header or self._is_ambiguous(text, targets)
         if len(self.first) > 1 and (unclear or not labelled or values):
-            told.append(f"the text is {self._name(text)}")
+            notices.append(f"the text is {self._name(text)}")
         if targets and (unclear or values):
             what = "targets are" if len(targets) > 1 else "target is" if values else "label is"
-            told.append(f"the {what} {', '.join(map(self._name, targets))}")
+            notices.append(f"the {what} {', '.join(map(self._name, targets))}")
         unread = self._without(text, *targets)
         if unread and (values or not labelled):
-            told.append(f"not read: {', '.join(map(self._name, unread))}")
-        return told
+            notices.append(f"not read: {', '.join(map(self._name, unread))}")
+        return notices
 
     def _is_ambiguous(self, text: int, targets: tuple[int, ...]) -> bool:
         """Whether names were less than plain, or several might have been meant."""

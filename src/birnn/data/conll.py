@@ -104,7 +104,7 @@ def _sequences(
     tags: list[str] = []
     places: list[int] = []
     width, measured = columns.width, columns.measured
-    after_document = told = False
+    after_document = False
     for number, line in lines:
         blank = not line or line.isspace()
         if blank or number == columns.header or is_document(line):
@@ -115,13 +115,13 @@ def _sequences(
             continue
         cells = cells_of(line)
         if line[0] == "#" and is_comment(line, cells, width, opening=not tokens):
-            if not told and len(cells) != width and not is_comment(line, cells, width):
+            if len(cells) != width and not is_comment(line, cells, width):
                 source.notice(
                     f"read as a comment, as others like it: it has {counted(len(cells))}, the "
                     f"rows have {width}",
                     number,
+                    once="comment",
                 )
-                told = True
             continue
         after_document = False
         if not columns.fixed and not tokens:

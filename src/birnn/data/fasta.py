@@ -33,24 +33,19 @@ def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
     if request.target == "tags" and request.labelled:
         yield from read_three_line(source, request)
         return
-    told = False
     for line, header, body in _records(source):
-        alike = request.target == "tags" and _as_long(body)
-        if alike and request.labels and _are_tags(source, line, body, request.labels):
-            body = body[:1]
-            if not told:
-                source.notice(
-                    "records of three lines: the second line of each holds tags, which are not "
-                    "read (--format 3line)",
-                    line,
-                )
-        elif alike and not told:
-            source.notice(
+        if request.target == "tags" and _as_long(body):
+            what = (
                 "two lines of one length are read as one sequence; if the second holds tags: "
-                "--format 3line",
-                line,
+                "--format 3line"
             )
-        told = told or alike
+            if request.labels and _are_tags(source, line, body, request.labels):
+                body = body[:1]
+                what = (
+                    "records of three lines: the second line of each holds tags, which are not "
+                    "read (--format 3line)"
+                )
+            source.notice(what, line, once="two lines")
         label = header.partition(" ")[2].strip() if request.labelled else None
         if label == "":
             raise source.fault(f"no label after >{header}. Write >id label.", line)
@@ -90,14 +85,13 @@ def read_three_line(source: Source, request: ReadRequest) -> Iterator[Example]:
 def _records(source: Source) -> Iterator[tuple[int, str, list[str]]]:
     """Line of the header, header and lines of each record, without comments (``;``)."""
     header: str | None = None
-    start, told = 0, False
+    start = 0
     body: list[str] = []
     for number, raw in enumerate(source.lines(), 1):
         line = raw.strip()
         if line.startswith(";"):
-            if not told:
-                source.notice("lines that begin with ; are comments, and not read", number)
-            told = True
+            what = "lines that begin with ; are comments, and not read"
+            source.notice(what, number, once="comment")
         elif line.startswith(">"):
             if header is not None:
                 yield start, header, body

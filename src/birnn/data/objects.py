@@ -170,7 +170,7 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
             if isinstance(item, Mapping):
                 if keys is None:
                     keys = keys_of(item, request)
-                    for line in keys.told:
+                    for line in keys.notices:
                         tell(line)
                 missing = keys.target is not None and is_missing(item.get(keys.target))
                 yield Example(()) if missing else keys.example(item, request)
@@ -312,7 +312,7 @@ def _rows(
         yield from _examples([_row_of(columns, i) for i in range(size)], request, tell, where)
         return
     found = _recognised(columns, request)
-    for line in found.told:
+    for line in found.notices:
         tell(line)
     names = list(columns)
     texts = columns[names[found.text]]

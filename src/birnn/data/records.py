@@ -66,9 +66,9 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
                 request.found["text_column"] = keys.inputs
                 if keys.target is not None:
                     request.found["label_column"] = keys.target
-                if keys.told:
-                    told = f"{'; '.join(keys.told)}. Options: --text-column, --label-column"
-                    source.notice(told, number)
+                if keys.notices:
+                    said = f"{'; '.join(keys.notices)}. Options: --text-column, --label-column"
+                    source.notice(said, number)
             if keys.target is not None and _is_blank(label := record.get(keys.target)):
                 said = json.dumps(label) if keys.target in record else "missing"
                 unlabelled.meet(f"{keys.target} is {said}", number)
@@ -136,7 +136,7 @@ class Keys:
     inputs: str
     target: str | None  # None where it is not read
     id: str | None
-    told: tuple[str, ...] = ()  # what was guessed, in words
+    notices: tuple[str, ...] = ()  # what was guessed, in words
 
     def example(self, record: Mapping[Any, Any], request: ReadRequest, where: str = "") -> Example:
         """The example that a record holds.
@@ -161,11 +161,11 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
 
     Example:
         >>> keys_of({"id": 7, "review": "so good", "stars": 4}, ReadRequest("label"))
-        Keys(inputs='review', target='stars', id='id', told=("the text is 'review'", \
+        Keys(inputs='review', target='stars', id='id', notices=("the text is 'review'", \
 "the label is 'stars'"))
     """
     names = {str(key): plain_name(str(key)) for key in record}
-    told: list[str] = []
+    notices: list[str] = []
     lists = request.target == "tags" and request.labelled
     inputs = _set_key("text_column", names, request)
     if inputs is None:
@@ -179,7 +179,7 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
             raise DataError(_no_key(wanted, record))
         inputs = found[0]
         if lists or names[inputs] not in PLAIN or len(found) > 1:
-            told.append(f"the text is {inputs!r}")
+            notices.append(f"the text is {inputs!r}")
     target = None
     if request.labelled:
         lexicon = TARGET_KEYS[request.target]
@@ -197,13 +197,13 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
             if not found:
                 raise DataError(_no_key(lexicon[0], record))
             target = found[0]
-            told.append(f"the {LEARNT[request.target]} {target!r}")
+            notices.append(f"the {LEARNT[request.target]} {target!r}")
     ids = [key for key, name in names.items() if name in INDEX and key not in (inputs, target)]
     ids.sort(key=lambda key: names[key] != "id")
     unread = [key for key in names if key not in (inputs, *ids[:1])]
     if not request.labelled and unread:
-        told.append(f"not read: {listed(unread[:SHOWN])}")
-    return Keys(inputs, target, ids[0] if ids else None, tuple(told))
+        notices.append(f"not read: {listed(unread[:SHOWN])}")
+    return Keys(inputs, target, ids[0] if ids else None, tuple(notices))
 
 
 def _set_key(option: str, names: Mapping[str, str], request: ReadRequest) -> str | None:

@@ -9,7 +9,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -64,6 +64,7 @@ class Source:
     tell: Tell = log_notice
     max_line: int = MAX_LINE
     live: bool = False
+    _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def from_path(
@@ -162,9 +163,11 @@ class Source:
             return what
         return FormatError(f"{self.where(line)}: {_shortened(str(what))}")
 
-    def notice(self, what: str, line: int | None = None) -> None:
-        """Tell what was guessed about the file, at ``line``."""
-        self.tell(f"{self.where(line)}: {_shortened(what)}")
+    def notice(self, what: str, line: int | None = None, *, once: str = "") -> None:
+        """Tell what was guessed about the file, at ``line``; of the notices of a kind the first."""
+        if not once or once not in self._told:
+            self._told.add(once)
+            self.tell(f"{self.where(line)}: {_shortened(what)}")
 
     def _raw_lines(self, stream: io.BufferedIOBase) -> Iterator[bytes]:
         """The lines as bytes; what is held of one that has not ended is bounded."""

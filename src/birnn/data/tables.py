@@ -99,14 +99,12 @@ class _Table:
         except DataError as error:
             raise source.fault(f"{error}.", number) from None
         self._keep(columns, names, delimiter)
-        told = list(columns.told)
+        notices = list(columns.notices)
         if delimiter not in (self.own, request.options.delimiter):
-            told.append(f"cells are parted by {CALLED.get(delimiter, repr(delimiter))}")
-        if told:
-            source.notice(
-                f"{'; '.join(told)}. Options: --text-column, --label-column, --delimiter, --header",
-                number,
-            )
+            notices.append(f"cells are parted by {CALLED.get(delimiter, repr(delimiter))}")
+        if notices:
+            options = "--text-column, --label-column, --delimiter, --header"
+            source.notice(f"{'; '.join(notices)}. Options: {options}", number)
         unlabelled = Unlabelled(source, request)
         for number, row in table if columns.header else itertools.chain([first], table):
             if len(row) != columns.width:

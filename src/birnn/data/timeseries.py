@@ -209,7 +209,6 @@ class _Header:
         self._source = source
         self._values: dict[str, list[str]] = {}
         self._first: int | None = None
-        self._told: set[str] = set()
 
     def take(self, line: str, request: ReadRequest) -> None:
         """A line of the header, which is checked at its end."""
@@ -264,11 +263,9 @@ class _Header:
             ]
         for key, what, size in said:
             got = steps if what == "steps" else channels
-            if size is not None and got != size and key not in self._told:
-                self._told.add(key)
-                self._source.notice(
-                    f"a series of {got:,} {what}, {key} says {size:,}: read as it stands", line
-                )
+            if size is not None and got != size:
+                said_so = f"a series of {got:,} {what}, {key} says {size:,}: read as it stands"
+                self._source.notice(said_so, line, once=key)
 
     def _number(self, key: str) -> int | None:
         value = "".join(self._values.get(key, [])[:1])
