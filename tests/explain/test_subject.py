@@ -153,8 +153,8 @@ def test_the_baseline_is_a_word_of_no_letters_that_nobody_knows(make):
     row = subject.baseline().numpy()
     known = bundle.spec.inputs.dim
     assert np.array_equal(row[:known], bundle.tensors["inputs.words.weight"][0])
-    # A character network that has read nothing is in its initial state; no trait adds nothing,
-    # and number 0 of the traits is what a trait that is not known or not there adds.
+    # A character network that has read nothing is in its initial state; no feature adds nothing,
+    # and number 0 of the features is what a feature that is not known or not there adds.
     spelt = bundle.spec.inputs.characters.width
     assert not row[known : known + spelt].any()
     none = 4 * bundle.tensors["inputs.surface.weight"][0]

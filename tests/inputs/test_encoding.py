@@ -39,7 +39,7 @@ def sets_and_choices(draw):
 
 
 def meaning(batch):
-    """What a batch says of each row: word, spelling and traits, without the forms' numbering."""
+    """What a batch says of each row: word, spelling and features, without the forms' numbering."""
     inputs = batch.inputs
     spelt = [sequence.tolist() for sequence in inputs.characters]
     return [
@@ -66,11 +66,11 @@ def test_what_the_numbers_say(drawn):
     examples, _ = drawn
     encoded = WORDS.codec(KNOWN).encode(examples)
     tokens = [token for example in examples for token in example.inputs]
-    for token, (word, written, spelt, trait) in zip(tokens, meaning(encoded), strict=True):
+    for token, (word, written, spelt, feature) in zip(tokens, meaning(encoded), strict=True):
         assert written == token
         assert word == KNOWN["words"].id(normalise(token, lowercase=True, digits=True))
         assert spelt == [KNOWN["characters"].id(character) for character in token]
-        assert trait == feature_ids([token], (1,), (1, 2), KNOWN["traits"])[0].tolist()
+        assert feature == feature_ids([token], (1,), (1, 2), KNOWN["traits"])[0].tolist()
 
 
 @given(sets_and_choices())

@@ -28,14 +28,14 @@ def test_a_form_has_a_prefix_of_each_length_it_reaches(form):
 
 
 @given(FORMS, st.integers(1, 3))
-def test_known_traits_are_those_of_enough_forms(forms, min_count):
+def test_known_features_are_those_of_enough_forms(forms, min_count):
     known = learn_features(forms, PREFIXES, SUFFIXES, min_count=min_count)
     held = Counter(t for form in forms for t in set(features_of(form, PREFIXES, SUFFIXES)) if t)
     assert set(known.items) == {"<unk>"} | {t for t, count in held.items() if count >= min_count}
 
 
 @given(FORMS, FORMS)
-def test_the_number_of_a_trait_is_its_place(train, forms):
+def test_the_number_of_a_feature_is_its_place(train, forms):
     known = learn_features(train, PREFIXES, SUFFIXES)
     rows = feature_ids(forms, PREFIXES, SUFFIXES, known)
     assert rows.shape == (len(forms), 5)

@@ -221,7 +221,7 @@ def test_noise_reaches_vectors_in_training_alone(describe, make, codec, draw):
         assert torch.equal(network(batch).scores, network(batch).scores)
 
 
-def test_unknown_traits_add_nothing_and_are_never_learnt(describe, codec, labels):
+def test_unknown_features_add_nothing_and_are_never_learnt(describe, codec, labels):
     spec = describe("words+characters+surface", "tags")
     network = build(spec, labels=labels, dropout=Dropout(traits=0.3))
     table = network.inputs.surface

@@ -14,7 +14,9 @@ class Dropout(Frozen):
     rare_words: float = Field(
         default=0.0, ge=0, description="pull a: a word seen n times is unknown with a / (a + n)"
     )
-    traits: float = Field(default=0.0, ge=0, lt=1, description="of traits of the written form")
+    traits: float = Field(
+        default=0.0, ge=0, lt=1, description="of affix and shape features of a word"
+    )
     spelling: float = Field(
         default=0.0, ge=0, lt=1, description="chance that a character is unknown"
     )
