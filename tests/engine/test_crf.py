@@ -89,7 +89,7 @@ def test_the_gradient_counts_what_is_expected(engine, labels, lengths, seed, mas
     emissions, chain = draw(labels, lengths, seed, masked=masked)
     tags = np.random.default_rng(seed).integers(0, labels, emissions.values.shape[0])
     likelihood = reference.gradient(emissions, tags, chain)
-    counts = crf.Gradient(*(np.zeros_like(part) for part in likelihood[1:]))
+    counts = crf.ExpectedCounts(*(np.zeros_like(part) for part in likelihood[1:]))
     for path, rows in zip(
         emissions.with_values(tags), emissions.with_values(counts.emissions), strict=True
     ):
