@@ -115,9 +115,11 @@ class _Choice:
 
     def _is_here(self, ref: str | None) -> bool:
         """Whether this table has a column that a model was trained on."""
-        if ref is None or not _is_place(ref):
-            return ref is not None and list(map(plain_name, self.first)).count(plain_name(ref)) == 1
-        return self.given_header is False and 1 <= int(ref) <= len(self.first)
+        if ref is None:
+            return False
+        if _is_place(ref):
+            return self.given_header is False and 1 <= int(ref) <= len(self.first)
+        return list(map(plain_name, self.first)).count(plain_name(ref)) == 1
 
     def columns(self) -> Columns:
         """What is read of a row."""
@@ -133,8 +135,13 @@ class _Choice:
         ids = [at for at in index if at not in (text, *targets)]
         ids.sort(key=lambda at: self.names[at] != "id")
         return Columns(
-            *(self.header, len(self.first), text, targets, ids[0] if ids else None),
-            *(tuple(self._notices(text, targets)), bool(self.missing)),
+            header=self.header,
+            width=len(self.first),
+            text=text,
+            targets=targets,
+            id=ids[0] if ids else None,
+            notices=tuple(self._notices(text, targets)),
+            missing=bool(self.missing),
         )
 
     def _text(self, index: Sequence[int], labels: tuple[int, ...]) -> int:

@@ -68,23 +68,6 @@ def shortened(value: Any, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def values_of(given: Any, name: str) -> Reals:
-    """Target values: a number or a list of K; ``name`` calls them in messages.
-
-    Raises:
-        DataError: It is none of these, or not finite.
-    """
-    try:
-        values = reals(given)
-    except ValueError:
-        raise DataError(f"{name} is {shortened(given, 40)}, numbers are needed.") from None
-    values = values.reshape(1) if values.ndim == 0 else values
-    if values.ndim != 1 or not len(values):
-        raise DataError(f"{name} has shape {values.shape}, a list of numbers is needed.")
-    require_finite(values, name, "value")
-    return values
-
-
 def _inputs(given: Any, request: ReadRequest, name: str, where: str) -> tuple[str, ...] | Reals:
     given = as_array(given)
     if isinstance(given, str):
@@ -114,7 +97,7 @@ def _target(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...
     if request.target == "label":
         return _label(given, name)
     if request.target == "values":
-        return values_of(given, name)
+        return _values(given, name)
     sequence = request.target == "sequence"
     if sequence and isinstance(given, str):
         return tuple(given.split())
@@ -128,6 +111,19 @@ def _target(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...
     if "" in tags:
         raise DataError(f"{name}[{tags.index('')}] is blank. Give every step a tag.")
     return tags
+
+
+def _values(given: Any, name: str) -> Reals:
+    """Target values: a number or a list of K, finite."""
+    try:
+        values = reals(given)
+    except ValueError:
+        raise DataError(f"{name} is {shortened(given, 40)}, numbers are needed.") from None
+    values = values.reshape(1) if values.ndim == 0 else values
+    if values.ndim != 1 or not len(values):
+        raise DataError(f"{name} has shape {values.shape}, a list of numbers is needed.")
+    require_finite(values, name, "value")
+    return values
 
 
 def _label(given: Any, name: str) -> str:
