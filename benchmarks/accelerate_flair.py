@@ -17,7 +17,7 @@ import torch
 
 import birnn
 import flair_tagger
-from birnn.cli.tables import markdown
+from birnn.cli.printing import markdown
 from turns import take
 
 

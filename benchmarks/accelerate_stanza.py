@@ -30,7 +30,7 @@ from stanza.models.pos.trainer import Trainer
 from stanza.utils.conll import CoNLL
 
 import birnn
-from birnn.cli.tables import markdown
+from birnn.cli.printing import markdown
 from turns import take
 
 SEED = 1

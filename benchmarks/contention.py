@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle import Bundle, Encoder, Spec, Tags
-from birnn.cli.tables import markdown
+from birnn.cli.printing import markdown
 from birnn.engine import isa
 from birnn.inputs import Vectors
 from birnn.runtime import Predictor

@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from birnn.cli.tables import print_tables, print_text
+from birnn.cli.printing import print_tables, print_text
 from birnn.errors import print_notice
 from birnn.studies.bench import COMPARED, SHAPES, TORCH_KINDS, WIDE, BenchPlan, Case, run
 from birnn.studies.bench.tables import footnotes, tables, to_dict

@@ -26,7 +26,7 @@ import torch
 
 import birnn
 import flair_tagger
-from birnn.cli.tables import markdown
+from birnn.cli.printing import markdown
 from birnn.data import read
 from birnn.engine import isa
 from turns import take

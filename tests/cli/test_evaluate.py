@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from birnn.cli.tables import print_scores, print_table
+from birnn.cli.printing import print_scores, print_table
 from birnn.runtime import Predictor
 
 Trained = Callable[[str], Path]

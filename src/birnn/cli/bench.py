@@ -45,7 +45,7 @@ def bench(
     """Measure the layers against torch's."""
     check_form(as_json, as_markdown)
     require("torch", extra="train")
-    from birnn.cli.tables import print_tables, print_text
+    from birnn.cli.printing import print_tables, print_text
     from birnn.studies import bench as measuring
     from birnn.studies.bench import tables
 

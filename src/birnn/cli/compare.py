@@ -58,7 +58,7 @@ def compare(
     check_form(as_json, as_markdown)
     check_page(out)
     require_training(plots=out is not None)
-    from birnn.cli.tables import print_tables
+    from birnn.cli.printing import print_tables
     from birnn.studies import compare as comparing
     from birnn.training.recipe import Recipe
 

@@ -37,7 +37,7 @@ def cost(
     check_form(as_json, as_markdown)
     check_page(out)
     require("torch", extra="train")
-    from birnn.cli.tables import print_tables
+    from birnn.cli.printing import print_tables
     from birnn.studies import cost as counting
 
     first, *rest = cells or ["lstm"]

@@ -62,7 +62,7 @@ def demo(
     check_page(out)
     require_training(plots=out is not None)
     from birnn import demos
-    from birnn.cli.tables import print_tables
+    from birnn.cli.printing import print_tables
     from birnn.demos import pages
 
     own = {"train": train, "dev": dev, "test": test}

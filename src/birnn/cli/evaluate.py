@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @with_read_options
 def evaluate(model: Model, data: Labelled, as_json: Json = False, *, reading: ReadOptions) -> int:
     """Score a model on a labelled file."""
-    from birnn.cli.tables import print_scores
+    from birnn.cli.printing import print_scores
     from birnn.metrics import named_counts
     from birnn.runtime import Predictor
 

@@ -128,7 +128,7 @@ def _show(found: Explanation) -> None:
     """The answer, and what each step had to do with it."""
     import numpy as np
 
-    from birnn.cli.tables import print_table
+    from birnn.cli.printing import print_table
 
     at = found.position
     # With a CRF the probability weighs all sequences of tags, the logit is the step's own.

@@ -26,7 +26,7 @@ def settings(
 ) -> int:
     """List every setting of training with its default and meaning."""
     require("torch", extra="train")
-    from birnn.cli.tables import print_table
+    from birnn.cli.printing import print_table
     from birnn.inputs import KINDS
     from birnn.training.recipe import settings_table
 

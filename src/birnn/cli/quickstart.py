@@ -21,7 +21,7 @@ def quickstart(
 ) -> int:
     """Train one and two directions on embedded data, compare them, write a report."""
     require_training(plots=True)
-    from birnn.cli.tables import print_table
+    from birnn.cli.printing import print_table
     from birnn.demos import quickstart as demo
 
     result = demo.run(out, seed=seed, tell=print_notice)

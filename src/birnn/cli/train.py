@@ -55,7 +55,7 @@ def train(
 ) -> int:
     """Train a model on a labelled file."""
     require_training()
-    from birnn.cli.tables import print_scores
+    from birnn.cli.printing import print_scores
     from birnn.training.fit import run_training
     from birnn.training.recipe import Recipe
     from birnn.training.sets import DataSources

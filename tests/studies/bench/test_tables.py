@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.cli.tables import markdown
+from birnn.cli.printing import markdown
 from birnn.studies.bench import SHAPES, WIDE, BenchReport, Case, Shape
 from birnn.studies.bench.tables import footnotes, tables, to_dict
 from birnn.studies.bench.targets import at_the_peak, geometric_mean, targets
