@@ -36,12 +36,12 @@ std::int64_t parts_of(std::int64_t sequences, std::int64_t labels) {
 struct CrfBatch {
   Crf crf{};
   std::int64_t rows = 0, longest = 0, parts = 1;
-  Threads threads;
+  WorkerThreads threads;
   Offsets offsets;  // a copy: nobody changes it while the kernels run
 };
 
 CrfBatch batch_of(const In& emissions, const Integers& offsets, const In& transitions,
-                  const In& start, const In& end, Threads asked) {
+                  const In& start, const In& end, WorkerThreads asked) {
   if (emissions.ndim() != 2 || emissions.shape(1) < 1) {
     throw std::invalid_argument("emissions are rows of one score for each label");
   }

@@ -146,7 +146,7 @@ void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed) {
   check_packed(packed, {shape.directions, each});
   const auto from = weights_of(shape, weights, dtype);
   char* to = static_cast<char*>(packed.data());
-  run_parallel(Threads{}, shape.directions, [&](std::int64_t direction, int) {
+  run_parallel(WorkerThreads{}, shape.directions, [&](std::int64_t direction, int) {
     const auto d = static_cast<std::size_t>(direction);
     kernels.pack_forward(&shape, &from[d], to + direction * each, 0, 1);
   });

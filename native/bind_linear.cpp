@@ -34,7 +34,7 @@ void linear_pack(const In& weight, const Out& packed) {
   const auto inputs = static_cast<std::int64_t>(weight.shape(1));
   check_packed(packed, {size_of(inputs, outputs, wide)});
   const void* const from = weight.data();
-  run_parallel(Threads{}, 1, [&](std::int64_t, int) {
+  run_parallel(WorkerThreads{}, 1, [&](std::int64_t, int) {
     kernels_of(wide).pack_linear(from, inputs, outputs, packed.data());
   });
 }

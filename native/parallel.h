@@ -57,7 +57,7 @@ void without_gil(Run run) {
 // Calls task(index, rank) for each index in [0, tasks), in any order; `rank` tells the threads
 // apart, from 0 on. Tasks must not wait for each other: whoever is free takes the next one.
 template <class Task>
-void run_parallel(Threads threads, std::int64_t tasks, Task task) {
+void run_parallel(WorkerThreads threads, std::int64_t tasks, Task task) {
   FirstError error;
   const auto guarded = [&](std::int64_t index, int rank) {
     error.guard([&] { task(index, rank); });
@@ -77,7 +77,7 @@ void run_parallel(Threads threads, std::int64_t tasks, Task task) {
 // Calls task(rank, count) on `count` threads at the same time, rank 0 on the caller. They may wait
 // for each other at a `Barrier`; a task that others wait for must not throw.
 template <class Task>
-void run_parallel(Threads threads, Task task) {
+void run_parallel(WorkerThreads threads, Task task) {
   FirstError error;
   const auto guarded = [&](int rank, int count) { error.guard([&] { task(rank, count); }); };
   using Guarded = decltype(guarded);

@@ -236,8 +236,8 @@ void run_openmp(const OpenMp& openmp, Job& job) {
 }
 
 // On as many threads as are worth using now.
-void run(Threads threads, bool concurrent, void (*work)(const void* context, int rank, int count),
-         const void* context) {
+void run(WorkerThreads threads, bool concurrent,
+         void (*work)(const void* context, int rank, int count), const void* context) {
   Job job{work, context, useful_threads(threads.count), concurrent};
   if (job.threads <= 1) return work(context, 0, 1);
   if (threads.openmp && !forked.load(std::memory_order_relaxed)) {
@@ -248,7 +248,7 @@ void run(Threads threads, bool concurrent, void (*work)(const void* context, int
 
 }  // namespace
 
-void run_tasks(Threads threads, std::int64_t tasks,
+void run_tasks(WorkerThreads threads, std::int64_t tasks,
                void (*task)(const void* context, std::int64_t index, int rank),
                const void* context) {
   struct Tasks {
@@ -269,7 +269,7 @@ void run_tasks(Threads threads, std::int64_t tasks,
       &all);
 }
 
-void run_concurrently(Threads threads, void (*task)(const void* context, int rank, int count),
+void run_concurrently(WorkerThreads threads, void (*task)(const void* context, int rank, int count),
                       const void* context) {
   run(threads, true, task, context);
 }

@@ -12,7 +12,7 @@
 namespace birnn {
 
 // How many threads work on a call at most, and whose.
-struct Threads {
+struct WorkerThreads {
   int count = 1;
   // Those of the OpenMP runtime that is loaded, where one is: torch's, which spin for work after
   // each of its operators, on the very processors that threads of our own would need. A child after
@@ -23,13 +23,13 @@ struct Threads {
 // Calls task(context, index, rank) once for each index in [0, tasks), in any order; `rank` tells
 // the threads apart, from 0 on and below `threads.count`. Whoever is free takes the next task, and
 // nobody waits for a thread that has none yet. Tasks must not wait for each other.
-void run_tasks(Threads threads, std::int64_t tasks,
+void run_tasks(WorkerThreads threads, std::int64_t tasks,
                void (*task)(const void* context, std::int64_t index, int rank),
                const void* context);
 
 // Calls task(context, rank, count) for every rank in [0, count) at the same time, rank 0 on the
 // caller: on those threads that come at once, which may wait for each other.
-void run_concurrently(Threads threads, void (*task)(const void* context, int rank, int count),
+void run_concurrently(WorkerThreads threads, void (*task)(const void* context, int rank, int count),
                       const void* context);
 
 // How many of the wanted threads are worth using now: fewer where others want the processors.

@@ -17,7 +17,7 @@ namespace birnn {
 constexpr std::int64_t gate_counts[] = {1, 1, 4, 3};
 
 struct WorkSplit {
-  Threads threads;
+  WorkerThreads threads;
   Partition partition = Partition::sequences;  // within a direction
   // One direction after another, all threads on each: where the weights of both would evict each
   // other from the cache that the processors share.
@@ -61,7 +61,7 @@ struct WorkSplit {
 
 // Directions first, then sequences; panels of hidden units where sequences are few.
 inline WorkSplit split_work(const Shape& shape, const Batch& batch, std::int64_t item_bytes,
-                            Threads asked) {
+                            WorkerThreads asked) {
   // Least work, in floating point operations, below which another thread costs more than it brings,
   // as it has to be woken: of a whole call (a tenth of a millisecond), of a call whose threads wait
   // for each other after each step, and of one thread between two such barriers.
