@@ -1,4 +1,4 @@
-// Log-partition, marginals and gradient.
+// Log-partition, marginals and gradient of a CRF (forward-backward algorithm).
 //
 // Scores stay logarithms from step to step: nothing overflows and nothing vanishes. Within a step
 //
@@ -30,25 +30,25 @@ namespace birnn {
 namespace {
 namespace crf {
 
-constexpr int BLOCK = 4;  // vectors of labels whose sums stand in registers
+constexpr int BLOCK = 4;  // vectors of labels whose sums are in registers
 
 // Terms that vanish are below 1e-300 each. A quotient by LEAST_ACCURATE is far from overflow,
 // whatever weight the caller gives it.
 constexpr double LEAST_ACCURATE = 1e-100;
 
-// out[v] = sum_k scale[k] matrix[k, v], both of P columns, for WIDTH vectors of columns. Two sums
-// for even and odd k where one would leave the processor waiting for the last addition.
+// out[v] = sum_k scale[k] matrix[k, v], both of P columns, for WIDTH vectors of columns. With few
+// vectors there are two accumulators, for even and odd k, so that additions overlap.
 template <int WIDTH>
 inline void product_columns(const double* scale, const double* matrix, int64_t labels,
                             int64_t padded, Doubles* out) {
-  constexpr int CHAINS = WIDTH <= 2 ? 2 : 1;
-  Doubles sum[CHAINS][WIDTH] = {};
+  constexpr int ACCUMULATORS = WIDTH <= 2 ? 2 : 1;
+  Doubles sum[ACCUMULATORS][WIDTH] = {};
   int64_t k = 0;
-  for (; k + CHAINS <= labels; k += CHAINS) {
-    for (int chain = 0; chain < CHAINS; ++chain) {
-      const Doubles by = broadcast(scale[k + chain]);
+  for (; k + ACCUMULATORS <= labels; k += ACCUMULATORS) {
+    for (int i = 0; i < ACCUMULATORS; ++i) {
+      const Doubles by = broadcast(scale[k + i]);
       for (int v = 0; v < WIDTH; ++v) {
-        sum[chain][v] += by * load(matrix + (k + chain) * padded + v * DOUBLE_LANES);
+        sum[i][v] += by * load(matrix + (k + i) * padded + v * DOUBLE_LANES);
       }
     }
   }
@@ -58,7 +58,7 @@ inline void product_columns(const double* scale, const double* matrix, int64_t l
     }
   }
   for (int v = 0; v < WIDTH; ++v) {
-    out[v] = CHAINS == 2 ? sum[0][v] + sum[CHAINS - 1][v] : sum[0][v];
+    out[v] = ACCUMULATORS == 2 ? sum[0][v] + sum[ACCUMULATORS - 1][v] : sum[0][v];
   }
 }
 
@@ -85,7 +85,7 @@ inline void vector_matrix_product(const double* scale, const double* matrix, int
 }
 
 // log sum_i exp(a[i] + b[i]) over a row of P
-inline double log_sum(const double* a, const double* b, int64_t padded) {
+inline double log_sum_exp(const double* a, const double* b, int64_t padded) {
   Doubles maximum = broadcast(-INFINITE);
   Mask has_nan = {};
   for (int64_t at = 0; at < padded; at += DOUBLE_LANES) {
@@ -151,7 +151,7 @@ inline double forward_pass(const Sequence& sequence, Workspace& work, bool keep)
       const double* row = sequence.emission + step * work.labels;
       for (int64_t to = 0; to < work.labels; ++to) {
         if (!(sum[to] >= LEAST_ACCURATE)) {
-          alpha[to] = log_sum(before, work.incoming + to * padded, padded) + row[to];
+          alpha[to] = log_sum_exp(before, work.incoming + to * padded, padded) + row[to];
         }
       }
       maximum = broadcast(-INFINITE);
@@ -160,7 +160,7 @@ inline double forward_pass(const Sequence& sequence, Workspace& work, bool keep)
       }
     }
   }
-  return log_sum(alpha, work.end, padded);
+  return log_sum_exp(alpha, work.end, padded);
 }
 
 inline void add_row(double* to, const double* row, double weight, int64_t labels) {
@@ -238,7 +238,7 @@ inline void distribute_by_definition(const Workspace& work, int64_t step, const 
       continue;
     }
     const double* score = work.incoming + to * work.padded;
-    const double all = log_sum(before, score, work.padded);
+    const double all = log_sum_exp(before, score, work.padded);
     for (int64_t at = 0; at < work.padded; at += DOUBLE_LANES) {
       const Doubles q = exp<double>(load(before + at) + load(score + at) - all) * inaccurate[to];
       store(work.before + at, load(work.before + at) + q);

@@ -12,7 +12,7 @@ namespace birnn {
 namespace {
 namespace crf {
 
-constexpr int BEST_BLOCK = 4;  // vectors of labels whose maxima stand in registers
+constexpr int BEST_BLOCK = 4;  // vectors of labels whose maxima are in registers
 
 // out[j] = max_k score[k] + matrix[k, j] for WIDTH vectors of columns j
 template <int WIDTH>
