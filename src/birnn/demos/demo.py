@@ -13,7 +13,7 @@ import numpy as np
 
 from birnn.data.examples import Example
 from birnn.errors import ConfigError
-from birnn.studies.compare.contest import Member, by_step
+from birnn.studies.compare.groups import Member, by_step
 
 SplitName = Literal["train", "test"]
 Groups = Mapping[str, Sequence[Member]]

@@ -23,7 +23,8 @@ from birnn.errors import Tell, UsageError, nearest, no_notice
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
 from birnn.studies.compare.comparison import Comparison
-from birnn.studies.compare.contest import Contest, position_groups
+from birnn.studies.compare.contest import Contest
+from birnn.studies.compare.groups import position_groups
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import TrialPlan, run_trials
 from birnn.tasks import TASKS

@@ -17,7 +17,8 @@ from birnn.demos import brackets
 from birnn.errors import UsageError
 from birnn.metrics import TagScorer
 from birnn.studies.compare import page
-from birnn.studies.compare.comparison import FEWEST, Comparison, compare, groups_of
+from birnn.studies.compare.comparison import Comparison, compare
+from birnn.studies.compare.groups import FEWEST, groups_of
 from birnn.studies.compare.trials import Trial
 
 SPEC = Spec(inputs=Symbols(size=5, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2))

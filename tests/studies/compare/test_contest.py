@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from birnn.bundle import Encoder, Spec, Symbols, Tags
 from birnn.studies.compare.comparison import Comparison
-from birnn.studies.compare.contest import Contest, by_step
+from birnn.studies.compare.contest import Contest
+from birnn.studies.compare.groups import by_step
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Trial
 

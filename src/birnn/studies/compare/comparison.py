@@ -18,6 +18,7 @@ from birnn.data import Example, ReadOptions
 from birnn.errors import Tell, UsageError, nearest, no_notice
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
+from birnn.studies.compare.groups import group_name, groups_of, places_of
 from birnn.studies.compare.significance import McNemar, mcnemar, p_value, percent
 from birnn.studies.compare.trials import WAYS, Trial, TrialPlan, run_trials
 from birnn.tasks import TASKS
@@ -27,7 +28,6 @@ from birnn.training.sets import DataSource, DataSources
 COMPARED = tuple(name for name, head in TASKS.items() if head.has_labels)
 """The tasks whose answers are right or wrong, which tests of significance count."""
 PAIR = ("forward", "both")  # who meet in McNemar's test
-FEWEST = 20  # steps or sequences that a group needs to have an accuracy of its own
 
 METRICS = {"accuracy": "accuracy", "f1": "span F1"}
 
@@ -134,7 +134,7 @@ class Comparison:
     def by_position(self) -> tuple[list[str], dict[str, list[float]]]:
         """Accuracy of steps by their position, or of labels by the sequence's length.
 
-        Positions that few sequences reach are taken together until there are `FEWEST` of them.
+        Positions that few sequences reach are taken together until there are enough of them.
 
         Returns:
             Names of the groups, such as ``"1"`` and ``"11-20"``; and for each way its accuracy in
@@ -358,44 +358,3 @@ def compare(
 def _middle(tests: Sequence[McNemar]) -> McNemar:
     """The test of the seed with the median p."""
     return sorted(tests, key=lambda test: test.p)[len(tests) // 2]
-
-
-def places_of(task: str, lengths: Sequence[int]) -> list[np.ndarray]:
-    """For each sequence the position of each step; its length, where it has one label."""
-    if TASKS[task].per_step:
-        return [np.arange(1, length + 1) for length in lengths]
-    return [np.array([length]) for length in lengths]
-
-
-def groups_of(places: np.ndarray, *, alone: int = 10) -> list[tuple[int, int]]:
-    """Stretches of positions, the first ones alone, later ones by tens, none nearly empty.
-
-    Args:
-        places: Position of each step, or length of each sequence, from 0 or 1 on.
-        alone: Up to which position each stands for itself.
-
-    Returns:
-        First and last position of each stretch, in order; together they hold every place.
-
-    Example:
-        >>> groups_of(np.repeat([1, 2, 3, 14], [30, 25, 1, 1]))
-        [(1, 1), (2, 14)]
-    """
-    edges: list[tuple[int, int]] = []
-    if places.size == 0:
-        return edges
-    begun, first, top = int(places.min()), int(places.min()), int(places.max())
-    while first <= top:
-        last = min(top, first if first <= alone else first + 9 - (first - 1) % 10)
-        if int(((places >= begun) & (places <= last)).sum()) >= FEWEST:
-            edges.append((begun, last))
-            begun = last + 1
-        first = last + 1
-    if begun <= top:  # too few are left at the end: they join the stretch before
-        edges[-1:] = [(edges[-1][0] if edges else begun, top)]
-    return edges
-
-
-def group_name(first: int, last: int) -> str:
-    """A stretch of positions in words: ``7``, or ``11-20``."""
-    return str(first) if first == last else f"{first}-{last}"

@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
-from birnn.studies.compare.comparison import Comparison, Spread, group_name, groups_of, places_of
+from birnn.studies.compare.comparison import Comparison, Spread
+from birnn.studies.compare.groups import Member
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Trial
-
-Member = tuple[int, int]  # number of the test sequence, step in it; the label of a text is step 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,34 +141,3 @@ class Contest:
         number, at = member
         answer = answers[number]
         return str(answer if isinstance(answer, str) else answer[at])
-
-
-def by_step(steps: Sequence[np.ndarray], names: Sequence[str]) -> dict[str, list[Member]]:
-    """Groups of steps from a mark on each.
-
-    Args:
-        steps: For each sequence the number of each step's group in ``names``, (T,).
-        names: Names of the groups.
-
-    Example:
-        >>> by_step([np.array([0, 1]), np.array([1])], ["so far", "later"])
-        {'so far': [(0, 0)], 'later': [(0, 1), (1, 0)]}
-    """
-    groups: dict[str, list[Member]] = {name: [] for name in names}
-    for number, marks in enumerate(steps):
-        for at, mark in enumerate(marks.tolist()):
-            groups[names[mark]].append((number, at))
-    return groups
-
-
-def position_groups(task: str, lengths: Sequence[int]) -> dict[str, list[Member]]:
-    """Steps by their positions, or labels by their sequences' lengths.
-
-    Args:
-        task: ``tagger``, or another one, whose sequences have one label each.
-        lengths: Steps of each sequence.
-    """
-    places = places_of(task, lengths)
-    edges = groups_of(np.concatenate(places))
-    names = [group_name(first, last) for first, last in edges]
-    return by_step([np.searchsorted([last for _, last in edges], place) for place in places], names)
