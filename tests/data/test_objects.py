@@ -31,8 +31,8 @@ class Frame:
 
 def load(given, target="label", labelled=True, **options):
     told = []
-    request = ReadRequest(target, labelled, ReadOptions.of(options))
-    return list(examples(given, request, tell=told.append, name="train")), told
+    request = ReadRequest(target, labelled, ReadOptions.of(options), tell=told.append)
+    return list(examples(given, request, name="train")), told
 
 
 def pairs(found):

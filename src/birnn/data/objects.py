@@ -15,7 +15,7 @@ from birnn.data.examples import Example, TargetKind
 from birnn.data.headers import PLAIN, plain_name
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.records import Keys, keys_of
-from birnn.errors import DataError, Tell
+from birnn.errors import DataError, Tell, no_notice
 
 SAMPLE = 100  # rows of a data frame by which its columns are judged
 ACCEPTED = {
@@ -27,14 +27,13 @@ ACCEPTED = {
 }
 
 
-def examples(given: Any, request: ReadRequest, *, tell: Tell, name: str = "") -> Iterator[Example]:
+def examples(given: Any, request: ReadRequest, *, name: str = "") -> Iterator[Example]:
     """Labelled sequences out of what a caller has.
 
     Args:
         given: A data frame, a dict of columns, or anything that yields `Example` objects, pairs
             (sequence, target) or dicts; it is gone through once.
         request: The kind of target, and which columns or keys are meant.
-        tell: Takes each notice, one line.
         name: What messages call it.
 
     Raises:
@@ -42,9 +41,9 @@ def examples(given: Any, request: ReadRequest, *, tell: Tell, name: str = "") ->
 
     Example:
         >>> given = (pair for pair in [("so good", True), ("so bad", False)])
-        >>> [e.target for e in examples(given, ReadRequest("label"), tell=print)]
+        >>> [e.target for e in examples(given, ReadRequest("label"))]
         ['True', 'False']
-        >>> next(examples(["so good"], ReadRequest("label"), tell=print))
+        >>> next(examples(["so good"], ReadRequest("label")))
         Traceback (most recent call last):
         ...
         birnn.errors.DataError: example 0 is 'so good', without what is learnt of it. \
@@ -52,6 +51,7 @@ Give ('a text', 'label') or {'text': ..., 'label': ...}.
     """
     where = f"{name}: " if name else ""
     skipped = 0
+    tell = request.tell or no_notice
     found = _examples(given, request, lambda line: tell(where + line), where)
     for number, example in enumerate(found):
         if example.target is not None or not request.labelled:

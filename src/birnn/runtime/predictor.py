@@ -312,7 +312,7 @@ class Predictor:
         else:
             target = self.spec.head.target
             request = ReadRequest(target, options=options, alphabet=self._codec.alphabet, tell=tell)
-            examples = labelled_examples(examples, request, tell=tell)
+            examples = labelled_examples(examples, request)
         scorer, gold = self.spec.head.scorer(self.labels), self.spec.head.golds(self.labels, tell)
         sequences = empty = tokens = 0
         seconds = 0.0

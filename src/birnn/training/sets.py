@@ -168,7 +168,7 @@ def _examples(
             )
         )
     request = ReadRequest(TASKS[task].target, options=reading, alphabet=alphabet, tell=tell)
-    examples = list(labelled_examples(source, request, tell=tell, name=name))
+    examples = list(labelled_examples(source, request, name=name))
     if not examples:
         raise DataError(f"{name}: no example in it. Give at least one.")
     return examples
