@@ -1,9 +1,9 @@
 """Kinds of input, a file each: words, symbols, vectors."""
 
 from birnn.data.alphabet import UNKNOWN
-from birnn.inputs.encoding import Batch, Encoded, Rows
+from birnn.inputs.encoding import Batch, Encoded, EncodedRows
 from birnn.inputs.forms import Characters, Surface
-from birnn.inputs.kind import Codec, InputRows, InputSpec, LearntInputs, Part, Steps
+from birnn.inputs.kind import Codec, InputRows, InputSpec, LearntInputs, RowPart, Steps
 from birnn.inputs.kinds import KINDS, Inputs, InputSettings, KindName, kind_of
 from birnn.inputs.symbols import SymbolRows, Symbols
 from birnn.inputs.vectors import Offset, VectorRows, Vectors
@@ -17,6 +17,7 @@ __all__ = [
     "Characters",
     "Codec",
     "Encoded",
+    "EncodedRows",
     "InputRows",
     "InputSettings",
     "InputSpec",
@@ -24,8 +25,7 @@ __all__ = [
     "KindName",
     "LearntInputs",
     "Offset",
-    "Part",
-    "Rows",
+    "RowPart",
     "Steps",
     "Surface",
     "SymbolRows",

@@ -13,13 +13,13 @@ import numpy.typing as npt
 Integers = npt.NDArray[np.int64]
 
 
-class Rows(Protocol):
+class EncodedRows(Protocol):
     """Steps of sequences as numbers, each kind of input in arrays of its own."""
 
     def __len__(self) -> int:
         """Number of rows."""
 
-    def take(self, rows: Integers) -> Rows:
+    def take(self, rows: Integers) -> EncodedRows:
         """These rows alone."""
 
 
@@ -35,7 +35,7 @@ class Batch:
             A label that the vocabulary does not know is -1.
     """
 
-    inputs: Rows
+    inputs: EncodedRows
     lengths: Integers
     targets: npt.NDArray[Any] | None = None
 
@@ -58,7 +58,7 @@ class Encoded:
 
     def __init__(
         self,
-        inputs: Rows,
+        inputs: EncodedRows,
         lengths: Integers,
         targets: npt.NDArray[Any] | None = None,
         *,

@@ -24,7 +24,7 @@ from birnn.data.alphabet import Alphabet
 from birnn.data.examples import Example
 from birnn.data.numeric import Reals
 from birnn.errors import ConfigError
-from birnn.inputs.encoding import Encoded, Rows
+from birnn.inputs.encoding import Encoded, EncodedRows
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary
 from birnn.schema import Frozen, Shape
 
@@ -55,7 +55,7 @@ Embed = Callable[[Sequence[Steps]], InputRows]
 """From validated sequences to their input rows."""
 
 
-class Part(NamedTuple):
+class RowPart(NamedTuple):
     """What a row is made of, for the drawing of a model.
 
     Args:
@@ -176,7 +176,7 @@ class InputSpec(Frozen, ABC):
         """The inputs in one line of the model card."""
 
     @abstractmethod
-    def parts(self) -> tuple[str, list[Part]]:
+    def parts(self) -> tuple[str, list[RowPart]]:
         """The inputs in the drawing of a model: what they are, and what a row is made of."""
 
     @abstractmethod
@@ -237,7 +237,7 @@ class Codec(ABC, Generic[Described]):
         """
 
     @abstractmethod
-    def rows(self, sequences: Sequence[Steps]) -> Rows:
+    def rows(self, sequences: Sequence[Steps]) -> EncodedRows:
         """Rows of validated sequences, first sequence first."""
 
     @abstractmethod

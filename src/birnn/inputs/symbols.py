@@ -23,7 +23,7 @@ from birnn.inputs.kind import (
     InputSpec,
     Integers,
     LearntInputs,
-    Part,
+    RowPart,
     Split,
     Steps,
     Tensors,
@@ -109,9 +109,9 @@ class Symbols(InputSpec):
         """The inputs in one line of the model card."""
         return f"symbols {self.size:,} × {self.dim}"
 
-    def parts(self) -> tuple[str, list[Part]]:
+    def parts(self) -> tuple[str, list[RowPart]]:
         """The inputs in the drawing of a model."""
-        return f"symbols, {self.size:,} known", [Part(self.dim, "symbol")]
+        return f"symbols, {self.size:,} known", [RowPart(self.dim, "symbol")]
 
     def limitation(self) -> str:
         """What of its inputs a model cannot judge."""

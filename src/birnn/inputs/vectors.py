@@ -29,7 +29,7 @@ from birnn.inputs.kind import (
     InputSpec,
     Integers,
     LearntInputs,
-    Part,
+    RowPart,
     Split,
     Steps,
     Tensors,
@@ -134,9 +134,9 @@ class Vectors(Offset, InputSpec):
         """The inputs in one line of the model card."""
         return f"vectors of {self.size} channels"
 
-    def parts(self) -> tuple[str, list[Part]]:
+    def parts(self) -> tuple[str, list[RowPart]]:
         """The inputs in the drawing of a model."""
-        return "vectors, standardised", [Part(self.size, "channels")]
+        return "vectors, standardised", [RowPart(self.size, "channels")]
 
     def limitation(self) -> str:
         """What of its inputs a model cannot judge."""

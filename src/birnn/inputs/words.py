@@ -35,7 +35,7 @@ from birnn.inputs.kind import (
     InputSpec,
     Integers,
     LearntInputs,
-    Part,
+    RowPart,
     Split,
     Steps,
     Tensors,
@@ -233,11 +233,7 @@ class Words(InputSpec):
     def class_tensors(
         self, train: Sequence[Example], vocabularies: Vocabularies, settings: Any
     ) -> dict[str, npt.NDArray[Any]]:
-        """Word vectors that start with the log-count ratios of the labels, where that is set."""
-        return {"words.weight": self._ratios(train, vocabularies)} if settings.class_ratios else {}
-
-    def _ratios(self, train: Sequence[Example], vocabularies: Vocabularies) -> npt.NDArray[Any]:
-        """Word vectors (V, W) that start with the log-count ratio of each label.
+        """Word vectors (V, W) that start with the log-count ratio of each label, where that is set.
 
         ``r[w, k] = log p(w | k) - log p(w | other labels)``, over the share of the examples that
         hold the word, add-one smoothed: the features by which naive Bayes weighs words. They stand
@@ -248,6 +244,8 @@ class Words(InputSpec):
             Wang & Manning 2012, Baselines and Bigrams: Simple, Good Sentiment and Topic
             Classification, section 2.
         """
+        if not settings.class_ratios:
+            return {}
         words, labels = vocabularies["words"], vocabularies["labels"]
         held_VL = np.zeros((len(words), len(labels)))
         for example in train:
@@ -261,7 +259,7 @@ class Words(InputSpec):
         room = min(len(labels), self.dim)
         table = np.random.default_rng(0).normal(0.0, WORD_SPREAD, (len(words), self.dim))
         table[:, :room] = RATIO_SCALE * ratios_VL[:, :room]
-        return table.astype(np.float32)
+        return {"words.weight": table.astype(np.float32)}
 
     # ------------------------------------------------------------------ at work and in words
 
@@ -284,14 +282,14 @@ class Words(InputSpec):
             parts.append(f"affixes and shapes {self.surface.size:,} × {self.surface.dim}")
         return " + ".join(parts) + (f" = {self.width}" if len(parts) > 1 else "")
 
-    def parts(self) -> tuple[str, list[Part]]:
+    def parts(self) -> tuple[str, list[RowPart]]:
         """The inputs in the drawing of a model."""
-        parts = [Part(self.dim, "word")]
+        parts = [RowPart(self.dim, "word")]
         if self.characters is not None:
             hidden = self.characters.hidden_size
-            parts += [Part(hidden, "letters", "forward"), Part(hidden, "letters", "backward")]
+            parts += [RowPart(hidden, "letters", "forward"), RowPart(hidden, "letters", "backward")]
         if self.surface is not None:
-            parts.append(Part(self.surface.dim, "form"))
+            parts.append(RowPart(self.surface.dim, "form"))
         return f"words, {self.size:,} known", parts
 
     def limitation(self) -> str:
