@@ -124,8 +124,8 @@ def learn_features(
 ) -> Vocabulary:
     """The features that enough distinct forms have.
 
-    A feature of a single form would be that word by another name: learnt by heart, of no use for
-    the words to come.
+    A feature of a single form would be that word by another name: memorised, of no use for words
+    to come.
 
     Args:
         forms: Distinct written forms of training.

@@ -144,7 +144,7 @@ class WordVectorCache:
         self._changing = False
 
     def _settle(self) -> None:
-        """Begin anew where an exception came in the middle of a change."""
+        """Empty the cache where an exception came in the middle of a change."""
         if self._changing:
             self._slots = OrderedDict()
             self._changing = False

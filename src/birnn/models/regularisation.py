@@ -1,4 +1,4 @@
-"""What keeps a model from learning its training set by heart: part of training, not of models."""
+"""Dropout and noise: regularisation, which is part of training and not of a model."""
 
 from __future__ import annotations
 
