@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 
 import birnn
 from birnn.demos import DEMOS, Size, run, senses
+from birnn.explain.ablation import Background, decide
 from birnn.explain.architecture import architecture
 from birnn.explain.attribution import integrated_gradients, occlusion
-from birnn.explain.decision import Background, decide
 from birnn.explain.flow import by_distance, context_length, flow
 from birnn.report import figures
 from birnn.studies.cost import cost

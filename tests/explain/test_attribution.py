@@ -12,10 +12,10 @@ import torch
 
 from birnn.bundle import Bundle
 from birnn.errors import ConfigError
+from birnn.explain.ablation import decide
 from birnn.explain.attribution import integrated_gradients, occlusion
-from birnn.explain.decision import decide
+from birnn.explain.inspected import Subject
 from birnn.explain.reading import Reading
-from birnn.explain.subject import Subject
 from birnn.models import build
 from birnn.ragged import Ragged
 

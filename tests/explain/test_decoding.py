@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from birnn.data import transitions
-from birnn.explain.decision import decide
+from birnn.explain.ablation import decide
 from birnn.explain.decoding import attention, decoding
 from birnn.explain.states import states
 from birnn.runtime import Predictor

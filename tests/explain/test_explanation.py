@@ -14,7 +14,7 @@ import pytest
 from birnn.bundle import Bundle
 from birnn.errors import DataError, UsageError
 from birnn.explain import decide, explanation, page
-from birnn.explain.decision import Background
+from birnn.explain.ablation import Background
 from birnn.explain.explanation import LONG, Explanation
 from birnn.runtime import Predictor
 from grids import sampled

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from birnn.errors import ConfigError
 from birnn.explain.flow import Flow, Slices, affordable, by_distance, context_length, flow
+from birnn.explain.inspected import Subject
 from birnn.explain.reading import Reading
-from birnn.explain.subject import Subject
 from birnn.nn import State
 from birnn.ragged import Ragged
 

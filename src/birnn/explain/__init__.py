@@ -7,15 +7,15 @@
 True
 """
 
+from birnn.explain.ablation import Background, Decision, decide
 from birnn.explain.attribution import Attribution, Occlusion, integrated_gradients, occlusion
-from birnn.explain.decision import Background, Decision, decide
 from birnn.explain.decoding import Decoding, attention, decoding
 from birnn.explain.explanation import Explanation, explanation
 from birnn.explain.flow import Context, Flow, affordable, by_distance, context_length, flow
 from birnn.explain.gates import Gates, Saturation, gates, saturation
+from birnn.explain.inspected import Subject
 from birnn.explain.reading import Reading
 from birnn.explain.states import Correlation, Segment, States, correlation, layout, states
-from birnn.explain.subject import Subject
 
 __all__ = [
     "Attribution",

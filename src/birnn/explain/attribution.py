@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from birnn.errors import ConfigError
+from birnn.explain.inspected import BATCH_ROWS, Array, Model, array, differentiating
 from birnn.explain.path import POINTS, Asked, Path, copies
 from birnn.explain.reading import Reading
-from birnn.explain.subject import BATCH_ROWS, Array, Model, array, differentiating
 
 MOST_POINTS = 4096
 MOST_ROWS = 1 << 20  # of all points together, some ten seconds for a large model

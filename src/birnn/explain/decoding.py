@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from birnn.explain.inspected import Array, Model, Subject, array
 from birnn.explain.reading import Reading
-from birnn.explain.subject import Array, Model, Subject, array
 from birnn.ragged import Ragged
 from birnn.reference import crf
 from birnn.reference.crf import Chain

@@ -12,14 +12,14 @@ import numpy as np
 
 from birnn.bundle.spec import Spec
 from birnn.errors import UsageError, nearest
+from birnn.explain.ablation import Background, Decision, decide
 from birnn.explain.attribution import Attribution, Occlusion, integrated_gradients, occlusion
-from birnn.explain.decision import Background, Decision, decide
 from birnn.explain.decoding import Decoding, attention, decoding
 from birnn.explain.flow import Flow, affordable, flow
 from birnn.explain.gates import NAMES, Saturation, saturation
+from birnn.explain.inspected import Array, Model, Subject
 from birnn.explain.reading import Reading
 from birnn.explain.states import Correlation, States, correlation, states
-from birnn.explain.subject import Array, Model, Subject
 from birnn.nn.threads import own_threads
 
 LONG = 400  # steps from which on leaving out each of them in turn takes too long

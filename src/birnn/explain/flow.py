@@ -20,8 +20,7 @@ from torch import Tensor
 
 from birnn.errors import ConfigError
 from birnn.explain.gates import activations, memory
-from birnn.explain.reading import Reading
-from birnn.explain.subject import (
+from birnn.explain.inspected import (
     BATCH_ROWS,
     Array,
     Halves,
@@ -30,6 +29,7 @@ from birnn.explain.subject import (
     Subject,
     differentiating,
 )
+from birnn.explain.reading import Reading
 from birnn.nn import State
 from birnn.ragged import Lengths, Ragged
 

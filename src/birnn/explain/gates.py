@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError
+from birnn.explain.inspected import Array, Halves, Model, Rows, Subject, array
 from birnn.explain.reading import Reading, halves_over
-from birnn.explain.subject import Array, Halves, Model, Rows, Subject, array
 from birnn.nn import BiRNN
 from birnn.reference.stack import CellName
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from birnn import report
-from birnn.explain.answer import adds_of, answer, what_was_read
+from birnn.explain.answer_section import adds_of, answer, what_was_read
 from birnn.explain.architecture import architecture
 from birnn.explain.explanation import Explanation
 from birnn.explain.flow import Flow

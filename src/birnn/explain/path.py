@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from birnn.explain.inspected import BATCH_ROWS, Array, Halves, Rows, Subject, array
 from birnn.explain.reading import Reading
-from birnn.explain.subject import BATCH_ROWS, Array, Halves, Rows, Subject, array
 from birnn.ragged import Ragged
 
 # Points of the Gauss-Legendre rule on each stretch of the path.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from birnn.errors import UsageError
-from birnn.explain.subject import Array, Halves, Model, Rows, Subject
+from birnn.explain.inspected import Array, Halves, Model, Rows, Subject
 
 
 @dataclass(frozen=True, eq=False)

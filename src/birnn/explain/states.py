@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from birnn.errors import ConfigError
+from birnn.explain.inspected import Array, Model, Subject, array
 from birnn.explain.reading import Reading, halves_over
-from birnn.explain.subject import Array, Model, Subject, array
 from birnn.reference.stack import Stack
 
 

@@ -8,13 +8,13 @@ import torch
 
 from birnn.bundle import save
 from birnn.errors import BundleError, ConfigError, DataError
+from birnn.explain.ablation import decide
 from birnn.explain.attribution import integrated_gradients, occlusion
-from birnn.explain.decision import decide
 from birnn.explain.flow import flow
 from birnn.explain.gates import gates
+from birnn.explain.inspected import Subject
 from birnn.explain.reading import Reading
 from birnn.explain.states import states
-from birnn.explain.subject import Subject
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from birnn.errors import ConfigError, ShapeError
-from birnn.explain.decision import CASES, Background, decide
+from birnn.explain.ablation import CASES, Background, decide
 from birnn.explain.decoding import decoding
 from birnn.explain.states import states
 from birnn.runtime import Predictor

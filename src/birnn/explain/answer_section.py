@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from birnn.explain.decision import Case
+from birnn.explain.ablation import Case
 from birnn.explain.explanation import Explanation
 from birnn.report import figures
 from birnn.report.parts import Part, Picture, Table, Text, Tiles, Words

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError, ShapeError, nearest
+from birnn.explain.inspected import Array, Halves, Model, Rows, Subject, array
 from birnn.explain.reading import Reading, halves_over
-from birnn.explain.subject import Array, Halves, Model, Rows, Subject, array
 
 Case = Literal["full", "without forward", "without backward", "without both"]
 
