@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 import birnn
 from birnn.demos import DEMOS, Size, run, senses
-from birnn.explain.ablation import Background, decide
+from birnn.explain.ablation import MeanStates, mean_ablation
 from birnn.explain.architecture import architecture
 from birnn.explain.attribution import integrated_gradients, occlusion
 from birnn.explain.flow import by_distance, context_length, flow
@@ -76,7 +76,7 @@ def explained(tagger: Path) -> Iterator[tuple[str, Figure]]:
     print("context, steps:", context)
     yield "distance", figures.influence_by_distance(forward, backward, context)
 
-    background = Background.over(
+    means = MeanStates.over(
         model.bundle, [case.example.inputs for case in senses.generate(300, seed=1)]
     )
     # Most of a sense's logit says which word it is of; the difference to the other sense of the
@@ -85,9 +85,9 @@ def explained(tagger: Path) -> Iterator[tuple[str, Figure]]:
         label for label in model.labels if label.startswith(f"{WORD}/") and label != right.tag
     )
     question = " − ".join(label.removeprefix(f"{WORD}/") for label in (right.tag, other))
-    decision = decide(model.bundle, words, background=background)
-    one, two = decision.logits(right.tag), decision.logits(other)
-    logits = {case: float((one[case] - two[case])[right.position]) for case in one}
+    ablation = mean_ablation(model.bundle, words, means=means)
+    one, two = ablation.logits(right.tag), ablation.logits(other)
+    logits = {key: float((one[key] - two[key])[right.position]) for key in one}
     yield "deciding", figures.deciding_direction(logits, question)
 
     asked = [(right.tag, 1), (other, -1)]

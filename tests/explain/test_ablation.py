@@ -1,6 +1,6 @@
 """Which direction decided: by hand where the head is linear, by the slow way where it is not."""
 
-# T steps, H hidden units, L labels, C cases
+# T steps, H hidden units, L labels, C conditions
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from birnn.errors import ConfigError, ShapeError
-from birnn.explain.ablation import CASES, Background, decide
+from birnn.explain.ablation import CONDITIONS, MeanStates, mean_ablation
 from birnn.explain.decoding import decoding
 from birnn.explain.states import states
 from birnn.runtime import Predictor
@@ -43,14 +43,14 @@ def test_of_a_linear_head_the_change_is_the_halves_way_to_their_mean(make, draw)
     """With concat the logit without a half changes by W_half (mean - h), exactly."""
     bundle = make("words", "tags")
     sequence = draw(bundle, 6)
-    background = Background.over(bundle, [draw(bundle, 5, seed=3), draw(bundle, 9, seed=4)])
-    found = decide(bundle, sequence, background=background)
+    means = MeanStates.over(bundle, [draw(bundle, 5, seed=3), draw(bundle, 9, seed=4)])
+    found = mean_ablation(bundle, sequence, means=means)
     own = states(bundle, sequence)
     weight_LW = bundle.tensors["head.linear.weight"]
     changes = [
         (mean_H - half_TH) @ columns_LH.T
         for mean_H, half_TH, columns_LH in zip(
-            background.rows,
+            means.rows,
             (own.forward, own.backward),
             np.split(weight_LW, 2, axis=1),
             strict=True,
@@ -60,41 +60,41 @@ def test_of_a_linear_head_the_change_is_the_halves_way_to_their_mean(make, draw)
     np.testing.assert_allclose(without[0] - full, changes[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(without[1] - full, changes[1], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(without[2] - full, changes[0] + changes[1], rtol=1e-4, atol=1e-5)
-    assert not found.own_background
+    assert not found.own_means
 
 
 @pytest.mark.parametrize("merge", MERGES)
 @pytest.mark.parametrize("pooling", ["last", "last+max+mean", "attention"])
-def test_a_silenced_half_is_its_mean_at_every_step_and_at_the_end(make, draw, merge, pooling):
+def test_an_ablated_half_is_its_mean_at_every_step_and_at_the_end(make, draw, merge, pooling):
     bundle = make("symbols", f"label-{pooling}", merge=merge, cell="gru")
     sequence = draw(bundle, 5)
-    background = Background.over(bundle, [draw(bundle, 7, seed=2)])
-    found = decide(bundle, sequence, background=background)
+    means = MeanStates.over(bundle, [draw(bundle, 7, seed=2)])
+    found = mean_ablation(bundle, sequence, means=means)
     own = states(bundle, sequence)
-    for case, silenced in CASES.items():
+    for condition, ablated in CONDITIONS.items():
         halves = [
-            np.broadcast_to(mean, half.shape) if silent else half
-            for half, mean, silent in zip(
-                (own.forward, own.backward), background.rows, silenced, strict=True
+            np.broadcast_to(mean, half.shape) if gone else half
+            for half, mean, gone in zip(
+                (own.forward, own.backward), means.rows, ablated, strict=True
             )
         ]
         finals = [
-            mean if silent else final
-            for final, mean, silent in zip(
-                (own.forward[-1], own.backward[0]), background.last, silenced, strict=True
+            mean if gone else final
+            for final, mean, gone in zip(
+                (own.forward[-1], own.backward[0]), means.last, ablated, strict=True
             )
         ]
         vector = pooled(bundle, MERGES[merge](*halves), MERGES[merge](*finals))
         expected = linear(bundle, "linear", vector)
-        at = found.cases.index(case)
+        at = found.conditions.index(condition)
         np.testing.assert_allclose(found.scores[at], expected, rtol=1e-4, atol=1e-5)
         assert found.answers[at] == expected.argmax()
 
 
-def test_the_background_is_the_mean_over_all_steps_and_all_ends(make, draw):
+def test_the_mean_states_are_the_mean_over_all_steps_and_all_ends(make, draw):
     bundle = make("vectors", "label-max", num_layers=2)
     sequences = [draw(bundle, steps, seed=steps) for steps in (4, 1, 6)]
-    found = Background.over(bundle, [*sequences, np.zeros((0, 3))])
+    found = MeanStates.over(bundle, [*sequences, np.zeros((0, 3))])
     each = [states(bundle, sequence) for sequence in sequences]
     forward = np.concatenate([one.forward for one in each]).mean(axis=0)
     np.testing.assert_allclose(found.rows[0], forward, rtol=1e-5, atol=1e-7)
@@ -110,26 +110,26 @@ def test_the_background_is_the_mean_over_all_steps_and_all_ends(make, draw):
 def test_without_data_it_is_the_mean_over_the_sequences_own_steps(make, draw):
     bundle = make("words", "label-mean")
     sequence = draw(bundle, 6)
-    found = decide(bundle, sequence)
-    assert found.own_background
+    found = mean_ablation(bundle, sequence)
+    assert found.own_means
     # The mean over steps of a half that is everywhere its own mean is what it was.
     for scores in found.scores[1:]:
         np.testing.assert_allclose(scores, found.scores[0], rtol=1e-4, atol=1e-5)
     tagged = make("words", "tags")
-    assert np.abs(np.diff(decide(tagged, sequence).scores, axis=0)).max() > 0.01
+    assert np.abs(np.diff(mean_ablation(tagged, sequence).scores, axis=0)).max() > 0.01
 
 
 def test_one_step_is_its_own_mean_and_nothing_decides(make, draw):
     bundle = make("words", "tags")
-    found = decide(bundle, draw(bundle, 1))
+    found = mean_ablation(bundle, draw(bundle, 1))
     np.testing.assert_allclose(found.losses()["without both"], 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("head", ["tags", "crf-iob2", "label-attention", "values"])
-def test_the_full_case_is_what_the_model_answers(make, draw, head):
+def test_the_full_condition_is_what_the_model_answers(make, draw, head):
     bundle = make("words", head)
     sequence = draw(bundle, 7)
-    found = decide(bundle, sequence)
+    found = mean_ablation(bundle, sequence)
     [expected] = Predictor(bundle).predict([sequence])
     if head == "values":
         np.testing.assert_allclose(found.scores[0], expected, rtol=1e-4, atol=1e-5)
@@ -143,12 +143,12 @@ def test_the_full_case_is_what_the_model_answers(make, draw, head):
     assert named == ([expected] if isinstance(expected, str) else expected)
 
 
-def test_a_crf_answers_with_the_best_sequence_of_each_case(make, draw):
+def test_a_crf_answers_with_the_best_sequence_of_each_condition(make, draw):
     bundle = make("words", "crf-iob2")
     sequence = draw(bundle, 8)
-    found = decide(bundle, sequence)
+    found = mean_ablation(bundle, sequence)
     assert np.array_equal(found.answers[0], decoding(bundle, sequence).best)
-    # Legal in every case: no I-PER (2) or I-LOC (4) but after its own B or I.
+    # Legal in every condition: no I-PER (2) or I-LOC (4) but after its own B or I.
     for tags in found.answers:
         for before, now in zip([0, *tags[:-1]], tags, strict=True):
             assert now not in (2, 4) or before in (now, now - 1)
@@ -159,13 +159,13 @@ def test_a_crf_answers_with_the_best_sequence_of_each_case(make, draw):
 
 def test_margins_losses_and_balance(make, draw):
     bundle = make("words", "tags")
-    found = decide(bundle, draw(bundle, 6))
+    found = mean_ablation(bundle, draw(bundle, 6))
     margins = found.margins()
-    for case in range(4):
+    for condition in range(4):
         for t in range(6):
-            scores, label = found.scores[case, t].tolist(), found.answers[0, t]
+            scores, label = found.scores[condition, t].tolist(), found.answers[0, t]
             own = scores.pop(label)
-            assert margins[case, t] == pytest.approx(own - max(scores))
+            assert margins[condition, t] == pytest.approx(own - max(scores))
     losses = found.losses()
     assert list(losses) == ["without forward", "without backward", "without both"]
     np.testing.assert_allclose(losses["without forward"], margins[0] - margins[1])
@@ -187,8 +187,8 @@ def test_a_head_that_hears_one_half_is_decided_by_it(make, draw, deaf, expected)
     weight = bundle.tensors["head.linear.weight"].copy()
     weight[:, columns] = 0
     bundle = replace(bundle, tensors={**bundle.tensors, "head.linear.weight": weight})
-    background = Background.over(bundle, [draw(bundle, 9, seed=5)])
-    found = decide(bundle, draw(bundle, 5), background=background)
+    means = MeanStates.over(bundle, [draw(bundle, 9, seed=5)])
+    found = mean_ablation(bundle, draw(bundle, 5), means=means)
     assert found.losses()[f"without {deaf}"] == 0
     other = "backward" if deaf == "forward" else "forward"
     assert found.balance() == expected * np.sign(found.losses()[f"without {other}"])
@@ -196,18 +196,18 @@ def test_a_head_that_hears_one_half_is_decided_by_it(make, draw, deaf, expected)
 
 def test_one_direction(make, draw):
     bundle = make("words", "crf", bidirectional=False)
-    found = decide(bundle, draw(bundle, 4))
-    assert found.cases == ("full", "without forward")
+    found = mean_ablation(bundle, draw(bundle, 4))
+    assert found.conditions == ("full", "without forward")
     assert found.scores.shape == (2, 4, 5)
     assert set(found.balance().tolist()) <= {-1.0, 0.0, 1.0}
 
 
-def test_a_background_of_another_model(make, draw):
+def test_mean_states_of_another_model(make, draw):
     one, other = make("symbols", "tags"), make("symbols", "tags", hidden_size=4)
     single = make("symbols", "tags", bidirectional=False)
     for model in (one, single):
-        with pytest.raises(ShapeError, match=r"Background\.over\(model, sequences\)"):
-            decide(model, "ACG", background=Background.over(other, ["AC"]))
+        with pytest.raises(ShapeError, match=r"MeanStates\.over\(model, sequences\)"):
+            mean_ablation(model, "ACG", means=MeanStates.over(other, ["AC"]))
 
 
 def test_both_engines_agree(make, draw, on_engine):
@@ -215,5 +215,5 @@ def test_both_engines_agree(make, draw, on_engine):
     found = []
     for engine in ("native", "torch"):
         with on_engine(engine):
-            found.append(decide(bundle, draw(bundle, 6)).scores)
+            found.append(mean_ablation(bundle, draw(bundle, 6)).scores)
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)

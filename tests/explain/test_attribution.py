@@ -12,9 +12,9 @@ import torch
 
 from birnn.bundle import Bundle
 from birnn.errors import ConfigError
-from birnn.explain.ablation import decide
+from birnn.explain.ablation import mean_ablation
 from birnn.explain.attribution import integrated_gradients, occlusion
-from birnn.explain.inspected import Subject
+from birnn.explain.inspected import InspectedModel
 from birnn.explain.reading import Reading
 from birnn.models import build
 from birnn.ragged import Ragged
@@ -89,8 +89,8 @@ def test_the_slow_integral_agrees(make, draw, head):
     network = build(bundle.spec, labels=bundle.vocabularies.get("labels"))
     network.load_tensors(bundle.tensors)
     network.eval()
-    subject = Subject.of(bundle)
-    x_TW, base_TW = Reading.of(subject, sequence).rows.values, subject.baseline().expand(4, -1)
+    inspected = InspectedModel.of(bundle)
+    x_TW, base_TW = Reading.of(inspected, sequence).rows.values, inspected.baseline().expand(4, -1)
     points = 4000
     share_K = (torch.arange(points) + 0.5) / points
     path = (base_TW + share_K[:, None, None] * (x_TW - base_TW)).requires_grad_()
@@ -152,12 +152,14 @@ def test_where_nothing_changes_nothing_is_attributed(make):
 def test_without_a_target_it_is_what_the_model_answers(make, draw):
     tagger, classifier = make("words", "crf-iob2"), make("words", "label-max")
     sequence = draw(tagger, 5)
-    answers = decide(tagger, sequence).answers[0]
+    answers = mean_ablation(tagger, sequence).answers[0]
     for position in (0, 3, -1):
         assert occlusion(tagger, sequence, position=position).target == answers[position]
     found = integrated_gradients(classifier, sequence)
-    assert found.target == decide(classifier, sequence).answers[0]
-    assert found.logit == pytest.approx(decide(classifier, sequence).scores[0].max(), rel=1e-5)
+    assert found.target == mean_ablation(classifier, sequence).answers[0]
+    assert found.logit == pytest.approx(
+        mean_ablation(classifier, sequence).scores[0].max(), rel=1e-5
+    )
     named = integrated_gradients(classifier, sequence, target="I-PER")
     assert named.target == 2
 
@@ -199,7 +201,7 @@ def test_occlusion_is_what_the_model_says_of_the_sequence_without_the_step(make,
     found = occlusion(bundle, sequence, target=1, position=position)
 
     def logit(given):
-        scores = decide(bundle, given).scores[0]
+        scores = mean_ablation(bundle, given).scores[0]
         return scores[1] if position is None else scores[position, 1]
 
     expected = [logit(sequence) - logit([*sequence[:t], "?", *sequence[t + 1 :]]) for t in range(6)]

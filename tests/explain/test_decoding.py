@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from birnn.data import transitions
-from birnn.explain.ablation import decide
+from birnn.explain.ablation import mean_ablation
 from birnn.explain.decoding import attention, decoding
 from birnn.explain.states import states
 from birnn.runtime import Predictor
@@ -46,7 +46,7 @@ def test_marginals_and_the_two_best_paths_are_those_of_all_paths(make, draw, hea
     bundle = make("words", head, num_layers=2)
     sequence = draw(bundle, steps)
     found = decoding(bundle, sequence)
-    paths = all_paths(bundle, decide(bundle, sequence).scores[0])
+    paths = all_paths(bundle, mean_ablation(bundle, sequence).scores[0])
     scores = np.array([score for score, _ in paths])
     probabilities = np.exp(scores - np.logaddexp.reduce(scores))
     marginals = np.zeros((steps, 5))
@@ -87,7 +87,7 @@ def test_a_model_of_one_path_has_no_runner_up(make):
     assert found.log_probability == pytest.approx(0)
     assert found.lead == np.inf
     assert not found.differs().any()
-    assert not decide(one, "ACG").balance().any()
+    assert not mean_ablation(one, "ACG").balance().any()
 
 
 def test_attention_is_the_softmax_of_what_each_row_scores(make, draw):

@@ -13,8 +13,8 @@ import pytest
 
 from birnn.bundle import Bundle
 from birnn.errors import DataError, UsageError
-from birnn.explain import decide, explanation, page
-from birnn.explain.ablation import Background
+from birnn.explain import explanation, mean_ablation, page
+from birnn.explain.ablation import MeanStates
 from birnn.explain.explanation import LONG, Explanation
 from birnn.runtime import Predictor
 from grids import sampled
@@ -87,19 +87,19 @@ def test_steps_and_targets_are_named(make: Callable[..., Bundle]) -> None:
         explanation(bundle, [])
 
 
-def test_silenced_halves_take_the_means_of_training_then_of_data(with_means: Bundle) -> None:
+def test_ablated_halves_take_the_means_of_training_then_of_data(with_means: Bundle) -> None:
     words = ["the", "bank", "of", "the", "river"]
-    found = explanation(with_means, words).decision
-    assert not found.own_background
-    assert found.background.steps is None
-    np.testing.assert_allclose(found.background.rows, with_means.mean_states["rows"])
-    np.testing.assert_allclose(found.background.last, with_means.mean_states["last"])
+    found = explanation(with_means, words).ablation
+    assert not found.own_means
+    assert found.means.steps is None
+    np.testing.assert_allclose(found.means.rows, with_means.mean_states["rows"])
+    np.testing.assert_allclose(found.means.last, with_means.mean_states["last"])
     data = [["bank"], ["the", "river"]]
-    asked = explanation(with_means, words, data=data).decision
-    wanted = decide(with_means, words, background=Background.over(with_means, data))
+    asked = explanation(with_means, words, data=data).ablation
+    wanted = mean_ablation(with_means, words, means=MeanStates.over(with_means, data))
     np.testing.assert_array_equal(asked.scores, wanted.scores)
     bare = Bundle(with_means.spec, with_means.vocabularies, with_means.tensors)
-    assert explanation(bare, words).decision.own_background
+    assert explanation(bare, words).ablation.own_means
 
 
 def left_out(found: Explanation) -> list[str]:

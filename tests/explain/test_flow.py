@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.errors import ConfigError
-from birnn.explain.flow import Flow, Slices, affordable, by_distance, context_length, flow
-from birnn.explain.inspected import Subject
+from birnn.explain.flow import Flow, Windows, affordable, by_distance, context_length, flow
+from birnn.explain.inspected import InspectedModel
 from birnn.explain.reading import Reading
 from birnn.nn import State
 from birnn.ragged import Ragged
@@ -193,20 +193,20 @@ def test_of_one_layer_a_window_leaves_out_and_changes_nothing(encoder, cell):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_the_states_in_a_window_are_those_of_the_whole_sequence(encoder, cell, bidirectional):
-    subject = Subject.of(
+    inspected = InspectedModel.of(
         encoder(cell, num_layers=3, merge="sum", residual=True, bidirectional=bidirectional)
     )
-    reading = Reading.of(subject, rows(8))
+    reading = Reading.of(inspected, rows(8))
     whole = reading.rows
-    slices = Slices.of(reading, 2, 2)
+    windows = Windows.of(reading, 2, 2)
     states = np.array([0, 3, 3, 7, 1])
-    cut, initial = slices.take(states)
+    cut, initial = windows.take(states)
     assert cut.lengths.tolist() == [3, 5, 5, 3, 4]
     for layer in range(3):
-        few = (layer + 1) * subject.stack.directions
+        few = (layer + 1) * inspected.stack.directions
         parts = (part if part is None else part[:few] for part in (initial.h, initial.c))
-        found = subject.run(cut, layer=layer, initial=State(*parts))
-        expected = subject.run(whole, layer=layer)
+        found = inspected.run(cut, layer=layer, initial=State(*parts))
+        expected = inspected.run(whole, layer=layer)
         for half, all_steps in zip(found.parts, expected.parts, strict=True):
             for state, one in zip(states, half, strict=True):
                 near = all_steps.values[max(0, state - 2) : state + 3]

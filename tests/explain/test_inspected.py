@@ -8,11 +8,11 @@ import torch
 
 from birnn.bundle import save
 from birnn.errors import BundleError, ConfigError, DataError
-from birnn.explain.ablation import decide
+from birnn.explain.ablation import mean_ablation
 from birnn.explain.attribution import integrated_gradients, occlusion
 from birnn.explain.flow import flow
 from birnn.explain.gates import gates
-from birnn.explain.inspected import Subject
+from birnn.explain.inspected import InspectedModel
 from birnn.explain.reading import Reading
 from birnn.explain.states import states
 from birnn.ragged import Ragged
@@ -26,19 +26,19 @@ MERGES = ("concat", "sum", "mean", "product", "project")
 @pytest.mark.parametrize("head", HEADS)
 def test_it_says_what_the_model_says(make, draw, inputs, head):
     bundle = make(inputs, head, num_layers=2, merge="project", residual=True)
-    subject, predictor = Subject.of(bundle), Predictor(bundle)
+    inspected, predictor = InspectedModel.of(bundle), Predictor(bundle)
     for steps in (1, 6):
         sequence = draw(bundle, steps)
         with torch.no_grad():
-            scores, rows = subject.scores(subject.run(Reading.of(subject, sequence).rows))
+            scores, rows = inspected.scores(inspected.run(Reading.of(inspected, sequence).rows))
         [expected] = predictor.predict([sequence])
-        answers = subject.answers(scores, rows)
+        answers = inspected.answers(scores, rows)
         if head == "values":
             np.testing.assert_allclose(answers[0], expected, rtol=1e-4, atol=1e-5)
         elif head.startswith("label"):
-            assert subject.labels[answers[0]] == expected
+            assert inspected.labels[answers[0]] == expected
         else:
-            assert [subject.labels[answer] for answer in answers] == expected
+            assert [inspected.labels[answer] for answer in answers] == expected
 
 
 @pytest.mark.parametrize("merge", MERGES)
@@ -48,9 +48,9 @@ def test_layer_by_layer_is_the_whole_stack(encoder, merge, bidirectional):
     whole = encoder("gru", 4, 4, **settings)
     rows = Ragged(torch.randn(7, 4, dtype=torch.float64), np.array([5, 0, 2]))
     expected = whole(rows)
-    subject = Subject.of(whole)
-    halves = subject.run(rows)
-    output, final = subject.merge(halves)
+    inspected = InspectedModel.of(whole)
+    halves = inspected.run(rows)
+    output, final = inspected.merge(halves)
     torch.testing.assert_close(output.values, expected.output.values)
     torch.testing.assert_close(halves.forward.values, expected.forward.values)
     torch.testing.assert_close(final, expected.final)
@@ -63,14 +63,14 @@ def test_a_model_opens_from_wherever_it_is(make, draw, tmp_path):
     save(bundle, tmp_path / "model")
     sequence = draw(bundle, 4)
     forms = [bundle, Predictor(bundle), tmp_path / "model", str(tmp_path / "model")]
-    found = [decide(form, sequence).scores for form in forms]
+    found = [mean_ablation(form, sequence).scores for form in forms]
     for scores in found[1:]:
         assert np.array_equal(scores, found[0])
-    assert Subject.of(subject := Subject.of(bundle)) is subject
+    assert InspectedModel.of(inspected := InspectedModel.of(bundle)) is inspected
     with pytest.raises(BundleError, match="no such folder"):
-        Subject.of(tmp_path / "nothing")
+        InspectedModel.of(tmp_path / "nothing")
     with pytest.raises(ConfigError, match=r"model is a LSTM.*birnn\.load"):
-        Subject.of(torch.nn.LSTM(2, 2))
+        InspectedModel.of(torch.nn.LSTM(2, 2))
 
 
 def test_the_model_stays_as_it_was(encoder):
@@ -125,7 +125,7 @@ def test_a_sequence_that_does_not_fit_gets_the_message_of_predict(make):
         bundle = make(inputs, "tags")
         with pytest.raises(DataError) as expected:
             Predictor(bundle).predict([bad])
-        for look in (flow, states, decide, lambda model, s: occlusion(model, s, position=0)):
+        for look in (flow, states, mean_ablation, lambda model, s: occlusion(model, s, position=0)):
             with pytest.raises(DataError) as found:
                 look(bundle, bad)
             assert str(found.value) == str(expected.value)
@@ -135,22 +135,22 @@ def test_a_bare_encoder_reads_arrays_of_its_width(encoder):
     with pytest.raises(DataError, match=r"shape \(4, 2\), the model reads \(steps, 3\)"):
         states(encoder(), np.ones((4, 2)))
     with pytest.raises(ConfigError, match="has no head"):
-        decide(encoder(), np.ones((4, 3)))
+        mean_ablation(encoder(), np.ones((4, 3)))
     # All digits of float64 arrive.
     x = np.random.default_rng(0).standard_normal((4, 3))
     assert np.array_equal(Reading.of(encoder(), x).rows.values.numpy(), x)
 
 
 def test_a_sequence_without_steps_is_refused(make):
-    for look in (flow, states, gates, decide, integrated_gradients, occlusion):
+    for look in (flow, states, gates, mean_ablation, integrated_gradients, occlusion):
         with pytest.raises(DataError, match="the sequence has no steps"):
             look(make("symbols", "label-mean"), "")
 
 
 def test_the_baseline_is_a_word_of_no_letters_that_nobody_knows(make):
     bundle = make("words")
-    subject = Subject.of(bundle)
-    row = subject.baseline().numpy()
+    inspected = InspectedModel.of(bundle)
+    row = inspected.baseline().numpy()
     known = bundle.spec.inputs.dim
     assert np.array_equal(row[:known], bundle.tensors["inputs.words.weight"][0])
     # A character network that has read nothing is in its initial state; no feature adds nothing,
@@ -161,21 +161,21 @@ def test_the_baseline_is_a_word_of_no_letters_that_nobody_knows(make):
     np.testing.assert_allclose(row[known + spelt :], none, rtol=1e-6)
     symbols = make("symbols")
     expected = symbols.tensors["inputs.symbols.weight"][0]
-    assert np.array_equal(Subject.of(symbols).baseline().numpy(), expected)
+    assert np.array_equal(InspectedModel.of(symbols).baseline().numpy(), expected)
     vectors = make("vectors")
     mean = vectors.tensors["inputs.mean"]
     assert np.array_equal(
-        Reading.of(vectors, [mean]).rows.values[0], Subject.of(vectors).baseline()
+        Reading.of(vectors, [mean]).rows.values[0], InspectedModel.of(vectors).baseline()
     )
 
 
 def test_batches_leave_out_what_is_empty(make, draw):
     bundle = make("symbols")
-    subject = Subject.of(bundle)
-    lengths = [batch.lengths.tolist() for batch in subject.batches(["AC", "", "G"])]
+    inspected = InspectedModel.of(bundle)
+    lengths = [batch.lengths.tolist() for batch in inspected.batches(["AC", "", "G"])]
     assert lengths == [[2, 1]]
     with pytest.raises(DataError, match="not one of the sequences"):
-        list(subject.batches(["", ""]))
+        list(inspected.batches(["", ""]))
 
 
 @pytest.mark.parametrize("layer", [2, -3, 1.0])
@@ -196,4 +196,4 @@ def test_positions_and_targets_fit_the_head(make, draw):
     with pytest.raises(ConfigError, match="answers 0 to 4"):
         occlusion(classifier, "ACGA", target=5)
     assert occlusion(tagger, "ACGA", position=-1).position == 3
-    assert Subject.of(make("symbols", "values")).outputs == ("value 0", "value 1")
+    assert InspectedModel.of(make("symbols", "values")).outputs == ("value 0", "value 1")

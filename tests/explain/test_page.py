@@ -75,10 +75,10 @@ def test_a_crf_s_logits_and_marginals_are_told_apart(
     assert decoded is not None
     assert at is not None
     # the tile and the table show the same probability, which is the marginal
-    number = found.decision.outputs.index(found.target)
+    number = found.ablation.outputs.index(found.target)
     assert f"<strong>{100 * decoded.marginals[at, number]:.1f} %</strong>" in text
     assert f">{100 * decoded.marginals[at, number]:.2f} %<" in text
-    assert f">{found.decision.scores[0][at, number]:.3f}<" in text
+    assert f">{found.ablation.scores[0][at, number]:.3f}<" in text
 
 
 def test_of_one_direction_no_second_half_is_spoken_of(

@@ -15,12 +15,12 @@ from birnn.explain import (
     Reading,
     attention,
     correlation,
-    decide,
     decoding,
     explanation,
     flow,
     gates,
     integrated_gradients,
+    mean_ablation,
     occlusion,
     saturation,
     states,
@@ -45,7 +45,7 @@ def test_a_measure_of_a_reading_is_that_of_its_sequence(make, draw, head):
     position = {"position": 2} if head == "crf-iob2" else {}
     for measure, settings in (
         (attention, {}),
-        (decide, {}),
+        (mean_ablation, {}),
         (decoding, {}),
         (flow, {"layer": 0}),
         (flow, {"window": 2}),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from birnn.errors import ConfigError
-from birnn.explain.states import correlation, layout, states
+from birnn.explain.states import correlation, output_columns, states
 
 
 def rows(steps, width=3, seed=0):
@@ -45,7 +45,7 @@ def test_a_layer_below(encoder):
 def test_the_layout_says_whose_columns_they_are(encoder, merge, bidirectional):
     """Weights of the other half do not move the columns of a half; they move those of both."""
     model = encoder("gru", merge=merge, bidirectional=bidirectional)
-    segments = layout(model.stack)
+    segments = output_columns(model.stack)
     assert segments[0].start == 0
     assert segments[-1].stop == states(model, rows(4)).output.shape[1]
     assert [s.stop for s in segments[:-1]] == [s.start for s in segments[1:]]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from birnn.demos import senses
-from birnn.explain import Background
+from birnn.explain import MeanStates
 from birnn.models import mean_states
 from birnn.ragged import Ragged
 from birnn.training.fit import fit
@@ -61,6 +61,6 @@ def test_training_leaves_the_means_of_the_kept_weights_over_dev() -> None:
     settings = {"training.epochs": 3, "encoder.hidden_size": 4, "training.ema": 0.9}
     recipe = Recipe.load("tagger").with_settings(settings)
     bundle = fit("tagger", sets, recipe).bundle
-    again = Background.over(bundle, [case.inputs for case in cases[40:]])
+    again = MeanStates.over(bundle, [case.inputs for case in cases[40:]])
     np.testing.assert_allclose(bundle.mean_states["rows"], again.rows, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(bundle.mean_states["last"], again.last, rtol=1e-4, atol=1e-6)

@@ -139,7 +139,7 @@ def _show(found: Explanation) -> None:
     where = "" if at is None else f" at step {at + 1}, {found.tokens[at]}"
     print(escaped(f"{found.target}{chance}{where}"))
     told = [f"{case} {logit:.3f}" for case, logit in found.logits().items()]
-    of = f"{found.of} of the step alone" if crf else found.of
+    of = f"{found.measure} of the step alone" if crf else found.measure
     print(f"{of}, with and without the halves: " + ", ".join(told))
     lost = np.full(len(found.tokens), np.nan) if found.occlusion is None else found.occlusion.steps
     tags = found.answer if at is not None else [""] * len(found.tokens)

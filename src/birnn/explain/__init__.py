@@ -7,45 +7,45 @@
 True
 """
 
-from birnn.explain.ablation import Background, Decision, decide
+from birnn.explain.ablation import Ablation, MeanStates, mean_ablation
 from birnn.explain.attribution import Attribution, Occlusion, integrated_gradients, occlusion
 from birnn.explain.decoding import Decoding, attention, decoding
 from birnn.explain.explanation import Explanation, explanation
 from birnn.explain.flow import Context, Flow, affordable, by_distance, context_length, flow
 from birnn.explain.gates import Gates, Saturation, gates, saturation
-from birnn.explain.inspected import Subject
+from birnn.explain.inspected import InspectedModel
 from birnn.explain.reading import Reading
-from birnn.explain.states import Correlation, Segment, States, correlation, layout, states
+from birnn.explain.states import Columns, Correlation, States, correlation, output_columns, states
 
 __all__ = [
+    "Ablation",
     "Attribution",
-    "Background",
+    "Columns",
     "Context",
     "Correlation",
-    "Decision",
     "Decoding",
     "Explanation",
     "Flow",
     "Gates",
+    "InspectedModel",
+    "MeanStates",
     "Occlusion",
     "Reading",
     "Saturation",
-    "Segment",
     "States",
-    "Subject",
     "affordable",
     "attention",
     "by_distance",
     "context_length",
     "correlation",
-    "decide",
     "decoding",
     "explanation",
     "flow",
     "gates",
     "integrated_gradients",
-    "layout",
+    "mean_ablation",
     "occlusion",
+    "output_columns",
     "saturation",
     "states",
 ]

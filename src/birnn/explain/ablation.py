@@ -1,16 +1,16 @@
-"""Which direction decided: what the head would say if it could not hear one of the halves.
+"""Mean ablation: what the head would say if it could not hear one of the halves.
 
-A half is silenced by putting its mean over data in the place of its states, at each step and at
+A half is ablated by putting its mean over data in the place of its states, at each step and at
 its end; merging, residual connection, pooling and head then run as always. In a stack these are
 the halves of the last layer, which read rows that both directions had a part in.
 """
 
-# T steps, H hidden units of each direction, L answers, C cases
+# T steps, H hidden units of each direction, L answers, C conditions
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,24 +18,24 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError, ShapeError, nearest
-from birnn.explain.inspected import Array, Halves, Model, Rows, Subject, array
+from birnn.explain.inspected import Array, Halves, InspectedModel, Model, array
 from birnn.explain.reading import Reading, halves_over
 
-Case = Literal["full", "without forward", "without backward", "without both"]
+Condition = Literal["full", "without forward", "without backward", "without both"]
 
-# Which halves are silenced in each case: forward, backward.
-CASES: dict[Case, tuple[bool, bool]] = {
+# Which halves are ablated in each: forward, backward.
+CONDITIONS: dict[Condition, tuple[bool, bool]] = {
     "full": (False, False),
     "without forward": (True, False),
     "without backward": (False, True),
     "without both": (True, True),
 }
-ONE_DIRECTION: tuple[Case, ...] = ("full", "without forward")
+ONE_DIRECTION: tuple[Condition, ...] = ("full", "without forward")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Background:
-    """What the halves of the last layer say on average, which tells nothing of a sequence.
+class MeanStates:
+    """Mean states of the last layer's halves, which say nothing of any one sequence.
 
     Args:
         rows: Mean state of each half over all steps, (H,): forward, then backward.
@@ -45,8 +45,8 @@ class Background:
 
     Example:
         >>> from birnn.nn import BiRNN
-        >>> background = Background.over(BiRNN("gru", 3, 4), [np.ones((5, 3)), np.ones((2, 3))])
-        >>> background.steps, background.sequences, [row.shape for row in background.rows]
+        >>> means = MeanStates.over(BiRNN("gru", 3, 4), [np.ones((5, 3)), np.ones((2, 3))])
+        >>> means.steps, means.sequences, [row.shape for row in means.rows]
         (7, 2, [(4,), (4,)])
     """
 
@@ -56,21 +56,21 @@ class Background:
     sequences: int | None
 
     @classmethod
-    def over(cls, model: Model, sequences: Iterable[Any]) -> Background:
+    def over(cls, model: Model, sequences: Iterable[Any]) -> MeanStates:
         """The mean over data, which is best the data that the model was trained on.
 
         Args:
-            model: As for `Subject.of`.
+            model: As for `InspectedModel.of`.
             sequences: As ``predict`` takes them; those without steps are left out.
 
         Raises:
             DataError: A sequence that the model cannot read, or not one with a step.
         """
-        subject = Subject.of(model)
-        hidden, directions = subject.stack.hidden_size, subject.stack.directions
-        rows, last = np.zeros((directions, hidden)), np.zeros((directions, hidden))
+        inspected = InspectedModel.of(model)
+        shape = inspected.stack.directions, inspected.stack.hidden_size
+        rows, last = np.zeros(shape), np.zeros(shape)
         steps = count = 0
-        for halves in halves_over(subject, sequences):
+        for halves in halves_over(inspected, sequences):
             rows += [array(half.values.double().sum(dim=0)) for half in halves.parts]
             last += [array(final.double().sum(dim=0)) for final in halves.last]
             steps += int(halves.below.lengths.sum())
@@ -78,48 +78,47 @@ class Background:
         return cls(tuple(rows / steps), tuple(last / count), steps, count)
 
     @classmethod
-    def left(cls, model: Model) -> Background | None:
+    def of_training(cls, model: Model) -> MeanStates | None:
         """The mean that training left in the bundle; None where it left none."""
-        means = Subject.of(model).means
+        means = InspectedModel.of(model).means
         if not means:
             return None
         rows, last = (tuple(np.asarray(means[name], np.float64)) for name in ("rows", "last"))
         return cls(rows, last, None, None)
 
     @classmethod
-    def own(cls, halves: Halves) -> Background:
+    def of_sequence(cls, halves: Halves) -> MeanStates:
         """The mean over one sequence's own steps, which stands for its final state too."""
         rows = tuple(array(half.values.double().mean(dim=0)) for half in halves.parts)
         return cls(rows, rows, int(halves.below.lengths.sum()), 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decision:
+class Ablation:
     """What a model says in full, and without what either half or both halves know.
 
     Args:
-        cases: Which cases there are: all of `CASES`, or ``full`` and ``without forward`` with one
-            direction.
-        scores: For each case the logits of all labels, (C, T, L) for tags (with a CRF its
+        conditions: All of `CONDITIONS`, or ``full`` and ``without forward`` with one direction.
+        scores: In each condition the logits of all labels, (C, T, L) for tags (with a CRF its
             emissions), (C, L) for a label; or the values in their own units, (C, L).
-        answers: What the model would say in each case: numbers of labels, (C, T) or (C,), which
-            with a CRF are the best sequence; or the values, (C, L).
+        answers: What the model would say in each: numbers of labels, (C, T) or (C,), which with
+            a CRF are the best sequence; or the values, (C, L).
         outputs: Names of the L answers.
         regresses: Whether they are values and not labels.
-        background: What the silenced halves were replaced by.
-        own_background: Whether that is the mean over the sequence's own steps, for want of data.
+        means: What the ablated halves were replaced by.
+        own_means: Whether that is the mean over the sequence's own steps, for want of data.
     """
 
-    cases: tuple[Case, ...]
+    conditions: tuple[Condition, ...]
     scores: Array
     answers: Array
     outputs: tuple[str, ...]
     regresses: bool
-    background: Background
-    own_background: bool
+    means: MeanStates
+    own_means: bool
 
-    def logits(self, target: str | None = None) -> dict[Case, Array]:
-        """Score of one answer in each case, (T,) or a scalar array.
+    def logits(self, target: str | None = None) -> dict[Condition, Array]:
+        """Score of one answer in each condition, (T,) or a scalar array.
 
         Args:
             target: Which answer; the full one where it is None, at each step its own, and the
@@ -136,8 +135,8 @@ class Decision:
             number = self.answers[0]
         index = np.broadcast_to(number, self.scores.shape[1:-1])[..., None]
         return {
-            case: np.take_along_axis(scores, index, axis=-1)[..., 0]
-            for case, scores in zip(self.cases, self.scores, strict=True)
+            condition: np.take_along_axis(scores, index, axis=-1)[..., 0]
+            for condition, scores in zip(self.conditions, self.scores, strict=True)
         }
 
     def margins(self) -> Array:
@@ -160,16 +159,16 @@ class Decision:
         margins: Array = own - others.max(axis=-1)
         return margins
 
-    def losses(self) -> dict[Case, Array]:
-        """What the margin loses in each case but the full one, (T,) or a scalar array.
+    def losses(self) -> dict[Condition, Array]:
+        """What the margin loses in each condition but the full one, (T,) or a scalar array.
 
         Raises:
             ConfigError: The model answers with values.
         """
         full, *without = self.margins()
         return {
-            case: np.asarray(full - margin)
-            for case, margin in zip(self.cases[1:], without, strict=True)
+            condition: np.asarray(full - margin)
+            for condition, margin in zip(self.conditions[1:], without, strict=True)
         }
 
     def balance(self) -> Array:
@@ -190,20 +189,20 @@ class Decision:
         return balance
 
 
-def decide(
-    model: Model | Reading, sequence: Any = None, *, background: Background | None = None
-) -> Decision:
+def mean_ablation(
+    model: Model | Reading, sequence: Any = None, *, means: MeanStates | None = None
+) -> Ablation:
     """What the model says of a sequence with and without either half.
 
     Args:
         model: A whole model, as for `Reading.of`; a bare `BiRNN` decides nothing.
         sequence: As ``predict`` takes one; of a reading its own.
-        background: What silenced halves are replaced by; by default what training left in the
-            bundle, or else the mean over the sequence's own steps.
+        means: What ablated halves are replaced by; by default what training left in the bundle,
+            or else the mean over the sequence's own steps.
 
     Raises:
         ConfigError: A bare `BiRNN`.
-        ShapeError: The background of another model.
+        ShapeError: The mean states of another model.
         DataError: A sequence that the model cannot read, or one without steps.
 
     Example:
@@ -213,74 +212,67 @@ def decide(
         ... )
         >>> tensors = {name: np.ones(s, np.float32) for name, s in spec.tensors().items()}
         >>> bundle = Bundle(spec, {"symbols": ("<unk>", "A", "C"), "labels": ("x", "y")}, tensors)
-        >>> decision = decide(bundle, "ACA", background=Background.over(bundle, ["AC", "CCA"]))
-        >>> decision.scores.shape, decision.answers.tolist(), decision.losses()["without both"]
+        >>> found = mean_ablation(bundle, "ACA", means=MeanStates.over(bundle, ["AC", "CCA"]))
+        >>> found.scores.shape, found.answers.tolist(), found.losses()["without both"]
         ((4, 2), [0, 0, 0, 0], array(0.))
     """
     reading = Reading.of(model, sequence)
-    subject, halves = reading.subject, reading.halves()
-    outputs = subject.outputs
+    inspected, halves = reading.model, reading.halves()
+    outputs = inspected.outputs
+    means = MeanStates.of_training(inspected) if means is None else means
+    own_means = means is None
     scores, answers = [], []
-    background = Background.left(subject) if background is None else background
     with torch.no_grad():
-        given = Background.own(halves) if background is None else background
-        _check(given, halves)
-        cases = tuple(CASES) if subject.stack.bidirectional else ONE_DIRECTION
-        for case in cases:
-            told, rows = subject.scores(silence(halves, given, *CASES[case]))
-            scores.append(array(told).astype(np.float64))
-            answers.append(subject.answers(told, rows))
-    if not subject.tags:
+        means = MeanStates.of_sequence(halves) if means is None else means
+        _check(means, halves)
+        conditions = tuple(CONDITIONS) if inspected.stack.bidirectional else ONE_DIRECTION
+        for condition in conditions:
+            found, rows = inspected.scores(ablate(halves, means, *CONDITIONS[condition]))
+            scores.append(array(found).astype(np.float64))
+            answers.append(inspected.answers(found, rows))
+    if not inspected.tags:
         scores, answers = [s[0] for s in scores], [a[0] for a in answers]
-    return Decision(
-        cases,
+    return Ablation(
+        conditions,
         np.stack(scores),
         np.stack(answers),
         outputs,
-        subject.regresses,
-        given,
-        background is None,
+        inspected.regresses,
+        means,
+        own_means,
     )
 
 
-def silence(halves: Halves, background: Background, forward: bool, backward: bool) -> Halves:
-    """The halves with the background in the place of one of them, or both.
+def ablate(halves: Halves, means: MeanStates, forward: bool, backward: bool) -> Halves:
+    """The halves with mean states in the place of one of them, or both.
 
     Args:
         halves: Of the last layer.
-        background: What stands for a half that is silenced.
+        means: What stands for a half that is ablated.
         forward: Whether the forward half is.
         backward: Whether the backward half is.
     """
+    ablated = (forward, backward)[: len(halves.parts)]
 
-    def rows(half: Rows, mean_H: Array) -> Rows:
-        return half.with_values(_like(mean_H, half.values))
+    def mean(mean_H: Array, states: Tensor) -> Tensor:
+        return torch.tensor(mean_H).to(states).expand_as(states)
 
-    found = replace(
-        halves,
-        last=tuple(
-            _like(mean_H, final) if silent else final
-            for final, mean_H, silent in zip(
-                halves.last, background.last, (forward, backward), strict=False
-            )
-        ),
-    )
-    if forward:
-        found = replace(found, forward=rows(halves.forward, background.rows[0]))
-    if backward and halves.backward is not None:
-        found = replace(found, backward=rows(halves.backward, background.rows[1]))
-    return found
+    parts = [
+        half.with_values(mean(mean_H, half.values)) if gone else half
+        for half, mean_H, gone in zip(halves.parts, means.rows, ablated, strict=True)
+    ]
+    last = [
+        mean(mean_H, final) if gone else final
+        for final, mean_H, gone in zip(halves.last, means.last, ablated, strict=True)
+    ]
+    return Halves(halves.below, parts[0], (*parts, None)[1], tuple(last))
 
 
-def _like(mean_H: Array, states: Tensor) -> Tensor:
-    return torch.tensor(mean_H).to(states).expand_as(states)
-
-
-def _check(background: Background, halves: Halves) -> None:
+def _check(means: MeanStates, halves: Halves) -> None:
     wanted = [tuple(final.shape[1:]) for final in halves.last]
-    got = [mean_H.shape for mean_H in (*background.rows, *background.last)]
+    got = [mean_H.shape for mean_H in (*means.rows, *means.last)]
     if got != wanted * 2:
         raise ShapeError(
-            f"the background has means of {got}, the model has halves of {wanted}. "
-            "Make it of this model: Background.over(model, sequences)."
+            f"the mean states are of {got}, the model has halves of {wanted}. "
+            "Make them of this model: MeanStates.over(model, sequences)."
         )

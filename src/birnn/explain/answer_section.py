@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from birnn.explain.ablation import Case
+from birnn.explain.ablation import Condition
 from birnn.explain.explanation import Explanation
 from birnn.report import figures
 from birnn.report.parts import Part, Picture, Table, Text, Tiles, Words
@@ -13,7 +13,7 @@ LIKELIEST = 5  # labels that are listed
 MOST_WORDS = 1200  # of a text that are written out
 MOST_UNKNOWN = 10  # tokens that are listed
 
-HALVES: dict[str, Case] = {"forward": "without forward", "backward": "without backward"}
+WITHOUT: dict[str, Condition] = {"forward": "without forward", "backward": "without backward"}
 
 
 def what_was_read(found: Explanation) -> str:
@@ -26,10 +26,10 @@ def what_was_read(found: Explanation) -> str:
         Such as ``a text of 7 words``.
     """
     what = {"word": "a text", "symbol": "a sequence", "step": "a series"}[found.unit]
-    told = f"{what} of {_counted(len(found.tokens), found.unit)}"
+    text = f"{what} of {_counted(len(found.tokens), found.unit)}"
     if found.series is not None:
-        told += f" in {_counted(found.series.shape[1], 'channel')}"
-    return told
+        text += f" in {_counted(found.series.shape[1], 'channel')}"
+    return text
 
 
 def _counted(count: int, unit: str) -> str:
@@ -42,7 +42,7 @@ def _counted(count: int, unit: str) -> str:
     return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
 
-def answer(found: Explanation) -> list[Part]:
+def answer_section(found: Explanation) -> list[Part]:
     """The section of the answer.
 
     Args:
@@ -52,11 +52,11 @@ def answer(found: Explanation) -> list[Part]:
         The answer and its probability, the sequence coloured by what each step adds, and the
         likeliest labels.
     """
-    tiles = [(_asked(found), found.target, "")]
+    tiles = [(_question(found), found.target, "")]
     if found.probability is not None:
         tiles.append(("its probability", f"{100 * found.probability:.1f} %", ""))
     else:
-        value = found.decision.scores[0][found.decision.outputs.index(found.target)]
+        value = found.ablation.scores[0][found.ablation.outputs.index(found.target)]
         tiles = [(found.target, f"{value:.4g}", "")]
     if decided := _decided(found):
         tiles.append(decided)
@@ -65,21 +65,21 @@ def answer(found: Explanation) -> list[Part]:
 
 def _logit(found: Explanation) -> list[Part]:
     """What a logit is, said once; and with a CRF why it may rank labels otherwise."""
-    if found.decision.regresses:
+    if found.ablation.regresses:
         return []
-    told = (
+    text = (
         "A logit is the score of a label before scores become probabilities: one more multiplies "
         "the odds of a label by 2.72."
     )
     if found.decoding is not None and found.decoding.crf:
-        told += (
+        text += (
             " This model has a CRF, so a tag has two numbers that may disagree: its logit, which "
             f"is the {found.unit}'s own score before its neighbours have a say, and its "
             "probability, which is the marginal over all sequences of tags, weighed by "
             "which tag may follow which. The tag that is given is that of the best sequence "
             "as a whole."
         )
-    return [Text(told)]
+    return [Text(text)]
 
 
 def _sequence(found: Explanation) -> Part:
@@ -115,28 +115,29 @@ def _sequence(found: Explanation) -> Part:
     )
 
 
-def _asked(found: Explanation) -> str:
+def _question(found: Explanation) -> str:
     if found.position is None:
         return "the answer"
-    told = f"the tag of {found.unit} {found.position + 1}"
-    return told if found.series is not None else f"{told}, “{found.tokens[found.position]}”"
+    text = f"the tag of {found.unit} {found.position + 1}"
+    return text if found.series is not None else f"{text}, “{found.tokens[found.position]}”"
 
 
 def _decided(found: Explanation) -> tuple[str, str, str] | None:
     """A tile that says which half the answer hangs on more."""
-    if "without backward" not in found.decision.cases:
+    if "without backward" not in found.ablation.conditions:
         return None
     lost = {
         reader: float(adds if found.position is None else adds[found.position])
-        for reader, adds in adds_of(found, found.target).items()
+        for reader, adds in added_by_halves(found, found.target).items()
     }
     reader, other = sorted(lost, key=lambda half: -abs(lost[half]))
-    told = f"what the {reader} half adds to the {found.of}; the {other} half {_signed(lost[other])}"
-    return told, _signed(lost[reader]), reader
+    other_half = f"the {other} half {_signed(lost[other])}"
+    name = f"what the {reader} half adds to the {found.measure}; {other_half}"
+    return name, _signed(lost[reader]), reader
 
 
-def adds_of(found: Explanation, target: str | None) -> dict[str, np.ndarray]:
-    """What each half adds to an answer: what is lost where it is silenced.
+def added_by_halves(found: Explanation, target: str | None) -> dict[str, np.ndarray]:
+    """What each half adds to an answer: what is lost where it is ablated.
 
     Args:
         found: The numbers.
@@ -145,11 +146,11 @@ def adds_of(found: Explanation, target: str | None) -> dict[str, np.ndarray]:
     Returns:
         ``forward`` and ``backward`` to a number, of a tagger one for each step, (T,).
     """
-    logits = found.decision.logits(target)
+    logits = found.ablation.logits(target)
     return {
-        half: np.asarray(logits["full"] - logits[case])
-        for half, case in HALVES.items()
-        if case in logits
+        half: np.asarray(logits["full"] - logits[condition])
+        for half, condition in WITHOUT.items()
+        if condition in logits
     }
 
 
@@ -158,10 +159,10 @@ def _signed(value: float) -> str:
 
 
 def _likeliest(found: Explanation) -> list[Part]:
-    decision, at = found.decision, found.position
-    if decision.regresses or len(decision.outputs) < 2:
+    ablation, at = found.ablation, found.position
+    if ablation.regresses or len(ablation.outputs) < 2:
         return []
-    scores = decision.scores[0] if at is None else decision.scores[0][at]
+    scores = ablation.scores[0] if at is None else ablation.scores[0][at]
     if found.decoding is not None and at is not None:
         chances = found.decoding.marginals[at]
     else:
@@ -169,7 +170,7 @@ def _likeliest(found: Explanation) -> list[Part]:
         chances = powers / powers.sum()
     order = np.argsort(-chances, kind="stable")[:LIKELIEST]
     rows = [
-        [decision.outputs[number], f"{100 * chances[number]:.2f} %", f"{scores[number]:.3f}"]
+        [ablation.outputs[number], f"{100 * chances[number]:.2f} %", f"{scores[number]:.3f}"]
         for number in order
     ]
     header = ["label", "probability", "logit"]

@@ -1,8 +1,8 @@
 """What each step of a sequence adds to an answer: by gradients along a path, and by leaving it out.
 
-Integrated gradients walk from a baseline, whose rows stand for nothing, straight to the sequence,
-and add up the gradient of the logit on the way. What they give each step sums to the change of the
-logit between the two (completeness), which is how the integral is checked.
+Integrated gradients follow the straight path from a baseline, whose rows stand for nothing, to the
+sequence, and add up the gradient of the logit on it. What they give each step sums to the change of
+the logit between the two (completeness), which is how the integral is checked.
 """
 
 # T steps, W width of an input row, J copies of the sequence
@@ -17,7 +17,7 @@ import torch
 
 from birnn.errors import ConfigError
 from birnn.explain.inspected import BATCH_ROWS, Array, Model, array, differentiating
-from birnn.explain.path import POINTS, Asked, Path, copies
+from birnn.explain.path import POINTS, StraightPath, TargetLogit, batch_of_copies
 from birnn.explain.reading import Reading
 
 MOST_POINTS = 4096
@@ -87,7 +87,7 @@ def integrated_gradients(
     """Attribution of an answer's logit to the steps, complete to ``tolerance``.
 
     ``(x - b) * integral of d logit / d row at b + a (x - b), a from 0 to 1``, for each component
-    of the rows. The path is cut where the sum over a stretch misses the logit's change over it,
+    of the rows. The path is cut where the sum over an interval misses the logit's change over it,
     and each half takes its own gradient, so that they share the attribution between them.
 
     Args:
@@ -132,11 +132,11 @@ def integrated_gradients(
             f"They must be above 0, and {POINTS} or more."
         )
     reading = Reading.of(model, sequence)
-    subject, rows = reading.subject, reading.rows
-    asked = Asked.of(reading, target, position)
+    rows, logit = reading.rows, TargetLogit.of(reading, target, position)
     if most_points is None:
         most_points = max(POINTS, min(MOST_POINTS, MOST_ROWS // int(rows.lengths[0])))
-    path = Path(asked, rows.values, subject.baseline().expand_as(rows.values))
+    baseline_TW = reading.model.baseline().expand_as(rows.values)
+    path = StraightPath(logit, rows.values, baseline_TW)
     start, end = path.logits([0.0, 1.0])
     change = end - start
     rounding = float(torch.finfo(rows.values.dtype).eps) * max(1.0, abs(start), abs(end))
@@ -172,8 +172,8 @@ def integrated_gradients(
         each_T.get("backward"),
         each_T.get("direct"),
         components_TW,
-        asked.target,
-        asked.position,
+        logit.target,
+        logit.position,
         end,
         start,
         float(abs(components_TW.sum() - change) / scale),
@@ -218,17 +218,16 @@ def occlusion(
         [0.0, 0.0, 0.0, 0.0]
     """
     reading = Reading.of(model, sequence)
-    subject, rows = reading.subject, reading.rows
-    asked = Asked.of(reading, target, position)
+    model, logit = reading.model, TargetLogit.of(reading, target, position)
     steps = reading.steps
     lost = np.empty(steps)
-    baseline_W = subject.baseline()
+    baseline_W = model.baseline()
     with torch.no_grad():
-        whole = float(asked.logits(reading.halves())[0])
+        whole = float(logit.over(reading.halves())[0])
         for first in range(0, steps, max(1, BATCH_ROWS // steps)):
             left_out = torch.arange(first, min(first + max(1, BATCH_ROWS // steps), steps))
-            copies_JTW = rows.values.repeat(len(left_out), 1, 1)
+            copies_JTW = reading.rows.values.repeat(len(left_out), 1, 1)
             copies_JTW[torch.arange(len(left_out)), left_out] = baseline_W
-            logits = asked.logits(subject.run(copies(copies_JTW)))
+            logits = logit.over(model.run(batch_of_copies(copies_JTW)))
             lost[left_out.numpy()] = whole - array(logits).astype(np.float64)
-    return Occlusion(lost, asked.target, asked.position, whole)
+    return Occlusion(lost, logit.target, logit.position, whole)

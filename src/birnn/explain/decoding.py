@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from birnn.explain.inspected import Array, Model, Subject, array
+from birnn.explain.inspected import Array, InspectedModel, Model, array
 from birnn.explain.reading import Reading
 from birnn.ragged import Ragged
 from birnn.reference import crf
@@ -45,7 +45,7 @@ def attention(model: Model | Reading, sequence: Any = None) -> Array | None:
         [0.25, 0.25, 0.25, 0.25]
     """
     reading = Reading.of(model, sequence)
-    head = reading.subject.head
+    head = reading.model.head
     if getattr(head, "attention", None) is None:
         return None
     with torch.no_grad():
@@ -126,11 +126,11 @@ def decoding(model: Model | Reading, sequence: Any = None) -> Decoding | None:
         ([[0.5, 0.5], [0.5, 0.5]], 0.0, 0.25)
     """
     reading = Reading.of(model, sequence)
-    subject = reading.subject
-    if not subject.tags:
+    inspected = reading.model
+    if not inspected.tags:
         return None
     emissions = Ragged(array(reading.scores).astype(np.float64), reading.rows.lengths)
-    chain = _chain(subject)
+    chain = _chain(inspected)
     [partition] = crf.log_partition(emissions, chain).tolist()
     [paths] = crf.nbest(emissions, chain, 2)
     (best, score), (second, second_score) = (*paths, (None, -math.inf))[:2]
@@ -143,16 +143,16 @@ def decoding(model: Model | Reading, sequence: Any = None) -> Decoding | None:
         second_score,
         score - partition,
         second_score - partition,
-        subject.labels,
-        subject.head.crf is not None,
+        inspected.labels,
+        inspected.head.crf is not None,
     )
 
 
-def _chain(subject: Subject) -> Chain:
+def _chain(inspected: InspectedModel) -> Chain:
     """The scores that neighbouring tags get; zeros without a CRF."""
-    chain = subject.head.crf
+    chain = inspected.head.crf
     if chain is None:
-        size = len(subject.labels)
+        size = len(inspected.labels)
         return Chain.of(np.zeros((size, size)), np.zeros(size), np.zeros(size))
     # What is forbidden has a penalty.
     return Chain.of(

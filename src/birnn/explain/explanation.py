@@ -1,4 +1,4 @@
-"""Everything that can be told of one answer: the numbers behind the page of `birnn explain`."""
+"""Everything that is measured of one answer: the numbers behind the page of `birnn explain`."""
 
 # T steps, L labels
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from birnn.bundle.spec import Spec
 from birnn.errors import UsageError, nearest
-from birnn.explain.ablation import Background, Decision, decide
+from birnn.explain.ablation import Ablation, MeanStates, mean_ablation
 from birnn.explain.attribution import Attribution, Occlusion, integrated_gradients, occlusion
 from birnn.explain.decoding import Decoding, attention, decoding
 from birnn.explain.flow import Flow, affordable, flow
 from birnn.explain.gates import NAMES, Saturation, saturation
-from birnn.explain.inspected import Array, Model, Subject
+from birnn.explain.inspected import Array, InspectedModel, Model
 from birnn.explain.reading import Reading
 from birnn.explain.states import Correlation, States, correlation, states
 from birnn.nn.threads import own_threads
@@ -25,7 +25,7 @@ from birnn.nn.threads import own_threads
 LONG = 400  # steps from which on leaving out each of them in turn takes too long
 MOST_ROWS = 1 << 17  # of all copies of a sequence that its flow is read off
 MOST_DIGITS = 18  # of the number of a step
-MOST_PLACES = 10  # of a token that are told
+MOST_PLACES = 10  # of a token that are listed
 MOST_SHOWN = 40  # characters of what was given, in a message
 FEWEST = 8  # steps that a correlation needs to mean anything
 
@@ -43,7 +43,7 @@ class Explanation:
         position: The step whose tag is explained; None where the model answers once.
         target: Name of the answer that is explained.
         probability: Its probability; None for values.
-        decision: The answer with and without either half.
+        ablation: The answer with and without either half.
         attribution: What each step adds to it.
         occlusion: What it loses without each step; None for long sequences.
         flows: Influence of inputs on states: of the first layer, and of the last where there are
@@ -64,7 +64,7 @@ class Explanation:
     position: int | None
     target: str
     probability: float | None
-    decision: Decision
+    ablation: Ablation
     attribution: Attribution
     occlusion: Occlusion | None
     flows: tuple[Flow, ...]
@@ -81,20 +81,20 @@ class Explanation:
         return self.spec.inputs.unit
 
     @property
-    def of(self) -> str:
+    def measure(self) -> str:
         """What is measured of the answer: the ``logit`` of a label, or a ``value``."""
-        return "value" if self.decision.regresses else "logit"
+        return "value" if self.ablation.regresses else "logit"
 
     @property
     def measured(self) -> str:
         """The same with its name: ``the logit of positive``, ``value 0``."""
-        return f"the logit of {self.target}" if self.of == "logit" else self.target
+        return f"the logit of {self.target}" if self.measure == "logit" else self.target
 
     def logits(self) -> dict[str, float]:
         """Score of the target with both halves, without either, and without both."""
         return {
-            str(case): float(values if self.position is None else values[self.position])
-            for case, values in self.decision.logits(self.target).items()
+            str(condition): float(values if self.position is None else values[self.position])
+            for condition, values in self.ablation.logits(self.target).items()
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,12 +134,12 @@ def explanation(
     """Explain one answer of a whole model.
 
     Args:
-        model: As for `Subject.of`, but no bare `BiRNN`.
+        model: As for `InspectedModel.of`, but no bare `BiRNN`.
         sequence: As ``predict`` takes one, at least one step long.
         step: Of a tagger, the step whose tag is explained: its number from 1 on, or a token that
             occurs once. By default the step of which the model is least sure.
         target: The answer that is explained; by default the one that the model gives.
-        data: Sequences to take means over (what silenced halves are replaced by, correlation,
+        data: Sequences to take means over (what ablated halves are replaced by, correlation,
             saturation); by default the means that training left in the bundle, where there are
             any, and the sequence itself.
 
@@ -162,36 +162,36 @@ def explanation(
         >>> found.tokens, found.position, found.attention is None
         (('A', 'C', 'C', 'A'), 1, True)
     """
-    subject = Subject.of(model)
-    reading = Reading.of(subject, sequence)
-    outputs = subject.outputs
+    inspected = InspectedModel.of(model)
+    reading = Reading.of(inspected, sequence)
+    outputs = inspected.outputs
     if target is not None and target not in outputs:
         raise UsageError(f"no answer {_quoted(target)}: {nearest(target, outputs)}")
     pool = None if data is None else list(data)
-    background = None if pool is None else Background.over(subject, pool)
-    decision = decide(reading, background=background)
+    means = None if pool is None else MeanStates.over(inspected, pool)
+    ablation = mean_ablation(reading, means=means)
     tokens = reading.tokens or tuple(str(at + 1) for at in range(reading.steps))
     decoded = decoding(reading)
-    position = _position(subject, tokens, step, decoded)
-    wanted, probability = _wanted(subject, decision, decoded, position, target)
+    position = _position(inspected, tokens, step, decoded)
+    explained, probability = _target(inspected, ablation, decoded, position, target)
     left_out: list[str] = []
     weights = attention(reading)
-    if weights is None and not subject.tags:
+    if weights is None and not inspected.tags:
         left_out.append("Attention weights: this model pools its steps without attention.")
-    if subject.tags and decoded is not None and not decoded.crf:
+    if inspected.tags and decoded is not None and not decoded.crf:
         left_out.append("Transitions between tags: this model has no CRF, each tag stands alone.")
     return Explanation(
-        spec=subject.spec,
+        spec=inspected.spec,
         tokens=tokens,
         series=reading.series,
         unknown=reading.unknown,
-        answer=_answer(subject, decision),
+        answer=_answer(inspected, ablation),
         position=position,
-        target=wanted,
+        target=explained,
         probability=probability,
-        decision=decision,
-        attribution=integrated_gradients(reading, target=wanted, position=position),
-        occlusion=_occlusion(reading, wanted, position, left_out),
+        ablation=ablation,
+        attribution=integrated_gradients(reading, target=explained, position=position),
+        occlusion=_occlusion(reading, explained, position, left_out),
         flows=_flows(reading, left_out),
         states=states(reading),
         correlation=_correlation(reading, pool, left_out),
@@ -206,9 +206,12 @@ def explanation(
 
 
 def _position(
-    subject: Subject, tokens: Sequence[str], step: int | str | None, decoded: Decoding | None
+    inspected: InspectedModel,
+    tokens: Sequence[str],
+    step: int | str | None,
+    decoded: Decoding | None,
 ) -> int | None:
-    if not subject.tags:
+    if not inspected.tags:
         if step is not None:
             raise UsageError(f"step is {_quoted(step)}, but this model answers once. Leave it out.")
         return None
@@ -250,33 +253,33 @@ def _quoted(given: int | str) -> str:
     return repr(cut) if cut == given else f"{cut!r} ({len(given):,} characters)"
 
 
-def _wanted(
-    subject: Subject,
-    decision: Decision,
+def _target(
+    inspected: InspectedModel,
+    ablation: Ablation,
     decoded: Decoding | None,
     position: int | None,
     target: str | None,
 ) -> tuple[str, float | None]:
     """The answer that is explained, and its probability."""
-    outputs = decision.outputs
-    if subject.regresses:
+    outputs = ablation.outputs
+    if inspected.regresses:
         return target or outputs[0], None
     if decoded is not None and position is not None:
         number = int(decoded.best[position]) if target is None else outputs.index(target)
         return outputs[number], float(decoded.marginals[position, number])
-    number = int(decision.answers[0]) if target is None else outputs.index(target)
-    scores = decision.scores[0]
+    number = int(ablation.answers[0]) if target is None else outputs.index(target)
+    scores = ablation.scores[0]
     powers = np.exp(scores - scores.max())
     return outputs[number], float(powers[number] / powers.sum())
 
 
-def _answer(subject: Subject, decision: Decision) -> Any:
-    given = decision.answers[0]
-    if subject.regresses:
+def _answer(inspected: InspectedModel, ablation: Ablation) -> Any:
+    given = ablation.answers[0]
+    if inspected.regresses:
         return [float(value) for value in given]
-    if subject.tags:
-        return [decision.outputs[number] for number in given]
-    return decision.outputs[int(given)]
+    if inspected.tags:
+        return [ablation.outputs[number] for number in given]
+    return ablation.outputs[int(given)]
 
 
 # ---------------------------------------------------------------------- what may be left out
@@ -295,15 +298,15 @@ def _occlusion(
 
 
 def _flows(reading: Reading, left_out: list[str]) -> tuple[Flow, ...]:
-    subject, steps = reading.subject, reading.steps
-    settings = affordable(subject, steps, rows=MOST_ROWS)
+    inspected, steps = reading.model, reading.steps
+    settings = affordable(inspected, steps, rows=MOST_ROWS)
     window, probes = settings["window"], settings["probes"]
     if probes is not None:
         line = f"Exact influence: of {steps:,} steps it is estimated"
         if window is not None:
             line += f", and up to {window} steps away alone"
         left_out.append(f"{line}.")
-    layers = sorted({0, subject.stack.num_layers - 1})
+    layers = sorted({0, inspected.stack.num_layers - 1})
     return tuple(flow(reading, layer=layer, window=window, probes=probes) for layer in layers)
 
 
@@ -311,7 +314,7 @@ def _correlation(
     reading: Reading, sequences: list[Any] | None, left_out: list[str]
 ) -> Correlation | None:
     name = "Correlation of forward and backward units"
-    if not reading.subject.stack.bidirectional:
+    if not reading.model.stack.bidirectional:
         left_out.append(f"{name}: this model reads in one direction.")
         return None
     found = correlation(reading, sequences)
@@ -324,7 +327,7 @@ def _correlation(
 def _saturation(
     reading: Reading, sequences: list[Any] | None, left_out: list[str]
 ) -> Saturation | None:
-    cell = reading.subject.stack.cell
+    cell = reading.model.stack.cell
     if not NAMES[cell]:
         left_out.append(f"Saturation of gates: {cell} has no gates.")
         return None

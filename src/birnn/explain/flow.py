@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError
-from birnn.explain.gates import activations, memory
+from birnn.explain.gates import activations, memory_cells
 from birnn.explain.inspected import (
     BATCH_ROWS,
     Array,
     Halves,
+    InspectedModel,
     Model,
     Rows,
-    Subject,
     differentiating,
 )
 from birnn.explain.reading import Reading
@@ -134,19 +134,19 @@ def flow(
     _whole("window", window, 0)
     _whole("probes", probes, 1)
     reading = Reading.of(model, sequence)
-    subject = reading.subject
-    top = subject.layer(layer)
-    stack = subject.stack
+    inspected = reading.model
+    top = inspected.layer(layer)
+    stack = inspected.stack
     random = np.random.default_rng(seed)
-    slices = Slices.of(reading, top, window)
+    windows = Windows.of(reading, top, window)
 
     def squares(read: Read, width: int) -> list[Array]:
-        return _squares(subject, slices, top, read, width, probes, random)
+        return _squares(inspected, windows, top, read, width, probes, random)
 
     found = squares(lambda halves: [half.values for half in halves.parts], stack.hidden_size)
     if stack.adds_input(top) or (stack.bidirectional and stack.merge != "concat"):
         [merged] = squares(
-            lambda halves: [subject.merge(halves, layer=top)[0].values], stack.output_size
+            lambda halves: [inspected.merge(halves, layer=top)[0].values], stack.output_size
         )
     else:
         # Side by side the halves share no unit, so the squares of their norms add up.
@@ -160,7 +160,7 @@ def affordable(model: Model, steps: int, *, rows: int = 1 << 18) -> dict[str, in
     """Settings of `flow` that bound its cost, as exact as that allows.
 
     Args:
-        model: As for `Subject.of`.
+        model: As for `InspectedModel.of`.
         steps: Length of the sequence.
         rows: Rows of all copies together; the default takes seconds for 200 units.
 
@@ -174,7 +174,7 @@ def affordable(model: Model, steps: int, *, rows: int = 1 << 18) -> dict[str, in
         >>> affordable(encoder, 20), affordable(encoder, 1000)
         ({'window': None, 'probes': None}, {'window': 15, 'probes': 8})
     """
-    units = Subject.of(model).stack.hidden_size
+    units = InspectedModel.of(model).stack.hidden_size
     if steps * steps * units <= rows:
         return {"window": None, "probes": None}
     if (probes := rows // (steps * steps)) >= 16:
@@ -245,19 +245,20 @@ def context_length(influence: Array, share: float = 0.9) -> int:
     return int(np.searchsorted(reached, share * reached[-1]))
 
 
-# ---------------------------------------------------------------------- slices of the sequence
+# ---------------------------------------------------------------------- windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slices:
-    """For each state the stretch of the sequence that is looked at, and how it is entered.
+class Windows:
+    """For each state the window of the sequence that is looked at, and how it is entered.
 
     Args:
         rows: The sequence, (T, W).
-        start: First step of the stretch around each state, (T,).
+        start: First step of the window around each state, (T,).
         stop: The step after its last, (T,).
         entries: For each layer and each part of its state (h, and c of an LSTM) what each
-            direction hands on at each step, (directions, T, H); nothing where no stretch is cut.
+            direction hands on at each step, (directions, T, H); nothing where every window is
+            the whole sequence.
     """
 
     rows: Tensor
@@ -266,24 +267,23 @@ class Slices:
     entries: list[list[Tensor]]
 
     @classmethod
-    def of(cls, reading: Reading, top: int, window: int | None) -> Slices:
-        """The stretches of ``window`` steps to either side."""
-        subject, steps = reading.subject, reading.steps
+    def of(cls, reading: Reading, top: int, window: int | None) -> Windows:
+        """The windows of ``window`` steps to either side; all of the sequence where it is None."""
+        inspected, steps, at = reading.model, reading.steps, np.arange(reading.steps)
         reach = steps if window is None else window
-        at = np.arange(steps)
         start, stop = np.maximum(at - reach, 0), np.minimum(at + reach + 1, steps)
         entries: list[list[Tensor]] = []
         if (stop - start < steps).any():
             with torch.no_grad():
                 for layer, halves in enumerate(reading.layers[: top + 1]):
                     parts = [[half.values for half in halves.parts]]
-                    if subject.stack.cell == "lstm":
-                        parts.append(memory(activations(subject.encoder, layer, halves)))
+                    if inspected.stack.cell == "lstm":
+                        parts.append(memory_cells(activations(inspected.encoder, layer, halves)))
                     entries.append([torch.stack(part) for part in parts])
         return cls(reading.rows.values, start, stop, entries)
 
     def take(self, states: Lengths) -> tuple[Rows, State | None]:
-        """The stretches around these states, one for each, and all layers' states at its ends."""
+        """The windows around these states, one for each, and all layers' states at their ends."""
         start, stop = self.start[states], self.stop[states]
         lengths = stop - start
         step = np.arange(int(lengths.sum())) - np.repeat(
@@ -296,7 +296,7 @@ class Slices:
         return cut, State(*map(torch.cat, zip(*parts, strict=True)))
 
     def _entered(self, part: Tensor, start: Lengths, stop: Lengths) -> Tensor:
-        """State before the stretch's first step of each direction, (directions, J, H)."""
+        """State before the window's first step of each direction, (directions, J, H)."""
         steps = part.shape[1]
         found = []
         for own, step, outside in (
@@ -313,8 +313,8 @@ class Slices:
 
 
 def _squares(
-    subject: Subject,
-    slices: Slices,
+    inspected: InspectedModel,
+    windows: Windows,
     top: int,
     read: Read,
     width: int,
@@ -322,16 +322,16 @@ def _squares(
     random: np.random.Generator,
 ) -> list[Array]:
     """Squared influence of each step on each state, (T, T), for each tensor that is read."""
-    steps = slices.rows.shape[0]
+    steps = windows.rows.shape[0]
     copies = width if probes is None else probes
     found: list[Array] = []
-    for state, unit in _jobs(slices, copies):
-        cut, initial = slices.take(state)
+    for state, unit in _jobs(windows, copies):
+        cut, initial = windows.take(state)
         signs = None if probes is None else random.choice([-1.0, 1.0], size=(len(state), width))
-        at = torch.from_numpy(cut.offsets[:-1] + state - slices.start[state])
-        step = cut.step_of_row + np.repeat(slices.start[state], cut.lengths)
+        at = torch.from_numpy(cut.offsets[:-1] + state - windows.start[state])
+        step = cut.step_of_row + np.repeat(windows.start[state], cut.lengths)
         leaf = cut.values.requires_grad_()
-        tensors = read(subject.run(cut.with_values(leaf), layer=top, initial=initial))
+        tensors = read(inspected.run(cut.with_values(leaf), layer=top, initial=initial))
         for number, tensor in enumerate(tensors):
             seeds_NH = torch.zeros_like(tensor)
             if signs is None:
@@ -345,23 +345,18 @@ def _squares(
                 found.append(np.zeros((steps, steps)))
             norms_N = d_NW.double().square().sum(dim=1).cpu().numpy()
             np.add.at(found[number], (np.repeat(state, cut.lengths), step), norms_N)
-    outside = ~_inside(slices)
+    step = np.arange(steps)
+    outside = (step < windows.start[:, None]) | (step >= windows.stop[:, None])
     for square in found:
         square[outside] = np.nan
     return [square / (1 if probes is None else probes) for square in found]
 
 
-def _inside(slices: Slices) -> Any:
-    """Whether each step is looked at from each state, (T, T)."""
-    step = np.arange(slices.rows.shape[0])
-    return (step >= slices.start[:, None]) & (step < slices.stop[:, None])
-
-
-def _jobs(slices: Slices, copies: int) -> Iterator[tuple[Lengths, Lengths]]:
+def _jobs(windows: Windows, copies: int) -> Iterator[tuple[Lengths, Lengths]]:
     """State and number of each copy, in pieces that fit into memory."""
-    steps = slices.rows.shape[0]
+    steps = windows.rows.shape[0]
     state, unit = np.repeat(np.arange(steps), copies), np.tile(np.arange(copies), steps)
-    rows = np.cumsum((slices.stop - slices.start)[state])
+    rows = np.cumsum((windows.stop - windows.start)[state])
     first = 0
     while first < len(state):
         before = int(rows[first - 1]) if first else 0

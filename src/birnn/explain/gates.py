@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from birnn.errors import ConfigError
-from birnn.explain.inspected import Array, Halves, Model, Rows, Subject, array
+from birnn.explain.inspected import Array, Halves, InspectedModel, Model, Rows, array
 from birnn.explain.reading import Reading, halves_over
 from birnn.nn import BiRNN
 from birnn.reference.stack import CellName
@@ -77,11 +77,11 @@ def gates(model: Model | Reading, sequence: Any = None, *, layer: int = -1) -> G
         >>> list(found.forward), found.backward["f"].shape
         (['i', 'f', 'g', 'o'], (5, 4))
     """
-    subject = _gated(model)
-    reading = Reading.of(model if isinstance(model, Reading) else subject, sequence)
+    inspected = _gated(model)
+    reading = Reading.of(model if isinstance(model, Reading) else inspected, sequence)
     with torch.no_grad():
-        each = activations(subject.encoder, subject.layer(layer), reading.halves(layer))
-        memories = memory(each) if subject.stack.cell == "lstm" else ()
+        each = activations(inspected.encoder, inspected.layer(layer), reading.halves(layer))
+        memories = memory_cells(each) if inspected.stack.cell == "lstm" else ()
     named = [{name: array(values) for name, values in own.items()} for own in each]
     kept = [array(values) for values in memories]
     return Gates(
@@ -89,8 +89,8 @@ def gates(model: Model | Reading, sequence: Any = None, *, layer: int = -1) -> G
         named[1] if len(named) == 2 else None,
         kept[0] if kept else None,
         kept[1] if len(kept) == 2 else None,
-        subject.stack.cell,
-        subject.layer(layer),
+        inspected.stack.cell,
+        inspected.layer(layer),
     )
 
 
@@ -139,22 +139,22 @@ def saturation(
         >>> found.steps, [share.shape for share in found.shares["backward"]["z"]]
         (7, [(4,), (4,)])
     """
-    subject = _gated(model)
-    at = subject.layer(layer)
-    directions = ("forward", "backward")[: subject.stack.directions]
+    inspected = _gated(model)
+    at = inspected.layer(layer)
+    directions = ("forward", "backward")[: inspected.stack.directions]
     # (low and high, H) of each gate of each direction
     counts = {
         direction: {
-            name: np.zeros((2, subject.stack.hidden_size), np.int64)
-            for name in NAMES[subject.stack.cell]
+            name: np.zeros((2, inspected.stack.hidden_size), np.int64)
+            for name in NAMES[inspected.stack.cell]
         }
         for direction in directions
     }
     steps = 0
-    source = model if isinstance(model, Reading) else subject
+    source = model if isinstance(model, Reading) else inspected
     for halves in halves_over(source, sequences, layer):
         with torch.no_grad():
-            each = activations(subject.encoder, at, halves)
+            each = activations(inspected.encoder, at, halves)
         steps += int(halves.below.lengths.sum())
         for direction, own in zip(directions, each, strict=True):
             for name, values in own.items():
@@ -166,7 +166,7 @@ def saturation(
         direction: {name: (low / steps, high / steps) for name, (low, high) in own.items()}
         for direction, own in counts.items()
     }
-    return Saturation(shares, steps, subject.stack.cell, at)
+    return Saturation(shares, steps, inspected.stack.cell, at)
 
 
 def activations(encoder: BiRNN, layer: int, halves: Halves) -> list[dict[str, Tensor]]:
@@ -179,7 +179,7 @@ def activations(encoder: BiRNN, layer: int, halves: Halves) -> list[dict[str, Te
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         input_NG = halves.below.values @ weight_ih.T + bias_ih
-        recurrent_NG = before(half, reverse=bool(suffix)) @ weight_hh.T + bias_hh
+        recurrent_NG = states_before(half, reverse=bool(suffix)) @ weight_hh.T + bias_hh
         own: dict[str, Tensor] = {}
         blocks = zip(
             NAMES[cell],
@@ -195,14 +195,14 @@ def activations(encoder: BiRNN, layer: int, halves: Halves) -> list[dict[str, Te
     return found
 
 
-def before(half: Rows, *, reverse: bool) -> Tensor:
+def states_before(half: Rows, *, reverse: bool) -> Tensor:
     """State before each row's step, (N, H): of the row before, or after it in reverse."""
     moved = half.values.roll(-1 if reverse else 1, dims=0)
     ends = half.step_of_row == (np.repeat(half.lengths, half.lengths) - 1 if reverse else 0)
     return moved.masked_fill(torch.from_numpy(ends).to(moved.device).unsqueeze(1), 0)
 
 
-def memory(each: list[dict[str, Tensor]]) -> list[Tensor]:
+def memory_cells(each: list[dict[str, Tensor]]) -> list[Tensor]:
     """Memory cells of one sequence by ``c' = f * c + i * g``, (T, H) for each direction."""
     found = []
     for direction, own in enumerate(each):
@@ -217,8 +217,8 @@ def memory(each: list[dict[str, Tensor]]) -> list[Tensor]:
     return found
 
 
-def _gated(model: Model | Reading) -> Subject:
-    subject = model.subject if isinstance(model, Reading) else Subject.of(model)
-    if not NAMES[subject.stack.cell]:
-        raise ConfigError(f"a {subject.stack.cell} has no gates. Give a model of lstm or gru.")
-    return subject
+def _gated(model: Model | Reading) -> InspectedModel:
+    inspected = model.model if isinstance(model, Reading) else InspectedModel.of(model)
+    if not NAMES[inspected.stack.cell]:
+        raise ConfigError(f"a {inspected.stack.cell} has no gates. Give a model of lstm or gru.")
+    return inspected

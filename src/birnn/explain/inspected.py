@@ -1,7 +1,7 @@
-"""The model that is looked at, taken apart: rows, layers, halves, scores.
+"""A model that is looked at, taken apart: input rows, layers, halves, scores of the head.
 
-Everything that `birnn.explain` measures goes through a `Subject`. It has its own copy of the
-model's weights, in eval mode and without gradients, so the model it was made of stays as it was.
+Everything that `birnn.explain` measures goes through an `InspectedModel`. It has its own copy of
+the weights, in eval mode and without gradients, so the model it was made of stays as it was.
 """
 
 # N rows of all sequences, B sequences, T steps, W width of an input row, H hidden units,
@@ -21,19 +21,19 @@ import torch
 from torch import Tensor
 
 from birnn.bundle import Bundle, load
-from birnn.bundle.spec import Spec
+from birnn.bundle.spec import Encoder, Spec
 from birnn.data import ReadOptions
 from birnn.data.batching import windows
 from birnn.data.words import SplitMode
 from birnn.errors import ConfigError, DataError, nearest
-from birnn.explain import copies
-from birnn.inputs import Codec, restored
-from birnn.models import Network
+from birnn.inputs import Codec, Vectors, restored
+from birnn.models import Network, build
 from birnn.nn import BiRNN, State
 from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
 from birnn.runtime import Predictor
 from birnn.runtime.validation import validated
+from birnn.tasks import Tags
 
 Array = npt.NDArray[Any]
 Rows = Ragged[Tensor]
@@ -45,7 +45,7 @@ BATCH_ROWS = 1 << 13
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Halves:
-    """What one layer says of a batch, each direction for itself.
+    """States of one layer over a batch, each direction for itself.
 
     Args:
         below: Rows that the layer read, (N, W).
@@ -67,8 +67,8 @@ class Halves:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Subject:
-    """A model taken apart; `Subject.of` makes one.
+class InspectedModel:
+    """A model taken apart; `InspectedModel.of` makes one.
 
     Args:
         stack: Settings of the encoder.
@@ -78,13 +78,12 @@ class Subject:
         network: The whole model; None for a bare `BiRNN`.
         codec: What validates sequences and turns them into numbers.
         split: How words are found in plain texts, as in training.
-        means: Mean states of the last layer that training left (`Spec.background`), or nothing.
+        means: Mean states of the last layer that training left in the bundle, or nothing.
 
     Example:
-        >>> encoder = BiRNN("gru", 3, 4, num_layers=2)
-        >>> subject = Subject.of(encoder)
-        >>> halves = subject.run(subject.batch([np.ones((5, 3))]))
-        >>> tuple(halves.backward.values.shape), subject.layer(-1)
+        >>> inspected = InspectedModel.of(BiRNN("gru", 3, 4, num_layers=2))
+        >>> halves = inspected.run(inspected.batch([np.ones((5, 3))]))
+        >>> tuple(halves.backward.values.shape), inspected.layer(-1)
         ((5, 4), 1)
     """
 
@@ -98,7 +97,7 @@ class Subject:
     means: Mapping[str, Array] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: Model) -> Subject:
+    def of(cls, model: Model) -> InspectedModel:
         """Open a model; what is open already is given back.
 
         Args:
@@ -110,7 +109,7 @@ class Subject:
             ConfigError: Something that is no model.
         """
         match model:
-            case Subject():
+            case InspectedModel():
                 return model
             case str() | Path():
                 return cls._of_bundle(load(model))
@@ -119,8 +118,7 @@ class Subject:
             case Bundle():
                 return cls._of_bundle(model)
             case BiRNN():
-                spec = copies.description(model.stack)
-                return cls(model.stack, copies.encoder(model), spec, spec.inputs.codec({}))
+                return cls._of_encoder(model)
             case _:
                 raise ConfigError(
                     f"model is a {type(model).__name__}. Give the folder of a bundle, "
@@ -128,18 +126,43 @@ class Subject:
                 )
 
     @classmethod
-    def _of_bundle(cls, bundle: Bundle) -> Subject:
-        network = copies.network(bundle)
+    def _of_bundle(cls, bundle: Bundle) -> InspectedModel:
+        labels = bundle.vocabularies.get("labels", ())
+        with _random_numbers_kept():
+            network = build(bundle.spec, labels=labels or None)
+            network.load_tensors(bundle.tensors)
+        network.eval().requires_grad_(False)
         return cls(
             bundle.spec.stack,
             network.encoder,
             bundle.spec,
             bundle.spec.inputs.codec(restored(bundle.vocabularies)),
-            bundle.vocabularies.get("labels", ()),
+            labels,
             network,
             ReadOptions().over(bundle.metadata.get("reading") or {}).split,
             dict(bundle.mean_states),
         )
+
+    @classmethod
+    def _of_encoder(cls, encoder: BiRNN) -> InspectedModel:
+        """A copy of an encoder, on its device in its dtype, as a model that reads vectors."""
+        stack = encoder.stack
+        weights = {name: weight.detach().clone() for name, weight in encoder.state_dict().items()}
+        like = weights["weight_ih_l0"]
+        with _random_numbers_kept():
+            copy = BiRNN.from_stack(stack)
+            copy.to(device=like.device, dtype=like.dtype).load_state_dict(weights)
+        settings = Encoder(
+            cell=stack.cell,
+            hidden_size=stack.hidden_size,
+            num_layers=stack.num_layers,
+            bidirectional=stack.bidirectional,
+            merge=stack.merge,
+            residual=stack.residual,
+        )
+        # A spec has a head, which nobody asks here.
+        spec = Spec(inputs=Vectors(size=stack.input_size), encoder=settings, head=Tags(size=1))
+        return cls(stack, copy.eval().requires_grad_(False), spec, spec.inputs.codec({}))
 
     # ------------------------------------------------------------------ sequences into rows
 
@@ -162,15 +185,23 @@ class Subject:
         unknown: Array = self.codec.unknown(tuple(tokens))
         return unknown
 
+    def batch(self, checked: Sequence[Any]) -> Rows:
+        """Input rows of validated sequences, (N, W)."""
+        if self.network is None:
+            return Ragged.from_list([torch.tensor(array).to(self._like) for array in checked])
+        encoded = self.codec.encode(checked)
+        with torch.no_grad():
+            return Ragged(self.network.inputs(encoded.inputs), encoded.lengths)
+
     def batches(self, sequences: Iterable[Any]) -> Iterator[Rows]:
         """Sequences as batches of input rows; those without steps are left out.
 
         Raises:
             DataError: A sequence that the model cannot read, or not one with a step.
         """
-        found = False
-        for ahead in windows(self._validated(sequences), tokens=BATCH_ROWS, sequences=BATCH_ROWS):
-            filled = [sequence for sequence in ahead if len(sequence)]
+        checked, found = self._validated(sequences), False
+        for window in windows(checked, tokens=BATCH_ROWS, sequences=BATCH_ROWS):
+            filled = [sequence for sequence in window if len(sequence)]
             if filled:
                 found = True
                 yield self.batch(filled)
@@ -191,14 +222,10 @@ class Subject:
     def _validated(self, sequences: Any) -> Iterator[Any]:
         return validated(self.spec, self.codec, sequences, split=self.split)
 
-    def batch(self, checked: Sequence[Any]) -> Rows:
-        """Input rows of checked sequences, (N, W)."""
-        if self.network is None:
-            like = self._like
-            return Ragged.from_list([torch.tensor(array).to(like) for array in checked])
-        encoded = self.codec.encode(checked)
-        with torch.no_grad():
-            return Ragged(self.network.inputs(encoded.inputs), encoded.lengths)
+    @property
+    def _like(self) -> Tensor:
+        """A tensor of the model's dtype, where the model is."""
+        return next(self.encoder.parameters())
 
     # ------------------------------------------------------------------ layers and halves
 
@@ -214,7 +241,13 @@ class Subject:
         return layer % count
 
     def run(self, rows: Rows, *, layer: int = -1, initial: State | None = None) -> Halves:
-        """The halves of a layer.
+        """The halves of a layer; arguments as of `run_layers`."""
+        return self.run_layers(rows, layer=layer, initial=initial)[-1]
+
+    def run_layers(
+        self, rows: Rows, *, layer: int = -1, initial: State | None = None
+    ) -> tuple[Halves, ...]:
+        """The halves of every layer up to one.
 
         Args:
             rows: Input rows, (N, W).
@@ -222,29 +255,17 @@ class Subject:
             initial: State of the layers up to that one before the first step of each direction;
                 None for zeros.
         """
-        return self.run_layers(rows, layer=layer, initial=initial)[-1]
-
-    def run_layers(
-        self, rows: Rows, *, layer: int = -1, initial: State | None = None
-    ) -> tuple[Halves, ...]:
-        """The halves of every layer up to one, as `run` takes it."""
         found = self.encoder.layer_outputs(rows, initial=initial, stop=self.layer(layer) + 1)
         return tuple(Halves(o.below, o.forward, o.backward, o.final) for o in found)
 
     def merge(self, halves: Halves, *, layer: int = -1) -> tuple[Rows, Tensor]:
         """Output rows (N, W) of a layer from its halves, and merged final states (B, W)."""
         at = self.layer(layer)
-        backward = None if halves.backward is None else halves.backward.values
-        merged = self.encoder.merge_halves(at, halves.forward.values, backward)
+        merged = self.encoder.merge_halves(at, *(half.values for half in halves.parts))
         if self.stack.adds_input(at):
             merged = merged + halves.below.values
         final_BW = self.encoder.merge_halves(at, *halves.last)
         return halves.forward.with_values(merged), final_BW
-
-    @property
-    def _like(self) -> Tensor:
-        """A tensor of the model's dtype, where the model is."""
-        return next(self.encoder.parameters())
 
     # ------------------------------------------------------------------ the head
 
@@ -255,17 +276,22 @@ class Subject:
         Raises:
             ConfigError: A bare `BiRNN`, which has none.
         """
-        return self._headed().head
+        return self._whole.head
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what the head answers with: labels, or ``value 0``, ``value 1``, ..."""
-        return self._headed().spec.head.outputs(self.labels)
+        return self._whole.spec.head.outputs(self.labels)
 
     @property
     def tags(self) -> bool:
         """Whether it answers for every step."""
-        return self._headed().spec.head.per_step
+        return self._whole.spec.head.per_step
+
+    @property
+    def regresses(self) -> bool:
+        """Whether it answers with numbers and not with labels."""
+        return not self._whole.spec.head.has_labels
 
     def scores(self, halves: Halves) -> tuple[Tensor, Rows]:
         """What the head makes of the last layer's halves, and the merged rows that it read.
@@ -278,25 +304,12 @@ class Subject:
         scores: Tensor = self.head(rows, final_BW)
         return self.head.measured(scores), rows
 
-    @property
-    def regresses(self) -> bool:
-        """Whether it answers with numbers and not with labels."""
-        return not self._headed().spec.head.has_labels
-
-    def logit(self, halves: Halves, target: int, position: int | None) -> Tensor:
-        """One answer's score for each sequence, (B,); of tags the one at ``position``."""
-        scores, rows = self.scores(halves)
-        if self.tags:
-            assert position is not None, "a position is asked for by `place`"
-            scores = scores[torch.from_numpy(rows.rows_at(position)).to(scores.device)]
-        return scores[:, target]
-
     def answers(self, scores: Tensor, rows: Rows) -> Array:
         """What the model says: ids of labels, (N,) or (B,), or values, (B, L)."""
         with torch.no_grad():
             return array(scores if self.regresses else self.head.decode(scores, rows))
 
-    def place(self, position: int | None, steps: int) -> int | None:
+    def position(self, position: int | None, steps: int) -> int | None:
         """The step that an answer is asked of, from 0 on; None where the head answers once.
 
         Raises:
@@ -331,7 +344,8 @@ class Subject:
             raise ConfigError(f"target is {target}, the model has answers 0 to {len(names) - 1}")
         return int(target)
 
-    def _headed(self) -> Network:
+    @property
+    def _whole(self) -> Network:
         if self.network is None:
             raise ConfigError(
                 "a bare BiRNN has no head, so it decides nothing. Give a whole model: the folder "
@@ -340,7 +354,7 @@ class Subject:
         return self.network
 
 
-Model = str | Path | Bundle | Predictor | BiRNN | Subject
+Model = str | Path | Bundle | Predictor | BiRNN | InspectedModel
 
 
 def array(tensor: Tensor) -> Array:
@@ -353,4 +367,11 @@ def array(tensor: Tensor) -> Array:
 def differentiating() -> Iterator[None]:
     """Gradients are kept, whatever the caller has switched off; also a decorator."""
     with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+@contextlib.contextmanager
+def _random_numbers_kept() -> Iterator[None]:
+    """A fresh model draws random weights: that is no reason to move the caller's random numbers."""
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         yield

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from birnn import report
-from birnn.explain.answer_section import adds_of, answer, what_was_read
+from birnn.explain.answer_section import added_by_halves, answer_section, what_was_read
 from birnn.explain.architecture import architecture
 from birnn.explain.explanation import Explanation
 from birnn.explain.flow import Flow
 from birnn.explain.gates import SQUASHED, Saturation
-from birnn.explain.states import layout
+from birnn.explain.states import output_columns
 from birnn.report import figures
 from birnn.report.parts import Notes, Part, Picture, Section, Text
 
@@ -35,8 +34,8 @@ def write(path: Path | str, found: Explanation, *, name: str) -> Path:
     """
     notes, two = found.left_out, found.spec.stack.bidirectional
     sections = [
-        Section("The answer", answer(found)),
-        Section("Which direction decided" if two else "What its states decided", _decision(found)),
+        Section("The answer", answer_section(found)),
+        Section("Which direction decided" if two else "What its states decided", _ablation(found)),
         Section(f"Which {found.unit}s mattered", _attribution(found)),
         Section("How far each direction remembers", _flow(found)),
         Section("Inside the halves", _inside(found)),
@@ -57,27 +56,27 @@ def write(path: Path | str, found: Explanation, *, name: str) -> Path:
 # ---------------------------------------------------------------------- who decided
 
 
-def _decision(found: Explanation) -> list[Part]:
-    decision, at = found.decision, found.position
-    figure = figures.deciding_direction(found.logits(), found.target, of=found.of)
-    if decision.own_background:
+def _ablation(found: Explanation) -> list[Part]:
+    ablation, at = found.ablation, found.position
+    figure = figures.deciding_direction(found.logits(), found.target, of=found.measure)
+    if ablation.own_means:
         means = f"its mean over the {found.unit}s here"
-    elif decision.background.steps is None:
+    elif ablation.means.steps is None:
         means = "its mean over the data that training scored it on"
     else:
-        means = f"its mean over {decision.background.steps:,} steps of data"
-    if decision.own_background and decision.background.steps == 1:
+        means = f"its mean over {ablation.means.steps:,} steps of data"
+    if ablation.own_means and ablation.means.steps == 1:
         means += ", which for a single step is the state itself, so that nothing changes"
     if found.spec.stack.bidirectional:
         who, shown = "A half is", "with both halves, without one, and without either"
     else:
         who, shown = "The one direction is", "with and without the states of the one direction"
     parts: list[Part] = [
-        Text(f"{who} silenced by putting {means} in the place of its states."),
+        Text(f"{who} ablated (mean ablation): in the place of its states stands {means}."),
         Picture(figure, f"{figures.capital(found.measured)} {shown}."),
     ]
-    if at is not None and not decision.regresses and "without backward" in decision.cases:
-        adds = adds_of(found, None)
+    if at is not None and not ablation.regresses and "without backward" in ablation.conditions:
+        adds = added_by_halves(found, None)
         each = figures.deciding_by_position(
             adds["forward"], adds["backward"], found.tokens, unit=found.unit
         )
@@ -91,10 +90,10 @@ def _attribution(found: Explanation) -> list[Part]:
     given = found.attribution
     lost = None if found.occlusion is None else found.occlusion.steps
     if found.series is not None:
-        figure = figures.attribution_over_time(given.steps, lost, found.target, of=found.of)
+        figure = figures.attribution_over_time(given.steps, lost, found.target, of=found.measure)
     else:
         figure = figures.attribution(
-            found.tokens, given.steps, lost, found.target, of=found.of, unit=found.unit
+            found.tokens, given.steps, lost, found.target, of=found.measure, unit=found.unit
         )
     return [
         Picture(
@@ -164,14 +163,14 @@ def _inside(found: Explanation) -> list[Part]:
     ]
     if found.correlation is not None:
         constant = found.correlation.constant_forward + found.correlation.constant_backward
-        told = f" {constant} units never moved." if constant else ""
+        unmoved = f" {constant} units never moved." if constant else ""
         few = found.correlation.steps < MANY_STEPS
         more = " Over the steps of a file (--data) it would tell more." if few else ""
         parts += [
             Picture(
                 figures.unit_correlation(found.correlation.matrix),
                 f"Correlation of each forward unit with each backward unit over "
-                f"{found.correlation.steps:,} steps.{told}{more}",
+                f"{found.correlation.steps:,} steps.{unmoved}{more}",
             ),
             Picture(
                 figures.correlation_histogram(found.correlation.matrix),
@@ -235,13 +234,10 @@ def _head(found: Explanation) -> list[Part]:
 
 def _model(found: Explanation) -> list[Part]:
     stack = found.spec.stack
-    segments: Sequence[tuple[int, int, str]] = [
-        (segment.start, segment.stop, segment.source) for segment in layout(stack)
-    ]
     parts: list[Part] = [
         Picture(architecture(found.spec), "The model, drawn to its widths."),
         Picture(
-            figures.output_columns(segments, stack.output_size),
+            figures.output_columns(output_columns(stack), stack.output_size),
             "Which columns of the encoder's output come from which half.",
         ),
     ]

@@ -1,4 +1,4 @@
-"""The straight way from a baseline to a sequence, and the gradients of a logit along it."""
+"""The straight path from a baseline to a sequence, and the gradients of a logit along it."""
 
 # T steps, W width of an input row, K points of the path, J copies of a sequence
 
@@ -10,67 +10,68 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from birnn.explain.inspected import BATCH_ROWS, Array, Halves, Rows, Subject, array
+from birnn.explain.inspected import BATCH_ROWS, Array, Halves, InspectedModel, Rows, array
 from birnn.explain.reading import Reading
 from birnn.ragged import Ragged
 
-# Points of the Gauss-Legendre rule on each stretch of the path.
+# Points of the Gauss-Legendre rule on each interval of the path.
 POINTS = 8
 
 # From where to where on the path, 0 the baseline and 1 the sequence, and the logit at both ends.
-Stretch = tuple[float, float, float, float]
+Interval = tuple[float, float, float, float]
 
 
-def copies(rows_JTW: Tensor) -> Rows:
+def batch_of_copies(rows_JTW: Tensor) -> Rows:
     """Copies of one sequence as a batch."""
     number, steps, width = rows_JTW.shape
     return Ragged(rows_JTW.reshape(-1, width), np.full(number, steps))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """The logit that is asked about.
+class TargetLogit:
+    """The logit that is explained: that of one answer, of a tagger at one step.
 
     Args:
-        subject: The model.
+        model: The model.
         target: Number of the answer.
         position: The step whose tag it is, or None.
     """
 
-    subject: Subject
+    model: InspectedModel
     target: int
     position: int | None
 
     @classmethod
-    def of(cls, reading: Reading, target: str | int | None, position: int | None) -> Asked:
+    def of(cls, reading: Reading, target: str | int | None, position: int | None) -> TargetLogit:
         """Check what is asked of one sequence; without a target it is what the model answers."""
-        subject = reading.subject
-        place = subject.place(position, reading.steps)
+        model = reading.model
+        at = model.position(position, reading.steps)
         if target is not None:
-            return cls(subject, subject.target(target), place)
-        if subject.regresses:
-            return cls(subject, 0, place)
-        return cls(subject, int(reading.answers[place or 0]), place)
+            return cls(model, model.target(target), at)
+        return cls(model, 0 if model.regresses else int(reading.answers[at or 0]), at)
 
-    def logits(self, halves: Halves) -> Tensor:
+    def over(self, halves: Halves) -> Tensor:
         """The logit of each sequence of a batch, (B,)."""
-        return self.subject.logit(halves, self.target, self.position)
+        scores, rows = self.model.scores(halves)
+        if self.position is not None:
+            scores = scores[torch.from_numpy(rows.rows_at(self.position)).to(scores.device)]
+        return scores[:, self.target]
 
 
-class Path:
-    """The straight way from the baseline's rows to a sequence's, and the logit along it.
+class StraightPath:
+    """The straight path from the baseline's rows to a sequence's, and the logit along it.
 
     Args:
-        asked: Which logit.
+        logit: Which logit.
         rows_TW: The sequence.
         baseline_TW: The baseline.
     """
 
-    def __init__(self, asked: Asked, rows_TW: Tensor, baseline_TW: Tensor) -> None:
-        self._asked = asked
+    def __init__(self, logit: TargetLogit, rows_TW: Tensor, baseline_TW: Tensor) -> None:
+        self._logit = logit
         self._baseline_TW = baseline_TW
         self._way_TW = rows_TW - baseline_TW
-        stack = asked.subject.stack
+        stack = logit.model.stack
         self.parts = ["forward", "backward"][: stack.directions]
         if stack.adds_input(stack.num_layers - 1):
             self.parts.append("direct")
@@ -80,36 +81,36 @@ class Path:
         found: list[float] = []
         with torch.no_grad():
             for piece in self._pieces(np.array(places)):
-                logits = self._asked.logits(self._asked.subject.run(copies(self._at(piece))))
-                found += logits.double().tolist()
+                halves = self._logit.model.run(batch_of_copies(self._at(piece)))
+                found += self._logit.over(halves).double().tolist()
         return found
 
-    def halved(self, stretches: list[Stretch]) -> list[Stretch]:
-        """Both halves of each stretch."""
-        middles = self.logits([(low + high) / 2 for low, high, *_ in stretches])
+    def halved(self, intervals: list[Interval]) -> list[Interval]:
+        """Both halves of each interval."""
+        middles = self.logits([(low + high) / 2 for low, high, *_ in intervals])
         return [
             half
-            for (low, high, before, after), middle in zip(stretches, middles, strict=True)
+            for (low, high, before, after), middle in zip(intervals, middles, strict=True)
             for half in (
                 (low, (low + high) / 2, before, middle),
                 ((low + high) / 2, high, middle, after),
             )
         ]
 
-    def integrals(self, stretches: list[Stretch]) -> list[Array]:
-        """Attribution over stretches of the path, each part for itself: (parts, T, W) for each."""
+    def integrals(self, intervals: list[Interval]) -> list[Array]:
+        """Attribution over intervals of the path, each part for itself: (parts, T, W) for each."""
         nodes_K, weights_K = np.polynomial.legendre.leggauss(POINTS)
-        ends = np.array(stretches)[:, :2]
+        ends = np.array(intervals)[:, :2]
         half = (ends[:, 1] - ends[:, 0]) / 2
         places = (ends.mean(axis=1)[:, None] + half[:, None] * nodes_K).ravel()
         weights = (half[:, None] * weights_K).ravel()
-        stretch = np.repeat(np.arange(len(stretches)), POINTS)
-        found = np.zeros((len(stretches), len(self.parts), *self._way_TW.shape))
+        interval = np.repeat(np.arange(len(intervals)), POINTS)
+        found = np.zeros((len(intervals), len(self.parts), *self._way_TW.shape))
         first = 0
         for piece in self._pieces(places):
             here = slice(first, first + len(piece))
             gradients_PKTW = self._gradients(piece) * weights[here, None, None]
-            for at, number in enumerate(stretch[here].tolist()):
+            for at, number in enumerate(interval[here].tolist()):
                 found[number] += gradients_PKTW[:, at]
             first += len(piece)
         return list(found * array(self._way_TW).astype(np.float64))
@@ -127,11 +128,14 @@ class Path:
     def _gradients(self, places: Array) -> Array:
         """Gradient of the logit at places of the path, by each part, (parts, K, T, W)."""
         leaf = self._at(places).requires_grad_()
-        halves = self._asked.subject.run(copies(leaf))
-        groups = self._groups(halves)
+        halves = self._logit.model.run(batch_of_copies(leaf))
+        # The tensors by which each part reaches the head.
+        groups = [[half.values, last] for half, last in zip(halves.parts, halves.last, strict=True)]
+        if "direct" in self.parts:
+            groups.append([halves.below.values])
         # The logit's slopes stop at the halves, and each goes on to the rows by itself.
         cut = [[tensor.detach().requires_grad_() for tensor in group] for group in groups]
-        logits = self._asked.logits(self._rejoined(halves, cut))
+        logits = self._logit.over(self._rejoined(halves, cut))
         ends = [tensor for group in cut for tensor in group]
         slopes = iter(torch.autograd.grad(logits.sum(), ends, materialize_grads=True))
         found = []
@@ -141,19 +145,11 @@ class Path:
             found.append(array(gradient).astype(np.float64))
         return np.stack(found)
 
-    def _groups(self, halves: Halves) -> list[list[Tensor]]:
-        """The tensors by which each part reaches the head."""
-        groups = [[half.values, last] for half, last in zip(halves.parts, halves.last, strict=True)]
-        return [*groups, [halves.below.values]] if "direct" in self.parts else groups
-
     def _rejoined(self, halves: Halves, cut: list[list[Tensor]]) -> Halves:
         """The halves with other tensors in the place of their own."""
         each = dict(zip(self.parts, cut, strict=True))
-        directions = [part for part in self.parts if part != "direct"]
-        rows = {part: halves.forward.with_values(each[part][0]) for part in directions}
-        return Halves(
-            halves.below.with_values(each["direct"][0]) if "direct" in each else halves.below,
-            rows["forward"],
-            rows.get("backward"),
-            tuple(each[part][1] for part in directions),
+        below = (
+            halves.below.with_values(each.pop("direct")[0]) if "direct" in each else halves.below
         )
+        rows = [halves.forward.with_values(values) for values, _ in each.values()]
+        return Halves(below, rows[0], (*rows, None)[1], tuple(last for _, last in each.values()))

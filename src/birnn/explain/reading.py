@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from birnn.errors import UsageError
-from birnn.explain.inspected import Array, Halves, Model, Rows, Subject
+from birnn.explain.inspected import Array, Halves, InspectedModel, Model, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Reading:
     `integrated_gradients`, `occlusion`) runs it again on copies.
 
     Args:
-        subject: The model, taken apart.
+        model: The model, taken apart.
         rows: Input rows of the sequence, (T, W), as a batch of one.
         tokens: The steps as written; None where they are vectors.
         series: The vectors as given, (T, D) float64; None where the steps are tokens.
@@ -39,7 +39,7 @@ class Reading:
         True
     """
 
-    subject: Subject
+    model: InspectedModel
     rows: Rows
     tokens: tuple[str, ...] | None = None
     series: Array | None = None
@@ -49,7 +49,7 @@ class Reading:
         """Read a sequence; what is a reading already is given back.
 
         Args:
-            model: As for `Subject.of`; or a reading, which has its sequence.
+            model: As for `InspectedModel.of`; or a reading, which has its sequence.
             sequence: As ``predict`` takes one; of a `BiRNN` an array (T, W).
 
         Raises:
@@ -60,12 +60,12 @@ class Reading:
             if sequence is not None:
                 raise UsageError("a reading has its sequence. Give the model to read another.")
             return model
-        subject = Subject.of(model)
-        checked = subject.validated(sequence)
-        rows = subject.batch([checked])
+        inspected = InspectedModel.of(model)
+        checked = inspected.validated(sequence)
+        rows = inspected.batch([checked])
         if isinstance(checked, np.ndarray):
-            return cls(subject, rows, series=np.array(checked, np.float64))
-        return cls(subject, rows, tokens=tuple(checked))
+            return cls(inspected, rows, series=np.array(checked, np.float64))
+        return cls(inspected, rows, tokens=tuple(checked))
 
     @property
     def steps(self) -> int:
@@ -76,7 +76,7 @@ class Reading:
     def layers(self) -> tuple[Halves, ...]:
         """The halves of every layer, of one run of the encoder."""
         with torch.no_grad():
-            return self.subject.run_layers(self.rows)
+            return self.model.run_layers(self.rows)
 
     def halves(self, layer: int = -1) -> Halves:
         """The halves of a layer, counted from the end where its number is negative.
@@ -84,12 +84,12 @@ class Reading:
         Raises:
             ConfigError: A layer that the model does not have.
         """
-        return self.layers[self.subject.layer(layer)]
+        return self.layers[self.model.layer(layer)]
 
     def merged(self, layer: int = -1) -> tuple[Rows, Tensor]:
         """Output rows of a layer, (T, W), and its merged final states, (1, W)."""
         with torch.no_grad():
-            return self.subject.merge(self.halves(layer), layer=layer)
+            return self.model.merge(self.halves(layer), layer=layer)
 
     @cached_property
     def scores(self) -> Tensor:
@@ -99,19 +99,24 @@ class Reading:
             ConfigError: A bare `BiRNN`, which has no head.
         """
         with torch.no_grad():
-            return self.subject.scores(self.halves())[0]
+            return self.model.scores(self.halves())[0]
 
     @cached_property
     def answers(self) -> Array:
         """What the model says: ids of labels, (T,) or (1,), or values, (1, L)."""
-        return self.subject.answers(self.scores, self.rows)
+        return self.model.answers(self.scores, self.rows)
 
     @cached_property
     def unknown(self) -> Array:
         """Which steps are tokens that the model does not know, (T,) bool."""
         if self.tokens is None:
             return np.zeros(self.steps, np.bool_)
-        return self.subject.unknown(self.tokens)
+        return self.model.unknown(self.tokens)
+
+
+def inspected_model(model: Model | Reading) -> InspectedModel:
+    """The model of a reading, or any model, taken apart."""
+    return model.model if isinstance(model, Reading) else InspectedModel.of(model)
 
 
 def halves_over(
@@ -134,7 +139,7 @@ def halves_over(
             raise UsageError("there are no sequences to look at. Give some, or a reading.")
         yield model.halves(layer)
         return
-    subject = model.subject if isinstance(model, Reading) else Subject.of(model)
-    for rows in subject.batches(sequences):
+    inspected = inspected_model(model)
+    for rows in inspected.batches(sequences):
         with torch.no_grad():
-            yield subject.run(rows, layer=layer)
+            yield inspected.run(rows, layer=layer)

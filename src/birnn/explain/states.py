@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from birnn.errors import ConfigError
-from birnn.explain.inspected import Array, Model, Subject, array
-from birnn.explain.reading import Reading, halves_over
+from birnn.explain.inspected import Array, Model, array
+from birnn.explain.reading import Reading, halves_over, inspected_model
 from birnn.reference.stack import Stack
 
 
@@ -65,7 +65,7 @@ def states(model: Model | Reading, sequence: Any = None, *, layer: int = -1) -> 
         array(halves.forward.values),
         None if halves.backward is None else array(halves.backward.values),
         array(output.values),
-        reading.subject.layer(layer),
+        reading.model.layer(layer),
     )
 
 
@@ -110,17 +110,18 @@ def correlation(
         >>> found.matrix.shape, found.steps
         ((4, 4), 5)
     """
-    subject = model.subject if isinstance(model, Reading) else Subject.of(model)
-    if not subject.stack.bidirectional:
+    inspected = inspected_model(model)
+    if not inspected.stack.bidirectional:
         raise ConfigError(
             "the model reads in one direction, so there is no backward half to correlate with. "
             "Give a model of two directions."
         )
-    hidden = subject.stack.hidden_size
+    source = model if isinstance(model, Reading) else inspected
+    hidden = inspected.stack.hidden_size
     steps, first_2H = 0, None
     low_2H, high_2H = np.full(2 * hidden, np.inf), np.full(2 * hidden, -np.inf)
     sums_2H, products_2H2H = np.zeros(2 * hidden), np.zeros((2 * hidden, 2 * hidden))
-    for halves in halves_over(model if isinstance(model, Reading) else subject, sequences, layer):
+    for halves in halves_over(source, sequences, layer):
         both_N2H = np.concatenate(
             [array(part.values).astype(np.float64) for part in halves.parts], axis=1
         )
@@ -144,11 +145,11 @@ def correlation(
         int(constant_2H[:hidden].sum()),
         int(constant_2H[hidden:].sum()),
         steps,
-        subject.layer(layer),
+        inspected.layer(layer),
     )
 
 
-class Segment(NamedTuple):
+class Columns(NamedTuple):
     """Columns ``start`` up to but not including ``stop`` of an output row, and whose they are.
 
     Column ``start + j`` is unit j of ``source``; where the source is ``both``, it is unit j of
@@ -160,7 +161,7 @@ class Segment(NamedTuple):
     source: Literal["forward", "backward", "both"]
 
 
-def layout(stack: Stack) -> tuple[Segment, ...]:
+def output_columns(stack: Stack) -> tuple[Columns, ...]:
     """Which columns of the merged output come from which direction.
 
     A residual connection adds the layer's input to all of them and moves none.
@@ -169,14 +170,14 @@ def layout(stack: Stack) -> tuple[Segment, ...]:
         stack: Settings of the stack, as ``BiRNN.stack`` or ``Spec.stack``.
 
     Example:
-        >>> [(s.start, s.stop, s.source) for s in layout(Stack("lstm", 3, 5))]
+        >>> [(s.start, s.stop, s.source) for s in output_columns(Stack("lstm", 3, 5))]
         [(0, 5, 'forward'), (5, 10, 'backward')]
-        >>> layout(Stack("lstm", 3, 5, merge="sum"))
-        (Segment(start=0, stop=5, source='both'),)
+        >>> output_columns(Stack("lstm", 3, 5, merge="sum"))
+        (Columns(start=0, stop=5, source='both'),)
     """
     hidden = stack.hidden_size
     if not stack.bidirectional:
-        return (Segment(0, hidden, "forward"),)
+        return (Columns(0, hidden, "forward"),)
     if stack.merge == "concat":
-        return Segment(0, hidden, "forward"), Segment(hidden, 2 * hidden, "backward")
-    return (Segment(0, stack.output_size, "both"),)
+        return Columns(0, hidden, "forward"), Columns(hidden, 2 * hidden, "backward")
+    return (Columns(0, stack.output_size, "both"),)
