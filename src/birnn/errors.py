@@ -188,7 +188,7 @@ class Interrupted(BirnnError):
 
 
 def require(module: str, *, extra: str) -> ModuleType:
-    """Import an optional dependency, the one door by which they enter.
+    """Import an optional dependency; nowhere else is one imported.
 
     Args:
         module: Name of the module to import.

@@ -1,4 +1,4 @@
-"""The door by which every file enters: format by ending, examples as a stream."""
+"""Read any file: its format by its ending, its examples as a stream."""
 
 from __future__ import annotations
 
