@@ -101,6 +101,14 @@ def test_demo_tells_each_direction(
     assert "limit" in plain.out
 
 
+def test_every_demo_is_named_in_the_help_and_in_the_docs(call: Any) -> None:
+    told = call("demo", "--help").out
+    page = Path(__file__).parents[2].joinpath("docs", "how", "demo.md").read_text("utf-8")
+    for name in (*demos.DEMOS, "forecast"):
+        assert name in told
+        assert f"| `{name}` |" in page
+
+
 def test_demo_on_files_of_the_user(call: Any, files: Path, small: tuple[str, ...]) -> None:
     told = call(
         *("demo", "residues", "--train", f"{files}/train.3line", "--test", f"{files}/test.3line"),

@@ -23,7 +23,7 @@ from birnn.studies.compare.contest import Contest
 from birnn.training.workspace import LOCK, Workspace, acquire
 
 SIZES = {
-    "senses": Size(train=1500, test=600, epochs=16),
+    "senses": runner.DEMOS["senses"].size,
     "brackets": Size(train=500, test=1000, epochs=15),
 }
 

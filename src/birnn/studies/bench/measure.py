@@ -146,25 +146,25 @@ def run(
     for case in plan.cases:
         drawn = problem(case)
         for work in plan.works:
-            entries = _entrants(peers, drawn, work, report)
+            entrants = _entrants(peers, drawn, work, report)
             peaks: list[float] = []
             for number in range(plan.rounds):
                 found = measured_peak(plan.threads)
                 peaks += [] if found is None else [found]
-                take_turns([entry.contestant for entry in entries], number)
+                take_turns([entrant.contestant for entrant in entrants], number)
             peak = statistics.median(peaks) if peaks else None
             report.peak = max([*peaks, report.peak or 0.0]) if peaks else report.peak
             done = [
                 Timing(
                     case,
                     work,
-                    entry.peer.name,
-                    entry.contestant.seconds,
-                    entry.difference,
-                    entry.implementation.called,
+                    entrant.peer.name,
+                    entrant.contestant.seconds,
+                    entrant.difference,
+                    entrant.implementation.called,
                     peak,
                 )
-                for entry in entries
+                for entrant in entrants
             ]
             report.timings += done
             shown = ", ".join(f"{timing.peer} {1e3 * timing.seconds:.1f}" for timing in done)
@@ -195,7 +195,7 @@ def _entrants(
     peers: Mapping[str, Peer], drawn: Problem, work: Work, report: BenchReport
 ) -> list[_Entrant]:
     """The peers of a case, warm, with answers that agree with ours; the others become faults."""
-    entries: list[_Entrant] = []
+    entrants: list[_Entrant] = []
     ours: Array | None = None
     for name, peer in peers.items():
         if not peer.does(drawn.case, work):
@@ -221,8 +221,8 @@ def _entrants(
         if wrong:
             report.faults.append(f"{peer.called}, {where}: {'; '.join(wrong)}")
         if right:
-            entries.append(min(right, key=lambda entry: entry.contestant.expected))
-    return entries
+            entrants.append(min(right, key=lambda entrant: entrant.contestant.expected))
+    return entrants
 
 
 def _implementations(
