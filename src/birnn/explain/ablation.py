@@ -20,6 +20,7 @@ from torch import Tensor
 from birnn.errors import ConfigError, ShapeError, nearest
 from birnn.explain.inspected import Array, Halves, InspectedModel, Model, array
 from birnn.explain.reading import Reading, halves_over
+from birnn.models import StateSums
 
 Condition = Literal["full", "without forward", "without backward", "without both"]
 
@@ -66,16 +67,10 @@ class MeanStates:
         Raises:
             DataError: A sequence that the model cannot read, or not one with a step.
         """
-        inspected = InspectedModel.of(model)
-        shape = inspected.stack.directions, inspected.stack.hidden_size
-        rows, last = np.zeros(shape), np.zeros(shape)
-        steps = count = 0
-        for halves in halves_over(inspected, sequences):
-            rows += [array(half.values.double().sum(dim=0)) for half in halves.parts]
-            last += [array(final.double().sum(dim=0)) for final in halves.last]
-            steps += int(halves.below.lengths.sum())
-            count += len(halves.below)
-        return cls(tuple(rows / steps), tuple(last / count), steps, count)
+        sums = StateSums()
+        for halves in halves_over(model, sequences):
+            sums.add([half.values for half in halves.parts], halves.last)
+        return cls(tuple(sums.rows), tuple(sums.last), sums.steps, sums.sequences)
 
     @classmethod
     def of_training(cls, model: Model) -> MeanStates | None:
@@ -137,6 +132,29 @@ class Ablation:
         return {
             condition: np.take_along_axis(scores, index, axis=-1)[..., 0]
             for condition, scores in zip(self.conditions, self.scores, strict=True)
+        }
+
+    def contributions(self, target: str | None = None) -> dict[str, Array]:
+        """What an answer loses where each half is ablated, (T,) or a scalar array.
+
+        Args:
+            target: As for `logits`.
+
+        Returns:
+            ``forward`` and, of two directions, ``backward`` to the loss of the score.
+
+        Raises:
+            ConfigError: An answer that the model does not have.
+        """
+        logits = self.logits(target)
+        without: dict[str, Condition] = {
+            "forward": "without forward",
+            "backward": "without backward",
+        }
+        return {
+            half: np.asarray(logits["full"] - logits[condition])
+            for half, condition in without.items()
+            if condition in logits
         }
 
     def margins(self) -> Array:

@@ -83,13 +83,6 @@ class Decoding:
         """How far the best score is above the second: the logarithm of their odds."""
         return self.score - self.runner_up_score
 
-    def differs(self) -> Array:
-        """Whether the runner-up has another tag at each step, (T,) bool."""
-        if self.runner_up is None:
-            return np.zeros(self.best.shape, np.bool_)
-        different: Array = self.best != self.runner_up
-        return different
-
 
 def decoding(model: Model | Reading, sequence: Any = None) -> Decoding | None:
     """Marginals, the best and the second best tag sequence of one sequence.

@@ -39,10 +39,8 @@ class Explanation:
         tokens: The steps as written; of vectors their numbers from 1 on.
         series: The vectors as they were given, (T, D); None of words and symbols.
         unknown: Which of them the model does not know, (T,) bool.
-        answer: Its answer: a label for each step, one label, or values.
         position: The step whose tag is explained; None where the model answers once.
         target: Name of the answer that is explained.
-        probability: Its probability; None for values.
         ablation: The answer with and without either half.
         attribution: What each step adds to it.
         occlusion: What it loses without each step; None for long sequences.
@@ -60,10 +58,8 @@ class Explanation:
     tokens: tuple[str, ...]
     series: Array | None
     unknown: Array
-    answer: Any
     position: int | None
     target: str
-    probability: float | None
     ablation: Ablation
     attribution: Attribution
     occlusion: Occlusion | None
@@ -89,6 +85,32 @@ class Explanation:
     def measured(self) -> str:
         """The same with its name: ``the logit of positive``, ``value 0``."""
         return f"the logit of {self.target}" if self.measure == "logit" else self.target
+
+    @property
+    def answer(self) -> Any:
+        """What the model says: a label for each step, one label, or values."""
+        given = self.ablation.answers[0]
+        if self.ablation.regresses:
+            return [float(value) for value in given]
+        labels = [self.ablation.outputs[number] for number in np.atleast_1d(given)]
+        return labels if given.ndim else labels[0]
+
+    @property
+    def probabilities(self) -> Array | None:
+        """Of every label, where the answer is explained, (L,); None for values."""
+        if self.ablation.regresses:
+            return None
+        if self.decoding is not None and self.position is not None:
+            return np.asarray(self.decoding.marginals[self.position])
+        scores = self.ablation.scores[0]
+        powers = np.exp(scores - scores.max())
+        return np.asarray(powers / powers.sum())
+
+    @property
+    def probability(self) -> float | None:
+        """Of the target; None for values."""
+        every = self.probabilities
+        return None if every is None else float(every[self.ablation.outputs.index(self.target)])
 
     def logits(self) -> dict[str, float]:
         """Score of the target with both halves, without either, and without both."""
@@ -172,26 +194,27 @@ def explanation(
     ablation = mean_ablation(reading, means=means)
     tokens = reading.tokens or tuple(str(at + 1) for at in range(reading.steps))
     decoded = decoding(reading)
-    position = _position(inspected, tokens, step, decoded)
-    explained, probability = _target(inspected, ablation, decoded, position, target)
+    position = _position(tokens, step, decoded)
+    if target is None:
+        answers = ablation.answers[0] if decoded is None or position is None else decoded.best
+        number = answers if position is None else answers[position]
+        target = outputs[0 if ablation.regresses else int(number)]
     left_out: list[str] = []
     weights = attention(reading)
-    if weights is None and not inspected.tags:
+    if weights is None and decoded is None:
         left_out.append("Attention weights: this model pools its steps without attention.")
-    if inspected.tags and decoded is not None and not decoded.crf:
+    if decoded is not None and not decoded.crf:
         left_out.append("Transitions between tags: this model has no CRF, each tag stands alone.")
     return Explanation(
         spec=inspected.spec,
         tokens=tokens,
         series=reading.series,
         unknown=reading.unknown,
-        answer=_answer(inspected, ablation),
         position=position,
-        target=explained,
-        probability=probability,
+        target=target,
         ablation=ablation,
-        attribution=integrated_gradients(reading, target=explained, position=position),
-        occlusion=_occlusion(reading, explained, position, left_out),
+        attribution=integrated_gradients(reading, target=target, position=position),
+        occlusion=_occlusion(reading, target, position, left_out),
         flows=_flows(reading, left_out),
         states=states(reading),
         correlation=_correlation(reading, pool, left_out),
@@ -206,17 +229,13 @@ def explanation(
 
 
 def _position(
-    inspected: InspectedModel,
-    tokens: Sequence[str],
-    step: int | str | None,
-    decoded: Decoding | None,
+    tokens: Sequence[str], step: int | str | None, decoded: Decoding | None
 ) -> int | None:
-    if not inspected.tags:
+    if decoded is None:
         if step is not None:
             raise UsageError(f"step is {_quoted(step)}, but this model answers once. Leave it out.")
         return None
     if step is None:
-        assert decoded is not None
         sure = np.take_along_axis(decoded.marginals, decoded.best[:, None], axis=1)
         return int(sure.argmin())
     # Of more digits than these no text has as many steps, and Python reads no more than 4,300.
@@ -251,35 +270,6 @@ def _quoted(given: int | str) -> str:
         return str(given) if abs(given) < 10**MOST_DIGITS else "of too many digits"
     cut = given if len(given) <= MOST_SHOWN else f"{given[:MOST_SHOWN]}..."
     return repr(cut) if cut == given else f"{cut!r} ({len(given):,} characters)"
-
-
-def _target(
-    inspected: InspectedModel,
-    ablation: Ablation,
-    decoded: Decoding | None,
-    position: int | None,
-    target: str | None,
-) -> tuple[str, float | None]:
-    """The answer that is explained, and its probability."""
-    outputs = ablation.outputs
-    if inspected.regresses:
-        return target or outputs[0], None
-    if decoded is not None and position is not None:
-        number = int(decoded.best[position]) if target is None else outputs.index(target)
-        return outputs[number], float(decoded.marginals[position, number])
-    number = int(ablation.answers[0]) if target is None else outputs.index(target)
-    scores = ablation.scores[0]
-    powers = np.exp(scores - scores.max())
-    return outputs[number], float(powers[number] / powers.sum())
-
-
-def _answer(inspected: InspectedModel, ablation: Ablation) -> Any:
-    given = ablation.answers[0]
-    if inspected.regresses:
-        return [float(value) for value in given]
-    if inspected.tags:
-        return [ablation.outputs[number] for number in given]
-    return ablation.outputs[int(given)]
 
 
 # ---------------------------------------------------------------------- what may be left out

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from birnn import report
-from birnn.explain.answer_section import added_by_halves, answer_section, what_was_read
+from birnn.explain.answer_section import answer_section, what_was_read
 from birnn.explain.architecture import architecture
 from birnn.explain.explanation import Explanation
-from birnn.explain.flow import Flow
-from birnn.explain.gates import SQUASHED, Saturation
+from birnn.explain.gates import SQUASHED
 from birnn.explain.states import output_columns
 from birnn.report import figures
 from birnn.report.parts import Notes, Part, Picture, Section, Text
@@ -32,33 +32,30 @@ def write(path: Path | str, found: Explanation, *, name: str) -> Path:
     Raises:
         OutputError: The file cannot be written.
     """
-    notes, two = found.left_out, found.spec.stack.bidirectional
-    sections = [
-        Section("The answer", answer_section(found)),
-        Section("Which direction decided" if two else "What its states decided", _ablation(found)),
-        Section(f"Which {found.unit}s mattered", _attribution(found)),
-        Section("How far each direction remembers", _flow(found)),
-        Section("Inside the halves", _inside(found)),
-        *([Section("In the head", parts)] if (parts := _head(found)) else []),
-        Section("The model", _model(found)),
-        *([Section("Not on this page", [Notes(notes)])] if notes else []),
-    ]
+    two = found.spec.stack.bidirectional
+    sections = {
+        "The answer": answer_section(found),
+        "Which direction decided" if two else "What its states decided": _ablation(found),
+        f"Which {found.unit}s mattered": _attribution(found),
+        "How far each direction remembers": _flows(found),
+        "Inside the halves": _inside(found),
+        "In the head": _head(found),
+        "The model": _model(found),
+        "Not on this page": iter([Notes(found.left_out)] if found.left_out else []),
+    }
+    every = [Section(heading, list(parts)) for heading, parts in sections.items()]
     return report.write(
         path,
         "What each direction knew" if two else "What the one direction knew",
-        sections,
+        [section for section in every if section.parts],
         lead=f"The {found.spec.task} “{name}” read {what_was_read(found)}. Every figure here is "
         "measured from this model at work on it.",
         footer=f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
     )
 
 
-# ---------------------------------------------------------------------- who decided
-
-
-def _ablation(found: Explanation) -> list[Part]:
-    ablation, at = found.ablation, found.position
-    figure = figures.deciding_direction(found.logits(), found.target, of=found.measure)
+def _ablation(found: Explanation) -> Iterator[Part]:
+    ablation = found.ablation
     if ablation.own_means:
         means = f"its mean over the {found.unit}s here"
     elif ablation.means.steps is None:
@@ -67,186 +64,131 @@ def _ablation(found: Explanation) -> list[Part]:
         means = f"its mean over {ablation.means.steps:,} steps of data"
     if ablation.own_means and ablation.means.steps == 1:
         means += ", which for a single step is the state itself, so that nothing changes"
-    if found.spec.stack.bidirectional:
-        who, shown = "A half is", "with both halves, without one, and without either"
-    else:
-        who, shown = "The one direction is", "with and without the states of the one direction"
-    parts: list[Part] = [
-        Text(f"{who} ablated (mean ablation): in the place of its states stands {means}."),
-        Picture(figure, f"{figures.capital(found.measured)} {shown}."),
-    ]
-    if at is not None and not ablation.regresses and "without backward" in ablation.conditions:
-        adds = added_by_halves(found, None)
-        each = figures.deciding_by_position(
+    two = found.spec.stack.bidirectional
+    who, conditions = "The one direction", "with and without the states of the one direction"
+    if two:
+        who, conditions = "A half", "with both halves, without one, and without either"
+    yield Text(f"{who} is ablated (mean ablation): in the place of its states stands {means}.")
+    figure = figures.deciding_direction(found.logits(), found.target, of=found.measure)
+    yield Picture(figure, f"{figures.capital(found.measured)} {conditions}.")
+    if two and found.position is not None and not ablation.regresses:
+        adds = ablation.contributions()
+        figure = figures.deciding_by_position(
             adds["forward"], adds["backward"], found.tokens, unit=found.unit
         )
-        parts.append(
-            Picture(each, f"What each half adds to the logit of each {found.unit}'s own tag.")
-        )
-    return parts
+        yield Picture(figure, f"What each half adds to the logit of each {found.unit}'s own tag.")
 
 
-def _attribution(found: Explanation) -> list[Part]:
-    given = found.attribution
+def _attribution(found: Explanation) -> Iterator[Part]:
+    given, unit = found.attribution, found.unit
     lost = None if found.occlusion is None else found.occlusion.steps
     if found.series is not None:
         figure = figures.attribution_over_time(given.steps, lost, found.target, of=found.measure)
     else:
         figure = figures.attribution(
-            found.tokens, given.steps, lost, found.target, of=found.measure, unit=found.unit
+            found.tokens, given.steps, lost, found.target, of=found.measure, unit=unit
         )
-    return [
-        Picture(
-            figure,
-            f"What each {found.unit} adds to {found.measured}: integrated gradients"
-            + (", and what leaving it out takes away (occlusion)." if lost is not None else "."),
-        ),
-        Text(
-            f"A check: with every {found.unit} replaced by one that says nothing, {found.measured} "
-            f"is {given.baseline:.3f}; as it is, {given.logit:.3f}. The attributions sum to "
-            f"{given.steps.sum():.3f}, which misses that change by {100 * given.gap:.2f} %."
-        ),
-    ]
-
-
-# ---------------------------------------------------------------------- inside
-
-
-def _flow(found: Explanation) -> list[Part]:
-    return [part for one in found.flows for part in _flow_of(one, found)]
-
-
-def _flow_of(one: Flow, found: Explanation) -> list[Part]:
-    layers = len(found.flows)
-    which = "" if layers == 1 else f"Layer {one.layer + 1}. "
-    what = f"{which}How much the state at each step (row) would move if the input at each step did."
-    if one.backward is None:
-        what += " The one direction knows what came before."
-    elif one.layer == 0:
-        what += " The forward half knows what came before, the backward half what comes after."
-    else:
-        what += " This layer reads rows that know both sides, so that both halves do."
-    matrices = figures.flow(one.forward, one.backward, one.combined, found.tokens)
-    context = one.context(SHARE)
-    lengths = {"forward": context.forward}
-    backward = None
-    if one.backward is not None and context.backward is not None:
-        lengths["backward"] = context.backward
-        backward = one.by_distance("backward").tolist()
-    distances = figures.influence_by_distance(
-        one.by_distance("forward").tolist(), backward, lengths
+    more = "" if lost is None else ", and what leaving it out takes away (occlusion)"
+    yield Picture(figure, f"What each {unit} adds to {found.measured}: integrated gradients{more}.")
+    yield Text(
+        f"A check: with every {unit} replaced by one that says nothing, {found.measured} "
+        f"is {given.baseline:.3f}; as it is, {given.logit:.3f}. The attributions sum to "
+        f"{given.steps.sum():.3f}, which misses that change by {100 * given.gap:.2f} %."
     )
-    return [
-        Picture(matrices, what),
-        Picture(
-            distances,
+
+
+def _flows(found: Explanation) -> Iterator[Part]:
+    for flow in found.flows:
+        which = "" if len(found.flows) == 1 else f"Layer {flow.layer + 1}. "
+        if flow.backward is None:
+            knows = "The one direction knows what came before."
+        elif flow.layer == 0:
+            knows = "The forward half knows what came before, the backward half what comes after."
+        else:
+            knows = "This layer reads rows that know both sides, so that both halves do."
+        figure = figures.flow(flow.forward, flow.backward, flow.combined, found.tokens)
+        yield Picture(
+            figure,
+            f"{which}How much the state at each step (row) would move if the input at each step "
+            f"did. {knows}",
+        )
+        context = flow.context(SHARE)
+        lengths, backward = {"forward": context.forward}, None
+        if context.backward is not None:
+            lengths["backward"] = context.backward
+            backward = flow.by_distance("backward").tolist()
+        forward = flow.by_distance("forward").tolist()
+        figure = figures.influence_by_distance(forward, backward, lengths)
+        yield Picture(
+            figure,
             f"{which}Influence by distance; the mark is the effective context, which holds "
             f"{100 * SHARE:.0f} % of it.",
-        ),
-    ]
+        )
 
 
-def _inside(found: Explanation) -> list[Part]:
-    states = found.states
+def _inside(found: Explanation) -> Iterator[Part]:
+    states, correlation, unit = found.states, found.correlation, found.unit
     norms = states.norms()
-    parts: list[Part] = [
-        Picture(
-            figures.state_norms(
-                norms["forward"], norms.get("backward"), found.tokens, unit=found.unit
-            ),
-            f"Length of each half's state at each {found.unit}.",
-        ),
-        Picture(
-            figures.activations(states.forward, states.backward, found.tokens, unit=found.unit),
-            f"Every unit's activation at every {found.unit}.",
-        ),
-    ]
-    if found.correlation is not None:
-        constant = found.correlation.constant_forward + found.correlation.constant_backward
+    figure = figures.state_norms(norms["forward"], norms.get("backward"), found.tokens, unit=unit)
+    yield Picture(figure, f"Length of each half's state at each {unit}.")
+    figure = figures.activations(states.forward, states.backward, found.tokens, unit=unit)
+    yield Picture(figure, f"Every unit's activation at every {unit}.")
+    if correlation is not None:
+        constant = correlation.constant_forward + correlation.constant_backward
         unmoved = f" {constant} units never moved." if constant else ""
-        few = found.correlation.steps < MANY_STEPS
+        few = correlation.steps < MANY_STEPS
         more = " Over the steps of a file (--data) it would tell more." if few else ""
-        parts += [
-            Picture(
-                figures.unit_correlation(found.correlation.matrix),
-                f"Correlation of each forward unit with each backward unit over "
-                f"{found.correlation.steps:,} steps.{unmoved}{more}",
-            ),
-            Picture(
-                figures.correlation_histogram(found.correlation.matrix),
-                "The same correlations, counted.",
-            ),
-        ]
+        yield Picture(
+            figures.unit_correlation(correlation.matrix),
+            f"Correlation of each forward unit with each backward unit over "
+            f"{correlation.steps:,} steps.{unmoved}{more}",
+        )
+        figure = figures.correlation_histogram(correlation.matrix)
+        yield Picture(figure, "The same correlations, counted.")
     if found.saturation is not None:
-        parts.append(
-            Picture(
-                figures.gate_saturation(_gates(found.saturation)),
-                "Each unit's gates: the share of steps at which they are nearly closed, and at "
-                "which they are nearly open.",
-            )
+        # What opens and shuts: not the candidates, which go through tanh.
+        shares = {
+            half: {name: share for name, share in gates.items() if name not in SQUASHED}
+            for half, gates in found.saturation.shares.items()
+        }
+        yield Picture(
+            figures.gate_saturation(shares),
+            "Each unit's gates: the share of steps at which they are nearly closed, and at "
+            "which they are nearly open.",
         )
-    return parts
 
 
-def _gates(found: Saturation) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """What opens and shuts: not the candidates, which go through tanh."""
-    return {
-        half: {name: shares for name, shares in gates.items() if name not in SQUASHED}
-        for half, gates in found.shares.items()
-    }
-
-
-def _head(found: Explanation) -> list[Part]:
-    parts: list[Part] = []
+def _head(found: Explanation) -> Iterator[Part]:
+    unit, decoded = found.unit, found.decoding
     if found.attention is not None:
-        parts.append(
-            Picture(
-                figures.attention_weights(found.tokens, found.attention, unit=found.unit),
-                f"How the head's attention weighs the {found.unit}s.",
-            )
-        )
-    decoded = found.decoding
+        figure = figures.attention_weights(found.tokens, found.attention, unit=unit)
+        yield Picture(figure, f"How the head's attention weighs the {unit}s.")
     if decoded is not None:
+        second = None if decoded.runner_up is None else decoded.runner_up.tolist()
+        best, labels = decoded.best.tolist(), decoded.labels
+        figure = figures.tag_marginals(
+            found.tokens, labels, decoded.marginals, best, second, unit=unit
+        )
         of = "over all allowed tag sequences" if decoded.crf else "step by step"
-        parts.append(
-            Picture(
-                figures.tag_marginals(
-                    found.tokens,
-                    decoded.labels,
-                    decoded.marginals,
-                    decoded.best.tolist(),
-                    None if decoded.runner_up is None else decoded.runner_up.tolist(),
-                    unit=found.unit,
-                ),
-                f"Probability of each tag {of}, the best sequence and where the second best "
-                "differs from it.",
-            )
+        yield Picture(
+            figure,
+            f"Probability of each tag {of}, the best sequence and where the second best "
+            "differs from it.",
         )
         if np.isfinite(decoded.lead):
-            parts.append(
-                Text(
-                    f"The best sequence has probability {np.exp(decoded.log_probability):.2g}, "
-                    f"the second best {np.exp(decoded.runner_up_log_probability):.2g}."
-                )
+            yield Text(
+                f"The best sequence has probability {np.exp(decoded.log_probability):.2g}, "
+                f"the second best {np.exp(decoded.runner_up_log_probability):.2g}."
             )
-    return parts
 
 
-def _model(found: Explanation) -> list[Part]:
+def _model(found: Explanation) -> Iterator[Part]:
     stack = found.spec.stack
-    parts: list[Part] = [
-        Picture(architecture(found.spec), "The model, drawn to its widths."),
-        Picture(
-            figures.output_columns(output_columns(stack), stack.output_size),
-            "Which columns of the encoder's output come from which half.",
-        ),
-    ]
+    yield Picture(architecture(found.spec), "The model, drawn to its widths.")
+    figure = figures.output_columns(output_columns(stack), stack.output_size)
+    yield Picture(figure, "Which columns of the encoder's output come from which half.")
     if stack.bidirectional:
-        parts.append(
-            Picture(
-                figures.no_generation(),
-                "Why this model cannot write: the backward half waits for steps that do not "
-                "exist yet.",
-            )
+        yield Picture(
+            figures.no_generation(),
+            "Why this model cannot write: the backward half waits for steps that do not exist yet.",
         )
-    return parts

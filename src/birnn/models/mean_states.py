@@ -22,13 +22,13 @@ from birnn.ragged import Ragged
 Array = npt.NDArray[np.float64]
 
 
-class MeanStates:
-    """Sums of states in float64, batch by batch.
+class StateSums:
+    """Sums of states in float64, batch by batch, and their means.
 
     Example:
-        >>> means = MeanStates()
-        >>> means.add([torch.tensor([[1.0], [3.0]])], [torch.tensor([[3.0]])])
-        >>> means.rows.tolist(), means.last.tolist(), means.steps, means.sequences
+        >>> sums = StateSums()
+        >>> sums.add([torch.tensor([[1.0], [3.0]])], [torch.tensor([[3.0]])])
+        >>> sums.rows.tolist(), sums.last.tolist(), sums.steps, sums.sequences
         ([[2.0]], [[3.0]], 2, 1)
     """
 
@@ -67,16 +67,16 @@ def mean_states(network: Network, batches: Iterable[Batch]) -> dict[str, npt.NDA
     Returns:
         ``rows`` and ``last``, (D, H); nothing where there is not one step.
     """
-    means = MeanStates()
+    sums = StateSums()
     directions = network.spec.stack.directions
     for batch in batches:
         out = network.encoder(Ragged(network.inputs(batch.inputs), batch.lengths))
         halves = [out.forward.values, *([] if out.backward is None else [out.backward.values])]
         filled = torch.from_numpy(batch.lengths > 0)
-        means.add(halves, [final[filled.to(final.device)] for final in out.state.h[-directions:]])
-    if not means.steps:
+        sums.add(halves, [final[filled.to(final.device)] for final in out.state.h[-directions:]])
+    if not sums.steps:
         return {}
-    return {"rows": means.rows.astype(np.float32), "last": means.last.astype(np.float32)}
+    return {"rows": sums.rows.astype(np.float32), "last": sums.last.astype(np.float32)}
 
 
 def _sums(parts: Sequence[Tensor]) -> Array:

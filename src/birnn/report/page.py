@@ -73,6 +73,7 @@ def render(title: str, sections: Sequence[Section], *, lead: str = "", footer: s
         number=signed,
         version=birnn.__version__,
         svg=lambda part: drawn[id(part)],
+        kind=lambda part: type(part).__name__.lower(),
     )
     return str(page)
 

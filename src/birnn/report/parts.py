@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from birnn.errors import DataError, ShapeError
 from birnn.report.figures.style import alt_text
@@ -21,7 +21,6 @@ class Text:
     """A paragraph."""
 
     text: str
-    kind: Literal["text"] = field(default="text", init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,6 @@ class Code:
     """Lines of a terminal or a program, as they are typed."""
 
     code: str
-    kind: Literal["code"] = field(default="code", init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,6 @@ class Tiles:
     """A few numbers that matter most: name, number as it is shown, reader or ``""``."""
 
     tiles: Sequence[tuple[str, str, str]]
-    kind: Literal["tiles"] = field(default="tiles", init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,6 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     title: str = ""
-    kind: Literal["table"] = field(default="table", init=False)
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -77,7 +73,6 @@ class Picture:
     figure: Figure
     caption: str
     alt: str = ""
-    kind: Literal["picture"] = field(default="picture", init=False)
 
     def __post_init__(self) -> None:
         if not self.alt:
@@ -112,7 +107,6 @@ class Sentences:
     """Sentences, one under the other."""
 
     sentences: Sequence[Sentence]
-    kind: Literal["sentences"] = field(default="sentences", init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +162,6 @@ class Strips:
     """Short sequences, one under the other."""
 
     strips: Sequence[Strip]
-    kind: Literal["strips"] = field(default="strips", init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +191,6 @@ class Words:
     position: int | None = None
     beneath: Sequence[str] = ()
     note: str = ""
-    kind: Literal["words"] = field(default="words", init=False)
 
     def __post_init__(self) -> None:
         count = len(self.words)
@@ -225,7 +217,6 @@ class Notes:
     """Short lines: what was left out, and why."""
 
     notes: Sequence[str]
-    kind: Literal["notes"] = field(default="notes", init=False)
 
 
 Part = Text | Code | Tiles | Table | Picture | Sentences | Strips | Words | Notes
