@@ -75,7 +75,8 @@ def prepare(
     """
     notes: list[str] = []
     _check_learnable(train)
-    reject_shifted_targets(train, recipe.encoder)
+    if TASKS[task].per_step:
+        reject_shifted_targets(train, recipe.encoder)
     fitted = TASKS[task].fit(train, dev, recipe.head, notes)
     head, labels = fitted.head, fitted.labels
     kind = KINDS[kind_of(fitted.train, recipe.inputs)]
