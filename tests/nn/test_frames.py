@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+import birnn
 from birnn.engine import isa
 from birnn.nn import GRU, LSTM, RNN
 
@@ -58,3 +60,13 @@ def test_few_frames_of_python_stand_before_a_kernel(frames, kind, training, form
     for names in calls:
         assert names[0] == ("birnn.nn.recurrent", "forward")
         assert len(names) <= (MOST if training else MOST - 2), names
+
+
+def test_private_functions_of_torch_are_used_in_one_file():
+    sources = Path(birnn.__file__).parent.rglob("*.py")
+    private = [
+        path.name
+        for path in sources
+        if any(word in path.read_text() for word in ("torch._C", "forward_ad", "__dlpack_c_"))
+    ]
+    assert private == ["private_torch.py"]
