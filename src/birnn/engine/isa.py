@@ -40,8 +40,8 @@ class WorkerThreads(NamedTuple):
 
     Args:
         threads: How many.
-        openmp: Those of the OpenMP runtime that torch has loaded, not the pool of our own. Torch's
-            go round waiting after each of its operators, on the processors that others would need.
+        openmp: Those of the OpenMP runtime that torch has loaded, not birnn's own pool. Torch's
+            spin after each of its operators, on the processors that others would need.
     """
 
     threads: int

@@ -1,4 +1,4 @@
-"""Threads of work on torch: as torch is set in other people's programs, in our own as we are."""
+"""On how many threads layers run: torch's in other programs, birnn's own in its own work."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def layer_threads() -> isa.WorkerThreads:
 
 @contextmanager
 def own_threads(count: int | None = None) -> Iterator[None]:
-    """Training, explaining or measuring of our own: layers run on our pool, torch on one thread.
+    """Within it layers run on birnn's own thread pool and torch's operators on one thread.
 
-    Torch's threads go round waiting for milliseconds after each operator, and wait for each other
-    in each: where another process wants a processor, training took two to ten times as long. Of a
-    step's work its operators are a tenth. They also give other bits on another number of threads,
-    and so would a training. Without a compiled module the layers are torch's own and get all
-    threads.
+    For training, explaining and measuring. Torch's threads spin for milliseconds after each
+    operator, and wait for each other in each: where another process wants a processor, training
+    took two to ten times as long, though these operators are a tenth of a step's work. They also
+    give other bits on another number of threads, and so would a training. Without a compiled
+    module the layers are torch's own and get all threads.
 
     Args:
         count: Threads of the layers; as many as are set where it is None.
