@@ -18,6 +18,7 @@ from birnn.inputs import Characters
 from birnn.inputs import Words as WordInputs
 from birnn.report import (
     Code,
+    ColouredWords,
     Notes,
     Picture,
     Section,
@@ -28,7 +29,6 @@ from birnn.report import (
     Table,
     Text,
     Tiles,
-    Words,
     figures,
     write,
 )
@@ -135,8 +135,8 @@ def page(pictures: list[Picture], tmp_path_factory: pytest.TempPathFactory) -> P
             [
                 Text("A paragraph."),
                 Tiles([(reader.name, "98.7 %", key) for key, reader in figures.READERS.items()]),
-                Words(WORDS, values, "attribution, logit", 3, ["TAG"] * STEPS, "a note"),
-                Words(LONG, random_values(300), "attribution, logit"),
+                ColouredWords(WORDS, values, "attribution, logit", 3, ["TAG"] * STEPS, "a note"),
+                ColouredWords(LONG, random_values(300), "attribution, logit"),
                 Sentences([case]),
                 Strips([strip, long]),
                 Table(["what", *"abcdefgh"], [["a row", *[365_568] * 8]], "A wide table"),

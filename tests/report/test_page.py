@@ -12,6 +12,7 @@ import pytest
 from birnn.errors import DataError, OutputError, ShapeError
 from birnn.report import (
     Code,
+    ColouredWords,
     Notes,
     Picture,
     Section,
@@ -22,7 +23,6 @@ from birnn.report import (
     Table,
     Text,
     Tiles,
-    Words,
     figures,
     render,
     write,
@@ -65,6 +65,7 @@ class Page(HTMLParser):
 
 
 def sections() -> list[Section]:
+    coloured = ColouredWords(["so", "<b>", "bad"], [0.5, 0.0, -0.25], "logit", 2, "ABC", "why")
     accuracy = {"forward": {"left": 1.0, "right": 0.5}, "both": {"left": 1.0, "right": 0.875}}
     lines = {"forward": [1.0, 0.9], "both": [1.0, 1.0]}
     return [
@@ -99,7 +100,7 @@ def sections() -> list[Section]:
                 Strips([Strip("(a)", "oio", {"forward": "ooo", "both": "oio"}, ("i",))]),
                 Table(["what", "one", "two"], [["all", 1, 0.5], [NASTY, "x", "y"]], "A table"),
                 Code("birnn predict a < b"),
-                Words(["so", "<b>", "bad"], [0.5, 0.0, -0.25], "logit", 2, ["A", "B", "C"], "why"),
+                coloured,
                 Notes(["No attention & no CRF."]),
             ],
         ),
@@ -237,8 +238,8 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ShapeError, match="both: 2 tags for 3 symbols"):
         Strip("abc", "ooo", {"both": "oo"}, ("i",))
     with pytest.raises(ShapeError, match="values: 1 for 2 words"):
-        Words(["a", "b"], [1.0], "x")
+        ColouredWords(["a", "b"], [1.0], "x")
     with pytest.raises(ShapeError, match="beneath: 1 for 2 words"):
-        Words(["a", "b"], [1.0, 2.0], "x", beneath=["t"])
+        ColouredWords(["a", "b"], [1.0, 2.0], "x", beneath=["t"])
     with pytest.raises(ShapeError, match="position is 2, there are 2 words"):
-        Words(["a", "b"], [1.0, 2.0], "x", position=2)
+        ColouredWords(["a", "b"], [1.0, 2.0], "x", position=2)

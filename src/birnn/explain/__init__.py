@@ -15,12 +15,18 @@ from birnn.explain.flow import Context, Flow, affordable, by_distance, context_l
 from birnn.explain.gates import Gates, Saturation, gates, saturation
 from birnn.explain.inspected import InspectedModel
 from birnn.explain.reading import Reading
-from birnn.explain.states import Columns, Correlation, States, correlation, output_columns, states
+from birnn.explain.states import (
+    Correlation,
+    OutputColumns,
+    States,
+    correlation,
+    output_columns,
+    states,
+)
 
 __all__ = [
     "Ablation",
     "Attribution",
-    "Columns",
     "Context",
     "Correlation",
     "Decoding",
@@ -30,6 +36,7 @@ __all__ = [
     "InspectedModel",
     "MeanStates",
     "Occlusion",
+    "OutputColumns",
     "Reading",
     "Saturation",
     "States",

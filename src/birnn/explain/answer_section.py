@@ -9,7 +9,7 @@ import numpy as np
 from birnn.explain.explanation import Explanation
 from birnn.explain.inspected import Array
 from birnn.report import figures
-from birnn.report.parts import Part, Picture, Table, Text, Tiles, Words
+from birnn.report.parts import ColouredWords, Part, Picture, Table, Text, Tiles
 
 LIKELIEST = 5  # labels that are listed
 MOST_WORDS = 1200  # of a text that are written out
@@ -115,10 +115,10 @@ def _series(found: Explanation) -> Picture:
     )
 
 
-def _words(found: Explanation) -> Words:
+def _words(found: Explanation) -> ColouredWords:
     """Words or symbols, coloured by what each adds."""
     shown, asked = min(len(found.tokens), MOST_WORDS), found.position is not None
-    return Words(
+    return ColouredWords(
         found.tokens[:shown],
         found.attribution.steps[:shown].tolist(),
         f"what the {found.unit} adds to {found.measured}",

@@ -149,7 +149,7 @@ def correlation(
     )
 
 
-class Columns(NamedTuple):
+class OutputColumns(NamedTuple):
     """Columns ``start`` up to but not including ``stop`` of an output row, and whose they are.
 
     Column ``start + j`` is unit j of ``source``; where the source is ``both``, it is unit j of
@@ -161,7 +161,7 @@ class Columns(NamedTuple):
     source: Literal["forward", "backward", "both"]
 
 
-def output_columns(stack: Stack) -> tuple[Columns, ...]:
+def output_columns(stack: Stack) -> tuple[OutputColumns, ...]:
     """Which columns of the merged output come from which direction.
 
     A residual connection adds the layer's input to all of them and moves none.
@@ -173,11 +173,11 @@ def output_columns(stack: Stack) -> tuple[Columns, ...]:
         >>> [(s.start, s.stop, s.source) for s in output_columns(Stack("lstm", 3, 5))]
         [(0, 5, 'forward'), (5, 10, 'backward')]
         >>> output_columns(Stack("lstm", 3, 5, merge="sum"))
-        (Columns(start=0, stop=5, source='both'),)
+        (OutputColumns(start=0, stop=5, source='both'),)
     """
     hidden = stack.hidden_size
     if not stack.bidirectional:
-        return (Columns(0, hidden, "forward"),)
+        return (OutputColumns(0, hidden, "forward"),)
     if stack.merge == "concat":
-        return Columns(0, hidden, "forward"), Columns(hidden, 2 * hidden, "backward")
-    return (Columns(0, stack.output_size, "both"),)
+        return OutputColumns(0, hidden, "forward"), OutputColumns(hidden, 2 * hidden, "backward")
+    return (OutputColumns(0, stack.output_size, "both"),)

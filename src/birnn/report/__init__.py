@@ -3,6 +3,7 @@
 from birnn.report.page import render, write
 from birnn.report.parts import (
     Code,
+    ColouredWords,
     Notes,
     Picture,
     Section,
@@ -13,11 +14,11 @@ from birnn.report.parts import (
     Table,
     Text,
     Tiles,
-    Words,
 )
 
 __all__ = [
     "Code",
+    "ColouredWords",
     "Notes",
     "Picture",
     "Section",
@@ -28,7 +29,6 @@ __all__ = [
     "Table",
     "Text",
     "Tiles",
-    "Words",
     "render",
     "write",
 ]

@@ -165,7 +165,7 @@ class Strips:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ColouredWords:
     """Words, each coloured by how much it speaks for something or against it.
 
     Args:
@@ -180,7 +180,7 @@ class Words:
         ShapeError: Not one number or not one second line for each word, or a position outside.
 
     Example:
-        >>> line = Words(["not", "bad"], [0.5, -0.25], "attribution to positive, logit")
+        >>> line = ColouredWords(["not", "bad"], [0.5, -0.25], "attribution to positive, logit")
         >>> line.shares
         (100, -50)
     """
@@ -219,7 +219,7 @@ class Notes:
     notes: Sequence[str]
 
 
-Part = Text | Code | Tiles | Table | Picture | Sentences | Strips | Words | Notes
+Part = Text | Code | Tiles | Table | Picture | Sentences | Strips | ColouredWords | Notes
 
 
 @dataclass(frozen=True, slots=True)

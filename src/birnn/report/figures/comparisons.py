@@ -235,10 +235,10 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
         # side by side, in the order of the seeds: points that coincide stay visible
         offsets = np.linspace(-0.18, 0.18, len(percents)) if len(percents) > 1 else np.zeros(1)
 
-        def told(seed: int, name: str = reader.name, percents: FloatArray = percents) -> str:
+        def text(seed: int, name: str = reader.name, percents: FloatArray = percents) -> str:
             return f"{name}, seed {seed}: {percents[seed]:.2f} %"
 
-        line(axes, percents, row + offsets, reader.colour, marker=reader.marker, tooltips=told,
+        line(axes, percents, row + offsets, reader.colour, marker=reader.marker, tooltips=text,
              joined=False, markersize=6, alpha=0.75, markeredgewidth=0)  # fmt: skip
         middle = float(np.median(percents))
         line(axes, [middle] * 2, [row - 0.34, row + 0.34], INK, linewidth=1.6)
@@ -303,18 +303,18 @@ def _costs(panel: Axes, name: str, readers: Mapping[str, Reader], costs: FloatAr
     positive, top = costs[costs > 0], costs.max() or 1.0
     wide = positive.size > 1 and positive.max() > SPREAD * positive.min()
 
-    def told(at: int) -> str:
+    def text(at: int) -> str:
         return f"{each[at].name}, {name}: {number(costs[at])}"
 
     if wide:
         for row, reader in enumerate(each):
             drawn = panel.scatter(costs[row], row, s=60, color=reader.colour, marker=reader.marker)
-            tooltip(drawn, told(row))
+            tooltip(drawn, text(row))
         panel.set_xscale("log")
         panel.set_xlim(positive.min() / 2, top * (top / positive.min()) ** 0.6)
     else:
         colours = [reader.colour for reader in each]
-        bars(panel, {"": costs}, [colours], lambda _, row: told(row))
+        bars(panel, {"": costs}, [colours], lambda _, row: text(row))
         panel.set_xlim(0, 1.6 * top)  # room for the numbers
     for row, cost in enumerate(costs):
         number_beside(panel, cost, row, 7 if wide else 4)

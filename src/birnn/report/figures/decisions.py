@@ -127,12 +127,12 @@ def deciding_by_position(
     steps = same_length("word", tokens=tokens, **{f"{key}_T": adds[key] for key in adds})
     called = {HALVES[key]: values for key, values in adds.items()}
 
-    def told(name: str, at: int) -> str:
+    def text(name: str, at: int) -> str:
         return f"{named(tokens, at)}, {name}: {number(called[name][at])}"
 
     if steps <= MOST and unit != "step":
         figure, axes = canvas(1.05 + 0.25 * steps)
-        bars(axes, called, [READERS[key].colour for key in adds], told)
+        bars(axes, called, [READERS[key].colour for key in adds], text)
         rows(axes, [abbreviated(token) for token in tokens])
         signed_scale(axes, [*adds.values()])
         axes.set_xlabel(f"adds to the logit of the {unit}'s label")
@@ -141,7 +141,7 @@ def deciding_by_position(
         wide = 1.2 if steps <= 100 else 0.8
         for key, values in adds.items():
             line(axes, range(1, steps + 1), values, READERS[key].colour, name=HALVES[key],
-                 tooltips=partial(told, HALVES[key]), linewidth=wide)  # fmt: skip
+                 tooltips=partial(text, HALVES[key]), linewidth=wide)  # fmt: skip
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"{unit}, counted from 1")
         axes.set_ylabel(f"adds to the {unit}'s logit")
@@ -188,16 +188,16 @@ def attribution(
     kept = strongest(gradients, MOST)
     figure, axes = canvas(0.95 + 0.2 * len(kept))
 
-    def told(way: str, values: FloatArray, row: int) -> str:
+    def text(way: str, values: FloatArray, row: int) -> str:
         return f"{named(tokens, kept[row])}, {way}: {number(values[kept[row]])}"
 
     bars(axes, {"": gradients[kept]}, [_by_sign(gradients[kept])],
-         lambda _, row: told("integrated gradients", gradients, row))  # fmt: skip
+         lambda _, row: text("integrated gradients", gradients, row))  # fmt: skip
     drawn = gradients[kept]
     if occlusion is not None:
         drawn = np.append(drawn, occlusion[kept])
         diamonds = _diamonds(axes, occlusion[kept], range(len(kept)),
-                             lambda row: told("occlusion", occlusion, row))  # fmt: skip
+                             lambda row: text("occlusion", occlusion, row))  # fmt: skip
         legend(figure, {"integrated gradients": swatch(PLUS), "occlusion": diamonds})
     few = f"the {len(kept)} strongest of {steps} {unit}s" if len(kept) < steps else ""
     numbers = [f" ({at + 1})" if few else "" for at in kept]

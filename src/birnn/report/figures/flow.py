@@ -89,12 +89,12 @@ def flow(
         with np.errstate(divide="ignore"):
             shares = np.clip(1 + np.log10(norms_TT / most) / DECADES, 0, 1)
 
-        def told(t: int, s: int, norms_TT: FloatArray = norms_TT) -> str:
+        def text(t: int, s: int, norms_TT: FloatArray = norms_TT) -> str:
             return (
                 f"state at {named(tokens, t)}, input {named(tokens, s)}: {number(norms_TT[t, s])}"
             )
 
-        heatmap(axes, shares, READERS[key].colour, told)
+        heatmap(axes, shares, READERS[key].colour, text)
         title = HALVES[key] if panels == 1 else key
         axes.set_title(title, color=READERS[key].colour, fontweight="bold")
         token_ticks(axes.xaxis, tokens, inches)
@@ -154,12 +154,12 @@ def influence_by_distance(
         reader, way = READERS[key], "back" if key == "forward" else "ahead"
         [places] = np.nonzero(norms > 0)  # a logarithmic axis has no zero
 
-        def told(index: int, key: str = key, places: np.ndarray = places, way: str = way) -> str:
+        def text(index: int, key: str = key, places: np.ndarray = places, way: str = way) -> str:
             at = int(places[index])
             return f"{HALVES[key]}, {_steps(at, way)}: {number(halves[key][at])}"
 
         line(axes, -places if key == "forward" else places, norms[places], reader.colour,
-             name=HALVES[key], marker=reader.marker, tooltips=told)  # fmt: skip
+             name=HALVES[key], marker=reader.marker, tooltips=text)  # fmt: skip
         words = f"{HALVES[key]}: {number(norms[0])} at its own step"
         if len(norms) > 1:
             words += f", {number(norms[-1])} at {_steps(len(norms) - 1)}"

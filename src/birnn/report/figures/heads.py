@@ -134,11 +134,11 @@ def tag_marginals(
     grid = figure.add_gridspec(1, 2, width_ratios=[1, 0.035])
     axes = figure.add_subplot(grid[0])
 
-    def told(row: int, step: int) -> str:
+    def text(row: int, step: int) -> str:
         share = 100 * marginals[step, kept[row]]
         return f"{labels[kept[row]]} at {named(tokens, step, first)}: {share:.1f} %"
 
-    heatmap(axes, marginals[:, kept].T, COLOUR, told)
+    heatmap(axes, marginals[:, kept].T, COLOUR, text)
     line(axes, range(steps), [kept.index(label) for label in best], INK, name="best path",
          marker="o", linewidth=1.2, markersize=4 if steps <= 40 else 0)  # fmt: skip
     places = [step for step in range(steps) if second[step] != best[step]]

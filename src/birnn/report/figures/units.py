@@ -70,11 +70,11 @@ def state_norms(
     facts = []
     for key, norm_T in norms.items():
 
-        def told(at: int, name: str = HALVES[key], norm_T: FloatArray = norm_T) -> str:
+        def text(at: int, name: str = HALVES[key], norm_T: FloatArray = norm_T) -> str:
             return f"{named(tokens, at)}, {name}: {number(norm_T[at])}"
 
         line(axes, range(steps), norm_T, READERS[key].colour, name=HALVES[key],
-             marker=READERS[key].marker, tooltips=told, linewidth=wide)  # fmt: skip
+             marker=READERS[key].marker, tooltips=text, linewidth=wide)  # fmt: skip
         high, low = int(norm_T.argmax()), int(norm_T.argmin())
         facts.append(
             f"{capital(HALVES[key])}: least {number(norm_T[low])} at {named(tokens, low)}, most "
@@ -126,14 +126,14 @@ def activations(
     for row, (key, state_TH) in enumerate(states.items()):
         axes = figure.add_subplot(grid[row, 0])
 
-        def told(unit: int, step: int, state_TH: FloatArray = state_TH) -> str:
+        def text(unit: int, step: int, state_TH: FloatArray = state_TH) -> str:
             return f"unit {unit} at {named(tokens, step)}: {number(state_TH[step, unit])}"
 
         def extreme(at: np.intp, state_TH: FloatArray = state_TH) -> str:
             step, unit = divmod(int(at), state_TH.shape[1])
             return f"{number(state_TH[step, unit])} (unit {unit} at {named(tokens, step)})"
 
-        heatmap(axes, state_TH.T / most, PLUS, told)
+        heatmap(axes, state_TH.T / most, PLUS, text)
         axes.set_title(HALVES[key], color=READERS[key].colour, fontweight="bold")
         axes.set_ylabel("unit")
         whole_ticks(axes.yaxis, 6)
@@ -317,14 +317,14 @@ def gate_saturation(shares: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike
             shut_H, open_H = (100 * np.asarray(share, dtype=float) for share in half[gate])
             same_length("unit", shut=shut_H, open=open_H)
 
-            def told(
+            def text(
                 unit: int, of: str = HALVES[key], x: FloatArray = shut_H, y: FloatArray = open_H
             ) -> str:
                 return f"{of}, unit {unit}: shut {x[unit]:.0f} %, open {y[unit]:.0f} %"
 
             line(panel, shut_H, open_H, READERS[key].colour, name=HALVES[key], joined=False,
                  marker=READERS[key].marker, markersize=3.7, alpha=0.55, markeredgewidth=0,
-                 tooltips=told if len(shut_H) <= 64 else None)  # fmt: skip
+                 tooltips=text if len(shut_H) <= 64 else None)  # fmt: skip
             facts.append(
                 f"{capital(name)}, {HALVES[key]}: shut {shut_H.mean():.0f} %, open "
                 f"{open_H.mean():.0f} % of steps on average."
