@@ -1,4 +1,4 @@
-"""The best reader of `birnn.demos.frames` that there can be.
+"""The Bayes-optimal reader of `birnn.demos.frames`.
 
 Whoever knows how the words are made can weigh every word and every timing by how well it fits
 the frames. The state of a frame is its sound, the sounds on both sides, the sound's duration and

@@ -85,8 +85,8 @@ def means(before: str, sound: str, after: str, duration: int) -> Floats:
 
     Example:
         >>> same = means("a", "b", "i", 3) == means("a", "d", "i", 3)
-        >>> told = means("b", "i", EDGE, 3) == means("d", "i", EDGE, 3)
-        >>> bool(same.all()), bool(told.all())
+        >>> other = means("b", "i", EDGE, 3) == means("d", "i", EDGE, 3)
+        >>> bool(same.all()), bool(other.all())
         (True, False)
     """
     target_D = np.array(PHONES[sound].target)

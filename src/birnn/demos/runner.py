@@ -106,10 +106,10 @@ class DemoResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain Python objects."""
-        told = self.contest.to_dict()
+        numbers = self.contest.to_dict()
         if self.variants:
-            told[VARIANT] = {name: contest.to_dict() for name, contest in self.variants.items()}
-        return told
+            numbers[VARIANT] = {name: contest.to_dict() for name, contest in self.variants.items()}
+        return numbers
 
 
 def run(

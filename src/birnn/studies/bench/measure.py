@@ -234,9 +234,9 @@ def _implementations(
     except Exception as error:
         if peer.name == OURS:
             raise
-        told = f"{peer.called} cannot run: {type(error).__name__}: {error}"
-        if told not in report.faults:
-            report.faults.append(told)
+        fault = f"{peer.called} cannot run: {type(error).__name__}: {error}"
+        if fault not in report.faults:
+            report.faults.append(fault)
         return []
 
 

@@ -85,19 +85,19 @@ def targets(report: BenchReport) -> list[Target]:
 
     An engine that was forced, though a better one is here, has fewer targets.
     """
-    told: list[Target] = []
+    found: list[Target] = []
 
     def means(text: str, work: Work, peers: tuple[str, ...], want: float) -> list[float]:
         values = _values(SHAPES, lambda case: against(report, peers, case, work))
         if values:
-            told.append(Target(f"{text}, geometric mean", want, geometric_mean(values)))
+            found.append(Target(f"{text}, geometric mean", want, geometric_mean(values)))
         return values
 
     def shares(text: str, work: Work, want: float, hidden: int) -> None:
         shapes = [s for s in SHAPES if s.batch >= BIG_BATCH and s.hidden >= hidden]
         values = _values(shapes, lambda case: report.share(case, work))
         if values:
-            told.append(Target(text, want, min(values), "%"))
+            found.append(Target(text, want, min(values), "%"))
 
     training: Work = "forward+backward"
     if report.lowered:
@@ -107,7 +107,7 @@ def targets(report: BenchReport) -> list[Target]:
         both = "forward, the faster of ONNX Runtime and OpenVINO"
         slowest = means(both, "forward", RUNTIMES, 2)
         if slowest:
-            told.append(Target(f"{both}, least", 1, min(slowest)))
+            found.append(Target(f"{both}, least", 1, min(slowest)))
         shares("forward, share of FMA peak, batch >= 32, least", "forward", 0.8, 0)
         wide = "share of FMA peak, batch >= 32, hidden 256, least"
         shares(f"forward, {wide}", "forward", 0.8, BIG_HIDDEN)
@@ -122,8 +122,8 @@ def targets(report: BenchReport) -> list[Target]:
     ]
     if all_torch:
         text = f"the faster torch, least of {len(all_torch)} measures"
-        told.append(Target(text, 0.95, min(all_torch)))
-    return told
+        found.append(Target(text, 0.95, min(all_torch)))
+    return found
 
 
 def _values(shapes: Iterable[Shape], value: Callable[[Case], float | None]) -> list[float]:

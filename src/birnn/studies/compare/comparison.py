@@ -201,10 +201,10 @@ class Comparison:
             f"they alone are right on {whole.only_second} of {len(self.golds):,} test sequences, "
             f"one direction alone on {whole.only_first}"
         )
-        told = f"McNemar's test, {p_value(whole.p)}"
+        test = f"McNemar's test, {p_value(whole.p)}"
         better = whole.only_second > whole.only_first
         if not whole.significant:
-            why = told if whole.decidable else "too few answers differ for a test"
+            why = test if whole.decidable else "too few answers differ for a test"
             steps = tests.get("steps")
             more = (
                 f" Counted by single steps the difference is beyond chance ({p_value(steps.p)}), "
@@ -217,12 +217,12 @@ class Comparison:
             least = "fewer" if two > one else "more"
             return (
                 f"It depends on what counts: two directions reach {reached}, but get {least} whole "
-                f"sequences right: {alone}, a difference beyond chance ({told})."
+                f"sequences right: {alone}, a difference beyond chance ({test})."
             )
         verdict = "better" if better else "worse"
         return (
             f"Two directions are {verdict} than one here: they reach {reached}, and {alone}, a "
-            f"difference beyond chance ({told})."
+            f"difference beyond chance ({test})."
         )
 
     def tables(self) -> list[Table]:
@@ -262,7 +262,7 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain Python objects."""
         names, accuracy = self.by_position()
-        told: dict[str, Any] = {
+        numbers: dict[str, Any] = {
             "task": self.task,
             "metric": METRICS[self.metric],
             "test_sequences": len(self.golds),
@@ -270,7 +270,7 @@ class Comparison:
             "seeds": list(self.seeds),
         }
         for way, trials in self.trials.items():
-            told[way] = self.spread(way).to_dict(self.metric) | {
+            numbers[way] = self.spread(way).to_dict(self.metric) | {
                 "hidden_size": trials[0].spec.encoder.hidden_size,
                 "parameters": trials[0].spec.parameter_count(),
                 "epochs": [trial.epochs for trial in trials],
@@ -280,16 +280,16 @@ class Comparison:
                 "dev_by_epoch": [list(trial.curve) for trial in trials],
                 "by_position": dict(zip(names, accuracy[way], strict=True)),
             }
-        told["mcnemar"] = {
+        numbers["mcnemar"] = {
             unit: [
                 {"only_forward": test.only_first, "only_both": test.only_second, "p": test.p}
                 for test in tests
             ]
             for unit, tests in self.tests().items()
         }
-        told["verdicts"] = self.verdicts()
-        told["answer"] = self.answer()
-        return told
+        numbers["verdicts"] = self.verdicts()
+        numbers["answer"] = self.answer()
+        return numbers
 
 
 def compare(

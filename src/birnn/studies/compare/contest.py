@@ -113,16 +113,16 @@ class Contest:
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain Python objects: one object for each way of reading, and facts."""
-        told: dict[str, Any] = {}
+        numbers: dict[str, Any] = {}
         for way in self.ways:
             trials = self.comparison.trials[way]
-            told[way] = self.spread(way).to_dict("accuracy") | {
+            numbers[way] = self.spread(way).to_dict("accuracy") | {
                 "by_group": self.by_group(way),
                 "parameters": trials[0].spec.parameter_count(),
                 "train_seconds": [round(trial.train_seconds, 3) for trial in trials],
                 "dev_accuracy_by_epoch": [list(trial.curve) for trial in trials],
             }
-        return told | {
+        return numbers | {
             "name": self.name,
             "limit_of_one_direction": self.limit(),
             "test_sequences": len(self.inputs),

@@ -65,13 +65,13 @@ def _verdicts(found: Comparison) -> list[Part]:
         return [Text("For McNemar's test both one direction and two have to be compared.")]
     parts: list[Part] = [Text(line) for line in lines]
     seeds = len(found.seeds)
-    told = "McNemar's exact test on the answers that differ"
-    told += f"; of {seeds} seeds the one with the middle p. " if seeds > 1 else ". "
+    note = "McNemar's exact test on the answers that differ"
+    note += f"; of {seeds} seeds the one with the middle p. " if seeds > 1 else ". "
     if TASKS[found.task].per_step:
-        told += (
+        note += (
             "Steps of one sequence hang together, so that the test of sequences is the careful one."
         )
-    return [*parts, Text(told.strip())]
+    return [*parts, Text(note.strip())]
 
 
 def _positions(found: Comparison) -> Picture:

@@ -62,8 +62,8 @@ class McNemar:
         counts += f"{self.only_second}"
         if not self.decidable:
             return f"{counts}: too few differing answers for a test of significance."
-        told = "a difference beyond chance" if self.significant else "no more than chance may do"
-        return f"{counts}: {p_value(self.p)}, {told}."
+        outcome = "a difference beyond chance" if self.significant else "no more than chance may do"
+        return f"{counts}: {p_value(self.p)}, {outcome}."
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
