@@ -23,7 +23,7 @@ from birnn.reference import cells as reference_cells
 from birnn.reference import run as run_reference
 from birnn.reference.stack import MERGE_WIDTH, CellName, Stack
 from birnn.report.figures import cost_bars
-from birnn.studies.bench import Case, Kind, Shape
+from birnn.studies.bench import Case, LayerKind, Shape
 from birnn.studies.cost import cost, count, measure, memory, report, run, write
 from birnn.studies.cost.measure import BatchSize, LayerRun
 
@@ -128,7 +128,9 @@ def test_operations_are_those_that_the_reference_does(
 @pytest.mark.parametrize("cell", CELLS)
 def test_products_are_those_that_the_bench_counts(cell: CellName, directions: int) -> None:
     # The difference of two lengths: before its first step a sequence has no state to multiply.
-    one, two = (Case(Shape(1, 5, 6, n), Kind("", cell, directions, ragged=False)) for n in (1, 2))
+    one, two = (
+        Case(Shape(1, 5, 6, n), LayerKind("", cell, directions, ragged=False)) for n in (1, 2)
+    )
     found = count.flops(Stack(cell, 5, 6, bidirectional=directions == 2))
     assert found.products == two.flops("forward") - one.flops("forward")
     assert found.training == two.flops("forward+backward") - one.flops("forward+backward")
