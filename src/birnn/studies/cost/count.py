@@ -180,7 +180,9 @@ def _kept(stack: Stack, batch: int, rows: int, keep: Keep) -> int | None:
     own = saved_size(stack.cell, 1, stack.hidden_size, stack.directions, keep, wide=False)
     # A merge by product or projection holds what it merged: of rows, and of final states.
     row = stack.input_size + stack.num_layers * (both + own)
-    final = both if stack.bidirectional and stack.merge in ("product", "project") else 0
+    # A product holds its halves in the final states of all layers, which are one array.
+    finals = {"product": stack.num_layers * both, "project": both}
+    final = finals.get(stack.merge, 0) if stack.bidirectional else 0
     if stack.projects:
         row += stack.num_layers * both  # side by side in a copy
     if not joined:
