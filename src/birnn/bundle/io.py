@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -54,7 +54,7 @@ from birnn.bundle.manifest import (
 )
 from birnn.bundle.spec import Spec
 from birnn.bundle.tensors import read_tensors
-from birnn.errors import BundleError, OutputError, UsageError, log_notice
+from birnn.errors import BundleError, OutputError, Tell, UsageError, log_notice
 from birnn.schema import Shape
 
 
@@ -151,7 +151,7 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
             _settle(target)
 
 
-def load(folder: str | Path, *, tell: Callable[[str], None] = log_notice) -> Bundle:
+def load(folder: str | Path, *, tell: Tell = log_notice) -> Bundle:
     """Read a model from its folder, after checking all of it.
 
     Args:
@@ -175,7 +175,7 @@ def load(folder: str | Path, *, tell: Callable[[str], None] = log_notice) -> Bun
         raise BundleError(f"{folder}: cannot be read: {error.strerror or error}.") from error
 
 
-def _load(folder: str | Path, tell: Callable[[str], None]) -> Bundle:
+def _load(folder: str | Path, tell: Tell) -> Bundle:
     place = Path(folder)
     before = _beside(Path(os.path.realpath(place)), "before")
     if not (place / MANIFEST).is_file() and (before / MANIFEST).is_file():

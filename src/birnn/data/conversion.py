@@ -64,7 +64,16 @@ def is_list(given: Any) -> bool:
 
 def shortened(value: Any, most: int = 60) -> str:
     """A value as a message shows it: on one line, cut where it is long."""
-    text = repr(value).replace("\n", " ")
+    return _cut(repr(value), most)
+
+
+def described(value: Any) -> str:
+    """Type and value as a message shows them, likewise."""
+    return _cut(f"{type(value).__name__} {value!r}", 60)
+
+
+def _cut(text: str, most: int) -> str:
+    text = text.replace("\n", " ")
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -21,12 +21,6 @@ from birnn.errors import DataError
 Reals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Narrow = npt.NDArray[np.float32]
 
-# An offset is subtracted where a mean exceeds this many standard deviations: float32 would round
-# the values by more than some millionths of what they differ by.
-FAR = 64.0
-# What moves by less, beside its mean, is constant: it moves by the rounding of its numbers.
-SMALLEST_SPREAD = {np.dtype(np.float32): 1e-7, np.dtype(np.float64): 1e-14}
-
 
 def reals(given: Any) -> Reals:
     """Anything made of real numbers as an array; float32 stays float32, all else is float64.
@@ -136,32 +130,3 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def standard_units(rows_ND: Reals) -> tuple[Narrow, Narrow, tuple[float, ...]]:
-    """Mean and standard deviation of each column, and the offset to subtract before.
-
-    Returns:
-        Mean and deviation, float32 (D,) each, of the columns less their offset. The deviation of
-        a column that never moves is 1, so that it stays as it is. The offset is empty where
-        float32 holds every column well.
-
-    Example:
-        >>> standard_units(np.array([[1.0], [3.0]]))[:2]
-        (array([2.], dtype=float32), array([1.], dtype=float32))
-        >>> standard_units(np.array([[16777216.0], [16777217.0]]))
-        (array([0.], dtype=float32), array([0.5], dtype=float32), (16777216.5,))
-    """
-    # From the first row on: a column of one number is then exactly 0, whatever the number.
-    first_D = rows_ND[0].astype(np.float64)
-    moved_ND = rows_ND - first_D
-    mean_D = first_D + moved_ND.mean(axis=0)
-    spread_D = moved_ND.std(axis=0)
-    # Relative to the mean, so that the unit of a column does not matter.
-    moves_D = spread_D.astype(np.float32) > SMALLEST_SPREAD[rows_ND.dtype] * np.abs(mean_D)
-    far_D = moves_D & (np.abs(mean_D) > FAR * spread_D)
-    scale_D = np.where(moves_D, spread_D, 1.0).astype(np.float32)
-    if not far_D.any():
-        return mean_D.astype(np.float32), scale_D, ()
-    offset_D = np.where(far_D, mean_D, 0.0)
-    return (mean_D - offset_D).astype(np.float32), scale_D, tuple(offset_D.tolist())

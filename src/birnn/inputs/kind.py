@@ -277,9 +277,3 @@ class Codec(ABC, Generic[Described]):
             DataError: They are, where the model answers for every step.
         """
         del one, two, first
-
-
-def described(value: Any) -> str:
-    """Type and value of what was handed in, for messages."""
-    text = f"{type(value).__name__} {value!r}".replace("\n", " ")
-    return text if len(text) <= 60 else text[:57] + "..."

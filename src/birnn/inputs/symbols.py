@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from birnn.data.alphabet import Alphabet
+from birnn.data.conversion import described
 from birnn.data.examples import Example
 from birnn.errors import DataError
 from birnn.inputs.kind import (
@@ -27,7 +28,6 @@ from birnn.inputs.kind import (
     Split,
     Steps,
     Tensors,
-    described,
 )
 from birnn.inputs.tokens import MOST_TOKENS, distinct, mostly_unknown, token_of, tokens_of
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from birnn.data.conversion import described
 from birnn.data.objects import is_iterable, is_table
 from birnn.errors import DataError
-from birnn.inputs.kind import InputSpec, described
+from birnn.inputs.kind import InputSpec
 
 # Of a call, for a notice that most tokens are unknown.
 FEWEST_TOKENS = 10

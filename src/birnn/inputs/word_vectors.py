@@ -1,6 +1,6 @@
-"""Vectors of words at run time, computed from their written forms, and an LRU cache of them."""
+"""Vectors of words: pretrained ones before training; at run time an LRU cache of computed rows."""
 
-# F distinct written forms, K features of a form, W width of an input row
+# V known words, F distinct written forms, K features of a form, W width of an input row
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from birnn.data.numeric import Reals
 from birnn.engine.stack import PackedStack
 from birnn.inputs.forms import Characters, Surface
+from birnn.inputs.vocabulary import Vocabulary
 from birnn.ragged import Ragged
 
 Floats = npt.NDArray[np.float32]
@@ -24,6 +26,33 @@ Tensors = Mapping[str, Floats]
 CAPACITY = 1 << 15
 # Forms that go through the character network together: bounds its memory, fills its matrices.
 CHUNK = 4096
+
+
+def with_pretrained(
+    words: Vocabulary, vectors: Mapping[str, Reals], dim: int
+) -> tuple[Vocabulary, Floats]:
+    """The words of training, then those that only the vectors have; and the table of their vectors.
+
+    Args:
+        words: Words of training.
+        vectors: Pretrained vectors.
+        dim: Width of a vector.
+
+    Returns:
+        The vocabulary of both, and its table (V, dim): of words without a pretrained vector random
+        numbers of the same spread.
+    """
+    counts = words.counts if words.counts is not None else np.ones(len(words), np.int64)
+    more = [word for word in vectors if word not in words]
+    joined = Vocabulary(
+        (*words.items, *more), counts=np.concatenate([counts, np.ones(len(more), np.int64)])
+    )
+    known = np.stack(list(vectors.values()))
+    spread = float(known.std()) or 1.0
+    table = np.random.default_rng(0).normal(0.0, spread, (len(joined), dim)).astype(np.float32)
+    for word, vector in vectors.items():
+        table[joined.id(word)] = vector
+    return joined, table
 
 
 class WordVectors:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from birnn.data.conversion import described
 from birnn.data.examples import Example
 from birnn.data.vectors import read_vectors
 from birnn.data.words import canonical, tokenise
@@ -39,11 +40,10 @@ from birnn.inputs.kind import (
     Split,
     Steps,
     Tensors,
-    described,
 )
 from birnn.inputs.tokens import MOST_TOKENS, distinct, mostly_unknown, token_of, tokens_of
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary, normalise
-from birnn.inputs.word_vectors import WordVectorCache, WordVectors
+from birnn.inputs.word_vectors import WordVectorCache, WordVectors, with_pretrained
 from birnn.ragged import Ragged
 from birnn.schema import Frozen, Shape, Size, prefixed
 
@@ -202,7 +202,7 @@ class Words(InputSpec):
             notes.append(
                 f"{settings.vectors}: {len(vectors)} vectors, {found} of {seen} words known"
             )
-            known["words"], initial["words.weight"] = _with_pretrained(known["words"], vectors, dim)
+            known["words"], initial["words.weight"] = with_pretrained(known["words"], vectors, dim)
         characters = surface = None
         if settings.character_hidden:
             known["characters"] = Vocabulary.count(chain.from_iterable(written))
@@ -388,20 +388,3 @@ class WordCodec(Codec[Words]):
 
 def _tokens(example: Example) -> Iterable[str]:
     return cast("Iterable[str]", example.inputs)
-
-
-def _with_pretrained(
-    words: Vocabulary, vectors: dict[str, npt.NDArray[Any]], dim: int
-) -> tuple[Vocabulary, npt.NDArray[Any]]:
-    """Words of training, then words that only the vectors know; and their table (V, dim)."""
-    counts = words.counts if words.counts is not None else np.ones(len(words), np.int64)
-    more = [word for word in vectors if word not in words]
-    joined = Vocabulary(
-        (*words.items, *more), counts=np.concatenate([counts, np.ones(len(more), np.int64)])
-    )
-    known = np.stack(list(vectors.values()))
-    spread = float(known.std()) or 1.0
-    table = np.random.default_rng(0).normal(0.0, spread, (len(joined), dim)).astype(np.float32)
-    for word, vector in vectors.items():
-        table[joined.id(word)] = vector
-    return joined, table

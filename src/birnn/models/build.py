@@ -9,9 +9,8 @@ import torch
 
 from birnn.bundle.spec import Spec
 from birnn.models.heads import HEADS, LossSettings
-from birnn.models.inputs import INPUTS
+from birnn.models.inputs import INPUTS, Dropout
 from birnn.models.network import Network
-from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN
 
 

@@ -1,4 +1,4 @@
-"""From a batch's arrays to the rows that the encoder reads."""
+"""From a batch's arrays to the rows that the encoder reads, and their dropout."""
 
 # N rows of all sequences, F distinct written forms, W width of a row
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from birnn.inputs import (
@@ -22,14 +23,42 @@ from birnn.inputs import (
     Words,
 )
 from birnn.inputs.words import WORD_SPREAD
-from birnn.models.regularisation import Dropout
 from birnn.nn import BiRNN, SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.dropout import dropout_mask
 from birnn.ragged import Ragged
+from birnn.schema import Frozen
 
 # Standard deviation of fresh vectors of characters and symbols: they are few, and each is updated
 # at every step, so they need not start small as words do.
 CHARACTER_SPREAD = 0.3
+
+
+class Dropout(Frozen):
+    """Rates of dropout and noise: settings of training, no part of a model."""
+
+    words: float = Field(default=0.0, ge=0, lt=1, description="chance that any word is unknown")
+    rare_words: float = Field(
+        default=0.0, ge=0, description="pull a: a word seen n times is unknown with a / (a + n)"
+    )
+    traits: float = Field(
+        default=0.0, ge=0, lt=1, description="of affix and shape features of a word"
+    )
+    spelling: float = Field(
+        default=0.0, ge=0, lt=1, description="chance that a character is unknown"
+    )
+    characters: float = Field(default=0.0, ge=0, lt=1, description="of character vectors")
+    inputs: float = Field(default=0.0, ge=0, lt=1, description="of the encoder's input rows")
+    layers: float = Field(default=0.0, ge=0, lt=1, description="between encoder layers")
+    output: float = Field(default=0.0, ge=0, lt=1, description="of the encoder's output rows")
+    noise: float = Field(
+        default=0.0, ge=0, description="standard deviation of noise added to standardised vectors"
+    )
+    shift: float = Field(
+        default=0.0,
+        ge=0,
+        description="standard deviation of a shift of all steps of a sequence, one for each "
+        "channel, added to standardised vectors",
+    )
 
 
 def from_host(array: np.ndarray[Any, Any], like: Tensor) -> Tensor:

@@ -16,8 +16,7 @@ from birnn.bundle.spec import Spec
 from birnn.errors import DataError
 from birnn.inputs import Batch
 from birnn.models.heads import HeadModule
-from birnn.models.inputs import InputModule
-from birnn.models.regularisation import Dropout
+from birnn.models.inputs import Dropout, InputModule
 from birnn.nn import BiRNN, VariationalDropout
 from birnn.ragged import Ragged
 

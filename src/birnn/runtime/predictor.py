@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from birnn.data.examples import Example
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
-from birnn.errors import BundleError, ConfigError, DataError, UsageError, log_notice
+from birnn.errors import BundleError, ConfigError, DataError, Tell, UsageError, log_notice
 from birnn.inputs import Steps, restored
 from birnn.ragged import Ragged
 from birnn.runtime.layers import NumpyNetwork
@@ -62,7 +62,7 @@ class Predictor:
         self._decoder = bundle.spec.head.decoding(self.labels, bundle.tensors)
 
     @classmethod
-    def load(cls, folder: str | Path, *, tell: Callable[[str], None] = log_notice) -> Predictor:
+    def load(cls, folder: str | Path, *, tell: Tell = log_notice) -> Predictor:
         """A model from the folder that training wrote.
 
         Args:
@@ -128,7 +128,7 @@ class Predictor:
         options: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
         *,
         labelled: bool = False,
-        tell: Callable[[str], None] = log_notice,
+        tell: Tell = log_notice,
     ) -> Iterator[Example]:
         """The sequences of a file as this model reads them, one by one.
 
@@ -282,7 +282,7 @@ class Predictor:
         self,
         examples: str | Path | Iterable[Any],
         *,
-        tell: Callable[[str], None] = log_notice,
+        tell: Tell = log_notice,
         **reading: Any,
     ) -> dict[str, Any]:
         """Measures of the model on labelled data.
@@ -351,7 +351,7 @@ class Predictor:
             options=self.read_options,
         )
 
-    def _notice(self, sequences: list[Steps], tell: Callable[[str], None]) -> None:
+    def _notice(self, sequences: list[Steps], tell: Tell) -> None:
         for line in self._codec.notices(sequences):
             tell(line)
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from birnn.bundle.spec import Spec
+from birnn.data.conversion import described
 from birnn.data.objects import is_iterable, is_table, unpacked
 from birnn.data.options import ReadOptions
 from birnn.data.words import SplitMode, Splitter
-from birnn.errors import DataError
-from birnn.inputs.kind import Codec, Steps, described
+from birnn.errors import DataError, Tell
+from birnn.inputs.kind import Codec, Steps
 
 # What a caller does where a text was split the wrong way.
 _REMEDIES = ("give a list of its tokens", "give birnn.data.tokenise(text)")
@@ -23,7 +24,7 @@ def validated(
     *,
     first: int = 0,
     split: SplitMode = "auto",
-    tell: Callable[[str], None] | None = None,
+    tell: Tell | None = None,
     options: Callable[[], ReadOptions] = ReadOptions,
 ) -> Iterator[Steps]:
     """The sequences of a call, validated one by one as they come.

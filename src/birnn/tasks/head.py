@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.data.examples import Example, TargetKind
-from birnn.errors import DataError, UsageError
+from birnn.errors import DataError, Tell, UsageError
 from birnn.inputs.encoding import Encoded
 from birnn.inputs.kind import Codec
 from birnn.inputs.vocabulary import Vocabulary
@@ -28,7 +28,6 @@ Array = npt.NDArray[Any]
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 Lengths = npt.NDArray[np.int64]
 Decode = Callable[[Array, Lengths], list[Any]]
-Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +224,7 @@ class Head(Frozen, ABC):
     def scorer(self, labels: Sequence[str]) -> Scorer:
         """An empty scorer of its answers."""
 
-    def golds(self, labels: Sequence[str], tell: Notice) -> Callable[[Example, int], Any]:
+    def golds(self, labels: Sequence[str], tell: Tell) -> Callable[[Example, int], Any]:
         """A function from an example and its number to the target that an answer is held against.
 
         Args:

@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from birnn.data.examples import Example
-from birnn.data.numeric import narrow, reals, standard_units
+from birnn.data.numeric import narrow, reals
 from birnn.errors import DataError
-from birnn.inputs.vectors import Offset
+from birnn.inputs.vectors import Offset, standard_units
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import ValueScorer
 from birnn.schema import Shape, Size

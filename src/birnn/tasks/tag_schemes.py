@@ -35,13 +35,13 @@ def tag_scheme(
         return "none"
     if setting != "auto":
         return _as_set(train, setting)
-    scheme, strays = find(map(_tags, train))
+    scheme, strays = find(map(tags_of, train))
     if strays:
         raise _strays(train, scheme, strays)
     if scheme == "none":
         notes.append("the tags mark no spans: each is scored by itself; head.scheme sets it")
         return "none"
-    strays = find(in_letters_of(scheme, _tags(example)) for example in dev).strays
+    strays = find(in_letters_of(scheme, tags_of(example)) for example in dev).strays
     if strays:
         raise _strays(dev, scheme, strays)
     notes.append(
@@ -78,7 +78,7 @@ def with_letters_of(
 ) -> Sequence[Example]:
     """The examples with spans that are marked in letters of another scheme written in this one."""
     for example in dev:
-        other = other_letters(scheme, _tags(example))
+        other = other_letters(scheme, tags_of(example))
         if other is not None:
             where = f"{example.where}: " if example.where else ""
             notes.append(
@@ -88,23 +88,24 @@ def with_letters_of(
             break
     return [
         example
-        if (tags := _tags(example)) == (written := in_letters_of(scheme, tags))
+        if (tags := tags_of(example)) == (written := in_letters_of(scheme, tags))
         else replace(example, target=written)
         for example in dev
     ]
 
 
-def _tags(example: Example) -> tuple[str, ...]:
+def tags_of(example: Example) -> tuple[str, ...]:
+    """The tags of an example, none where its target is something else."""
     return example.target if isinstance(example.target, tuple) else ()
 
 
 def _as_set(train: Iterable[Example], scheme: SchemeName) -> SchemeName:
-    labels = sorted({tag for example in train for tag in _tags(example)})
+    labels = sorted({tag for example in train for tag in tags_of(example)})
     if not any(marks(label, scheme) for label in labels):
         raise ConfigError(
             f"head.scheme is {scheme}, and no tag marks a span so: {', '.join(labels[:NAMED])}..."
         )
-    found = find(map(_tags, train)).scheme
+    found = find(map(tags_of, train)).scheme
     # IOB1 and IOB2 share their letters, so that tags alone may not tell which was meant.
     same = {found, scheme} <= {"iob1", "iob2"} or {found, scheme} <= {"iob1-suffix", "iob2-suffix"}
     if found not in ("none", scheme) and not same:
@@ -116,7 +117,7 @@ def _strays(examples: Sequence[Example], scheme: SchemeName, strays: Sequence[st
     """The error that names the few labels, each where it first stands."""
     first: dict[str, str] = {}
     for example in examples:
-        for step, tag in enumerate(_tags(example)):
+        for step, tag in enumerate(tags_of(example)):
             if tag in strays and tag not in first:
                 first[tag] = _place(example, step)
     (label, place), *others = sorted(first.items(), key=lambda pair: strays.index(pair[0]))

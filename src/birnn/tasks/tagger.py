@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from birnn.data.examples import Example
 from birnn.data.schemes import SchemeName, in_letters_of, marks, other_letters, transitions
 from birnn.engine import crf
-from birnn.errors import BundleError, DataError, escaped
+from birnn.errors import BundleError, DataError, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import TagScorer
 from birnn.ragged import Ragged
@@ -27,13 +27,12 @@ from birnn.tasks.head import (
     Head,
     HeadLayer,
     Lengths,
-    Notice,
     Tensors,
     count_labels,
     named_probabilities,
     softmax,
 )
-from birnn.tasks.tag_schemes import tag_scheme, with_legal_tags, with_letters_of
+from birnn.tasks.tag_schemes import tag_scheme, tags_of, with_legal_tags, with_letters_of
 
 LONGEST_LABEL = 100  # characters of a label in a message
 
@@ -218,7 +217,7 @@ class Tags(Head):
         """An empty scorer of tags."""
         return TagScorer(labels, self.scheme)
 
-    def golds(self, labels: Sequence[str], tell: Notice) -> Callable[[Example, int], Any]:
+    def golds(self, labels: Sequence[str], tell: Tell) -> Callable[[Example, int], Any]:
         """A function from an example and its number to its tags in the letters of the scheme.
 
         Example:
@@ -300,11 +299,6 @@ class Tags(Head):
             return {"probabilities": [named_probabilities(row, labels) for row in probabilities]}
         each = probabilities_of(answer, probabilities, labels)
         return {"probabilities": [round(float(p), 6) for p in each]}
-
-
-def tags_of(example: Example) -> tuple[str, ...]:
-    """The tags of an example, none where its target is something else."""
-    return example.target if isinstance(example.target, tuple) else ()
 
 
 def probabilities_of(
