@@ -24,6 +24,6 @@ def prefixed(prefix: str, tensors: Mapping[str, T]) -> dict[str, T]:
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-def linear(name: str, outputs: int, inputs: int) -> dict[str, Shape]:
+def linear_shapes(name: str, outputs: int, inputs: int) -> dict[str, Shape]:
     """Weight and bias of a linear layer."""
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from birnn.bundle import Bundle, Encoder, Label, Spec, Symbols, Values, Vectors, Words, card
-from birnn.bundle.card import drawing
+from birnn.bundle.card import outline
 from birnn.inputs import Inputs
 from birnn.tasks import Head
 
@@ -21,13 +21,13 @@ def test_card_says_what_the_model_is(bundle: Bundle) -> None:
     assert "| train.sequences | 7 |" in text
     assert "| accuracy | 0.95432 |" in text
     assert "confusion" not in text
-    assert drawing(bundle.spec) in text
+    assert outline(bundle.spec) in text
     for part in ("## Limitations", "birnn.load(", "birnn predict", "birnn evaluate"):
         assert part in text
 
 
 def test_drawing_of_words_adds_up(bundle: Bundle) -> None:
-    assert drawing(bundle.spec) == (
+    assert outline(bundle.spec) == (
         "words 4 × 3 + characters 5 × 2 LSTM ⇄ 2 + affixes and shapes 4 × 2 = 9"
         " → LSTM ⇄ 3 (concat) → 6 → 3 labels (crf)"
     )

@@ -99,7 +99,7 @@ def test_it_is_told_in_words(learnt):
     text = card(
         Spec(inputs=learnt.inputs, encoder=Encoder(), head=Label(size=2)), metadata={}, metrics={}
     )
-    for part in (learnt.inputs.reads, learnt.inputs.drawing(), learnt.inputs.limitation()):
+    for part in (learnt.inputs.reads, learnt.inputs.outline(), learnt.inputs.limitation()):
         assert part in text
     _, parts = learnt.inputs.parts()
     assert sum(part.width for part in parts) == learnt.inputs.width

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from birnn.errors import ConfigError
 from birnn.reference import Stack, initialise
-from birnn.reference.initialise import SCHEMES
+from birnn.reference.initialise import INITIALISERS
 
 
-@given(data=st.data(), scheme=st.sampled_from(sorted(SCHEMES)), seed=st.integers(0, 2**32))
+@given(data=st.data(), scheme=st.sampled_from(sorted(INITIALISERS)), seed=st.integers(0, 2**32))
 def test_names_shapes_and_seed(data, scheme, seed, stacks):
     stack = data.draw(stacks)
     parameters = initialise(stack, seed, scheme=scheme)

@@ -74,7 +74,7 @@ def test_a_fitted_head_is_that_of_its_task_and_starts_tensors_that_it_has(task, 
 
 def test_what_is_encoded_is_named_again_and_scores_best(fitted, examples, codec, labels):
     encoded = fitted.head.encoded(codec, examples)
-    named = fitted.head.named(encoded.targets, encoded.lengths, labels)
+    named = fitted.head.answers_of(encoded.targets, encoded.lengths, labels)
     assert plain(named) == plain(example.target for example in examples)
     scorer = fitted.head.scorer(labels)
     for example, answer in zip(examples, named, strict=True):
@@ -85,7 +85,7 @@ def test_what_is_encoded_is_named_again_and_scores_best(fitted, examples, codec,
 
 def test_a_batch_has_the_targets_of_its_sequences(fitted, examples, codec, labels):
     batch = fitted.head.encoded(codec, examples).batch([2, 0])
-    named = fitted.head.named(batch.targets, batch.lengths, labels)
+    named = fitted.head.answers_of(batch.targets, batch.lengths, labels)
     assert plain(named) == plain([examples[2].target, examples[0].target])
     assert fitted.head.encoded(codec, []).targets is None
 
@@ -101,7 +101,7 @@ def test_decoded_scores_are_the_best_answers(fitted, labels):
         assert decoder.probabilities is None
         np.testing.assert_allclose(answers, scores + 1, rtol=1e-6)
         return
-    assert answers == head.named(scores.argmax(axis=1), lengths, labels)
+    assert answers == head.answers_of(scores.argmax(axis=1), lengths, labels)
     found = [np.atleast_2d(p) for p in decoder.probabilities(scores, lengths) if len(p)]
     powers = np.exp(scores.astype(np.float64))
     expected = powers / powers.sum(axis=1, keepdims=True)

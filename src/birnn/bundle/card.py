@@ -33,7 +33,7 @@ def card(spec: Spec, *, metadata: Mapping[str, Any], metrics: Mapping[str, Any])
             "",
             "## Model",
             "",
-            f"    {drawing(spec)}",
+            f"    {outline(spec)}",
             "",
             f"{spec.parameter_count():,} parameters, float32.",
             "",
@@ -57,7 +57,7 @@ def card(spec: Spec, *, metadata: Mapping[str, Any], metrics: Mapping[str, Any])
     )
 
 
-def drawing(spec: Spec) -> str:
+def outline(spec: Spec) -> str:
     """The model in one line, from inputs to answers.
 
     Example:
@@ -67,16 +67,16 @@ def drawing(spec: Spec) -> str:
         ...     encoder=Encoder(cell="gru", hidden_size=16, merge="sum"),
         ...     head=Tags(size=3, decoder="crf"),
         ... )
-        >>> drawing(spec)
+        >>> outline(spec)
         'symbols 5 × 8 → GRU ⇄ 16 (sum) → 16 → 3 labels (crf)'
     """
-    encoder, start = spec.encoder, spec.inputs.drawing()
+    encoder, start = spec.encoder, spec.inputs.outline()
     layers = f"{encoder.num_layers} × " if encoder.num_layers > 1 else ""
     arrows = "⇄" if encoder.bidirectional else "→"
     merge = f" ({encoder.merge})" if encoder.bidirectional else ""
     residual = " + input" if encoder.residual else ""
     middle = f"{layers}{_CELLS[encoder.cell]} {arrows} {encoder.hidden_size}{merge}{residual}"
-    return f"{start} → {middle} → {spec.head.drawing(spec.stack.output_size)}"
+    return f"{start} → {middle} → {spec.head.outline(spec.stack.output_size)}"
 
 
 def _summary(spec: Spec) -> str:

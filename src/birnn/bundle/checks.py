@@ -1,4 +1,4 @@
-"""What can be wrong with a model at rest, said in full: every check answers with all its faults."""
+"""Validation of a model at rest: every check returns all the faults that it finds."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )
 
 
-def named(names: Sequence[str]) -> str:
+def shortlist(names: Sequence[str]) -> str:
     """Names for a message: the first ten where there are more, long ones cut.
 
     Example:
-        >>> named([f"w{i}" for i in range(200)])
+        >>> shortlist([f"w{i}" for i in range(200)])
         'w0, w1, w2, w3, w4, w5, w6, w7, w8, w9 and 190 more'
     """
     shown = ", ".join(_cut(name, LONGEST_NAME) for name in names[:MOST_NAMED])
@@ -56,13 +56,13 @@ def summary(faults: Sequence[str]) -> str:
     """All that is wrong, in one line: numbered where there is more than one, the first ten.
 
     Example:
-        >>> summary(["vocab.json is missing", "facts is not an object"])
-        '2 faults: (1) vocab.json is missing; (2) facts is not an object.'
+        >>> summary(["vocab.json is missing", "metrics is not an object"])
+        '2 faults: (1) vocab.json is missing; (2) metrics is not an object.'
     """
-    told = [_cut(fault, LONGEST_FAULT) for fault in faults[:MOST_NAMED]]
+    shown = [_cut(fault, LONGEST_FAULT) for fault in faults[:MOST_NAMED]]
     if len(faults) == 1:
-        return f"{told[0]}."
-    listed = "; ".join(f"({i}) {fault}" for i, fault in enumerate(told, start=1))
+        return f"{shown[0]}."
+    listed = "; ".join(f"({i}) {fault}" for i, fault in enumerate(shown, start=1))
     rest = len(faults) - MOST_NAMED
     return f"{len(faults):,} faults: {listed}" + (f"; and {rest:,} more." if rest > 0 else ".")
 
@@ -125,7 +125,7 @@ def vocabulary_faults(spec: Spec, vocabularies: Mapping[str, Any]) -> list[str]:
         found += spec.head.vocabulary_faults(vocabularies)
     extra = sorted(set(vocabularies) - set(sizes))
     if extra:
-        found.append(f"spec knows no vocabulary of {named(extra)}")
+        found.append(f"spec knows no vocabulary of {shortlist(extra)}")
     return found
 
 
@@ -138,10 +138,10 @@ def tensor_faults(
     found: list[str] = []
     missing = [f"{name} {shape}" for name, shape in expected.items() if name not in shapes]
     if missing:
-        found.append(f"lacks {_tensors(len(missing))} {named(missing)}")
+        found.append(f"lacks {_tensors(len(missing))} {shortlist(missing)}")
     unknown = sorted(set(shapes) - set(expected))
     if unknown:
-        found.append(f"has {_tensors(len(unknown))} that spec does not know: {named(unknown)}")
+        found.append(f"has {_tensors(len(unknown))} that spec does not know: {shortlist(unknown)}")
     for name, shape in expected.items():
         if name in shapes and shapes[name] != shape:
             found.append(f"tensor {name} has shape {shapes[name]}, spec says {shape}")
@@ -187,7 +187,7 @@ def path_fault(folder: Path, role: str, name: Any) -> str | None:
 
 
 def sniff_format(start: bytes) -> str | None:
-    r"""What a file is that should have been JSON or safetensors, told by its first bytes.
+    r"""What a file is that should have been JSON or safetensors, by its first bytes.
 
     Example:
         >>> sniff_format(b"\x80\x04\x95")

@@ -9,8 +9,8 @@ README.md           model card
 ```
 
 Nothing is ever unpickled. ``sha256`` in the manifest holds the digest of every file that is read,
-and its own, so that damage is told from the model that was saved. A folder is replaced by renaming,
-so that a reader and a crash find either what stood there before or the new one whole.
+and its own, so that damage is found. A folder is replaced by renaming, so that a reader, or a
+crash, finds either the former bundle or the new one, whole.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from birnn.bundle.checks import (
     vocabulary_faults,
 )
 from birnn.bundle.manifest import (
+    ANNOUNCED,
     CARD,
     DIGESTS,
     FILES,
@@ -46,7 +47,6 @@ from birnn.bundle.manifest import (
     MEAN_STATES,
     MOST_MANIFEST,
     MOST_VOCABULARIES,
-    SAID,
     digests_of,
     manifest_digest,
     paths_of,
@@ -276,7 +276,7 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
     manifest = {
         "format": "birnn",
         "format_version": FORMAT_VERSION,
-        SAID: DIGESTS,
+        ANNOUNCED: DIGESTS,
         "files": files,
         "spec": spec.model_dump(mode="json"),
         "facts": metadata,

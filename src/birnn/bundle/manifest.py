@@ -1,4 +1,4 @@
-"""`birnn.json`: what a bundle says of itself, and by what its files are told from damaged ones."""
+"""`birnn.json`, the manifest of a bundle: versions, file names, and digests that show damage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from birnn.bundle import documents
-from birnn.bundle.checks import named, path_fault
+from birnn.bundle.checks import path_fault, shortlist
 
 FORMAT_VERSION = 1
 MANIFEST = "birnn.json"
@@ -14,8 +14,8 @@ FILES = {"vocabularies": "vocab.json", "tensors": "model.safetensors"}
 MEAN_STATES = "background.safetensors"
 CARD = "README.md"
 DIGESTS = "sha256"
-# Says at the top that there are digests at the end: no wound takes both away and leaves the rest.
-SAID = "digests"
+# A key at the top that announces the digests at the end: no single damage removes both.
+ANNOUNCED = "digests"
 # All that a manifest had before it had digests.
 FORMER_KEYS = {"format", "format_version", "files", "spec", "facts", "metrics"}
 
@@ -43,20 +43,24 @@ def digests_of(manifest: dict[str, Any], roles: set[str], found: list[str]) -> d
         unknown = sorted(set(manifest) - FORMER_KEYS)
         if unknown:
             found.append(
-                f"{MANIFEST} has no {DIGESTS} and keys that it never had without: {named(unknown)}"
+                f"{MANIFEST} has no {DIGESTS} and keys that it never had without: "
+                f"{shortlist(unknown)}"
             )
         return {}
-    told = manifest[DIGESTS]
+    digests = manifest[DIGESTS]
     wanted = {*roles, "manifest"}
-    if not isinstance(told, dict) or not all(isinstance(told.get(role), str) for role in wanted):
-        found.append(f"{MANIFEST}: {DIGESTS} lacks a digest of {named(sorted(wanted))}")
+    if not isinstance(digests, dict) or not all(
+        isinstance(digests.get(role), str) for role in wanted
+    ):
+        found.append(f"{MANIFEST}: {DIGESTS} lacks a digest of {shortlist(sorted(wanted))}")
         return {}
-    if told["manifest"] != manifest_digest(manifest):
+    if digests["manifest"] != manifest_digest(manifest):
         found.append(
             f"{MANIFEST} is damaged, or was changed after it was saved: its digest is another one. "
-            f"Take it from its source again; after a change by hand, take {SAID} and {DIGESTS} out"
+            f"Take it from its source again; after a change by hand, take {ANNOUNCED} and "
+            f"{DIGESTS} out"
         )
-    return told
+    return digests
 
 
 def manifest_digest(manifest: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle import documents
-from birnn.bundle.checks import OTHER_DIGEST, named, sniff_format, tensor_faults, value_faults
+from birnn.bundle.checks import OTHER_DIGEST, shortlist, sniff_format, tensor_faults, value_faults
 from birnn.engine.arrays import aligned_empty
 from birnn.schema import Shape
 
@@ -81,13 +81,13 @@ def _read(
     if len(header) < length:
         found.append("is truncated: it ends within its header")
         return {}
-    told = documents.parse(header, "is damaged: its header", found)
-    told.pop("__metadata__", None)
+    entries = documents.parse(header, "is damaged: its header", found)
+    entries.pop("__metadata__", None)
     if found or expected is None:
         return {}
     # Of the tensors that spec knows: there may be any number of others, of which names are enough.
-    places = _places({tensor: told[tensor] for tensor in expected if tensor in told}, found)
-    shapes = dict.fromkeys(told, ()) | {tensor: place[1] for tensor, place in places.items()}
+    places = _places({tensor: entries[tensor] for tensor in expected if tensor in entries}, found)
+    shapes = dict.fromkeys(entries, ()) | {tensor: place[1] for tensor, place in places.items()}
     dtypes = {tensor: place[0] for tensor, place in places.items()}
     found += tensor_faults(expected, shapes, dtypes) if not found else []
     if found:
@@ -121,11 +121,11 @@ Place = tuple[str, Shape, int, int]
 """Dtype and shape of a tensor, where it begins behind the header, and where it ends."""
 
 
-def _places(told: Mapping[str, Any], found: list[str]) -> dict[str, Place]:
-    """What the header says of tensors; whether the file is so is not yet known."""
+def _places(entries: Mapping[str, Any], found: list[str]) -> dict[str, Place]:
+    """Dtype, shape and place of tensors by the header; the file is not compared with it yet."""
     places: dict[str, Place] = {}
     wrong: list[str] = []
-    for name, entry in told.items():
+    for name, entry in entries.items():
         match entry:
             case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [begin, end]} if all(
                 type(number) is int and 0 <= number < 1 << 62 for number in (*shape, begin, end)
@@ -134,7 +134,7 @@ def _places(told: Mapping[str, Any], found: list[str]) -> dict[str, Place]:
             case _:
                 wrong.append(name)
     if wrong:
-        found.append(f"is damaged: its header does not say where tensors stand: {named(wrong)}")
+        found.append(f"is damaged: its header does not say where tensors stand: {shortlist(wrong)}")
     return places
 
 

@@ -21,7 +21,7 @@ from birnn.errors import FormatError
 SUFFIX = ".npy"
 # A member's header, which names its dtype and shape, is some hundred bytes.
 LONGEST_HEADER = 1 << 16
-PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # By the version of a header: what reads it.
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # What NumPy raises of a header that is none.
@@ -64,7 +64,7 @@ def read_arrays(
             damaged, or larger or smaller than its header says.
     """
     content = source.content()
-    most = max_unpacked or min(MAX_UNPACKED, len(content) * UNPACKED_RATIO)
+    limit = max_unpacked or min(MAX_UNPACKED, len(content) * UNPACKED_RATIO)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {
@@ -73,7 +73,7 @@ def read_arrays(
                 if info.filename.endswith(SUFFIX)
             }
             found = {
-                name: _array(source, archive, members[name], name, most)
+                name: _array(source, archive, members[name], name, limit)
                 for name in names
                 if name in members
             }
@@ -87,11 +87,11 @@ def read_arrays(
 
 
 def _array(
-    source: Source, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, most: int
+    source: Source, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int
 ) -> npt.NDArray[Any]:
     if info.flag_bits & 1:
         raise source.fault(f"{name} is encrypted. Write the file with numpy.savez.")
-    if info.compress_type not in PACKED:
+    if info.compress_type not in COMPRESSIONS:
         raise source.fault(
             f"{name} is compressed in a way that NumPy does not use. Write the file with "
             "numpy.savez or numpy.savez_compressed."
@@ -99,20 +99,20 @@ def _array(
     with archive.open(info) as member:
         shape, fortran, dtype, size = _header(source, member, name)
         count = math.prod(shape)
-        said = count * dtype.itemsize
-        if said > most:
+        claimed = count * dtype.itemsize
+        if claimed > limit:
             raise source.fault(
-                f"{name} says that it has shape {shape}, {said:,} bytes; {most:,} are read at "
+                f"{name} says that it has shape {shape}, {claimed:,} bytes; {limit:,} are read at "
                 "most. Set --max-unpacked if that is right."
             )
-        has = info.file_size - size
-        if said == has:
-            # The size that the archive names may be wrong as well: no more is read than was said.
-            content = member.read(said + 1)
-            has = len(content)
-    if said != has:
+        actual = info.file_size - size
+        if claimed == actual:
+            # The size that the archive names may be wrong as well: no more is read than claimed.
+            content = member.read(claimed + 1)
+            actual = len(content)
+    if claimed != actual:
         raise source.fault(
-            f"{name} says that it has shape {shape}, {said:,} bytes, and has {has:,}. "
+            f"{name} says that it has shape {shape}, {claimed:,} bytes, and has {actual:,}. "
             "The file is damaged: write or copy it again."
         )
     array = np.frombuffer(content, dtype, count)
@@ -122,7 +122,7 @@ def _array(
 def _header(
     source: Source, member: IO[bytes], name: str
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Shape, order and dtype of a member, and the bytes that said so."""
+    """Shape, order and dtype of a member, and the bytes of its header."""
     try:
         read_header = _HEADERS[npy.read_magic(member)]
         shape, fortran, dtype = read_header(member, LONGEST_HEADER)

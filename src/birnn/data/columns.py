@@ -26,7 +26,7 @@ from birnn.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class TableColumns:
     """Where in a row stands what is read."""
 
     header: bool  # whether the first row names the columns
@@ -44,7 +44,7 @@ def recognise(
     request: ReadRequest,
     *,
     header: bool = False,
-) -> Columns:
+) -> TableColumns:
     """The columns of a table, by its first row and as many of the rest as are at hand.
 
     With ``header`` the first row is known to hold names, as the names of a data frame do.
@@ -60,10 +60,10 @@ def recognise(
         (True, 1, (2,), ("the text is 'Review'", "the label is 'Sentiment'"))
     """
     rest = [row for row in rest if len(row) == len(first)]
-    return _Choice(first, rest, request, header).columns()
+    return _ColumnChoice(first, rest, request, header).columns()
 
 
-class _Choice:
+class _ColumnChoice:
     """The first rows of a table, and the choice of its columns."""
 
     def __init__(
@@ -121,7 +121,7 @@ class _Choice:
             return self.given_header is False and 1 <= int(ref) <= len(self.first)
         return list(map(plain_name, self.first)).count(plain_name(ref)) == 1
 
-    def columns(self) -> Columns:
+    def columns(self) -> TableColumns:
         """What is read of a row."""
         labels = tuple(self._place(ref, "label") for ref in self.labels)
         index = self._index()
@@ -134,7 +134,7 @@ class _Choice:
             targets = find(text, index)
         ids = [at for at in index if at not in (text, *targets)]
         ids.sort(key=lambda at: self.names[at] != "id")
-        return Columns(
+        return TableColumns(
             header=self.header,
             width=len(self.first),
             text=text,

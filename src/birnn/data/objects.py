@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.columns import Columns, recognise
+from birnn.data.columns import TableColumns, recognise
 from birnn.data.conversion import example_of, is_list, is_missing, shortened
 from birnn.data.examples import Example, TargetKind
 from birnn.data.headers import PLAIN, plain_name
@@ -294,7 +294,7 @@ def _row_of(columns: Mapping[str, Sequence[Any]], at: int) -> dict[str, Any]:
     return {name: x.to_list() if hasattr(x, "to_list") else x for name, x in row.items()}
 
 
-def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> Columns:
+def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> TableColumns:
     names = list(columns)
     sample = zip(*(column[:SAMPLE] for column in columns.values()), strict=True)
     rows = [["" if is_missing(cell) else str(cell) for cell in row] for row in sample]

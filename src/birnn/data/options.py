@@ -209,20 +209,21 @@ class Unlabelled:
         self._leave_out = request.options.skip_unlabelled
         self._count = 0
 
-    def meet(self, said: str, line: int) -> None:
-        """Refuse or count a row; ``said`` is what stands for its target.
+    def skip(self, fault: str, line: int) -> None:
+        """Count a row that is left out, or refuse it; ``fault`` is what is wrong with its target.
 
         Raises:
             FormatError: Such rows are not to be left out.
         """
         if not self._leave_out:
             raise self._source.fault(
-                f"{said}. Give every sequence one, or leave such rows out: --skip-unlabelled.", line
+                f"{fault}. Give every sequence one, or leave such rows out: --skip-unlabelled.",
+                line,
             )
         self._count += 1
 
-    def tell(self) -> None:
-        """Say how many were left out, at the end of the file."""
+    def report(self) -> None:
+        """Give notice of how many were left out, at the end of the file."""
         if self._count:
             rows = "row" if self._count == 1 else "rows"
             self._source.notice(f"{self._count} {rows} without a label left out")

@@ -71,7 +71,7 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
                     source.notice(said, number)
             if keys.target is not None and _is_blank(label := record.get(keys.target)):
                 said = json.dumps(label) if keys.target in record else "missing"
-                unlabelled.meet(f"{keys.target} is {said}", number)
+                unlabelled.skip(f"{keys.target} is {said}", number)
                 continue
             example = keys.example(record, request, source.where(number))
             if isinstance(inputs := example.inputs, np.ndarray):
@@ -85,7 +85,7 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
             raise source.fault(error, number) from None
         yield example
         index += 1
-    unlabelled.tell()
+    unlabelled.report()
 
 
 def _is_blank(label: Any) -> bool:

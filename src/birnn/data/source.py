@@ -64,7 +64,7 @@ class Source:
     tell: Tell = log_notice
     max_line: int = MAX_LINE
     live: bool = False
-    _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    _noticed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def from_path(
@@ -164,9 +164,9 @@ class Source:
         return FormatError(f"{self.where(line)}: {_shortened(str(what))}")
 
     def notice(self, what: str, line: int | None = None, *, once: str = "") -> None:
-        """Tell what was guessed about the file, at ``line``; of the notices of a kind the first."""
-        if not once or once not in self._told:
-            self._told.add(once)
+        """Give notice of a guess about the file, at ``line``; with ``once`` the first of a kind."""
+        if not once or once not in self._noticed:
+            self._noticed.add(once)
             self.tell(f"{self.where(line)}: {_shortened(what)}")
 
     def _raw_lines(self, stream: io.BufferedIOBase) -> Iterator[bytes]:

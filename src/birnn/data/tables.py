@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from birnn.data import cells
-from birnn.data.columns import Columns, recognise
+from birnn.data.columns import TableColumns, recognise
 from birnn.data.examples import Example
 from birnn.data.numeric import Reals
 from birnn.data.options import ReadRequest, Unlabelled
@@ -117,10 +117,10 @@ class _Table:
             answers = [row[at].strip() for at in columns.targets]
             if answers and all(map(self._is_missing, answers)):
                 blank = "an empty label" if not answers[0] else "a target that is not finite"
-                unlabelled.meet(blank, number)
+                unlabelled.skip(blank, number)
             else:
                 yield self._example(row, answers, columns, number)
-        unlabelled.tell()
+        unlabelled.report()
 
     def _sampled(self, delimiter: str) -> list[list[str]]:
         return cells.sampled(self.source, self.sample, delimiter, self.own)
@@ -155,7 +155,7 @@ class _Table:
             return given
         return cells.sniff(self.source, self.sample, self.own, self.request.target)
 
-    def _keep(self, columns: Columns, names: Sequence[str], delimiter: str) -> None:
+    def _keep(self, columns: TableColumns, names: Sequence[str], delimiter: str) -> None:
         """What was found, as options that find it again."""
 
         def ref(at: int) -> str:
@@ -173,7 +173,7 @@ class _Table:
         return not cell or (self.request.target == "values" and cell.lower() in ("nan", "na", "?"))
 
     def _example(
-        self, row: Sequence[str], answers: Sequence[str], columns: Columns, line: int
+        self, row: Sequence[str], answers: Sequence[str], columns: TableColumns, line: int
     ) -> Example:
         text, where = row[columns.text], self.source.where(line)
         target: str | tuple[str, ...] | Reals | None = None

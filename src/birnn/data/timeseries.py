@@ -62,7 +62,7 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
             if header.is_true("classlabel") or header.is_true("targetlabel"):
                 answer = fields.pop().strip()
                 if request.labelled and answer in ("", "?"):
-                    unlabelled.meet("an empty label", number)
+                    unlabelled.skip("an empty label", number)
                     continue
                 if request.labelled:
                     header.check_label(answer)
@@ -81,7 +81,7 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
         index += 1
     if not header.ended:
         raise source.fault("no line @data, so no series. Is this a .ts file?", max(number, 1))
-    unlabelled.tell()
+    unlabelled.report()
 
 
 def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:

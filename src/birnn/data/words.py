@@ -320,12 +320,12 @@ class Splitter:
         self.split = split
         self.tell = tell
         self._remedies = remedies
-        self._told: set[str] = set()
+        self._noticed: set[str] = set()
 
     def __call__(self, text: str, where: str) -> Tokens:
         """The tokens of a text, which is called ``where`` in notices."""
         tokens, way, seen = part(text, self.split)
-        if way and self.tell and self.split.startswith("auto") and way not in self._told:
+        if way and self.tell and self.split.startswith("auto") and way not in self._noticed:
             self._notice(way, seen, where, self.tell)
         return tokens
 
@@ -339,8 +339,8 @@ class Splitter:
                 "looks like running text, and the model was trained on texts in their tokens: "
                 f"split by the tokeniser. If it is in tokens: {in_tokens}"
             )
-        elif way == "text" and (not seen or self._told):
+        elif way == "text" and (not seen or self._noticed):
             what = f"split by the tokeniser. If it is in its tokens already: {in_tokens}"
         if what:
-            self._told.add(way)
+            self._noticed.add(way)
             tell(f"{where}: {what}")

@@ -126,13 +126,13 @@ class InputSpec(Frozen, ABC):
 
     @classmethod
     @abstractmethod
-    def learn(cls, train: Sequence[Example], settings: Any, notes: list[str]) -> LearntInputs:
+    def learn(cls, train: Sequence[Example], settings: Any, notices: list[str]) -> LearntInputs:
         """The inputs that training examples ask for.
 
         Args:
             train: Validated training examples.
             settings: `birnn.inputs.kinds.InputSettings`.
-            notes: Takes what was found, a line each.
+            notices: Takes what was found, a line each.
 
         Raises:
             ConfigError: Settings that the examples do not fit.
@@ -172,7 +172,7 @@ class InputSpec(Frozen, ABC):
         return self.example.removesuffix("]") + ", ...]"
 
     @abstractmethod
-    def drawing(self) -> str:
+    def outline(self) -> str:
         """The inputs in one line of the model card."""
 
     @abstractmethod

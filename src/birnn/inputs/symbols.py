@@ -88,9 +88,9 @@ class Symbols(InputSpec):
         )
 
     @classmethod
-    def learn(cls, train: Sequence[Example], settings: Any, notes: list[str]) -> LearntInputs:
+    def learn(cls, train: Sequence[Example], settings: Any, notices: list[str]) -> LearntInputs:
         """The symbols that occur in training."""
-        del notes
+        del notices
         items = cast("Iterable[str]", chain.from_iterable(example.inputs for example in train))
         symbols = Vocabulary.count(items, settings.min_count, settings.max_words)
         inputs = cls(size=len(symbols), dim=settings.symbol_dim)
@@ -105,7 +105,7 @@ class Symbols(InputSpec):
         """Sequences for a call of `predict`, as Python writes them."""
         return '["MKV", ["M", "K", "V"]]'
 
-    def drawing(self) -> str:
+    def outline(self) -> str:
         """The inputs in one line of the model card."""
         return f"symbols {self.size:,} × {self.dim}"
 

@@ -143,9 +143,9 @@ class Vectors(Offset, InputSpec):
         return any(isinstance(example.inputs, np.ndarray) for example in train)
 
     @classmethod
-    def learn(cls, train: Sequence[Example], settings: Any, notes: list[str]) -> LearntInputs:
+    def learn(cls, train: Sequence[Example], settings: Any, notices: list[str]) -> LearntInputs:
         """The channels, their mean and their standard deviation."""
-        del settings, notes
+        del settings, notices
         rows_ND = np.concatenate([reals(e.inputs) for e in train if len(e.inputs)])
         mean_D, scale_D, offset = standard_units(rows_ND)
         inputs = cls(size=rows_ND.shape[1], offset=offset)
@@ -165,7 +165,7 @@ class Vectors(Offset, InputSpec):
         """What a call takes, for messages."""
         return f"[array of shape (steps, {self.size}), ...]"
 
-    def drawing(self) -> str:
+    def outline(self) -> str:
         """The inputs in one line of the model card."""
         return f"vectors of {self.size} channels"
 

@@ -178,7 +178,7 @@ class Words(InputSpec):
         return not any(isinstance(example.inputs, np.ndarray) for example in train)
 
     @classmethod
-    def learn(cls, train: Sequence[Example], settings: Any, notes: list[str]) -> LearntInputs:
+    def learn(cls, train: Sequence[Example], settings: Any, notices: list[str]) -> LearntInputs:
         """The words, their characters and their features; and vectors that were trained before."""
         written = [canonical(token) for example in train for token in _tokens(example)]
         forms = sorted(set(written))
@@ -195,11 +195,11 @@ class Words(InputSpec):
                 settings.vectors,
                 set(looked_up.values()),
                 first=settings.first_vectors,
-                tell=notes.append,
+                tell=notices.append,
             )
             seen = len(known["words"]) - 1  # the unknown one is no word
             found = sum(word in vectors for word in known["words"].items)
-            notes.append(
+            notices.append(
                 f"{settings.vectors}: {len(vectors)} vectors, {found} of {seen} words known"
             )
             known["words"], initial["words.weight"] = with_pretrained(known["words"], vectors, dim)
@@ -272,7 +272,7 @@ class Words(InputSpec):
         """Sequences for a call of `predict`, as Python writes them."""
         return '["a text", ["or", "its", "tokens"]]'
 
-    def drawing(self) -> str:
+    def outline(self) -> str:
         """The inputs in one line of the model card."""
         parts = [f"words {self.size:,} × {self.dim}"]
         if self.characters is not None:

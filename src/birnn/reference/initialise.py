@@ -15,7 +15,7 @@ from birnn.errors import ConfigError, nearest
 from birnn.reference.cells import Array
 from birnn.reference.stack import Stack
 
-SchemeName = Literal["glorot", "torch"]
+InitialiserName = Literal["glorot", "torch"]
 Draw = Callable[[np.random.Generator, Stack, str, tuple[int, ...], float], Array]
 
 
@@ -23,7 +23,7 @@ def initialise(
     stack: Stack,
     seed: int,
     *,
-    scheme: SchemeName = "glorot",
+    scheme: InitialiserName = "glorot",
     forget_bias: float = 1.0,
     dtype: npt.DTypeLike = np.float64,
 ) -> dict[str, npt.NDArray[Any]]:
@@ -55,10 +55,10 @@ def initialise(
         >>> initialise(Stack("lstm", 3, 2), 0)["bias_ih_l0"].tolist()
         [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
     """
-    if scheme not in SCHEMES:
-        raise ConfigError(f"scheme is {scheme!r}: {nearest(str(scheme), SCHEMES)}")
+    if scheme not in INITIALISERS:
+        raise ConfigError(f"scheme is {scheme!r}: {nearest(str(scheme), INITIALISERS)}")
     rng = np.random.default_rng(seed)
-    draw = SCHEMES[scheme]
+    draw = INITIALISERS[scheme]
     return {
         name: draw(rng, stack, name, shape, forget_bias).astype(dtype)
         for name, shape in stack.shapes().items()
@@ -100,4 +100,4 @@ def _orthogonal(rng: np.random.Generator, size: int, _inputs: int) -> Array:
     return np.asarray(q * np.sign(np.diagonal(r)))
 
 
-SCHEMES: dict[SchemeName, Draw] = {"glorot": _glorot, "torch": _torch}
+INITIALISERS: dict[InitialiserName, Draw] = {"glorot": _glorot, "torch": _torch}

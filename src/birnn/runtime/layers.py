@@ -60,7 +60,7 @@ class Recurrent:
         return self._stack.run(x, state, table=table)
 
 
-def linear(tensors: Tensors, name: str) -> Linear:
+def linear_layer(tensors: Tensors, name: str) -> Linear:
     """The linear layer ``x W^T + b`` of that name."""
     return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
@@ -79,7 +79,7 @@ class NumpyNetwork:
     def __init__(self, spec: Spec, tensors: Tensors) -> None:
         self._head = spec.head
         self._encoder = Recurrent(tensors, "encoder", spec.stack)
-        self._linear = linear(tensors, "head.linear")
+        self._linear = linear_layer(tensors, "head.linear")
         self._pooling: Pooling | None = None  # none: an answer a step
         if spec.head.pooling_parts == ("attention",):
             self._pooling = Attention(AttentionScores(tensors, "head.attention"))
@@ -144,7 +144,7 @@ class AttentionScores:
     """Scores (N, 1) of rows (N, W) in the attention of that name: ``q . tanh(W x + b)``."""
 
     def __init__(self, tensors: Tensors, name: str) -> None:
-        self._project = linear(tensors, name)
+        self._project = linear_layer(tensors, name)
         self._query = Linear(tensors[f"{name}.query"][None, :])
 
     def __call__(self, rows_NW: Floats) -> Floats:

@@ -71,10 +71,10 @@ class Label(Pooled):
         train: Sequence[Example],
         dev: Sequence[Example],
         settings: PoolingSettings,
-        notes: list[str],
+        notices: list[str],
     ) -> FittedHead:
         """The head with a label for each that training shows."""
-        del notes
+        del notices
         labels = count_labels(str(example.target) for example in train)
         return FittedHead(cls(size=len(labels), **pooling_of(settings)), train, dev, labels)
 
@@ -101,7 +101,7 @@ class Label(Pooled):
         del tensors
 
         def answers(scores_BL: Array, lengths: Lengths) -> list[Any]:
-            return self.named(scores_BL.argmax(axis=1), lengths, labels)
+            return self.answers_of(scores_BL.argmax(axis=1), lengths, labels)
 
         def probabilities(scores_BL: Array, lengths: Lengths) -> list[Any]:
             del lengths
@@ -109,7 +109,7 @@ class Label(Pooled):
 
         return Decoder(answers, probabilities)
 
-    def named(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
+    def answers_of(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
         """A label for each sequence."""
         del lengths
         return [labels[number] for number in decoded.tolist()]

@@ -147,7 +147,7 @@ class Head(Frozen, ABC):
         train: Sequence[Example],
         dev: Sequence[Example],
         settings: Any,
-        notes: list[str],
+        notices: list[str],
     ) -> FittedHead:
         """The head that training examples ask for.
 
@@ -155,7 +155,7 @@ class Head(Frozen, ABC):
             train: Training examples.
             dev: Examples that decide which weights are kept.
             settings: An object of the class ``settings``.
-            notes: Takes what was found, a line each.
+            notices: Takes what was found, a line each.
 
         Raises:
             DataError: Targets that are none of this task, or that cannot be told apart.
@@ -211,7 +211,7 @@ class Head(Frozen, ABC):
         """
 
     @abstractmethod
-    def named(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
+    def answers_of(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
         """Decoded numbers as answers, one for each sequence.
 
         Args:
@@ -257,7 +257,7 @@ class Head(Frozen, ABC):
     # ------------------------------------------------------------------ in words
 
     @abstractmethod
-    def drawing(self, width: int) -> str:
+    def outline(self, width: int) -> str:
         """The head in one line, on encoder rows of ``width``."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from birnn.schema import Frozen, Shape, Size, linear
+from birnn.schema import Frozen, Shape, Size, linear_shapes
 from birnn.tasks.head import Head, HeadLayer
 
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
@@ -43,9 +43,9 @@ class Pooled(Head, ABC):
         """Names and shapes on encoder rows of ``width``; of the poolings only attention has any."""
         attention: dict[str, Shape] = {}
         if self.pooling == "attention":
-            attention = linear("attention", self.attention_size, width)
+            attention = linear_shapes("attention", self.attention_size, width)
             attention["attention.query"] = (self.attention_size,)
-        return attention | linear("linear", self.size, self.pooled_width(width))
+        return attention | linear_shapes("linear", self.size, self.pooled_width(width))
 
     def stages(self, width: int) -> list[HeadLayer]:
         """The pooling; what reads it stands above."""
@@ -55,7 +55,7 @@ class Pooled(Head, ABC):
         boxes = [(width, part) for part in self.pooling_parts]
         return [HeadLayer("one row for the whole sequence", ("attention.",), boxes, encoder=True)]
 
-    def drawing(self, width: int) -> str:
+    def outline(self, width: int) -> str:
         """The head in one line, on encoder rows of ``width``."""
         what = "labels" if self.has_labels else "values"
         return f"{width} → {self.pooling} pooling {self.pooled_width(width)} → {self.size} {what}"

@@ -51,10 +51,10 @@ class Values(Pooled, Offset):
         train: Sequence[Example],
         dev: Sequence[Example],
         settings: PoolingSettings,
-        notes: list[str],
+        notices: list[str],
     ) -> FittedHead:
         """The head that answers in the units of the training targets."""
-        del notes
+        del notices
         targets = [reals(example.target) for example in train]
         widths = {len(target) for target in targets}
         if len(widths) > 1:
@@ -91,11 +91,11 @@ class Values(Pooled, Offset):
             values_BK: Array = raw_BK * tensors["head.scale"] + tensors["head.mean"]
             if self.offset:
                 values_BK = values_BK.astype(np.float64) + self.offset
-            return self.named(values_BK, lengths, labels)
+            return self.answers_of(values_BK, lengths, labels)
 
         return Decoder(answers, probabilities=None)
 
-    def named(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
+    def answers_of(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
         """A list of values for each sequence."""
         del lengths, labels
         answers: list[Any] = decoded.tolist()

@@ -17,7 +17,7 @@ def tag_scheme(
     train: Sequence[Example],
     dev: Sequence[Example],
     setting: Literal["auto"] | SchemeName,
-    notes: list[str],
+    notices: list[str],
 ) -> SchemeName:
     """The scheme of a tagger's training examples: as set, or as the tags show.
 
@@ -25,7 +25,7 @@ def tag_scheme(
         train: Training examples.
         dev: Examples that decide which weights are kept.
         setting: ``head.scheme``.
-        notes: Takes what was found.
+        notices: Takes what was found.
 
     Raises:
         DataError: All but a few tags mark spans; the few are named.
@@ -39,12 +39,12 @@ def tag_scheme(
     if strays:
         raise _strays(train, scheme, strays)
     if scheme == "none":
-        notes.append("the tags mark no spans: each is scored by itself; head.scheme sets it")
+        notices.append("the tags mark no spans: each is scored by itself; head.scheme sets it")
         return "none"
     strays = find(in_letters_of(scheme, tags_of(example)) for example in dev).strays
     if strays:
         raise _strays(dev, scheme, strays)
-    notes.append(
+    notices.append(
         f"the tags mark spans ({scheme.upper()}), which F1 counts as wholes; head.scheme=none: no "
         "spans"
     )
@@ -52,7 +52,7 @@ def tag_scheme(
 
 
 def with_legal_tags(
-    train: Sequence[Example], scheme: SchemeName, notes: list[str]
+    train: Sequence[Example], scheme: SchemeName, notices: list[str]
 ) -> Sequence[Example]:
     """The training examples with tags that break their scheme read as the scorer reads them.
 
@@ -66,7 +66,7 @@ def with_legal_tags(
     ]
     changed = sum(after is not before for after, before in zip(legal, train, strict=True))
     if changed:
-        notes.append(
+        notices.append(
             f"{changed} training sequences break the {scheme} scheme; their spans are kept, "
             "their tags made legal"
         )
@@ -74,14 +74,14 @@ def with_legal_tags(
 
 
 def with_letters_of(
-    scheme: SchemeName, dev: Sequence[Example], notes: list[str]
+    scheme: SchemeName, dev: Sequence[Example], notices: list[str]
 ) -> Sequence[Example]:
     """The examples with spans that are marked in letters of another scheme written in this one."""
     for example in dev:
         other = other_letters(scheme, tags_of(example))
         if other is not None:
             where = f"{example.where}: " if example.where else ""
-            notes.append(
+            notices.append(
                 f"{where}dev marks spans as {other.upper()}, training as {scheme.upper()}: they "
                 "are compared as spans"
             )

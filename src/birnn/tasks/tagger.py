@@ -18,7 +18,7 @@ from birnn.errors import BundleError, DataError, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import TagScorer
 from birnn.ragged import Ragged
-from birnn.schema import Frozen, Shape, Size, linear
+from birnn.schema import Frozen, Shape, Size, linear_shapes
 from birnn.tasks.classifier import label_limitation
 from birnn.tasks.head import (
     Array,
@@ -102,7 +102,7 @@ class Tags(Head):
 
     def tensors(self, width: int) -> dict[str, Shape]:
         """Names and shapes on encoder rows of ``width``; transitions are [from, to]."""
-        shapes: dict[str, Shape] = linear("linear", self.size, width)
+        shapes: dict[str, Shape] = linear_shapes("linear", self.size, width)
         if self.decoder == "crf":
             shapes["crf.transitions"] = (self.size, self.size)
             shapes["crf.start"] = (self.size,)
@@ -134,11 +134,11 @@ class Tags(Head):
         train: Sequence[Example],
         dev: Sequence[Example],
         settings: TagSettings,
-        notes: list[str],
+        notices: list[str],
     ) -> FittedHead:
         """The head for the scheme that the tags show, or that is set."""
-        scheme = tag_scheme(train, dev, settings.scheme, notes)
-        train, dev = with_legal_tags(train, scheme, notes), with_letters_of(scheme, dev, notes)
+        scheme = tag_scheme(train, dev, settings.scheme, notices)
+        train, dev = with_legal_tags(train, scheme, notices), with_letters_of(scheme, dev, notices)
         labels = count_labels(chain.from_iterable(map(tags_of, train)))
         decoder = settings.decoder
         if decoder == "auto":
@@ -179,7 +179,7 @@ class Tags(Head):
             return self._crf_decoding(labels, tensors)
 
         def answers(scores_NL: Array, lengths: Lengths) -> list[Any]:
-            return self.named(scores_NL.argmax(axis=1), lengths, labels)
+            return self.answers_of(scores_NL.argmax(axis=1), lengths, labels)
 
         def probabilities(scores_NL: Array, lengths: Lengths) -> list[Any]:
             return Ragged(softmax(scores_NL), lengths).to_list()
@@ -197,7 +197,7 @@ class Tags(Head):
 
         def answers(emissions: Array, lengths: Lengths) -> list[Any]:
             paths = crf.viterbi(Ragged(emissions, lengths), chain_scores)
-            return self.named(paths.tags.values, lengths, labels)
+            return self.answers_of(paths.tags.values, lengths, labels)
 
         def probabilities(emissions: Array, lengths: Lengths) -> list[Any]:
             marginals = crf.marginals(Ragged(emissions, lengths), chain_scores)
@@ -205,7 +205,7 @@ class Tags(Head):
 
         return Decoder(answers, probabilities)
 
-    def named(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
+    def answers_of(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
         """A list of tags for each sequence."""
         tags = [labels[number] for number in decoded.tolist()]
         ends = np.cumsum(lengths).tolist()
@@ -253,7 +253,7 @@ class Tags(Head):
 
     # ------------------------------------------------------------------ in words
 
-    def drawing(self, width: int) -> str:
+    def outline(self, width: int) -> str:
         """The head in one line, on encoder rows of ``width``."""
         scheme = "" if self.scheme == "none" else f", {self.scheme}"
         return f"{width} → {self.size} labels ({self.decoder}{scheme})"

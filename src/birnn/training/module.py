@@ -143,7 +143,7 @@ class TrainingModule(lightning.LightningModule):
         if not bool(torch.isfinite(answer.scores).all()):
             raise self._not_finite("an answer to the dev set is not finite", batch=None)
         lengths, head = batch.batch.lengths, self.network.spec.head
-        answers = head.named(self.network.decode(answer), lengths, self.labels)
+        answers = head.answers_of(self.network.decode(answer), lengths, self.labels)
         for gold, predicted in zip(batch.gold, answers, strict=True):
             self.scorer.update(gold, predicted)
         if not head.per_step and batch.batch.targets is not None:
