@@ -49,6 +49,24 @@ TALLEST = 16_000  # of a screenshot
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
+    """After a test torch has as many threads as before.
+
+    Those that spin for each other on shared processors make all later tests many times slower.
+    """
+    before = torch_threads()
+    done = yield
+    if torch_threads() != before:
+        sys.modules["torch"].set_num_threads(before or int(os.environ.get("OMP_NUM_THREADS", 1)))
+    return done
+
+
+def torch_threads() -> int | None:
+    torch = sys.modules.get("torch")
+    return torch and torch.get_num_threads()
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
