@@ -17,18 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.demo import (
-    BASE_SETTINGS,
-    Demo,
-    Sample,
-    Size,
-    SplitName,
-    between,
-    by_decision,
-    from_splits,
-    limit_by_group,
-    rng,
-)
+from birnn.demos import demo
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
 CHANNELS = 3
@@ -43,7 +32,7 @@ WAVE = 0.2  # height of the slow wave
 NOISE = 0.1  # standard deviation
 
 
-def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: demo.SplitName = "train") -> list[demo.Sample]:
     """Series of vectors, each step tagged ``normal`` or ``anomalous``.
 
     The kind of a sample names its events in order, ``P`` for passing and ``L`` for lasting.
@@ -68,21 +57,21 @@ def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sampl
         >>> print("".join("-?"[later] for later in sample.decided_later))
         ----????------------???----------
     """
-    random = rng(count, seed, split)
+    random = demo.rng(count, seed, split)
     return [_sample(random) for _ in range(count)]
 
 
-def _sample(random: np.random.Generator) -> Sample:
+def _sample(random: np.random.Generator) -> demo.Sample:
     level_D = random.uniform(-1, 1, CHANNELS)
-    quiet = between(random, QUIET)
+    quiet = demo.between(random, QUIET)
     levels = [level_D] * quiet
     anomalous, later = [False] * quiet, [False] * quiet
     kind = ""
-    for _ in range(between(random, EVENTS)):
+    for _ in range(demo.between(random, EVENTS)):
         jumped_D = _jumped(random, level_D)
         passes = random.random() < PASSING
         lasts = int(random.integers(1, LONGEST + 1)) if passes else EVENT
-        rest = EVENT - lasts + between(random, QUIET)
+        rest = EVENT - lasts + demo.between(random, QUIET)
         if not passes:
             level_D = jumped_D
         levels += [jumped_D] * lasts + [level_D] * rest
@@ -93,7 +82,7 @@ def _sample(random: np.random.Generator) -> Sample:
     values_TD = np.stack(levels) + _wave(random, len(levels))
     values_TD += random.normal(scale=NOISE, size=values_TD.shape)
     tags = tuple(ANOMALOUS if odd else NORMAL for odd in anomalous)
-    return Sample(Example(values_TD.astype(np.float32), tags), kind, tuple(later))
+    return demo.Sample(Example(values_TD.astype(np.float32), tags), kind, tuple(later))
 
 
 def _jumped(random: np.random.Generator, level_D: np.ndarray) -> np.ndarray:
@@ -135,10 +124,10 @@ def ceiling() -> dict[str, float]:
     right = sum(max(share, lasting) for share in passing)
     events, quiet = sum(EVENTS) / 2, sum(QUIET) / 2
     length = events * EVENT + (events + 1) * quiet
-    return limit_by_group(events * later / length, events * right / length)
+    return demo.limit_by_group(events * later / length, events * right / length)
 
 
-DEMO = Demo(
+DEMO = demo.Demo(
     name="anomaly",
     title="Passing or here to stay",
     about="Series of three channels. Now and then a channel jumps. Some jumps pass: after a few "
@@ -146,9 +135,9 @@ DEMO = Demo(
     "level that is as normal as the old one.",
     one_direction="At the first steps of a jump a reader from the left sees the same, whether it "
     "will pass or last. It can only bet, and it bets better the longer the jump has lasted.",
-    draw=from_splits(generate),
-    size=Size(train=1000, test=500, epochs=12),
-    settings=BASE_SETTINGS
+    draw=demo.from_splits(generate),
+    size=demo.Size(train=1000, test=500, epochs=12),
+    settings=demo.BASE_SETTINGS
     | {
         "encoder.cell": "gru",
         "encoder.hidden_size": 16,
@@ -157,7 +146,7 @@ DEMO = Demo(
     },
     unit="steps",
     grouping="tag",
-    groups=by_decision,
+    groups=demo.by_decision,
     limit=ceiling,
     marked=("anomalous",),
 )

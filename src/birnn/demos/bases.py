@@ -24,18 +24,7 @@ from functools import cache
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.demo import (
-    BASE_SETTINGS,
-    Demo,
-    Sample,
-    Size,
-    SplitName,
-    by_decision,
-    from_splits,
-    in_split,
-    limit_by_group,
-    rng,
-)
+from birnn.demos import demo
 from birnn.errors import ConfigError
 
 BASES = "ACGT"
@@ -60,8 +49,8 @@ CHANCES: dict[str, tuple[float, float, float, float]] = {
 
 
 def generate(
-    count: int, seed: int, *, split: SplitName = "train", length: int = LENGTH
-) -> list[Sample]:
+    count: int, seed: int, *, split: demo.SplitName = "train", length: int = LENGTH
+) -> list[demo.Sample]:
     """Sequences of bases, each base tagged with its place in its codon, or ``0``.
 
     The kind of a sample is ``open`` if its last frame is never closed, else ``closed`` if there is
@@ -87,11 +76,11 @@ def generate(
     """
     if length < len(START) + len(STOPS[0]):
         raise ConfigError(f"length is {length}, a start and a stop codon need 6 or more")
-    random = rng(count, seed, split)
-    samples: list[Sample] = []
+    random = demo.rng(count, seed, split)
+    samples: list[demo.Sample] = []
     while len(samples) < count:
         bases = _draw(random, length)
-        if in_split(bases, split):
+        if demo.in_split(bases, split):
             samples.append(_sample(bases))
     return samples
 
@@ -161,7 +150,7 @@ def ceiling(length: int = LENGTH) -> dict[str, float]:
     """
     found = ceiling_by_position(length)
     later, right = (sum(share[name] for share in found) / length for name in ("later", "right"))
-    return limit_by_group(later, right)
+    return demo.limit_by_group(later, right)
 
 
 def _draw(random: np.random.Generator, length: int) -> list[str]:
@@ -172,14 +161,14 @@ def _draw(random: np.random.Generator, length: int) -> list[str]:
     return bases
 
 
-def _sample(bases: list[str]) -> Sample:
+def _sample(bases: list[str]) -> demo.Sample:
     place, later = "", []
     for position, base in enumerate(bases):
         place, closed = _read(place, base)
         later.append(not closed and 0 < _coding(place, len(bases) - 1 - position) < 1)
     tags = tags_of(bases)
     kind = "open" if place.startswith("+") else "closed" if set(tags) != {OUTSIDE} else "none"
-    return Sample(Example(tuple(bases), tags), kind, tuple(later))
+    return demo.Sample(Example(tuple(bases), tags), kind, tuple(later))
 
 
 def _read(place: str, base: str) -> tuple[str, bool]:
@@ -221,7 +210,7 @@ def _closing(place: str, left: int) -> float:
     return total
 
 
-DEMO = Demo(
+DEMO = demo.Demo(
     name="bases",
     title="Open reading frames",
     about="Sequences of the bases A, C, G and T. A reading frame opens at the first ATG and is "
@@ -230,9 +219,9 @@ DEMO = Demo(
     one_direction="A reader from the left sees the frame open and counts its codons, but whether a "
     "stop codon will come it can only bet: yes while much of the sequence is left, no near its "
     "end.",
-    draw=from_splits(generate),
-    size=Size(train=1500, test=500, epochs=16),
-    settings=BASE_SETTINGS
+    draw=demo.from_splits(generate),
+    size=demo.Size(train=1500, test=500, epochs=16),
+    settings=demo.BASE_SETTINGS
     | {
         "inputs.symbol_dim": 8,
         "encoder.cell": "gru",
@@ -242,6 +231,6 @@ DEMO = Demo(
     },
     unit="bases",
     grouping="tag",
-    groups=by_decision,
+    groups=demo.by_decision,
     limit=ceiling,
 )

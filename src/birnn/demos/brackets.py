@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.demo import BASE_SETTINGS, DEV_SHARE, Demo, DrawnSamples, Groups, Sample, Size
+from birnn.demos import demo
 from birnn.errors import ConfigError
 
 OPEN, CLOSE = "(", ")"
@@ -110,26 +110,26 @@ UNCLOSED = "Opened and never closed: nothing is inside"
 UNOPENED = "Closed and never opened: nothing is inside"
 
 
-def _samples(count: int, seed: int) -> list[Sample]:
+def _samples(count: int, seed: int) -> list[demo.Sample]:
     samples = []
     for example in generate(count, seed):
         kind = UNCLOSED if CLOSE not in example.inputs else CLOSED
-        samples.append(Sample(example, kind if OPEN in example.inputs else UNOPENED))
+        samples.append(demo.Sample(example, kind if OPEN in example.inputs else UNOPENED))
     return samples
 
 
-def _draw(size: Size, seed: int) -> DrawnSamples:
-    sizes = (size.train, size.train // DEV_SHARE, size.test)
+def _draw(size: demo.Size, seed: int) -> demo.DrawnSamples:
+    sizes = (size.train, size.train // demo.DEV_SHARE, size.test)
     train, dev, test = (_samples(count, seed + at) for at, count in enumerate(sizes))
     return train, dev, test
 
 
-def _by_position(samples: Sequence[Sample]) -> Groups:
+def _by_position(samples: Sequence[demo.Sample]) -> demo.Groups:
     length = max((len(sample.example) for sample in samples), default=0)
     return {str(at + 1): [(n, at) for n in range(len(samples))] for at in range(length)}
 
 
-DEMO = Demo(
+DEMO = demo.Demo(
     name="brackets",
     title="Inside the pair of brackets?",
     about="Letters and at most one pair of brackets. A position is inside if a bracket was opened "
@@ -138,8 +138,8 @@ DEMO = Demo(
     one_direction="Reading from left to right, one can only bet that an open bracket is going to "
     "be closed. The best bet is right for 98 % of the positions.",
     draw=_draw,
-    size=Size(train=500, test=100, epochs=50),
-    settings=BASE_SETTINGS
+    size=demo.Size(train=500, test=100, epochs=50),
+    settings=demo.BASE_SETTINGS
     | {
         "inputs.symbol_dim": 8,
         "encoder.hidden_size": 16,

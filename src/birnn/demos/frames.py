@@ -22,21 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos import frames_ideal
-from birnn.demos.demo import (
-    ALL,
-    BASE_SETTINGS,
-    LATER,
-    SO_FAR,
-    Demo,
-    Sample,
-    Size,
-    SplitName,
-    by_decision,
-    from_splits,
-    one_of,
-    rng,
-)
+from birnn.demos import demo, frames_ideal
 from birnn.demos.phones import (
     CONSONANTS,
     EDGE,
@@ -51,7 +37,7 @@ from birnn.demos.phones import (
 # T frames, D channels, P sounds
 
 
-def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: demo.SplitName = "train") -> list[demo.Sample]:
     """Words in frames, each frame tagged with its sound.
 
     The kind of a sample is its sounds in order, as in ``adinu``; its frames of b and d are the ones
@@ -77,14 +63,14 @@ def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sampl
         >>> print("".join("-?"[later] for later in sample.decided_later))
         -----???----
     """
-    random = rng(count, seed, split)
+    random = demo.rng(count, seed, split)
     return [_sample(random) for _ in range(count)]
 
 
-def _sample(random: np.random.Generator) -> Sample:
-    sounds = [one_of(random, tuple(VOWELS))]
+def _sample(random: np.random.Generator) -> demo.Sample:
+    sounds = [demo.one_of(random, tuple(VOWELS))]
     while random.random() >= ENDS:
-        sounds += [one_of(random, tuple(CONSONANTS)), one_of(random, tuple(VOWELS))]
+        sounds += [demo.one_of(random, tuple(CONSONANTS)), demo.one_of(random, tuple(VOWELS))]
     tags: list[str] = []
     segments = []
     for before, sound, after in zip([EDGE, *sounds], sounds, [*sounds[1:], EDGE], strict=False):
@@ -95,10 +81,12 @@ def _sample(random: np.random.Generator) -> Sample:
     mean_TD = np.concatenate(segments)
     values_TD = mean_TD + random.normal(size=mean_TD.shape) * NOISE
     later = tuple(tag in RELEASED for tag in tags)
-    return Sample(Example(values_TD.astype(np.float32), tuple(tags)), "".join(sounds), later)
+    return demo.Sample(Example(values_TD.astype(np.float32), tuple(tags)), "".join(sounds), later)
 
 
-def ceiling(samples: Sequence[Sample] | None = None, *, both: bool = False) -> dict[str, float]:
+def ceiling(
+    samples: Sequence[demo.Sample] | None = None, *, both: bool = False
+) -> dict[str, float]:
     """Share of frames that no reader can be expected to exceed, by group of frames.
 
     The best reader knows the chance of every sound at every frame, answers the likeliest, and is
@@ -121,22 +109,23 @@ def ceiling(samples: Sequence[Sample] | None = None, *, both: bool = False) -> d
     """
     samples = generate(300, 0, split="test") if samples is None else samples
     released_P = np.array([name in RELEASED for name in PHONES])
-    right, frames = dict.fromkeys((LATER, SO_FAR), 0.0), dict.fromkeys((LATER, SO_FAR), 0.0)
+    right = dict.fromkeys((demo.LATER, demo.SO_FAR), 0.0)
+    frames = dict(right)
     for sample in samples:
         assert isinstance(sample.example.inputs, np.ndarray)
         chance_TP = frames_ideal.sounds_given(sample.example.inputs, both=both)
         best_T, is_later_T = chance_TP.max(axis=1), released_P[chance_TP.argmax(axis=1)]
         for group, mine_P, mine_T in (
-            (LATER, released_P, is_later_T),
-            (SO_FAR, ~released_P, ~is_later_T),
+            (demo.LATER, released_P, is_later_T),
+            (demo.SO_FAR, ~released_P, ~is_later_T),
         ):
             right[group] += float(best_T[mine_T].sum())
             frames[group] += float(chance_TP[:, mine_P].sum())
     shares = {group: right[group] / frames[group] for group in right}
-    return shares | {ALL: sum(right.values()) / sum(frames.values())}
+    return shares | {demo.ALL: sum(right.values()) / sum(frames.values())}
 
 
-DEMO = Demo(
+DEMO = demo.Demo(
     name="frames",
     title="Sounds in each other's colours",
     about="Words of vowels and consonants, cut into frames of four measurements. Neighbouring "
@@ -146,9 +135,9 @@ DEMO = Demo(
     one_direction="At the frames of b and d a reader from the left has heard silence and nothing "
     "that tells the two apart: it is right half of the time. A reader from the right has the same "
     "trouble with m and n.",
-    draw=from_splits(generate),
-    size=Size(train=1500, test=500, epochs=16),
-    settings=BASE_SETTINGS
+    draw=demo.from_splits(generate),
+    size=demo.Size(train=1500, test=500, epochs=16),
+    settings=demo.BASE_SETTINGS
     | {
         "encoder.cell": "gru",
         "encoder.hidden_size": 24,
@@ -157,6 +146,6 @@ DEMO = Demo(
     },
     unit="frames",
     grouping="tag",
-    groups=by_decision,
+    groups=demo.by_decision,
     limit=ceiling,
 )

@@ -25,20 +25,7 @@ from math import comb
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.demo import (
-    BASE_SETTINGS,
-    Demo,
-    Sample,
-    Size,
-    SplitName,
-    between,
-    by_decision,
-    from_splits,
-    in_split,
-    limit_by_group,
-    one_of,
-    rng,
-)
+from birnn.demos import demo
 
 FAVOUR_HELIX = tuple("AELMQKRH")
 FAVOUR_STRAND = tuple("VIYCWFT")
@@ -57,7 +44,7 @@ RUN_LENGTHS = (4, 8)
 LINKER_LENGTHS = (2, 4)
 
 
-def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: demo.SplitName = "train") -> list[demo.Sample]:
     """Chains of residues, each residue tagged ``H`` (helix), ``E`` (strand) or ``C`` (coil).
 
     The kind of a sample names what its runs are, in order, as in ``HCE``.
@@ -79,24 +66,24 @@ def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sampl
         >>> print("".join("-?"[later] for later in sample.decided_later))
         ----??????---????????---?????-----???????----
     """
-    random = rng(count, seed, split)
-    samples: list[Sample] = []
+    random = demo.rng(count, seed, split)
+    samples: list[demo.Sample] = []
     while len(samples) < count:
         sample = _sample(random)
-        if in_split([str(symbol) for symbol in sample.example.inputs], split):
+        if demo.in_split([str(symbol) for symbol in sample.example.inputs], split):
             samples.append(sample)
     return samples
 
 
-def _sample(random: np.random.Generator) -> Sample:
+def _sample(random: np.random.Generator) -> demo.Sample:
     symbols, tags, later = _linker(random), "", ""
     kind = ""
-    for _ in range(between(random, RUNS_OF_A_CHAIN)):
+    for _ in range(demo.between(random, RUNS_OF_A_CHAIN)):
         tag = list(RUNS)[random.integers(len(RUNS))]
         chance, cap = RUNS[tag]
         run = [
-            one_of(random, FAVOUR_HELIX if random.random() < chance else FAVOUR_STRAND)
-            for _ in range(between(random, RUN_LENGTHS))
+            demo.one_of(random, FAVOUR_HELIX if random.random() < chance else FAVOUR_STRAND)
+            for _ in range(demo.between(random, RUN_LENGTHS))
         ]
         tags = tags.ljust(len(symbols), COIL) + tag * len(run)
         later = later.ljust(len(symbols)) + "?" * len(run)
@@ -104,11 +91,11 @@ def _sample(random: np.random.Generator) -> Sample:
         kind += tag
     tags, later = tags.ljust(len(symbols), COIL), later.ljust(len(symbols))
     example = Example(tuple(symbols), tuple(tags))
-    return Sample(example, kind, tuple(mark == "?" for mark in later))
+    return demo.Sample(example, kind, tuple(mark == "?" for mark in later))
 
 
 def _linker(random: np.random.Generator) -> list[str]:
-    return [one_of(random, LINKERS) for _ in range(between(random, LINKER_LENGTHS))]
+    return [demo.one_of(random, LINKERS) for _ in range(demo.between(random, LINKER_LENGTHS))]
 
 
 def ceiling() -> dict[str, float]:
@@ -133,7 +120,7 @@ def ceiling() -> dict[str, float]:
     cap = sum(len(cap) for _, cap in RUNS.values()) / len(RUNS)
     runs, linker = sum(RUNS_OF_A_CHAIN) / 2, sum(LINKER_LENGTHS) / 2
     length = runs * (run + cap) + (runs + 1) * linker
-    return limit_by_group(runs * run / length, runs * right / length)
+    return demo.limit_by_group(runs * run / length, runs * right / length)
 
 
 def _right(residues: int) -> float:
@@ -144,7 +131,7 @@ def _right(residues: int) -> float:
     ) / len(RUNS)
 
 
-DEMO = Demo(
+DEMO = demo.Demo(
     name="residues",
     title="Helix or strand",
     about="Chains of residues in which linkers alternate with runs. A run is a helix, a strand or "
@@ -152,9 +139,9 @@ DEMO = Demo(
     "settles it: a glycine has capped a helix, a proline a strand, a linker neither.",
     one_direction="Inside a run a reader from the left has only the leaning of the residues so "
     "far to go by. The cap that settles what all of them were comes after the last of them.",
-    draw=from_splits(generate),
-    size=Size(train=500, test=500, epochs=8),
-    settings=BASE_SETTINGS
+    draw=demo.from_splits(generate),
+    size=demo.Size(train=500, test=500, epochs=8),
+    settings=demo.BASE_SETTINGS
     | {
         "inputs.symbol_dim": 16,
         "encoder.hidden_size": 32,
@@ -162,6 +149,6 @@ DEMO = Demo(
     },
     unit="residues",
     grouping="tag",
-    groups=by_decision,
+    groups=demo.by_decision,
     limit=ceiling,
 )

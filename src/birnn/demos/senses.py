@@ -22,26 +22,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.demo import (
-    BASE_SETTINGS,
-    Demo,
-    Sample,
-    Size,
-    SplitName,
-    by_kind,
-    check_split,
-    from_splits,
-    words_of,
-)
+from birnn.demos import demo
 from birnn.errors import ConfigError
 
 EVIDENCE = ("left", "right", "both")
 ORDINARY = "O"
-WORDS = words_of("senses")
+WORDS = demo.words_of("senses")
 CHOICES = 5  # openers, clauses of a topic, closings: the same number of each
 
 
-def sentences(split: SplitName = "train") -> Iterator[Sample]:
+def sentences(split: demo.SplitName = "train") -> Iterator[demo.Sample]:
     """Every sentence of a split once: first all with evidence left, then right, then both.
 
     Args:
@@ -73,7 +63,7 @@ def sentences(split: SplitName = "train") -> Iterator[Sample]:
                     yield _sample("both", word, sense, openers[i], topic["clauses"][j], closings[k])
 
 
-def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: demo.SplitName = "train") -> list[demo.Sample]:
     """Sentences drawn at random, a third for each place of the evidence.
 
     Args:
@@ -96,7 +86,7 @@ def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sampl
         raise ConfigError(f"count is {count}, it must be 0 or more")
     random = np.random.default_rng(seed)
     samples = list(sentences(split))
-    drawn: list[Sample] = []
+    drawn: list[demo.Sample] = []
     for number, evidence in enumerate(EVIDENCE):
         kind = [sample for sample in samples if sample.kind == evidence]
         wanted = len(range(number, count, len(EVIDENCE)))
@@ -106,7 +96,7 @@ def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sampl
     return [drawn[index] for index in random.permutation(len(drawn))]
 
 
-def ceiling(split: SplitName = "test") -> dict[str, float]:
+def ceiling(split: demo.SplitName = "test") -> dict[str, float]:
     """Accuracy at the ambiguous word that no left-to-right reader can exceed in expectation.
 
     Its best rule answers, for all that it has read up to the word, the tag that is the most
@@ -131,14 +121,14 @@ def ceiling(split: SplitName = "test") -> dict[str, float]:
     return {evidence: best[evidence] / total[evidence] for evidence in EVIDENCE}
 
 
-def _combinations(split: SplitName) -> list[tuple[int, int, int]]:
+def _combinations(split: demo.SplitName) -> list[tuple[int, int, int]]:
     """Indices of opener, clause and closing: a Latin square is held out.
 
     Whatever two of the three are, the third is held out in one of five sentences. So every pair
     comes in training, and in both splits an opener meets all clauses equally often and tells
     nothing about them.
     """
-    check_split(split)
+    demo.check_split(split)
     choices = range(CHOICES)
     return [
         (i, j, k)
@@ -149,7 +139,9 @@ def _combinations(split: SplitName) -> list[tuple[int, int, int]]:
     ]
 
 
-def _sample(evidence: str, word: str, sense: str, opener: str, clause: str, closing: str) -> Sample:
+def _sample(
+    evidence: str, word: str, sense: str, opener: str, clause: str, closing: str
+) -> demo.Sample:
     if evidence == "left":
         left, right = [*clause.split(), ",", "so", *opener.split()], [*closing.split(), "."]
         clues = range(len(clause.split()))
@@ -161,10 +153,10 @@ def _sample(evidence: str, word: str, sense: str, opener: str, clause: str, clos
     opened = range(len(left)) if evidence == "both" else range(0)
     tokens = (*left, word, *right)
     tags = (*[ORDINARY] * len(left), f"{word}/{sense}", *[ORDINARY] * len(right))
-    return Sample(Example(tokens, tags), evidence, position=len(left), clues=(*opened, *clues))
+    return demo.Sample(Example(tokens, tags), evidence, position=len(left), clues=(*opened, *clues))
 
 
-DEMO = Demo(
+DEMO = demo.Demo(
     name="senses",
     title="A word whose sense is settled elsewhere",
     about="Which bank, which bark? The words that settle it stand to the left, to the right, or on "
@@ -172,9 +164,9 @@ DEMO = Demo(
     "reasons and closings in ways that training never showed.",
     one_direction="With the evidence on the left both ways of reading know it; what is still to "
     "come, only two directions know. One direction is left with a coin toss between two senses.",
-    draw=from_splits(generate),
-    size=Size(train=1500, test=600, epochs=16),
-    settings=BASE_SETTINGS
+    draw=demo.from_splits(generate),
+    size=demo.Size(train=1500, test=600, epochs=16),
+    settings=demo.BASE_SETTINGS
     | {
         "inputs.word_dim": 64,
         "inputs.character_hidden": 0,
@@ -188,7 +180,7 @@ DEMO = Demo(
     },
     unit="ambiguous words",
     grouping="evidence",
-    groups=by_kind(*EVIDENCE),
+    groups=demo.by_kind(*EVIDENCE),
     limit=ceiling,
     shown={
         "left": "Evidence on the left",

@@ -33,28 +33,18 @@ from typing import Literal, get_args
 import numpy as np
 
 from birnn.data.examples import Example
-from birnn.demos.demo import (
-    BASE_SETTINGS,
-    Demo,
-    Sample,
-    Size,
-    SplitName,
-    by_kind,
-    from_splits,
-    rng,
-    words_of,
-)
+from birnn.demos import demo
 from birnn.tasks import PoolingName
 
 Novelty = Literal["", "filler", "combination"]
 
-WORDS = words_of("sentiment")
+WORDS = demo.words_of("sentiment")
 FINDINGS: dict[str, list[str]] = WORDS["findings"]
 THINGS: dict[str, list[str]] = WORDS["things"]
 FRAMES: dict[str, list[list[str]]] = WORDS["frames"]
 LABELS = tuple(FINDINGS)
 KINDS = tuple(FRAMES)
-NOVELTIES: dict[SplitName, tuple[Novelty, ...]] = {
+NOVELTIES: dict[demo.SplitName, tuple[Novelty, ...]] = {
     "train": ("",),
     "test": ("filler", "combination"),
 }
@@ -138,7 +128,7 @@ class _Choice:
         for slot in self.frame.text.split():
             yield slot, fillers.get(slot) or [slot.removeprefix("^")]
 
-    def sample(self) -> Sample:
+    def sample(self) -> demo.Sample:
         """The sentence."""
         tokens: list[str] = []
         clues: list[int] = []
@@ -148,10 +138,10 @@ class _Choice:
             if slot.startswith("^") or slot == f"{{{self.frame.verdict}}}":
                 clues += places
         example = Example(tuple(tokens), self.label)
-        return Sample(example, self.frame.kind, clues=tuple(clues))
+        return demo.Sample(example, self.frame.kind, clues=tuple(clues))
 
 
-def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sample]:
+def generate(count: int, seed: int, *, split: demo.SplitName = "train") -> list[demo.Sample]:
     """Reviews drawn at random, as many of each kind and of each verdict.
 
     Args:
@@ -174,7 +164,7 @@ def generate(count: int, seed: int, *, split: SplitName = "train") -> list[Sampl
         turn | the room started out dreadful and ended up a mixed bag . | neutral
         negation | nothing about the lighting was a real treat . | negative
     """
-    random = rng(count, seed, split)
+    random = demo.rng(count, seed, split)
     novelties = NOVELTIES[split]
     samples = [
         _draw(
@@ -202,7 +192,7 @@ def _draw(random: np.random.Generator, kind: str, label: str, novelty: Novelty) 
             return choice
 
 
-DEMO = Demo(
+DEMO = demo.Demo(
     name="sentiment",
     title="A verdict that turns",
     about="Short reviews, each positive, negative or neutral. Most hold two findings, and the "
@@ -212,9 +202,9 @@ DEMO = Demo(
     "so two directions need not be better. But its states before the turn speak for the wrong "
     "verdict. Pooling by mean or maximum takes them in, and the model has to learn to outvote "
     "them.",
-    draw=from_splits(generate),
-    size=Size(train=1200, test=600, epochs=10),
-    settings=BASE_SETTINGS
+    draw=demo.from_splits(generate),
+    size=demo.Size(train=1200, test=600, epochs=10),
+    settings=demo.BASE_SETTINGS
     | {
         "inputs.word_dim": 32,
         "inputs.character_hidden": 0,
@@ -231,7 +221,7 @@ DEMO = Demo(
     },
     unit="sentences",
     grouping="kind",
-    groups=by_kind(*sorted(KINDS)),
+    groups=demo.by_kind(*sorted(KINDS)),
     task="classifier",
     shown={kind: kind.capitalize() for kind in sorted(KINDS)},
     variants={name: {"head.pooling": name} for name in get_args(PoolingName)},

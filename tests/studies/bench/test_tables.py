@@ -53,10 +53,10 @@ def test_the_wide_shape_is_in_no_mean(make: Callable[..., BenchReport]) -> None:
     assert means == {"torch-packed": pytest.approx(7.0)}
 
 
-def test_shares_of_the_peak_are_promised_for_large_batches_only(
+def test_shares_of_the_peak_are_targets_for_large_batches_only(
     make: Callable[..., BenchReport],
 ) -> None:
-    # A peak at which every shape but the one of a single sequence keeps its promise.
+    # A peak at which every shape but the one of a single sequence reaches its target.
     least = min(Case(shape).flops("forward") for shape in SHAPES if shape.batch >= 32)
     report = make({"torch-packed": 7.0}, peak=least / 1e-3)
     assert report.share(Case(Shape.parse("1x128x256x25")), "forward") < 0.8  # type: ignore[operator]
@@ -84,12 +84,12 @@ def test_without_a_peak_nothing_is_told_of_what_is_left(make: Callable[..., Benc
     assert not any("would be" in note for note in footnotes(report))
 
 
-def test_without_the_six_shapes_only_torch_is_promised(make: Callable[..., BenchReport]) -> None:
+def test_without_the_six_shapes_only_torch_has_targets(make: Callable[..., BenchReport]) -> None:
     (target,) = targets(make(ALL, SHAPES[:5]))
     assert target.text == "the faster torch, least of 10 measures"
 
 
-def test_an_engine_that_was_forced_promises_less(make: Callable[..., BenchReport]) -> None:
+def test_an_engine_that_was_forced_has_fewer_targets(make: Callable[..., BenchReport]) -> None:
     report = make(ALL, engine="avx2", peak=1e12)
     report.lowered = True
     assert [(target.text, target.got) for target in targets(report)] == [
