@@ -26,7 +26,12 @@ def zipped(text):
 @pytest.mark.parametrize(
     ("name", "content", "target", "says"),
     [
-        ("g.csv", gzip.compress(TABLE.encode()), "label", "1: gzip data under another name"),
+        (
+            "g.csv",
+            gzip.compress(TABLE.encode(), mtime=0),
+            "label",
+            "1: gzip data under another name",
+        ),
         ("z.csv", zipped(TABLE), "label", "1: a zip archive, as .xlsx files are too"),
         (
             *("t.jsonl", b'{"text":"a","label":' + b"1" * 5000 + b"}\n", "label"),
