@@ -17,8 +17,8 @@ BirnnError
 └── Interrupted            the user stopped it                    (exit status 130)
 ```
 
-Messages say what is wrong, what was got, and what to do about it, in one line: whatever control
-characters a file name or a label brought along are escaped.
+Messages say what is wrong, what was got, and what to do about it, in one line; control characters
+of file names and labels are escaped.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ from contextlib import suppress
 from signal import SIGTERM
 from types import ModuleType
 
-# What makes a terminal do something else than show a character, or breaks a line: control
-# characters, separators of lines and paragraphs, marks that turn the direction of writing; and
-# halves of surrogate pairs, which no encoding can write. Joiners stay: emoji and many scripts
-# need them.
+# Control characters, separators of lines and paragraphs, marks of the direction of writing, which
+# could manipulate a terminal; and halves of surrogate pairs, which cannot be encoded. Joiners stay:
+# emoji and many scripts need them.
 _UNSAFE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
@@ -45,8 +44,7 @@ _UNSAFE = re.compile(
 def escaped(text: str, *, as_json: bool = False) -> str:
     r"""A text that is safe on one line of a terminal: what is not is written as an escape.
 
-    The one place that does so: messages, notices and what is shown of a bundle's names and labels
-    go through it.
+    All messages, notices, and names and labels of bundles are shown through it.
 
     Args:
         text: The text.
@@ -70,19 +68,19 @@ Tell = Callable[[str], None]  # takes a notice or a line of progress
 
 
 def no_notice(line: str) -> None:
-    """The `Tell` of who wants to hear nothing."""
+    """Discard a notice."""
     del line
 
 
 def log_notice(line: str) -> None:
-    """Log a notice as a warning of the logger ``birnn``; unless set otherwise, it is printed."""
+    """Log a notice as a warning of the logger ``birnn``, which by default is printed."""
     logging.getLogger("birnn").warning(escaped(line))
 
 
 def print_notice(line: str) -> None:
-    """Print a notice on standard error; where nobody listens any more, the work goes on."""
+    """Print a notice on standard error; errors of a closed stream are ignored."""
     with suppress(OSError, ValueError):
-        # `print` to a standard error that is closed would go to standard output.
+        # `print(file=None)` would write to standard output.
         if sys.stderr is not None:
             print(escaped(line), file=sys.stderr, flush=True)
 
@@ -217,14 +215,14 @@ def require(module: str, *, extra: str) -> ModuleType:
 
 
 def torch_lacks_memory(error: RuntimeError) -> bool:
-    """Whether torch had no memory, which it says by a `RuntimeError` among many.
+    """Whether a `RuntimeError` of torch means that memory was lacking.
 
     Example:
         >>> torch_lacks_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: ..."))
         True
     """
-    said = ("DefaultCPUAllocator", "Storage size calculation overflowed", "out of memory")
-    return any(words in str(error) for words in said)
+    texts = ("DefaultCPUAllocator", "Storage size calculation overflowed", "out of memory")
+    return any(text in str(error) for text in texts)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

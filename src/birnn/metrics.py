@@ -1,6 +1,6 @@
-"""How good predictions are: accuracy, span F1, macro F1, regression, edit-distance rates.
+"""Metrics of predictions: accuracy, span F1, macro F1, regression, edit-distance rates.
 
-A scorer is fed sequence by sequence and answers in plain Python numbers. A ratio over nothing
+A scorer is updated sequence by sequence; results are plain Python numbers. A ratio over nothing
 (precision without a prediction) is 0.
 """
 
@@ -20,7 +20,7 @@ from birnn.errors import LengthError, ShapeError
 
 Pairs = Counter[tuple[str, str]]
 
-NAMED = 10  # labels that a message names
+SHOWN = 10  # labels that a message names
 
 
 def named_counts(counts: Mapping[str, int]) -> str:
@@ -33,9 +33,9 @@ def named_counts(counts: Mapping[str, int]) -> str:
         '6 (1), 7 (1), and 2 more'
     """
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    named = [f"{label} ({count:,})" for label, count in ordered[:NAMED]]
-    if len(ordered) > NAMED:
-        named.append(f"and {len(ordered) - NAMED:,} more")
+    named = [f"{label} ({count:,})" for label, count in ordered[:SHOWN]]
+    if len(ordered) > SHOWN:
+        named.append(f"and {len(ordered) - SHOWN:,} more")
     return ", ".join(named)
 
 

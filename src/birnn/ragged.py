@@ -99,7 +99,7 @@ class Ragged(Generic[A]):
         return self.with_values(function(self.values))
 
     def reversed(self) -> Ragged[A]:
-        """Each sequence turned round within its own length.
+        """Each sequence reversed within its own length.
 
         Example:
             >>> batch = Ragged(np.array([1, 2, 3, 9, 8]), np.array([3, 2]))
@@ -109,7 +109,7 @@ class Ragged(Generic[A]):
         return self.with_values(self.values[self.reversal()])
 
     def reversal(self) -> Lengths:
-        """Row that stands at each row's place once every sequence is turned round; shape (N,)."""
+        """Row that takes each row's place when all sequences are reversed; shape (N,)."""
         first = np.repeat(self.offsets[:-1], self.lengths)
         last = np.repeat(self.offsets[1:] - 1, self.lengths)
         return first + last - np.arange(first.shape[0], dtype=np.int64)
@@ -184,7 +184,7 @@ class Ragged(Generic[A]):
 
     @classmethod
     def from_padded(cls, padded: A, lengths: Any = None, *, batch_first: bool = True) -> Ragged[A]:
-        """From padded (B, T, ...) and lengths; what stands in the padding is never read.
+        """From padded (B, T, ...) and lengths; the padding is never read.
 
         Args:
             padded: Padded batch, (B, T, ...), or (T, B, ...) with ``batch_first=False``.

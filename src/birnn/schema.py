@@ -1,4 +1,4 @@
-"""Base of all descriptions: frozen and checked, and how they name the tensors of a model."""
+"""Base of all descriptions, frozen and validated; names and shapes of tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
 Shape = tuple[int, ...]
-# Beyond any model: so a description cannot ask for what no memory holds or no message can print.
+# Larger than any model's: bounds the memory and the messages that a description can cause.
 Size = Annotated[int, Field(ge=1, le=10**9)]
 
 
@@ -25,5 +25,5 @@ def prefixed(prefix: str, tensors: Mapping[str, T]) -> dict[str, T]:
 
 
 def linear_shapes(name: str, outputs: int, inputs: int) -> dict[str, Shape]:
-    """Weight and bias of a linear layer."""
+    """Names and shapes of the weight and bias of a linear layer."""
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}

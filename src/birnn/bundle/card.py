@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it learnt from, what it reached, how to use it."""
+"""The model card: architecture, training data, metrics, use, limitations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def card(spec: Spec, *, metadata: Mapping[str, Any], metrics: Mapping[str, Any])
     Args:
         spec: What the model is.
         metadata: How it was trained; every entry is listed, nested ones by dotted names.
-        metrics: What it reached; scalars are listed, tables (per label, confusion) stay in
+        metrics: Its scores; scalars are listed, tables (per label, confusion) stay in
             ``birnn.json``.
     """
     name = escaped(str(metadata.get("name") or f"birnn {spec.task}"))
@@ -129,12 +129,12 @@ def _use(spec: Spec) -> list[str]:
 
 
 def _limitations(spec: Spec) -> str:
-    """One honest paragraph, of what is true of this kind of model."""
-    said = [_KNOWS, spec.inputs.limitation(), spec.head.limitation()]
+    """One paragraph on the limitations of this kind of model."""
+    sentences = [_KNOWS, spec.inputs.limitation(), spec.head.limitation()]
     if spec.encoder.bidirectional:
-        said.append(
+        sentences.append(
             "It reads a sequence to its end before it answers, so it cannot run on a live "
             "stream step by step."
         )
-    said.append("It was not examined for bias towards groups of people.")
-    return " ".join(said)
+    sentences.append("It was not examined for bias towards groups of people.")
+    return " ".join(sentences)

@@ -15,19 +15,19 @@ from birnn.bundle.spec import Spec
 from birnn.data.alphabet import UNKNOWN
 from birnn.schema import Shape
 
-# Of faults and names in one message, and characters of each: a damaged file may have any number.
+# Most faults and names in a message, and characters of each: a damaged file may have any number.
 MOST_NAMED = 10
 LONGEST_NAME = 100
 LONGEST_FAULT = 1500
 
-# Of a description: twelve, and an offset for each channel and target value.
+# Most values of a description; it has about twelve, and an offset per channel and target value.
 MOST_VALUES = 100_000
 
 OTHER_DIGEST = (
     "is damaged, or is not the file that was saved: its digest is not the one in the manifest"
 )
 
-# Files that other tools save models in, by their first bytes. None of them is ever opened further.
+# Other formats of models, by their first bytes. Such files are never parsed.
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip archive, as torch.save writes (pickle inside)"),
     (b"\x80\x02", "a Python pickle"),
@@ -41,7 +41,7 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 
 
 def shortlist(names: Sequence[str]) -> str:
-    """Names for a message: the first ten where there are more, long ones cut.
+    """Names for a message: the first ten, long ones cut.
 
     Example:
         >>> shortlist([f"w{i}" for i in range(200)])
@@ -53,7 +53,7 @@ def shortlist(names: Sequence[str]) -> str:
 
 
 def summary(faults: Sequence[str]) -> str:
-    """All that is wrong, in one line: numbered where there is more than one, the first ten.
+    """All faults in one line, numbered where there are several; the first ten.
 
     Example:
         >>> summary(["vocab.json is missing", "metrics is not an object"])
@@ -80,14 +80,14 @@ def vocabulary_sizes(spec: Spec) -> dict[str, int]:
 
 
 def spec_faults(raw: Any) -> tuple[Spec | None, list[str]]:
-    """The description as a `Spec`, or all that is wrong with it."""
+    """The description as a `Spec`, or all its faults."""
     held, below = 0, [raw]
     while below and held <= MOST_VALUES:
         inner = [list(v.values()) if isinstance(v, dict) else v for v in below]
         below = [value for values in inner if isinstance(values, list) for value in values]
         held += len(below)
     if held > MOST_VALUES:
-        # Each could be a fault, and a fault takes a thousand times what it is of.
+        # Each could be a fault, and a fault takes a thousand times the memory of its value.
         return None, [f"spec has more than {MOST_VALUES:,} values, as no model's has"]
     try:
         return Spec.model_validate(raw), []
@@ -100,7 +100,7 @@ def spec_faults(raw: Any) -> tuple[Spec | None, list[str]]:
 
 
 def vocabulary_faults(spec: Spec, vocabularies: Mapping[str, Any]) -> list[str]:
-    """All that is wrong with the vocabularies of a model."""
+    """All faults of the vocabularies of a model."""
     found: list[str] = []
     sizes = vocabulary_sizes(spec)
     for name, size in sizes.items():
@@ -134,7 +134,7 @@ def tensor_faults(
     shapes: Mapping[str, tuple[int, ...]],
     dtypes: Mapping[str, str],
 ) -> list[str]:
-    """All that is wrong with the names, shapes and dtypes of tensors that a spec expects."""
+    """All faults in names, shapes and dtypes of the tensors that a spec expects."""
     found: list[str] = []
     missing = [f"{name} {shape}" for name, shape in expected.items() if name not in shapes]
     if missing:
@@ -151,7 +151,7 @@ def tensor_faults(
 
 
 def value_faults(tensors: Mapping[str, np.ndarray]) -> list[str]:
-    """All tensors that hold values no model can run with."""
+    """All tensors with values that no model can run with."""
     found: list[str] = []
     for name, tensor in tensors.items():
         # One pass without a temporary: a sum over finite float32 values is finite in float64.
@@ -166,7 +166,7 @@ def value_faults(tensors: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def path_fault(folder: Path, role: str, name: Any) -> str | None:
-    """What is wrong with a file name in a manifest; only files inside the folder are read."""
+    """The fault of a file name in a manifest, or None; only files inside the folder are read."""
     if not isinstance(name, str) or not name:
         return f"the manifest names no file for {role}, got {_cut(repr(name), LONGEST_NAME)}"
     shown = _cut(repr(name), LONGEST_NAME)
@@ -187,7 +187,7 @@ def path_fault(folder: Path, role: str, name: Any) -> str | None:
 
 
 def sniff_format(start: bytes) -> str | None:
-    r"""What a file is that should have been JSON or safetensors, by its first bytes.
+    r"""Recognise by its first bytes a file that is neither JSON nor safetensors.
 
     Example:
         >>> sniff_format(b"\x80\x04\x95")

@@ -1,7 +1,6 @@
 """The JSON files of a bundle: read strictly and within bounds, written readable, with a digest.
 
-What JSON lets pass and no bundle needs is refused: a key twice, NaN, numbers of thousands of
-digits, hundreds of levels.
+Refused are duplicate keys, NaN, numbers of thousands of digits, and hundreds of levels.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ import numpy as np
 
 from birnn.bundle.checks import sniff_format
 
-MOST_DIGITS = 4300  # as many as Python reads and writes unless it is told otherwise
+MOST_DIGITS = 4300  # Python's own default limit
 MOST_LEVELS = 100
 
 
 class _NotStrict(ValueError):
-    """What JSON allows and a bundle does not have."""
+    """Valid JSON that no bundle contains."""
 
 
 def read_whole(path: Path, most: int, found: list[str]) -> bytes:
-    """The bytes of a file that has at most so many; what is wrong is added to ``found``."""
+    """The bytes of a file of at most ``most``; faults are added to ``found``."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -44,7 +43,7 @@ def read_whole(path: Path, most: int, found: list[str]) -> bytes:
 
 
 def parse(content: bytes, name: str, found: list[str]) -> dict[str, Any]:
-    """A JSON object out of a file's bytes; what is wrong is added to ``found``."""
+    """A JSON object from a file's bytes; faults are added to ``found``."""
     what = sniff_format(content[:8])
     if what is not None:
         found.append(f"{name} is {what}, not JSON: refused, it could run code")
@@ -109,7 +108,7 @@ def written(value: Any) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """The same in what JSON can hold; NaN and infinity, which it cannot, become null."""
+    """A value converted to JSON types; NaN and infinity become null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
@@ -129,9 +128,9 @@ def digest_of(content: bytes) -> str:
 
 
 def digest_of_value(value: Any) -> str:
-    """SHA-256 of a JSON value however it is spaced and ordered.
+    """SHA-256 of a JSON value, independent of spaces and the order of keys.
 
-    It is that of the value written in ASCII, keys sorted, without spaces.
+    It is the digest of the value in ASCII, keys sorted, without spaces.
 
     Example:
         >>> digest_of_value({"b": 1, "a": 2}) == digest_of(b'{"a":2,"b":1}')

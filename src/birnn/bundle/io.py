@@ -9,8 +9,8 @@ README.md           model card
 ```
 
 Nothing is ever unpickled. ``sha256`` in the manifest holds the digest of every file that is read,
-and its own, so that damage is found. A folder is replaced by renaming, so that a reader, or a
-crash, finds either the former bundle or the new one, whole.
+and its own, so that damage is found. A folder is replaced by renaming, so that a reader,
+also after a crash, finds either the former bundle or the new one, whole.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ from birnn.schema import Shape
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A trained model with all that is needed to run it and to say what it is.
+    """A trained model: description, vocabularies, tensors, metadata.
 
-    Its tensors are read-only, since what runs it packs some of them once and reads others again.
+    Its tensors are read-only, since a predictor packs some of them once and reads others again.
 
     Args:
         spec: What the model is.
         vocabularies: Items of each vocabulary (words, characters, symbols, labels), by id.
         tensors: Every tensor of ``spec.tensors()``, float32.
-        metadata: How it was trained: whatever JSON can hold.
-        metrics: What it reached: whatever JSON can hold.
+        metadata: How it was trained: any JSON values.
+        metrics: Its scores: any JSON values.
         mean_states: The tensors of ``spec.mean_states()``, float32, or nothing.
     """
 
@@ -86,13 +86,13 @@ class Bundle:
             object.__setattr__(self, name, MappingProxyType(held))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A read-only mapping cannot be pickled, what it shows can.
+        # A mapping proxy cannot be pickled, its dict can.
         held = (getattr(self, each.name) for each in fields(self))
         return Bundle, tuple(dict(v) if isinstance(v, Mapping) else v for v in held)
 
 
 def faults(bundle: Bundle) -> list[str]:
-    """All that is wrong with a model: names, shapes, dtypes, vocabularies, values."""
+    """All faults of a model: names, shapes, dtypes, vocabularies, values."""
     found = vocabulary_faults(bundle.spec, bundle.vocabularies)
     parts = [(bundle.spec.tensors(), bundle.tensors)]
     parts += [(bundle.spec.mean_states(), bundle.mean_states)] if bundle.mean_states else []
@@ -104,7 +104,7 @@ def faults(bundle: Bundle) -> list[str]:
 
 
 def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()) -> None:
-    """Write a model as a folder, atomically; a bundle that stands there is replaced.
+    """Write a model as a folder, atomically; an existing bundle is replaced.
 
     The files are written to a hidden folder beside it, synchronised to the disk and renamed into
     place. Other entries of a bundle that is replaced (logs, checkpoints) stay.
@@ -112,8 +112,8 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
     Args:
         bundle: The model.
         folder: Where to write it.
-        companions: Names of entries that may stand in the folder before there is a bundle in it,
-            such as the checkpoints of the training that writes it.
+        companions: Names of entries that the folder may have before it holds a bundle, such as the
+            checkpoints of the training that writes it.
 
     Raises:
         BundleError: The model is not whole; nothing is written.
@@ -146,7 +146,7 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
             "Choose a folder that you may write to, on a disk with room."
         ) from error
     finally:
-        # Also after Ctrl-C: what stood there before comes back, the half-written one goes.
+        # Also after Ctrl-C: the former bundle is restored, the half-written one removed.
         with suppress(OSError):
             _settle(target)
 
@@ -159,9 +159,8 @@ def load(folder: str | Path, *, tell: Tell = log_notice) -> Bundle:
         tell: Takes each notice, one line; by default the logger ``birnn`` does.
 
     Raises:
-        BundleError: Something is wrong with it; the message names everything that is, and of a
-            hundred faults ten.
-        UsageError: Something that is no path.
+        BundleError: It has faults; the message names the first ten of them.
+        UsageError: ``folder`` is no path.
     """
     if not isinstance(folder, str | Path):
         raise UsageError(f"folder is a {type(folder).__name__}. Give the path of a folder.")
@@ -243,7 +242,7 @@ def _load(folder: str | Path, tell: Tell) -> Bundle:
 
 
 def _vocabularies(path: Path, digest: str | None, found: list[str]) -> dict[str, Any] | None:
-    """The vocabularies as the file has them; None where it does not read."""
+    """The vocabularies of the file; None where it cannot be read."""
     own: list[str] = []
     content = documents.read_whole(path, MOST_VOCABULARIES, own)
     vocabularies = {} if own else documents.parse(content, path.name, own)
@@ -258,10 +257,10 @@ def _vocabularies(path: Path, digest: str | None, found: list[str]) -> dict[str,
 
 
 def _contents(bundle: Bundle) -> dict[str, bytes]:
-    """What each file of the folder holds.
+    """The contents of each file of the folder.
 
     Raises:
-        BundleError: One of them would be larger than what is read.
+        BundleError: A file would be larger than the limit of `load`.
     """
     spec = bundle.spec
     files = FILES | ({"background": MEAN_STATES} if bundle.mean_states else {})
@@ -304,7 +303,7 @@ def _safetensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Shape])
 
 
 def _read_only(value: Any) -> Any:
-    """An array that nothing is written to by this name; anything else as it is."""
+    """A read-only view of an array; anything else unchanged."""
     if not isinstance(value, np.ndarray) or not value.flags.writeable:
         return value
     view = value.view()
@@ -326,7 +325,7 @@ def _beside(target: Path, role: str) -> Path:
 
 
 def _refuse_foreign(target: Path, companions: Collection[str]) -> None:
-    """Never write over what birnn did not write."""
+    """Refuse a folder that birnn did not write."""
     if not target.exists():
         return
     if not target.is_dir():
@@ -339,7 +338,7 @@ def _refuse_foreign(target: Path, companions: Collection[str]) -> None:
 
 
 def _settle(target: Path) -> None:
-    """Finish or undo what an interrupted write left, and keep the other entries of the folder."""
+    """Finish or undo an interrupted write; keep the other entries of the folder."""
     fresh, before = _beside(target, "new"), _beside(target, "before")
     if before.is_dir() and not target.exists():
         before.rename(target)

@@ -184,7 +184,7 @@ def _flax_gates(cell: CellName) -> tuple[str, ...]:
 
 
 def _flax_bias(cell: CellName) -> str:
-    """Which of a gate's two layers has the bias."""
+    """The one of a gate's two layers that has the bias."""
     return "h" if cell == "lstm" else "i"
 
 

@@ -16,11 +16,10 @@ CARD = "README.md"
 DIGESTS = "sha256"
 # A key at the top that announces the digests at the end: no single damage removes both.
 ANNOUNCED = "digests"
-# All that a manifest had before it had digests.
+# All keys of a manifest before digests were introduced.
 FORMER_KEYS = {"format", "format_version", "files", "spec", "facts", "metrics"}
 
-# Bytes of the largest that are read and written. The words of the largest published word vectors
-# take 30 million.
+# Largest files in bytes. The words of the largest published word vectors take 30 million.
 MOST_MANIFEST = 1 << 24
 MOST_VOCABULARIES = 1 << 28
 
@@ -35,9 +34,9 @@ def read_manifest(folder: Path, found: list[str]) -> dict[str, Any]:
 
 
 def digests_of(manifest: dict[str, Any], roles: set[str], found: list[str]) -> dict[str, str]:
-    """The digests that the manifest has of the files; none where it is from before there were any.
+    """The digests of the files in the manifest, empty for a bundle without digests.
 
-    That it is whole itself is checked by its own.
+    The manifest is checked against its own digest.
     """
     if DIGESTS not in manifest:
         unknown = sorted(set(manifest) - FORMER_KEYS)
@@ -64,13 +63,13 @@ def digests_of(manifest: dict[str, Any], roles: set[str], found: list[str]) -> d
 
 
 def manifest_digest(manifest: dict[str, Any]) -> str:
-    """The digest of a manifest but for the place where it stands itself."""
+    """The digest of a manifest without the entry of that digest."""
     others = {role: digest for role, digest in manifest[DIGESTS].items() if role != "manifest"}
     return documents.digest_of_value(manifest | {DIGESTS: others})
 
 
 def paths_of(folder: Path, files: Any, found: list[str]) -> dict[str, Path]:
-    """Where the other files are, as far as the manifest's names may be followed."""
+    """Paths of the other files, of those names that are valid."""
     if not isinstance(files, dict):
         found.append(f"{MANIFEST}: files is not an object")
         return {}

@@ -1,11 +1,12 @@
-"""What a model is, as data: the one description that building, running and exporting read.
+"""The description of a model as data, which building, running and exporting read.
 
-A `Spec` names the inputs, the encoder and the head of a model, with every size in it, so that the
-names and shapes of all tensors follow from it alone (`Spec.tensors`). Settings that only training
-knows (dropout, learning rate) are no part of it.
+A `Spec` holds inputs, encoder and head with all sizes, from which the names and shapes of all
+tensors follow (`Spec.tensors`). Settings of training alone (dropout, learning rate) are no part.
 """
 
 from __future__ import annotations
+
+import math
 
 from pydantic import Field
 
@@ -61,7 +62,7 @@ class Spec(Frozen):
 
     @property
     def task(self) -> str:
-        """What the model does, as the command line names it."""
+        """Name of the task, as on the command line."""
         return self.head.task
 
     @property
@@ -88,10 +89,4 @@ class Spec(Frozen):
 
     def parameter_count(self) -> int:
         """Number of values in all tensors."""
-        total = 0
-        for shape in self.tensors().values():
-            count = 1
-            for size in shape:
-                count *= size
-            total += count
-        return total
+        return sum(map(math.prod, self.tensors().values()))

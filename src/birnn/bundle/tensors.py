@@ -1,7 +1,7 @@
-"""Tensors out of a safetensors file, once all of it is known to be right.
+"""Tensors of a safetensors file, validated in full.
 
-The file is read, not mapped: where it is cut short meanwhile, a mapping would end the process
-(SIGBUS), and what is checked would not be what is used.
+The file is read, not mapped: if it were truncated while mapped, the process would be killed
+(SIGBUS), and a change after validation would go unnoticed.
 
 ```
 8 bytes    length of the header, little-endian
@@ -37,18 +37,18 @@ FLOAT32 = np.dtype("<f4")
 def read_tensors(
     path: Path, expected: Mapping[str, Shape] | None, digest: str | None, found: list[str]
 ) -> dict[str, np.ndarray]:
-    """The tensors of a file, read-only; what is wrong with it is added to ``found``.
+    """The tensors of a file, read-only; faults are added to ``found``.
 
     Args:
         path: The file.
-        expected: Names and shapes that it must have; None where they are not known.
-        digest: SHA-256 of the file; None where it is not known.
-        found: Faults.
+        expected: Names and shapes that it must have; None if unknown.
+        digest: SHA-256 of the file; None if unknown.
+        found: Receives faults.
     """
     own: list[str] = []
     tensors: dict[str, np.ndarray] = {}
     try:
-        # Without a buffer: of the tensors it would be a second copy.
+        # Unbuffered: a buffer would be a second copy of the tensors.
         with path.open("rb", buffering=0) as file:
             tensors = _read(file, expected, digest, own)
     except OSError as error:
@@ -85,7 +85,7 @@ def _read(
     entries.pop("__metadata__", None)
     if found or expected is None:
         return {}
-    # Of the tensors that spec knows: there may be any number of others, of which names are enough.
+    # Only tensors that the spec knows: of others, in any number, the names are enough.
     places = _places({tensor: entries[tensor] for tensor in expected if tensor in entries}, found)
     shapes = dict.fromkeys(entries, ()) | {tensor: place[1] for tensor, place in places.items()}
     dtypes = {tensor: place[0] for tensor, place in places.items()}
@@ -151,7 +151,7 @@ def _extent_fault(places: Mapping[str, Place], room: int) -> str | None:
 
 
 def _close(array: np.ndarray) -> None:
-    """Make an array read-only, and what it is a view of: else it could be opened again."""
+    """Make an array and its bases read-only: through a writeable base it could be changed."""
     if isinstance(array.base, np.ndarray):
         _close(array.base)
     array.flags.writeable = False

@@ -1,4 +1,4 @@
-"""File formats: what is read of them as examples, and what their tags and texts mean."""
+"""Files read as examples: formats, tag schemes, the words of texts; and how batches are cut."""
 
 from birnn.data.batching import batches, in_order, windows
 from birnn.data.examples import Example, TargetKind

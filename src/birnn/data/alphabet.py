@@ -10,10 +10,10 @@ UNKNOWN = "<unk>"  # the item of a vocabulary that all others are read as
 class Alphabet:
     """Reads a string as a sequence of symbols.
 
-    Where all symbols are single characters, each character of a string is one, but for white space,
-    unless the model knows it as a symbol; where some symbols are longer, white space parts them. A
-    lower-case letter is read as its capital where the model knows capitals alone: files of
-    sequences write what is masked so.
+    Where all known symbols are single characters, each character of a string is a symbol, white
+    space only if it is a known one. Where some are longer, white space separates symbols. A
+    lower-case letter is read as its capital if the model knows capitals alone: files of biological
+    sequences write masked regions in lower case.
 
     Example:
         >>> Alphabet("MKV").split("MK V"), Alphabet(["K", "AE1"]).split("K AE1")
@@ -40,7 +40,7 @@ class Alphabet:
         return tuple("".join(text.split()))
 
     def is_string(self, symbol: str) -> bool:
-        """Whether a symbol is none, but a string of them: single characters that are mostly known.
+        """Whether a symbol is in truth a string of single-character symbols, most of them known.
 
         Example:
             >>> alphabet = Alphabet("MKV")

@@ -18,8 +18,8 @@ from birnn.ragged import host_lengths
 
 Integers = npt.NDArray[np.int64]
 
-# lengths are blurred by up to this share before they are sorted, so that each epoch puts other
-# sequences together while those of one batch stay alike
+# Lengths are blurred by up to this share before they are sorted, so that each epoch groups other
+# sequences, still of similar lengths.
 BLUR = 0.1
 
 
@@ -40,7 +40,7 @@ def batches(
     Args:
         lengths: Length of each sequence, (B,).
         tokens: Rows of a batch at most; a longer sequence stands alone.
-        seed: With the epoch it says all that is random.
+        seed: Seed of the random numbers, together with the epoch.
         epoch: Number of the epoch.
         sequences: Sequences of a batch at most.
 
@@ -84,8 +84,8 @@ def windows(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list
 
     Args:
         items: The stream; lists and examples have a length.
-        tokens: A piece ends once it has so many rows.
-        sequences: A piece ends once it has so many sequences.
+        tokens: Rows at which a piece ends.
+        sequences: Sequences at which a piece ends.
 
     Example:
         >>> list(windows(["ab", "c", "defg", "h"], tokens=3, sequences=10))
@@ -105,10 +105,10 @@ def windows(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list
 
 
 def arrivals(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list[S]]:
-    """A stream in pieces as `windows` cuts it, each ended early where the next item is not there.
+    """A stream in pieces as `windows` cuts it; a piece ends early rather than wait for an item.
 
-    The stream is read in a thread of its own, ahead by at most ``sequences`` items. What it raises
-    is raised once the items before it are handed on.
+    The stream is read in a thread of its own, at most ``sequences`` items ahead. An exception of
+    the stream is raised after the items before it were yielded.
     """
     _check_budget(tokens, sequences)
     waiting: queue.Queue[tuple[S | None, BaseException | None]] = queue.Queue(sequences)

@@ -1,4 +1,4 @@
-"""The rows of a table, and the character that parts their cells."""
+"""The rows of a table, and the delimiter of their cells."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _INSIDE = re.compile(r'(?:[^"]|"")*+')
 def rows(
     source: Source, lines: Iterator[NumberedLine], delimiter: str, *, quoted: bool, longest: int
 ) -> Iterator[NumberedRow]:
-    """The rows of a table and the line each begins on; empty lines are none.
+    """The rows of a table, each with the number of its first line; empty lines are skipped.
 
-    Where the file is ``quoted``, a cell that begins with a quote ends with one, may hold delimiters
-    and line ends, and doubles the quotes inside. Otherwise only a cell that is quoted as a whole on
-    its line is unquoted, which is told once; any other quote is a character.
+    In a ``quoted`` file a cell that begins with a quote ends with one, may hold delimiters and line
+    ends, and doubles the quotes inside. Otherwise only cells that are quoted as a whole, on one
+    line, are unquoted, with one notice; any other quote is a character.
 
     Raises:
-        FormatError: A quote that does not close, or characters behind one that does.
+        FormatError: A quote that does not close, or characters after a closing one.
     """
     whole = re.compile(_WHOLE % re.escape(delimiter))
     for number, line in lines:
@@ -48,15 +48,15 @@ def rows(
             yield number, cells
 
 
-def sniff(source: Source, sample: Sequence[NumberedLine], own: str, target: TargetKind) -> str:
+def sniff(source: Source, sample: Sequence[NumberedLine], default: str, target: TargetKind) -> str:
     """The delimiter of a table.
 
-    It is the one that parts a header of known names, or every row into as many cells; of several
-    the one that no space follows, and then ``own``, that of the file's format.
+    It is the one that splits a header of known names, or all rows into equally many cells; among
+    several one that no space follows, then ``default``, that of the file's format.
     """
-    best, score = own, (False, False, False, False)
-    for delimiter in (own, *(d for d in DELIMITERS if d != own)):
-        found = sampled(source, sample, delimiter, own)
+    best, score = default, (False, False, False, False)
+    for delimiter in (default, *(d for d in DELIMITERS if d != default)):
+        found = sampled(source, sample, delimiter, default)
         counts = Counter(map(len, found))
         if not counts or max(counts) < 2:
             continue
@@ -65,18 +65,18 @@ def sniff(source: Source, sample: Sequence[NumberedLine], own: str, target: Targ
         even = len(counts) == 1
         mostly = usual >= 2 and times > len(found) / 2
         spaced = any(cell.startswith(" ") for row in found for cell in row[1:])
-        this = (known, even, mostly and not spaced, delimiter == own)
+        this = (known, even, mostly and not spaced, delimiter == default)
         if (known or mostly) and this > score:
             best, score = delimiter, this
     return best
 
 
 def sampled(
-    source: Source, sample: Sequence[NumberedLine], delimiter: str, own: str
+    source: Source, sample: Sequence[NumberedLine], delimiter: str, default: str
 ) -> list[list[str]]:
     """Rows of the first lines, as far as they can be read with this delimiter."""
     silent = replace(source, tell=no_notice)
-    quoted = is_quoted(own, delimiter)
+    quoted = is_quoted(default, delimiter)
     found: list[list[str]] = []
     # A quote that opens in the sample may close after it.
     with suppress(FormatError):
@@ -85,9 +85,9 @@ def sampled(
     return found
 
 
-def is_quoted(own: str, delimiter: str) -> bool:
-    """Whether quotes are marks, as in .csv, and not characters, as in .tsv."""
-    return own == "," or delimiter != "\t"
+def is_quoted(default: str, delimiter: str) -> bool:
+    """Whether quotes delimit cells, as in .csv, and are no characters, as in .tsv."""
+    return default == "," or delimiter != "\t"
 
 
 def _quoted(
@@ -98,7 +98,7 @@ def _quoted(
     delimiter: str,
     longest: int,
 ) -> list[str]:
-    """The cells of a row whose quotes part them as RFC 4180 says; it may go on for lines."""
+    """The cells of a row with quotes, by RFC 4180; it may go on over several lines."""
     cells: list[str] = []
     at = 0
     while True:
@@ -138,7 +138,7 @@ def _quoted(
 
 
 def _inside(line: str, at: int) -> int:
-    """Where a quoted cell ends, that goes on at a place of a line: at a quote, or the line."""
+    """Where a quoted cell ends that continues at ``at``: at a quote, or at the end of the line."""
     inside = _INSIDE.match(line, at)
     return at if inside is None else inside.end()
 

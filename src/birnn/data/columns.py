@@ -1,6 +1,6 @@
 """Which column of a table is the text, which the target.
 
-An option decides, then names, then what the cells hold. Every guess is told.
+Options decide first, then names, then the contents of the cells. Every guess gives a notice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from birnn.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class TableColumns:
-    """Where in a row stands what is read."""
+    """Which places of a row are read."""
 
     header: bool  # whether the first row names the columns
     width: int
@@ -50,7 +50,7 @@ def recognise(
     With ``header`` the first row is known to hold names, as the names of a data frame do.
 
     Raises:
-        DataError: The columns cannot be told apart.
+        DataError: The columns cannot be distinguished.
 
     Example:
         >>> found = recognise(
@@ -86,7 +86,7 @@ class _ColumnChoice:
         self.lexicons = lexicons(request.target)
 
     def _take_options(self, rows: Sequence[Sequence[str]]) -> None:
-        """What the options say of the columns; what a model's say and the table lacks is not."""
+        """Take the columns that options name; those of a model only where the table has them."""
         options = self.request.options
         self.text = options.text_column
         self.labels: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class _ColumnChoice:
             self.no_text = _without_text(rows, self.request.labels)
             if int(self.text) - 1 in self.no_text:
                 self.missing.append(f"text column {self.text!r}")
-                # Where the text stands elsewhere, so may the label.
+                # If the text is in another column, the label may be too.
                 self.text = None
                 self.labels = () if options.of_model("label_column") else self.labels
 
@@ -122,7 +122,7 @@ class _ColumnChoice:
         return list(map(plain_name, self.first)).count(plain_name(ref)) == 1
 
     def columns(self) -> TableColumns:
-        """What is read of a row."""
+        """The columns of the table."""
         labels = tuple(self._place(ref, "label") for ref in self.labels)
         index = self._index()
         text = self._text(index, labels) if self.text is None else self._place(self.text, "text")
@@ -300,7 +300,7 @@ class _ColumnChoice:
 
 
 def _is_place(ref: str) -> bool:
-    """Whether a column is asked for by its number, from 1."""
+    """Whether a column is given by its number, from 1."""
     return ref.isascii() and ref.isdigit()
 
 

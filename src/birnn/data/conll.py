@@ -1,8 +1,7 @@
 """Column files: one token on each line, a blank line after each sequence.
 
-A blank line ends a sequence, so one with no tokens before it ends an empty sequence: what is
-predicted for a file stands line by line beside it. `birnn.data.conll_columns` finds out which
-column holds what.
+A blank line ends a sequence, so one with no tokens before it is an empty sequence: predictions for
+a file have the same lines as the file. `birnn.data.conll_columns` finds out which column is which.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from birnn.data.options import FIELDS, ReadRequest
 from birnn.data.source import NumberedLine, Source
 
 COLUMNS = 10
-LOOK_AHEAD = 200  # lines by which columns are told apart
+LOOK_AHEAD = 200  # lines by which columns are recognised
 
 _ID = re.compile(r"\d{1,9}")
 _NO_WORD = re.compile(r"\d+[-.]\d+")
@@ -55,11 +54,12 @@ def read_conllu(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 def read_conll(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Tokens and tags in columns, parted by tabs or, in lines without one, by spaces.
+    r"""Tokens and tags in columns, separated by tabs or, in lines without one, by spaces.
 
-    The token stands first and the tag last, unless ``options.columns``, a header or the rows
-    themselves say otherwise: numbers of the rows (1, 2, 3) are no tokens. Comments, the lines of a
-    document's start and end (``-DOCSTART-``, ``#begin document``) and a header are no rows.
+    The first column holds the token and the last the tag, unless ``options.columns``, a header or
+    the rows themselves say otherwise: numbers of the rows (1, 2, 3) are no tokens. Comments, the
+    lines of a document's start and end (``-DOCSTART-``, ``#begin document``) and a header are no
+    rows.
 
     Raises:
         FormatError: Lines of different numbers of columns, an empty token or tag, columns of which
@@ -84,7 +84,7 @@ def read_conll(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 def _ahead(source: Source, lines: Iterator[NumberedLine]) -> list[NumberedLine]:
-    """The first lines: by them columns are found. Of what still comes, the first sequence."""
+    """The first lines, by which columns are found; of a pipe no more than the first sequence."""
     ahead: list[NumberedLine] = []
     rows = 0
     for number, line in lines:
@@ -210,7 +210,7 @@ def _universal(
                 f"word {count} after word {last}. End each sentence with a blank line.", number
             )
         last = int(count)
-        # A form may hold blanks, and blanks around it are none of it.
+        # A form may hold blanks, but none at its ends.
         word = cells[1].strip(" ") or cells[1]
         if not word:
             raise source.fault("an empty word. Write _ for a missing form.", number)
@@ -232,7 +232,7 @@ def _universal(
             "or if the file has other columns, say so: --format conll",
             first_missing,
         )
-    # A word without features is none that lacks its tag.
+    # Words without features are common: their _ is no missing tag.
     if missing and field != "feats":
         source.notice(
             f"{missing:,} of {total:,} words have _ for {field}, which is read as a tag",
@@ -250,7 +250,7 @@ def _example(
     end: int,
     request: ReadRequest,
 ) -> Example:
-    """A sequence; where it is empty, the blank line that ends it is its place."""
+    """A sequence; an empty one is located by the blank line that ends it."""
     start = places[0] if places else end
     lines: Sequence[int] = range(start, start + len(places))
     # A range takes no memory, and few sequences have other lines between their own.

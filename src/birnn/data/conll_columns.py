@@ -32,7 +32,7 @@ OTHER_NAMES = frozenset(
         *SENTENCE_NAMES,
     )
 )
-# Of these a lone column is called, and hardly ever is one the first word of a sentence.
+# Headers of a file of one column: none is likely as the first word of a sentence.
 LONE_NAMES = frozenset(("token", "tokens", "word", "words"))
 
 _MARK = re.compile(r"O|[BIESLUMW]-\S+")
@@ -44,7 +44,7 @@ _COMMENT = re.compile(r"# id |# ?(?:newdoc|newpar|sent_id)\b|# ?[\w.:-]+(?: [\w.
 
 @dataclass(frozen=True, slots=True)
 class TokenColumns:
-    """Where things stand in the rows of a file."""
+    """Which columns of a file hold tokens and tags."""
 
     token: int  # place, from 0, or from -1 backwards
     tag: int
@@ -58,7 +58,7 @@ class TokenColumns:
 def find_columns(
     source: Source, ahead: Sequence[NumberedLine], request: ReadRequest
 ) -> TokenColumns | None:
-    """Find out from the first lines of a file which column is which; None where it is CoNLL-U.
+    """Find out from the first lines of a file which column is which; None for CoNLL-U.
 
     Raises:
         FormatError: The token is probably not where it would be looked for.
@@ -99,7 +99,7 @@ def counted(width: int) -> str:
 
 
 class _Beginning:
-    """The first lines of a file, by which its columns are told apart."""
+    """The first lines of a file, by which its columns are recognised."""
 
     def __init__(self, source: Source, ahead: Sequence[NumberedLine], request: ReadRequest) -> None:
         self.source, self.ahead, self.request = source, ahead, request
@@ -174,9 +174,9 @@ class _Beginning:
         return TokenColumns(place[0], place[1], self.width, self.measured, fixed=False)
 
     def _may_be_universal(self) -> bool:
-        """Whether a file is CoNLL-U by its columns, which is told, and refused of a format given.
+        """Whether a file is CoNLL-U: ten columns, numbers in the first and heads in the seventh.
 
-        These are ten: numbers first, heads in the seventh.
+        Gives notice of it, or refuses the file where another format was given.
         """
         if not self.rows or not all(
             len(cells) == 10
@@ -230,7 +230,7 @@ class _Beginning:
         return TokenColumns(0, -1, width, self.measured)
 
     def _second(self, what: str) -> TokenColumns:
-        """Tokens in the second column, which is told with its reason."""
+        """Tokens in the second column; the notice names the reason."""
         self._notice(
             f"column 1 {what}: tokens are read from column 2 "
             "(--columns token=1,tag=-1 says otherwise)"
@@ -238,10 +238,10 @@ class _Beginning:
         return TokenColumns(1, -1, self.width, self.measured)
 
     def _check_parted(self, headed: bool) -> None:
-        """Refuse sentences that column 1 tells apart, by its name or its cells, and no blank line.
+        """Refuse a file whose sentences are numbered in column 1 and not separated by blank lines.
 
         Raises:
-            FormatError: It changes within a sequence.
+            FormatError: Column 1 changes within a sequence.
         """
         sequences, rows = self.sequences, self.rows
         if self.width < 3:
@@ -252,7 +252,7 @@ class _Beginning:
             sequences = [sequences[0][1:], *sequences[1:]]
         else:
             runs = [first for first, _ in groupby(cells[0] for _, cells in rows)]
-            # Of each value one run, and of two rows or more on average: no words come so.
+            # Each value in one run of two rows or more on average: words do not come like that.
             if len(set(runs)) < len(runs) or 2 * len(runs) > len(rows) or len(rows) < FEW_ROWS:
                 return
         for sequence in sequences:
@@ -326,7 +326,7 @@ class _Beginning:
         return not strange or first not in others
 
     def _refuse_strange_header(self) -> None:
-        """Refuse a first row that names the token, and beside it what occurs in no other row."""
+        """Refuse a first row that names the token, and whose other cell occurs in no other row."""
         line, cells = self.rows[0]
         if len(self.rows) > 10 and all(other[-1] != cells[-1] for _, other in self.rows[1:]):
             raise self.source.fault(
@@ -355,8 +355,8 @@ class _Beginning:
     def _names_sequences(self) -> bool:
         """Whether the first column is the same throughout each sequence, and so is no token.
 
-        One sequence of a word over and over may be chance: of words two are asked for that differ,
-        of numbers one will do where there are more columns. What would be read instead must vary.
+        One sequence that repeats a word may be chance: of words two different ones are needed; of
+        numbers one is enough if there are more columns. The second column must vary.
         """
         several = [[cells for _, cells in rows] for rows in self.sequences if len(rows) > 1]
         if any(len({cells[0] for cells in rows}) > 1 for rows in several):

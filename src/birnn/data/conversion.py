@@ -1,4 +1,4 @@
-"""Examples out of the values that JSON and Python have for sequences and targets."""
+"""Conversion of JSON and Python values for sequences and targets into examples."""
 
 # T steps of a sequence, D channels of a step, K target values of a sequence
 
@@ -14,7 +14,7 @@ from birnn.data.numeric import Reals, as_array, is_array, reals, require_finite
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
 
-# Under these names numbers are tokens.
+# Keys under which numbers are tokens.
 NUMBERED = ("tokens", "words", "forms", "source")
 
 
@@ -35,7 +35,7 @@ def example_of(
         request: What is read.
         where: ``file:line`` of the example.
         names: What messages call inputs and target.
-        called: The name of the sequence, of any type.
+        called: Name of the sequence in the data, of any type.
 
     Raises:
         DataError: One of them is something else, or tags are not as many as steps.
@@ -49,7 +49,7 @@ def example_of(
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value says that there is nothing: None, NaN (which is not itself), pandas' NA."""
+    """Whether a value stands for a missing one: None, NaN (unequal to itself), pandas' NA."""
     if value is None or isinstance(value, str):
         return value is None
     if isinstance(value, float | np.floating):
@@ -93,7 +93,7 @@ def _inputs(given: Any, request: ReadRequest, name: str, where: str) -> tuple[st
     # An empty list of vectors is called by its name.
     if name == "vectors" or any(is_list(item) for item in given):
         return _rows(given, name)
-    # Numbers may be tokens where they are called so, and else the only channel of a series.
+    # Numbers are tokens under a key of tokens; otherwise they could be a series of one channel.
     if name not in NUMBERED and any(isinstance(item, int | float) for item in given):
         raise DataError(
             f"{name} is {shortened(given, 40)}, rows of numbers (T, D) are needed: [[0.5], [1.5]]."

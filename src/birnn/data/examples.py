@@ -13,7 +13,7 @@ import numpy as np
 from birnn.data.numeric import Reals
 
 TargetKind = Literal["tags", "label", "values", "sequence"]
-"""What is read beside a sequence: a tag for each step, a label, K numbers, another sequence."""
+"""Kind of target of a sequence: a tag for each step, a label, K numbers, another sequence."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,11 +23,10 @@ class Example:
     Args:
         inputs: Tokens or symbols, one string for each step; or vectors of shape (T, D), in the
             precision they came with (float32 or float64).
-        target: What its `TargetKind` says: tags (one string for each step), a label, values of
-            shape (K,), the symbols of a target sequence of any length; ``None`` where the data
-            says nothing.
+        target: By its `TargetKind` tags (one string for each step), a label, values of shape (K,),
+            or the symbols of a target sequence of any length; ``None`` where there is none.
         where: ``file:line`` of its start, for messages.
-        id: What the file calls it, where the file has names for sequences.
+        id: Its name in the file, where the file names sequences.
         text: The text that ``inputs`` are the tokens of, where it was one.
         lines: The line of each step, where the steps of a file have lines.
 
@@ -58,7 +57,7 @@ class Example:
             and self.where == other.where
         )
 
-    # arrays have no hash
+    # Arrays have no hash.
     __hash__ = None  # type: ignore[assignment]
 
 

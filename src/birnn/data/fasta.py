@@ -12,9 +12,9 @@ from birnn.data.source import Source
 def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""Records that start with ``>id``; with labels ``>id label``, with tags three lines.
 
-    Tags are read from records of three lines: ``>id``, the sequence, one character of tag for each
-    residue. Else a sequence may take any number of lines; but where the model that reads answers
-    with tags, and the second of two lines is made of them, it is no part of the sequence.
+    Tags are read from records of three lines: ``>id``, the sequence, one tag character for each
+    residue. Otherwise a sequence may take any number of lines; but where a tagger reads, and the
+    second of two lines consists of its tags, that line is no part of the sequence.
 
     Raises:
         FormatError: Text before the first record, no label, tags for another number of residues; a
@@ -34,7 +34,7 @@ def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
         yield from read_three_line(source, request)
         return
     for line, header, body in _records(source):
-        if request.target == "tags" and _as_long(body):
+        if request.target == "tags" and _two_equal_lines(body):
             what = (
                 "two lines of one length are read as one sequence; if the second holds tags: "
                 "--format 3line"
@@ -112,7 +112,7 @@ def _id(header: str) -> str | None:
     return header.split(maxsplit=1)[0] if header else None
 
 
-def _as_long(body: list[str]) -> bool:
+def _two_equal_lines(body: list[str]) -> bool:
     """Whether a record has two lines of one length, and no third."""
     first, second = (*body, "", "")[:2]
     return bool(first) and len(first) == len(second) and not any(body[2:])

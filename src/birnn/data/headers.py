@@ -11,8 +11,8 @@ from birnn.data.numeric import is_number
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
 
-# Names that people give to columns, the likeliest first; compared in lower case, words parted by
-# one space. Of a longer name its last word counts: "Review Text".
+# Usual names of columns, the likeliest first, as `plain_name` writes them. Of a longer name the
+# last word counts: "Review Text".
 # fmt: off
 TEXT = (
     "text", "sentence", "review", "content", "message", "comment", "tweet", "texts", "sentences",
@@ -31,10 +31,10 @@ SOURCE = ("source", "src", "input", "text", "word", "graphemes")
 TARGET = ("target", "tgt", "output", "pronunciation", "phonemes", "label")
 INDEX = ("id", "index", "unnamed: 0", "unnamed 0", "idx", "uid", "guid", "row", "no", "nr", "#", "")
 
-# Names by which a table says itself what its columns are; any other is told.
+# Names that leave no doubt; any other gives a notice.
 PLAIN = ("text", "sentence", "source", "label", "target")
 
-ENOUGH = 4  # rows before what a column holds is judged by them
+ENOUGH = 4  # rows, by which the contents of a column are judged
 LONGEST_NAME = 40  # characters
 NAME_WORDS = 4
 
@@ -82,7 +82,7 @@ def has_header(
 ) -> bool:
     """Whether the first row of a table names its columns.
 
-    What the options say is ``given``; ``by_name`` is whether they name a column.
+    ``given`` is what the options say; ``by_name`` whether they give a column by its name.
 
     Raises:
         DataError: It looks like names, and none is known.
@@ -129,7 +129,7 @@ def has_header(
 
 
 def named_header(first: Sequence[str], target: TargetKind) -> bool:
-    """Whether a row consists of names, by which the text or the target is known.
+    """Whether a row consists of names, one of which is known for a text or a target.
 
     Example:
         >>> named_header(["Review Text", "Sentiment"], "label"), named_header(["so", "1"], "label")
@@ -150,7 +150,7 @@ def named_header(first: Sequence[str], target: TargetKind) -> bool:
 def _refuse_names(
     first: Sequence[str], rest: Sequence[Sequence[str]], request: ReadRequest
 ) -> None:
-    """Refuse a first row that names the columns by names that no list knows."""
+    """Refuse a first row that looks like names, none of which is known."""
     at = _name_over_labels(first, rest) if request.target == "label" else None
     if at is not None and first[at].strip() not in request.labels:
         raise DataError(
@@ -170,7 +170,7 @@ def _is_like_a_name(cell: str) -> bool:
 
 
 def _name_recurs(first: Sequence[str], rest: Sequence[Sequence[str]], target: TargetKind) -> bool:
-    """Whether what would be the name of the label is a label of later rows."""
+    """Whether the name of the label column is a label of later rows."""
     names = list(map(plain_name, first))
     text, label = lexicons(target)
     found = known_places(names, text)
@@ -180,7 +180,7 @@ def _name_recurs(first: Sequence[str], rest: Sequence[Sequence[str]], target: Ta
 
 
 def _names_over_texts(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Single words over longer texts, and none of them a value of its column further down."""
+    """Whether single words stand over longer texts, and none of them recurs in its column."""
     if len(rest) < ENOUGH or any(len(cell.split()) != 1 for cell in first):
         return False
     columns = list(zip(*rest, strict=True))

@@ -1,8 +1,8 @@
 """Real numbers as they are handed in, and as a model reads them.
 
 A model reads float32, which holds seven digits: 1700000000 and 1700000001 are one number in it. So
-what is read keeps the digits it came with, and where the values of a channel stand far from zero
-beside what they differ by, an offset is subtracted in float64 before they are narrowed.
+readers keep the precision of the data, and where the values of a channel are large compared with
+their spread, an offset is subtracted in float64 before the conversion (`birnn.inputs.Offset`).
 """
 
 # N rows of all sequences, T steps of one, D channels or target values
@@ -23,11 +23,10 @@ Narrow = npt.NDArray[np.float32]
 
 
 def reals(given: Any) -> Reals:
-    """Anything made of real numbers as an array; float32 stays float32, all else is float64.
+    """Real numbers as an array; float16 and float32 become float32, all others float64.
 
     Raises:
-        ValueError: It is no even table of numbers: text, complex numbers, dates and objects are
-            none.
+        ValueError: Rows of different lengths, text, complex numbers, dates or other objects.
     """
     try:
         array = np.asarray(as_array(given))
@@ -122,7 +121,7 @@ def is_number(cell: str) -> bool:
         >>> is_number("1_000"), is_number("٣")
         (False, False)
     """
-    # Python's float reads both, as programs write them; of a file they are mistakes or words.
+    # Python's float accepts both; in a file they are mistakes or words.
     if "_" in cell or not cell.strip().isascii():
         return False
     try:

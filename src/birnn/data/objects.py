@@ -1,4 +1,4 @@
-"""Examples as Python programs hold them: tuples, dicts, lists, arrays, data frames."""
+"""Conversion of what Python programs hold into examples: tuples, dicts, arrays, data frames."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ ACCEPTED = {
 
 
 def examples(given: Any, request: ReadRequest, *, name: str = "") -> Iterator[Example]:
-    """Labelled sequences out of what a caller has.
+    """Labelled sequences of a caller.
 
     Args:
         given: A data frame, a dict of columns, or anything that yields `Example` objects, pairs
-            (sequence, target) or dicts; it is gone through once.
+            (sequence, target) or dicts; it is iterated over once.
         request: The kind of target, and which columns or keys are meant.
         name: What messages call it.
 
@@ -76,18 +76,18 @@ def unpacked(
     number: int = 0,
     tell: Tell | None = None,
 ) -> Iterable[Any]:
-    """Sequences without targets out of what a caller has, each as it stands there.
+    """Sequences of a caller without their targets, not yet converted.
 
     Args:
         given: A table, of which the column of texts or tokens is taken; or anything that yields
             sequences, dicts or `Example` objects.
-        target: The kind of target that a table would hold beside them.
-        options: Gives which columns or keys are meant; asked where there are any.
-        number: Of the first sequence, for messages.
-        tell: Takes which column was taken, where its name does not say it.
+        target: The kind of target that a table may hold, too.
+        options: Gives the options that name columns or keys; called only for tables and dicts.
+        number: Number of the first sequence, for messages.
+        tell: Takes the notice which column was chosen, unless its name is plain.
 
     Raises:
-        DataError: A table whose column cannot be told, a set, which has no order, or one row.
+        DataError: A table whose column is not clear, a set, which has no order, or a single row.
 
     Example:
         >>> list(unpacked({"id": [7], "text": ["so good"]}, "label"))
@@ -117,7 +117,7 @@ def unpacked(
 
 
 def is_iterable(given: Any) -> bool:
-    """Whether it can be gone through: an array of no axis cannot, though it has the method."""
+    """Whether it can be iterated over: an array of no axis cannot, though it has ``__iter__``."""
     try:
         iter(given)
     except TypeError:
@@ -190,7 +190,7 @@ class _Pairs:
     """Tagged sentences as lists of pairs (word, tag), as NLTK has them.
 
     A list of two lists of two strings may be tokens and their tags, or two such pairs: sentences of
-    another length say which.
+    other lengths decide.
     """
 
     def __init__(self) -> None:
@@ -278,8 +278,8 @@ def _columns_of(given: Any) -> dict[str, Sequence[Any]]:
         }
     sizes = {name: len(column) for name, column in found.items()}
     if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise DataError(f"a dict of columns of different lengths: {told}. Give all as many rows.")
+        listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise DataError(f"a dict of columns of different lengths: {listed}. Give all as many rows.")
     if not any(sizes.values()):
         raise DataError("a table without rows. Give at least one.")
     for name in ("tokens", "words", "forms"):

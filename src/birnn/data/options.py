@@ -1,4 +1,4 @@
-"""How files are read: what can be set where the file alone does not say it."""
+"""Options of reading, and the request that a reader gets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from birnn.schema import Frozen
 
 FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}  # CoNLL-U: place of each in a line
 
-# What a bundle keeps, so that evaluate and predict read as training did. A format belongs to one
-# file, and limits to one machine.
+# Options that a bundle keeps, so that evaluate and predict read as training did. A format belongs
+# to one file, limits to one machine.
 _KEPT = ("field", "columns", "text_column", "label_column", "delimiter", "header", "split")
 
 
@@ -80,7 +80,7 @@ class ReadOptions(Frozen):
         "and 4 GiB at most",
     )
 
-    # Options that a bundle kept and the caller did not give; they are no part of the fields set.
+    # Options of a bundle that the caller did not give; they are not in model_fields_set.
     _of_model: frozenset[str] = PrivateAttr(default=frozenset())
 
     @field_validator("delimiter", mode="before")
@@ -138,21 +138,21 @@ class ReadOptions(Frozen):
             ) from None
 
     def kept(self) -> dict[str, Any]:
-        """What was set and belongs to a model, for the metadata of its bundle."""
+        """The options set that a bundle keeps in its metadata."""
         return self.model_dump(mode="json", include=self.model_fields_set & set(_KEPT))
 
     def over(self, kept: Mapping[str, Any]) -> Self:
-        """These options, and those that a bundle kept where these say nothing."""
+        """These options, and for those not given the ones that a bundle kept."""
         own = self.model_dump(exclude_unset=True)
         before = self.model_dump(include=set(filter(self.of_model, _KEPT)))
         merged = self.of({name: kept[name] for name in _KEPT if name in kept} | before | own)
         merged._of_model = frozenset(merged.model_fields_set - own.keys())
-        # Who dumps or copies the options passes on what the caller gave, and that alone.
+        # A dump or copy holds what the caller gave, and nothing else.
         merged.model_fields_set.intersection_update(own)
         return merged
 
     def of_model(self, name: str) -> bool:
-        """Whether an option is what a model was trained with, not what the caller asks for.
+        """Whether the value of an option comes from a bundle, not from the caller.
 
         Example:
             >>> options = ReadOptions.of({"header": True}).over({"text_column": "review"})
@@ -162,7 +162,7 @@ class ReadOptions(Frozen):
         return name in self._of_model and name not in self.model_fields_set
 
     def given(self, name: str) -> bool:
-        """Whether an option is what the caller asks for."""
+        """Whether the caller gave an option."""
         return name in self.model_fields_set
 
 
@@ -185,7 +185,7 @@ class ReadRequest:
     def steps(self, text: str, where: str) -> tuple[str, ...]:
         """The steps of a text at this ``file:line``: words, or symbols where symbols are read.
 
-        The source of a target sequence is read as symbols, too. What is guessed is told once.
+        The source of a target sequence is read as symbols, too. A guess gives one notice.
 
         Example:
             >>> ReadRequest("label").steps("so good!", ""), ReadRequest("sequence").steps("cat", "")
@@ -202,7 +202,7 @@ class ReadRequest:
 
 
 class Unlabelled:
-    """Rows of a file without a target: refused, or left out and counted, as the options say."""
+    """Rows of a file without a target: refused, or left out and counted, by the options."""
 
     def __init__(self, source: Source, request: ReadRequest) -> None:
         self._source = source

@@ -24,8 +24,8 @@ Reader = Callable[[Source, ReadRequest], Iterator[Example]]
 def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
     """Plain text, one sequence on each line; an empty line is an empty sequence.
 
-    Where nobody said that the file is text, a line with a tab in it is refused: it is more likely
-    a row of a table or of columns, whose labels would be read as words.
+    If the format was not given, a line with a tab is refused: it is more likely a row of a table or
+    of columns, whose labels would be read as words.
 
     Raises:
         FormatError: Targets are wanted: plain text has none. A tab, where the format is guessed.
@@ -65,7 +65,7 @@ class Format(NamedTuple):
 
     endings: tuple[str, ...]
     reader: Reader
-    targets: tuple[TargetKind, ...]  # they part the two formats of .tsv
+    targets: tuple[TargetKind, ...]  # they distinguish the two formats of .tsv
 
 
 FORMATS = {
@@ -81,11 +81,11 @@ FORMATS = {
     "text": Format((".txt",), read_text, tuple(TARGET_NAMES)),
 }
 
-# Endings that say which part of a data set a file is: eng.train, ned.testa. Those with tags have
-# long been columns; of the others they tell nothing.
+# Endings that name a part of a data set: eng.train, ned.testa. Such files with tags are columns by
+# custom; for other targets the format has to be given.
 PARTS = (".train", ".dev", ".devel", ".valid", ".test", ".testa", ".testb")
 
-# The formats that an option says something of, and how messages call them.
+# The formats to which an option applies, and their name in messages.
 SERVES = {
     # A file of columns may turn out to be CoNLL-U, see `read_conll`.
     "field": ("conllu", "conll"),
@@ -122,7 +122,7 @@ def read(
         labelled: Whether targets are read. Without, the file may lack them.
         alphabet: The symbols of the model that reads, where it reads symbols: a text, of a table
             or a line, is a string of them.
-        labels: The labels that it answers with: where tags are not wanted, they are known by them.
+        labels: The model's labels, by which tags are recognised where they are not to be read.
         tell: Takes each notice, one line; by default the logger ``birnn`` does.
         found: Takes what was recognised where nothing was set, as options by name: columns of a
             table, its delimiter.
@@ -132,7 +132,7 @@ def read(
 
     Raises:
         FormatError: A file that is missing, empty, unreadable or not of its format (the line is
-            named); raised at the call as far as it can be known there, else at that sequence.
+            named); raised by the call where possible, else when that sequence is reached.
         UsageError: A format that does not exist or is not read for such targets.
 
     Example:
@@ -183,7 +183,7 @@ def format_of(
 
     Raises:
         UsageError: A format that does not exist or is not read for such targets.
-        FormatError: An ending that does not tell.
+        FormatError: An ending that is of no format.
 
     Example:
         >>> format_of("train.tsv", "tags"), format_of("train.tsv", "label")
@@ -231,7 +231,7 @@ def format_of(
 
 
 def _checked(source: Source, examples: Iterator[Example], max_tokens: int) -> Iterator[Example]:
-    """The examples, at least one, none of more tokens than a line of running text could have."""
+    """The examples; refuses a file of none, and a sequence of too many tokens."""
     empty = True
     for example in examples:
         empty = False

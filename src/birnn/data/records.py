@@ -1,4 +1,4 @@
-"""Sequences as records of named values: which keys are read; JSON lines, a record on each."""
+"""Sequences as records of named values: which keys are read; JSON lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from birnn.errors import DataError
 
 SHOWN = 12  # keys of a record that a message names
 
-# The keys of a record that hold targets, the likeliest first: the first is what birnn writes.
+# Keys of targets, the likeliest first; the first is what birnn writes.
 TARGET_KEYS: dict[TargetKind, tuple[str, ...]] = {
     "tags": (
         *("tags", "ner tags", "pos tags", "chunk tags"),
@@ -41,8 +41,8 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
 
     Sequence: ``tokens`` (strings), ``vectors`` (T rows of D numbers), ``text``, or ``source``.
     Target: ``tags``, ``label``, ``values`` (a number or a list of K), or, where it is a sequence,
-    ``target`` (a list or a string parted by spaces). Other usual names are known as they are in
-    tables; the first record says which.
+    ``target`` (a list, or a string with spaces between symbols). Other usual names of columns are
+    known, too; the first record decides.
 
     Raises:
         FormatError: Not JSON, a key that is missing, a value of a wrong kind.
@@ -67,16 +67,16 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
                 if keys.target is not None:
                     request.found["label_column"] = keys.target
                 if keys.notices:
-                    said = f"{'; '.join(keys.notices)}. Options: --text-column, --label-column"
-                    source.notice(said, number)
+                    guessed = f"{'; '.join(keys.notices)}. Options: --text-column, --label-column"
+                    source.notice(guessed, number)
             if keys.target is not None and _is_blank(label := record.get(keys.target)):
-                said = json.dumps(label) if keys.target in record else "missing"
-                unlabelled.skip(f"{keys.target} is {said}", number)
+                shown = json.dumps(label) if keys.target in record else "missing"
+                unlabelled.skip(f"{keys.target} is {shown}", number)
                 continue
             example = keys.example(record, request, source.where(number))
             if isinstance(inputs := example.inputs, np.ndarray):
                 channels = channels or inputs.shape[1]
-                # An empty list of vectors says nothing of its channels.
+                # An empty list of vectors shows no number of channels.
                 if not len(inputs):
                     inputs = np.zeros((0, channels))
                     example = replace(example, inputs=inputs)
@@ -112,7 +112,7 @@ def _object(text: str) -> dict[str, Any]:
             f"the line is {called}, an object is needed. Write one on each line, without brackets "
             'around them: {"text": ..., "label": ...}.'
         )
-    # Half of a pair is no character, and nothing could be written of it.
+    # Half of a pair is no character and cannot be encoded.
     if "\\ud" in text.lower() and (found := _HALF.search(json.dumps(record, ensure_ascii=False))):
         raise DataError(
             f"\\u{ord(found[0]):04x} is half of a character. Write both halves, or the character."
@@ -121,7 +121,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys differ."""
+    """An object, refused if a key occurs twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)

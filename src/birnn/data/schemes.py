@@ -1,4 +1,4 @@
-"""Tags that mark spans: IOB1, IOB2, IOBES and their kin; what they mean, which may follow which.
+"""Tag schemes (IOB1, IOB2, IOBES and others): detection, conversion, spans, legal transitions.
 
 ```
 tokens  Ann  Lee  Paris  Rome  .
@@ -10,8 +10,8 @@ BMES    B-P  E-P  S-L    S-L   O     IOBES with M for I
 BMEWO   B-P  E-P  W-L    W-L   O     IOBES with M for I and W for S
 ```
 
-Of each there is a form with the mark after the type (``P-B``), called ``iob2-suffix``. A letter
-means the same wherever it occurs, so spans of one scheme are read under the name of another.
+Each exists with the mark after the type (``P-B``), called ``iob2-suffix`` and so on. A letter means
+the same in all schemes, so spans can be read under the name of another scheme.
 """
 
 # L labels
@@ -39,7 +39,7 @@ SchemeName = Literal[
     "iobes-suffix", "bilou-suffix", "bmes-suffix", "bmewo-suffix",
 ]
 # fmt: on
-# What a scheme writes for the begin, the inside and the end of a span, and for one of one token.
+# Letters of a scheme for the begin, inside and end of a span, and for a span of one token.
 SPAN_LETTERS = {
     "iob1": "BI",
     "iob2": "BI",
@@ -51,8 +51,10 @@ SPAN_LETTERS = {
 
 SCHEMES: tuple[SchemeName, ...] = get_args(SchemeName)
 
-FEW_LABELS = 3  # that mark no span where others do are a mistake
-FEW_TOKENS = 0.05  # so is any number of labels that stand on a smaller share of the tokens
+# Labels that mark no span where others do are taken for mistakes, if they are at most so many, or
+# cover at most this share of the tokens.
+FEW_LABELS = 3
+FEW_TOKENS = 0.05
 
 _MEANING = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
 
@@ -79,7 +81,7 @@ def find(sequences: Iterable[Sequence[str]]) -> Found:
     """The scheme of tag sequences, and the labels that do not fit where all but a few do.
 
     Labels are O and marks with a type, before it or after it; or, where O and B stand alone, or all
-    four of BMES, BIES or BMEW, marks without a type. The letters tell the scheme; between IOB1 and
+    four of BMES, BIES or BMEW, marks without a type. The letters decide; between IOB1 and
     IOB2 the one with fewer violations is taken, IOB2 if there is no difference.
 
     Example:
@@ -91,7 +93,7 @@ def find(sequences: Iterable[Sequence[str]]) -> Found:
     sequences = [list(tags) for tags in sequences]
     counts = Counter(tag for tags in sequences for tag in tags)
     letters, suffix = _typed(counts)
-    # Marks in front are the custom; what happens to end in -S or -E begins no span.
+    # Marks are usually in front; labels that happen to end in -S or -E begin no span.
     surely = {"B", "I"} if suffix or "O" not in counts else set(_MEANING)
     if not surely & set(letters.values()):
         letters, suffix = _bare(counts), False
@@ -141,7 +143,7 @@ def in_letters_of(scheme: SchemeName, tags: Sequence[str]) -> tuple[str, ...]:
         (('B-PER', 'O'), ('I-PER', 'X'))
     """
     written = other_letters(scheme, tags)
-    # What is no mark at all may be a mistake, or tags of another kind: they stay as they are.
+    # Labels without a mark may be mistakes, or tags of another kind: the tags stay as they are.
     if written is None or not set(tags) <= _typed(tags)[0].keys() | {"O"}:
         return tuple(tags)
     return convert(tags, written, scheme)
@@ -298,7 +300,7 @@ def _check(scheme: str) -> None:
 
 
 def _rules(scheme: SchemeName) -> Rules:
-    """Which marks may follow which: the letters aside, there are three ways."""
+    """The rules of transitions, of which there are three, whatever the letters."""
     name = scheme.removesuffix("-suffix")
     return "iob1" if name == "iob1" else "iob2" if name == "iob2" else "iobes"
 
@@ -325,7 +327,7 @@ def _bare(labels: Iterable[str]) -> dict[str, str]:
     alphabets = ({*"BIES"}, {*"BILU"}, {*"BMES"}, {*"BMEW"})
     if {"O", "B"} <= present and any(present <= letters | {"O"} for letters in alphabets):
         return single
-    # Words of Chinese are segmented so: every character is a part of one, so there is no O.
+    # As in Chinese word segmentation: every character is part of a word, so there is no O.
     if any(present == letters for letters in alphabets):
         return single
     return single if {"O", "B", "I"} <= present and len(present - {*"OBIES"}) == 1 else {}

@@ -1,4 +1,4 @@
-"""A file, its compression and its faults: where every reader gets lines or bytes from."""
+"""Source of lines or bytes for every reader: file, compression, errors with file:line."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ NumberedRow = tuple[int, list[str]]
 STANDARD_INPUT = "-"
 CHUNK = 1 << 14
 
-# Deflate reaches 1,032: what unfolds to more than 1,000 times its size is one byte repeated.
+# Deflate reaches a ratio of 1,032; beyond 1,000 a file is one byte repeated.
 UNPACKED_RATIO = 1000
 MAX_UNPACKED = 4 << 30
 MAX_LINE = 16 << 20
-LONGEST = 500  # letters of a message
+LONGEST = 500  # characters of a message
 
 # Marks of encodings, the longer ones first: UTF-32's begins with UTF-16's.
 _MARKS = {
@@ -49,7 +49,7 @@ class Source:
         open: Opens the bytes, decompressed, from their start.
         tell: Takes each notice about the file, one line.
         max_line: Longest line, in bytes.
-        live: Whether the bytes may still be coming, so that no line is waited for in vain.
+        live: Whether the bytes may still be arriving (a pipe), so that readers look ahead little.
 
     Example:
         >>> source = Source.from_text("one\r\ntwo\rthree")
@@ -79,7 +79,7 @@ class Source:
         """A file, ``.gz`` decompressed on the way, or ``-`` for standard input.
 
         A ``.gz`` may unfold to ``max_unpacked`` bytes, by default to 1,000 times its size, and to
-        4 GiB at most unless it is ``large``: word vectors of the whole web are.
+        4 GiB at most unless it is ``large``, as files of word vectors may be.
 
         Raises:
             FormatError: Nothing there, a folder, empty, or not to be read.
@@ -107,7 +107,7 @@ class Source:
 
     @classmethod
     def from_text(cls, text: str, name: str = "text") -> Source:
-        """A text that stands in memory."""
+        """A text in memory."""
         return cls(name, lambda: io.BytesIO(text.encode()))
 
     def lines(self, *, errors: str = "strict") -> Iterator[str]:
@@ -121,7 +121,7 @@ class Source:
                 read; the line is named.
         """
         number = 0
-        # Whether what came before holds letters that only UTF-8 writes so.
+        # Whether earlier lines hold non-ASCII characters, valid as UTF-8.
         is_utf8 = False
         with self._named_faults(), self.open() as stream:
             try:
@@ -158,7 +158,7 @@ class Source:
         return self.name if line is None else f"{self.name}:{line}"
 
     def fault(self, what: str | DataError, line: int | None = None) -> FormatError:
-        """The error that says ``what`` is wrong at ``line``; one that names its place stays."""
+        """The error for what is wrong at ``line``; a `FormatError` already names its place."""
         if isinstance(what, FormatError):
             return what
         return FormatError(f"{self.where(line)}: {_shortened(str(what))}")
@@ -225,7 +225,7 @@ class Source:
     ) -> FormatError:
         rest = raw.decode(errors="replace")
         broken = rest.count("\ufffd")
-        # Advice to convert the file would ruin the letters that are as they should be.
+        # Converting the whole file would ruin the characters that are valid.
         advice = (
             "Other letters are UTF-8: mend or take out this byte."
             if is_utf8 or sum(letter > "\x7f" for letter in rest) > 2 * broken
@@ -272,18 +272,18 @@ class Source:
 def _standard_input() -> contextlib.AbstractContextManager[io.BufferedIOBase]:
     """Standard input, by a reader of its own.
 
-    A thread may wait in it while the process ends, and Python aborts where one waits in the reader
-    that is ``sys.stdin``.
+    A thread may block in it while the process ends, and Python aborts if it blocks in the reader of
+    ``sys.stdin``.
     """
     try:
         number = os.dup(sys.stdin.fileno())
-    except (OSError, ValueError):  # no file: something that stands in for it
+    except (OSError, ValueError):  # replaced by an object that is no file
         return contextlib.nullcontext(cast("io.BufferedIOBase", sys.stdin.buffer))
     return open(number, "rb")  # noqa: PTH123 - it has no path
 
 
 def _shortened(what: str) -> str:
-    """A message that quotes a file, without the middle of what is long: its remedy stands last."""
+    """A message without the middle if it is long: the remedy is at its end."""
     return what if len(what) <= LONGEST else f"{what[: LONGEST // 2]} ... {what[-LONGEST // 2 :]}"
 
 
@@ -304,7 +304,7 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        # GzipFile fills as much as it can; one read of what is there keeps a pipe's lines coming.
+        # GzipFile would block until the buffer is full; read1 returns what a pipe has so far.
         data = self._file.read1(memoryview(buffer).nbytes)
         self._read += len(data)
         if self._read > self._most:

@@ -26,7 +26,7 @@ CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Columns parted by tabs: text and target.
+    r"""Columns separated by tabs: text and target.
 
     A first row that names the columns is recognised, see `birnn.data.headers`; without one the
     text comes first, then the label, the values or the target sequence. Values are every column of
@@ -47,7 +47,7 @@ def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""Columns parted by commas: text and target, as `read_tsv` reads them; with quoting.
+    r"""Columns separated by commas: text and target, as `read_tsv` reads them; with quoting.
 
     Raises:
         FormatError: What `read_tsv` raises, and quotes that do not close.
@@ -62,18 +62,18 @@ def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 class _Table:
-    """A table that is read: its lines, the first of them as a sample, and how cells are parted."""
+    """A table that is read: its lines, a sample of the first ones, the delimiter of its format."""
 
-    def __init__(self, source: Source, request: ReadRequest, own: str) -> None:
-        self.source, self.request, self.own = source, request, own
+    def __init__(self, source: Source, request: ReadRequest, default: str) -> None:
+        self.source, self.request, self.default = source, request, default
         self.lines = iter(enumerate(source.lines(), 1))
-        # What a model was trained on decides as soon as the first row has it: a pipe is read no
-        # further ahead than that.
+        # If the first row has the columns that a model was trained on, no more is read ahead: the
+        # file may be a pipe.
         self.sample = list(itertools.islice(self.lines, 1))
-        if self.sample and (said := _SEPARATOR.fullmatch(self.sample[0][1])):
-            # Excel's own line, which says the delimiter and belongs to no row.
+        if self.sample and (named := _SEPARATOR.fullmatch(self.sample[0][1])):
+            # A line of Excel's that names the delimiter and is no row.
             if not request.options.given("delimiter"):
-                options = request.options.model_copy(update={"delimiter": said[1]})
+                options = request.options.model_copy(update={"delimiter": named[1]})
                 self.request = replace(request, options=options)
             self.sample = list(itertools.islice(self.lines, 1))
         if not self._is_settled():
@@ -87,7 +87,7 @@ class _Table:
             source,
             itertools.chain(self.sample, self.lines),
             delimiter,
-            quoted=cells.is_quoted(self.own, delimiter),
+            quoted=cells.is_quoted(self.default, delimiter),
             longest=request.options.max_line,
         )
         first = next(table, None)
@@ -100,7 +100,7 @@ class _Table:
             raise source.fault(f"{error}.", number) from None
         self._keep(columns, names, delimiter)
         notices = list(columns.notices)
-        if delimiter not in (self.own, request.options.delimiter):
+        if delimiter not in (self.default, request.options.delimiter):
             notices.append(f"cells are parted by {CALLED.get(delimiter, repr(delimiter))}")
         if notices:
             options = "--text-column, --label-column, --delimiter, --header"
@@ -123,7 +123,7 @@ class _Table:
         unlabelled.report()
 
     def _sampled(self, delimiter: str) -> list[list[str]]:
-        return cells.sampled(self.source, self.sample, delimiter, self.own)
+        return cells.sampled(self.source, self.sample, delimiter, self.default)
 
     def _is_settled(self) -> bool:
         """Whether the first line is all that has to be seen: nothing is left to guess."""
@@ -132,12 +132,14 @@ class _Table:
             return False
         if self.request.labelled and options.label_column is None:
             return False
-        # Of columns by their numbers only rows say whether the first one names them; a pipe is not
-        # waited for.
+        # With columns given by number only the next rows show whether the first is a header; a pipe
+        # is not waited for.
         if not options.header and options.text_column.isdigit() and not self.source.live:
             return False
-        # Of two that part the line, one may stand in a text.
-        two = options.delimiter != self.own and any(self.own in line for _, line in self.sample)
+        # Where the line holds both delimiters, one may be part of a text.
+        two = options.delimiter != self.default and any(
+            self.default in line for _, line in self.sample
+        )
         if two and options.of_model("delimiter"):
             return False
         found = self._sampled(options.delimiter)
@@ -153,10 +155,10 @@ class _Table:
         found = [] if given is None else self._sampled(given)
         if given is not None and found and len(set(map(len, found))) == 1 < len(found[0]):
             return given
-        return cells.sniff(self.source, self.sample, self.own, self.request.target)
+        return cells.sniff(self.source, self.sample, self.default, self.request.target)
 
     def _keep(self, columns: TableColumns, names: Sequence[str], delimiter: str) -> None:
-        """What was found, as options that find it again."""
+        """Record what was found as the options that would say the same."""
 
         def ref(at: int) -> str:
             named = columns.header and names[at].strip() and list(names).count(names[at]) == 1
@@ -169,7 +171,7 @@ class _Table:
             found["label_column"] = ",".join(targets)
 
     def _is_missing(self, cell: str) -> bool:
-        """Whether a cell says that there is no target."""
+        """Whether a cell stands for a missing target."""
         return not cell or (self.request.target == "values" and cell.lower() in ("nan", "na", "?"))
 
     def _example(

@@ -21,7 +21,7 @@ _ARRAY = {"tags": "tags", "label": "labels", "values": "targets"}
 
 
 def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
-    r"""The ``.ts`` format: after ``@data`` a series on each line, channels parted by colons.
+    r"""The ``.ts`` format: after ``@data`` a series on each line, colons between channels.
 
     Args:
         source: The file.
@@ -30,8 +30,8 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
     Raises:
         FormatError: No ``@data``, time stamps, a missing value, channels of different lengths or
             another number of channels than the series before, values that are no finite numbers,
-            a label that ``@classLabel true`` does not list. Lengths and dimensions that are not
-            those of the header are told.
+            a label that ``@classLabel true`` does not list. Lengths and dimensions that
+            differ from the header give a notice.
 
     Source: Middlehurst et al. 2024, aeon (https://www.aeon-toolkit.org), data format ``.ts``.
 
@@ -164,7 +164,7 @@ def _answers(given: Any, name: str, expected: int) -> Any:
 
 
 def check_vectors(values_TD: Reals, index: int, channels: int) -> None:
-    """Refuse a series of other channels than those before it, or of what is not finite."""
+    """Refuse a series of other channels than those before it, or of values that are not finite."""
     if values_TD.shape[1] != channels:
         raise DataError(
             f"sequence {index} has {values_TD.shape[1]} channels, those before it {channels}. "
@@ -202,7 +202,7 @@ def _numbers(cells: Sequence[str], what: str) -> Reals:
 
 
 class _Header:
-    """The header of a ``.ts`` file, and what of its series is not as it says."""
+    """The header of a ``.ts`` file, and the comparison of its series with it."""
 
     def __init__(self, source: Source) -> None:
         self.ended = False
@@ -211,7 +211,7 @@ class _Header:
         self._first: int | None = None
 
     def take(self, line: str, request: ReadRequest) -> None:
-        """A line of the header, which is checked at its end."""
+        """Read a line of the header; the last one checks the whole."""
         if not line.startswith("@"):
             raise DataError(
                 "a series before the line @data. Is this a .ts file? If not, name its --format."
@@ -233,7 +233,7 @@ class _Header:
             )
 
     def is_true(self, key: str) -> bool:
-        """Whether the header says so."""
+        """Whether the header says ``true`` for a key."""
         return [value.lower() for value in self._values.get(key, [])[:1]] == ["true"]
 
     def check_label(self, answer: str) -> None:
@@ -247,25 +247,27 @@ class _Header:
             )
 
     def compare(self, values_TD: Reals, line: int) -> None:
-        """Say where a series is not as the header says, each contradiction once."""
+        """Give notice where a series contradicts the header, once for each key."""
         steps, channels = values_TD.shape
         self._first = steps if self._first is None else self._first
-        said = [
+        expected = [
             ("@equalLength true", "steps", self._first if self.is_true("equallength") else None),
             ("@seriesLength", "steps", self._number("serieslength")),
         ]
         # A series of no step has no channels either.
         if steps:
             dimensions = self._number("dimensions") or self._number("dimension")
-            said += [
+            expected += [
                 ("@univariate true", "channels", 1 if self.is_true("univariate") else None),
                 ("@dimensions", "channels", dimensions),
             ]
-        for key, what, size in said:
+        for key, what, size in expected:
             got = steps if what == "steps" else channels
             if size is not None and got != size:
-                said_so = f"a series of {got:,} {what}, {key} says {size:,}: read as it stands"
-                self._source.notice(said_so, line, once=key)
+                contradiction = (
+                    f"a series of {got:,} {what}, {key} says {size:,}: read as it stands"
+                )
+                self._source.notice(contradiction, line, once=key)
 
     def _number(self, key: str) -> int | None:
         value = "".join(self._values.get(key, [])[:1])

@@ -32,15 +32,15 @@ def read_vectors(
 ) -> tuple[int, dict[str, Reals]]:
     r"""The vectors of the wanted words.
 
-    Each line is a word and its D values, parted by spaces or tabs; a first line ``count D``
-    (word2vec, fastText) is optional. A word may hold spaces (GloVe's 840B has some). The first
-    line of a word counts. Only the wanted lines are parsed, all are counted. A header that is
-    wrong and words that are not UTF-8 are told, not refused: a file may be cut by ``head``.
+    Each line is a word and its D values, separated by spaces or tabs; a first line ``count D``
+    (word2vec, fastText) is optional. A word may hold spaces (GloVe's 840B has some). Of
+    several lines of a word the first is read. A wrong header and words that are not UTF-8 give a
+    notice: a file may be cut by ``head``.
 
     Args:
         path: The file, ``.gz`` too.
         wanted: Words to keep, in NFC as the file's are read.
-        first: Keep the first so many lines too (files are sorted by frequency), wanted or not.
+        first: Keep the words of so many first lines, too (files are sorted by frequency).
         tell: Takes each notice, one line.
 
     Returns:
@@ -96,7 +96,7 @@ def read_vectors(
 
 
 def _refuse_binary(source: Source) -> None:
-    """Say what a binary file is, before its bytes are taken for words."""
+    """Refuse a binary file, naming what it is, before its bytes are read as words."""
     if source.live:
         return
     start = source.beginning()
@@ -109,7 +109,7 @@ def _refuse_binary(source: Source) -> None:
     # A word, a space, and D floats of four bytes.
     values = rest.partition(b" ")[2][: 4 * int(match[1])]
     line = values.partition(b"\n")[0]
-    # Text is UTF-8 as far as it goes, without control characters.
+    # Text is valid UTF-8 without control characters.
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     is_text = not re.search("[\0-\b\ufffd]", decoder.decode(rest))
     if _NUMBERS.fullmatch(line) is None and not is_text:
@@ -130,7 +130,7 @@ def _header(source: Source, line: str) -> tuple[int, int] | None:
 
 
 def _width(source: Source, line: str, dim: int, number: int) -> int:
-    """The number of values of the first row; where the header says another, that is told."""
+    """The number of values of the first row, with a notice if the header gives another."""
     cells = _SEPARATORS.split(line)
     if len(cells) == 1:
         cells = line.split()
@@ -139,7 +139,7 @@ def _width(source: Source, line: str, dim: int, number: int) -> int:
         raise source.fault(
             "a word without values. Each line is a word and its values, parted by spaces.", number
         )
-    # With fewer words than that the header may be right, and the word hold spaces.
+    # Otherwise the header may be right, and the word may hold spaces.
     if dim and found != dim and all(map(is_number, cells[1:])):
         source.notice(f"the header says {dim} values for each word, this row has {found}", number)
         return found
@@ -147,7 +147,7 @@ def _width(source: Source, line: str, dim: int, number: int) -> int:
 
 
 def _parted(source: Source, line: str, dim: int, number: int) -> tuple[str, str]:
-    """A word, and its values as they are written."""
+    """A word, and its values as text."""
     if line.count(" ") == dim and "  " not in line and "\t" not in line:
         word, _, values = line.partition(" ")
         return word, values

@@ -1,7 +1,7 @@
-r"""The words of a text: the tokeniser, and whether a text is in its tokens already.
+r"""The words of a text: the tokeniser, and whether a text is tokenised already.
 
-A text is cleaned (`clean`), parted at white space, and each of its chunks is parted further by one
-pattern. A chunk is looked at alone, so that the tokens of a text do not depend on its neighbours.
+A text is cleaned (`clean`) and split at white space; each chunk is split further by one regular
+expression. Chunks are independent of each other.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ _WHOLE = {"n't", "c'mon", "m'lady", "d'you", "d'ya", "d'oh", "s'more", "s'mores"
 
 
 def clean(text: str) -> str:
-    r"""A text in NFC, without characters that are not seen.
+    r"""A text in NFC, without invisible characters.
 
     Dropped are U+200B, U+00AD, U+FEFF, U+FE0E and U+FE0F, U+2060 to U+2064 and the marks of
     direction. The joiners U+200C and U+200D stay: words and emoji are written with them.
@@ -122,7 +122,7 @@ def clean(text: str) -> str:
 
 
 def canonical(token: str) -> str:
-    r"""A token as models know it: `clean`, or as it is where nothing would be left.
+    r"""A token as models know it: cleaned, or unchanged where nothing would be left.
 
     Example:
         >>> canonical("cafe\u0301") == "caf\u00e9", canonical("\u200b") == "\u200b"
@@ -134,11 +134,11 @@ def canonical(token: str) -> str:
 def tokenise(text: str) -> Tokens:
     """Words, numbers and punctuation of a running text, in order.
 
-    Clitics are parted as in the Penn Treebank and in Universal Dependencies (``do n't``,
+    Clitics are split off as in the Penn Treebank and in Universal Dependencies (``do n't``,
     ``it 's``, ``can not``). Addresses, names with @, tags with #, hyphenated words, abbreviations,
     numbers and emoji are one token each; each punctuation mark is a token, repeated marks of one
-    kind are one. Characters of scripts without spaces (Chinese, Japanese kana) stand singly. What
-    spaces already part stays parted.
+    kind are one. Characters of scripts without spaces (Chinese, Japanese kana) stand singly. Tokens
+    never span white space.
 
     Args:
         text: Any text; an empty one has no tokens. It is cleaned first, see `clean`.
@@ -156,7 +156,7 @@ def tokenise(text: str) -> Tokens:
 
 
 def _ended(tokens: list[str]) -> Tokens:
-    """With the full stop after a single letter parted at the end of a text: "vitamin C ."."""
+    """Split the full stop off a single letter at the end of a text: "vitamin C ."."""
     if len(tokens) > 1 and len(last := tokens[-1]) == 2 and last[1] == "." and last[0].isalpha():
         tokens[-1:] = last
     return tuple(tokens)
@@ -170,7 +170,7 @@ class _Chunk(NamedTuple):
     sign: Sign
 
 
-CACHED = 64  # characters of a chunk; longer ones seldom come again
+CACHED = 64  # characters of a chunk; longer ones seldom recur
 
 
 def _parted(chunk: str) -> _Chunk:
@@ -178,10 +178,10 @@ def _parted(chunk: str) -> _Chunk:
 
 
 def _part(chunk: str) -> _Chunk:
-    """The tokens of a chunk without white space, and what it says about the text it stands in."""
+    """The tokens of a chunk, and what it shows about the text around it."""
     plain = chunk.isascii()
     if plain and chunk.isalnum() and chunk.lower() not in _MERGED:
-        return _Chunk((chunk,), "")  # the pattern would say so too, in ten times the time
+        return _Chunk((chunk,), "")  # as the pattern would give, in a tenth of the time
     tokens: list[str] = []
     for match in _pattern(plain).finditer(chunk):
         if match.lastgroup != "joiner":
@@ -206,7 +206,7 @@ def _clitics(word: str) -> list[str]:
     return [word]
 
 
-# What stands alone in tokenised text and seldom in running text; French has ! ? : ; so too.
+# What stands alone in tokenised text and seldom in running text; ! ? : ; do so in French, too.
 _ALONE = {*",.()[]\"“”‘’'。，、।۔،", "``", "''"} | {
     f"{mark}{clitic}" for mark in "'’" for clitic in ("s", "m", "d", "ll", "re", "ve")
 }
@@ -219,7 +219,7 @@ _INSIDE = {*"。，、！？；：「」（）"}
 
 
 def _sign(chunk: str, tokens: list[str]) -> Sign:
-    """What a chunk shows of the text it stands in."""
+    """What a chunk shows about the text around it."""
     if len(tokens) == 1:
         return "mark" if chunk in _ALONE else "weak mark" if chunk in _ALONE_TOO else ""
     if not any(map(str.isalnum, chunk)):
@@ -233,7 +233,7 @@ def _sign(chunk: str, tokens: list[str]) -> Sign:
 
 
 class Parted(NamedTuple):
-    """The tokens of a text, and which way they were found."""
+    """The tokens of a text, and how they were found."""
 
     tokens: Tokens
     way: Literal["", "tokens", "text"]  # at white space, by the tokeniser, "" where both are alike
@@ -241,10 +241,10 @@ class Parted(NamedTuple):
 
 
 def part(text: str, split: SplitMode = "auto") -> Parted:
-    """The tokens of a text that may be in its tokens already.
+    """The tokens of a text that may be tokenised already.
 
-    A text looks tokenised where full stops, commas, brackets, quotes or clitics stand alone in it,
-    more of them than stand on words.
+    A text looks tokenised if more full stops, commas, brackets, quotes or clitics stand alone in it
+    than are attached to words.
 
     Args:
         text: Any text.
@@ -273,7 +273,7 @@ def part(text: str, split: SplitMode = "auto") -> Parted:
 
 
 def looks(text: str) -> Literal["", "tokens", "text"]:
-    """Whether a text shows that it is in its tokens, or that it is not; "" where neither.
+    """Whether a text shows that it is tokenised, or that it is not; "" where neither.
 
     Example:
         >>> looks("a fine film ."), looks("a fine film."), looks("a fine film")
@@ -283,7 +283,7 @@ def looks(text: str) -> Literal["", "tokens", "text"]:
 
 
 def _looks(chunks: Sequence[_Chunk]) -> tuple[Literal["", "tokens", "text"], bool]:
-    """What `looks` says, and whether nothing speaks against it."""
+    """The answer of `looks`, and whether nothing contradicts it."""
     signs = Counter(chunk.sign for chunk in chunks)
     alone, attached = signs["mark"] + signs["weak mark"], signs["attached"]
     if signs["mark"] and alone > attached:
@@ -296,13 +296,13 @@ def _looks(chunks: Sequence[_Chunk]) -> tuple[Literal["", "tokens", "text"], boo
 
 
 class Splitter:
-    """Splits the texts of one file or of one call, and tells what was guessed: each way once.
+    """Splits the texts of one file or call, with one notice for each way that was guessed.
 
     Args:
         split: As for `part`.
         tell: Takes each notice, one line.
-        remedies: What is to be done where a text in tokens was split by the tokeniser, and the
-            other way round.
+        remedies: What to do if a tokenised text was split by the tokeniser, and the other way
+            round.
 
     Example:
         >>> split = Splitter(tell=print)

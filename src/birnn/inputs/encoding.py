@@ -1,4 +1,4 @@
-"""Sequences in arrays: a whole set, encoded once, and the batches that are cut out of it."""
+"""Encoded sequences: a whole set in arrays, and the batches cut out of it."""
 
 # N rows of all sequences, B sequences, K target values
 
@@ -14,13 +14,13 @@ Integers = npt.NDArray[np.int64]
 
 
 class EncodedRows(Protocol):
-    """Steps of sequences as numbers, each kind of input in arrays of its own."""
+    """Encoded steps of sequences; each kind of input has arrays of its own."""
 
     def __len__(self) -> int:
         """Number of rows."""
 
     def take(self, rows: Integers) -> EncodedRows:
-        """These rows alone."""
+        """A selection of rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +51,7 @@ class Encoded:
         inputs: Rows of all sequences.
         lengths: Length of each sequence, (B,).
         targets: As in `Batch`, for all sequences.
-        per_step: Whether targets stand on rows; else they stand on sequences.
+        per_step: Whether each row has a target; otherwise each sequence has one.
     """
 
     __slots__ = ("_starts", "inputs", "lengths", "per_step", "targets")
@@ -75,7 +75,7 @@ class Encoded:
         return len(self.lengths)
 
     def with_targets(self, targets: npt.NDArray[Any] | None, *, per_step: bool) -> Encoded:
-        """The same sequences with what is learnt of them."""
+        """The same sequences with targets."""
         return Encoded(self.inputs, self.lengths, targets, per_step=per_step)
 
     def batch(self, indices: npt.ArrayLike) -> Batch:

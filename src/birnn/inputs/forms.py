@@ -1,6 +1,6 @@
-"""What a word's written form tells: its characters, and its affix and shape features.
+"""Features of a word's written form: its characters; its prefixes, suffixes and shape.
 
-Features are prefixes, suffixes and the shape. Bundles call them traits, and their table surface.
+Bundles call the vocabulary of the latter ``traits``, and the table of their vectors ``surface``.
 """
 
 # F distinct written forms, K features that one may have: prefixes, suffixes, shape
@@ -30,8 +30,8 @@ _RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
 class Characters(Frozen):
     """A word's characters, read by a bidirectional LSTM once for each distinct word.
 
-    The word's vector is the forward half's state after the last character beside the backward
-    half's state after the first: 2 * hidden_size wide.
+    The word's vector is the forward half's state after the last character concatenated with the
+    backward half's state after the first: 2 * hidden_size wide.
     """
 
     size: Size = Field(description="known characters, the unknown one included")
@@ -124,14 +124,13 @@ def learn_features(
 ) -> Vocabulary:
     """The features that enough distinct forms have.
 
-    A feature of a single form would be that word by another name: memorised, of no use for words
-    to come.
+    A feature that only one form has would identify that word, and not help with new ones.
 
     Args:
         forms: Distinct written forms of training.
         prefixes: Lengths of the prefixes.
         suffixes: Lengths of the suffixes.
-        min_count: Forms that a known feature has, at least.
+        min_count: Least number of forms that have a known feature.
 
     Example:
         >>> learn_features(["running", "reading"], prefixes=(1,), suffixes=(3,)).items

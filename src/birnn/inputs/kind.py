@@ -1,11 +1,10 @@
-"""What a kind of input is asked: its description as data, and the codec made of it.
+"""Interface of a kind of input: its description as data, and the codec made of it.
 
-The rest of the house knows no kind by name. A description (`InputSpec`: `Words`, `Symbols`,
-`Vectors`) says what a model reads: names and sizes of its vocabularies and tensors, the words of
-the model card, how it is learnt from training examples. With vocabularies it makes a `Codec`, which
-validates what a caller hands in, once, and turns what it has validated into numbers without looking
-again. A new kind is a file of its own with both classes, a line in `birnn.inputs.kinds`, and one in
-`birnn.models.inputs` for its module in torch.
+No other room knows a kind by name. A description (`InputSpec`: `Words`, `Symbols`, `Vectors`) holds
+what a model reads: names and sizes of vocabularies and tensors, texts of the model card, how it is
+learnt from training examples. With vocabularies it makes a `Codec`, which validates the input of a
+caller once, and encodes validated sequences without checking again. A new kind is a file with both
+classes, a line in `birnn.inputs.kinds`, and one in `birnn.models.inputs` for its torch module.
 """
 
 # N rows of all sequences, B sequences, T steps of one, D channels, W width, F distinct rows
@@ -36,7 +35,7 @@ Steps = tuple[str, ...] | list[str] | Reals
 """A validated sequence: its tokens, or vectors (T, D)."""
 
 Split = Callable[[str, str], tuple[str, ...]]
-"""Splits a text, which is called by a name in notices, into words."""
+"""From a text, and its name in notices, to its words."""
 
 
 class InputRows(NamedTuple):
@@ -44,7 +43,7 @@ class InputRows(NamedTuple):
 
     Args:
         values: The rows (N, W); with ``table`` their numbers in it, (N,).
-        table: Distinct rows (F, W): words, letters, residues come again and again.
+        table: Distinct rows (F, W), as tokens recur; None where ``values`` are rows.
     """
 
     values: npt.NDArray[Any]
@@ -56,12 +55,12 @@ Embed = Callable[[Sequence[Steps]], InputRows]
 
 
 class RowPart(NamedTuple):
-    """What a row is made of, for the drawing of a model.
+    """A part of an input row, for the drawing of a model.
 
     Args:
-        width: How many numbers.
-        name: What they are.
-        half: ``forward`` or ``backward`` where a direction of a network makes them.
+        width: Its width.
+        name: Its name.
+        half: ``forward`` or ``backward`` where one direction of a network computes it.
     """
 
     width: int
@@ -71,7 +70,7 @@ class RowPart(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LearntInputs:
-    """Inputs as training examples ask for them.
+    """The inputs that fit training examples.
 
     Args:
         inputs: Their description.
@@ -85,16 +84,16 @@ class LearntInputs:
 
 
 class InputSpec(Frozen, ABC):
-    """A kind of input as data, and all that depends on what a step is."""
+    """A kind of input as data, and all that depends on the kind of a step."""
 
     unit: ClassVar[str]
     """What a step is called."""
     reads: ClassVar[str]
     """What a model reads, for the model card: sequences of words."""
     holds: ClassVar[Literal["tokens", "vectors"]] = "tokens"
-    """What the examples of training hold."""
+    """Type of the steps of training examples."""
     alphabet: ClassVar[Alphabet | None] = None
-    """How a text of training is read as symbols, where it is not split into words."""
+    """Reads a text as symbols in training; None where it is split into words."""
     file: ClassVar[str | None] = None
     """A file for the model card's example; None: as the task has it."""
     formats: ClassVar[str] = "any of birnn's formats"
@@ -122,27 +121,27 @@ class InputSpec(Frozen, ABC):
     @classmethod
     @abstractmethod
     def fits(cls, train: Sequence[Example]) -> bool:
-        """Whether examples of unknown kind are read so; kinds are asked in their order."""
+        """Whether examples are of this kind, where no kind before it fits; see `KINDS`."""
 
     @classmethod
     @abstractmethod
     def learn(cls, train: Sequence[Example], settings: Any, notices: list[str]) -> LearntInputs:
-        """The inputs that training examples ask for.
+        """The inputs that fit training examples.
 
         Args:
             train: Validated training examples.
             settings: `birnn.inputs.kinds.InputSettings`.
-            notices: Takes what was found, a line each.
+            notices: Receives notices, a line each.
 
         Raises:
-            ConfigError: Settings that the examples do not fit.
-            FormatError: Pretrained vectors that do not read.
+            ConfigError: Settings that do not fit the examples.
+            FormatError: Pretrained vectors that cannot be read.
         """
 
     def class_tensors(
         self, train: Sequence[Example], vocabularies: Vocabularies, settings: Any
     ) -> dict[str, npt.NDArray[Any]]:
-        """Tensors that start from the labels of the examples, by name: of most kinds none."""
+        """Initial values of tensors that depend on the labels, by name; most kinds have none."""
         del train, vocabularies, settings
         return {}
 
@@ -150,10 +149,10 @@ class InputSpec(Frozen, ABC):
 
     @abstractmethod
     def codec(self, vocabularies: Vocabularies) -> Codec[Any]:
-        """What validates and encodes sequences.
+        """The codec that validates and encodes sequences.
 
         Args:
-            vocabularies: The model's; those of its head are left alone.
+            vocabularies: The model's; those of its head are ignored.
 
         Raises:
             ConfigError: One of its own is missing.
@@ -168,7 +167,7 @@ class InputSpec(Frozen, ABC):
 
     @property
     def wanted(self) -> str:
-        """What a call takes, for messages."""
+        """The form of an argument, for messages."""
         return self.example.removesuffix("]") + ", ...]"
 
     @abstractmethod
@@ -206,7 +205,7 @@ class Codec(ABC, Generic[Described]):
     """
 
     alphabet: Alphabet | None = None
-    """How a string is read as symbols, where it is not split into words."""
+    """Reads a string as symbols; None where it is split into words."""
 
     def __init__(self, inputs: Described, vocabularies: Vocabularies) -> None:
         self.inputs = inputs
@@ -217,23 +216,23 @@ class Codec(ABC, Generic[Described]):
 
     @abstractmethod
     def validated(self, given: Any, name: str, split: Split) -> Steps:
-        """One sequence that a caller hands in, in the form that `encode` takes.
+        """Validate one sequence of a caller, and convert it to the form that `encode` takes.
 
         Args:
-            given: What stands for a sequence: tokens, a text, an array.
-            name: What messages call it.
+            given: The sequence: tokens, a text, an array.
+            name: Its name in messages.
             split: How a plain text is split into words.
 
         Raises:
-            DataError: Something that the model cannot read; the step is named.
+            DataError: The model cannot read it; the message names the step.
         """
 
     @abstractmethod
     def validated_step(self, given: Any, name: str) -> Steps:
-        """One step of a sequence that is still coming, as a sequence of length 1.
+        """Validate one step of a stream, as a sequence of length 1.
 
         Raises:
-            DataError: Something that the model cannot read.
+            DataError: The model cannot read it.
         """
 
     @abstractmethod
@@ -258,22 +257,24 @@ class Codec(ABC, Generic[Described]):
         return np.zeros(len(sequence), np.bool_)
 
     def notices(self, sequences: Iterable[Steps]) -> list[str]:
-        """What to tell of validated sequences that are hardly the model's; a line each."""
+        """Notices that validated sequences are hardly data of this model, a line each."""
         del sequences
         return []
 
     def check_call(self, sequences: Any) -> None:
-        """Refuse what a caller hands in for many sequences and is one, or parts of one.
+        """Refuse an argument that is one sequence, or parts of one, instead of several.
 
         Raises:
-            DataError: It is.
+            DataError: It is one.
         """
         del sequences
 
     def check_texts(self, one: str, two: str, first: int) -> None:
-        """Refuse the first two texts of a call that are one sequence's tokens.
+        """Refuse the first two texts of a call that are tokens of one sequence.
+
+        Called where the model answers for every step.
 
         Raises:
-            DataError: They are, where the model answers for every step.
+            DataError: They are.
         """
         del one, two, first

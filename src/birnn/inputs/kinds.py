@@ -1,4 +1,4 @@
-"""The kinds of input that there are, in one table."""
+"""The table of the kinds of input."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Inputs = Annotated[Words | Symbols | Vectors, Field(discriminator="kind")]
 
 KindName = Literal["words", "symbols", "vectors"]
 
-# In the order in which they are asked whether examples are theirs.
+# In the order in which their `fits` is called.
 KINDS: dict[KindName, type[InputSpec]] = {"vectors": Vectors, "symbols": Symbols, "words": Words}
 
 
 class SharedSettings(Frozen):
-    """What can be set of any kind of input in training."""
+    """Settings of training that all kinds of input have."""
 
     kind: Literal["auto", KindName] = Field(
         default="auto",
@@ -37,14 +37,14 @@ class SharedSettings(Frozen):
 
 
 class InputSettings(SymbolSettings, WordSettings, SharedSettings):
-    """What the rows of the encoder are made of."""
+    """Settings of the input rows."""
 
 
 def kind_of(train: Sequence[Example], settings: InputSettings) -> KindName:
-    """What the steps of training examples are: as set, or as the examples show.
+    """The kind of the steps of training examples: as set, or by the examples.
 
     Raises:
-        ConfigError: A setting that the examples do not fit.
+        ConfigError: A setting that does not fit the examples.
     """
     if settings.kind == "auto":
         return next(name for name, kind in KINDS.items() if kind.fits(train))

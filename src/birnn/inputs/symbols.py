@@ -35,14 +35,14 @@ from birnn.schema import Frozen, Shape, Size
 
 
 class SymbolSettings(Frozen):
-    """What can be set of symbols in training."""
+    """Settings of symbols in training."""
 
     symbol_dim: Size = Field(default=64, description="width of a symbol's vector")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SymbolRows:
-    """Symbols: the number of each row's symbol, (N,)."""
+    """Encoded symbols: the number of each row's symbol, (N,)."""
 
     symbols: Integers
 
@@ -51,7 +51,7 @@ class SymbolRows:
         return len(self.symbols)
 
     def take(self, rows: Integers) -> SymbolRows:
-        """These rows alone."""
+        """A selection of rows."""
         return SymbolRows(self.symbols[rows])
 
 
@@ -97,7 +97,7 @@ class Symbols(InputSpec):
         return LearntInputs(inputs, {"symbols": symbols})
 
     def codec(self, vocabularies: Vocabularies) -> SymbolCodec:
-        """What validates and encodes sequences."""
+        """The codec that validates and encodes sequences."""
         return SymbolCodec(self, vocabularies)
 
     @property
@@ -119,7 +119,7 @@ class Symbols(InputSpec):
 
 
 class SymbolCodec(Codec[Symbols]):
-    """Strings and lists of symbols into the numbers of their vectors.
+    """Validates strings and lists of symbols, and encodes them as numbers.
 
     Example:
         >>> codec = Symbols(size=4, dim=1).codec({"symbols": Vocabulary("MKV")})
@@ -169,14 +169,14 @@ class SymbolCodec(Codec[Symbols]):
         return unknown
 
     def notices(self, sequences: Iterable[Steps]) -> list[str]:
-        """Capitals, and many unknown symbols, by the first thousand symbols."""
+        """Notices of lower case read as capitals, and of many unknown symbols."""
         given = list(islice(cast("Iterable[str]", chain.from_iterable(sequences)), MOST_TOKENS))
-        told = []
+        notices = []
         if self.alphabet.lower(given):
-            told.append("lower-case symbols are read as capitals: the model knows no others")
+            notices.append("lower-case symbols are read as capitals: the model knows no others")
         symbols = self.alphabet.capitals(given)
         known = sum(symbol in self.alphabet.known for symbol in symbols)
-        return told + mostly_unknown(known, len(given), "symbols")
+        return notices + mostly_unknown(known, len(given), "symbols")
 
     def _ids(self, symbols: Any) -> Integers:
         return self.vocabularies["symbols"].ids(self.alphabet.capitals(symbols))

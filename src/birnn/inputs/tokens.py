@@ -1,4 +1,4 @@
-"""Tokens as a caller hands them in: what words and symbols share."""
+"""Validation and numbering of tokens, which words and symbols share."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from birnn.data.objects import is_iterable, is_table
 from birnn.errors import DataError
 from birnn.inputs.kind import InputSpec
 
-# Of a call, for a notice that most tokens are unknown.
+# Tokens of a call by which a notice says that most are unknown.
 FEWEST_TOKENS = 10
 MOST_TOKENS = 1000
 
 
 def tokens_of(given: Any, name: str, inputs: InputSpec) -> tuple[str, ...] | list[str]:
-    """A list of tokens, none of them empty; a tuple of strings is given back as it is.
+    """Validate a list of tokens, none of them empty; a tuple of strings is returned as it is.
 
     Args:
-        given: What stands for a sequence.
-        name: What messages call it.
+        given: The sequence.
+        name: Its name in messages.
         inputs: What the model reads, for messages.
 
     Raises:
@@ -37,7 +37,7 @@ def tokens_of(given: Any, name: str, inputs: InputSpec) -> tuple[str, ...] | lis
                 f"Give a list of sequences: {inputs.wanted}"
             )
         given = list(given)
-    # One pass in C; the loop that finds the step runs only where there is something to find.
+    # One pass in C; the loop below finds the step of a fault.
     if set(map(type, given)) <= {str} and "" not in given:
         tokens: tuple[str, ...] | list[str] = given
         return tokens
@@ -53,7 +53,7 @@ def tokens_of(given: Any, name: str, inputs: InputSpec) -> tuple[str, ...] | lis
 
 
 def token_of(given: Any, name: str) -> str:
-    """A token, which messages call by a name.
+    """Validate a token; ``name`` is its name in messages.
 
     Raises:
         DataError: No string, or an empty one.
@@ -82,9 +82,9 @@ def mostly_unknown(known: int, of: int, what: str) -> list[str]:
     """A notice, where a model knows less than half of the first tokens of a call.
 
     Args:
-        known: Tokens that it knows.
-        of: Tokens that were looked at.
-        what: What they are, in the plural.
+        known: Known tokens.
+        of: Tokens that were counted.
+        what: Their name, in the plural.
     """
     if of < FEWEST_TOKENS or known >= of / 2:
         return []

@@ -41,15 +41,15 @@ from birnn.schema import Frozen, Shape, Size
 # An offset is subtracted where a mean exceeds this many standard deviations: float32 would round
 # the values by more than some millionths of what they differ by.
 FAR = 64.0
-# What moves by less, beside its mean, is constant: it moves by the rounding of its numbers.
+# A column whose deviation is a smaller share of its mean is constant but for rounding.
 SMALLEST_SPREAD = {np.dtype(np.float32): 1e-7, np.dtype(np.float64): 1e-14}
 
 
 class Offset(Frozen):
-    """Base of what reads or answers real numbers that stand far from zero.
+    """Base of inputs and heads of real numbers that may be far from zero.
 
-    1700000000 and 1700000001 are one number in float32, so the offset is subtracted from what is
-    read, and added to what is answered, in float64.
+    1700000000 and 1700000001 are one number in float32, so the offset is subtracted from inputs,
+    and added to answers, in float64.
     """
 
     size: Size
@@ -65,7 +65,7 @@ class Offset(Frozen):
 
     @model_serializer(mode="wrap")
     def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Bundles that need no offset stay readable by versions that know of none.
+        # Left out where empty, so that versions without offsets can read the bundle.
         written: dict[str, Any] = write(self)
         if not self.offset:
             del written["offset"]
@@ -77,7 +77,7 @@ def standard_units(rows_ND: Reals) -> tuple[Floats, Floats, tuple[float, ...]]:
 
     Returns:
         Mean and deviation, float32 (D,) each, of the columns less their offset. The deviation of
-        a column that never moves is 1, so that it stays as it is. The offset is empty where
+        a constant column is 1, so that it is not scaled. The offset is empty where
         float32 holds every column well.
 
     Example:
@@ -86,15 +86,15 @@ def standard_units(rows_ND: Reals) -> tuple[Floats, Floats, tuple[float, ...]]:
         >>> standard_units(np.array([[16777216.0], [16777217.0]]))
         (array([0.], dtype=float32), array([0.5], dtype=float32), (16777216.5,))
     """
-    # From the first row on: a column of one number is then exactly 0, whatever the number.
+    # Relative to the first row: a constant column then has exactly deviation 0.
     first_D = rows_ND[0].astype(np.float64)
-    moved_ND = rows_ND - first_D
-    mean_D = first_D + moved_ND.mean(axis=0)
-    spread_D = moved_ND.std(axis=0)
+    shifted_ND = rows_ND - first_D
+    mean_D = first_D + shifted_ND.mean(axis=0)
+    spread_D = shifted_ND.std(axis=0)
     # Relative to the mean, so that the unit of a column does not matter.
-    moves_D = spread_D.astype(np.float32) > SMALLEST_SPREAD[rows_ND.dtype] * np.abs(mean_D)
-    far_D = moves_D & (np.abs(mean_D) > FAR * spread_D)
-    scale_D = np.where(moves_D, spread_D, 1.0).astype(np.float32)
+    varies_D = spread_D.astype(np.float32) > SMALLEST_SPREAD[rows_ND.dtype] * np.abs(mean_D)
+    far_D = varies_D & (np.abs(mean_D) > FAR * spread_D)
+    scale_D = np.where(varies_D, spread_D, 1.0).astype(np.float32)
     if not far_D.any():
         return mean_D.astype(np.float32), scale_D, ()
     offset_D = np.where(far_D, mean_D, 0.0)
@@ -103,7 +103,7 @@ def standard_units(rows_ND: Reals) -> tuple[Floats, Floats, tuple[float, ...]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorRows:
-    """Vectors less the offset of the model's inputs, float32, (N, D)."""
+    """Encoded vectors: less the offset of the model's inputs, float32, (N, D)."""
 
     vectors: Floats
 
@@ -112,7 +112,7 @@ class VectorRows:
         return len(self.vectors)
 
     def take(self, rows: Integers) -> VectorRows:
-        """These rows alone."""
+        """A selection of rows."""
         return VectorRows(self.vectors[rows])
 
 
@@ -152,7 +152,7 @@ class Vectors(Offset, InputSpec):
         return LearntInputs(inputs, initial={"mean": mean_D, "scale": scale_D})
 
     def codec(self, vocabularies: Vocabularies) -> VectorCodec:
-        """What validates and encodes sequences."""
+        """The codec that validates and encodes sequences."""
         return VectorCodec(self, vocabularies)
 
     @property
@@ -182,7 +182,7 @@ class Vectors(Offset, InputSpec):
 
 
 class VectorCodec(Codec[Vectors]):
-    """Arrays (T, D) into float32 less the offset."""
+    """Validates arrays (T, D), and converts them to float32 less the offset."""
 
     def check_call(self, sequences: Any) -> None:
         """Refuse a single array, and a table whose rows are steps."""
@@ -219,7 +219,7 @@ class VectorCodec(Codec[Vectors]):
         return values_TD
 
     def validated_step(self, given: Any, name: str) -> Steps:
-        """The channels of a step, or a number where there is but one."""
+        """The channels of a step, or a number where there is one channel."""
         channels = self.inputs.size
         try:
             row_D = reals(given)

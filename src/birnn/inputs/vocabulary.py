@@ -1,4 +1,4 @@
-"""Vocabularies: which item has which number, and how they are learnt and stored."""
+"""Vocabularies: numbers of words, characters, symbols and labels."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DIGIT = re.compile(r"\d")
 class Vocabulary:
     """Items and their numbers, in a fixed order.
 
-    With ``unknown`` item 0 is ``<unk>``, and what is not known has number 0; without it (labels)
-    what is not known has number -1.
+    With ``unknown`` item 0 is ``<unk>``, the number of all unknown items; without it (labels)
+    unknown items have number -1.
 
     Args:
         items: The items in order of their numbers; ``<unk>`` is put in front where it is missing.
         counts: How often each was seen, as long as ``items``.
-        unknown: Whether there is an item for all that is not known.
+        unknown: Whether there is an item for unknown ones.
 
     Raises:
         DataError: An item twice, or counts of another length.

@@ -95,15 +95,15 @@ class WordVectors:
 
 
 class WordVectorCache:
-    """The input rows of written forms, at most so many, computed by a function when a form is new.
+    """An LRU cache of the input rows of written forms, computed by a function when a form is new.
 
-    The rows stand in one array, whose memory the system commits only as it fills. Several threads
-    may ask at once, and an exception may stop any of them anywhere, Ctrl-C too.
+    The rows are in one array, whose memory the system commits only as it fills. Several threads may
+    call at once, and each may be interrupted anywhere by an exception, Ctrl-C too.
 
     Args:
         compute: Rows (F, W) of a list of F distinct forms.
         width: Width W of a row.
-        capacity: Forms kept.
+        capacity: Most forms that are cached.
 
     Example:
         >>> cache = WordVectorCache(lambda forms: np.array([[len(f)] for f in forms], "f4"), 1)
@@ -122,32 +122,32 @@ class WordVectorCache:
     ) -> None:
         self._compute = compute
         self._rows = np.empty((capacity, width), np.float32)
-        # Row of each form that is kept; with n forms these are rows 0 to n - 1, each once.
+        # Row of each cached form; with n forms these are rows 0 to n - 1, each once.
         self._slots: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
-        # True while slots and rows do not fit together, and after an exception then.
+        # True while slots and rows are inconsistent, and after an exception at such a time.
         self._changing = False
         _caches.add(self)
 
     def __len__(self) -> int:
-        """Forms kept at present."""
+        """Number of cached forms."""
         return len(self._slots)
 
     def rows(self, forms: Sequence[str]) -> Floats:
-        """Rows of distinct forms, (F, W); more of them than the cache keeps are fine."""
+        """Rows of distinct forms, (F, W); also of more than the capacity."""
         with self._lock:
             out, new = self._find(forms)
         for start in range(0, new.shape[0], CHUNK):
             places = new[start : start + CHUNK]
             unknown = [forms[place] for place in places.tolist()]
-            # Without the lock: threads compute side by side, at worst the same twice.
+            # Without the lock: threads compute in parallel, at worst the same twice.
             out[places] = computed = self._compute(unknown)
             with self._lock:
                 self._keep(unknown, computed)
         return out
 
     def _find(self, forms: Sequence[str]) -> tuple[Floats, npt.NDArray[np.intp]]:
-        """A copy of the rows that are kept, and the places of the forms that are not."""
+        """A copy of the cached rows, and the places of forms that are not cached."""
         self._settle()
         slots = np.array([self._slots.get(form, -1) for form in forms], dtype=np.int64)
         out = self._rows[slots]
@@ -158,7 +158,7 @@ class WordVectorCache:
 
     def _keep(self, forms: list[str], rows: Floats) -> None:
         self._settle()
-        # What another thread has kept meanwhile stays as it is.
+        # Rows that another thread cached meanwhile stay.
         new = [place for place, form in enumerate(forms) if form not in self._slots]
         new = new[: self._rows.shape[0]]
         kept = len(self._slots)
@@ -173,7 +173,7 @@ class WordVectorCache:
         self._changing = False
 
     def _settle(self) -> None:
-        """Empty the cache where an exception came in the middle of a change."""
+        """Empty the cache if an exception interrupted a change."""
         if self._changing:
             self._slots = OrderedDict()
             self._changing = False

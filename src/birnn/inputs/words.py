@@ -1,4 +1,4 @@
-"""Words as inputs: a vector for each known word, and what its written form tells."""
+"""Words as inputs: a vector for each known word, its characters, affix and shape features."""
 
 # N rows of all sequences, F distinct written forms, K features of a form, V known words, L labels,
 # W width of a row
@@ -50,11 +50,13 @@ from birnn.schema import Frozen, Shape, Size, prefixed
 # Standard deviation of fresh word vectors: a rare word's vector, which is hardly ever updated,
 # starts small, so that it adds little to a row.
 WORD_SPREAD = 0.1
-RATIO_SCALE = 0.25  # log-count ratios reach about 4: large beside fresh vectors, but no larger
+RATIO_SCALE = (
+    0.25  # log-count ratios reach about 4: large compared with fresh vectors, but no larger
+)
 
 
 class WordSettings(Frozen):
-    """What can be set of words in training."""
+    """Settings of words in training."""
 
     word_dim: Size = Field(default=100, description="width of a word's vector")
     lowercase: bool = Field(default=True, description="look words up in lower case")
@@ -99,7 +101,7 @@ class WordSettings(Frozen):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordRows:
-    """Words.
+    """Encoded words.
 
     Args:
         words: Number of each row's word in the vocabulary, (N,).
@@ -120,7 +122,7 @@ class WordRows:
         return len(self.words)
 
     def take(self, rows: Integers) -> WordRows:
-        """These rows alone, with the forms that occur in them."""
+        """A selection of rows, with the forms that occur in them."""
         present, forms = np.unique(self.forms[rows], return_inverse=True)
         return WordRows(
             self.words[rows],
@@ -132,7 +134,7 @@ class WordRows:
 
 
 class Words(InputSpec):
-    """Sequences of words: a vector for each known word, and what its written form tells."""
+    """Sequences of words: word vectors, and vectors of characters, affixes and shapes."""
 
     unit: ClassVar[str] = "word"
     reads: ClassVar[str] = "sequences of words"
@@ -174,15 +176,15 @@ class Words(InputSpec):
 
     @classmethod
     def fits(cls, train: Sequence[Example]) -> bool:
-        """Tokens are words where they are nothing else."""
+        """Whether all steps are tokens: words unless another kind fits."""
         return not any(isinstance(example.inputs, np.ndarray) for example in train)
 
     @classmethod
     def learn(cls, train: Sequence[Example], settings: Any, notices: list[str]) -> LearntInputs:
-        """The words, their characters and their features; and vectors that were trained before."""
+        """The words, characters and features of training; and pretrained vectors."""
         written = [canonical(token) for example in train for token in _tokens(example)]
         forms = sorted(set(written))
-        # every distinct form is normalised once
+        # Every distinct form is normalised once.
         looked_up = {form: normalise(form, settings.lowercase, settings.digits) for form in forms}
         known = {
             "words": Vocabulary.count(
@@ -197,7 +199,7 @@ class Words(InputSpec):
                 first=settings.first_vectors,
                 tell=notices.append,
             )
-            seen = len(known["words"]) - 1  # the unknown one is no word
+            seen = len(known["words"]) - 1  # <unk> is no word
             found = sum(word in vectors for word in known["words"].items)
             notices.append(
                 f"{settings.vectors}: {len(vectors)} vectors, {found} of {seen} words known"
@@ -255,7 +257,7 @@ class Words(InputSpec):
         share_VL = (held_VL + 1) / (held_VL + 1).sum(axis=0)
         other_share_VL = (others_VL + 1) / (others_VL + 1).sum(axis=0)
         ratios_VL = np.log(share_VL / other_share_VL)
-        ratios_VL[0] = 0.0  # unknown words say nothing
+        ratios_VL[0] = 0.0  # unknown words are evidence for no label
         room = min(len(labels), self.dim)
         table = np.random.default_rng(0).normal(0.0, WORD_SPREAD, (len(words), self.dim))
         table[:, :room] = RATIO_SCALE * ratios_VL[:, :room]
@@ -264,7 +266,7 @@ class Words(InputSpec):
     # ------------------------------------------------------------------ at work and in words
 
     def codec(self, vocabularies: Vocabularies) -> WordCodec:
-        """What validates and encodes sequences."""
+        """The codec that validates and encodes sequences."""
         return WordCodec(self, vocabularies)
 
     @property
@@ -300,7 +302,7 @@ class Words(InputSpec):
 
 
 class WordCodec(Codec[Words]):
-    """Texts and lists of tokens into numbers of words, characters and features."""
+    """Validates texts and lists of tokens, and encodes words, characters and features."""
 
     def validated(self, given: Any, name: str, split: Split) -> Steps:
         """A text, split into words, or a list of tokens."""
@@ -311,7 +313,7 @@ class WordCodec(Codec[Words]):
         return (token_of(given, name),)
 
     def check_texts(self, one: str, two: str, first: int) -> None:
-        """Refuse ["The", "bank"], which is hardly two texts: one sentence is meant."""
+        """Refuse ["The", "bank"], which is probably one sentence and not two texts."""
         if len(tokenise(one)) == len(tokenise(two)) == 1:
             raise DataError(
                 f"sequence {first} is {described(one)}, the next {described(two)}: single tokens. "
@@ -322,7 +324,7 @@ class WordCodec(Codec[Words]):
     def rows(self, sequences: Sequence[Steps]) -> WordRows:
         """Numbers of the words, and of what their distinct written forms are made of.
 
-        Every distinct form is normalised, spelt and hashed once. A spelling of more than 64
+        Every distinct form is encoded once. A spelling of more than 64
         characters is cut to its first and last 32, which bounds what one word can cost.
         """
         given, forms = distinct(sequences)
@@ -354,18 +356,18 @@ class WordCodec(Codec[Words]):
         return unknown
 
     def notices(self, sequences: Iterable[Steps]) -> list[str]:
-        """Texts in other tokens than training's, many unknown words, by the first thousand."""
+        """Notices of another tokenisation than training's, and of many unknown words."""
         given = islice(cast("Iterable[str]", chain.from_iterable(sequences)), MOST_TOKENS)
         words = self.vocabularies["words"]
         looked_up = list(map(self.inputs.normalised, given))
-        told = []
+        notices = []
         if "n't" in looked_up and "n't" not in words and "don't" in words:
-            told.append(
+            notices.append(
                 "the model knows don't as one word, and not do n't as texts are split: give "
                 "texts in the tokens of its training (--tokens)"
             )
         known = sum(word in words for word in looked_up)
-        return told + mostly_unknown(known, len(looked_up), "words")
+        return notices + mostly_unknown(known, len(looked_up), "words")
 
     def _words(self, written: Iterable[str]) -> Integers:
         return self.vocabularies["words"].ids(map(self.inputs.normalised, written))
@@ -374,7 +376,7 @@ class WordCodec(Codec[Words]):
         self, given: Sequence[str]
     ) -> tuple[Integers, list[str], Ragged[Integers] | None, Integers | None]:
         """Numbers of words, canonical forms, characters and features of distinct forms."""
-        # A form that came decomposed is that of training, letter by letter.
+        # A decomposed form is looked up as the composed one of training.
         written = list(map(canonical, given))
         known, surface = self.vocabularies, self.inputs.surface
         characters = features_FK = None

@@ -29,12 +29,11 @@ def build(
     Args:
         spec: The model.
         dropout: Rates for training; none by default.
-        labels: Names of the labels in the order of their ids; a tag scheme reads its constraints
-            from them.
+        labels: Names of the labels in the order of their ids, for the constraints of a tag scheme.
         word_counts: How often each word stands in training, (V,), for the dropout of rare words.
         class_weights: Weight of each label in the loss, (L,).
         label_smoothing: Share of the probability spread over all labels in the loss.
-        checkpoint: Whether the encoder keeps its states alone for the backward pass, see `BiRNN`.
+        checkpoint: Whether the encoder keeps only its states for the backward pass, see `BiRNN`.
 
     Raises:
         ConfigError: Settings that do not fit the model.
@@ -53,7 +52,7 @@ def build(
         class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
     loss = LossSettings(labels, class_weights, label_smoothing)
     before = torch.get_default_dtype()
-    # A bundle's tensors are float32, whatever the process has for others.
+    # A bundle's tensors are float32, whatever torch's default is.
     torch.set_default_dtype(torch.float32)
     try:
         return Network(

@@ -1,4 +1,4 @@
-"""From the encoder's rows to answers: a label for each step, a label or values for a sequence."""
+"""Heads in torch: from the encoder's rows to scores, loss and answers."""
 
 # N rows of all sequences, B sequences, W width of the encoder's output, L labels, K values
 
@@ -20,10 +20,10 @@ from birnn.tasks import Label, Pooled, Tags, Values
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """What training sets of a loss; each head takes what its own loss has.
+    """Settings of losses; each head uses those that its loss has.
 
     Args:
-        labels: Names of the labels by number, from which a tag scheme reads what may follow what.
+        labels: Names of the labels by number, for the constraints of a tag scheme.
         class_weights: Weight of each label, (L,).
         label_smoothing: Share of the probability spread over all labels.
     """
@@ -34,7 +34,7 @@ class LossSettings:
 
 
 class HeadModule(Protocol):
-    """What every head does with the encoder's rows and final states."""
+    """Interface of a head in torch."""
 
     def __call__(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
         """Scores: (N, L) for tags, (B, L) for a label, (B, K) for values."""
@@ -46,12 +46,12 @@ class HeadModule(Protocol):
         """Answers: label ids (N,) or (B,), or values (B, K) in the targets' units."""
 
     def measured(self, scores: Tensor) -> Tensor:
-        """Scores as explanations measure them: logits of labels, values in their own units."""
+        """Scores for explanations: logits of labels, values in their own units."""
 
     def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Negative log-likelihood of each answer whose target is known; (0,) where there is none.
+        """Negative log-likelihood of each known target; (0,) where there is none.
 
-        A head that answers once for a sequence may be chosen by it among epochs, see
+        Used to choose among epochs by heads that answer once for a sequence, see
         `birnn.training.module`.
         """
 
@@ -164,7 +164,7 @@ class ValuesHead(PooledHead):
         self.offset = spec.offset
 
     def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
-        """Mean squared error in standard units; of the targets the offset is subtracted."""
+        """Mean squared error in standard units; targets are less the offset."""
         return functional.mse_loss(scores, (targets - self.mean) / self.scale)
 
     def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
@@ -198,7 +198,7 @@ class WeightedCrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """A scalar; 0 for a batch without a row of a class that weighs anything."""
+        """A scalar; 0 for a batch without a row of a class of positive weight."""
         if targets.shape[0] == 0 or (
             self.weights is not None and not bool(self.weights[targets].any())
         ):

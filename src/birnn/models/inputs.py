@@ -28,8 +28,8 @@ from birnn.nn.dropout import dropout_mask
 from birnn.ragged import Ragged
 from birnn.schema import Frozen
 
-# Standard deviation of fresh vectors of characters and symbols: they are few, and each is updated
-# at every step, so they need not start small as words do.
+# Standard deviation of initial vectors of characters and symbols: they are few, and each is updated
+# at every step, so they need not start small as word vectors do.
 CHARACTER_SPREAD = 0.3
 
 
@@ -70,10 +70,10 @@ class InputModule(nn.Module):
     """A kind of input in torch: from a batch's arrays to rows, (N, W)."""
 
     noise: nn.Module
-    """What is added to the ragged rows in training."""
+    """Noise that is added to the rows in training."""
 
     def baseline(self) -> Tensor:
-        """The row that stands for nothing at all, (W,), for explanations."""
+        """The baseline row of attributions, (W,)."""
         raise NotImplementedError
 
 
@@ -99,7 +99,7 @@ class CharacterNetwork(nn.Module):
 class FeatureTable(nn.Embedding):
     """The sum of the vectors of a form's affix and shape features, (F, K) numbers to (F, W).
 
-    A feature that training never met adds nothing: the vector of number 0 is and stays zero.
+    An unknown feature adds nothing: the vector of number 0 is and stays zero.
 
     Args:
         spec: Known features and width.
@@ -111,7 +111,7 @@ class FeatureTable(nn.Embedding):
         self.dropout = dropout
 
     def reset_parameters(self) -> None:
-        """Small vectors, as words have."""
+        """Small initial vectors, as words have."""
         nn.init.normal_(self.weight, std=WORD_SPREAD)
         nn.init.zeros_(self.weight.data[0])
 
@@ -126,13 +126,12 @@ class FeatureTable(nn.Embedding):
 
 
 class WordInputs(InputModule):
-    """Word vectors, and beside them what each word's written form tells.
+    """Word vectors, concatenated with vectors of characters, affixes and shapes.
 
-    The written form's network runs once for each distinct form of a batch, however often the
-    form stands in it.
+    The latter are computed once for each distinct written form of a batch.
 
     Args:
-        spec: What the rows are made of.
+        spec: Description of the inputs.
         dropout: Rates for training.
         counts: How often each word stands in training, (V,).
     """

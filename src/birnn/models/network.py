@@ -23,7 +23,7 @@ from birnn.ragged import Ragged
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model says of a batch."""
+    """Scores of a batch, and the rows that the head read."""
 
     scores: Tensor  # (N, L) for tags, (B, L) for a label, (B, K) for values
     rows: Ragged[Tensor]  # what the head read, (N, W)
@@ -94,6 +94,6 @@ class Network(nn.Module):
         }
 
     def load_tensors(self, tensors: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take the tensors of a bundle."""
+        """Load the tensors of a bundle."""
         # Copies: a bundle's arrays are read-only, which torch's tensors cannot be.
         self.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})

@@ -61,7 +61,7 @@ class State:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a run gives.
+    """The results of a run.
 
     Args:
         output: Rows of the last layer, (N, W).
@@ -82,7 +82,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Saved:
-    """What a run leaves for `gradients`."""
+    """What a run saves for `gradients`."""
 
     stack: Stack
     parameters: Parameters
@@ -132,7 +132,7 @@ def run_saving(
     return _run(x, parameters, stack, initial, keep=True)
 
 
-# NaN and overflow stay in the sequence that has them; they are its answer, not a fault of the run.
+# NaN and overflow affect their own sequence alone; they are its answer, not a fault of the run.
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def _run(
     x: Ragged[Array], parameters: Parameters, stack: Stack, initial: State | None, *, keep: bool
@@ -199,7 +199,7 @@ def gradients(
     """Backward through time of `run_saving`.
 
     Args:
-        saved: What the run kept.
+        saved: What the run saved.
         d_output_NW: Gradient of a loss with respect to the output rows, (N, W).
         d_final_BW: The same with respect to ``final``, (B, W); None for none.
         d_state: The same with respect to ``state``; None for none.

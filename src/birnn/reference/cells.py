@@ -1,13 +1,13 @@
 """One step of each recurrent cell, and its backward beside it.
 
-A cell sees the two halves of its pre-activations apart, because the GRU does not simply add them:
+A cell gets the two parts of its pre-activations apart, because the GRU does not simply add them:
 
 ```
 input_BG     = x_BD @ weight_ih.T + bias_ih
 recurrent_BG = h_BH @ weight_hh.T + bias_hh
 ```
 
-The matrix products belong to the time loop (`scan`); a cell is only what happens to the gates.
+The matrix products belong to the time loop (`scan`); a cell is only the equations of the gates.
 Gate order and equations are torch's: i, f, g, o for the LSTM, r, z, n for the GRU.
 """
 

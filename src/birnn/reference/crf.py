@@ -181,7 +181,7 @@ def marginals(emissions: Ragged[Array], chain: Chain) -> Floats:
 
 @np.errstate(invalid="ignore")
 def gradient(emissions: Ragged[Array], tags_N: Labels, chain: Chain) -> Gradient:
-    """Log-likelihood of gold tags and its gradient: what is there less what is expected.
+    """Log-likelihood of gold tags and its gradient: observed less expected counts.
 
     Args:
         emissions: Scores of each row's labels, (N, L).

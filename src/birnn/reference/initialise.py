@@ -1,4 +1,4 @@
-"""Where training starts: random parameters, the same for the same seed."""
+"""Initialisation: random parameters, the same for the same seed."""
 
 # D inputs, H hidden units, G gate rows (gates * H)
 
@@ -74,7 +74,7 @@ def _glorot(
         if stack.cell == "lstm" and name.startswith("bias_ih"):
             bias[hidden : 2 * hidden] = forget_bias
         return bias
-    # Gates are maps of their own: a fan-out of all gates together would shrink the weights.
+    # Gate by gate: the fan-out of all gates together would shrink the weights.
     block = _orthogonal if name.startswith("weight_hh") else _uniform
     return np.concatenate([block(rng, hidden, shape[1]) for _ in range(shape[0] // hidden)])
 

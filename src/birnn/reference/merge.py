@@ -1,4 +1,4 @@
-"""How the two halves of a layer become one row, and the backward beside it."""
+"""Merging the two halves of a layer to one row; each backward follows its forward."""
 
 # N rows, H hidden units of each direction, W width of a merged row
 

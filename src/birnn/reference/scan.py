@@ -2,8 +2,8 @@
 
 There is no padding: the sequences are sorted by length once, longest first, so those that still
 run at step t are the first ``counts[t]`` of them, and each step is one matrix product over these.
-Rows are kept in the order in which the loop meets them ("scan order": all rows of step 0, then all
-of step 1, ...). The backward direction meets each sequence's last row first; nothing else differs.
+Rows are kept in the order in which the loop reads them ("scan order": all rows of step 0, then all
+of step 1, ...). The backward direction reads each sequence's last row first; nothing else differs.
 """
 
 # N rows of all sequences, B sequences, T steps of the longest, D inputs, H hidden units,
@@ -23,7 +23,7 @@ from birnn.reference.cells import Array, Arrays, Cell
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Which rows each step of the time loop meets.
+    """The rows of each step of the time loop.
 
     Args:
         order: Sequences, longest first; equal ones keep their order, (B,).
@@ -92,7 +92,7 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """What `forward` leaves for `backward`.
+    """What `forward` saves for `backward`.
 
     Args:
         rows: Row of the ragged batch at each place of the scan order, (N,).
@@ -129,7 +129,7 @@ def forward(
         schedule: The batch's schedule.
         initial: State before the first step that is run, arrays of shape (B, H).
         reverse: Whether sequences are run from their last row to their first.
-        keep: Whether to leave a tape for `backward`.
+        keep: Whether to save a tape for `backward`.
 
     Returns:
         Hidden state after each row, (N, H), in the order of the batch's rows; the state after the
@@ -181,7 +181,7 @@ def backward(
     Args:
         cell: The cell that was run.
         weights: Its parameters.
-        tape: What `forward` left.
+        tape: The tape of `forward`.
         schedule: The batch's schedule.
         d_output_NH: Gradient with respect to the hidden state after each row, (N, H).
         d_final: Gradient with respect to the final state, arrays of shape (B, H).

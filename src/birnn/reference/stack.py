@@ -1,4 +1,4 @@
-"""What a stack of recurrent layers is: its settings, and the shapes that follow from them.
+"""The settings of a stack of recurrent layers, and the shapes that follow from them.
 
 Parameters carry torch's names: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``,
 ``bias_hh_l0`` for the forward half of layer 0, the same with ``_reverse`` for its backward half,

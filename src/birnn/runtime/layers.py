@@ -50,7 +50,7 @@ class Recurrent:
         return outcome.output, outcome.final
 
     def step(self, x: Ragged[Any], state: State | None, *, table: Floats | None = None) -> Outcome:
-        """One step of a stack with one direction, from the state that the step before left.
+        """One step of a stack with one direction, from the state after the step before.
 
         Args:
             x: One row (1, W), or with ``table`` (F, W) its number, (1,).
@@ -80,13 +80,13 @@ class NumpyNetwork:
         self._head = spec.head
         self._encoder = Recurrent(tensors, "encoder", spec.stack)
         self._linear = linear_layer(tensors, "head.linear")
-        self._pooling: Pooling | None = None  # none: an answer a step
+        self._pooling: Pooling | None = None  # None: each step has an answer
         if spec.head.pooling_parts == ("attention",):
             self._pooling = Attention(AttentionScores(tensors, "head.attention"))
         elif not spec.head.per_step:
             self._pooling = Concatenated([POOLINGS[part] for part in spec.head.pooling_parts])
 
-    # What overflows on the way stays in the sequence that it is of.
+    # An overflow affects the answer of its own sequence alone, and is no fault of the run.
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
     def __call__(self, x: Ragged[Any], *, table: Floats | None = None) -> Floats:
         """Scores: (N, L), one row for each step, for tags; (B, L) for the other heads.
@@ -116,8 +116,8 @@ class NumpyNetwork:
 
         Args:
             x: The row, (1, W), or with ``table`` (F, W) its number, (1,).
-            state: What the step before gave; None before the first.
-            pool: What `stream` gave for this sequence.
+            state: State after the step before; None before the first.
+            pool: The pooling that `stream` made for this sequence.
             table: Distinct rows.
         """
         outcome = self._encoder.step(x, state, table=table)
@@ -126,7 +126,7 @@ class NumpyNetwork:
         return self._score(pooled), outcome.state
 
     def _score(self, rows: Floats) -> Floats:
-        """Scores of rows by the head; labels need finite ones, or none of them is the best."""
+        """Scores of rows by the head; those of labels must be finite to be compared."""
         scores = self._linear(rows)
         if self._head.has_labels and not np.isfinite(scores).all():
             raise BundleError(
@@ -136,7 +136,7 @@ class NumpyNetwork:
         return scores
 
     def stream(self) -> Stream | None:
-        """The head's pooling for a new sequence that comes row by row; None: an answer a step."""
+        """The head's pooling of a new sequence row by row; None where each step has an answer."""
         return None if self._pooling is None else self._pooling.stream()
 
 
@@ -148,5 +148,5 @@ class AttentionScores:
         self._query = Linear(tensors[f"{name}.query"][None, :])
 
     def __call__(self, rows_NW: Floats) -> Floats:
-        """Score rows."""
+        """Scores of rows."""
         return self._query(np.tanh(self._project(rows_NW)))

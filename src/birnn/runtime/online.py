@@ -1,4 +1,4 @@
-"""Answers while the sequence is still coming: a step in, its answer out."""
+"""Streaming: an answer at each step of a sequence as it arrives."""
 
 # W width of an input row, D channels, L labels
 
@@ -23,8 +23,8 @@ ONE = np.ones(1, np.int64)
 class Online:
     """One sequence, answered step by step, by a model whose encoder has one direction.
 
-    What `Predictor.predict` would say of the steps so far, this says in the time of one step: a
-    tagger the tag of the step, a classifier and a regressor their answer so far. Memory does not
+    Each step gives the answer of `Predictor.predict` for the steps so far, in the time of one step:
+    of a tagger the tag of the step, of a classifier or regressor the answer so far. Memory does not
     grow with the sequence. `Predictor.online` makes one; sessions of one model share its weights.
 
     Args:
@@ -74,7 +74,7 @@ class Online:
             The tag of this step, or the label or values of the sequence so far.
 
         Raises:
-            DataError: Something else; the session stands where it stood.
+            DataError: Something else; the state of the session is unchanged.
         """
         return self._first(self._decoder.answers, self._scores(given))
 

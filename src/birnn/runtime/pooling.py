@@ -1,7 +1,7 @@
 """Pooling in NumPy: from the rows of each sequence to one vector for it.
 
-Each pooling is one class: called, it pools a batch of whole sequences; its `stream` pools one
-sequence that comes row by row, and what that keeps does not grow with its length.
+Each pooling is a class: a call pools a batch of whole sequences; `stream` returns a function that
+pools one sequence row by row, in constant memory.
 """
 
 # N rows of all sequences, B sequences, W width of a row
@@ -18,11 +18,11 @@ from birnn.ragged import Ragged
 
 Floats = npt.NDArray[np.float32]
 Stream = Callable[[Floats, Floats], Floats]
-"""Takes the next row (1, W) and the encoder's final state after it; gives what is pooled so far."""
+"""From the next row (1, W) and the encoder's final state after it to the pooled row so far."""
 
 
 class Pooling(Protocol):
-    """What all poolings have."""
+    """Interface of a pooling."""
 
     def __call__(self, x: Ragged[Floats], final_BW: Floats) -> Floats:
         """Pool the rows (N, W) of each sequence, (B, W); final_BW are its merged final states."""
@@ -45,12 +45,12 @@ class Last:
 
 
 class Reduction:
-    """Each unit's values over the steps put together, (B, W); zeros for an empty sequence.
+    """A reduction of each unit over the steps, (B, W); zeros for an empty sequence.
 
     Args:
-        operation: What puts two values together.
-        start: What it leaves every other value as it is with.
-        mean: Whether the outcome is divided by the number of steps.
+        operation: The binary operation.
+        start: Its identity element.
+        mean: Whether the result is divided by the number of steps.
 
     Example:
         >>> stream = POOLINGS["mean"].stream()
@@ -140,7 +140,7 @@ class AttentionStream:
         self._score = score
         self._top, self._total, self._weighted = -np.inf, 0.0, np.zeros((1, 1))
 
-    # NaN stays in the answer; it is no fault.
+    # NaN is a legal answer, and no fault.
     @np.errstate(under="ignore", invalid="ignore")
     def __call__(self, row_1W: Floats, final_1W: Floats) -> Floats:
         """Take a row."""

@@ -28,17 +28,17 @@ from birnn.runtime.online import Online
 from birnn.runtime.validation import validated
 from birnn.tasks.head import Decode
 
-# Sequences and rows that are read ahead, sorted by length and given back in order.
+# Sequences and rows that are read ahead, sorted by length, and answered in their order.
 WINDOW = 4096
 WINDOW_ROWS = 1 << 16
-# Rows that go through the network together: of many, more are of words that came before.
+# Rows that go through the network together; the more, the more words recur in a batch.
 BATCH_ROWS = 1 << 14
 
 
 class Predictor:
     """A model from a bundle, ready to answer.
 
-    Several threads may use one at once. It can be pickled and copied, and needs no folder then.
+    Thread-safe. It can be pickled and copied, without its folder.
 
     Args:
         bundle: The model.
@@ -75,7 +75,7 @@ class Predictor:
         return cls(load(folder, tell=tell))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By what it is made of: packed weights are this process's, and the folder may be gone.
+        # By its bundle: packed weights belong to this process, and the folder may be gone.
         return type(self), (self._bundle,)
 
     def __repr__(self) -> str:
@@ -108,10 +108,10 @@ class Predictor:
         return copy.deepcopy(dict(self._bundle.metrics))
 
     def read_options(self, given: ReadOptions = ReadOptions()) -> ReadOptions:  # noqa: B008
-        """How files are read for this model: as given, and for the rest as in training.
+        """Options of reading for this model: those given, and the others as in training.
 
         Raises:
-            BundleError: What the bundle says of its training's files does not fit.
+            BundleError: The options that the bundle kept are not valid.
         """
         metadata = self._bundle.metadata
         # Bundles of birnn 0.1 kept the field alone.
@@ -119,8 +119,8 @@ class Predictor:
         try:
             return given.over(kept if isinstance(kept, dict) else {})
         except ConfigError as error:
-            said = str(error)[:LONGEST_FAULT]
-            raise BundleError(f"the bundle says how its files were read: {said}") from None
+            fault = str(error)[:LONGEST_FAULT]
+            raise BundleError(f"the bundle says how its files were read: {fault}") from None
 
     def read(
         self,
@@ -134,13 +134,13 @@ class Predictor:
 
         Args:
             path: The file, or ``-`` for standard input.
-            options: What is set about the reading; the rest is as in training.
-            labelled: Whether targets are read; without, the file may lack them or not.
+            options: Options of reading; those not given are as in training.
+            labelled: Whether targets are read; if not, the file need not have them.
             tell: Takes each notice about the file, one line; by default the logger ``birnn`` does.
 
         Raises:
-            FormatError: A file that does not read.
-            UsageError: A format that does not exist or does not serve the model.
+            FormatError: A file that cannot be read.
+            UsageError: A format that does not exist or does not fit the model.
         """
         return read(
             path,
@@ -153,11 +153,11 @@ class Predictor:
         )
 
     def tokens(self, text: str) -> list[str]:
-        """The tokens of a text as this model reads it: the steps that its answers stand on.
+        """The tokens of a text as this model reads it: the steps that it answers for.
 
-        Split at white space where the text looks tokenised, else by the tokeniser; where it shows
-        neither, or training was told which, as in training. `birnn.data.tokenise` and
-        ``str.split`` give one or the other whatever the text looks like.
+        Split at white space if the text looks tokenised, else by the tokeniser; if neither is
+        clear, or training set ``split``, as in training. `birnn.data.tokenise` and ``str.split``
+        do one or the other for any text.
 
         Args:
             text: What `predict` takes as one sequence.
@@ -173,15 +173,15 @@ class Predictor:
         Args:
             sequences: Lists of tokens; of words also plain texts, split as `tokens` says; for
                 symbols also plain strings; for vectors arrays (steps, channels). Length 0 is legal.
-                A data frame or a dict of columns stands for its column of texts or tokens, a dict
-                or a `birnn.data.Example` for its sequence.
+                Of a data frame or a dict of columns the column of texts or tokens is read, of a
+                dict or a `birnn.data.Example` the sequence.
 
         Returns:
             For each sequence its tags (a list of strings), its label (a string) or its values
             (a list of numbers).
 
         Raises:
-            DataError: A sequence that the model cannot read; it is named, and the step.
+            DataError: A sequence that the model cannot read; the message names it, and the step.
         """
         return list(self.stream(sequences))
 
@@ -215,12 +215,12 @@ class Predictor:
         Args:
             sequences: As for `predict`; read ahead by at most ``window`` sequences.
             window: Sequences that are sorted by length and run together; 1 answers each at once.
-            wait: Whether a window is waited for until it is full. Without, what has arrived is
-                answered, and the sequences are read in a thread of their own.
+            wait: Whether to wait until a window is full. If not, sequences are answered as they
+                arrive, read in a thread of their own.
 
         Raises:
             UsageError: A window below 1.
-            DataError: A sequence that the model cannot read; whole windows before it are answered.
+            DataError: A sequence that the model cannot read; full windows before it are answered.
         """
         if window < 1:
             raise UsageError(f"window is {window}, it must be a whole number from 1 on")
@@ -231,8 +231,8 @@ class Predictor:
     ) -> Iterator[tuple[Any, Any]]:
         """As `stream`, each answer with the probabilities that `predict_proba` gives.
 
-        With a CRF the answer is the best tag sequence as a whole: a tag of it need not be the most
-        probable one of its step.
+        With a CRF the answer is the best tag sequence as a whole: its tags need not be the most
+        probable ones of their steps.
 
         Args:
             sequences: As for `predict`; read ahead by at most ``window`` sequences.
@@ -245,7 +245,7 @@ class Predictor:
 
         Raises:
             UsageError: The model is a regressor, or a window below 1.
-            DataError: A sequence that the model cannot read; whole windows before it are answered.
+            DataError: A sequence that the model cannot read; full windows before it are answered.
         """
         answers, probabilities = self._decoder.answers, self._decoder.probabilities
         if probabilities is None:
@@ -260,7 +260,7 @@ class Predictor:
         return self._stream(self._validated(sequences), both, window, wait)
 
     def online(self) -> Online:
-        """A session that answers at each step, while the sequence is still coming.
+        """A streaming session, which answers at each step of a sequence as it arrives.
 
         Raises:
             DirectionError: The encoder has two directions.
@@ -299,12 +299,12 @@ class Predictor:
             ``empty_sequences``, ``tokens``, ``seconds`` (of prediction), ``tokens_per_second``,
             for labels and tags also ``unknown_labels``: gold labels that the model never saw,
             each with its count (of spans, those of types that it never saw); they count as wrong.
-            Spans that are marked in letters of another scheme than the model's (U-PER for B-PER)
-            are compared as spans, which is told.
+            Spans in letters of another scheme than the model's (U-PER for B-PER) are compared as
+            spans, with a notice.
 
         Raises:
-            DataError: A file that does not read, no example, or one without a target or with one
-                of another kind.
+            DataError: A file that cannot be read, no example, or one without a target or with a
+                target of another kind.
         """
         options = self.read_options(ReadOptions.of(reading))
         if isinstance(examples, str | Path):
@@ -371,7 +371,7 @@ class Predictor:
             yield from self._run(ahead, decode)
 
     def _run(self, sequences: list[Steps], decode: Decode) -> list[Any]:
-        """Answers of a window in its order; inside, batches of like lengths."""
+        """Answers of a window in its order, computed in batches of similar lengths."""
         answers: list[Any] = [None] * len(sequences)
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
         for batch in in_order(lengths, tokens=BATCH_ROWS):

@@ -1,4 +1,4 @@
-"""What a caller hands in, as sequences that fit the model, or a message that says what does not."""
+"""Validation of the sequences of a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from birnn.data.words import SplitMode, Splitter
 from birnn.errors import DataError, Tell
 from birnn.inputs.kind import Codec, Steps
 
-# What a caller does where a text was split the wrong way.
+# Remedies for a text that was split the wrong way.
 _REMEDIES = ("give a list of its tokens", "give birnn.data.tokenise(text)")
 
 
@@ -37,11 +37,11 @@ def validated(
             `birnn.data.objects.unpacked` takes them.
         first: Number of the first sequence, for messages.
         split: How words are found in plain texts, see `birnn.data.ReadOptions`.
-        tell: Takes what was guessed of them, one line.
-        options: Gives how tables are read; asked where there is one.
+        tell: Takes each notice, one line.
+        options: Gives the options of reading; called only for tables and dicts.
 
     Raises:
-        DataError: Something else; the message names the sequence and the step.
+        DataError: A sequence that the model cannot read; the message names it, and the step.
 
     Example:
         >>> from birnn.bundle.spec import Encoder

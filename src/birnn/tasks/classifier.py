@@ -73,7 +73,7 @@ class Label(Pooled):
         settings: PoolingSettings,
         notices: list[str],
     ) -> FittedHead:
-        """The head with a label for each that training shows."""
+        """The head for the labels of training."""
         del notices
         labels = count_labels(str(example.target) for example in train)
         return FittedHead(cls(size=len(labels), **pooling_of(settings)), train, dev, labels)
@@ -124,7 +124,7 @@ class Label(Pooled):
         return [*super().stages(width), HeadLayer(name, ("linear.",), [(self.size, "labels")])]
 
     def limitation(self) -> str:
-        """What its answers do not say."""
+        """A limitation of its answers."""
         return label_limitation(self.size)
 
     def lines(
@@ -151,7 +151,7 @@ class Label(Pooled):
 
 
 def label_limitation(size: int) -> str:
-    """What no head says that chooses among labels."""
+    """The limitation of all heads that choose among labels."""
     return (
         f"It answers with one of its {size} labels always, also where none fits, and its "
         "probabilities are not calibrated."

@@ -1,7 +1,7 @@
-"""What a task is: the head of a model as data, and all that the rest of the house asks of it.
+"""Interface of a task: the head of a model as data, its targets, answers, scores and texts.
 
-Readers, training, running, scoring, printing and the model card know no task by name. They ask the
-methods of `Head`, and a new task is a class of its own with a line in `birnn.tasks`.
+No other room knows a task by name: all call the methods of `Head`. A new task is a class with a
+line in `birnn.tasks`.
 """
 
 # N rows of all sequences, B sequences, T steps of one, L labels, K target values
@@ -59,11 +59,11 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FittedHead:
-    """A head as the training examples ask for it.
+    """The head that fits training examples.
 
     Args:
         head: Its description.
-        train: The training examples, with targets that the head can learn.
+        train: The training examples, their targets converted as the head needs them.
         dev: The examples that decide which weights are kept, likewise.
         labels: The labels with their counts; None where the task has none.
         initial: Tensors of the head that start from the data, by their names in it.
@@ -80,10 +80,10 @@ class HeadLayer(NamedTuple):
     """A row in the drawing of a model.
 
     Args:
-        name: What happens there.
-        tensors: How the names of its tensors begin.
+        name: Its name.
+        tensors: Prefixes of the names of its tensors.
         boxes: Width and text of each box.
-        encoder: Whether it has the encoder's colour: it holds states, not answers.
+        encoder: Whether it is drawn as part of the encoder: it holds states, not answers.
     """
 
     name: str
@@ -93,7 +93,7 @@ class HeadLayer(NamedTuple):
 
 
 class Head(Frozen, ABC):
-    """A task: the head of a model as data, and all that depends on what is learnt."""
+    """A task: the head of a model as data, and all that depends on the kind of target."""
 
     task: ClassVar[str]
     """Its name on the command line."""
@@ -104,17 +104,17 @@ class Head(Frozen, ABC):
     key: ClassVar[str]
     """The answer's key in a JSON line of `birnn predict`."""
     file: ClassVar[str] = "data.tsv"
-    """A file that it may be used on, for the model card."""
+    """An example of a file name, for the model card."""
     settings: ClassVar[type[Frozen]]
-    """What can be set of the head in training."""
+    """Settings of the head in training."""
     defaults: ClassVar[Mapping[str | None, Mapping[str, Mapping[str, Any]]]] = {}
-    """Settings that differ from all tasks' defaults, by the kind of input (None: all kinds)."""
+    """Settings that differ from the general defaults, by the kind of input (None: all kinds)."""
     answer_comment: ClassVar[str]
     """What `predict` gives, a comment in the model card's example."""
     per_step: ClassVar[bool] = False
-    """Whether it answers for every step, not once for a sequence."""
+    """Whether it answers for every step, or once for a sequence."""
     has_labels: ClassVar[bool] = True
-    """Whether it chooses among labels, so that their scores must be finite and can be compared."""
+    """Whether it chooses among labels; scores of labels must be finite."""
 
     size: Size
 
@@ -135,7 +135,7 @@ class Head(Frozen, ABC):
 
     @property
     def pooling_parts(self) -> tuple[str, ...]:
-        """The poolings that it reads side by side; none where it answers for every step."""
+        """The poolings that are concatenated; none where it answers for every step."""
         return ()
 
     # ------------------------------------------------------------------ training
@@ -149,26 +149,26 @@ class Head(Frozen, ABC):
         settings: Any,
         notices: list[str],
     ) -> FittedHead:
-        """The head that training examples ask for.
+        """The head that fits training examples.
 
         Args:
             train: Training examples.
             dev: Examples that decide which weights are kept.
             settings: An object of the class ``settings``.
-            notices: Takes what was found, a line each.
+            notices: Receives notices, a line each.
 
         Raises:
-            DataError: Targets that are none of this task, or that cannot be told apart.
+            DataError: Targets of another kind, or all of one label.
             ConfigError: Settings that do not fit the targets.
         """
 
     @abstractmethod
     def check_target(self, example: Example, where: str) -> Any:
-        """The target of an example, once it is one that this head answers with.
+        """Validate and return the target of an example.
 
         Args:
             example: The example; its target is not None.
-            where: What messages call it.
+            where: Its name in messages.
 
         Raises:
             DataError: A target of another kind or size.
@@ -187,14 +187,14 @@ class Head(Frozen, ABC):
         """
 
     def encoded(self, codec: Codec[Any], examples: Sequence[Example]) -> Encoded:
-        """Examples as numbers, with their targets; no targets of no examples."""
+        """Encode examples with their targets; without examples there are no targets."""
         targets = self.encode(examples, codec.vocabularies.get("labels")) if examples else None
         return codec.encode(examples).with_targets(targets, per_step=self.per_step)
 
     @property
     @abstractmethod
     def selection(self) -> tuple[str, bool]:
-        """The score of the dev set that chooses among epochs; whether more of it is better."""
+        """The score of the dev set that chooses among epochs, and whether higher is better."""
 
     # ------------------------------------------------------------------ answers
 
@@ -225,11 +225,11 @@ class Head(Frozen, ABC):
         """An empty scorer of its answers."""
 
     def golds(self, labels: Sequence[str], tell: Tell) -> Callable[[Example, int], Any]:
-        """A function from an example and its number to the target that an answer is held against.
+        """A function from an example and its number to the target that its answer is compared with.
 
         Args:
             labels: The labels of the model.
-            tell: Takes, once, what is compared in another form than it stands in the file.
+            tell: Takes one notice if targets are converted before the comparison.
         """
         del labels, tell
 
@@ -247,11 +247,11 @@ class Head(Frozen, ABC):
 
     @property
     def streaming_settings(self) -> tuple[str, ...]:
-        """Settings of training that would let it answer while the sequence comes; none: it can."""
+        """Settings of training needed for streaming answers; empty if it can stream."""
         return ()
 
     def no_probabilities(self, remedy: str) -> UsageError:
-        """The error for who asks for probabilities where there are none."""
+        """The error for a call that asks for probabilities where there are none."""
         return UsageError(f"a {self.task} has no probabilities. {remedy}")
 
     # ------------------------------------------------------------------ in words
@@ -262,11 +262,11 @@ class Head(Frozen, ABC):
 
     @abstractmethod
     def stages(self, width: int) -> list[HeadLayer]:
-        """What it is made of, for the drawing of the model, on encoder rows of ``width``."""
+        """Its layers, for the drawing of the model, on encoder rows of ``width``."""
 
     @abstractmethod
     def limitation(self) -> str:
-        """What its answers do not say, a sentence of the model card."""
+        """A limitation of its answers, a sentence of the model card."""
 
     @abstractmethod
     def lines(
@@ -277,10 +277,10 @@ class Head(Frozen, ABC):
         labels: Sequence[str],
         tensors: Tensors,
     ) -> str:
-        """An answer as `birnn predict` writes it for people and for ``cut``.
+        """An answer as text, as `birnn predict` writes it.
 
         Args:
-            example: What was read.
+            example: The example that was read.
             answer: The answer.
             probabilities: As `Decoder.probabilities` gives them; None where not asked for.
             labels: The labels by number.
@@ -290,7 +290,7 @@ class Head(Frozen, ABC):
     def probability_record(
         self, answer: Any, probabilities: Any, labels: Sequence[str], *, every: bool
     ) -> dict[str, Any]:
-        """What a JSON line holds of probabilities.
+        """The fields of probabilities in a JSON line.
 
         Args:
             answer: The answer.
@@ -318,7 +318,7 @@ def count_labels(labels: Iterable[str]) -> Vocabulary:
     """The labels of training with their counts, most frequent first.
 
     Raises:
-        DataError: Fewer than two: nothing can be told apart.
+        DataError: Fewer than two labels.
     """
     counts = Counter(labels)
     if len(counts) < 2:

@@ -1,4 +1,4 @@
-"""What tasks share that answer once for a sequence: pooling over its steps."""
+"""Base of the tasks that answer once for a sequence: pooling over its steps."""
 
 # B sequences
 
@@ -16,7 +16,7 @@ PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
 
 
 class PoolingSettings(Frozen):
-    """How the rows of a sequence become one."""
+    """Settings of pooling: how the rows of a sequence become one."""
 
     pooling: PoolingName = Field(
         default="last+max+mean", description="last, max, mean, last+max+mean or attention"
@@ -32,7 +32,7 @@ class Pooled(Head, ABC):
 
     @property
     def pooling_parts(self) -> tuple[str, ...]:
-        """The poolings that it reads side by side."""
+        """The poolings that are concatenated."""
         return tuple(self.pooling.split("+"))
 
     def pooled_width(self, width: int) -> int:
@@ -48,7 +48,7 @@ class Pooled(Head, ABC):
         return attention | linear_shapes("linear", self.size, self.pooled_width(width))
 
     def stages(self, width: int) -> list[HeadLayer]:
-        """The pooling; what reads it stands above."""
+        """The pooling; the layers above it are the task's."""
         if self.pooling == "attention":
             name = f"attention over all steps, {self.attention_size} hidden units"
             return [HeadLayer(name, ("attention.",), [(width, "weighted mean")], encoder=True)]
@@ -62,5 +62,5 @@ class Pooled(Head, ABC):
 
 
 def pooling_of(settings: Any) -> dict[str, Any]:
-    """The fields of a `Pooled` head as they are set."""
+    """The fields of a `Pooled` head from the settings."""
     return {"pooling": settings.pooling, "attention_size": settings.attention_size}

@@ -53,7 +53,7 @@ class Values(Pooled, Offset):
         settings: PoolingSettings,
         notices: list[str],
     ) -> FittedHead:
-        """The head that answers in the units of the training targets."""
+        """The head, with mean and scale of the training targets."""
         del notices
         targets = [reals(example.target) for example in train]
         widths = {len(target) for target in targets}
@@ -85,7 +85,7 @@ class Values(Pooled, Offset):
     def decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
         """Values in the units of the training targets: raw * scale + mean + offset."""
 
-        # Beyond float32 an answer is infinite, as its parts are.
+        # Beyond the range of float32 an answer is infinite.
         @np.errstate(over="ignore", invalid="ignore")
         def answers(raw_BK: Array, lengths: Lengths) -> list[Any]:
             values_BK: Array = raw_BK * tensors["head.scale"] + tensors["head.mean"]
@@ -117,7 +117,7 @@ class Values(Pooled, Offset):
         return [*super().stages(width), HeadLayer(name, units, [(self.size, "values")])]
 
     def limitation(self) -> str:
-        """What its answers do not say."""
+        """A limitation of its answers."""
         return "It gives no measure of how sure it is."
 
     def lines(
@@ -128,14 +128,14 @@ class Values(Pooled, Offset):
         labels: Sequence[str],
         tensors: Tensors,
     ) -> str:
-        """One line: the values, parted by tabs."""
+        """One line: the values, separated by tabs."""
         del example, probabilities, labels
         scales = tensors["head.scale"] if self.offset else [math.inf] * self.size
         return "\t".join(map(_six_digits, answer, scales)) + "\n"
 
 
 def _six_digits(value: float, scale: float) -> str:
-    """A value with six digits, or six of what it differs by where it stands far from zero.
+    """A value with six significant digits, counted from its scale where it is far from zero.
 
     Example:
         >>> _six_digits(1700000000.25, 0.5), _six_digits(0.1234567, math.inf)

@@ -1,4 +1,4 @@
-"""What tags mean: the scheme by which they mark spans, and tags that break it."""
+"""The tag scheme of training data: detection, correction of illegal tags, conversion of dev."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from birnn.data import Example, convert, find, in_letters_of, marks, violations
 from birnn.data.schemes import SchemeName, other_letters
 from birnn.errors import ConfigError, DataError
 
-NAMED = 3  # labels that a message names
+SHOWN = 3  # labels that a message names
 
 
 def tag_scheme(
@@ -19,17 +19,17 @@ def tag_scheme(
     setting: Literal["auto"] | SchemeName,
     notices: list[str],
 ) -> SchemeName:
-    """The scheme of a tagger's training examples: as set, or as the tags show.
+    """The scheme of a tagger's training examples, as set or as detected.
 
     Args:
         train: Training examples.
         dev: Examples that decide which weights are kept.
         setting: ``head.scheme``.
-        notices: Takes what was found.
+        notices: Receives notices, a line each.
 
     Raises:
-        DataError: All but a few tags mark spans; the few are named.
-        ConfigError: A setting that no tag fits.
+        DataError: A few tags mark no span where all others do; the message names them.
+        ConfigError: A setting that does not fit the tags.
     """
     if setting == "none":
         return "none"
@@ -54,9 +54,9 @@ def tag_scheme(
 def with_legal_tags(
     train: Sequence[Example], scheme: SchemeName, notices: list[str]
 ) -> Sequence[Example]:
-    """The training examples with tags that break their scheme read as the scorer reads them.
+    """The training examples with illegal tags made legal, of the spans that the scorer reads.
 
-    A CRF gives a forbidden sequence no probability at all, so it could not learn from one.
+    A CRF gives an illegal sequence probability 0, so it could not learn from one.
     """
     legal = [
         replace(example, target=convert(example.target, scheme, scheme))
@@ -76,7 +76,7 @@ def with_legal_tags(
 def with_letters_of(
     scheme: SchemeName, dev: Sequence[Example], notices: list[str]
 ) -> Sequence[Example]:
-    """The examples with spans that are marked in letters of another scheme written in this one."""
+    """The examples with spans in letters of another scheme converted to this one."""
     for example in dev:
         other = other_letters(scheme, tags_of(example))
         if other is not None:
@@ -103,7 +103,7 @@ def _as_set(train: Iterable[Example], scheme: SchemeName) -> SchemeName:
     labels = sorted({tag for example in train for tag in tags_of(example)})
     if not any(marks(label, scheme) for label in labels):
         raise ConfigError(
-            f"head.scheme is {scheme}, and no tag marks a span so: {', '.join(labels[:NAMED])}..."
+            f"head.scheme is {scheme}, and no tag marks a span so: {', '.join(labels[:SHOWN])}..."
         )
     found = find(map(tags_of, train)).scheme
     # IOB1 and IOB2 share their letters, so that tags alone may not tell which was meant.
@@ -114,16 +114,16 @@ def _as_set(train: Iterable[Example], scheme: SchemeName) -> SchemeName:
 
 
 def _strays(examples: Sequence[Example], scheme: SchemeName, strays: Sequence[str]) -> DataError:
-    """The error that names the few labels, each where it first stands."""
+    """The error that names the few labels, each with its first place."""
     first: dict[str, str] = {}
     for example in examples:
         for step, tag in enumerate(tags_of(example)):
             if tag in strays and tag not in first:
                 first[tag] = _place(example, step)
     (label, place), *others = sorted(first.items(), key=lambda pair: strays.index(pair[0]))
-    more = "".join(f", {other!r} ({where})" for other, where in others[: NAMED - 1])
-    if len(others) >= NAMED:
-        more += f" and {len(others) - NAMED + 1} more"
+    more = "".join(f", {other!r} ({where})" for other, where in others[: SHOWN - 1])
+    if len(others) >= SHOWN:
+        more += f" and {len(others) - SHOWN + 1} more"
     return DataError(
         f"{place}: the tag {label!r}{more} marks no span, where the others do ({scheme.upper()}). "
         "Correct it, or say what is meant: head.scheme=none takes all tags as they are, "

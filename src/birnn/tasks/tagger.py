@@ -38,7 +38,7 @@ LONGEST_LABEL = 100  # characters of a label in a message
 
 
 class TagSettings(Frozen):
-    """How tags are read off the encoder."""
+    """Settings of the tagger's head."""
 
     decoder: Literal["auto", "softmax", "crf"] = Field(
         default="auto", description="auto: a CRF where the tags mark spans, softmax otherwise"
@@ -110,7 +110,7 @@ class Tags(Head):
         return shapes
 
     def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
-        """That no label marks a span, where the scheme says that labels do."""
+        """A fault if no label marks a span by the scheme."""
         labels = vocabularies["labels"]
         if self.scheme == "none" or any(marks(label, self.scheme) for label in labels):
             return []
@@ -136,7 +136,7 @@ class Tags(Head):
         settings: TagSettings,
         notices: list[str],
     ) -> FittedHead:
-        """The head for the scheme that the tags show, or that is set."""
+        """The head for the scheme of the tags, detected or set."""
         scheme = tag_scheme(train, dev, settings.scheme, notices)
         train, dev = with_legal_tags(train, scheme, notices), with_letters_of(scheme, dev, notices)
         labels = count_labels(chain.from_iterable(map(tags_of, train)))
@@ -228,16 +228,16 @@ class Tags(Head):
         """
         known = frozenset(labels)
         checked = super().golds(labels, tell)
-        told = False
+        noticed = False
 
         def gold(example: Example, number: int) -> Any:
-            nonlocal told
+            nonlocal noticed
             tags = checked(example, number)
             if known.issuperset(tags):
                 return tags
-            other = None if told else other_letters(self.scheme, tags)
+            other = None if noticed else other_letters(self.scheme, tags)
             if other is not None:
-                told = True
+                noticed = True
                 tell(
                     f"{example.where or f'example {number}'}: spans are marked as {other.upper()}, "
                     f"the model's as {self.scheme.upper()}: they are compared as spans"
@@ -248,7 +248,7 @@ class Tags(Head):
 
     @property
     def streaming_settings(self) -> tuple[str, ...]:
-        """Without a CRF, which needs the whole sequence."""
+        """A softmax instead of a CRF, which needs the whole sequence."""
         return ("head.decoder=softmax",) if self.decoder == "crf" else ()
 
     # ------------------------------------------------------------------ in words
@@ -259,7 +259,7 @@ class Tags(Head):
         return f"{width} → {self.size} labels ({self.decoder}{scheme})"
 
     def stages(self, width: int) -> list[HeadLayer]:
-        """A linear layer, and where there is one the CRF."""
+        """A linear layer, and the CRF if there is one."""
         del width
         boxes = [(self.size, "labels")]
         stages = [HeadLayer("linear, a label for every step", ("linear.",), boxes)]
@@ -268,7 +268,7 @@ class Tags(Head):
         return stages
 
     def limitation(self) -> str:
-        """What its answers do not say."""
+        """A limitation of its answers."""
         return label_limitation(self.size)
 
     def lines(
