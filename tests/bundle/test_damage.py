@@ -20,6 +20,7 @@ from birnn.bundle import Bundle, documents, io, load, save
 from birnn.bundle import tensors as module
 from birnn.errors import BundleError, OutputError
 from birnn.runtime import Predictor
+from grids import sampled
 
 FILES = ("birnn.json", "vocab.json", "model.safetensors", "background.safetensors")
 ASKED = [["the", "bank"], ["café", "x", "The"]]
@@ -282,18 +283,19 @@ def test_a_model_that_could_not_be_read_is_not_saved(
         save(bundle, tmp_path / "model")
 
 
-def test_200_000_strange_tensors_are_counted_and_ten_are_named(folder: Path) -> None:
+@pytest.mark.parametrize("count", sampled([20_000, 200_000], [20_000]))
+def test_strange_tensors_are_counted_and_ten_are_named(folder: Path, count: int) -> None:
     entries = {
         f"strange.{i:06}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
-        for i in range(200_000)
+        for i in range(count)
     }
     header = json.dumps(entries, separators=(",", ":")).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
     with mutations.limits("strange tensors"):
         message = refusal(folder)
-    assert "200,000 tensors that spec does not know" in message
+    assert f"{count:,} tensors that spec does not know" in message
     assert message.count("strange.") == 10
-    assert "and 199,990 more" in message
+    assert f"and {count - 10:,} more" in message
     assert "lacks 24 tensors" in message
 
 

@@ -22,9 +22,7 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize(
-    "kind", sampled([*GIVEN, "series"], ["chain", "pooling attention", "series"])
-)
+@pytest.mark.parametrize("kind", sampled([*GIVEN, "series"], ["pooling attention", "series"]))
 def test_every_kind_of_model_gets_a_page_and_numbers(
     call: Any, trained: Any, files: Path, tmp_path: Path, kind: str
 ) -> None:

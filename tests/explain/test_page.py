@@ -107,7 +107,8 @@ def test_unknown_tokens_stand_with_the_answer(
     assert text.index("does not know") < text.index("Which direction decided")
 
 
-@pytest.mark.parametrize("head", sampled(TASKS, ["label-attention"]))
+@pytest.mark.slow  # test_explanation.py opens the page of a series
+@pytest.mark.parametrize("head", TASKS)
 def test_a_series_is_drawn_on_a_phone_and_a_desktop(
     paged: Callable[..., tuple[Explanation, str]], opened: Any, tmp_path: Path, head: str
 ) -> None:
