@@ -27,7 +27,7 @@ from birnn.reference import (
     MERGE_WIDTH,
     Outcome,
     Stack,
-    State,
+    StackState,
     bidirectional,
     initialise,
 )
@@ -47,7 +47,7 @@ def run_nn(x, parameters, stack, initial=None):
         found.forward.map(torch.Tensor.numpy),
         None if found.backward is None else found.backward.map(torch.Tensor.numpy),
         found.final.numpy(),
-        State(*state),
+        StackState(*state),
     )
 
 
@@ -91,7 +91,7 @@ class Case:
     x: Ragged
     parameters: dict
     stack: Stack
-    initial: State | None
+    initial: StackState | None
     tolerance: float
 
     def run(self, engine, **changes):
@@ -104,7 +104,7 @@ class Case:
         order = np.asarray(order, np.int64)
         initial = self.initial
         if initial is not None:
-            initial = State(*(part[:, order] for part in initial.parts))
+            initial = StackState(*(part[:, order] for part in initial.parts))
         return dataclasses.replace(self, x=self.x.select(order), initial=initial)
 
     def agree(self, found, expected):
@@ -151,8 +151,10 @@ def cases():
             rows = rng.standard_normal((int(counts.sum()), stack.input_size)).astype(dtype)
             initial = None
             if draw_from(st.booleans()):
-                zeros = State.zeros(stack, counts.shape[0], np.dtype(dtype))
-                initial = State(*(rng.uniform(-1, 1, z.shape).astype(dtype) for z in zeros.parts))
+                zeros = StackState.zeros(stack, counts.shape[0], np.dtype(dtype))
+                initial = StackState(
+                    *(rng.uniform(-1, 1, z.shape).astype(dtype) for z in zeros.parts)
+                )
             parameters = initialise(stack, seed, scheme="torch", dtype=dtype)
             return Case(Ragged(rows, counts), parameters, stack, initial, TOLERANCES[dtype])
 

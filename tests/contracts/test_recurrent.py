@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.ragged import Ragged
-from birnn.reference import State, bidirectional
+from birnn.reference import StackState, bidirectional
 
 
 @given(data=st.data())
@@ -22,7 +22,7 @@ def test_agrees_with_the_reference_in_float64(engine, cases, data):
     double = {name: value.astype(np.float64) for name, value in case.parameters.items()}
     initial = case.initial
     if initial is not None:
-        initial = State(*(part.astype(np.float64) for part in initial.parts))
+        initial = StackState(*(part.astype(np.float64) for part in initial.parts))
     rows = case.x.map(lambda values: values.astype(np.float64))
     expected = bidirectional.run(rows, double, case.stack, initial)
     found = case.run(engine)
@@ -37,13 +37,13 @@ def test_an_extreme_state_has_the_reference_s_answer(engine, cases, data, value)
     cell = data.draw(st.sampled_from(["rnn_tanh", "lstm", "gru"]))
     lengths = st.lists(st.integers(1, 5), min_size=1, max_size=4)
     case = data.draw(cases(lengths=lengths, cell=cell, num_layers=1, merge="concat"))
-    parts = State.zeros(case.stack, len(case.x), np.dtype(np.float64)).parts
+    parts = StackState.zeros(case.stack, len(case.x), np.dtype(np.float64)).parts
     data.draw(st.sampled_from(parts))[0, 0, -1] = value
     double = {name: part.astype(np.float64) for name, part in case.parameters.items()}
     rows = case.x.map(lambda values: values.astype(np.float64))
-    own = State(*(part.astype(case.x.values.dtype) for part in parts))
+    own = StackState(*(part.astype(case.x.values.dtype) for part in parts))
     with np.errstate(invalid="ignore"):
-        expected = bidirectional.run(rows, double, case.stack, State(*parts))
+        expected = bidirectional.run(rows, double, case.stack, StackState(*parts))
         found = case.run(engine, initial=own)
     case.agree_all(found, expected)
 
@@ -87,7 +87,7 @@ def test_the_final_state_of_an_empty_sequence_is_its_initial_state(engine, cases
     case = data.draw(cases(lengths=st.lists(st.integers(0, 1), max_size=6)))
     found = case.run(engine)
     empty = case.x.lengths == 0
-    zeros = State.zeros(case.stack, len(case.x), case.x.values.dtype)
+    zeros = StackState.zeros(case.stack, len(case.x), case.x.values.dtype)
     initial = zeros if case.initial is None else case.initial
     for part, expected in zip(found.state.parts, initial.parts, strict=True):
         np.testing.assert_array_equal(part[:, empty], expected[:, empty])
@@ -149,7 +149,7 @@ def test_reversing_the_input_and_swapping_the_directions_reverses_the_output(
     case = data.draw(cases(bidirectional=True, merge=merge, residual=residual))
     initial = case.initial
     if initial is not None:
-        initial = State(*(swap_pairs(part) for part in initial.parts))
+        initial = StackState(*(swap_pairs(part) for part in initial.parts))
     found = case.run(engine)
     turned = case.run(
         engine, x=case.x.reversed(), parameters=swap_directions(case), initial=initial

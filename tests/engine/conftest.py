@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from birnn.engine import isa, recurrent
 from birnn.engine.arrays import RowLayout
 from birnn.ragged import Ragged
-from birnn.reference import GATES, Stack, State, bidirectional
+from birnn.reference import GATES, Stack, StackState, bidirectional
 
 COMPILED = [name for name in isa.available() if name != isa.REFERENCE]
 
@@ -130,9 +130,9 @@ class Layer:
                 if part is None:
                     absent.add(name)
         x = Ragged(self.x[self.rows].astype(np.float64), self.layout.lengths)
-        zeros = State.zeros(stack, len(x), np.dtype(np.float64)).parts
+        zeros = StackState.zeros(stack, len(x), np.dtype(np.float64)).parts
         initial = zeros if self.initial is None else [part.astype(float) for part in self.initial]
-        outcome, saved = bidirectional.run_saving(x, parameters, stack, State(*initial))
+        outcome, saved = bidirectional.run_saving(x, parameters, stack, StackState(*initial))
         d_state = [
             z if d is None else d.astype(float) for z, d in zip(zeros, self.d_final, strict=True)
         ]
@@ -140,7 +140,7 @@ class Layer:
         if self.d_output is not None:
             d_output += self.d_output[self.rows]
         d_x, d_weights, d_initial = bidirectional.gradients(
-            saved, d_output, d_state=State(*d_state)
+            saved, d_output, d_state=StackState(*d_state)
         )
         answers = {"output": outcome.output.values, "d_x": d_x}
         answers |= zip(("h_n", "c_n"), outcome.state.parts, strict=False)

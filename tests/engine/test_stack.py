@@ -11,7 +11,7 @@ from birnn.engine import isa, recurrent
 from birnn.engine.stack import PackedStack, run
 from birnn.errors import ShapeError
 from birnn.ragged import Ragged
-from birnn.reference import GATES, MERGE_WIDTH, Stack, State, bidirectional, initialise
+from birnn.reference import GATES, MERGE_WIDTH, Stack, StackState, bidirectional, initialise
 
 STACK = Stack("lstm", 3, 2)
 
@@ -53,8 +53,8 @@ def test_what_passes_is_the_reference_s_answer(engine, stack, lengths, dtype, st
     parameters = initialise(stack, seed, scheme="torch", dtype=dtype)
     initial = None
     if starts:
-        zeros = State.zeros(stack, len(x), np.dtype(dtype)).parts
-        initial = State(*(rng.standard_normal(part.shape).astype(dtype) for part in zeros))
+        zeros = StackState.zeros(stack, len(x), np.dtype(dtype)).parts
+        initial = StackState(*(rng.standard_normal(part.shape).astype(dtype) for part in zeros))
     tolerance = {"float32": 1e-5, "float64": 1e-10}[dtype]
 
     def same(found, expected):
@@ -122,7 +122,7 @@ def test_everything_that_is_wrong_is_named_at_once(x, parameters):
     parameters["weight_hh_l0"] = parameters["weight_hh_l0"].T
     parameters["bias_ih_l0"] = parameters["bias_ih_l0"].astype(np.float64)
     parameters["bias"] = parameters.pop("bias_hh_l0_reverse")
-    initial = State(np.zeros((2, 3, 1), np.float32), np.zeros((2, 3, 2), np.float32))
+    initial = StackState(np.zeros((2, 3, 1), np.float32), np.zeros((2, 3, 2), np.float32))
     with pytest.raises(ShapeError) as caught:
         run(x.map(lambda values: values[:, :2]), parameters, STACK, initial)
     message = str(caught.value)
@@ -154,12 +154,12 @@ def test_other_dtypes_are_refused(x, parameters, dtype):
 
 
 def test_initial_states_are_checked(x, parameters):
-    right = State.zeros(STACK, 3, np.dtype(np.float32))
+    right = StackState.zeros(STACK, 3, np.dtype(np.float32))
     assert run(x, parameters, STACK, right).final.shape == (3, 4)
     with pytest.raises(ShapeError, match=r"initial c .* is missing"):
-        run(x, parameters, STACK, State(right.h))
+        run(x, parameters, STACK, StackState(right.h))
     with pytest.raises(ShapeError, match=r"initial h has shape .*, it must be \(2, 3, 2\)"):
-        run(x, parameters, STACK, State(right.h[:, :2], right.c))
+        run(x, parameters, STACK, StackState(right.h[:, :2], right.c))
     gru = Stack("gru", 3, 2)
     with pytest.raises(ShapeError, match="gru has none"):
         run(x, initialise(gru, 0, dtype=np.float32), gru, right)

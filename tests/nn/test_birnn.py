@@ -14,8 +14,7 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 from birnn.errors import ConfigError, LengthError, ShapeError, UsageError
 from birnn.nn import BiRNN, State
 from birnn.ragged import Ragged
-from birnn.reference import GATES, MERGE_WIDTH, Stack, run_saving
-from birnn.reference import State as NumpyState
+from birnn.reference import GATES, MERGE_WIDTH, Stack, StackState, run_saving
 from birnn.reference import gradients as reference_gradients
 
 CELLS = sorted(GATES)
@@ -129,7 +128,7 @@ def test_agrees_with_the_reference_forward_and_backward(
     found = encoder(Ragged(rows, batch.lengths), initial=State(*start))
 
     numpy = {name: value.numpy() for name, value in encoder.state_dict().items()}
-    initial = NumpyState(*(part.detach().numpy() for part in start))
+    initial = StackState(*(part.detach().numpy() for part in start))
     expected, saved = run_saving(batch.map(lambda v: v.numpy()), numpy, stack, initial)
     pairs = [
         (found.output.values, expected.output.values),
@@ -146,7 +145,7 @@ def test_agrees_with_the_reference_forward_and_backward(
     random = np.random.default_rng(seed)
     d_output = random.standard_normal(expected.output.values.shape)
     d_final = random.standard_normal(expected.final.shape)
-    d_state = NumpyState(*(random.standard_normal(p.shape) for p in expected.state.parts))
+    d_state = StackState(*(random.standard_normal(p.shape) for p in expected.state.parts))
     loss = (found.output.values * torch.from_numpy(d_output)).sum()
     loss = loss + (found.final * torch.from_numpy(d_final)).sum()
     for part, d in zip(parts_of(found.state), d_state.parts, strict=True):

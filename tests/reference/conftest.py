@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from birnn.ragged import Ragged
-from birnn.reference import MERGE_WIDTH, State, initialise
+from birnn.reference import MERGE_WIDTH, StackState, initialise
 from birnn.reference.stack import GATES, Stack
 
 
@@ -47,8 +47,8 @@ def draw_batch():
         x = Ragged(rng.standard_normal((int(lengths.sum()), stack.input_size)), lengths)
         # Torch's scheme leaves nothing at zero: a bias that is dropped shows.
         parameters = initialise(stack, seed, scheme="torch")
-        zeros = State.zeros(stack, len(x), np.dtype(np.float64))
-        initial = State(*(rng.standard_normal(part.shape) for part in zeros.parts))
+        zeros = StackState.zeros(stack, len(x), np.dtype(np.float64))
+        initial = StackState(*(rng.standard_normal(part.shape) for part in zeros.parts))
         return x, parameters, initial
 
     return draw

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.ragged import Ragged
-from birnn.reference import MERGES, Stack, State, initialise, run, run_saving
+from birnn.reference import MERGES, Stack, StackState, initialise, run, run_saving
 
 SEEDS = st.integers(0, 2**32 - 1)
 MERGED = {
@@ -54,7 +54,7 @@ def test_a_stack_is_its_layers_one_after_another(data, seed, stacks, lengths, dr
             if f"_l{layer}" in name
         }
         here = slice(layer * stack.directions, (layer + 1) * stack.directions)
-        last = run(rows, own, one, State(*(part[here] for part in initial.parts)))
+        last = run(rows, own, one, StackState(*(part[here] for part in initial.parts)))
         added = rows.values if stack.adds_input(layer) else 0.0
         rows = last.output.map(lambda values, added=added: values + added)
         for part, expected in zip(out.state.parts, last.state.parts, strict=True):
@@ -79,7 +79,7 @@ def test_saving_changes_nothing(data, seed, stacks, lengths, draw_batch):
 def test_no_initial_state_is_a_state_of_zeros(data, seed, stacks, lengths, draw_batch):
     stack = data.draw(stacks)
     x, parameters, _ = draw_batch(stack, data.draw(lengths), seed)
-    zeros = State.zeros(stack, len(x), np.dtype(np.float64))
+    zeros = StackState.zeros(stack, len(x), np.dtype(np.float64))
     without, given_zeros = run(x, parameters, stack), run(x, parameters, stack, zeros)
     np.testing.assert_array_equal(without.output.values, given_zeros.output.values)
     np.testing.assert_array_equal(without.final, given_zeros.final)

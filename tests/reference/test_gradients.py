@@ -9,14 +9,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from birnn.reference import GATES, MERGE_WIDTH, Stack, State, gradients, run, run_saving
+from birnn.reference import GATES, MERGE_WIDTH, Stack, StackState, gradients, run, run_saving
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 def weights_of_a_loss(out, rng):
     """A random linear loss of everything that a run gives."""
-    d_state = State(*(rng.standard_normal(part.shape) for part in out.state.parts))
+    d_state = StackState(*(rng.standard_normal(part.shape) for part in out.state.parts))
     shapes = (out.output.values.shape, out.final.shape)
     return (*(rng.standard_normal(shape) for shape in shapes), d_state)
 
@@ -37,7 +37,7 @@ def arguments(x, parameters, initial):
 def run_with(x, stack, values, runner):
     states = [values[name] for name in values if name.startswith("initial")]
     parameters = {name: values[name] for name in stack.shapes()}
-    return runner(x.with_values(values["x"]), parameters, stack, State(*states))
+    return runner(x.with_values(values["x"]), parameters, stack, StackState(*states))
 
 
 def check_every_entry(stack, x, parameters, initial, rng, epsilon=1e-6):
@@ -101,7 +101,7 @@ def test_what_is_left_out_counts_as_zero(rng, draw_batch):
     x, parameters, initial = draw_batch(stack, [2, 1], 13)
     out, saved = run_saving(x, parameters, stack, initial)
     d_output, d_final, d_state = weights_of_a_loss(out, rng)
-    zero_state = State(*(np.zeros_like(part) for part in d_state.parts))
+    zero_state = StackState(*(np.zeros_like(part) for part in d_state.parts))
     short = gradients(saved, d_output)
     long = gradients(saved, d_output, np.zeros_like(d_final), zero_state)
     np.testing.assert_array_equal(short[0], long[0])

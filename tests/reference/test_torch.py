@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.ragged import Ragged
-from birnn.reference import GATES, Stack, State, gradients, run_saving
+from birnn.reference import GATES, Stack, StackState, gradients, run_saving
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 
@@ -43,10 +43,10 @@ def test_outputs_states_and_gradients_agree(cell, lengths, layers, bidirectional
     stack = Stack(cell, 3, 4, num_layers=layers, bidirectional=bidirectional)
     rng = np.random.default_rng(seed)
     x = Ragged(rng.standard_normal((sum(lengths), 3)), np.array(lengths))
-    zeros = State.zeros(stack, len(x), np.dtype(np.float64))
-    initial = State(*(rng.standard_normal(part.shape) for part in zeros.parts))
+    zeros = StackState.zeros(stack, len(x), np.dtype(np.float64))
+    initial = StackState(*(rng.standard_normal(part.shape) for part in zeros.parts))
     d_output = rng.standard_normal((sum(lengths), stack.output_size))
-    d_state = State(*(rng.standard_normal(part.shape) for part in zeros.parts))
+    d_state = StackState(*(rng.standard_normal(part.shape) for part in zeros.parts))
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)

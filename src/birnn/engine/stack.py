@@ -16,7 +16,7 @@ from birnn.engine.linear import Linear
 from birnn.errors import ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
-from birnn.reference.bidirectional import Outcome, State
+from birnn.reference.bidirectional import Outcome, StackState
 from birnn.reference.cells import CELLS
 from birnn.reference.merge import MERGES
 from birnn.reference.stack import Stack
@@ -55,7 +55,7 @@ class PackedStack:
         self._merges = [_merge(parameters, layer, stack) for layer in range(stack.num_layers)]
 
     def run(
-        self, x: Ragged[Array], initial: State | None = None, *, table: Array | None = None
+        self, x: Ragged[Array], initial: StackState | None = None, *, table: Array | None = None
     ) -> Outcome:
         """Run the stack over a ragged batch.
 
@@ -91,7 +91,7 @@ class PackedStack:
     # NaN and overflow stay in the sequence that has them; they are its answer, not a fault.
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
     def _run_native(
-        self, x: Ragged[Array], rows_NW: Array, numbers_N: Array | None, initial: State | None
+        self, x: Ragged[Array], rows_NW: Array, numbers_N: Array | None, initial: StackState | None
     ) -> Outcome:
         """Run the stack on rows, or on the table that row numbers stand for."""
         stack = self._stack
@@ -123,7 +123,7 @@ class PackedStack:
             x.with_values(halves[0]),
             backward,
             self._merges[-1](np.concatenate(tops, axis=1), tops),
-            State(*(np.concatenate(parts) for parts in zip(*finals, strict=True))),
+            StackState(*(np.concatenate(parts) for parts in zip(*finals, strict=True))),
         )
 
     def _weights(self, layer: int) -> list[recurrent.DirectionWeights]:
@@ -145,7 +145,7 @@ class PackedStack:
 
 
 def run(
-    x: Ragged[Array], parameters: Parameters, stack: Stack, initial: State | None = None
+    x: Ragged[Array], parameters: Parameters, stack: Stack, initial: StackState | None = None
 ) -> Outcome:
     """Run a stack of recurrent layers over a ragged batch.
 
@@ -238,7 +238,7 @@ def _parameter_faults(
 
 
 def _state_faults(
-    sequences: int, dtype: np.dtype[Any], stack: Stack, initial: State | None
+    sequences: int, dtype: np.dtype[Any], stack: Stack, initial: StackState | None
 ) -> list[str]:
     """What is wrong with the initial states."""
     if initial is None:

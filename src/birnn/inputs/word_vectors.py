@@ -16,12 +16,9 @@ import numpy.typing as npt
 from birnn.data.numeric import Reals
 from birnn.engine.stack import PackedStack
 from birnn.inputs.forms import Characters, Surface
+from birnn.inputs.kind import Floats, Integers, Tensors
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.ragged import Ragged
-
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
-Tensors = Mapping[str, Floats]
 
 CAPACITY = 1 << 15
 # Forms that go through the character network together: bounds its memory, fills its matrices.

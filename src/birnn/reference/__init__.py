@@ -1,6 +1,6 @@
 """The equations in NumPy, forward and backward: the specification of every engine."""
 
-from birnn.reference.bidirectional import Outcome, Saved, State, gradients, run, run_saving
+from birnn.reference.bidirectional import Outcome, Saved, StackState, gradients, run, run_saving
 from birnn.reference.cells import CELLS, Cell
 from birnn.reference.initialise import initialise
 from birnn.reference.merge import MERGES, Merge
@@ -18,7 +18,7 @@ __all__ = [
     "Outcome",
     "Saved",
     "Stack",
-    "State",
+    "StackState",
     "gradients",
     "initialise",
     "run",

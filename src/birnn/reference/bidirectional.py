@@ -30,7 +30,7 @@ Gradients = dict[str, Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class State:
+class StackState:
     """States of every layer and direction, in torch's order: layer by layer, forward half first.
 
     Args:
@@ -42,11 +42,11 @@ class State:
     c: Array | None = None
 
     @classmethod
-    def zeros(cls, stack: Stack, sequences: int, dtype: np.dtype[np.floating]) -> State:
+    def zeros(cls, stack: Stack, sequences: int, dtype: np.dtype[np.floating]) -> StackState:
         """The state that a run starts from when none is given.
 
         Example:
-            >>> State.zeros(Stack("gru", 3, 5, num_layers=2), 4, np.dtype("f4")).h.shape
+            >>> StackState.zeros(Stack("gru", 3, 5, num_layers=2), 4, np.dtype("f4")).h.shape
             (4, 4, 5)
         """
         shape = (stack.num_layers * stack.directions, sequences, stack.hidden_size)
@@ -77,7 +77,7 @@ class Outcome:
     forward: Ragged[Array]
     backward: Ragged[Array] | None
     final: Array
-    state: State
+    state: StackState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +93,7 @@ class Saved:
 
 
 def run(
-    x: Ragged[Array], parameters: Parameters, stack: Stack, initial: State | None = None
+    x: Ragged[Array], parameters: Parameters, stack: Stack, initial: StackState | None = None
 ) -> Outcome:
     """Run a stack over a ragged batch; nothing is kept for a backward.
 
@@ -116,31 +116,26 @@ def run(
 
 
 def run_saving(
-    x: Ragged[Array], parameters: Parameters, stack: Stack, initial: State | None = None
+    x: Ragged[Array], parameters: Parameters, stack: Stack, initial: StackState | None = None
 ) -> tuple[Outcome, Saved]:
-    """As `run`, and keep what `gradients` needs.
-
-    Args:
-        x: Batch of rows (N, D).
-        parameters: Arrays by the names of ``stack.shapes()``.
-        stack: Settings of the stack.
-        initial: Initial states; zeros where it is None.
-
-    Returns:
-        The outcome, and what was kept.
-    """
+    """As `run`, with the same arguments; also returns what `gradients` needs."""
     return _run(x, parameters, stack, initial, keep=True)
 
 
 # NaN and overflow affect their own sequence alone; they are its answer, not a fault of the run.
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def _run(
-    x: Ragged[Array], parameters: Parameters, stack: Stack, initial: State | None, *, keep: bool
+    x: Ragged[Array],
+    parameters: Parameters,
+    stack: Stack,
+    initial: StackState | None,
+    *,
+    keep: bool,
 ) -> tuple[Outcome, Saved]:
     cell, merge = CELLS[stack.cell], MERGES[stack.merge]
     schedule = Schedule.of(x.lengths)
     if initial is None:
-        initial = State.zeros(stack, len(x), np.result_type(x.values, *parameters.values()))
+        initial = StackState.zeros(stack, len(x), np.result_type(x.values, *parameters.values()))
     finals: list[Arrays] = []
     halves: list[list[Array]] = []
     tapes: list[list[Tape]] = []
@@ -184,7 +179,7 @@ def _run(
         x.with_values(last[0]),
         x.with_values(last[1]) if stack.bidirectional else None,
         final_BW,
-        State(*(np.stack(parts) for parts in zip(*finals, strict=True))),
+        StackState(*(np.stack(parts) for parts in zip(*finals, strict=True))),
     )
     return outcome, Saved(stack, parameters, schedule, outcome, halves, tapes)
 
@@ -194,8 +189,8 @@ def gradients(
     saved: Saved,
     d_output_NW: Array,
     d_final_BW: Array | None = None,
-    d_state: State | None = None,
-) -> tuple[Array, Gradients, State]:
+    d_state: StackState | None = None,
+) -> tuple[Array, Gradients, StackState]:
     """Backward through time of `run_saving`.
 
     Args:
@@ -254,7 +249,7 @@ def gradients(
             for part, d_part in zip(d_initial, d_first, strict=True):
                 part[which] = d_part
         d_rows_NW = d_x_ND
-    return d_rows_NW, {name: d_parameters[name] for name in stack.shapes()}, State(*d_initial)
+    return d_rows_NW, {name: d_parameters[name] for name in stack.shapes()}, StackState(*d_initial)
 
 
 def direction_names(layer: int, suffix: str) -> tuple[str, str, str, str]:

@@ -16,7 +16,7 @@ from birnn.engine.linear import Linear
 from birnn.engine.stack import PackedStack
 from birnn.errors import BundleError
 from birnn.ragged import Ragged
-from birnn.reference.bidirectional import Outcome, State
+from birnn.reference.bidirectional import Outcome, StackState
 from birnn.reference.stack import Stack
 from birnn.runtime.pooling import POOLINGS, Attention, Concatenated, Pooling, Stream
 
@@ -49,7 +49,9 @@ class Recurrent:
         outcome = self._stack.run(x, table=table)
         return outcome.output, outcome.final
 
-    def step(self, x: Ragged[Any], state: State | None, *, table: Floats | None = None) -> Outcome:
+    def step(
+        self, x: Ragged[Any], state: StackState | None, *, table: Floats | None = None
+    ) -> Outcome:
         """One step of a stack with one direction, from the state after the step before.
 
         Args:
@@ -107,16 +109,16 @@ class NumpyNetwork:
     def step(
         self,
         x: Ragged[Any],
-        state: State | None,
+        state: StackState | None,
         pool: Stream | None,
         *,
         table: Floats | None = None,
-    ) -> tuple[Floats, State]:
+    ) -> tuple[Floats, StackState]:
         """Scores (1, L) after one more row of a sequence, and the state for the next.
 
         Args:
             x: The row, (1, W), or with ``table`` (F, W) its number, (1,).
-            state: State after the step before; None before the first.
+            state: StackState after the step before; None before the first.
             pool: The pooling that `stream` made for this sequence.
             table: Distinct rows.
         """

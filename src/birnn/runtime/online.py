@@ -13,7 +13,7 @@ from birnn.bundle.spec import Spec
 from birnn.errors import DirectionError, UsageError
 from birnn.inputs.kind import Codec, Embed
 from birnn.ragged import Ragged
-from birnn.reference.bidirectional import State
+from birnn.reference.bidirectional import StackState
 from birnn.runtime.layers import NumpyNetwork
 from birnn.tasks.head import Decode, Decoder
 
@@ -61,7 +61,7 @@ class Online:
     def reset(self) -> None:
         """Begin a new sequence."""
         self._steps = 0
-        self._state: State | None = None
+        self._state: StackState | None = None
         self._pool = self._network.stream()
 
     def step(self, given: Any) -> Any:
