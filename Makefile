@@ -38,7 +38,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist workste
 test: $(INSTALLED)  ## the tests but for the slow ones, and the examples of all docstrings
 	$(PYTEST)
 
-# Ten minutes, as CI does every night.
+# As CI does every night.
 test-all: $(INSTALLED)  ## the slow tests too, and more of what Hypothesis draws
 	$(PYTEST) -m "not fuzz" --hypothesis-profile=full
 

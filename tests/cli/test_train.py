@@ -31,6 +31,7 @@ def at_work(start: Any, training: Any, tmp_path: Path) -> Iterator[subprocess.Po
             process.kill()
 
 
+@pytest.mark.slow  # test_workspace.py has the lock, test_resume.py the signal in this process
 def test_a_second_training_into_one_place_is_refused_and_sigterm_ends_the_first_in_order(
     call: Any, training: Any, tmp_path: Path, at_work: subprocess.Popen[bytes]
 ) -> None:

@@ -64,7 +64,7 @@ PAGES: dict[str, Callable[[Path], object]] = {
 ON_A_DESKTOP = ("demo-residues", "demo-anomaly", "compare", "cost", "quickstart")
 
 
-@pytest.mark.parametrize("name", sampled(PAGES, ["demo-residues", "compare"]))
+@pytest.mark.parametrize("name", sampled(PAGES, ["demo-residues"]))
 def test_the_page_opens_on_a_phone_in_the_dark_and_on_a_desktop(
     name: str, opened: Any, tmp_path: Path
 ) -> None:

@@ -173,6 +173,7 @@ def test_a_loan_is_never_far_larger_than_what_is_asked_for():
     assert not any(where <= array.ctypes.data < where + 64 * LARGE for array in small)
 
 
+@pytest.mark.slow
 def test_no_more_than_a_quarter_of_a_gibibyte_waits():
     piece = 96 * LARGE
     living = [lend(piece) for _ in range(5)]

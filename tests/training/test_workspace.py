@@ -185,6 +185,7 @@ def test_a_second_run_is_refused_while_the_first_is_at_work(tmp_path):
         pass
 
 
+@pytest.mark.slow  # test_resume.py kills a process, and another one goes on
 def test_the_lock_goes_with_the_process_that_held_it(tmp_path):
     program = (
         "import os, sys; from pathlib import Path; from birnn.training.workspace import Workspace\n"

@@ -16,6 +16,7 @@ from birnn.studies.compare.trials import WAYS, TrialPlan, equal_width, run_trial
 from birnn.training.fit import fit
 from birnn.training.recipe import Recipe
 from birnn.training.sets import Sets
+from grids import sampled
 
 specs = st.builds(
     Spec,
@@ -90,15 +91,18 @@ def test_a_trial_is_what_training_and_predicting_by_hand_give(
     assert Predictor.load(tmp_path / "kept").predict(asked) == model.predict(asked)
 
 
-def test_trials_side_by_side_answer_as_those_in_turn(plan: TrialPlan) -> None:
+@pytest.mark.parametrize("asked", sampled(["both", "forward both"], ["both"]))
+def test_trials_side_by_side_answer_as_those_in_turn(plan: TrialPlan, asked: str) -> None:
+    ways = asked.split()
     said: list[str] = []
     alone = run_trials(plan, ["forward", "both"], [1], tell=said.append)
-    beside = run_trials(plan, ["forward", "both"], [1], jobs=2)
     assert list(alone) == ["forward", "both"]
-    for way, trials in alone.items():
+    assert [line.split(",")[0] for line in said] == ["one direction", "two directions"]
+    beside = run_trials(plan, ways, [1], jobs=2)
+    for way in ways:
+        trials = alone[way]
         assert [trial.answers for trial in trials] == [trial.answers for trial in beside[way]]
         assert [trial.curve for trial in trials] == [trial.curve for trial in beside[way]]
-    assert [line.split(",")[0] for line in said] == ["one direction", "two directions"]
 
 
 def test_a_misspelt_way_is_refused_before_training(plan: TrialPlan) -> None:
