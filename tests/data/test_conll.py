@@ -359,7 +359,7 @@ def test_every_step_knows_its_line():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("EU\tNNP\n", "text:1: 2 columns parted by tabs.*--format conll"),
+        ("EU\tNNP\n", "text:1: 2 columns separated by tabs.*--format conll"),
         ("\t".join("abcdefghij"), "text:1: column 1 is 'a', CoNLL-U numbers its words.*conll"),
         (UNIVERSAL.replace("\n\n", "\n"), "text:7: word 1 after word 2. End each sentence"),
         ("1\ta" + "\t_" * 8 + "\n2\tb" + "\t_" * 9, "text:2: 11 columns, line 1 has 10"),

@@ -145,7 +145,7 @@ def test_delimiters_are_found_and_told(load, own, delimiter, header):
     examples, told, found = load(table(header, delimiter=delimiter), name=name)
     assert pairs(examples) == ROWS
     assert found["delimiter"] == delimiter
-    assert any("cells are parted by" in line for line in told) == (delimiter != own)
+    assert any("cells are separated by" in line for line in told) == (delimiter != own)
 
 
 def test_a_delimiter_that_is_set_is_taken(load):
@@ -437,7 +437,7 @@ def test_the_models_delimiter_inside_the_first_text_parts_nothing(load):
     assert pairs(examples) == rows
     examples, told, _ = load(table(None, rows, ";"), name="t.csv", kept=kept | {"delimiter": "\t"})
     assert pairs(examples) == rows
-    assert "cells are parted by semicolons" in told[0]
+    assert "cells are separated by semicolons" in told[0]
 
 
 PLACES = {"text_column": "1", "label_column": "2", "delimiter": "\t", "header": False}

@@ -93,7 +93,7 @@ def english(tmp_path_factory):
     [
         ("other.csv", "{},{}", "text,label", "text column 'review'"),
         ("other.tsv", "{}\t{}", "text\tlabel", "the model's text column 'review'"),
-        ("other.csv", "{};{}", "text;label", "cells are parted by semicolons"),
+        ("other.csv", "{};{}", "text;label", "cells are separated by semicolons"),
         ("other.csv", "{},{}", "", "no header; the text is column 1"),
         ("other.jsonl", '{{"text": "{}", "score": "{}"}}', "", "the label is 'score'"),
         ("other.jsonl", '{{"comment": "{}", "class": "{}"}}', "", "the text is 'comment'"),

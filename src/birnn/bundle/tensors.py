@@ -139,7 +139,7 @@ def _places(entries: Mapping[str, Any], found: list[str]) -> dict[str, Place]:
 
 
 def _extent_fault(places: Mapping[str, Place], room: int) -> str | None:
-    """Why float32 tensors of these shapes cannot stand at these places in so many bytes."""
+    """The fault of the places of float32 tensors of these shapes in so many bytes, or None."""
     reached = 0
     for name, (_, shape, begin, end) in sorted(places.items(), key=lambda item: item[1][2:]):
         if begin != reached or end - begin != 4 * math.prod(shape):

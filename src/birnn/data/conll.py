@@ -135,7 +135,7 @@ def _sequences(
         if len(cells) < needed:
             raise source.fault(
                 f"{counted(len(cells))}, a token and its tag are needed, "
-                "parted by a tab or a space.",
+                "separated by a tab or a space.",
                 number,
             )
         tokens.append(_cell(source, cells, columns.token, "token", number))
@@ -185,7 +185,7 @@ def _universal(
         cells = line.split("\t")
         if len(cells) < needed:
             raise source.fault(
-                f"{counted(len(cells))} parted by tabs, CoNLL-U has {COLUMNS}. "
+                f"{counted(len(cells))} separated by tabs, CoNLL-U has {COLUMNS}. "
                 "If the file has other columns, say so: --format conll --columns token=2,tag=4",
                 number,
             )

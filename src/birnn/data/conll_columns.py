@@ -137,7 +137,7 @@ class _Beginning:
         if header is None and self._may_be_universal():
             return None
         found = header or self._recognised()
-        self._check_parted(headed=header is not None)
+        self._check_separated(headed=header is not None)
         if self.request.labelled:
             self._check_tags(self.rows[header is not None :], found)
         elif self.width > 1 and header is None and found.token == 0:
@@ -237,7 +237,7 @@ class _Beginning:
         )
         return TokenColumns(1, -1, self.width, self.measured)
 
-    def _check_parted(self, headed: bool) -> None:
+    def _check_separated(self, headed: bool) -> None:
         """Refuse a file whose sentences are numbered in column 1 and not separated by blank lines.
 
         Raises:
@@ -369,7 +369,7 @@ class _Beginning:
         return enough and varied
 
     def _tags_first(self) -> bool:
-        """Whether marks of spans stand in the first column and not in the last."""
+        """Whether the first column, and not the last, holds marks of spans."""
         firsts = {cells[0] for _, cells in self.rows}
         lasts = {cells[-1] for _, cells in self.rows}
         return (

@@ -46,8 +46,8 @@ def plain_name(name: str) -> str:
         >>> plain_name("reviewText"), plain_name(" Star_Rating")
         ('review text', 'star rating')
     """
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip())
-    return re.sub(r"[\s_.-]+", " ", parted).strip().casefold()
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip())
+    return re.sub(r"[\s_.-]+", " ", spaced).strip().casefold()
 
 
 def lexicons(target: TargetKind) -> tuple[Sequence[str], Sequence[str]]:

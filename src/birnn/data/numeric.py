@@ -89,7 +89,7 @@ def narrow(values: Reals, offset: tuple[float, ...] = ()) -> Narrow:
 
 
 def not_finite(values: Reals) -> tuple[int, ...] | None:
-    """Where the first value stands that float32 has no finite number for; None: nowhere."""
+    """Place of the first value that is not finite in float32, or None."""
     finite = np.isfinite(narrow(values))
     return None if finite.all() else tuple(np.argwhere(~finite)[0].tolist())
 
@@ -108,8 +108,8 @@ hold. Fill it in or leave the sequence out.
     if bad is not None:
         at = "".join(f", {place} {index}" for place, index in zip(places, bad, strict=True))
         value = values[bad]
-        said = f"{value:g}, which float32 cannot hold" if np.isfinite(value) else f"{value}"
-        raise DataError(f"{what}{at} is {said}. Fill it in or leave the sequence out.")
+        shown = f"{value:g}, which float32 cannot hold" if np.isfinite(value) else f"{value}"
+        raise DataError(f"{what}{at} is {shown}. Fill it in or leave the sequence out.")
 
 
 def is_number(cell: str) -> bool:

@@ -166,7 +166,7 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
     for number, item in enumerate(given):
         try:
             if request.target == "tags":
-                item = pairs.parted(item, number)
+                item = pairs.split(item, number)
             if isinstance(item, Mapping):
                 if keys is None:
                     keys = keys_of(item, request)
@@ -197,7 +197,7 @@ class _Pairs:
         self._pairs = False
         self._unclear: int | None = None
 
-    def parted(self, item: Any, number: int) -> Any:
+    def split(self, item: Any, number: int) -> Any:
         """A sentence as (tokens, tags) where it consists of pairs, else as it is."""
         if isinstance(item, np.ndarray) and item.dtype.kind in "OUS":
             item = item.tolist()

@@ -54,10 +54,10 @@ class ReadOptions(Frozen):
     label_column: str | None = Field(
         default=None,
         description="column of a table that is learnt: its name or number; of values "
-        "several, parted by commas",
+        "several, separated by commas",
     )
     delimiter: str | None = Field(
-        default=None, min_length=1, max_length=1, description="what parts the cells of a table"
+        default=None, min_length=1, max_length=1, description="delimiter of the cells of a table"
     )
     header: bool | None = Field(
         default=None, description="whether the first row of a table names its columns"
@@ -87,7 +87,7 @@ class ReadOptions(Frozen):
     @classmethod
     def _parts_cells(cls, given: Any) -> Any:
         if given in ('"', "\n", "\r"):
-            raise ValueError("quotes and line ends part no cells")
+            raise ValueError("quotes and line ends are no delimiters")
         return "\t" if given in ("tab", "\\t") else given
 
     @field_validator("text_column", "label_column", mode="before")

@@ -310,7 +310,7 @@ def _named(family: str, suffix: bool) -> SchemeName:
 
 
 def _typed(labels: Collection[str]) -> tuple[dict[str, str], bool]:
-    """The letter of each label that has a mark and a type, and whether the mark stands last."""
+    """The letter of each label that has a mark and a type, and whether the mark is last."""
     first, last = {}, {}
     for label in labels:
         if mark := _MARK_FIRST.fullmatch(label):
@@ -321,7 +321,7 @@ def _typed(labels: Collection[str]) -> tuple[dict[str, str], bool]:
 
 
 def _bare(labels: Iterable[str]) -> dict[str, str]:
-    """The marks where they stand without a type."""
+    """The marks of labels without types."""
     present = set(labels)
     single = {label: label for label in present if label in _MEANING}
     alphabets = ({*"BIES"}, {*"BILU"}, {*"BMES"}, {*"BMEW"})

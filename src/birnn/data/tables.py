@@ -34,7 +34,7 @@ def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
     quote is a character.
 
     Raises:
-        FormatError: A row of other cells than the first, columns that cannot be told apart, an
+        FormatError: A row of other cells than the first, columns that cannot be distinguished, an
             empty label, values that are no finite numbers.
 
     Example:
@@ -101,7 +101,7 @@ class _Table:
         self._keep(columns, names, delimiter)
         notices = list(columns.notices)
         if delimiter not in (self.default, request.options.delimiter):
-            notices.append(f"cells are parted by {CALLED.get(delimiter, repr(delimiter))}")
+            notices.append(f"cells are separated by {CALLED.get(delimiter, repr(delimiter))}")
         if notices:
             options = "--text-column, --label-column, --delimiter, --header"
             source.notice(f"{'; '.join(notices)}. Options: {options}", number)

@@ -85,7 +85,7 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:
-    """Arrays ``values`` (N, D) and ``lengths`` (B,), and the targets beside them.
+    """Arrays ``values`` (N, D) and ``lengths`` (B,), and an array of targets.
 
     These are ``tags`` (N,), ``labels`` (B,), or, of values, ``targets`` (B, K) or (B,); labels and
     tags are strings, integers or truth values.
@@ -194,9 +194,9 @@ def _numbers(cells: Sequence[str], what: str) -> Reals:
             pass
     for position, cell in enumerate(cells):
         if not is_number(cell):
-            said = "missing (?)" if cell.strip() == "?" else f"{cell.strip()!r}, not a number"
+            shown = "missing (?)" if cell.strip() == "?" else f"{cell.strip()!r}, not a number"
             raise DataError(
-                f"{what}, value {position} is {said}. Fill it in or leave the sequence out."
+                f"{what}, value {position} is {shown}. Fill it in or leave the sequence out."
             )
     return np.array([float(cell) for cell in cells], dtype=np.float64)
 

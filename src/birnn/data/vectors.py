@@ -78,7 +78,7 @@ def read_vectors(
         if not line.isascii() and _HALF.search(line):
             undecodable.append(number)
             continue
-        word, values = _parted(source, line, dim, number)
+        word, values = _word_and_values(source, line, dim, number)
         if not word.isascii():
             word = canonical(word)
         if (count <= first or word in wanted) and word not in vectors:
@@ -137,7 +137,8 @@ def _width(source: Source, line: str, dim: int, number: int) -> int:
     found = len(cells) - 1
     if not found:
         raise source.fault(
-            "a word without values. Each line is a word and its values, parted by spaces.", number
+            "a word without values. Each line is a word and its values, separated by spaces.",
+            number,
         )
     # Otherwise the header may be right, and the word may hold spaces.
     if dim and found != dim and all(map(is_number, cells[1:])):
@@ -146,7 +147,7 @@ def _width(source: Source, line: str, dim: int, number: int) -> int:
     return dim or found
 
 
-def _parted(source: Source, line: str, dim: int, number: int) -> tuple[str, str]:
+def _word_and_values(source: Source, line: str, dim: int, number: int) -> tuple[str, str]:
     """A word, and its values as text."""
     if line.count(" ") == dim and "  " not in line and "\t" not in line:
         word, _, values = line.partition(" ")

@@ -97,7 +97,7 @@ def _pattern(ascii_only: bool) -> re.Pattern[str]:
     )
 
 
-# not, is or has, would or had, am, are, have, will: parted from their word, as in the Penn
+# not, is or has, would or had, am, are, have, will: split off their word, as in the Penn
 # Treebank and in Universal Dependencies
 _clitic = re.compile(r"(?i)(.*[^-‐‑/'’.,;:!?\])}»”])(n['’]t|['’](?:s|d|m|re|ve|ll))", re.DOTALL)
 _MERGED = {"cannot": 3, "gonna": 3, "wanna": 3, "gotta": 3, "lemme": 3, "gimme": 3}
@@ -151,7 +151,7 @@ def tokenise(text: str) -> Tokens:
     """
     tokens: list[str] = []
     for chunk in clean(text).split():
-        tokens.extend(_parted(chunk).tokens)
+        tokens.extend(_chunk(chunk).tokens)
     return _ended(tokens)
 
 
@@ -173,11 +173,11 @@ class _Chunk(NamedTuple):
 CACHED = 64  # characters of a chunk; longer ones seldom recur
 
 
-def _parted(chunk: str) -> _Chunk:
-    return _cached_part(chunk) if len(chunk) <= CACHED else _part(chunk)
+def _chunk(chunk: str) -> _Chunk:
+    return _cached_chunk_of(chunk) if len(chunk) <= CACHED else _chunk_of(chunk)
 
 
-def _part(chunk: str) -> _Chunk:
+def _chunk_of(chunk: str) -> _Chunk:
     """The tokens of a chunk, and what it shows about the text around it."""
     plain = chunk.isascii()
     if plain and chunk.isalnum() and chunk.lower() not in _MERGED:
@@ -189,7 +189,7 @@ def _part(chunk: str) -> _Chunk:
     return _Chunk(tuple(tokens), _sign(chunk, tokens))
 
 
-_cached_part = functools.lru_cache(1 << 16)(_part)
+_cached_chunk_of = functools.lru_cache(1 << 16)(_chunk_of)
 
 
 def _clitics(word: str) -> list[str]:
@@ -212,7 +212,7 @@ _ALONE = {*",.()[]\"“”‘’'。，、।۔،", "``", "''"} | {
 }
 _ALONE |= {"n't", "n’t"}
 _ALONE_TOO = {*"!?:;«»！？؟", "?!", "!!", "??"}
-# What stands on a word in running text.
+# What is attached to a word in running text.
 _BEFORE = {*"([{\"“‘«'`¿¡"}
 _AFTER = {*",.;:!?)]}\"”’»'…।۔؟،", "..."}
 _INSIDE = {*"。，、！？；：「」（）"}
@@ -262,7 +262,7 @@ def part(text: str, split: SplitMode = "auto") -> Parted:
     chunks = clean(text).split()
     if split == "tokens":
         return Parted(tuple(chunks), "tokens", True)
-    found = list(map(_parted, chunks))
+    found = list(map(_chunk, chunks))
     running = _ended([token for chunk in found for token in chunk.tokens])
     if running == tuple(chunks):
         return Parted(running, "", True)
@@ -279,7 +279,7 @@ def looks(text: str) -> Literal["", "tokens", "text"]:
         >>> looks("a fine film ."), looks("a fine film."), looks("a fine film")
         ('tokens', 'text', '')
     """
-    return _looks(list(map(_parted, clean(text).split())))[0]
+    return _looks(list(map(_chunk, clean(text).split())))[0]
 
 
 def _looks(chunks: Sequence[_Chunk]) -> tuple[Literal["", "tokens", "text"], bool]:

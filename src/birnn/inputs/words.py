@@ -238,9 +238,9 @@ class Words(InputSpec):
         """Word vectors (V, W) that start with the log-count ratio of each label, where that is set.
 
         ``r[w, k] = log p(w | k) - log p(w | other labels)``, over the share of the examples that
-        hold the word, add-one smoothed: the features by which naive Bayes weighs words. They stand
-        in the first dimensions of the vectors, as many as there are labels and room; training goes
-        on from there.
+        hold the word, add-one smoothed: the features by which naive Bayes weighs words. They
+        fill the first dimensions of the vectors, one for each label as far as there is room, and
+        are trained further.
 
         Source:
             Wang & Manning 2012, Baselines and Bigrams: Simple, Good Sentiment and Topic

@@ -30,7 +30,7 @@ def build(
         spec: The model.
         dropout: Rates for training; none by default.
         labels: Names of the labels in the order of their ids, for the constraints of a tag scheme.
-        word_counts: How often each word stands in training, (V,), for the dropout of rare words.
+        word_counts: Count of each word in training, (V,), for the dropout of rare words.
         class_weights: Weight of each label in the loss, (L,).
         label_smoothing: Share of the probability spread over all labels in the loss.
         checkpoint: Whether the encoder keeps only its states for the backward pass, see `BiRNN`.

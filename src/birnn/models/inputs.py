@@ -133,7 +133,7 @@ class WordInputs(InputModule):
     Args:
         spec: Description of the inputs.
         dropout: Rates for training.
-        counts: How often each word stands in training, (V,).
+        counts: Count of each word in training, (V,).
     """
 
     def __init__(self, spec: Words, dropout: Dropout, counts: Any = None) -> None:

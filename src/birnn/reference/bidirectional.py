@@ -1,4 +1,4 @@
-"""Stacked recurrent layers of one or two directions, and all gradients beside them.
+"""Stacked recurrent layers of one or two directions, and all gradients.
 
 ```
 f = scan(x, forwards)          b = scan(x, backwards)

@@ -1,4 +1,4 @@
-"""One step of each recurrent cell, and its backward beside it.
+"""One step of each recurrent cell, forward and backward.
 
 A cell gets the two parts of its pre-activations apart, because the GRU does not simply add them:
 

@@ -1,4 +1,4 @@
-"""The time loop over a ragged batch in one direction, and backward through time beside it.
+"""The time loop over a ragged batch in one direction, and backpropagation through time.
 
 There is no padding: the sequences are sorted by length once, longest first, so those that still
 run at step t are the first ``counts[t]`` of them, and each step is one matrix product over these.

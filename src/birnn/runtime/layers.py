@@ -29,7 +29,7 @@ class Recurrent:
 
     Args:
         tensors: Tensors of the model.
-        prefix: Where the stack's parameters stand among them.
+        prefix: Prefix of the names of the stack's parameters.
         stack: Settings of the stack.
     """
 

@@ -155,7 +155,7 @@ class AttentionStream:
 
 
 class Concatenated:
-    """Several poolings side by side, (B, parts * W)."""
+    """Several poolings, concatenated, (B, parts * W)."""
 
     def __init__(self, parts: Sequence[Pooling]) -> None:
         self._parts = parts
@@ -170,7 +170,7 @@ class Concatenated:
 
 
 class ConcatenatedStreams:
-    """Several streams side by side, (1, parts * W)."""
+    """Several streams, concatenated, (1, parts * W)."""
 
     def __init__(self, parts: Sequence[Stream]) -> None:
         self._parts = parts
