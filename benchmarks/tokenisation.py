@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from birnn.data import read, tokenise
-from birnn.data.words import Tokens, canonical, part
+from birnn.data.tokeniser import Tokens, canonical, part
 
 Sentences = Sequence[tuple[str, Tokens]]  # texts, and the tokens that they should have
 

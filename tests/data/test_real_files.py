@@ -9,7 +9,7 @@ from operator import eq
 import pytest
 
 from birnn.data import ReadOptions, detect, read, spans, tokenise, violations
-from birnn.data.words import canonical, part
+from birnn.data.tokeniser import canonical, part
 
 pytestmark = pytest.mark.shared
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from birnn.data.pretrained import read_vectors
 from birnn.data.source import Source
-from birnn.data.vectors import read_vectors
 from birnn.errors import FormatError
 
 
@@ -168,7 +168,7 @@ def test_word_vectors_may_be_large(write, monkeypatch):
 PEAK = r"""
 import pathlib, re, sys
 from birnn.data.source import Source
-from birnn.data.vectors import read_vectors
+from birnn.data.pretrained import read_vectors
 from birnn.errors import FormatError
 try:
     for line in Source.from_path(sys.argv[1]).lines():

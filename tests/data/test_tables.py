@@ -13,7 +13,7 @@ from birnn.data import ReadRequest
 from birnn.data.records import read_jsonl
 from birnn.data.source import Source
 from birnn.data.tables import read_csv, read_tsv
-from birnn.data.words import part
+from birnn.data.tokeniser import part
 from birnn.errors import FormatError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=20)

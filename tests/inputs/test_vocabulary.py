@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.data.alphabet import UNKNOWN
-from birnn.data.words import canonical
+from birnn.data.tokeniser import canonical
 from birnn.errors import DataError
 from birnn.inputs.vocabulary import Vocabulary, normalise, restored
 

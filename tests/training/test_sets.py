@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from birnn.data import Example, ReadOptions
-from birnn.data.words import part
+from birnn.data.tokeniser import part
 from birnn.training.sets import DataSources
 
 PARTED = ["up 5% , fine .", "w/o it .", "costs $5"]

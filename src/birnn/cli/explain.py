@@ -83,7 +83,7 @@ def explain(
 
 def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
     """What the model reads: the text in its tokens, or the first sequence of a file."""
-    from birnn.data.words import Splitter
+    from birnn.data.tokeniser import Splitter
 
     inputs = model.spec.inputs
     vectors = inputs.holds == "vectors"

@@ -3,6 +3,7 @@
 from birnn.data.batching import batches, in_order, windows
 from birnn.data.examples import Example, TargetKind
 from birnn.data.options import ReadOptions, ReadRequest
+from birnn.data.pretrained import read_vectors
 from birnn.data.read import FORMATS, read
 from birnn.data.schemes import (
     Span,
@@ -15,8 +16,7 @@ from birnn.data.schemes import (
     transitions,
     violations,
 )
-from birnn.data.vectors import read_vectors
-from birnn.data.words import tokenise
+from birnn.data.tokeniser import tokenise
 
 __all__ = [
     "FORMATS",

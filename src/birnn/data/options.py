@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_val
 from birnn.data.alphabet import Alphabet
 from birnn.data.examples import TargetKind
 from birnn.data.source import MAX_LINE, Source
-from birnn.data.words import SplitMode, Splitter
+from birnn.data.tokeniser import SplitMode, Splitter
 from birnn.errors import ConfigError, Tell, nearest
 from birnn.schema import Frozen
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from birnn.data import cells
+from birnn.data import delimited
 from birnn.data.columns import TableColumns, recognise
 from birnn.data.examples import Example
 from birnn.data.numeric import Reals
@@ -83,11 +83,11 @@ class _Table:
         """The examples of the rows, one by one."""
         source, request = self.source, self.request
         delimiter = self._delimiter()
-        table = cells.rows(
+        table = delimited.rows(
             source,
             itertools.chain(self.sample, self.lines),
             delimiter,
-            quoted=cells.is_quoted(self.default, delimiter),
+            quoted=delimited.is_quoted(self.default, delimiter),
             longest=request.options.max_line,
         )
         first = next(table, None)
@@ -123,7 +123,7 @@ class _Table:
         unlabelled.report()
 
     def _sampled(self, delimiter: str) -> list[list[str]]:
-        return cells.sampled(self.source, self.sample, delimiter, self.default)
+        return delimited.sampled(self.source, self.sample, delimiter, self.default)
 
     def _is_settled(self) -> bool:
         """Whether the first line is all that has to be seen: nothing is left to guess."""
@@ -155,7 +155,7 @@ class _Table:
         found = [] if given is None else self._sampled(given)
         if given is not None and found and len(set(map(len, found))) == 1 < len(found[0]):
             return given
-        return cells.sniff(self.source, self.sample, self.default, self.request.target)
+        return delimited.sniff(self.source, self.sample, self.default, self.request.target)
 
     def _keep(self, columns: TableColumns, names: Sequence[str], delimiter: str) -> None:
         """Record what was found as the options that would say the same."""

@@ -24,7 +24,7 @@ from birnn.bundle import Bundle, load
 from birnn.bundle.spec import Encoder, Spec
 from birnn.data import ReadOptions
 from birnn.data.batching import windows
-from birnn.data.words import SplitMode
+from birnn.data.tokeniser import SplitMode
 from birnn.errors import ConfigError, DataError, nearest
 from birnn.inputs import Codec, Vectors, restored
 from birnn.models import Network, build

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.data.alphabet import UNKNOWN
-from birnn.data.words import canonical
+from birnn.data.tokeniser import canonical
 from birnn.errors import DataError
 
 NOT_THERE = -1
@@ -142,7 +142,7 @@ def restored(stored: Mapping[str, Sequence[str]]) -> dict[str, Vocabulary]:
 
 
 def normalise(word: str, lowercase: bool, digits: bool) -> str:
-    """A word as it is looked up: in NFC, see `birnn.data.words.canonical`.
+    """A word as it is looked up: in NFC, see `birnn.data.tokeniser.canonical`.
 
     Args:
         word: As written.

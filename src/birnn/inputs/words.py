@@ -17,8 +17,8 @@ from pydantic import Field
 
 from birnn.data.conversion import described
 from birnn.data.examples import Example
-from birnn.data.vectors import read_vectors
-from birnn.data.words import canonical, tokenise
+from birnn.data.pretrained import read_vectors
+from birnn.data.tokeniser import canonical, tokenise
 from birnn.errors import DataError
 from birnn.inputs.forms import (
     AffixLengths,

@@ -1,6 +1,6 @@
 """A trained model at work: NumPy alone, no torch."""
 
-from birnn.runtime.online import Online
 from birnn.runtime.predictor import Predictor
+from birnn.runtime.streaming import Online
 
 __all__ = ["Online", "Predictor"]

@@ -24,7 +24,7 @@ from birnn.errors import BundleError, ConfigError, DataError, Tell, UsageError, 
 from birnn.inputs import Steps, restored
 from birnn.ragged import Ragged
 from birnn.runtime.layers import NumpyNetwork
-from birnn.runtime.online import Online
+from birnn.runtime.streaming import Online
 from birnn.runtime.validation import validated
 from birnn.tasks.head import Decode
 

@@ -9,7 +9,7 @@ from birnn.bundle.spec import Spec
 from birnn.data.conversion import described
 from birnn.data.objects import is_iterable, is_table, unpacked
 from birnn.data.options import ReadOptions
-from birnn.data.words import SplitMode, Splitter
+from birnn.data.tokeniser import SplitMode, Splitter
 from birnn.errors import DataError, Tell
 from birnn.inputs.kind import Codec, Steps
 

@@ -14,7 +14,7 @@ import numpy as np
 from birnn.data import Example, ReadOptions, ReadRequest, read
 from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
-from birnn.data.words import SplitMode, looks, part, tokenise
+from birnn.data.tokeniser import SplitMode, looks, part, tokenise
 from birnn.errors import DataError, Tell
 from birnn.inputs import KINDS, KindName
 from birnn.tasks import TASKS
@@ -22,7 +22,7 @@ from birnn.training.checks import require_uniform_inputs
 
 DEV_SHARE = 10  # without a dev file, one in so many training examples is held out
 
-# As `birnn.data.words.Splitter` says it of one line, so that it is said once of a file.
+# As `birnn.data.tokeniser.Splitter` says it of one line, so that it is said once of a file.
 _BY_TOKENISER = "split by the tokeniser. If it is in its tokens already: --tokens"
 
 # A file, or what `birnn.data.objects` takes for examples.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from birnn.data import tokenise
 from birnn.data.examples import Example
-from birnn.data.words import Splitter, canonical, clean, looks, part
+from birnn.data.tokeniser import Splitter, canonical, clean, looks, part
 from birnn.inputs import InputSettings, Words
 from birnn.inputs.vocabulary import normalise
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from birnn.data.vectors import read_vectors
-from birnn.data.words import canonical
+from birnn.data.pretrained import read_vectors
+from birnn.data.tokeniser import canonical
 from birnn.errors import FormatError
 
 WORDS = st.text(

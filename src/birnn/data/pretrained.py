@@ -13,7 +13,7 @@ import numpy as np
 
 from birnn.data.numeric import Reals, is_number
 from birnn.data.source import Source
-from birnn.data.words import canonical
+from birnn.data.tokeniser import canonical
 from birnn.errors import Tell, log_notice
 
 _SEPARATORS = re.compile(r"[ \t]+")

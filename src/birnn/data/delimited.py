@@ -1,4 +1,4 @@
-"""The rows of a table, and the delimiter of their cells."""
+"""Delimited text: the rows of a table, and the delimiter of their cells."""
 
 from __future__ import annotations
 
