@@ -21,6 +21,8 @@ from birnn.errors import DataError
 Reals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Narrow = npt.NDArray[np.float32]
 
+_PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def reals(given: Any) -> Reals:
     """Real numbers as an array; float16 and float32 become float32, all others float64.
@@ -28,6 +30,9 @@ def reals(given: Any) -> Reals:
     Raises:
         ValueError: Rows of different lengths, text, complex numbers, dates or other objects.
     """
+    # The usual case, without the checks of all others: nothing is to be converted.
+    if type(given) is np.ndarray and given.dtype in _PRECISIONS and given.flags.c_contiguous:
+        return given
     try:
         array = np.asarray(as_array(given))
         if array.dtype.kind == "O":

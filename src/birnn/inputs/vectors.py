@@ -235,9 +235,15 @@ class VectorCodec(Codec[Vectors]):
 
     def rows(self, sequences: Sequence[Any]) -> VectorRows:
         """Rows less the offset, float32, (N, D)."""
+        offset = self.inputs.offset
         empty = np.zeros((0, self.inputs.size), np.float32)
-        filled = [narrow(values, self.inputs.offset) for values in sequences if len(values)]
-        return VectorRows(np.concatenate([empty, *filled]))
+        filled = [values for values in sequences if len(values)]
+        # All rows are converted at once: a conversion per sequence took 3 % of prediction.
+        with np.errstate(over="ignore"):
+            rows_ND: Any = np.concatenate(
+                [empty, *filled], dtype=np.float64 if offset else np.float32, casting="same_kind"
+            )
+        return VectorRows(narrow(rows_ND, offset))
 
     def embedding(self, tensors: Tensors) -> Embed:
         """Standardised rows."""
