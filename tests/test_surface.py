@@ -21,7 +21,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 IMPORT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import __future__, importlib, operator, typing
+import __future__, importlib.util, operator, typing  # what an editable install loads too
 before = set(sys.modules)
 import birnn
 print(json.dumps({"loaded": sorted(set(sys.modules) - before), "version": birnn.__version__}))
