@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -28,6 +29,11 @@ for profile, examples in {"fast": 10, "full": 40}.items():
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("fast")
+
+# Tests interrupt processes that they start. Those would ignore it where this one was started to, as
+# shells start what runs in the background.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "build" / "screenshots"

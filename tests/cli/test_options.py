@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import typer
 
+from birnn.cli.main import main
 from birnn.cli.options import with_read_options
 from birnn.cli.tree import app
 from birnn.data.options import ReadOptions
 from birnn.errors import ConfigError, UsageError
+from birnn.tasks import TASKS
 
 
 def asked(**given):
@@ -66,3 +68,9 @@ def test_a_model_reads_as_it_was_trained_unless_told_otherwise():
     given = ReadOptions.of({"header": False, "split": "text"})
     merged = given.over(kept)
     assert merged.model_dump() == ReadOptions(field="xpos", header=False, split="text").model_dump()
+
+
+def test_the_help_names_every_task(capsys):
+    assert main(["train", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert [task for task in TASKS if task not in said] == []

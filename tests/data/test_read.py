@@ -84,7 +84,7 @@ def test_unknown_endings_name_the_known_ones(write):
         read(write("a.xml", "x"), "tags")
     with pytest.raises(FormatError, match=r"unknown ending \(none\)"):
         read(write("a.gz", "x"), "tags")
-    with pytest.raises(FormatError, match="format ts is not read for tags"):
+    with pytest.raises(FormatError, match="format ts is for labels or values, not for tags"):
         read(write("a.ts", "x"), "tags")
 
 
@@ -92,7 +92,7 @@ def test_wrong_names_are_refused_at_once(write):
     path = write("a.conll", "a\tX\n")
     with pytest.raises(ConfigError, match="did you mean conll"):
         read(path, "tags", ReadOptions(format="conl"))
-    with pytest.raises(UsageError, match="format conll is not read for labels"):
+    with pytest.raises(UsageError, match="format conll is for tags, not for labels"):
         read(path, "label", ReadOptions(format="conll"))
     with pytest.raises(UsageError, match="did you mean tags"):
         read(path, "tagss")

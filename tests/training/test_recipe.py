@@ -167,3 +167,12 @@ def test_class_weights_that_are_none_are_refused_in_plain_words(given):
         "training.class_weights: it must be none, balanced, or a table of finite"
     )
     assert said.count("training.class_weights") == 1
+
+
+def test_a_setting_of_another_task_is_named_as_such():
+    with pytest.raises(ConfigError, match=r"head.pooling is a setting of a classifier and a regr"):
+        Recipe.load("tagger", overrides=["head.pooling=max"])
+    with pytest.raises(ConfigError, match="is a setting of a tagger, this task has none"):
+        Recipe.load("regressor", overrides=["head.scheme=none"])
+    with pytest.raises(ConfigError, match="did you mean decoder"):
+        Recipe.load("tagger", overrides=["head.decodr=crf"])

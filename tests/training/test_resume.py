@@ -192,6 +192,20 @@ def test_another_run_is_not_the_one_to_go_on_with(run, changes, message):
     run("m", resume=True)  # and nothing of it was lost
 
 
+@pytest.mark.usefixtures("half_way")
+def test_a_run_of_another_version_is_called_so(run, monkeypatch):
+    describe = fitting.describe
+
+    def older(**given):
+        told = describe(**given)
+        told["settings"]["training.batch_rows"] = told["settings"].pop("training.batch_tokens")
+        return told
+
+    monkeypatch.setattr(fitting, "describe", older)
+    with pytest.raises(UsageError, match=r"another version of birnn began it, .*batch_rows"):
+        run("m", resume=True)
+
+
 def test_nothing_to_resume(run):
     with pytest.raises(UsageError, match="nothing to resume"):
         run("m", resume=True)

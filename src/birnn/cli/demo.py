@@ -57,7 +57,7 @@ def demo(
     *,
     reading: ReadOptions,
 ) -> int:
-    """Run an experiment that comes with its data: one direction against two."""
+    """Run a demo on data that comes with it: one direction against two."""
     check_form(as_json, as_markdown)
     check_page(out)
     require_training(plots=out is not None)

@@ -25,7 +25,7 @@ COMMANDS = (
 
 app = typer.Typer(
     name="birnn",
-    help="Bidirectional recurrent networks: train, run and open up taggers and classifiers.",
+    help="Bidirectional recurrent networks: train, run and open up taggers, classifiers and more.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -196,7 +196,8 @@ def format_of(
             raise ConfigError(f"no format {name!r}: {nearest(name, FORMATS)}")
         if name not in serving:
             raise UsageError(
-                f"format {name} is not read for {wanted}. Formats that are: {', '.join(serving)}"
+                f"format {name} is {_purpose(name)}, not for {wanted}. "
+                f"Formats for {wanted}: {', '.join(serving)}"
             )
         return name
     if labelled:
@@ -214,7 +215,7 @@ def format_of(
             return known
     if matching:
         raise FormatError(
-            f"{path}: format {matching[0]} is not read for {wanted}. "
+            f"{path}: format {matching[0]} is {_purpose(matching[0])}, not for {wanted}. "
             f"If the file is of another, name it: {remedy}"
         )
     if ending in PARTS and target == "tags":
@@ -244,3 +245,8 @@ def _checked(source: Source, examples: Iterator[Example], max_tokens: int) -> It
         yield example
     if empty:
         raise source.fault("no sequence in it. At least one is needed.")
+
+
+def _purpose(name: str) -> str:
+    """What a format is for, in words: for labels or values."""
+    return "for " + " or ".join(TARGET_NAMES[target] for target in sorted(FORMATS[name].targets))

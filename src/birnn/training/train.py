@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,9 +101,9 @@ def _refuse_settings(given: Mapping[str, Any]) -> None:
     """Say where settings of training go, which are easily taken for arguments."""
     from birnn.training.settings import TrainingSettings
 
-    for name in given:
-        if name in TrainingSettings.model_fields:
+    for name in given.keys() - ReadOptions.model_fields.keys():
+        for setting in difflib.get_close_matches(name, TrainingSettings.model_fields, 1, 0.8):
             raise UsageError(
-                f"{name} is a setting of training, no argument: "
-                f"settings={{'training.{name}': {given[name]!r}}}."
+                f"{name} is no argument, {setting} is a setting of training: "
+                f"settings={{'training.{setting}': {given[name]!r}}}."
             )

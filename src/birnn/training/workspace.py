@@ -115,7 +115,8 @@ class Workspace:
             if changed:
                 raise UsageError(
                     f"--resume goes on with the run in {self.state}, which is another: "
-                    f"{'; '.join(changed)}. Give what it had, or start anew with --overwrite."
+                    f"{'; '.join(changed)}. Go on with what it had, or start again with "
+                    "--overwrite."
                 )
             self.run = earlier["run"]
             self._check_checkpoints()

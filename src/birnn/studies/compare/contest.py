@@ -19,7 +19,7 @@ class Contest:
     """Ways of reading, compared on groups of answers.
 
     Args:
-        name: The experiment.
+        name: The demo.
         unit: What is counted.
         grouping: What the groups are.
         groups: Name of a group to the answers in it. What is in none does not count.
