@@ -82,7 +82,7 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
         ['seed was 1, now 2', 'the training data was another (a.tsv has changed)']
     """
     then, settings = earlier["settings"], now["settings"]
-    if then["task"] == settings["task"] and then.keys() != settings.keys():
+    if "task" in then and then["task"] == settings["task"] and then.keys() != settings.keys():
         others = ", ".join(sorted(then.keys() ^ settings.keys()))
         return [f"another version of birnn began it, with other settings ({others})"]
     changed = [
