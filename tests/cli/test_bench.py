@@ -54,6 +54,7 @@ def test_markdown_is_the_table_of_the_readme(call: Any) -> None:
     assert any(line.startswith("| 2x3x4x5 | ") for line in lines)
 
 
+@pytest.mark.slow
 def test_full_measures_the_other_layers_too(call: Any) -> None:
     told = json.loads(call(*TINY, "--full", "--json").out)
     layers = list(dict.fromkeys(timing["layer"] for timing in told["timings"]))

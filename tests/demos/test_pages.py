@@ -14,7 +14,6 @@ from birnn.studies import cost as costs
 from birnn.studies.compare import compare
 from birnn.studies.compare import page as compare_page
 from birnn.training.recipe import Recipe
-from grids import sampled
 
 TINY = Size(train=30, test=24, epochs=1)
 
@@ -64,7 +63,8 @@ PAGES: dict[str, Callable[[Path], object]] = {
 ON_A_DESKTOP = ("demo-residues", "demo-anomaly", "compare", "cost", "quickstart")
 
 
-@pytest.mark.parametrize("name", sampled(PAGES, ["demo-residues"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAGES)
 def test_the_page_opens_on_a_phone_in_the_dark_and_on_a_desktop(
     name: str, opened: Any, tmp_path: Path
 ) -> None:

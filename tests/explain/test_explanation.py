@@ -17,7 +17,6 @@ from birnn.explain import explanation, mean_ablation, page
 from birnn.explain.ablation import MeanStates
 from birnn.explain.explanation import LONG, Explanation
 from birnn.runtime import Predictor
-from grids import sampled
 
 
 @pytest.fixture
@@ -163,10 +162,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("case", "dark"),
-    sampled(itertools.product(CASES, (False, True)), [("values of series, stacked", True)]),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "dark"), itertools.product(CASES, (False, True)))
 def test_the_page_opens_in_a_browser(
     make: Callable[..., Bundle], draw: Any, opened: Any, tmp_path: Path, case: str, dark: bool
 ) -> None:

@@ -218,6 +218,7 @@ def test_counting_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(entry.measured is None for entry in found.entries)
 
 
+@pytest.mark.slow
 @native
 def test_peaks_hold_what_the_equations_say_is_kept() -> None:
     stack, batch = Stack("lstm", 64, 128), BatchSize(16, 200)

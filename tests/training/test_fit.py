@@ -371,6 +371,7 @@ def test_lightning_is_what_runs_the_loop(run, monkeypatch):
     assert seen["max_epochs"] == 1
 
 
+@pytest.mark.slow
 def test_the_first_training_of_a_process_leaves_pythons_random_numbers(tmp_path):
     # A process of its own: what draws from them is an import.
     program = """

@@ -58,6 +58,7 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Any:
     return among
 
 
+@pytest.mark.slow
 def test_every_peer_is_timed_in_every_case() -> None:
     cases = (TINY, Case(TINY.shape, TORCH_KINDS[0]))
     told: list[str] = []
@@ -99,6 +100,7 @@ def test_the_peak_is_told_where_an_engine_can_measure_it() -> None:
         assert share == pytest.approx(TINY.flops("forward") / ours.seconds / ours.peak)
 
 
+@pytest.mark.slow
 def test_a_share_is_of_the_peak_of_its_own_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     # The clock falls from case to case; each round of the second has half of what the first had.
     measures = iter([3e9, 5e9, 4e9, 1e9, 2e9, 3e9])
