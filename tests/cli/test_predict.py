@@ -401,6 +401,7 @@ sys.exit(status)
 """
 
 
+@pytest.mark.slow
 def test_memory_is_flat_on_a_file_of_a_million_tokens(
     start: Any, trained: Trained, tmp_path: Path
 ) -> None:

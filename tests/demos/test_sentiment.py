@@ -169,6 +169,7 @@ def test_the_verdict_is_the_one_that_was_asked_for() -> None:
                 assert sentiment._Choice(frame, findings, phrases, THING, 0).label == label
 
 
+@pytest.mark.slow
 def test_no_sentence_has_two_verdicts_or_stands_in_both_splits() -> None:
     verdicts: dict[tuple[str, ...], set[tuple[str, str]]] = defaultdict(set)
     count = 0

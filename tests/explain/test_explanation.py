@@ -163,7 +163,7 @@ CASES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "dark"), itertools.product(CASES, (False, True)))
+@pytest.mark.parametrize(("case", "dark"), list(itertools.product(CASES, (False, True))))
 def test_the_page_opens_in_a_browser(
     make: Callable[..., Bundle], draw: Any, opened: Any, tmp_path: Path, case: str, dark: bool
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from birnn.bundle import Bundle, Characters, Encoder, Spec, Tags, Words, save
 from birnn.runtime import Predictor
@@ -54,6 +55,7 @@ def test_a_new_process_predicts_without_torch(make: Callable[..., Bundle], tmp_p
     assert_quick(tmp_path / "model", expected)
 
 
+@pytest.mark.slow
 def test_a_large_model_is_read_and_checked_as_quickly(tmp_path: Path) -> None:
     """45 MB: 100,000 words of 100 numbers, digests of all of it."""
     characters = Characters(size=60, dim=25, hidden_size=25)
