@@ -175,8 +175,9 @@ def test_an_older_birnn_finds_all_that_it_reads(folder: Path) -> None:
 
 
 def test_the_card_may_be_edited(folder: Path) -> None:
+    before = load(folder)
     (folder / "README.md").write_text("# Our tagger")
-    load(folder)
+    assert load(folder).spec == before.spec
 
 
 # ------------------------------------------------------------------ JSON that no bundle needs

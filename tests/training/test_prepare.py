@@ -10,6 +10,8 @@ import pytest
 from birnn.data import Example
 from birnn.errors import ConfigError, DataError
 from birnn.inputs.words import RATIO_SCALE
+from birnn.tasks import Label
+from birnn.training.datamodule import DevBatches
 from birnn.training.fit import fit
 from birnn.training.loop import planned_epochs
 from birnn.training.prepare import prepare
@@ -144,6 +146,18 @@ def test_a_scheme_that_no_tag_fits_is_refused(tiny):
         prepare("tagger", tagged("B-P L-P O"), [], tiny(head__scheme="iob2"))
     with pytest.raises(ConfigError, match=r"head.scheme is bilou, the tags mark spans as iob2"):
         prepare("tagger", tagged("B-P I-P O"), [], tiny(head__scheme="bilou"))
+
+
+def test_dev_answers_are_compared_with_what_the_task_makes_of_targets(tiny, monkeypatch):
+    def golds(self, labels, tell):
+        return lambda example, number: (labels, number, example.target)
+
+    monkeypatch.setattr(Label, "golds", golds)
+    examples = [Example(("a",), "x"), Example(("b",), "y")]
+    prepared = prepare("classifier", examples, examples, tiny("classifier"))
+    assert prepared.dev_golds == [(("x", "y"), 0, "x"), (("x", "y"), 1, "y")]
+    batches = DevBatches(prepared, [np.array([1, 0])])
+    assert [gold for batch in batches for gold in batch.gold] == prepared.dev_golds[::-1]
 
 
 def test_dev_tags_in_other_letters_are_the_same_spans(tiny):

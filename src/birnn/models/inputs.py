@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -66,15 +67,15 @@ def from_host(array: np.ndarray[Any, Any], like: Tensor) -> Tensor:
     return torch.from_numpy(array).to(like.device)
 
 
-class InputModule(nn.Module):
+class InputModule(nn.Module, ABC):
     """A kind of input in torch: from a batch's arrays to rows, (N, W)."""
 
     noise: nn.Module
     """Noise that is added to the rows in training."""
 
+    @abstractmethod
     def baseline(self) -> Tensor:
         """The baseline row of attributions, (W,)."""
-        raise NotImplementedError
 
 
 class CharacterNetwork(nn.Module):

@@ -35,7 +35,7 @@ class Batches:
 
 
 class DevBatches(Batches):
-    """Batches of the dev set, each with the gold targets as they stand in the file."""
+    """Batches of the dev set, each with the targets that answers are compared with."""
 
     def __init__(self, prepared: Prepared, groups: list[np.ndarray[Any, Any]]) -> None:
         super().__init__(prepared.dev, groups)

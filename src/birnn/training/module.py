@@ -54,7 +54,7 @@ class NotFinite(TrainingError):
 
 @dataclass(slots=True)
 class DevBatch:
-    """A batch with the gold targets as they stand in the file, unknown labels included."""
+    """A batch with the targets that answers are compared with, unknown labels included."""
 
     batch: Batch
     gold: Sequence[Any]
