@@ -6,13 +6,14 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TENSORFLOW := $(VENV)/.tensorflow
 BENCH := .venv-bench
 SANITIZED := build/sanitize
 MEMORY := address,undefined
 BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all fuzz check format bench bench-setup sanitize races docs clean
+.PHONY: help setup quickstart test test-tensorflow test-all fuzz check format bench bench-setup sanitize races docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -38,9 +39,17 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist workste
 test: $(INSTALLED)  ## the tests but for the slow ones, and the examples of all docstrings
 	$(PYTEST)
 
+test-tensorflow: $(TENSORFLOW)  ## the tests of Keras on TensorFlow, which is installed for them
+	$(BIN)/python -m pytest -m tensorflow tests/keras
+
+$(TENSORFLOW): $(INSTALLED)
+	PIP_CONSTRAINT=constraints.txt \
+		$(BIN)/python -m pip install --disable-pip-version-check --quiet tensorflow-cpu
+	@touch $@
+
 # As CI does every night.
 test-all: $(INSTALLED)  ## the slow tests too, and more of what Hypothesis draws
-	$(PYTEST) -m "not fuzz" --hypothesis-profile=full
+	$(PYTEST) -m "not fuzz and not tensorflow" --hypothesis-profile=full
 
 # A quarter of an hour; `make test` runs a hundred mutations of each.
 fuzz: $(INSTALLED)  ## the fuzz tests in full: 10,000 damaged copies of each file and format
