@@ -79,7 +79,7 @@ def test_progress_names_each_demo_and_training(lines: list[str], result: Quickst
         *("brackets", "one direction", "two directions"),
     ]
     for name, contest in (("senses", result.senses), ("brackets", result.brackets)):
-        assert {len(curve) for curve in contest.curves["both"]} == {TINY[name].epochs}
+        assert {len(curve) for curve in contest.comparison.curves["both"]} == {TINY[name].epochs}
 
 
 def test_a_place_that_cannot_be_used_is_refused_before_training(tmp_path: Path) -> None:

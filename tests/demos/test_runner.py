@@ -16,6 +16,7 @@ from birnn.demos import DEMOS, DemoResult, Size, pages, run, senses
 from birnn.demos.runner import data_of, pick
 from birnn.errors import DataError, UsageError
 from birnn.report import Sentences, Strips
+from birnn.report.figures.style import number
 from birnn.runtime import Predictor
 from birnn.studies.compare.significance import percent
 from grids import sampled
@@ -51,6 +52,9 @@ def test_every_demo_runs_and_its_page_shows_its_numbers(name: str, tmp_path: Pat
     for way in ("forward", "both"):
         assert 0 <= told[way]["accuracy_min"] <= told[way]["accuracy_max"] <= 1
         assert f">{percent(told[way]['accuracy_median'])}<" in page
+        [losses] = told[way]["loss_by_epoch"]
+        assert len(losses) == len(told[way]["dev_accuracy_by_epoch"][0]) == TINY.epochs
+        assert f"first {number(losses[0])}, last {number(losses[-1])}." in page
     assert page.count("<svg") >= 2
     # A line was said of each training.
     assert re.search(rf"\b{len(said)} models trained and tested in", page)

@@ -61,7 +61,11 @@ def every_figure() -> Iterator[Figure]:
     yield figures.accuracy_by_group(groups, groups="evidence", bound={"left": 1.0, "right": 0.5})
     yield every_distance_from_the_bound()
     yield figures.accuracy_by_position(scores, positions=["1", "2", "3-9", "10-19", "20+"])
-    yield figures.learning_curves({reader: [row, row[:3]] for reader, row in scores.items()})
+    runs = {reader: [row, row[:3]] for reader, row in scores.items()}
+    yield figures.learning_curves(runs, metric="span F1 on dev")
+    losses = {reader: [(row / np.arange(1, 6) ** 3).tolist()] for reader, row in
+              zip(readers, random.uniform(0.5, 2, (len(readers), 5)), strict=True)}  # fmt: skip
+    yield figures.learning_curves(runs, losses)
     yield figures.scores_by_seed(scores)
     adds = random.normal(size=(2, STEPS))
     costs = {"parameters": 365_568.0, "forward and backward, ms": 3.25, "weights, MB": 1.4}

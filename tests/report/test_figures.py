@@ -106,6 +106,42 @@ def test_several_runs_are_their_median_in_a_band(runs: list[list[float]]) -> Non
     assert axes.get_ylim()[0] <= min(map(min, at_each))
 
 
+@given(
+    score=st.lists(st.lists(shares, min_size=1, max_size=4), min_size=1, max_size=3),
+    scale=st.floats(0.01, 100),
+)
+def test_losses_are_a_panel_under_the_metric_of_the_same_epochs(
+    score: list[list[float]], scale: float
+) -> None:
+    losses = [[scale * 30 ** (share - 1) for share in run] for run in score]
+    figure = figures.learning_curves(
+        {"forward": score, "both": score}, {"forward": losses, "both": losses[::-1]}
+    )
+    above, below = figure.axes
+    longest = max(map(len, losses))
+    middle = [statistics.median([run[n] for run in losses if len(run) > n]) for n in range(longest)]
+    for drawn in below.lines:
+        np.testing.assert_allclose(drawn.get_ydata(), middle)
+    assert below.get_ylabel() == "training loss"
+    assert below.get_yscale() == "linear"  # none is more than 50 times another
+    assert below.get_ylim()[0] == 0
+    assert above.get_xlim() == below.get_xlim()
+    assert f"left to right: first {number(middle[0])}, last {number(middle[-1])}." in alt_text(
+        figure
+    )
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        READERS["forward"].name,
+        READERS["both"].name,
+    ]
+
+
+def test_losses_that_are_far_apart_have_a_logarithmic_scale() -> None:
+    figure = figures.learning_curves({"both": [0.5, 1.0]}, {"both": [5.0, 0.05]})
+    assert figure.axes[1].get_yscale() == "log"
+    perfect = figures.learning_curves({"both": [0.5, 1.0]}, {"both": [5.0, 0.0]})
+    assert perfect.axes[1].get_yscale() == "linear"  # which has no place for 0
+
+
 def test_positions_may_have_names() -> None:
     names = ["1", "2-9", "10+"]
     (axes,) = figures.accuracy_by_position({"equal": [0.5, 0.6, 0.7]}, positions=names).axes
@@ -242,6 +278,8 @@ def test_colours_are_told_apart_by_every_eye(sight: str, page: int) -> None:
         (lambda: figures.accuracy_by_position({"both": [1.0]}, positions="ab"), "positions"),
         (lambda: figures.learning_curves({"both": []}), "two directions has no epoch"),
         (lambda: figures.learning_curves({"both": [[], []]}), "two directions has no epoch"),
+        (lambda: figures.learning_curves({"both": [1.0]}, {"half": [1.0]}), "losses are of half"),
+        (lambda: figures.learning_curves({"both": [1.0]}, {"both": []}), "has no epoch"),
         (lambda: figures.scores_by_seed({"both": []}), "two directions has no score"),
         (lambda: figures.cost_bars({"both": {}}), "at least one quantity"),
         (

@@ -255,14 +255,15 @@ def accuracy(contest: Contest) -> Picture:
 
 
 def learning(contest: Contest) -> Picture:
-    """The score on the dev set, epoch by epoch."""
-    figure = figures.learning_curves(contest.curves, metric="accuracy on dev")
-    seeds = len(contest.comparison.seeds)
+    """The score on the dev set and the training loss, epoch by epoch."""
+    found = contest.comparison
+    figure = figures.learning_curves(found.curves, found.losses, metric="accuracy on dev")
+    seeds = len(found.seeds)
     band = f" The line is the median of {seeds} seeds, the band their range." if seeds > 1 else ""
     return Picture(
         figure,
-        f"{contest.name.capitalize()}: accuracy on the dev set after each epoch. The best epoch's "
-        f"weights are kept.{band}",
+        f"{contest.name.capitalize()}: accuracy on the dev set after each epoch, and the mean "
+        f"training loss in it. The best epoch's weights are kept.{band}",
     )
 
 

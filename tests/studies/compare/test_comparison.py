@@ -25,7 +25,9 @@ SPEC = Spec(inputs=Symbols(size=5, dim=2), encoder=Encoder(hidden_size=2), head=
 
 
 def trial(way: str, seed: int, answers: Any, score: float, spec: Spec = SPEC) -> Trial:
-    return Trial(way, seed, spec, tuple(answers), {"accuracy": score}, (0.5, score), 2.0, 0.01)
+    return Trial(
+        way, seed, spec, tuple(answers), {"accuracy": score}, (0.5, score), (0.7, 0.1), 2.0, 0.01
+    )
 
 
 def of_tags(draw: np.random.Generator, lengths: list[int], seeds: int = 2) -> Comparison:
@@ -230,6 +232,8 @@ def test_the_table_and_the_dictionary_tell_the_same() -> None:
         scores = [one.scores["accuracy"] for one in found.trials[way]]
         assert told[way]["accuracy_median"] == spread.median == sorted(scores)[1]
         assert (told[way]["accuracy_min"], told[way]["accuracy_max"]) == (min(scores), max(scores))
+        assert told[way]["dev_by_epoch"] == [list(one.curve) for one in found.trials[way]]
+        assert told[way]["loss_by_epoch"] == [list(run) for run in found.losses[way]]
     assert told["seeds"] == [0, 1, 2]
 
 

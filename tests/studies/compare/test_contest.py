@@ -30,7 +30,8 @@ def contests(draw: st.DrawFn) -> Contest:
     seeds = range(draw(st.integers(1, 3)))
     trials = {
         way: [
-            Trial(way, seed, SPEC, answers(), {"accuracy": 0.0}, (0.5,), 1.0, 0.1) for seed in seeds
+            Trial(way, seed, SPEC, answers(), {"accuracy": 0.0}, (0.5,), (0.7,), 1.0, 0.1)
+            for seed in seeds
         ]
         for way in ("forward", "both")
     }
@@ -101,7 +102,7 @@ def test_table_and_dictionary_agree(contest: Contest) -> None:
 def test_right_is_of_the_first_seed() -> None:
     trials = {
         "both": [
-            Trial("both", seed, SPEC, ((tag,),), {"accuracy": 0.0}, (0.5,), 1.0, 0.1)
+            Trial("both", seed, SPEC, ((tag,),), {"accuracy": 0.0}, (0.5,), (0.7,), 1.0, 0.1)
             for seed, tag in ((1, "x"), (2, "y"))
         ]
     }

@@ -88,6 +88,8 @@ def test_a_trial_is_what_training_and_predicting_by_hand_give(
     assert trial.spec == model.spec
     assert trial.scores["accuracy"] == model.evaluate(plan.sets.test)["accuracy"]
     assert trial.epochs == result.epochs == 2
+    assert trial.curve == tuple(row["dev_accuracy"] for row in result.history)
+    assert trial.losses == tuple(row["loss"] for row in result.history)
     assert Predictor.load(tmp_path / "kept").predict(asked) == model.predict(asked)
 
 

@@ -13,7 +13,6 @@ from birnn.report.figures.comparisons import (
     accuracy_by_group,
     accuracy_by_position,
     cost_bars,
-    learning_curves,
     scores_by_seed,
 )
 from birnn.report.figures.decisions import (
@@ -24,6 +23,7 @@ from birnn.report.figures.decisions import (
 )
 from birnn.report.figures.flow import flow, influence_by_distance
 from birnn.report.figures.heads import attention_weights, tag_marginals
+from birnn.report.figures.learning import learning_curves
 from birnn.report.figures.series import TagRow, series
 from birnn.report.figures.style import (
     HALVES,

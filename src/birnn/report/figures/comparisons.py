@@ -1,4 +1,4 @@
-"""Figures of ways of reading against each other: by group, position, epoch, seed; costs."""
+"""Figures of ways of reading against each other: by group, position, seed; costs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from birnn.errors import DataError
 from birnn.report.figures.bars import bars, number_beside, rows
-from birnn.report.figures.lines import line
+from birnn.report.figures.lines import line, percent_scale
 from birnn.report.figures.style import (
     INK,
     PAPER,
+    SPREAD,
     FloatArray,
     Reader,
     blank,
@@ -25,7 +26,6 @@ from birnn.report.figures.style import (
     readers_of,
     sentence,
     tooltip,
-    whole_ticks,
     with_alt_text,
 )
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BOUND = "the best that one direction can do"
-SPREAD = 50  # the greatest over the least cost from which on a scale is logarithmic
 
 
 @in_house_style
@@ -147,63 +146,25 @@ def accuracy_by_position(
         heights = [100 * value for value in bound]
         line(axes, places, heights, INK, name=BOUND, linestyle="--", linewidth=1.2)
     for key, reader in readers.items():
-        _percents(axes, accuracy[key], reader, [f"{of} {name}" for name in names])
+        percents = 100 * np.asarray(accuracy[key], dtype=float)
+
+        def text(at: int, name: str = reader.name, percents: FloatArray = percents) -> str:
+            return f"{of} {names[at]}, {name}: {percents[at]:.1f} %"
+
+        line(
+            axes, places, percents, reader.colour, name=reader.name, marker=reader.marker,
+            tooltips=text,
+        )  # fmt: skip
     axes.set_xlabel(f"{of} in the sequence" if of == "position" else f"{of} of the sequence, steps")
     every = 1 if length <= 20 else length // 10
     axes.set_xticks(places[::every], names[::every], rotation=_turn(names, length / every))
-    _percent_scale(axes, "accuracy")
+    percent_scale(axes, "accuracy")
     legend(figure, last=BOUND)
     numbers = {
         key: {f"{of} {name}": value for name, value in zip(names, values, strict=True)}
         for key, values in accuracy.items()
     }
     return with_alt_text(figure, f"Accuracy at each {of}.", describe(numbers))
-
-
-@in_house_style
-def learning_curves(
-    curves: Mapping[str, Sequence[float] | Sequence[Sequence[float]]],
-    *,
-    metric: str = "accuracy",
-) -> Figure:
-    """A metric of each reader on held-out data after each epoch of training.
-
-    Several runs of one reader are drawn as the line of their medians in the band between the
-    least and the most; a run that stopped early counts as long as it lasted.
-
-    Args:
-        curves: Reader (a key of `READERS`) to the metric after each epoch, between 0 and 1; or
-            to such numbers for each of several runs.
-        metric: What is measured, for the axis.
-
-    Raises:
-        DataError: No reader, a reader that is not known, or no epoch.
-
-    Example:
-        >>> figure = learning_curves({"both": [[0.25, 0.5, 1.0], [0.5, 0.5, 0.9], [0.0, 0.75]]})
-        >>> figure.axes[0].lines[0].get_ydata().tolist()
-        [25.0, 50.0, 95.0]
-    """
-    readers = readers_of(curves)
-    figure, axes = canvas()
-    ends, least = {}, []
-    for key, reader in readers.items():
-        at_SE = _runs(curves[key], reader)
-        low, middle, high = (pick(at_SE, axis=0) for pick in (np.nanmin, np.nanmedian, np.nanmax))
-        if len(at_SE) > 1:
-            axes.fill_between(
-                range(1, at_SE.shape[1] + 1), 100 * low, 100 * high, color=reader.colour,
-                alpha=0.18, linewidth=0,
-            )  # fmt: skip
-        epochs = [f"epoch {n + 1}" for n in range(at_SE.shape[1])]
-        _percents(axes, middle.tolist(), reader, epochs)
-        least.append(100 * low)
-        ends[key] = {"first": float(middle[0]), "last": float(middle[-1])}
-    axes.set_xlabel("epoch")
-    whole_ticks(axes.xaxis)
-    _percent_scale(axes, metric, *least)
-    legend(figure)
-    return with_alt_text(figure, f"{capital(metric)} after each epoch.", describe(ends))
 
 
 @in_house_style
@@ -343,38 +304,6 @@ def _around(percents: Sequence[float]) -> tuple[float, float]:
     high = max(high, low + 1)
     room = 0.08 * (high - low)
     return low - room, high + room
-
-
-def _runs(curves: Sequence[float] | Sequence[Sequence[float]], reader: Reader) -> FloatArray:
-    """One run or several as a matrix (runs, epochs), NaN after a run's end."""
-    runs = [np.atleast_1d(np.asarray(run, dtype=float)) for run in curves]
-    single = all(np.ndim(run) == 0 for run in curves)
-    runs = [np.concatenate(runs)] if single and runs else runs
-    epochs = max((len(run) for run in runs), default=0)
-    if epochs == 0:
-        raise DataError(f"nothing to draw: {reader.name} has no epoch")
-    at_SE = np.full((len(runs), epochs), np.nan)
-    for row, run in zip(at_SE, runs, strict=True):
-        row[: len(run)] = run
-    return at_SE
-
-
-def _percents(axes: Axes, values: Sequence[float], reader: Reader, names: Sequence[str]) -> None:
-    percents = 100 * np.asarray(values, dtype=float)
-    line(
-        axes, range(1, len(percents) + 1), percents, reader.colour, name=reader.name,
-        marker=reader.marker,
-        tooltips=lambda at: f"{names[at]}, {reader.name}: {percents[at]:.1f} %",
-    )  # fmt: skip
-
-
-def _percent_scale(axes: Axes, metric: str, *least: FloatArray) -> None:
-    """Show the part of the scale that is used, with room above 100 for markers."""
-    drawn = [np.asarray(one.get_ydata(), dtype=float) for one in axes.lines]
-    lowest = float(np.nanmin(np.concatenate([*drawn, *least])))
-    floor = max(0.0, lowest - 0.15 * (100 - lowest) - 0.5)
-    axes.set_ylim(floor, 100 + 0.06 * (100 - floor))
-    axes.set_ylabel(f"{metric}, %")
 
 
 def _turn(names: Sequence[str], places: float) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from birnn.report.figures.style import hover_target
+from birnn.report.figures.style import FloatArray, hover_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,3 +53,18 @@ def line(
         for index in np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist():
             hover_target(axes, x[index], y[index], tooltips(index))
     return found
+
+
+def percent_scale(axes: Axes, metric: str, *least: FloatArray) -> None:
+    """A scale of percents: the part that lines use, with room above 100 for markers.
+
+    Args:
+        axes: Where lines are drawn.
+        metric: What is measured.
+        least: Values that have to be on the scale as well.
+    """
+    drawn = [np.asarray(one.get_ydata(), dtype=float) for one in axes.lines]
+    lowest = float(np.nanmin(np.concatenate([*drawn, *least])))
+    floor = max(0.0, lowest - 0.15 * (100 - lowest) - 0.5)
+    axes.set_ylim(floor, 100 + 0.06 * (100 - floor))
+    axes.set_ylabel(f"{metric}, %")

@@ -57,6 +57,7 @@ WRONG = "#b42318"
 PLUS, MINUS = "#5e3c99", "#a87900"
 TOOLTIP = "tip: "
 
+SPREAD = 50  # the greatest over the least from which on a scale is logarithmic
 WIDTH = 5.2  # inches of every figure; small, so that its text is readable on a phone
 
 STYLE: dict[str, Any] = {

@@ -122,6 +122,16 @@ class Comparison:
         """The metric of a way over its seeds."""
         return Spread.of(self.scores()[way])
 
+    @property
+    def curves(self) -> dict[str, list[Sequence[float]]]:
+        """The metric on the dev set after each epoch, for each way and seed."""
+        return {way: [trial.curve for trial in trials] for way, trials in self.trials.items()}
+
+    @property
+    def losses(self) -> dict[str, list[Sequence[float]]]:
+        """The mean training loss in each epoch, for each way and seed."""
+        return {way: [trial.losses for trial in trials] for way, trials in self.trials.items()}
+
     def right(self, trial: Trial) -> list[np.ndarray]:
         """For each test sequence, whether each of its steps, or its one label, is right."""
         pairs = zip(self.golds, trial.answers, strict=True)
@@ -278,6 +288,7 @@ class Comparison:
                 "predict_seconds": [round(trial.predict_seconds, 4) for trial in trials],
                 "scores": self.scores()[way],
                 "dev_by_epoch": [list(trial.curve) for trial in trials],
+                "loss_by_epoch": [list(trial.losses) for trial in trials],
                 "by_position": dict(zip(names, accuracy[way], strict=True)),
             }
         numbers["mcnemar"] = {

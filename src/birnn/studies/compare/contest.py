@@ -42,11 +42,6 @@ class Contest:
         """The ways of reading."""
         return self.comparison.ways
 
-    @property
-    def curves(self) -> dict[str, list[Sequence[float]]]:
-        """Way of reading to its score on the dev set after each epoch, for each seed."""
-        return {way: [t.curve for t in trials] for way, trials in self.comparison.trials.items()}
-
     def answer(self, way: str, member: Member) -> str:
         """What a way of reading said, with the first seed."""
         return self._pick(self.comparison.trials[way][0].answers, member)
@@ -121,6 +116,7 @@ class Contest:
                 "parameters": trials[0].spec.parameter_count(),
                 "train_seconds": [round(trial.train_seconds, 3) for trial in trials],
                 "dev_accuracy_by_epoch": [list(trial.curve) for trial in trials],
+                "loss_by_epoch": [list(trial.losses) for trial in trials],
             }
         return numbers | {
             "name": self.name,

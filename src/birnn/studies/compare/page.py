@@ -84,12 +84,11 @@ def _positions(found: Comparison) -> Picture:
 
 
 def _curves(found: Comparison, metric: str) -> Picture:
-    curves = {way: [trial.curve for trial in trials] for way, trials in found.trials.items()}
-    figure = figures.learning_curves(curves, metric=f"{metric} on dev")
+    figure = figures.learning_curves(found.curves, found.losses, metric=f"{metric} on dev")
     return Picture(
         figure,
-        f"{metric[0].upper()}{metric[1:]} on the dev set after each epoch: median and range of the "
-        "seeds.",
+        f"{metric[0].upper()}{metric[1:]} on the dev set after each epoch, and the mean training "
+        "loss in it: median and range of the seeds.",
     )
 
 

@@ -151,6 +151,7 @@ class Trial:
         answers: Its answer to each test sequence: tags or a label.
         scores: Its measures on the test set.
         curve: Its score on the dev set after each epoch.
+        losses: Its mean training loss in each epoch.
         train_seconds: Time of the whole training, reading of arrays included.
         predict_seconds: Time to answer the test set with nothing cached: a median of rounds.
     """
@@ -161,6 +162,7 @@ class Trial:
     answers: tuple[Any, ...]
     scores: dict[str, Any]
     curve: tuple[float, ...]
+    losses: tuple[float, ...]
     train_seconds: float
     predict_seconds: float
 
@@ -220,6 +222,7 @@ def run_trial(
         answers=tuple(tuple(a) if isinstance(a, list) else a for a in answers),
         scores=scores,
         curve=tuple(row[monitored] for row in result.history),
+        losses=tuple(row["loss"] for row in result.history),
         train_seconds=result.seconds,
         predict_seconds=statistics.median(rounds),
     )
