@@ -20,6 +20,9 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+# Keras reads its backend once, when a process imports it first.
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
 for profile, examples in {"fast": 10, "full": 40}.items():
     settings.register_profile(
         profile,

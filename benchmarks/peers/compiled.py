@@ -12,13 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from birnn.bundle.layouts import LAYOUTS, direction
+from birnn.bundle.conventions import layers_to
 from birnn.errors import EngineError
 from birnn.studies.bench.cases import Array, Problem, Work
 from birnn.studies.bench.peers import Implementation
-
-ENDINGS = ("l0", "l0_reverse")
-
 
 # ---------------------------------------------------------------------- Keras
 
@@ -33,10 +30,8 @@ def keras(problem: Problem, work: Work, threads: int) -> list[Implementation]:
         home.layers.LSTM(problem.case.shape.hidden, return_sequences=True)
     )
     layer.build((None, None, problem.case.shape.inputs))
-    halves = [LAYOUTS["keras"].to("lstm", direction(problem.parameters, end)) for end in ENDINGS]
-    layer.set_weights(
-        [half[name] for half in halves for name in ("kernel", "recurrent_kernel", "bias")]
-    )
+    halves = layers_to("keras", problem.case.stack, problem.parameters)[0].halves
+    layer.set_weights([array for half in halves for array in half.values()])
     x, mask = tf.constant(problem.x), tf.constant(problem.real)
     if work == "forward":
         forward = tf.function(lambda x, mask: layer(x, mask=mask), jit_compile=True)
@@ -119,10 +114,10 @@ def flax(problem: Problem, work: Work, threads: int) -> list[Implementation]:
         linen.RNN(linen.OptimizedLSTMCell(hidden)), linen.RNN(linen.OptimizedLSTMCell(hidden))
     )
     names = ("forward_rnn", "backward_rnn")
+    halves = layers_to("linen", problem.case.stack, problem.parameters)[0].halves
     parameters = {
         "params": {
-            name: {"cell": _tree(jax, LAYOUTS["flax"].to("lstm", direction(problem.parameters, e)))}
-            for name, e in zip(names, ENDINGS, strict=True)
+            name: {"cell": _tree(jax, half)} for name, half in zip(names, halves, strict=True)
         }
     }
     x, lengths = jax.numpy.asarray(problem.x), jax.numpy.asarray(problem.lengths, np.int32)

@@ -8,19 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from birnn.bundle.layouts import LAYOUTS, NAMES, TORCH, direction, reorder
+from birnn.bundle.conventions import layers_to, stacked
 from birnn.studies.bench.cases import Array, Problem, Work
 from birnn.studies.bench.peers import Implementation
 
 OPSET, IR_VERSION = 14, 8  # the LSTM operator's last change, and a file format of its time
-OPENVINO = "figo"  # order of the gates
-
-
-def _stacked(problem: Problem, convert: Any) -> dict[str, Array]:
-    """Arrays of both directions on a leading axis, in another layout."""
-    both = [convert(direction(problem.parameters, ending)) for ending in ("l0", "l0_reverse")]
-    return {name: np.stack([half[name] for half in both]) for name in both[0]}
-
 
 # ---------------------------------------------------------------------- ONNX Runtime
 
@@ -56,7 +48,7 @@ def _onnx_model(problem: Problem) -> bytes:
     import onnx.numpy_helper
 
     shape = problem.case.shape
-    arrays = _stacked(problem, lambda half: LAYOUTS["onnx"].to("lstm", half))
+    arrays = stacked(layers_to("onnx", problem.case.stack, problem.parameters)[0].halves)
     node = onnx.helper.make_node(
         "LSTM",
         ["X", "W", "R", "B", "lengths"],
@@ -121,14 +113,15 @@ def openvino(problem: Problem, work: Work, threads: int) -> list[Implementation]
 
 
 def _openvino_weights(problem: Problem) -> tuple[Array, Array, Array]:
-    """Input weights (S, G, D), recurrent weights (S, G, H) and biases (S, G)."""
+    """Input weights (S, G, D), recurrent weights (S, G, H) and biases (S, G); gates f, i, c, o."""
+    torch = stacked(layers_to("torch", problem.case.stack, problem.parameters)[0].halves)
 
-    def convert(half: dict[str, Array]) -> dict[str, Array]:
-        return {name: reorder(half[name], TORCH["lstm"], OPENVINO) for name in NAMES}
+    def ordered(array: Array) -> Array:
+        i, f, g, o = np.split(array, 4, axis=1)
+        return np.concatenate([f, i, g, o], axis=1)
 
-    arrays = _stacked(problem, convert)
-    bias = arrays["bias_ih"] + arrays["bias_hh"]
-    return arrays["weight_ih"], arrays["weight_hh"], bias
+    bias = torch["bias_ih"] + torch["bias_hh"]
+    return ordered(torch["weight_ih"]), ordered(torch["weight_hh"]), ordered(bias)
 
 
 def _sequence_model(problem: Problem) -> Any:

@@ -10,6 +10,7 @@ BirnnError
 │   ├── FormatError        a file that does not read as its format: file:line
 │   ├── LengthError        lengths that do not fit the rows
 │   └── ShapeError         an array of the wrong shape or dtype
+├── ConversionError        what another framework cannot hold     (exit status 1)
 ├── BundleError            a saved model that cannot be used      (exit status 1)
 ├── OutputError            a place that cannot be written         (exit status 1)
 ├── EngineError            an engine that cannot do what is asked (exit status 1)
@@ -148,6 +149,10 @@ class LengthError(DataError):
 
 class ShapeError(DataError):
     """An array whose shape or dtype does not fit."""
+
+
+class ConversionError(BirnnError, ValueError):
+    """A model or a setting that has no counterpart in another framework."""
 
 
 class BundleError(BirnnError):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from birnn.bundle.layouts import LAYOUTS, direction
+from birnn.bundle.conventions import CONVENTIONS, layers_to
 from birnn.engine import isa
 from birnn.errors import ConfigError, EngineError
 from birnn.nn import BiRNN
@@ -65,11 +65,11 @@ def test_parameters_are_those_that_the_stack_has_and_each_framework_gets(stack: 
     merging = sum(array.size for name, array in arrays.items() if name.startswith("merge"))
     found = count.parameters(stack)
     assert found.two_bias == sum(array.size for array in arrays.values())
-    endings = [f"l{n}{suffix}" for n in range(stack.num_layers) for suffix in stack.suffixes]
-    for name, layout in LAYOUTS.items():
-        converted = [layout.to(stack.cell, direction(arrays, ending)) for ending in endings]
-        size = sum(part.size for one in converted for part in one.values())
-        assert found.frameworks[name] == size + merging
+    assert set(found.frameworks) == set(CONVENTIONS)
+    for framework, size in found.frameworks.items():
+        layers = layers_to(framework, stack, arrays)
+        parts = [array for layer in layers for half in layer.halves for array in half.values()]
+        assert size == sum(array.size for array in parts) + merging
 
 
 def test_the_sizes_that_are_quoted_everywhere() -> None:

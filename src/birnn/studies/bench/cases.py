@@ -118,6 +118,12 @@ class Case:
     shape: Shape
     kind: LayerKind = COMPARED
 
+    @property
+    def stack(self) -> Stack:
+        """The settings of the layer."""
+        shape, kind = self.shape, self.kind
+        return Stack(kind.cell, shape.inputs, shape.hidden, bidirectional=kind.directions == 2)
+
     def lengths(self) -> npt.NDArray[np.int64]:
         """Length of each sequence, the same at every call.
 
@@ -189,7 +195,6 @@ def problem(case: Case) -> Problem:
     lengths = case.lengths()
     shape, kind = case.shape, case.kind
     rows = int(lengths.sum())
-    stack = Stack(kind.cell, shape.inputs, shape.hidden, bidirectional=kind.directions == 2)
     bound = shape.hidden**-0.5
 
     def padded(width: int) -> Array:
@@ -204,6 +209,6 @@ def problem(case: Case) -> Problem:
         d_output=padded(kind.directions * shape.hidden),
         parameters={
             name: random.uniform(-bound, bound, size).astype(np.float32)
-            for name, size in stack.shapes().items()
+            for name, size in case.stack.shapes().items()
         },
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from birnn.bundle.conventions import CONVENTIONS, parameter_count
 from birnn.engine import isa
 from birnn.engine.recurrent import Keep, saved_size
 from birnn.reference.cells import CELLS
@@ -38,9 +39,9 @@ class Parameters:
     Args:
         one_bias: One bias for each gate, as in the equations of most papers.
         two_bias: One of the input and one of the recurrent product: torch's, and birnn's own.
-        frameworks: What each framework has. Keras adds the two biases, but not those of its GRU
-            (``reset_after=True``); Flax has one, and a second one for the GRU's candidate; ONNX has
-            two.
+        frameworks: What each framework has, by the table of `birnn.bundle.conventions`. Keras adds
+            the two biases, but not those of its GRU (``reset_after=True``); Flax NNX has one, linen
+            a second one for the GRU's candidate; ONNX has two.
     """
 
     one_bias: int
@@ -110,16 +111,10 @@ def parameters(stack: Stack) -> Parameters:
     if stack.projects:
         matrices += stack.num_layers * (hidden * 2 * hidden + hidden)
     one, two = matrices + halves * rows, matrices + halves * 2 * rows
-    gru = stack.cell == "gru"
     return Parameters(
         one_bias=one,
         two_bias=two,
-        frameworks={
-            "torch": two,
-            "keras": two if gru else one,
-            "flax": one + halves * hidden if gru else one,
-            "onnx": two,
-        },
+        frameworks={framework: parameter_count(framework, stack) for framework in CONVENTIONS},
     )
 
 
