@@ -37,7 +37,8 @@ def demo(
         str,
         typer.Argument(
             metavar="NAME",
-            help="brackets, sentiment, senses, frames, anomaly, residues, bases or forecast.",
+            help="brackets, sentiment, senses, frames, anomaly, residues, bases, prices or "
+            "forecast.",
         ),
     ],
     seeds: Seeds = 5,

@@ -1,6 +1,6 @@
 """Demonstrations: data whose law is known, and what one direction and two make of it."""
 
-from birnn.demos.demo import Demo, Sample, Size
+from birnn.demos.demo import Demo, RandomProcess, Sample, Size
 from birnn.demos.runner import DEMOS, DemoResult, run
 
-__all__ = ["DEMOS", "Demo", "DemoResult", "Sample", "Size", "run"]
+__all__ = ["DEMOS", "Demo", "DemoResult", "RandomProcess", "Sample", "Size", "run"]

@@ -75,6 +75,28 @@ DrawnSamples = tuple[Sequence[Sample], Sequence[Sample], Sequence[Sample]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RandomProcess:
+    """A random process whose next values are forecast, and what no forecast of them exceeds.
+
+    Args:
+        draw: Series of one channel, without targets, from a number and a seed.
+        naive: In words, the forecast that is made of the last value alone.
+        unit: What errors are counted in.
+        floor: The least root mean squared error of the next value, in expectation.
+        floor_ahead: The same, of the value so many steps ahead.
+        of_changes: Whether the series are the changes of what is forecast: the value to come is
+            then the last one plus the changes to come.
+    """
+
+    draw: Callable[[int, int], list[Example]]
+    naive: str
+    unit: str
+    floor: Callable[[], float]
+    floor_ahead: Callable[[int], float]
+    of_changes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
     """A demonstration that comes with its data: one direction against two.
 
@@ -98,6 +120,7 @@ class Demo:
             none, examples are drawn from all.
         shown_each: Number of examples of a kind.
         variants: Further models that are compared: name to what else is changed.
+        process: What the series are drawn from, where their next values are forecast too.
     """
 
     name: str
@@ -116,6 +139,7 @@ class Demo:
     shown: Mapping[str, str] = field(default_factory=dict)
     shown_each: int = 1
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    process: RandomProcess | None = None
 
 
 def from_splits(generate: Callable[..., list[Any]]) -> Callable[[Size, int], DrawnSamples]:

@@ -3,8 +3,8 @@
 `birnn.nn.Forecaster` refuses an encoder with two directions. `run` goes round the refusal once, to
 measure what it is for: told the whole series, the backward half copies the next value out of it
 and the error falls below what is possible; told only the past, as every forecaster is in use, the
-same model has nothing to copy. The series are those of `birnn.demos.oscillation`, whose least
-possible error is known, or the user's own.
+same model has nothing to copy. The series are those of a random process whose least possible error
+is known (`birnn.demos.oscillation`, `birnn.demos.prices`), or the user's own.
 """
 
 # N rows of all series, P prefixes, B series, T steps, D channels
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from birnn.data.examples import Example
-from birnn.demos.demo import Size
-from birnn.demos.oscillation import floor, floor_ahead, generate
+from birnn.demos.demo import RandomProcess, Size
+from birnn.demos.oscillation import PROCESS
 from birnn.errors import ConfigError, DataError, DirectionError, Tell, no_notice
 from birnn.nn import BiRNN, Forecaster
 from birnn.nn.threads import own_threads
@@ -67,7 +67,9 @@ class ForecastResult:
     Args:
         unit: What the errors are counted in.
         floor: The least error in expectation; None for series that are not ours.
-        persistence: Errors of saying the last value again.
+        floors_ahead: Steps ahead to the least error in expectation; empty likewise.
+        naive: In words, the forecast that is made of the last value alone.
+        persistence: Its errors.
         forward: Errors of one direction.
         both: Errors of two directions, trained past the refusal.
         ahead: Steps ahead to errors of one direction, its own forecasts read as if they had come.
@@ -79,6 +81,8 @@ class ForecastResult:
 
     unit: str
     floor: float | None
+    floors_ahead: Mapping[int, float]
+    naive: str
     persistence: tuple[float, ...]
     forward: Errors
     both: Errors
@@ -93,7 +97,7 @@ class ForecastResult:
         known = [] if self.floor is None else [("the least possible", "–", f"{self.floor:.2f}")]
         rows = [
             *known,
-            ("the last value again", "–", _words(self.persistence)),
+            (self.naive, "–", _words(self.persistence)),
             (READERS["forward"].name, _words(self.forward.whole), _words(self.forward.past)),
             (f"{READERS['both'].name}, unguarded", _words(self.both.whole), _words(self.both.past)),
         ]
@@ -105,13 +109,22 @@ class ForecastResult:
                 Table(
                     ("steps ahead", READERS["forward"].name, *(["the least possible"] * least)),
                     [
-                        (str(steps), _words(errors), *([f"{floor_ahead(steps):.2f}"] * least))
+                        (
+                            str(steps),
+                            _words(errors),
+                            *([f"{self.floors_ahead[steps]:.2f}"] if least else []),
+                        )
                         for steps, errors in self.ahead.items()
                     ],
                     title="Forecasts of several steps",
                 )
             )
         return tables
+
+    @property
+    def models(self) -> int:
+        """Models that were trained: two with each seed."""
+        return 2 * len(self.seeds)
 
     def verdicts(self) -> list[str]:
         """That two directions are refused, and why."""
@@ -128,7 +141,7 @@ class ForecastResult:
             | {
                 "ahead": {
                     str(steps): Spread.of(errors).to_dict("rmse")
-                    | ({} if self.floor is None else {"floor": floor_ahead(steps)})
+                    | ({} if self.floor is None else {"floor": self.floors_ahead[steps]})
                     for steps, errors in self.ahead.items()
                 }
             },
@@ -144,6 +157,7 @@ def run(
     *,
     seeds: Sequence[int] = SEEDS,
     size: Size = SIZE,
+    process: RandomProcess = PROCESS,
     series: Sequence[Example] | None = None,
     tell: Tell = no_notice,
 ) -> ForecastResult:
@@ -152,6 +166,7 @@ def run(
     Args:
         seeds: Of the data, the models and the order of training.
         size: How many series to train on and to test with, and epochs.
+        process: What the series are drawn from.
         series: Series of vectors of one's own, in place of generated ones. Those longer than
             `PIECE` steps are cut; a seeded fifth is the test. Only ``size.epochs`` counts then.
         tell: Takes a line after each training.
@@ -164,19 +179,22 @@ def run(
     if not seeds or min(size.train, size.test, size.epochs) < 1:
         raise ConfigError(f"seeds {list(seeds)} and {size}: at least one of each is needed")
     own = None if series is None else _pieces(series)
+    of_changes = own is None and process.of_changes
     found: list[_Measured] = []
     with own_threads(1):
         for seed in seeds:
-            train, test = _generated(size, seed) if own is None else _held_out(own, seed)
+            train, test = _drawn(process, size, seed) if own is None else _held_out(own, seed)
             if not found:
                 example = test.values[: int(test.lengths[0])].numpy().astype(np.float64)
             units_D = np.ones(1) if own is None else _units(train)
-            found.append(_measure(train, test, units_D, size.epochs, seed, tell))
+            work = _Work(train, test, units_D, of_changes, size.epochs, seed)
+            found.append(_measure(work, tell))
+    known = process if own is None else None
     return ForecastResult(
-        unit="standard deviations of the noise"
-        if own is None
-        else "standard deviations of the channels",
-        floor=floor() if own is None else None,
+        unit=known.unit if known else "standard deviations of the channels",
+        floor=known.floor() if known else None,
+        floors_ahead={steps: known.floor_ahead(steps) for steps in AHEAD} if known else {},
+        naive=known.naive if known else "the last value again",
         persistence=tuple(each.persistence for each in found),
         forward=_errors([each.forward for each in found]),
         both=_errors([each.both for each in found]),
@@ -186,7 +204,7 @@ def run(
         refusal=refusal(),
         seeds=tuple(seeds),
         seconds=time.perf_counter() - begun,
-        example=example,
+        example=np.cumsum(example, axis=0) if of_changes else example,
     )
 
 
@@ -215,34 +233,45 @@ class _Measured:
     ahead: dict[int, float]
 
 
-def _measure(
-    train: Ragged[Tensor],
-    test: Ragged[Tensor],
-    units_D: Floats,
-    epochs: int,
-    seed: int,
-    tell: Tell,
-) -> _Measured:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is trained and tested with one seed; ``of_changes`` is that of a `RandomProcess`."""
+
+    train: Ragged[Tensor]
+    test: Ragged[Tensor]
+    units: Floats  # (D,)
+    of_changes: bool
+    epochs: int
+    seed: int
+
+    def error(self, found: Tensor, truth: Tensor) -> float:
+        """Root mean squared error, in the units of each channel."""
+        errors = (found - truth).double().numpy() / self.units
+        return float(np.sqrt(np.square(errors).mean()))
+
+
+def _measure(work: _Work, tell: Tell) -> _Measured:
+    train, test = work.train, work.test
     before = np.flatnonzero(test.step_of_row + 1 < test.lengths[test.sequence_of_row])
     truth_PD = test.values[before + 1]
-
-    def error(found: Tensor, truth: Tensor) -> float:
-        return float(np.sqrt(np.square((found - truth).double().numpy() / units_D).mean()))
-
     errors, ahead = {}, {}
     for way, bidirectional in (("forward", False), ("both", True)):
         started = time.perf_counter()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = _train(_unguarded(train.values.shape[1], bidirectional), train, epochs, seed)
+            torch.manual_seed(work.seed)
+            model = _unguarded(train.values.shape[1], bidirectional)
+            _train(model, train, work.epochs, work.seed)
         with torch.no_grad():
             told = model(test).values[before]
-        errors[way] = error(told, truth_PD), error(_told_the_past(model, test), truth_PD)
+        past = _told_the_past(model, test)
+        errors[way] = work.error(told, truth_PD), work.error(past, truth_PD)
         if way == "forward":
-            ahead = _ahead(model, test, error)
+            ahead = _ahead(model, work)
         seconds = time.perf_counter() - started
-        tell(f"{READERS[way].name}, seed {seed}: {epochs} epochs in {seconds:.1f} s")
-    return _Measured(error(test.values[before], truth_PD), errors["forward"], errors["both"], ahead)
+        tell(f"{READERS[way].name}, seed {work.seed}: {work.epochs} epochs in {seconds:.1f} s")
+    # The last value again: of changes, none.
+    again_PD = torch.zeros_like(truth_PD) if work.of_changes else test.values[before]
+    return _Measured(work.error(again_PD, truth_PD), errors["forward"], errors["both"], ahead)
 
 
 def _unguarded(channels: int, bidirectional: bool) -> Forecaster:
@@ -254,7 +283,7 @@ def _unguarded(channels: int, bidirectional: bool) -> Forecaster:
     return model
 
 
-def _train(model: Forecaster, train: Ragged[Tensor], epochs: int, seed: int) -> Forecaster:
+def _train(model: Forecaster, train: Ragged[Tensor], epochs: int, seed: int) -> None:
     model.set_units(train)
     random = np.random.default_rng(seed)
     steps = epochs * math.ceil(len(train) / BATCH)
@@ -268,7 +297,7 @@ def _train(model: Forecaster, train: Ragged[Tensor], epochs: int, seed: int) -> 
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-    return model.eval()
+    model.eval()
 
 
 def _told_the_past(model: Forecaster, test: Ragged[Tensor]) -> Tensor:
@@ -277,25 +306,25 @@ def _told_the_past(model: Forecaster, test: Ragged[Tensor]) -> Tensor:
     return torch.cat([model.forecast(Ragged.from_list(each), 1)[:, 0] for each in prefixes])
 
 
-def _ahead(
-    model: Forecaster, test: Ragged[Tensor], error: Callable[[Tensor, Tensor], float]
-) -> dict[int, float]:
+def _ahead(model: Forecaster, work: _Work) -> dict[int, float]:
     """Errors some steps ahead, on the ends of the series that are long enough."""
     most = max(AHEAD)
-    long = [series for series in test if len(series) >= 2 * most]
+    long = [series for series in work.test if len(series) >= 2 * most]
     if not long:
         return {}
     truth = torch.stack([series[-most:] for series in long])
     found = model.forecast(Ragged.from_list([series[:-most] for series in long]), most)
-    return {steps: error(found[:, steps - 1], truth[:, steps - 1]) for steps in AHEAD}
+    if work.of_changes:
+        truth, found = truth.cumsum(dim=1), found.cumsum(dim=1)
+    return {steps: work.error(found[:, steps - 1], truth[:, steps - 1]) for steps in AHEAD}
 
 
 # ---------------------------------------------------------------------- data, and numbers in words
 
 
-def _generated(size: Size, seed: int) -> tuple[Ragged[Tensor], Ragged[Tensor]]:
+def _drawn(process: RandomProcess, size: Size, seed: int) -> tuple[Ragged[Tensor], Ragged[Tensor]]:
     # one draw, so that no series of the test is one of training
-    drawn = generate(size.train + size.test, seed)
+    drawn = process.draw(size.train + size.test, seed)
     return _ragged(drawn[: size.train]), _ragged(drawn[size.train :])
 
 

@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from birnn.data.examples import Example
+from birnn.demos.demo import RandomProcess
 from birnn.errors import ConfigError
 
 DECAY, PERIOD = 0.95, 12.0  # r; steps of one oscillation, 2 pi / w
@@ -105,3 +106,12 @@ def floor_ahead(steps: int) -> float:
     while len(answers) <= steps:
         answers.append(FIRST * answers[-1] + SECOND * answers[-2])
     return math.sqrt(sum(answer**2 for answer in answers[1:]))
+
+
+PROCESS = RandomProcess(
+    draw=generate,
+    naive="the last value again",
+    unit="standard deviations of the noise",
+    floor=floor,
+    floor_ahead=floor_ahead,
+)

@@ -68,6 +68,7 @@ def write(path: Path | str, shown: DemoResult) -> Path:
             Section("What each direction knows", parts),
             Section("How they learned", [learning(contest)]),
             Section("All numbers", numbers),
+            *(_forecast_sections(shown.forecast) if shown.forecast else []),
         ],
         lead=shown.demo.about,
         footer=footer(_trained(shown.models, shown.seconds)),
@@ -84,52 +85,56 @@ def write_forecast(path: Path | str, found: ForecastResult) -> Path:
     Raises:
         OutputError: The file cannot be written.
     """
-    refused = figures.no_generation()
-    steps, channels = found.example.shape
-    drawn = figures.series(found.example)
-    first, *further = found.tables()
     return report.write(
         path,
         "Why two directions cannot forecast",
-        [
-            Section(
-                "What is forecast",
-                [
-                    Picture(
-                        drawn,
-                        f"The first of the test series, {steps} steps"
-                        + (f" of {channels} channels" if channels > 1 else "")
-                        + ": each value is to be said from those before it.",
-                    )
-                ],
-            ),
-            Section(
-                "Refused",
-                [
-                    Text(found.refusal[0].upper() + found.refusal[1:]),
-                    Picture(
-                        refused,
-                        "Step by step, the backward half waits for values that have not come.",
-                    ),
-                ],
-            ),
-            Section(
-                "What would happen",
-                [
-                    Text(
-                        "The same model with two directions was trained past the refusal. Told the "
-                        "whole series it looks better than is possible: the backward half has read "
-                        "the value it is asked for. Told only the past, as in use, it has nothing."
-                    ),
-                    first,
-                    *further,
-                ],
-            ),
-        ],
+        _forecast_sections(found),
         lead="Each value of a series is forecast from those before it. One direction learns to; "
         "for two the answer stands in the input.",
-        footer=footer(_trained(2 * len(found.seeds), found.seconds)),
+        footer=footer(_trained(found.models, found.seconds)),
     )
+
+
+def _forecast_sections(found: ForecastResult) -> list[Section]:
+    """What is forecast, what is refused, and what would happen if it were not."""
+    steps, channels = found.example.shape
+    drawn = figures.series(found.example)
+    first, *further = found.tables()
+    return [
+        Section(
+            "What is forecast",
+            [
+                Picture(
+                    drawn,
+                    f"The first of the test series, {steps} steps"
+                    + (f" of {channels} channels" if channels > 1 else "")
+                    + ": each value is to be said from those before it.",
+                )
+            ],
+        ),
+        Section(
+            "Refused",
+            [
+                Text(found.refusal[0].upper() + found.refusal[1:]),
+                Picture(
+                    figures.no_generation(),
+                    "Step by step, the backward half waits for values that have not come.",
+                ),
+            ],
+        ),
+        Section(
+            "What would happen",
+            [
+                Text(
+                    "The same model with two directions was trained past the refusal. Told the "
+                    "whole series it looks better than is possible: the backward half has read "
+                    "the value it is asked for. Told only the past, as in use, it has nothing."
+                ),
+                first,
+                *further,
+            ],
+        ),
+    ]
 
 
 def write_quickstart(

@@ -10,14 +10,24 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from birnn.data import Example, ReadOptions
-from birnn.demos import anomaly, bases, brackets, frames, residues, senses, sentiment
+from birnn.demos import (
+    anomaly,
+    bases,
+    brackets,
+    forecast,
+    frames,
+    prices,
+    residues,
+    senses,
+    sentiment,
+)
 from birnn.demos.demo import Demo, Groups, Sample, Size
 from birnn.errors import Tell, UsageError, nearest, no_notice
 from birnn.report.figures import READERS
@@ -33,7 +43,7 @@ from birnn.training.sets import DataSource, DataSources, Sets
 
 DEMOS: dict[str, Demo] = {
     module.DEMO.name: module.DEMO
-    for module in (brackets, sentiment, senses, frames, anomaly, residues, bases)
+    for module in (brackets, sentiment, senses, frames, anomaly, residues, bases, prices)
 }
 WAYS = ("forward", "both")
 VARIANT = "pooling"
@@ -49,6 +59,7 @@ class DemoResult:
         samples: What is known of its test sequences; nothing of a user's own.
         seconds: Time that training and testing took.
         variants: The numbers of the demo's variants, by name.
+        forecast: The errors of next values, where they are forecast too.
     """
 
     demo: Demo
@@ -56,11 +67,13 @@ class DemoResult:
     samples: Sequence[Sample]
     seconds: float
     variants: Mapping[str, Contest] = field(default_factory=dict)
+    forecast: forecast.ForecastResult | None = None
 
     def tables(self) -> list[Table]:
         """The numbers as tables, and of whole sequences an example of each group."""
         examples = self.examples() if self.samples and not TASKS[self.demo.task].per_step else None
-        tables = (self.contest.table(), self.by_variant(), examples)
+        forecasts = self.forecast.tables() if self.forecast else ()
+        tables = (self.contest.table(), self.by_variant(), examples, *forecasts)
         return [table for table in tables if table is not None]
 
     def examples(self) -> Table:
@@ -95,20 +108,24 @@ class DemoResult:
         return Table(header, rows, f"{title}, medians of {seeds} seeds" if seeds > 1 else title)
 
     def verdicts(self) -> list[str]:
-        """What the tests of significance say."""
-        return self.contest.comparison.verdicts()
+        """What the tests of significance say, and what is refused."""
+        refused = self.forecast.verdicts() if self.forecast else []
+        return [*self.contest.comparison.verdicts(), *refused]
 
     @property
     def models(self) -> int:
         """Models that were trained; a variant that is the demo itself was not trained again."""
         contests = {id(contest): contest for contest in (self.contest, *self.variants.values())}
-        return sum(len(one.ways) * len(one.comparison.seeds) for one in contests.values())
+        answering = sum(len(one.ways) * len(one.comparison.seeds) for one in contests.values())
+        return answering + (self.forecast.models if self.forecast else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain Python objects."""
         numbers = self.contest.to_dict()
         if self.variants:
             numbers[VARIANT] = {name: contest.to_dict() for name, contest in self.variants.items()}
+        if self.forecast:
+            numbers["forecast"] = self.forecast.to_dict()
         return numbers
 
 
@@ -155,6 +172,7 @@ def run(
         raise UsageError(f"no demo {name!r}: {nearest(name, DEMOS)}")
     begun = time.perf_counter()
     demo = DEMOS[name]
+    of_forecasts = size or forecast.SIZE
     size = size or demo.size
     chosen = dict(demo.settings)
     if files is None:
@@ -164,6 +182,7 @@ def run(
         data = _from_files(demo, files, reading, seed, tell)
     if epochs is not None:
         chosen["training.epochs"] = epochs
+        of_forecasts = replace(of_forecasts, epochs=epochs)
     given = Recipe.load(demo.task, overrides=settings)
 
     def contest(changes: Mapping[str, Any], tell: Tell, keep: Mapping[str, Path] | None) -> Contest:
@@ -193,7 +212,10 @@ def run(
         for label, changes in demo.variants.items()
         if not given.chosen & set(changes)
     }
-    return DemoResult(demo, main, data.samples, time.perf_counter() - begun, variants)
+    forecasts = None
+    if files is None and demo.process is not None:
+        forecasts = forecast.run(seeds=seeds, size=of_forecasts, process=demo.process, tell=tell)
+    return DemoResult(demo, main, data.samples, time.perf_counter() - begun, variants, forecasts)
 
 
 @dataclass(frozen=True, slots=True)
