@@ -31,6 +31,13 @@ def test_each_kind_is_there() -> None:
     assert len(NAMES) == 7
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_description_is_written_as_then(name: str) -> None:
+    """What came later (hidden layers, a dense layer) is left out where a model has none."""
+    written = json.loads((OLD / name / "bundle" / "birnn.json").read_text("utf-8"))["spec"]
+    assert birnn.load(OLD / name / "bundle").spec.model_dump(mode="json") == written
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_the_same_to_the_last_bit(

@@ -17,7 +17,7 @@ import torch
 from birnn.bundle import Bundle
 from birnn.bundle.spec import Encoder, Spec
 from birnn.engine import isa
-from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
+from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
 from birnn.nn import BiRNN
 from birnn.tasks import Label, Tags, Values
 
@@ -37,12 +37,15 @@ INPUTS: dict[str, Any] = {
     ),
     "symbols": Symbols(size=4, dim=3),
     "vectors": Vectors(size=3),
+    "vectors+dense": Vectors(size=3, dense=Dense(size=4, activation="tanh")),
 }
 HEADS: dict[str, Any] = {
     "tags": Tags(size=5),
     "crf": Tags(size=5, decoder="crf"),
     "crf-iob2": Tags(size=5, decoder="crf", scheme="iob2"),
     **{f"label-{name}": Label(size=5, pooling=name, attention_size=3) for name in POOLINGS},
+    "tags-hidden": Tags(size=5, hidden=(4, 3), activation="gelu"),
+    "label-hidden": Label(size=5, pooling="attention", attention_size=3, hidden=(4,)),
     "values": Values(size=2, pooling="last+max+mean"),
     "values-attention": Values(size=2, pooling="attention", attention_size=3),
 }

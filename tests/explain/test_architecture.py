@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from birnn.bundle import Encoder, Label, Spec, Symbols, Tags, Values, Vectors, Words
 from birnn.explain.architecture import architecture, stages
-from birnn.inputs import Characters, Surface
+from birnn.inputs import Characters, Dense, Surface
 from birnn.reference.stack import CellName, MergeName
 from birnn.report.figures import HALVES, alt_text
 from birnn.report.figures.style import TOOLTIP
@@ -21,7 +21,7 @@ sizes = st.integers(1, 300)
 poolings = st.sampled_from(get_args(PoolingName))
 inputs = st.one_of(
     st.builds(Symbols, size=sizes, dim=sizes),
-    st.builds(Vectors, size=sizes),
+    st.builds(Vectors, size=sizes, dense=st.none() | st.builds(Dense, size=sizes)),
     st.builds(
         Words,
         size=sizes,
@@ -31,10 +31,11 @@ inputs = st.one_of(
         | st.builds(Surface, size=sizes, dim=sizes, prefixes=st.just((1,)), suffixes=st.just((2,))),
     ),
 )
+hidden = st.lists(sizes, max_size=2).map(tuple)
 heads = st.one_of(
-    st.builds(Tags, size=sizes, decoder=st.sampled_from(["softmax", "crf"])),
-    st.builds(Label, size=sizes, pooling=poolings, attention_size=sizes),
-    st.builds(Values, size=sizes, pooling=poolings, attention_size=sizes),
+    st.builds(Tags, size=sizes, decoder=st.sampled_from(["softmax", "crf"]), hidden=hidden),
+    st.builds(Label, size=sizes, pooling=poolings, attention_size=sizes, hidden=hidden),
+    st.builds(Values, size=sizes, pooling=poolings, attention_size=sizes, hidden=hidden),
 )
 encoders = st.builds(
     Encoder,
@@ -52,12 +53,14 @@ specs = st.builds(Spec, inputs=inputs, encoder=encoders, head=heads)
 def test_no_parameter_is_left_out_or_counted_twice(spec: Spec) -> None:
     rows = list(stages(spec))
     assert sum(row.parameters for row in rows) == spec.parameter_count()
-    assert rows[0].width == spec.inputs.width
+    assert rows[len(spec.inputs.stages()) - 1].width == spec.inputs.width
     assert rows[-1].width == spec.head.size
     layers = [row for row in rows if row.apart]
     assert {row.width for row in layers} == {spec.encoder.hidden_size * spec.stack.directions}
     if isinstance(spec.head, (Label, Values)):
-        assert rows[-2].width == spec.head.pooled_width(spec.stack.output_size)
+        assert rows[-2 - len(spec.head.hidden)].width == spec.head.pooled_width(
+            spec.stack.output_size
+        )
     if spec.encoder.num_layers <= 4:
         assert len(layers) == spec.encoder.num_layers
 

@@ -22,7 +22,7 @@ from birnn.ragged import Ragged
 CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 MERGES = ("concat", "sum", "mean", "product", "project")
 HEADS = (
-    *("tags", "crf", "crf-iob2", "values", "values-attention"),
+    *("tags", "crf", "crf-iob2", "values", "values-attention", "tags-hidden", "label-hidden"),
     *(f"label-{name}" for name in ("last", "max", "mean", "last+max+mean", "attention")),
 )
 
@@ -51,6 +51,20 @@ def test_attributions_sum_to_the_logits_change(make, draw, inputs, head):
         assert_complete(
             integrated_gradients(bundle, sequence, target=target, position=position_of(bundle, 2))
         )
+
+
+@pytest.mark.parametrize("head", ["tags-hidden", "label-last"])
+def test_through_a_dense_layer_each_channel_has_its_own(make, draw, head):
+    bundle = make("vectors+dense", head, residual=True)
+    sequence = draw(bundle, 5)
+    found = integrated_gradients(bundle, sequence, target=1, position=position_of(bundle, 2))
+    assert_complete(found)
+    assert found.components.shape == (5, 3)
+    # Where every channel has its mean, every row is the baseline's: there is nothing to credit.
+    mean = np.tile(bundle.tensors["inputs.mean"], (5, 1))
+    at_mean = occlusion(bundle, mean, target=1, position=position_of(bundle, 2))
+    assert at_mean.logit == pytest.approx(found.baseline, rel=1e-6)
+    np.testing.assert_allclose(at_mean.steps, 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -18,11 +18,11 @@ from birnn.explain.states import states
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
 
-HEADS = ("tags", "crf-iob2", "label-attention", "label-last+max+mean", "values")
+HEADS = ("tags", "crf-iob2", "label-attention", "label-last+max+mean", "values", "tags-hidden")
 MERGES = ("concat", "sum", "mean", "product", "project")
 
 
-@pytest.mark.parametrize("inputs", ["words", "symbols", "vectors"])
+@pytest.mark.parametrize("inputs", ["words", "symbols", "vectors", "vectors+dense"])
 @pytest.mark.parametrize("head", HEADS)
 def test_it_says_what_the_model_says(make, draw, inputs, head):
     bundle = make(inputs, head, num_layers=2, merge="project", residual=True)

@@ -19,18 +19,27 @@ EXAMPLES = {
     "symbols": [("A", "C"), (), ("C", "C", "G")],
     "vectors": [np.ones((2, 3)), np.zeros((0, 3)), np.arange(9.0).reshape(3, 3)],
 }
+DENSE = "vectors, dense"  # vectors with a dense layer before the encoder
+EXAMPLES[DENSE] = EXAMPLES["vectors"]
 OTHERS = {"words": 7, "symbols": ("a", 7), "vectors": np.ones((2, 4))}
+OTHERS[DENSE] = OTHERS["vectors"]
 SETTINGS = InputSettings(min_count=1, word_dim=3, character_hidden=2, surface_dim=2)
 
 
-@pytest.fixture(params=KINDS)
-def kind(request):
+@pytest.fixture(params=EXAMPLES)
+def variant(request):
     return request.param
 
 
 @pytest.fixture
-def learnt(kind):
-    settings = SETTINGS.model_copy(update={"kind": kind})
+def kind(variant):
+    return variant.partition(",")[0]
+
+
+@pytest.fixture
+def learnt(kind, variant):
+    dense = {"dense_size": 4, "dense_activation": "gelu"} if variant == DENSE else {}
+    settings = SETTINGS.model_copy(update={"kind": kind} | dense)
     return KINDS[kind].learn([Example(s) for s in EXAMPLES[kind]], settings, [])
 
 
@@ -63,14 +72,14 @@ def test_both_engines_make_the_same_rows_of_what_was_validated(kind, learnt):
         f"inputs.{name}": shape for name, shape in learnt.inputs.tensors().items()
     }
     with torch.no_grad():
-        rows = module(encoded.inputs).numpy()
-        one = module(encoded.batch([2]).inputs).numpy()
+        rows = module.dense(module(encoded.inputs)).numpy()
+        one = module.dense(module(encoded.batch([2]).inputs)).numpy()
     assert rows.shape == (5, learnt.inputs.width)
     np.testing.assert_array_equal(one, rows[2:])
     found = codec.embedding(tensors)(sequences)
     embedded = found.values if found.table is None else found.table[found.values]
     np.testing.assert_allclose(embedded, rows, rtol=1e-6, atol=1e-6)
-    assert module.baseline().shape == (learnt.inputs.width,)
+    assert module.dense(module.baseline()).shape == (learnt.inputs.width,)
     assert not codec.unknown(sequences[2]).any()
     assert codec.notices(sequences) == []
 
@@ -101,8 +110,10 @@ def test_it_is_told_in_words(learnt):
     )
     for part in (learnt.inputs.reads, learnt.inputs.outline(), learnt.inputs.limitation()):
         assert part in text
-    _, parts = learnt.inputs.parts()
-    assert sum(part.width for part in parts) == learnt.inputs.width
+    stages = learnt.inputs.stages()
+    assert sum(part.width for part in stages[-1].parts) == learnt.inputs.width
+    prefixes = [prefix for stage in stages for prefix in stage.tensors]
+    assert all(name.startswith(tuple(prefixes)) for name in learnt.inputs.tensors())
     namespace = {"np": np}
     given = eval(learnt.inputs.example, namespace)  # the card's own example
     codec = learnt.inputs.codec(learnt.vocabularies)

@@ -11,7 +11,7 @@ import torch
 
 from birnn.bundle import Bundle
 from birnn.bundle.spec import Encoder, Spec
-from birnn.inputs import Characters, Codec, Surface, Symbols, Vectors, Words, restored
+from birnn.inputs import Characters, Codec, Dense, Surface, Symbols, Vectors, Words, restored
 from birnn.models import Network, build
 from birnn.tasks import Label, Tags, Values
 
@@ -34,6 +34,7 @@ INPUTS: dict[str, Any] = {
     ),
     "symbols": Symbols(size=4, dim=3),
     "vectors": Vectors(size=3),
+    "vectors+dense": Vectors(size=3, dense=Dense(size=4, activation="tanh")),
 }
 HEADS: dict[str, Any] = {
     "tags": Tags(size=5),
@@ -43,6 +44,9 @@ HEADS: dict[str, Any] = {
         f"label-{pooling}": Label(size=5, pooling=pooling, attention_size=3)
         for pooling in ("last", "max", "mean", "last+max+mean", "attention")
     },
+    "crf-hidden": Tags(size=5, decoder="crf", hidden=(4, 3), activation="gelu"),
+    "label-hidden": Label(size=5, pooling="attention", attention_size=3, hidden=(4,)),
+    "values-hidden": Values(size=2, pooling="last+max+mean", hidden=(4,), activation="tanh"),
     "values-max": Values(size=2, pooling="max"),
     "values-attention": Values(size=2, pooling="attention", attention_size=3),
 }

@@ -63,6 +63,28 @@ def test_two_directions_learn_what_one_cannot(tiny, tags_ahead):
     assert scores[False] < 0.8
 
 
+def test_dense_layers_before_and_after_the_encoder_learn(tiny):
+    """Whether the first step's two channels agree in sign: nothing that is linear in them."""
+    random = np.random.default_rng(0)
+    rows = [random.choice([-1.0, 1.0], size=(3, 2)) for _ in range(160)]
+    examples = [Example(x, "same" if x[0, 0] == x[0, 1] else "not") for x in rows]
+    recipe = tiny(
+        "classifier",
+        training__epochs=25,
+        dropout__noise=0.0,
+        dropout__shift=0.0,
+        inputs__dense_size=8,
+        head__hidden=(6,),
+        head__activation="tanh",
+    )
+    bundle = fit("classifier", Sets(examples[:120], examples[120:]), recipe).bundle
+    assert bundle.spec.inputs.dense.size == 8
+    assert bundle.spec.head.hidden == (6,)
+    answers = birnn.runtime.Predictor(bundle).predict([example.inputs for example in examples])
+    right = [answer == e.target for answer, e in zip(answers, examples, strict=True)]
+    assert np.mean(right) > 0.95
+
+
 def test_a_classifier_learns(tiny):
     random = np.random.default_rng(0)
     texts = [tuple(str(s) for s in random.choice(list("abc"), size=6)) for _ in range(120)]

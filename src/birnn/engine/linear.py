@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from birnn.engine import isa
 from birnn.engine.arrays import DTYPES, aligned_empty, contiguous
 from birnn.errors import ShapeError
+from birnn.reference.activations import ACTIVATIONS, ActivationName
 
 Array = npt.NDArray[Any]
 
@@ -47,6 +49,11 @@ class Linear:
         self._weight = contiguous(weight)
         self._bias = None if bias is None else contiguous(bias)
         self._packed: tuple[str, Array] | None = None
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Array], name: str) -> Linear:
+        """The linear layer ``name.weight``, ``name.bias`` of a model's tensors."""
+        return cls(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
     def __call__(self, x: Array, *, threads: int | None = None) -> Array:
         """Outputs (R, O) of rows (R, I).
@@ -84,3 +91,26 @@ class Linear:
             threads or isa.get_num_threads(),
         )
         return y
+
+
+class DenseLayer:
+    """``activation(x W^T + b)``.
+
+    Args:
+        tensors: Tensors of a model.
+        name: The layer's, before ``.weight`` and ``.bias``.
+        activation: relu, tanh or gelu.
+
+    Example:
+        >>> tensors = {"d.weight": np.array([[1.0], [-1.0]]), "d.bias": np.zeros(2)}
+        >>> DenseLayer(tensors, "d", "relu")(np.array([[3.0]])).tolist()
+        [[3.0, 0.0]]
+    """
+
+    def __init__(self, tensors: Mapping[str, Array], name: str, activation: ActivationName) -> None:
+        self._linear = Linear.of(tensors, name)
+        self._activation: Callable[[Array], Array] = ACTIVATIONS[activation]
+
+    def __call__(self, x: Array) -> Array:
+        """Outputs (R, O) of rows (R, I)."""
+        return self._activation(self._linear(x))

@@ -45,8 +45,9 @@ def architecture(spec: Spec) -> Figure:
 
 def stages(spec: Spec) -> Iterator[Stage]:
     """The rows of the drawing from the inputs up; their parameters sum to those of the model."""
-    name, parts = spec.inputs.parts()
-    yield Stage(name, _count(spec, "inputs."), [Box(*part) for part in parts])
+    for row in spec.inputs.stages():
+        count = _count(spec, *(f"inputs.{name}" for name in row.tensors))
+        yield Stage(row.name, count, [Box(*part) for part in row.parts])
     stack = spec.stack
     yield from _layers(spec)
     half = "both" if stack.bidirectional else "forward"

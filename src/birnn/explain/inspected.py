@@ -48,7 +48,8 @@ class Halves:
     """States of one layer over a batch, each direction for itself.
 
     Args:
-        below: Rows that the layer read, (N, W).
+        below: Rows that the layer read, (N, W); of the first layer those of the dense layer, where
+            the inputs have one.
         forward: States of the forward half after each row, (N, H).
         backward: States of the backward half; None with one direction.
         last: Final state of each half, (B, H): the forward half's after the last step, the
@@ -255,6 +256,8 @@ class InspectedModel:
             initial: State of the layers up to that one before the first step of each direction;
                 None for zeros.
         """
+        if self.network is not None:
+            rows = self.network.encoder_rows(rows)
         found = self.encoder.layer_outputs(rows, initial=initial, stop=self.layer(layer) + 1)
         return tuple(Halves(o.below, o.forward, o.backward, o.final) for o in found)
 

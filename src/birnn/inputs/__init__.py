@@ -3,10 +3,10 @@
 from birnn.data.alphabet import UNKNOWN
 from birnn.inputs.encoding import Batch, Encoded, EncodedRows
 from birnn.inputs.forms import Characters, Surface
-from birnn.inputs.kind import Codec, InputRows, InputSpec, LearntInputs, RowPart, Steps
+from birnn.inputs.kind import Codec, InputRows, InputSpec, InputStage, LearntInputs, RowPart, Steps
 from birnn.inputs.kinds import KINDS, Inputs, InputSettings, KindName, kind_of
 from birnn.inputs.symbols import SymbolRows, Symbols
-from birnn.inputs.vectors import Offset, VectorRows, Vectors
+from birnn.inputs.vectors import Dense, Offset, VectorRows, Vectors
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary, normalise, restored
 from birnn.inputs.words import WordRows, Words
 
@@ -16,11 +16,13 @@ __all__ = [
     "Batch",
     "Characters",
     "Codec",
+    "Dense",
     "Encoded",
     "EncodedRows",
     "InputRows",
     "InputSettings",
     "InputSpec",
+    "InputStage",
     "Inputs",
     "KindName",
     "LearntInputs",

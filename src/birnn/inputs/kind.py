@@ -68,6 +68,20 @@ class RowPart(NamedTuple):
     half: Literal["forward", "backward", ""] = ""
 
 
+class InputStage(NamedTuple):
+    """A row in the drawing of a model.
+
+    Args:
+        name: Its name.
+        tensors: Prefixes of the names of its tensors.
+        parts: What it is made of.
+    """
+
+    name: str
+    tensors: tuple[str, ...]
+    parts: list[RowPart]
+
+
 @dataclass(frozen=True, slots=True)
 class LearntInputs:
     """The inputs that fit training examples.
@@ -175,8 +189,11 @@ class InputSpec(Frozen, ABC):
         """The inputs in one line of the model card."""
 
     @abstractmethod
-    def parts(self) -> tuple[str, list[RowPart]]:
-        """The inputs in the drawing of a model: what they are, and what a row is made of."""
+    def stages(self) -> list[InputStage]:
+        """The inputs in the drawing of a model; the last stage is the row that the encoder reads.
+
+        All tensors of the inputs belong to one of them.
+        """
 
     @abstractmethod
     def limitation(self) -> str:

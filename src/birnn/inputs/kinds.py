@@ -11,7 +11,7 @@ from birnn.data.examples import Example
 from birnn.errors import ConfigError
 from birnn.inputs.kind import InputSpec
 from birnn.inputs.symbols import Symbols, SymbolSettings
-from birnn.inputs.vectors import Vectors
+from birnn.inputs.vectors import Vectors, VectorSettings
 from birnn.inputs.words import Words, WordSettings
 from birnn.schema import Frozen, Size
 
@@ -36,7 +36,7 @@ class SharedSettings(Frozen):
     max_words: Size | None = Field(default=None, description="keep the most frequent")
 
 
-class InputSettings(SymbolSettings, WordSettings, SharedSettings):
+class InputSettings(VectorSettings, SymbolSettings, WordSettings, SharedSettings):
     """Settings of the input rows."""
 
 

@@ -22,6 +22,7 @@ from birnn.inputs.kind import (
     Embed,
     InputRows,
     InputSpec,
+    InputStage,
     Integers,
     LearntInputs,
     RowPart,
@@ -109,9 +110,10 @@ class Symbols(InputSpec):
         """The inputs in one line of the model card."""
         return f"symbols {self.size:,} × {self.dim}"
 
-    def parts(self) -> tuple[str, list[RowPart]]:
+    def stages(self) -> list[InputStage]:
         """The inputs in the drawing of a model."""
-        return f"symbols, {self.size:,} known", [RowPart(self.dim, "symbol")]
+        parts = [RowPart(self.dim, "symbol")]
+        return [InputStage(f"symbols, {self.size:,} known", ("symbols.",), parts)]
 
     def limitation(self) -> str:
         """What of its inputs a model cannot judge."""

@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import (
-    Field,
-    FiniteFloat,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, FiniteFloat, model_validator
 
 from birnn.data.conversion import described
 from birnn.data.examples import Example
 from birnn.data.numeric import Reals, narrow, reals, require_finite
 from birnn.data.objects import is_table
+from birnn.engine.linear import DenseLayer
 from birnn.errors import DataError, ShapeError
 from birnn.inputs.kind import (
     Codec,
@@ -28,6 +23,7 @@ from birnn.inputs.kind import (
     Floats,
     InputRows,
     InputSpec,
+    InputStage,
     Integers,
     LearntInputs,
     RowPart,
@@ -36,7 +32,8 @@ from birnn.inputs.kind import (
     Tensors,
 )
 from birnn.inputs.vocabulary import Vocabularies
-from birnn.schema import Frozen, Shape, Size
+from birnn.reference.activations import ActivationName
+from birnn.schema import Frozen, Shape, Size, linear_shapes
 
 # An offset is subtracted where a mean exceeds this many standard deviations: float32 would round
 # the values by more than some millionths of what they differ by.
@@ -45,12 +42,25 @@ FAR = 64.0
 SMALLEST_SPREAD = {np.dtype(np.float32): 1e-7, np.dtype(np.float64): 1e-14}
 
 
+class VectorSettings(Frozen):
+    """Settings of vectors in training."""
+
+    dense_size: Size | None = Field(
+        default=None, description="units of a dense layer before the encoder, of vectors alone"
+    )
+    dense_activation: ActivationName = Field(
+        default="relu", description="of the dense layer: relu, tanh or gelu"
+    )
+
+
 class Offset(Frozen):
     """Base of inputs and heads of real numbers that may be far from zero.
 
     1700000000 and 1700000001 are one number in float32, so the offset is subtracted from inputs,
     and added to answers, in float64.
     """
+
+    added: ClassVar = frozenset({"offset"})
 
     size: Size
     offset: tuple[FiniteFloat, ...] = Field(
@@ -62,14 +72,6 @@ class Offset(Frozen):
         if len(self.offset) not in (0, self.size):
             raise ValueError(f"{len(self.offset)} offsets for {self.size} channels or values")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Left out where empty, so that versions without offsets can read the bundle.
-        written: dict[str, Any] = write(self)
-        if not self.offset:
-            del written["offset"]
-        return written
 
 
 def standard_units(rows_ND: Reals) -> tuple[Floats, Floats, tuple[float, ...]]:
@@ -116,8 +118,18 @@ class VectorRows:
         return VectorRows(self.vectors[rows])
 
 
+class Dense(Frozen):
+    """A linear layer and an activation, on each row."""
+
+    size: Size = Field(description="units")
+    activation: ActivationName = Field(default="relu", description="relu, tanh or gelu")
+
+
 class Vectors(Offset, InputSpec):
-    """Sequences of vectors (T, D), standardised by channel: (x - offset - mean) / scale."""
+    """Sequences of vectors (T, D), standardised by channel: (x - offset - mean) / scale.
+
+    A dense layer may stand between the standardised channels and the encoder.
+    """
 
     unit: ClassVar[str] = "step"
     reads: ClassVar[str] = "sequences of vectors, one array (steps, channels) for each"
@@ -125,17 +137,23 @@ class Vectors(Offset, InputSpec):
     file: ClassVar[str | None] = "data.ts"
     formats: ClassVar[str] = "`.ts` or `.npz`"
 
+    added: ClassVar = Offset.added | {"dense"}
+
     kind: Literal["vectors"] = "vectors"
     size: Size = Field(description="channels of a step")
+    dense: Dense | None = Field(default=None, description="the layer before the encoder")
 
     @property
     def width(self) -> int:
         """Width of a row as the encoder sees it."""
-        return self.size
+        return self.size if self.dense is None else self.dense.size
 
     def tensors(self) -> dict[str, Shape]:
         """Names and shapes."""
-        return {"mean": (self.size,), "scale": (self.size,)}
+        shapes: dict[str, Shape] = {"mean": (self.size,), "scale": (self.size,)}
+        if self.dense is not None:
+            shapes |= linear_shapes("dense", self.dense.size, self.size)
+        return shapes
 
     @classmethod
     def fits(cls, train: Sequence[Example]) -> bool:
@@ -145,10 +163,13 @@ class Vectors(Offset, InputSpec):
     @classmethod
     def learn(cls, train: Sequence[Example], settings: Any, notices: list[str]) -> LearntInputs:
         """The channels, their mean and their standard deviation."""
-        del settings, notices
+        del notices
         rows_ND = np.concatenate([reals(e.inputs) for e in train if len(e.inputs)])
         mean_D, scale_D, offset = standard_units(rows_ND)
-        inputs = cls(size=rows_ND.shape[1], offset=offset)
+        dense = None
+        if settings.dense_size is not None:
+            dense = Dense(size=settings.dense_size, activation=settings.dense_activation)
+        inputs = cls(size=rows_ND.shape[1], offset=offset, dense=dense)
         return LearntInputs(inputs, initial={"mean": mean_D, "scale": scale_D})
 
     def codec(self, vocabularies: Vocabularies) -> VectorCodec:
@@ -167,11 +188,17 @@ class Vectors(Offset, InputSpec):
 
     def outline(self) -> str:
         """The inputs in one line of the model card."""
-        return f"vectors of {self.size} channels"
+        layer = "" if self.dense is None else f" → {self.dense.size} {self.dense.activation}"
+        return f"vectors of {self.size} channels{layer}"
 
-    def parts(self) -> tuple[str, list[RowPart]]:
+    def stages(self) -> list[InputStage]:
         """The inputs in the drawing of a model."""
-        return "vectors, standardised", [RowPart(self.size, "channels")]
+        channels = [RowPart(self.size, "channels")]
+        stages = [InputStage("vectors, standardised", ("mean", "scale"), channels)]
+        if self.dense is not None:
+            name = f"dense layer, {self.dense.activation}"
+            stages.append(InputStage(name, ("dense.",), [RowPart(self.dense.size, "units")]))
+        return stages
 
     def limitation(self) -> str:
         """What of its inputs a model cannot judge."""
@@ -246,7 +273,10 @@ class VectorCodec(Codec[Vectors]):
         return VectorRows(narrow(rows_ND, offset))
 
     def embedding(self, tensors: Tensors) -> Embed:
-        """Standardised rows."""
+        """Standardised rows, through the dense layer if there is one."""
+        dense = None
+        if self.inputs.dense is not None:
+            dense = DenseLayer(tensors, "inputs.dense", self.inputs.dense.activation)
         mean_D, scale_D = tensors["inputs.mean"], tensors["inputs.scale"]
 
         def embed(sequences: Sequence[Steps]) -> InputRows:
@@ -260,6 +290,6 @@ class VectorCodec(Codec[Vectors]):
                     f"model's mean {mean_D[channel]} and scale {scale_D[channel]}: float32 ends "
                     "before. Give values in the units that the model was trained on."
                 )
-            return InputRows(rows_ND, None)
+            return InputRows(rows_ND if dense is None else dense(rows_ND), None)
 
         return embed

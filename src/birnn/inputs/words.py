@@ -34,6 +34,7 @@ from birnn.inputs.kind import (
     Floats,
     InputRows,
     InputSpec,
+    InputStage,
     Integers,
     LearntInputs,
     RowPart,
@@ -284,7 +285,7 @@ class Words(InputSpec):
             parts.append(f"affixes and shapes {self.surface.size:,} × {self.surface.dim}")
         return " + ".join(parts) + (f" = {self.width}" if len(parts) > 1 else "")
 
-    def parts(self) -> tuple[str, list[RowPart]]:
+    def stages(self) -> list[InputStage]:
         """The inputs in the drawing of a model."""
         parts = [RowPart(self.dim, "word")]
         if self.characters is not None:
@@ -292,7 +293,8 @@ class Words(InputSpec):
             parts += [RowPart(hidden, "letters", "forward"), RowPart(hidden, "letters", "backward")]
         if self.surface is not None:
             parts.append(RowPart(self.surface.dim, "form"))
-        return f"words, {self.size:,} known", parts
+        tensors = ("words.", "characters.", "surface.")
+        return [InputStage(f"words, {self.size:,} known", tensors, parts)]
 
     def limitation(self) -> str:
         """What of its inputs a model cannot judge."""

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from birnn.errors import ConfigError
+from birnn.models.inputs import DenseLayer
 from birnn.nn import CRF, AdditiveAttention, pool
 from birnn.ragged import Ragged
-from birnn.tasks import Label, Pooled, Tags, Values
+from birnn.tasks import Head, Label, Pooled, Tags, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,31 @@ class HeadModule(Protocol):
         """
 
 
-class TagsHead(nn.Module):
+class ScoringModule(nn.Module):
+    """Base of heads: hidden layers and a linear layer, from rows to scores."""
+
+    def add_layers(self, spec: Head, width: int) -> None:
+        """Make the layers, on rows of ``width``."""
+        self._hidden_layers = spec.hidden_layers
+        for name, size in zip(spec.hidden_layers, spec.hidden, strict=True):
+            self.add_module(name, DenseLayer(width, size, spec.activation))
+            width = size
+        self.linear = nn.Linear(width, spec.size)
+
+    def score(self, rows: Tensor) -> Tensor:
+        """Scores of rows."""
+        for name in self._hidden_layers:
+            rows = self.get_submodule(name)(rows)
+        scores: Tensor = self.linear(rows)
+        return scores
+
+
+class TagsHead(ScoringModule):
     """A label for every step: each on its own, or the best sequence by a CRF."""
 
     def __init__(self, spec: Tags, width: int, loss: LossSettings) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, spec.size)
+        self.add_layers(spec, width)
         self.crf: CRF | None = None
         if spec.decoder == "crf":
             if loss.class_weights is not None or loss.label_smoothing:
@@ -77,8 +97,7 @@ class TagsHead(nn.Module):
 
     def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
         """Scores of the labels at each step, (N, L)."""
-        scores: Tensor = self.linear(rows.values)
-        return scores
+        return self.score(rows.values)
 
     def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
         """Negative log-likelihood for each step, whether of single labels or of sequences."""
@@ -104,8 +123,8 @@ class TagsHead(nn.Module):
         return scores.new_zeros(0)
 
 
-class PooledHead(nn.Module):
-    """Base of the heads that answer once for a sequence: pooling, then a linear layer."""
+class PooledHead(ScoringModule):
+    """Base of the heads that answer once for a sequence: pooling, then layers."""
 
     def __init__(self, spec: Pooled, width: int) -> None:
         super().__init__()
@@ -113,7 +132,7 @@ class PooledHead(nn.Module):
         self.attention = (
             AdditiveAttention(width, spec.attention_size) if spec.pooling == "attention" else None
         )
-        self.linear = nn.Linear(spec.pooled_width(width), spec.size)
+        self.add_layers(spec, spec.pooled_width(width))
 
     def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
         """Scores, (B, L) or (B, K)."""
@@ -121,8 +140,7 @@ class PooledHead(nn.Module):
             pooled = self.attention(rows)
         else:
             pooled = pool(self.pooling, rows, final_BW)
-        scores: Tensor = self.linear(pooled)
-        return scores
+        return self.score(pooled)
 
     def measured(self, scores: Tensor) -> Tensor:
         """Scores as they are."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from birnn.inputs import (
     Characters,
@@ -27,11 +28,19 @@ from birnn.inputs.words import WORD_SPREAD
 from birnn.nn import BiRNN, SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.dropout import dropout_mask
 from birnn.ragged import Ragged
+from birnn.reference.activations import ActivationName
 from birnn.schema import Frozen
 
 # Standard deviation of initial vectors of characters and symbols: they are few, and each is updated
 # at every step, so they need not start small as word vectors do.
 CHARACTER_SPREAD = 0.3
+
+
+ACTIVATIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "tanh": torch.tanh,
+    "gelu": functional.gelu,
+}
 
 
 class Dropout(Frozen):
@@ -68,14 +77,43 @@ def from_host(array: np.ndarray[Any, Any], like: Tensor) -> Tensor:
 
 
 class InputModule(nn.Module, ABC):
-    """A kind of input in torch: from a batch's arrays to rows, (N, W)."""
+    """A kind of input in torch: from a batch's arrays to rows, (N, W).
+
+    The encoder reads these rows with noise, in training, and through the dense layer, if there is
+    one: ``dense(noise(rows))``. Explanations begin at the rows, which have a column for each
+    channel.
+    """
 
     noise: nn.Module
     """Noise that is added to the rows in training."""
+    dense: nn.Module
+    """A layer between the rows and the encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise = nn.Identity()
+        self.dense = nn.Identity()
 
     @abstractmethod
     def baseline(self) -> Tensor:
         """The baseline row of attributions, (W,)."""
+
+
+class DenseLayer(nn.Linear):
+    """A linear layer and an activation; the functions are those of `birnn.reference.activations`.
+
+    Example:
+        >>> DenseLayer(3, 2, "relu")(torch.ones(4, 3)).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(self, inputs: int, outputs: int, activation: ActivationName) -> None:
+        super().__init__(inputs, outputs)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs (R, O) of rows (R, I)."""
+        return self.activation(super().forward(x))
 
 
 class CharacterNetwork(nn.Module):
@@ -140,7 +178,6 @@ class WordInputs(InputModule):
     def __init__(self, spec: Words, dropout: Dropout, counts: Any = None) -> None:
         super().__init__()
         self.spec = spec
-        self.noise = nn.Identity()
         self.words = nn.Embedding(spec.size, spec.dim)
         nn.init.normal_(self.words.weight, std=WORD_SPREAD)
         self.word_dropout = WordDropout(
@@ -182,7 +219,6 @@ class SymbolInputs(InputModule):
     def __init__(self, spec: Symbols, dropout: Dropout, counts: Any = None) -> None:
         del dropout, counts
         super().__init__()
-        self.noise = nn.Identity()
         self.symbols = nn.Embedding(spec.size, spec.dim)
         nn.init.normal_(self.symbols.weight, std=CHARACTER_SPREAD)
 
@@ -208,6 +244,8 @@ class VectorInputs(InputModule):
         self.noise = SequenceNoise(noise=dropout.noise, shift=dropout.shift)
         self.register_buffer("mean", torch.zeros(spec.size))
         self.register_buffer("scale", torch.ones(spec.size))
+        if spec.dense is not None:
+            self.dense = DenseLayer(spec.size, spec.dense.size, spec.dense.activation)
 
     def forward(self, rows: VectorRows) -> Tensor:
         """Rows of a batch, (N, W)."""

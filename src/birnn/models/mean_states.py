@@ -70,7 +70,8 @@ def mean_states(network: Network, batches: Iterable[Batch]) -> dict[str, npt.NDA
     sums = StateSums()
     directions = network.spec.stack.directions
     for batch in batches:
-        out = network.encoder(Ragged(network.inputs(batch.inputs), batch.lengths))
+        rows = Ragged(network.inputs(batch.inputs), batch.lengths)
+        out = network.encoder(network.encoder_rows(rows))
         halves = [out.forward.values, *([] if out.backward is None else [out.backward.values])]
         filled = torch.from_numpy(batch.lengths > 0)
         sums.add(halves, [final[filled.to(final.device)] for final in out.state.h[-directions:]])

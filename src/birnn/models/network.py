@@ -49,9 +49,14 @@ class Network(nn.Module):
     def forward(self, batch: Batch) -> Answer:
         """Scores of a batch."""
         rows = Ragged(self.inputs(batch.inputs), batch.lengths)
-        encoded = self.encoder(self.input_dropout(self.inputs.noise(rows)))
+        rows = self.encoder_rows(self.inputs.noise(rows))
+        encoded = self.encoder(self.input_dropout(rows))
         read = self.output_dropout(encoded.output)
         return Answer(self.head(read, encoded.final), read)
+
+    def encoder_rows(self, rows: Ragged[Tensor]) -> Ragged[Tensor]:
+        """What the encoder reads of input rows: the same, through the dense layer if any."""
+        return rows.map(self.inputs.dense)
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a batch with targets.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.spec import Spec
-from birnn.engine.linear import Linear
+from birnn.engine.linear import DenseLayer, Linear
 from birnn.engine.stack import PackedStack
 from birnn.errors import BundleError
 from birnn.ragged import Ragged
@@ -62,11 +62,6 @@ class Recurrent:
         return self._stack.run(x, state, table=table)
 
 
-def linear_layer(tensors: Tensors, name: str) -> Linear:
-    """The linear layer ``x W^T + b`` of that name."""
-    return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
-
-
 # ---------------------------------------------------------------------- the network
 
 
@@ -81,7 +76,11 @@ class NumpyNetwork:
     def __init__(self, spec: Spec, tensors: Tensors) -> None:
         self._head = spec.head
         self._encoder = Recurrent(tensors, "encoder", spec.stack)
-        self._linear = linear_layer(tensors, "head.linear")
+        self._hidden = [
+            DenseLayer(tensors, f"head.{name}", spec.head.activation)
+            for name in spec.head.hidden_layers
+        ]
+        self._linear = Linear.of(tensors, "head.linear")
         self._pooling: Pooling | None = None  # None: each step has an answer
         if spec.head.pooling_parts == ("attention",):
             self._pooling = Attention(AttentionScores(tensors, "head.attention"))
@@ -129,6 +128,8 @@ class NumpyNetwork:
 
     def _score(self, rows: Floats) -> Floats:
         """Scores of rows by the head; those of labels must be finite to be compared."""
+        for layer in self._hidden:
+            rows = layer(rows)
         scores = self._linear(rows)
         if self._head.has_labels and not np.isfinite(scores).all():
             raise BundleError(
@@ -146,7 +147,7 @@ class AttentionScores:
     """Scores (N, 1) of rows (N, W) in the attention of that name: ``q . tanh(W x + b)``."""
 
     def __init__(self, tensors: Tensors, name: str) -> None:
-        self._project = linear_layer(tensors, name)
+        self._project = Linear.of(tensors, name)
         self._query = Linear(tensors[f"{name}.query"][None, :])
 
     def __call__(self, rows_NW: Floats) -> Floats:

@@ -16,13 +16,15 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from birnn.data.examples import Example, TargetKind
 from birnn.errors import DataError, Tell, UsageError
 from birnn.inputs.encoding import Encoded
 from birnn.inputs.kind import Codec
 from birnn.inputs.vocabulary import Vocabulary
-from birnn.schema import Frozen, Shape, Size
+from birnn.reference.activations import ActivationName
+from birnn.schema import Frozen, Shape, Size, linear_shapes
 
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, npt.NDArray[np.float32]]
@@ -92,7 +94,23 @@ class HeadLayer(NamedTuple):
     encoder: bool = False
 
 
-class Head(Frozen, ABC):
+class HiddenSettings(Frozen):
+    """Hidden layers of a head, in training and in its description."""
+
+    hidden: tuple[Size, ...] = Field(
+        default=(), max_length=16, description="units of each hidden layer before the last"
+    )
+    activation: ActivationName = Field(
+        default="relu", description="of hidden layers: relu, tanh or gelu"
+    )
+
+    @property
+    def hidden_layers(self) -> tuple[str, ...]:
+        """Names of the hidden layers."""
+        return tuple(f"hidden_{number}" for number in range(len(self.hidden)))
+
+
+class Head(HiddenSettings, ABC):
     """A task: the head of a model as data, and all that depends on the kind of target."""
 
     task: ClassVar[str]
@@ -116,6 +134,8 @@ class Head(Frozen, ABC):
     has_labels: ClassVar[bool] = True
     """Whether it chooses among labels; scores of labels must be finite."""
 
+    added: ClassVar = frozenset({"hidden", "activation"})
+
     size: Size
 
     # ------------------------------------------------------------------ as data
@@ -123,6 +143,20 @@ class Head(Frozen, ABC):
     @abstractmethod
     def tensors(self, width: int) -> dict[str, Shape]:
         """Names and shapes of its tensors on encoder rows of ``width``."""
+
+    def layer_tensors(self, width: int) -> dict[str, Shape]:
+        """Names and shapes of its hidden layers and its last, on rows of ``width``.
+
+        Example:
+            >>> from birnn.tasks import Tags
+            >>> Tags(size=3, hidden=(8,)).layer_tensors(4)["hidden_0.weight"]
+            (8, 4)
+        """
+        shapes: dict[str, Shape] = {}
+        for name, size in zip(self.hidden_layers, self.hidden, strict=True):
+            shapes |= linear_shapes(name, size, width)
+            width = size
+        return shapes | linear_shapes("linear", self.size, width)
 
     def vocabularies(self) -> dict[str, int]:
         """Names and sizes of its vocabularies."""
@@ -260,9 +294,20 @@ class Head(Frozen, ABC):
     def outline(self, width: int) -> str:
         """The head in one line, on encoder rows of ``width``."""
 
+    def hidden_outline(self) -> str:
+        """The hidden layers within that line."""
+        return "".join(f" → {size} {self.activation}" for size in self.hidden)
+
     @abstractmethod
     def stages(self, width: int) -> list[HeadLayer]:
         """Its layers, for the drawing of the model, on encoder rows of ``width``."""
+
+    def hidden_stages(self) -> list[HeadLayer]:
+        """The hidden layers in that drawing."""
+        return [
+            HeadLayer(f"hidden layer, {self.activation}", (f"{name}.",), [(size, "units")])
+            for name, size in zip(self.hidden_layers, self.hidden, strict=True)
+        ]
 
     @abstractmethod
     def limitation(self) -> str:
@@ -312,6 +357,11 @@ def softmax(scores: Array) -> Array:
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     out: Array = powers / powers.sum(axis=1, keepdims=True)
     return out
+
+
+def hidden_of(settings: Any) -> dict[str, Any]:
+    """The fields of a `Head` from its `HiddenSettings`."""
+    return {"hidden": settings.hidden, "activation": settings.activation}
 
 
 def count_labels(labels: Iterable[str]) -> Vocabulary:

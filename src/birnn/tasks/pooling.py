@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from birnn.schema import Frozen, Shape, Size, linear_shapes
-from birnn.tasks.head import Head, HeadLayer
+from birnn.schema import Shape, Size, linear_shapes
+from birnn.tasks.head import Head, HeadLayer, HiddenSettings, hidden_of
 
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
 
 
-class PoolingSettings(Frozen):
-    """Settings of pooling: how the rows of a sequence become one."""
+class PoolingSettings(HiddenSettings):
+    """Settings of pooling: how the rows of a sequence become one, and of the layers after it."""
 
     pooling: PoolingName = Field(
         default="last+max+mean", description="last, max, mean, last+max+mean or attention"
@@ -25,7 +25,7 @@ class PoolingSettings(Frozen):
 
 
 class Pooled(Head, ABC):
-    """Base of the heads that answer once for a sequence: pooling, then a linear layer."""
+    """Base of the heads that answer once for a sequence: pooling, then layers."""
 
     pooling: PoolingName = "last+max+mean"
     attention_size: Size = Field(default=64, description="hidden units of the attention")
@@ -45,22 +45,24 @@ class Pooled(Head, ABC):
         if self.pooling == "attention":
             attention = linear_shapes("attention", self.attention_size, width)
             attention["attention.query"] = (self.attention_size,)
-        return attention | linear_shapes("linear", self.size, self.pooled_width(width))
+        return attention | self.layer_tensors(self.pooled_width(width))
 
     def stages(self, width: int) -> list[HeadLayer]:
-        """The pooling; the layers above it are the task's."""
+        """The pooling and the hidden layers; the layer above them is the task's."""
+        name, boxes = "one row for the whole sequence", [(width, p) for p in self.pooling_parts]
         if self.pooling == "attention":
             name = f"attention over all steps, {self.attention_size} hidden units"
-            return [HeadLayer(name, ("attention.",), [(width, "weighted mean")], encoder=True)]
-        boxes = [(width, part) for part in self.pooling_parts]
-        return [HeadLayer("one row for the whole sequence", ("attention.",), boxes, encoder=True)]
+            boxes = [(width, "weighted mean")]
+        return [HeadLayer(name, ("attention.",), boxes, encoder=True), *self.hidden_stages()]
 
     def outline(self, width: int) -> str:
         """The head in one line, on encoder rows of ``width``."""
         what = "labels" if self.has_labels else "values"
-        return f"{width} → {self.pooling} pooling {self.pooled_width(width)} → {self.size} {what}"
+        pooled = f"{self.pooling} pooling {self.pooled_width(width)}{self.hidden_outline()}"
+        return f"{width} → {pooled} → {self.size} {what}"
 
 
 def pooling_of(settings: Any) -> dict[str, Any]:
     """The fields of a `Pooled` head from the settings."""
-    return {"pooling": settings.pooling, "attention_size": settings.attention_size}
+    pooling = {"pooling": settings.pooling, "attention_size": settings.attention_size}
+    return pooling | hidden_of(settings)

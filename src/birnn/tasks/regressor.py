@@ -32,6 +32,7 @@ class Values(Pooled, Offset):
     settings: ClassVar = PoolingSettings
     defaults: ClassVar = {None: {"dropout": {"words": 0.05, "inputs": 0.1, "output": 0.2}}}
     has_labels: ClassVar = False
+    added: ClassVar = Pooled.added | Offset.added
     answer_comment: ClassVar = "# a list of values for each sequence"
 
     kind: Literal["values"] = "values"

@@ -18,7 +18,7 @@ from birnn.errors import BundleError, DataError, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import TagScorer
 from birnn.ragged import Ragged
-from birnn.schema import Frozen, Shape, Size, linear_shapes
+from birnn.schema import Shape, Size
 from birnn.tasks.classifier import label_limitation
 from birnn.tasks.head import (
     Array,
@@ -26,9 +26,11 @@ from birnn.tasks.head import (
     FittedHead,
     Head,
     HeadLayer,
+    HiddenSettings,
     Lengths,
     Tensors,
     count_labels,
+    hidden_of,
     named_probabilities,
     softmax,
 )
@@ -37,7 +39,7 @@ from birnn.tasks.tag_schemes import tag_scheme, tags_of, with_legal_tags, with_l
 LONGEST_LABEL = 100  # characters of a label in a message
 
 
-class TagSettings(Frozen):
+class TagSettings(HiddenSettings):
     """Settings of the tagger's head."""
 
     decoder: Literal["auto", "softmax", "crf"] = Field(
@@ -102,7 +104,7 @@ class Tags(Head):
 
     def tensors(self, width: int) -> dict[str, Shape]:
         """Names and shapes on encoder rows of ``width``; transitions are [from, to]."""
-        shapes: dict[str, Shape] = linear_shapes("linear", self.size, width)
+        shapes = self.layer_tensors(width)
         if self.decoder == "crf":
             shapes["crf.transitions"] = (self.size, self.size)
             shapes["crf.start"] = (self.size,)
@@ -143,7 +145,8 @@ class Tags(Head):
         decoder = settings.decoder
         if decoder == "auto":
             decoder = "softmax" if scheme == "none" else "crf"
-        return FittedHead(cls(size=len(labels), decoder=decoder, scheme=scheme), train, dev, labels)
+        head = cls(size=len(labels), decoder=decoder, scheme=scheme, **hidden_of(settings))
+        return FittedHead(head, train, dev, labels)
 
     def check_target(self, example: Example, where: str) -> tuple[str, ...]:
         """The tags of an example, one for each step."""
@@ -256,13 +259,14 @@ class Tags(Head):
     def outline(self, width: int) -> str:
         """The head in one line, on encoder rows of ``width``."""
         scheme = "" if self.scheme == "none" else f", {self.scheme}"
-        return f"{width} → {self.size} labels ({self.decoder}{scheme})"
+        return f"{width}{self.hidden_outline()} → {self.size} labels ({self.decoder}{scheme})"
 
     def stages(self, width: int) -> list[HeadLayer]:
-        """A linear layer, and the CRF if there is one."""
+        """Hidden layers, a linear layer, and the CRF if there is one."""
         del width
         boxes = [(self.size, "labels")]
-        stages = [HeadLayer("linear, a label for every step", ("linear.",), boxes)]
+        stages = self.hidden_stages()
+        stages.append(HeadLayer("linear, a label for every step", ("linear.",), boxes))
         if self.decoder == "crf":
             stages.append(HeadLayer("CRF, the best sequence of labels", ("crf.",), boxes))
         return stages
