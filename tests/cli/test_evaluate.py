@@ -34,6 +34,22 @@ def test_json_holds_the_scores_of_the_library(
     assert scores["f1_kind"] == ("spans" if kind == "chain" else "macro")
 
 
+@pytest.mark.parametrize("kind", ["chain", "regressor"])
+def test_a_page_shows_the_scores(
+    call: Any, trained: Trained, files: Path, tmp_path: Path, kind: str
+) -> None:
+    data, page = files / NAMES.get(kind, "test.jsonl"), tmp_path / "page.html"
+    told = call("evaluate", trained(kind), data, "--json", "--out", page)
+    assert (told.status, told.err) == (0, f"report: {page}\n")
+    scores, text = json.loads(told.out), page.read_text("utf-8")
+    measure = "rmse" if kind == "regressor" else "accuracy"
+    assert f">{scores[measure]:.4f}<" in text
+    assert text.count("<svg") == (kind == "chain")
+    wrong = call("evaluate", trained(kind), data, "--out", tmp_path)
+    assert wrong.status == 1
+    assert "is a directory" in wrong.err
+
+
 def test_json_of_a_regressor(call: Any, trained: Trained, files: Path) -> None:
     scores = json.loads(call("evaluate", trained("regressor"), files / "test.jsonl", "--json").out)
     assert scores["rmse"] == pytest.approx(scores["mse"] ** 0.5)

@@ -104,6 +104,10 @@ def every_figure() -> Iterator[Figure]:
     spec = Spec(inputs=inputs, encoder=encoder, head=head)
     yield figures.blueprint(list(stages(spec)), title="tagger", parameters=spec.parameter_count())
     yield figures.no_generation()
+    yield figures.confusion_matrix(WORDS, random.integers(0, 999, (STEPS, STEPS)))
+    yield figures.confusion_matrix(["no", "yes"], [[812, 3], [0, 12_345]])
+    many = random.integers(0, 99, (20, 20)) ** 2
+    yield figures.confusion_matrix([f"B-LABEL{n}" for n in range(19)], many, others=30, within=7)
 
 
 def tag_rows(steps: int) -> list[figures.TagRow]:

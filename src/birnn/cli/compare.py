@@ -57,7 +57,7 @@ def compare(
     """Compare one direction, two, two at half width and two at equal parameters."""
     check_form(as_json, as_markdown)
     check_page(out)
-    require_training(plots=out is not None)
+    require_training()
     from birnn.cli.printing import print_tables
     from birnn.studies import compare as comparing
     from birnn.training.recipe import Recipe

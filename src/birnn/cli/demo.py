@@ -61,7 +61,7 @@ def demo(
     """Run a demo on data that comes with it: one direction against two."""
     check_form(as_json, as_markdown)
     check_page(out)
-    require_training(plots=out is not None)
+    require_training()
     from birnn import demos
     from birnn.cli.printing import print_tables
     from birnn.demos import pages

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from birnn.cli.options import Json, Labelled, Model, with_read_options, with_threads
-from birnn.cli.output import STANDARD_INPUT, naming_file, print_json
+from birnn.cli.options import Json, Labelled, Model, Page, with_read_options, with_threads
+from birnn.cli.output import STANDARD_INPUT, check_page, naming_file, print_json
 from birnn.errors import UsageError, print_notice
 
 if TYPE_CHECKING:
@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 
 @with_threads
 @with_read_options
-def evaluate(model: Model, data: Labelled, as_json: Json = False, *, reading: ReadOptions) -> int:
-    """Score a model on a labelled file."""
+def evaluate(
+    model: Model,
+    data: Labelled,
+    out: Page = None,
+    as_json: Json = False,
+    *,
+    reading: ReadOptions,
+) -> int:
+    """Score a model on a labelled file, and show which labels it takes for which."""
+    check_page(out)
     from birnn.cli.printing import print_scores
     from birnn.metrics import named_counts
     from birnn.runtime import Predictor
@@ -34,4 +42,9 @@ def evaluate(model: Model, data: Labelled, as_json: Json = False, *, reading: Re
         print_json(scores)
     else:
         print_scores(scores, title=data)
+    if out is not None:
+        from birnn.studies import evaluation
+
+        evaluation.write(out, scores, model=str(model), data=data)
+        print_notice(f"report: {out}")
     return 0

@@ -54,9 +54,6 @@ def explain(
     """Show what each direction knew, which of them decided, and which steps mattered."""
     check_page(out)
     require("torch", extra="train")
-    if out is not None:
-        for module in ("matplotlib", "jinja2"):
-            require(module, extra="plots")
     from birnn.runtime import Predictor
 
     predictor = Predictor.load(model)

@@ -28,8 +28,7 @@ def require_training(*, plots: bool = False) -> None:
     for module in ("torch", "lightning"):
         require(module, extra="train")
     if plots:
-        for module in ("matplotlib", "jinja2"):
-            require(module, extra="plots")
+        _require_plots()
 
 
 def check_form(as_json: bool, as_markdown: bool) -> None:
@@ -43,9 +42,10 @@ def check_form(as_json: bool, as_markdown: bool) -> None:
 
 
 def check_page(path: Path | None) -> None:
-    """Refuse a page that cannot be written now, not after an hour of work.
+    """Refuse a page that cannot be drawn or written now, not after an hour of work.
 
     Raises:
+        MissingExtra: What draws it is not installed.
         OutputError: A directory stands there, or there is no folder to write it to.
     """
     if path is None:
@@ -54,6 +54,12 @@ def check_page(path: Path | None) -> None:
         raise OutputError(f"{path} is a directory. Give --out a file.")
     if not os.access(path.absolute().parent, os.W_OK):
         raise OutputError(f"{path}: there is no folder that can be written to. Give another --out.")
+    _require_plots()
+
+
+def _require_plots() -> None:
+    for module in ("matplotlib", "jinja2"):
+        require(module, extra="plots")
 
 
 @contextmanager

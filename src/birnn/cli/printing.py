@@ -15,9 +15,6 @@ from birnn.errors import escaped
 if TYPE_CHECKING:
     from birnn.report.parts import Table as PageTable
 
-HEADLINES = ("accuracy", "f1", "precision", "recall", "macro_f1", "rmse", "mae", "r2")
-COUNTS = ("sequences", "tokens", "empty_sequences")
-MOST_LABELS = 20
 LONGEST_WORD = 20  # of a text column, kept whole
 
 
@@ -92,32 +89,9 @@ def print_text(text: str, *, as_markdown: bool) -> None:
 
 def print_scores(scores: dict[str, Any], *, title: str) -> None:
     """Print the scores of a model on a set: the headline first, then label by label."""
-    f1 = "span F1" if scores.get("f1_kind") == "spans" else "macro F1"
-    rows = [
-        (f1 if name == "f1" else name.replace("_", " "), f"{scores[name]:.4f}")
-        for name in HEADLINES
-        if scores.get(name) is not None and not (name == "macro_f1" and f1 == "macro F1")
-    ]
-    rows += [(name.replace("_", " "), f"{scores[name]:,}") for name in COUNTS if scores.get(name)]
-    unknown = sum(scores.get("unknown_labels", {}).values())
-    rows += [("of unknown labels", f"{unknown:,}")] if unknown else []
-    rows.append(("tokens/s", f"{scores['tokens_per_second']:,.0f}"))
-    print_table(title, ("measure", "value"), rows)
-    labels = scores.get("per_label", {})
-    if labels:
-        ordered = sorted(labels.items(), key=lambda item: -item[1]["support"])
-        print_table(
-            "by label" if len(labels) <= MOST_LABELS else f"the {MOST_LABELS} commonest labels",
-            ("label", "precision", "recall", "F1", "support"),
-            [
-                (
-                    label,
-                    *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
-                    row["support"],
-                )
-                for label, row in ordered[:MOST_LABELS]
-            ],
-        )
+    from birnn.studies.evaluation import tables
+
+    print_tables(tables(scores, title=title), as_markdown=False)
 
 
 def _is_number(cell: Any) -> bool:

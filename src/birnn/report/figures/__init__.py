@@ -15,6 +15,7 @@ from birnn.report.figures.comparisons import (
     cost_bars,
     scores_by_seed,
 )
+from birnn.report.figures.confusion import confusion_matrix
 from birnn.report.figures.decisions import (
     attribution,
     attribution_over_time,
@@ -60,6 +61,7 @@ __all__ = [
     "attribution_over_time",
     "blueprint",
     "capital",
+    "confusion_matrix",
     "correlation_histogram",
     "cost_bars",
     "deciding_by_position",

@@ -1,0 +1,137 @@
+"""How right a model is on labelled data: the scores as tables, and the page of `birnn evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from birnn import report
+from birnn.metrics import confusion_matrix
+from birnn.report import figures
+from birnn.report.parts import Part, Picture, Section, Table, Text, Tiles
+from birnn.studies.turns import footer
+
+HEADLINES = ("accuracy", "f1", "precision", "recall", "macro_f1", "rmse", "mae", "r2")
+COUNTS = ("sequences", "tokens", "empty_sequences")
+MOST_LABELS = 20
+MOST_PAIRS = 10  # of labels taken for each other
+
+
+def tables(scores: Mapping[str, Any], *, title: str) -> Iterator[Table]:
+    """The scores of a model on a set: the headline first, then label by label.
+
+    Args:
+        scores: What `birnn.runtime.Predictor.evaluate` gives.
+        title: Of the first table.
+
+    Example:
+        >>> scores = {"accuracy": 0.5, "sequences": 2, "tokens_per_second": 1000.0}
+        >>> [table.rows for table in tables(scores, title="test")]
+        [[('accuracy', '0.5000'), ('sequences', '2'), ('tokens/s', '1,000')]]
+    """
+    f1 = f1_name(scores)
+    rows = [
+        (f1 if name == "f1" else name.replace("_", " "), f"{scores[name]:.4f}")
+        for name in HEADLINES
+        if scores.get(name) is not None and not (name == "macro_f1" and f1 == "macro F1")
+    ]
+    rows += [(name.replace("_", " "), f"{scores[name]:,}") for name in COUNTS if scores.get(name)]
+    unknown = sum(scores.get("unknown_labels", {}).values())
+    rows += [("of unknown labels", f"{unknown:,}")] if unknown else []
+    rows.append(("tokens/s", f"{scores['tokens_per_second']:,.0f}"))
+    yield Table(("measure", "value"), rows, title)
+    labels = scores.get("per_label", {})
+    if labels:
+        ordered = sorted(labels.items(), key=lambda item: -item[1]["support"])
+        yield Table(
+            ("label", "precision", "recall", "F1", "support"),
+            [
+                (
+                    label,
+                    *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
+                    f"{row['support']:,}",
+                )
+                for label, row in ordered[:MOST_LABELS]
+            ],
+            "by label" if len(labels) <= MOST_LABELS else f"the {MOST_LABELS} commonest labels",
+        )
+
+
+def f1_name(scores: Mapping[str, Any]) -> str:
+    """What the F1 of these scores is of: whole spans, or the mean over labels."""
+    return "span F1" if scores.get("f1_kind") == "spans" else "macro F1"
+
+
+def write(path: Path | str, scores: Mapping[str, Any], *, model: str, data: str) -> Path:
+    """Write the page of an evaluation.
+
+    Args:
+        path: Where.
+        scores: What `birnn.runtime.Predictor.evaluate` gives.
+        model: Name of the model.
+        data: Name of the labelled data.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    [reached, *by_label] = tables(scores, title=f"on {data}")
+    sections: dict[str, Sequence[Part]] = {
+        "What it reached": [Tiles(list(_tiles(scores))), reached],
+        "Label by label": by_label,
+        "Which labels are taken for which": list(_confusion(scores)),
+    }
+    return report.write(
+        path,
+        "How right the model is",
+        [Section(heading, parts) for heading, parts in sections.items() if parts],
+        lead=f"The model “{model}” was asked for {scores['sequences']:,} labelled sequences of "
+        f"{data}, and its answers were held against theirs.",
+        footer=footer(f"{scores['tokens']:,} steps answered in {scores['seconds']:.2f} s"),
+    )
+
+
+def _tiles(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if "accuracy" in scores:
+        yield "accuracy", f"{100 * scores['accuracy']:.1f} %", ""
+        yield f1_name(scores), f"{100 * scores['f1']:.1f} %", ""
+    else:
+        yield "root mean squared error", f"{scores['rmse']:.4g}", ""
+        yield "R²: share of the variation that is explained", f"{scores['r2']:.3f}", ""
+
+
+def _confusion(scores: Mapping[str, Any]) -> Iterator[Part]:
+    """The matrix, and the pairs of labels that were confused most often."""
+    if not scores.get("confusion"):
+        return
+    found = confusion_matrix(scores["confusion"])
+    others = len(found.folded)
+    caption = (
+        "Rows are the correct labels, columns the answers; a cell is inked by its share of the row."
+    )
+    if others:
+        caption += (
+            f" The {len(found.labels)} labels that are most often confused have a row of their "
+            f"own, the last is of the {others} others together; {found.within:,} answers that "
+            "confuse two of these are not in it."
+        )
+    if scores.get("f1_kind") == "spans":
+        caption += " Single tags are counted here, whole spans in the F1."
+    yield Picture(
+        figures.confusion_matrix(found.labels, found.counts, others=others, within=found.within),
+        caption,
+    )
+    if not found.confused:
+        yield Text("Not one answer is wrong.")
+        return
+    asked = {gold: sum(row.values()) for gold, row in scores["confusion"].items()}
+    yield Table(
+        ("correct", "answer", "times", "of the correct label"),
+        [
+            (gold, said, f"{count:,}", f"{100 * count / asked[gold]:.1f} %")
+            for gold, said, count in found.confused[:MOST_PAIRS]
+        ],
+        f"The commonest of {len(found.confused):,} confusions"
+        if len(found.confused) > MOST_PAIRS
+        else "All confusions",
+    )
