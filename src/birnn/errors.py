@@ -29,7 +29,7 @@ import importlib
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from signal import SIGTERM
 from types import ModuleType
@@ -110,7 +110,12 @@ class DirectionError(UsageError):
 
     @classmethod
     def of(
-        cls, asked: str, *, instead: str, unread: str = "have not come yet when step t is answered"
+        cls,
+        asked: str,
+        *,
+        instead: str,
+        unread: str = "have not come yet when step t is answered",
+        layers: Sequence[int] = (),
     ) -> DirectionError:
         """The error with its reason: what the backward half has read by step t.
 
@@ -118,6 +123,7 @@ class DirectionError(UsageError):
             asked: What was asked for.
             instead: What to use, as it is typed.
             unread: What is wrong with having read the steps after t.
+            layers: Which layers have two directions, where not all have.
 
         Example:
             >>> print(DirectionError.of("streaming", instead="BiRNN(..., bidirectional=False)"))
@@ -125,8 +131,9 @@ class DirectionError(UsageError):
             has read steps t+1 to the last, which have not come yet when step t is answered.
             Use BiRNN(..., bidirectional=False).
         """
+        where = f" in layer {' and '.join(map(str, layers))}" if layers else ""
         return cls(
-            f"{asked} needs one direction, this model has two: the backward half's state at "
+            f"{asked} needs one direction, this model has two{where}: the backward half's state at "
             f"step t has read steps t+1 to the last, which {unread}. Use {instead}."
         )
 

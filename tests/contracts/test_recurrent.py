@@ -123,7 +123,7 @@ def test_on_sequences_of_length_1_tied_directions_agree(engine, cases, data):
 def test_final_states_are_taken_at_the_right_steps(engine, cases, data):
     case = data.draw(cases(lengths=st.lists(st.integers(1, 6), max_size=5)))
     found = case.run(engine)
-    last = found.state.h[-case.stack.directions :]
+    last = found.state.h[case.stack.states_of(-1)]
     case.agree(last[0], found.forward.values[found.forward.rows_at(-1)])
     if found.backward is not None:
         case.agree(last[1], found.backward.values[found.backward.rows_at(0)])

@@ -122,7 +122,7 @@ class Layer:
         """The same by the reference in float64."""
         stack = Stack(self.cell, self.x.shape[1], self.hidden, bidirectional=self.directions == 2)
         parameters, absent = {}, set()
-        for direction, suffix in enumerate(stack.suffixes):
+        for direction, suffix in enumerate(stack.suffixes(0)):
             names = bidirectional.direction_names(0, suffix)
             for name, part in zip(names, self.weights[direction], strict=True):
                 shape = stack.shapes()[name]
@@ -145,7 +145,7 @@ class Layer:
         answers = {"output": outcome.output.values, "d_x": d_x}
         answers |= zip(("h_n", "c_n"), outcome.state.parts, strict=False)
         answers |= zip(("d_h_0", "d_c_0"), d_initial.parts, strict=False)
-        for direction, suffix in enumerate(stack.suffixes):
+        for direction, suffix in enumerate(stack.suffixes(0)):
             for short, name in zip(WEIGHTS, bidirectional.direction_names(0, suffix), strict=True):
                 if name not in absent:
                     answers[f"d_{short} {direction}"] = d_weights[name]

@@ -56,7 +56,10 @@ def test_no_parameter_is_left_out_or_counted_twice(spec: Spec) -> None:
     assert rows[len(spec.inputs.stages()) - 1].width == spec.inputs.width
     assert rows[-1].width == spec.head.size
     layers = [row for row in rows if row.apart]
-    assert {row.width for row in layers} == {spec.encoder.hidden_size * spec.stack.directions}
+    shown = [0, 1, spec.stack.num_layers - 1] if spec.stack.num_layers > 4 else range(len(layers))
+    assert [row.width for row in layers] == [
+        spec.encoder.hidden_size * spec.stack.directions_of(layer) for layer in shown
+    ]
     if isinstance(spec.head, (Label, Values)):
         assert rows[-2 - len(spec.head.hidden)].width == spec.head.pooled_width(
             spec.stack.output_size

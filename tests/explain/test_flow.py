@@ -203,7 +203,7 @@ def test_the_states_in_a_window_are_those_of_the_whole_sequence(encoder, cell, b
     cut, initial = windows.take(states)
     assert cut.lengths.tolist() == [3, 5, 5, 3, 4]
     for layer in range(3):
-        few = (layer + 1) * inspected.stack.directions
+        few = inspected.stack.states_of(layer).stop
         parts = (part if part is None else part[:few] for part in (initial.h, initial.c))
         found = inspected.run(cut, layer=layer, initial=State(*parts))
         expected = inspected.run(whole, layer=layer)

@@ -49,7 +49,7 @@ def states(encoder: BiRNN, sequences: int, seed=0):
     """Random initial states."""
     random = np.random.default_rng(seed)
     stack = encoder.stack
-    shape = (stack.num_layers * stack.directions, sequences, stack.hidden_size)
+    shape = (stack.state_count, sequences, stack.hidden_size)
     count = 2 if stack.cell == "lstm" else 1
     return State(*(torch.from_numpy(random.uniform(-1, 1, shape)) for _ in range(count)))
 

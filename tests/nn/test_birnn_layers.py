@@ -38,11 +38,10 @@ def test_layers_are_those_of_stacks_of_one_layer(draw, draw_states, cell, merge,
     batch = draw(LENGTHS.tolist(), width, 1)
     initial = draw_states(encoder, len(LENGTHS), 2)
     found = encoder.layer_outputs(batch, initial=initial)
-    rows, directions = batch, encoder.stack.directions
+    rows = batch
     for at, out in enumerate(found):
-        own = [
-            p if p is None else p[at * directions :][:directions] for p in (initial.h, initial.c)
-        ]
+        here = encoder.stack.states_of(at)
+        own = [p if p is None else p[here] for p in (initial.h, initial.c)]
         expected = alone(encoder, at)(rows, initial=State(*own))
         torch.testing.assert_close(out.below.values, rows.values)
         torch.testing.assert_close(out.forward.values, expected.forward.values)

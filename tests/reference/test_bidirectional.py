@@ -46,14 +46,19 @@ def test_a_stack_is_its_layers_one_after_another(data, seed, stacks, lengths, dr
     rows = x
     for layer in range(stack.num_layers):
         one = dataclasses.replace(
-            stack, input_size=stack.layer_input_size(layer), num_layers=1, residual=False
+            stack,
+            input_size=stack.layer_input_size(layer),
+            num_layers=1,
+            residual=False,
+            bidirectional=stack.directions_of(layer) == 2,
+            directions=None,
         )
         own = {
             name.replace(f"_l{layer}", "_l0"): value
             for name, value in parameters.items()
             if f"_l{layer}" in name
         }
-        here = slice(layer * stack.directions, (layer + 1) * stack.directions)
+        here = stack.states_of(layer)
         last = run(rows, own, one, StackState(*(part[here] for part in initial.parts)))
         added = rows.values if stack.adds_input(layer) else 0.0
         rows = last.output.map(lambda values, added=added: values + added)

@@ -72,11 +72,14 @@ def outline(spec: Spec) -> str:
     """
     encoder, start = spec.encoder, spec.inputs.outline()
     layers = f"{encoder.num_layers} × " if encoder.num_layers > 1 else ""
-    arrows = "⇄" if encoder.bidirectional else "→"
-    merge = f" ({encoder.merge})" if encoder.bidirectional else ""
+    stack = spec.stack
+    each = [0] if stack.directions is None else range(stack.num_layers)
+    arrows = "".join("⇄" if stack.directions_of(layer) == 2 else "→" for layer in each)
+    width = "" if encoder.merge_size is None else f", {encoder.merge_size}"
+    merge = f" ({encoder.merge}{width})" if encoder.bidirectional else ""
     residual = " + input" if encoder.residual else ""
     middle = f"{layers}{_CELLS[encoder.cell]} {arrows} {encoder.hidden_size}{merge}{residual}"
-    return f"{start} → {middle} → {spec.head.outline(spec.stack.output_size)}"
+    return f"{start} → {middle} → {spec.head.outline(stack.output_size)}"
 
 
 def _summary(spec: Spec) -> str:

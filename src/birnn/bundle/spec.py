@@ -7,17 +7,43 @@ tensors follow (`Spec.tensors`). Settings of training alone (dropout, learning r
 from __future__ import annotations
 
 import math
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from birnn.inputs import Inputs
-from birnn.reference.stack import CellName, MergeName, Stack
+from birnn.reference.stack import (
+    CellName,
+    Direction,
+    MergeName,
+    Stack,
+    any_bidirectional,
+    no_merge_size,
+)
 from birnn.schema import Frozen, Shape, Size, prefixed
 from birnn.tasks import AnyHead
 
 
+def _parts(given: Any) -> Any:
+    """A list, also where it was given as text with commas."""
+    return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+
 class Encoder(Frozen):
-    """The stacked recurrent network between inputs and head."""
+    """The stacked recurrent network between inputs and head.
+
+    Where ``directions`` says which layers have two directions, ``num_layers`` and
+    ``bidirectional`` follow from it and may be left out.
+
+    Example:
+        >>> encoder = Encoder(directions=("both", "both", "forward"))
+        >>> encoder.num_layers, encoder.bidirectional
+        (3, True)
+    """
+
+    added: ClassVar = frozenset({"directions", "merge_size"})
+    # What follows from `directions`.
+    implied: ClassVar[tuple[str, ...]] = ("num_layers", "bidirectional")
 
     cell: CellName = Field(default="lstm", description="rnn_tanh, rnn_relu, lstm or gru")
     hidden_size: Size = Field(default=200, description="hidden units of each direction")
@@ -25,6 +51,40 @@ class Encoder(Frozen):
     bidirectional: bool = Field(default=True, description="a backward half beside the forward one")
     merge: MergeName = Field(default="concat", description="concat, sum, mean, product or project")
     residual: bool = Field(default=False, description="add a layer's input to its output")
+    directions: Annotated[tuple[Direction, ...] | None, BeforeValidator(_parts)] = Field(
+        default=None,
+        description="both or forward for each layer, as in both,both,forward; num_layers follows",
+    )
+    merge_size: Size | None = Field(
+        default=None, description="width of the rows that project makes; by default hidden_size"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _implied_by_directions(cls, given: Any) -> Any:
+        directions = _parts(given.get("directions")) if isinstance(given, dict) else None
+        if not isinstance(directions, list | tuple):
+            return given
+        return {"num_layers": len(directions), "bidirectional": "both" in directions} | given
+
+    @field_validator("directions")
+    @classmethod
+    def _check_directions(
+        cls, directions: tuple[Direction, ...] | None, info: ValidationInfo
+    ) -> tuple[Direction, ...] | None:
+        if directions is not None and info.data.keys() >= set(cls.implied):
+            wanted = info.data["bidirectional"]
+            if wanted != any_bidirectional(directions, info.data["num_layers"], wanted):
+                raise ValueError("bidirectional is true, but no layer has both directions")
+        return directions
+
+    @field_validator("merge_size")
+    @classmethod
+    def _check_merge_size(cls, merge_size: int | None, info: ValidationInfo) -> int | None:
+        merge = info.data.get("merge", "project")
+        if merge_size is not None and merge != "project":
+            raise ValueError(no_merge_size(merge))
+        return merge_size
 
     def stack(self, input_size: int) -> Stack:
         """The network over rows of ``input_size``."""
@@ -36,6 +96,8 @@ class Encoder(Frozen):
             bidirectional=self.bidirectional,
             merge=self.merge,
             residual=self.residual,
+            directions=self.directions,
+            merge_size=self.merge_size,
         )
 
 
@@ -84,7 +146,7 @@ class Spec(Frozen):
         Of each direction of the last layer: over all steps (``rows``), and over the final states
         (``last``).
         """
-        shape = (self.stack.directions, self.encoder.hidden_size)
+        shape = (self.stack.directions_of(-1), self.encoder.hidden_size)
         return {"rows": shape, "last": shape}
 
     def parameter_count(self) -> int:

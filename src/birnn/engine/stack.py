@@ -1,6 +1,7 @@
 """Stacks of recurrent layers on the engine in use: the compiled kernels, or the reference."""
 
-# N rows of all sequences, B sequences, S layers times directions, D inputs, H hidden units
+# N rows of all sequences, B sequences, S states of all layers and directions, D inputs, H hidden
+# units
 
 from __future__ import annotations
 
@@ -99,8 +100,9 @@ class PackedStack:
         finals: list[tuple[Array, ...]] = []
         halves: list[Array] = []
         for layer, packed in enumerate(self._pack()):
-            own = slice(layer * stack.directions, (layer + 1) * stack.directions)
-            start = None if initial is None else tuple(part[own] for part in initial.parts)
+            start = None
+            if initial is not None:
+                start = tuple(part[stack.states_of(layer)] for part in initial.parts)
             found = recurrent.forward(
                 stack.cell,
                 rows_NW,
@@ -111,13 +113,13 @@ class PackedStack:
                 packed=packed,
             )
             finals.append(found.final)
-            halves = np.split(found.output, stack.directions, axis=1)
+            halves = np.split(found.output, stack.directions_of(layer), axis=1)
             merged_NW = self._merges[layer](found.output, halves)
             if stack.adds_input(layer):
                 merged_NW = merged_NW + (rows_NW if numbers_N is None else rows_NW[numbers_N])
             rows_NW, numbers_N = merged_NW, None
         tops = list(finals[-1][0])
-        backward = x.with_values(halves[1]) if stack.bidirectional else None
+        backward = x.with_values(halves[1]) if len(halves) == 2 else None
         return Outcome(
             x.with_values(rows_NW),
             x.with_values(halves[0]),
@@ -129,7 +131,7 @@ class PackedStack:
     def _weights(self, layer: int) -> list[recurrent.DirectionWeights]:
         return [
             bidirectional.direction_weights(self._parameters, layer, suffix)
-            for suffix in self._stack.suffixes
+            for suffix in self._stack.suffixes(layer)
         ]
 
     def _pack(self) -> list[recurrent.PackedWeights]:
@@ -184,9 +186,9 @@ MergeFunction = Callable[[Array, list[Array]], Array]
 
 def _merge(parameters: Parameters, layer: int, stack: Stack) -> MergeFunction:
     """How a layer's halves become one row: from both side by side, and from each."""
-    if not stack.bidirectional or stack.merge == "concat":
+    if stack.directions_of(layer) == 1 or stack.merge == "concat":
         return lambda both, _: both
-    if stack.projects:
+    if stack.projects(layer):
         name = f"merge_l{layer}"
         project = Linear(parameters[f"{name}.weight"], parameters[f"{name}.bias"])
         return lambda both, _: project(both)
@@ -243,7 +245,7 @@ def _state_faults(
     """What is wrong with the initial states."""
     if initial is None:
         return []
-    shape = (stack.num_layers * stack.directions, sequences, stack.hidden_size)
+    shape = (stack.state_count, sequences, stack.hidden_size)
     faults = _array_faults("initial h", initial.h, shape, dtype)
     if CELLS[stack.cell].states == 1:
         if initial.c is not None:

@@ -243,7 +243,7 @@ def mean_ablation(
     with torch.no_grad():
         means = MeanStates.of_sequence(halves) if means is None else means
         _check(means, halves)
-        conditions = tuple(CONDITIONS) if inspected.stack.bidirectional else ONE_DIRECTION
+        conditions = tuple(CONDITIONS) if len(halves.parts) == 2 else ONE_DIRECTION
         for condition in conditions:
             found, rows = inspected.scores(ablate(halves, means, *CONDITIONS[condition]))
             scores.append(array(found).astype(np.float64))

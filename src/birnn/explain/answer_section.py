@@ -59,7 +59,7 @@ def _tiles(found: Explanation) -> Iterator[tuple[str, str, str]]:
             name += f", “{found.tokens[found.position]}”" if found.series is None else ""
         yield name, found.target, ""
         yield "its probability", f"{100 * found.probability:.1f} %", ""
-    if found.spec.stack.bidirectional:
+    if found.spec.stack.directions_of(-1) == 2:
         adds = {
             half: float(added if found.position is None else added[found.position])
             for half, added in found.ablation.contributions(found.target).items()

@@ -50,7 +50,7 @@ def stages(spec: Spec) -> Iterator[Stage]:
         yield Stage(row.name, count, [Box(*part) for part in row.parts])
     stack = spec.stack
     yield from _layers(spec)
-    half = "both" if stack.bidirectional else "forward"
+    half = "both" if stack.directions_of(-1) == 2 else "forward"
     for stage in spec.head.stages(stack.output_size):
         boxes = [Box(*box, half) if stage.encoder else Box(*box) for box in stage.boxes]
         yield Stage(stage.name, _count(spec, *(f"head.{name}" for name in stage.tensors)), boxes)
@@ -59,12 +59,13 @@ def stages(spec: Spec) -> Iterator[Stage]:
 def _layers(spec: Spec) -> Iterator[Stage]:
     stack = spec.stack
     cell, hidden = CELLS[stack.cell], stack.hidden_size
-    ways = f"{hidden} units each way" if stack.bidirectional else f"{hidden} units, left to right"
     shown = set(range(stack.num_layers))
     if stack.num_layers > DRAWN:
         shown = {0, 1, stack.num_layers - 1}
-    halves = ("forward", "backward") if stack.bidirectional else ("forward",)
     for layer in range(stack.num_layers):
+        halves = ("forward", "backward")[: stack.directions_of(layer)]
+        ways = f"{hidden} units" + (" each way" if len(halves) == 2 else ", left to right")
+        width = stack.layer_output_size(layer)
         kernels = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         names = [f"encoder.{k}_l{layer}{end}" for k in kernels for end in ("", "_reverse")]
         tensors = spec.tensors()
@@ -73,10 +74,16 @@ def _layers(spec: Spec) -> Iterator[Stage]:
         if layer not in shown:
             if layer == 2:
                 hidden_layers = range(2, stack.num_layers - 1)
+                like = "like the one below"
+                if stack.directions is not None:
+                    both = sum(stack.directions_of(at) == 2 for at in hidden_layers)
+                    like = f"{both} of two directions, {len(hidden_layers) - both} of one"
+                top = hidden_layers[-1]
+                half = "both" if stack.directions_of(top) == 2 else "forward"
                 yield Stage(
-                    f"layers 3 to {stack.num_layers - 1}, like the one below",
+                    f"layers 3 to {stack.num_layers - 1}, {like}",
                     _hidden(spec, hidden_layers),
-                    [Box(stack.output_size, "output", "both" if len(halves) == 2 else "forward")],
+                    [Box(stack.layer_output_size(top), "output", half)],
                 )
             continue
         yield Stage(
@@ -87,8 +94,8 @@ def _layers(spec: Spec) -> Iterator[Stage]:
         if len(halves) == 2:
             boxes = [Box(hidden, half, half) for half in halves]
             if stack.merge != "concat":
-                boxes = [Box(stack.output_size, "both", "both")]
-            name = f"{MERGED[stack.merge]}, {stack.output_size} wide{added}"
+                boxes = [Box(width, "both", "both")]
+            name = f"{MERGED[stack.merge]}, {width} wide{added}"
             yield Stage(name, _count(spec, f"encoder.merge_l{layer}."), boxes)
 
 

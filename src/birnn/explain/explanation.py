@@ -304,8 +304,8 @@ def _correlation(
     reading: Reading, sequences: list[Any] | None, left_out: list[str]
 ) -> Correlation | None:
     name = "Correlation of forward and backward units"
-    if not reading.model.stack.bidirectional:
-        left_out.append(f"{name}: this model reads in one direction.")
+    if reading.model.stack.directions_of(-1) == 1:
+        left_out.append(f"{name}: the last layer reads in one direction.")
         return None
     found = correlation(reading, sequences)
     if found.steps < FEWEST:

@@ -144,15 +144,14 @@ def flow(
         return _squares(inspected, windows, top, read, width, probes, random)
 
     found = squares(lambda halves: [half.values for half in halves.parts], stack.hidden_size)
-    if stack.adds_input(top) or (stack.bidirectional and stack.merge != "concat"):
-        [merged] = squares(
-            lambda halves: [inspected.merge(halves, layer=top)[0].values], stack.output_size
-        )
+    if stack.adds_input(top) or (stack.directions_of(top) == 2 and stack.merge != "concat"):
+        width = stack.layer_output_size(top)
+        [merged] = squares(lambda halves: [inspected.merge(halves, layer=top)[0].values], width)
     else:
         # Side by side the halves share no unit, so the squares of their norms add up.
         merged = np.sum(found, axis=0)
     roots = [np.sqrt(square) for square in (*found, merged)]
-    backward = roots[1] if stack.bidirectional else None
+    backward = roots[1] if stack.directions_of(top) == 2 else None
     return Flow(roots[0], backward, roots[-1], top, window, probes)
 
 

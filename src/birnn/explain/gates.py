@@ -141,7 +141,7 @@ def saturation(
     """
     inspected = _gated(model)
     at = inspected.layer(layer)
-    directions = ("forward", "backward")[: inspected.stack.directions]
+    directions = ("forward", "backward")[: inspected.stack.directions_of(at)]
     # (low and high, H) of each gate of each direction
     counts = {
         direction: {
@@ -173,7 +173,7 @@ def activations(encoder: BiRNN, layer: int, halves: Halves) -> list[dict[str, Te
     """Gates of each direction of a layer at each row, (N, H) each; none of a plain RNN."""
     cell, hidden = encoder.stack.cell, encoder.stack.hidden_size
     found = []
-    for suffix, half in zip(encoder.stack.suffixes, halves.parts, strict=True):
+    for suffix, half in zip(encoder.stack.suffixes(layer), halves.parts, strict=True):
         weight_ih, weight_hh, bias_ih, bias_hh = (
             getattr(encoder, f"{name}_l{layer}{suffix}")
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

@@ -160,6 +160,8 @@ class InspectedModel:
             bidirectional=stack.bidirectional,
             merge=stack.merge,
             residual=stack.residual,
+            directions=stack.directions,
+            merge_size=stack.merge_size,
         )
         # A spec has a head, which nobody asks here.
         spec = Spec(inputs=Vectors(size=stack.input_size), encoder=settings, head=Tags(size=1))

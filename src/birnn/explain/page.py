@@ -32,7 +32,7 @@ def write(path: Path | str, found: Explanation, *, name: str) -> Path:
     Raises:
         OutputError: The file cannot be written.
     """
-    two = found.spec.stack.bidirectional
+    two = found.spec.stack.directions_of(-1) == 2
     sections = {
         "The answer": answer_section(found),
         "Which direction decided" if two else "What its states decided": _ablation(found),
@@ -64,7 +64,7 @@ def _ablation(found: Explanation) -> Iterator[Part]:
         means = f"its mean over {ablation.means.steps:,} steps of data"
     if ablation.own_means and ablation.means.steps == 1:
         means += ", which for a single step is the state itself, so that nothing changes"
-    two = found.spec.stack.bidirectional
+    two = found.spec.stack.directions_of(-1) == 2
     who, conditions = "The one direction", "with and without the states of the one direction"
     if two:
         who, conditions = "A half", "with both halves, without one, and without either"
@@ -100,12 +100,15 @@ def _attribution(found: Explanation) -> Iterator[Part]:
 def _flows(found: Explanation) -> Iterator[Part]:
     for flow in found.flows:
         which = "" if len(found.flows) == 1 else f"Layer {flow.layer + 1}. "
-        if flow.backward is None:
+        stack = found.spec.stack
+        if any(stack.directions_of(below) == 2 for below in range(flow.layer)):
+            knows = "This layer reads rows that know both sides, so that all its states do."
+        elif flow.backward is None:
             knows = "The one direction knows what came before."
         elif flow.layer == 0:
             knows = "The forward half knows what came before, the backward half what comes after."
         else:
-            knows = "This layer reads rows that know both sides, so that both halves do."
+            knows = "Its rows know what came before, so that its backward half knows all."
         figure = figures.flow(flow.forward, flow.backward, flow.combined, found.tokens)
         yield Picture(
             figure,

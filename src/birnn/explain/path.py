@@ -72,7 +72,7 @@ class StraightPath:
         self._baseline_TW = baseline_TW
         self._way_TW = rows_TW - baseline_TW
         stack = logit.model.stack
-        self.parts = ["forward", "backward"][: stack.directions]
+        self.parts = ["forward", "backward"][: stack.directions_of(-1)]
         if stack.adds_input(stack.num_layers - 1):
             self.parts.append("direct")
 

@@ -101,7 +101,7 @@ def correlation(
         layer: Which layer; the last by default.
 
     Raises:
-        ConfigError: The model reads in one direction, or has no such layer.
+        ConfigError: The layer reads in one direction, or the model has no such layer.
         DataError: A sequence that the model cannot read, or not one with a step.
 
     Example:
@@ -111,10 +111,10 @@ def correlation(
         ((4, 4), 5)
     """
     inspected = inspected_model(model)
-    if not inspected.stack.bidirectional:
+    if inspected.stack.directions_of(inspected.layer(layer)) == 1:
         raise ConfigError(
-            "the model reads in one direction, so there is no backward half to correlate with. "
-            "Give a model of two directions."
+            f"layer {inspected.layer(layer)} of the model reads in one direction, so there is no "
+            "backward half to correlate with. Give a layer of two directions."
         )
     source = model if isinstance(model, Reading) else inspected
     hidden = inspected.stack.hidden_size
@@ -162,7 +162,7 @@ class OutputColumns(NamedTuple):
 
 
 def output_columns(stack: Stack) -> tuple[OutputColumns, ...]:
-    """Which columns of the merged output come from which direction.
+    """Which columns of the last layer's merged output come from which direction.
 
     A residual connection adds the layer's input to all of them and moves none.
 
@@ -176,7 +176,7 @@ def output_columns(stack: Stack) -> tuple[OutputColumns, ...]:
         (OutputColumns(start=0, stop=5, source='both'),)
     """
     hidden = stack.hidden_size
-    if not stack.bidirectional:
+    if stack.directions_of(-1) == 1:
         return (OutputColumns(0, hidden, "forward"),)
     if stack.merge == "concat":
         return OutputColumns(0, hidden, "forward"), OutputColumns(hidden, 2 * hidden, "backward")

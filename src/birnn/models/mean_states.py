@@ -68,7 +68,7 @@ def mean_states(network: Network, batches: Iterable[Batch]) -> dict[str, npt.NDA
         ``rows`` and ``last``, (D, H); nothing where there is not one step.
     """
     sums = StateSums()
-    directions = network.spec.stack.directions
+    directions = network.spec.stack.directions_of(-1)
     for batch in batches:
         rows = Ragged(network.inputs(batch.inputs), batch.lengths)
         out = network.encoder(network.encoder_rows(rows))

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from birnn.nn._engine.ops import parameters_of, run_stack
 from birnn.nn._engine.private_torch import autocasts
 from birnn.nn.conversions import PlacedBatch, place
 from birnn.nn.dropout import VariationalDropout
-from birnn.reference.stack import CellName, MergeName, Stack
+from birnn.reference.stack import CellName, Direction, MergeName, Stack
 
 MERGES: dict[MergeName, Callable[[Tensor, Tensor], Tensor]] = {
     "concat": lambda forward, backward: torch.cat([forward, backward], dim=-1),
@@ -29,10 +29,10 @@ MERGES: dict[MergeName, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class ProjectedMerge(nn.Linear):
-    """Merge by a learned projection: W [forward; backward] + b, (R, H) each to (R, H)."""
+    """Merge by a learned projection: W [forward; backward] + b, (R, H) each to (R, W)."""
 
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__(2 * hidden_size, hidden_size)
+    def __init__(self, hidden_size: int, output_size: int) -> None:
+        super().__init__(2 * hidden_size, output_size)
 
     def forward(self, forward_RH: Tensor, backward_RH: Tensor) -> Tensor:  # type: ignore[override]
         """Project the concatenated halves."""
@@ -41,7 +41,7 @@ class ProjectedMerge(nn.Linear):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Hidden state, and the LSTM's cell state: (layers * directions, B, H) in torch's order."""
+    """Hidden state, and the LSTM's cell state, (S, B, H): each layer's directions in turn."""
 
     h: Tensor
     c: Tensor | None = None
@@ -90,6 +90,8 @@ class BiRNN(nn.Module):
         bidirectional: Whether a backward half runs beside the forward one.
         merge: ``concat`` (2H wide), ``sum``, ``mean``, ``product`` or ``project`` (H wide).
         residual: Whether a layer's input is added to its output where the widths agree.
+        directions: ``both`` or ``forward`` for each layer; None for ``bidirectional`` in all.
+        merge_size: Width of the rows that ``project`` makes; None for H.
         dropout: Variational dropout between layers, in [0, 1).
         checkpoint: Whether training keeps only the states of each layer, a fifth of the memory
             for an LSTM, and computes the gates again in the backward pass.
@@ -117,6 +119,8 @@ class BiRNN(nn.Module):
         bidirectional: bool = True,
         merge: MergeName = "concat",
         residual: bool = False,
+        directions: Sequence[Direction] | None = None,
+        merge_size: int | None = None,
         dropout: float = 0.0,
         checkpoint: bool = False,
     ) -> None:
@@ -130,14 +134,16 @@ class BiRNN(nn.Module):
             bidirectional=bidirectional,
             merge=merge,
             residual=residual,
+            directions=None if directions is None else tuple(directions),
+            merge_size=merge_size,
         )
         self.dropout = VariationalDropout(dropout)
         for name, shape in self.stack.shapes().items():
             if not name.startswith("merge_"):
                 self.register_parameter(name, nn.Parameter(torch.empty(shape)))
-        if self.stack.projects:
-            for layer in range(num_layers):
-                self.add_module(f"merge_l{layer}", ProjectedMerge(hidden_size))
+        for layer in self._projecting_layers():
+            width = self.stack.layer_output_size(layer)
+            self.add_module(f"merge_l{layer}", ProjectedMerge(hidden_size, width))
         self.reset_parameters()
 
     @classmethod
@@ -168,8 +174,8 @@ class BiRNN(nn.Module):
                     gate.copy_(nn.init.orthogonal_(gate.float() if narrow else gate))
                 else:
                     nn.init.xavier_uniform_(gate)
-        for at in range(self.stack.num_layers if self.stack.projects else 0):
-            getattr(self, f"merge_l{at}").reset_parameters()
+        for layer in self._projecting_layers():
+            getattr(self, f"merge_l{layer}").reset_parameters()
 
     def forward(self, x: Any, lengths: Any = None, *, initial: State | None = None) -> BiRNNOutput:
         """Run the stack.
@@ -191,11 +197,12 @@ class BiRNN(nn.Module):
         batch, layers, ended = self._run(x, lengths, initial, self.stack.num_layers, keep=1)
         (rows, hidden), last = layers[-1], self.stack.num_layers - 1
         # Projections and residual connections leave something in the padding.
-        if self.stack.projects or self.stack.adds_input(last):
+        if self.stack.projects(last) or self.stack.adds_input(last):
             rows = batch.clear(rows)
-        forward, backward = self._halves(batch, hidden)
+        directions = self.stack.directions_of(last)
+        forward, backward = _halves(batch, hidden, directions)
         h, *c = ended
-        top = h[-self.stack.directions :]
+        top = h[-directions:]
         return BiRNNOutput(
             output=batch.restore(rows),
             forward=forward,
@@ -242,8 +249,9 @@ class BiRNN(nn.Module):
             raise UsageError(f"stop is {stop}, the stack has 1 to {self.stack.num_layers} layers")
         batch, layers, (h, *_) = self._run(x, lengths, initial, stop, keep=stop)
         below, found = batch.rows, []
-        for (rows, hidden), final in zip(layers, h.chunk(stop), strict=True):
-            forward, backward = self._halves(batch, hidden)
+        for layer, (rows, hidden) in enumerate(layers):
+            final = h[self.stack.states_of(layer)]
+            forward, backward = _halves(batch, hidden, final.shape[0])
             found.append(
                 LayerOutput(
                     below=batch.restore(batch.clear(below)),
@@ -265,11 +273,11 @@ class BiRNN(nn.Module):
             backward: (R, H); None with one direction.
 
         Returns:
-            (R, 2H) for ``concat``, else (R, H).
+            (R, 2H) for ``concat``, (R, ``merge_size``) for ``project``, else (R, H).
         """
         if backward is None:
             return forward
-        if self.stack.projects:
+        if self.stack.projects(layer):
             merged: Tensor = getattr(self, f"merge_l{layer}")(forward, backward)
             return merged
         return MERGES[self.stack.merge](forward, backward)
@@ -302,7 +310,9 @@ class BiRNN(nn.Module):
             True
         """
         if self.stack.bidirectional:
-            raise DirectionError.of("BiRNN.step", instead="BiRNN(..., bidirectional=False)")
+            instead = "BiRNN(..., bidirectional=False)"
+            layers = self.stack.mixed_layers
+            raise DirectionError.of("BiRNN.step", instead=instead, layers=layers)
         if self.dropout.drops:
             raise UsageError(
                 "dropout keeps one mask for a whole sequence, which steps do not share. "
@@ -346,7 +356,7 @@ class BiRNN(nn.Module):
             return below * batch.spread(self.dropout.mask(below, sequences))
 
         def write(at: int, below: Tensor, hidden: Tensor) -> Tensor:
-            beside = not self.stack.bidirectional or self.stack.merge == "concat"
+            beside = self.stack.merge == "concat" or self.stack.directions_of(at) == 1
             merged = hidden if beside else self.merge_halves(at, *hidden.chunk(2, dim=1))
             rows = merged + below if self.stack.adds_input(at) else merged
             layers.append((rows, hidden))
@@ -368,12 +378,11 @@ class BiRNN(nn.Module):
     def _names(self, layer: int) -> list[list[str]]:
         """Names of the parameters of each direction of a layer."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        return [[f"{name}_l{layer}{end}" for name in names] for end in self.stack.suffixes]
+        return [[f"{name}_l{layer}{end}" for name in names] for end in self.stack.suffixes(layer)]
 
-    def _halves(self, batch: PlacedBatch, hidden: Tensor) -> tuple[Any, Any]:
-        """The forward and the backward half in the form of the input."""
-        forward, *backward = hidden.chunk(self.stack.directions, dim=1)
-        return batch.restore(forward), batch.restore(backward[0]) if backward else None
+    def _projecting_layers(self) -> list[int]:
+        """Layers whose halves a projection merges."""
+        return [at for at in range(self.stack.num_layers) if self.stack.projects(at)]
 
     def _states(
         self, initial: State | None, layers: int, sequences: int, like: Tensor
@@ -383,7 +392,8 @@ class BiRNN(nn.Module):
             return ()
         if not isinstance(initial, State):
             raise ShapeError(f"initial is a birnn.nn.State, got {type(initial).__name__}")
-        shape = (layers * self.stack.directions, sequences, self.stack.hidden_size)
+        count = self.stack.states_of(layers - 1).stop
+        shape = (count, sequences, self.stack.hidden_size)
         wants_c = self.stack.cell == "lstm"
         parts = (initial.h,) if initial.c is None else (initial.h, initial.c)
         if len(parts) != 1 + wants_c:
@@ -400,8 +410,16 @@ class BiRNN(nn.Module):
         s = self.stack
         text = f"{s.cell}, {s.input_size}, {s.hidden_size}, num_layers={s.num_layers}"
         text += f", merge={s.merge}" if s.bidirectional else ", bidirectional=False"
+        text += f", merge_size={s.merge_size}" if s.merge_size else ""
+        text += f", directions={s.directions}" if s.directions else ""
         text += ", residual=True" if s.residual else ""
         return text + (", checkpoint=True" if self.checkpoint else "")
+
+
+def _halves(batch: PlacedBatch, hidden: Tensor, directions: int) -> tuple[Any, Any]:
+    """The forward and the backward half in the form of the input."""
+    forward, *backward = hidden.chunk(directions, dim=1)
+    return batch.restore(forward), batch.restore(backward[0]) if backward else None
 
 
 def _check_kind(name: str, part: Tensor, like: Tensor) -> None:

@@ -253,6 +253,7 @@ def _one_direction(encoder: BiRNN, asked: str) -> BiRNN:
             asked,
             unread="are the answer in training and do not exist yet in use",
             instead="BiRNN(..., bidirectional=False)",
+            layers=encoder.stack.mixed_layers,
         )
     return encoder
 

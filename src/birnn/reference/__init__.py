@@ -4,7 +4,7 @@ from birnn.reference.bidirectional import Outcome, Saved, StackState, gradients,
 from birnn.reference.cells import CELLS, Cell
 from birnn.reference.initialise import initialise
 from birnn.reference.merge import MERGES, Merge
-from birnn.reference.stack import GATES, MERGE_WIDTH, CellName, MergeName, Stack
+from birnn.reference.stack import GATES, MERGE_WIDTH, CellName, Direction, MergeName, Stack
 
 __all__ = [
     "CELLS",
@@ -13,6 +13,7 @@ __all__ = [
     "MERGE_WIDTH",
     "Cell",
     "CellName",
+    "Direction",
     "Merge",
     "MergeName",
     "Outcome",

@@ -9,8 +9,8 @@ The y of a layer is the x of the next. dtype follows the inputs: in float64 this
 specification that every engine is held to.
 """
 
-# N rows of all sequences, B sequences, S layers times directions, D inputs, H hidden units,
-# W width of an output row
+# N rows of all sequences, B sequences, S states of all layers and directions, D inputs, H hidden
+# units, W width of an output row
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class StackState:
             >>> StackState.zeros(Stack("gru", 3, 5, num_layers=2), 4, np.dtype("f4")).h.shape
             (4, 4, 5)
         """
-        shape = (stack.num_layers * stack.directions, sequences, stack.hidden_size)
+        shape = (stack.state_count, sequences, stack.hidden_size)
         memory = CELLS[stack.cell].states > 1
         return cls(np.zeros(shape, dtype), np.zeros(shape, dtype) if memory else None)
 
@@ -66,7 +66,7 @@ class Outcome:
     Args:
         output: Rows of the last layer, (N, W).
         forward: Forward half of the last layer before merging and residual, (N, H).
-        backward: Backward half likewise; None with one direction.
+        backward: Backward half likewise; None where the last layer has one direction.
         final: The last layer's final states merged as its rows are, (B, W): the forward half after
             each sequence's last row, the backward half after its first. Nothing residual is added.
         state: Final states of all layers and directions; of a sequence of length 0 the initial
@@ -143,7 +143,7 @@ def _run(
     for layer in range(stack.num_layers):
         halves.append([])
         tapes.append([])
-        for direction, suffix in enumerate(stack.suffixes):
+        for direction, suffix in enumerate(stack.suffixes(layer)):
             half_NH, final, tape = forward(
                 cell,
                 direction_weights(parameters, layer, suffix),
@@ -157,7 +157,7 @@ def _run(
             finals.append(final)
             if tape is not None:
                 tapes[-1].append(tape)
-        if stack.bidirectional:
+        if stack.directions_of(layer) == 2:
             projection = merge_projection(parameters, layer, stack)
             merged_NW = merge.forward(halves[-1][0], halves[-1][1], projection)
         else:
@@ -166,18 +166,15 @@ def _run(
         if not keep:
             del halves[:-1]
     last = halves[-1]
-    if stack.bidirectional:
-        final_BW = merge.forward(
-            finals[-2][0],
-            finals[-1][0],
-            merge_projection(parameters, stack.num_layers - 1, stack),
-        )
+    if len(last) == 2:
+        projection = merge_projection(parameters, stack.num_layers - 1, stack)
+        final_BW = merge.forward(finals[-2][0], finals[-1][0], projection)
     else:
         final_BW = finals[-1][0]
     outcome = Outcome(
         x.with_values(rows_NW),
         x.with_values(last[0]),
-        x.with_values(last[1]) if stack.bidirectional else None,
+        x.with_values(last[1]) if len(last) == 2 else None,
         final_BW,
         StackState(*(np.stack(parts) for parts in zip(*finals, strict=True))),
     )
@@ -210,7 +207,7 @@ def gradients(
     d_initial = tuple(np.zeros_like(part) for part in state.parts)
     d_parameters: Gradients = {}
 
-    if d_final_BW is not None and stack.bidirectional:
+    if d_final_BW is not None and stack.directions_of(-1) == 2:
         projection = merge_projection(parameters, stack.num_layers - 1, stack)
         d_f_BH, d_b_BH, d_projection = merge.backward(
             d_final_BW, state.h[-2], state.h[-1], projection
@@ -224,7 +221,8 @@ def gradients(
     d_rows_NW = d_output_NW
     for layer in reversed(range(stack.num_layers)):
         d_halves: tuple[Array, ...] = (d_rows_NW,)
-        if stack.bidirectional:
+        first = stack.states_of(layer).start
+        if stack.directions_of(layer) == 2:
             f_NH, b_NH = saved.halves[layer]
             d_f_NH, d_b_NH, d_projection = merge.backward(
                 d_rows_NW, f_NH, b_NH, merge_projection(parameters, layer, stack)
@@ -234,8 +232,8 @@ def gradients(
         d_x_ND = (
             d_rows_NW.copy() if stack.adds_input(layer) else np.zeros_like(saved.tapes[layer][0].x)
         )
-        for direction, suffix in enumerate(stack.suffixes):
-            which = layer * stack.directions + direction
+        for direction, suffix in enumerate(stack.suffixes(layer)):
+            which = first + direction
             d_part_ND, d_weights, d_first = backward(
                 cell,
                 direction_weights(parameters, layer, suffix),
@@ -270,7 +268,7 @@ def direction_weights(parameters: Parameters, layer: int, suffix: str) -> Weight
 
 def merge_projection(parameters: Parameters, layer: int, stack: Stack) -> Projection | None:
     """Parameters of a layer's merge, where it has any."""
-    if not stack.projects:
+    if not stack.projects(layer):
         return None
     return Projection(parameters[f"merge_l{layer}.weight"], parameters[f"merge_l{layer}.bias"])
 

@@ -74,6 +74,8 @@ def _glorot(
         if stack.cell == "lstm" and name.startswith("bias_ih"):
             bias[hidden : 2 * hidden] = forget_bias
         return bias
+    if name.startswith("merge"):
+        return _uniform(rng, *shape)
     # Gate by gate: the fan-out of all gates together would shrink the weights.
     block = _orthogonal if name.startswith("weight_hh") else _uniform
     return np.concatenate([block(rng, hidden, shape[1]) for _ in range(shape[0] // hidden)])

@@ -113,10 +113,12 @@ class Online:
 
 
 def _check_causal(spec: Spec) -> None:
-    if spec.encoder.bidirectional:
+    stack = spec.stack
+    if stack.bidirectional:
         settings = ("encoder.bidirectional=false", *spec.head.streaming_settings)
         raise DirectionError.of(
             "streaming, an answer at each step,",
+            layers=stack.mixed_layers,
             instead="a model trained with" + "".join(f" --set {setting}" for setting in settings),
         )
     if spec.head.streaming_settings:

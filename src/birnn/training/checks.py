@@ -94,6 +94,7 @@ def reject_shifted_targets(train: Sequence[Example], encoder: Encoder) -> None:
             f"at all {steps:,} steps that one follows)",
             unread="hold the answer",
             instead="--set encoder.bidirectional=false",
+            layers=encoder.stack(1).mixed_layers,
         )
 
 

@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 
 from pydantic import (
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
     create_model,
+    model_serializer,
 )
 
 from birnn.bundle.spec import Encoder
@@ -53,6 +55,17 @@ class Recipe(Frozen):
     task: ClassVar[str] = ""  # whose settings of the head these are
 
     _chosen: frozenset[str] | None = PrivateAttr(default=None)
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A recipe lists all settings, also those that a spec is written without.
+        return {
+            section: {
+                name: values.get(name, field.default)
+                for name, field in type(getattr(self, section)).model_fields.items()
+            }
+            for section, values in write(self).items()
+        }
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The class of a task's recipe is made when it is asked for: pickle would not find it.
@@ -101,17 +114,13 @@ class Recipe(Frozen):
         recipe = default(task)
         if config is not None:
             recipe = recipe._changed(_read_toml(Path(config)), where=f"{config}: ")
-        given: set[str] = set()
+        given: dict[str, Any] = {}
         for override in overrides:
-            changes = _parse_override(override)
-            key = next(
-                f"{section}.{name}" for section, values in changes.items() for name in values
-            )
+            key, value = _parse_override(override)
             if key in given:
                 raise ConfigError(f"{key} is set twice on the command line. Set it once.")
-            given.add(key)
-            recipe = recipe._changed(changes, where="")
-        return recipe
+            given[key] = value
+        return recipe.with_settings(given)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
         """This recipe with some settings changed, each by its full name.
@@ -123,22 +132,29 @@ class Recipe(Frozen):
             >>> Recipe().with_settings({"encoder.hidden_size": 64}).encoder.hidden_size
             64
         """
-        recipe = self
+        changes: dict[str, dict[str, Any]] = {}
         for key, value in settings.items():
             section, _, name = key.partition(".")
-            recipe = recipe._changed({section: {name: value}} if name else {key: value}, where="")
-        return recipe
+            changes.setdefault(section, {})[name] = value
+        # All at once: settings that only fit together may come in any order.
+        return self._changed(changes, where="")
 
     def _changed(self, changes: Mapping[str, Any], *, where: str) -> Recipe:
         settings = self.model_dump()
         _merge(settings, changes, where=where)
+        chosen = self.chosen | {
+            f"{section}.{name}" for section, values in changes.items() for name in values
+        }
+        if settings["encoder"]["directions"] is not None:
+            for name in Encoder.implied:
+                if f"encoder.{name}" not in chosen:
+                    del settings["encoder"][name]
         try:
             recipe = self.model_validate(settings)
         except ValidationError as error:
             faults = "; ".join(_fault(item) for item in error.errors())
             raise ConfigError(f"{where}{faults}") from None
-        named = {f"{section}.{name}" for section, values in changes.items() for name in values}
-        recipe._chosen = self.chosen | named
+        recipe._chosen = chosen
         return recipe
 
 
@@ -199,8 +215,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {TOO_LONG}") from None
 
 
-def _parse_override(override: str) -> dict[str, Any]:
-    """``section.key=value`` as nested tables; the value is TOML, or else a plain string."""
+def _parse_override(override: str) -> tuple[str, Any]:
+    """Key and value of ``section.key=value``; the value is TOML, or else a plain string."""
     key, equals, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
     if not (equals and dot and name):
@@ -213,7 +229,7 @@ def _parse_override(override: str) -> dict[str, Any]:
         raise ConfigError(f"--set {key.strip()}: its value is nested too deep") from None
     except ValueError:
         raise ConfigError(f"--set {key.strip()}: {TOO_LONG}") from None
-    return {section: {name: value}}
+    return f"{section}.{name}", value
 
 
 def _merge(settings: dict[str, Any], changes: Mapping[str, Any], *, where: str) -> None:

@@ -162,20 +162,21 @@ def run_stack(
         rows: Rows of the batch, as for `run_layer`.
         layout: Where the rows of each sequence stand.
         weights: Parameters of each layer, as for `run_layer`.
-        initial: States of all layers, (layers * directions, B, H) each; nothing for zeros.
+        initial: States of all layers and directions, (S, B, H) each; nothing for zeros.
         keep: What each layer keeps for the backward pass.
         read: What each layer but the first reads of the rows below it.
         write: Of a layer, the rows that it read and its hidden states, the rows that it gives.
 
     Returns:
-        Rows of the last layer, and the final states of all, (layers * directions, B, H) each.
+        Rows of the last layer, and the final states of all, (S, B, H) each.
     """
     finals = []
+    first = 0
     for layer, own in enumerate(weights):
         if layer and read is not None:
             rows = read(rows)
-        here = slice(layer * len(own), (layer + 1) * len(own))
-        states = [part[here] for part in initial]
+        states = [part[first : first + len(own)] for part in initial]
+        first += len(own)
         hidden, final = run_layer(cell, rows, layout, own, states, keep=keep[layer])
         finals.append(final)
         rows = hidden if write is None else write(layer, rows, hidden)

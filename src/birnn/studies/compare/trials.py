@@ -37,8 +37,9 @@ class Way:
     """A way of reading: in one direction or two, and how wide each is.
 
     Args:
-        bidirectional: Whether a backward half runs beside the forward one.
-        hidden_size: From a model in one direction to the hidden units of each direction.
+        bidirectional: Whether a backward half runs beside the forward one; in a model whose layers
+            have directions of their own, in the layers that have one.
+        hidden_size: From a model to the hidden units of each direction.
     """
 
     bidirectional: bool
@@ -69,7 +70,7 @@ def equal_width(spec: Spec) -> int:
     The count grows with the width, so the solution lies between two neighbours found by halving.
 
     Args:
-        spec: The model in one direction.
+        spec: The model; how many directions it has does not matter.
 
     Example:
         >>> from birnn.bundle import Encoder, Symbols, Tags
@@ -81,7 +82,7 @@ def equal_width(spec: Spec) -> int:
         >>> equal_width(spec), spec.parameter_count(), way_of(spec, "equal").parameter_count()
         (10, 1755, 1703)
     """
-    wanted = spec.parameter_count()
+    wanted = _changed(spec, spec.encoder.hidden_size, bidirectional=False).parameter_count()
     low, high = 1, spec.encoder.hidden_size
     while high - low > 1:
         middle = (low + high) // 2
@@ -112,9 +113,8 @@ def way_of(spec: Spec, way: str) -> Spec:
     """
     if way not in WAYS:
         raise UsageError(f"{way!r} is no way of reading: {nearest(way, WAYS)}")
-    one = _changed(spec, spec.encoder.hidden_size, bidirectional=False)
     chosen = WAYS[way]
-    return _changed(one, chosen.hidden_size(one), bidirectional=chosen.bidirectional)
+    return _changed(spec, chosen.hidden_size(spec), bidirectional=chosen.bidirectional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +188,10 @@ def run_trial(
         UsageError: No such way.
         Interrupted: Ctrl-C.
     """
-    wanted = way_of(spec, way)
-    recipe = plan.recipe.with_settings(
-        {
-            "encoder.bidirectional": wanted.encoder.bidirectional,
-            "encoder.hidden_size": wanted.encoder.hidden_size,
-        }
-    )
+    wanted = way_of(spec, way).encoder
+    changed = ("bidirectional", "hidden_size", "directions", "num_layers")
+    settings = {f"encoder.{name}": getattr(wanted, name) for name in changed}
+    recipe = plan.recipe.with_settings(settings)
     sets = plan.sets
     learnt = replace(sets, test=())  # the test set is asked below, apart from training
     with own_threads(plan.threads):
@@ -298,5 +295,8 @@ def _two(spec: Spec, hidden_size: int) -> Spec:
 
 
 def _changed(spec: Spec, hidden_size: int, *, bidirectional: bool) -> Spec:
-    encoder = {"hidden_size": hidden_size, "bidirectional": bidirectional}
+    encoder: dict[str, Any] = {"hidden_size": hidden_size, "bidirectional": bidirectional}
+    # Directions of its own layers say what two directions are, unless none has two.
+    if not (bidirectional and spec.encoder.bidirectional):
+        encoder["directions"] = None
     return spec.model_copy(update={"encoder": spec.encoder.model_copy(update=encoder)})

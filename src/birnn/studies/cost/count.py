@@ -10,6 +10,7 @@ makes of it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,17 +103,9 @@ def parameters(stack: Stack) -> Parameters:
         >>> counted.one_bias, counted.two_bias
         (365568, 366592)
     """
-    halves = stack.num_layers * stack.directions
-    rows, hidden = stack.gate_rows, stack.hidden_size
-    matrices = sum(
-        stack.directions * rows * (stack.layer_input_size(layer) + hidden)
-        for layer in range(stack.num_layers)
-    )
-    if stack.projects:
-        matrices += stack.num_layers * (hidden * 2 * hidden + hidden)
-    one, two = matrices + halves * rows, matrices + halves * 2 * rows
+    two = sum(map(math.prod, stack.shapes().values()))
     return Parameters(
-        one_bias=one,
+        one_bias=two - stack.state_count * stack.gate_rows,
         two_bias=two,
         frameworks={framework: parameter_count(framework, stack) for framework in CONVENTIONS},
     )
@@ -128,15 +121,14 @@ def flops(stack: Stack) -> Flops:
     rows, hidden = stack.gate_rows, stack.hidden_size
     plain, functions = ELEMENTWISE[stack.cell]
     cell = 2 * rows + hidden * (plain + functions)  # two biases for each gate row
-    merging = {"concat": 0, "sum": 1, "mean": 2, "product": 1, "project": 1}[stack.merge] * hidden
-    products = sum(
-        2 * stack.directions * rows * (stack.layer_input_size(layer) + hidden)
-        for layer in range(stack.num_layers)
-    )
-    if stack.projects:
-        products += stack.num_layers * 2 * hidden * 2 * hidden
-    elementwise = stack.directions * cell + (merging if stack.bidirectional else 0)
-    return Flops(products, stack.num_layers * elementwise)
+    merging = {"concat": 0, "sum": 1, "mean": 2, "product": 1, "project": 1}[stack.merge]
+    products = elementwise = 0
+    for layer in range(stack.num_layers):
+        directions, width = stack.directions_of(layer), stack.layer_output_size(layer)
+        products += 2 * directions * rows * (stack.layer_input_size(layer) + hidden)
+        products += 2 * width * 2 * hidden if stack.projects(layer) else 0
+        elementwise += directions * cell + (merging * width if directions == 2 else 0)
+    return Flops(products, elementwise)
 
 
 def memory(stack: Stack, batch: int, rows: int) -> Bytes:
@@ -152,11 +144,12 @@ def memory(stack: Stack, batch: int, rows: int) -> Bytes:
         True
     """
     item = FLOAT.itemsize
-    hidden, both = stack.hidden_size, stack.directions * stack.hidden_size
-    joined = both == stack.output_size  # one direction, or halves side by side: nothing to write
-    written = both + (0 if joined else stack.output_size)
-    widest = max(stack.layer_input_size(layer) for layer in range(stack.num_layers)) + written
-    states = CELLS[stack.cell].states * stack.num_layers * stack.directions * batch * hidden
+    hidden = stack.hidden_size
+    widest = max(
+        stack.layer_input_size(layer) + stack.directions_of(layer) * hidden + _merged(stack, layer)
+        for layer in range(stack.num_layers)
+    )
+    states = CELLS[stack.cell].states * stack.state_count * batch * hidden
     return Bytes(
         weights=item * parameters(stack).two_bias,
         inference=item * (rows * widest + states),
@@ -169,17 +162,24 @@ def _kept(stack: Stack, batch: int, rows: int, keep: Keep) -> int | None:
     """Bytes that autograd holds between the forward and the backward pass, weights apart."""
     if isa.active().name == isa.REFERENCE:
         return None
-    both = stack.directions * stack.hidden_size
-    joined = both == stack.output_size
-    # The engine rounds hidden units up to whole vectors; it tells what a row then takes.
-    own = saved_size(stack.cell, 1, stack.hidden_size, stack.directions, keep, wide=False)
-    # A merge by product or projection holds what it merged: of rows, and of final states.
-    row = stack.input_size + stack.num_layers * (both + own)
+    row, hidden, last = stack.input_size, stack.hidden_size, stack.num_layers - 1
+    for layer in range(stack.num_layers):
+        both = stack.directions_of(layer) * hidden
+        # The engine rounds hidden units up to whole vectors; it tells what a row then takes.
+        own = saved_size(stack.cell, 1, hidden, stack.directions_of(layer), keep, wide=False)
+        # A merge by product or projection holds what it merged: of rows, and of final states.
+        row += both + own
+        if stack.projects(layer):
+            row += both  # side by side in a copy
+        if layer < last:
+            row += _merged(stack, layer)  # what the next layer reads
     # A product holds its halves in the final states of all layers, which are one array.
-    finals = {"product": stack.num_layers * both, "project": both}
-    final = finals.get(stack.merge, 0) if stack.bidirectional else 0
-    if stack.projects:
-        row += stack.num_layers * both  # side by side in a copy
-    if not joined:
-        row += (stack.num_layers - 1) * stack.output_size  # what the next layer reads
+    finals = {"product": stack.state_count * hidden, "project": 2 * hidden}
+    final = finals.get(stack.merge, 0) if stack.directions_of(last) == 2 else 0
     return FLOAT.itemsize * (rows * row + batch * final)
+
+
+def _merged(stack: Stack, layer: int) -> int:
+    """Width of the rows that merging writes: of one direction, or halves side by side, none."""
+    joined = stack.directions_of(layer) == 1 or stack.merge == "concat"
+    return 0 if joined else stack.layer_output_size(layer)

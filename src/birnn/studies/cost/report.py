@@ -124,7 +124,7 @@ class CostReport:
             "cell": stack.cell,
             "input_size": stack.input_size,
             "hidden_size": stack.hidden_size,
-            "directions": stack.directions,
+            "directions": stack.directions_of(0),
             "num_layers": stack.num_layers,
             "merge": stack.merge if stack.bidirectional else None,
             "output_size": stack.output_size,
@@ -254,9 +254,7 @@ def _quantities(entry: Entry) -> dict[str, float]:
 
 def _named(entry: Entry) -> tuple[str, str]:
     stack = entry.stack
-    width = (
-        f"{stack.directions} x {stack.hidden_size}" if stack.bidirectional else stack.hidden_size
-    )
+    width = f"2 x {stack.hidden_size}" if stack.bidirectional else stack.hidden_size
     return f"{stack.cell}, {NAMES[entry.reader]}", str(width)
 
 
