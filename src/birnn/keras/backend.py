@@ -1,0 +1,113 @@
+"""Keras on a backend that is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from birnn.errors import ConfigError, MissingExtra, Tell, log_notice, require
+
+VARIABLE = "KERAS_BACKEND"
+DType = Literal["float32", "float64"]
+
+# Backends by the package that each needs; the first that is installed is chosen.
+PACKAGES = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow"}
+
+
+def load_keras(tell: Tell = log_notice) -> Any:
+    """The module ``keras``, on a backend that is installed.
+
+    Keras takes its backend from ``KERAS_BACKEND`` or its own settings, else TensorFlow, and cannot
+    change it once it is imported. Where nothing is set and what it would take is not installed,
+    torch is chosen, or else JAX.
+
+    Args:
+        tell: Takes a notice of the backend that was chosen.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingExtra: Keras or all of its backends are not installed, or the one that is set.
+
+    Example:
+        >>> load_keras().backend.backend() in PACKAGES
+        True
+    """
+    if "keras" in sys.modules or VARIABLE in os.environ or not _installed("keras"):
+        return _imported(os.environ.get(VARIABLE, ""))
+    usual = _usual()
+    if usual not in PACKAGES or _installed(PACKAGES[usual]):
+        return _imported(usual)
+    chosen = next((name for name, package in PACKAGES.items() if _installed(package)), None)
+    if chosen is None:
+        raise MissingExtra(
+            "Keras needs torch, jax or tensorflow beneath it, and none is installed: "
+            "pip install torch"
+        )
+    # Keras reads the variable once, when it is imported; child processes keep what they had.
+    os.environ[VARIABLE] = chosen
+    try:
+        module = _imported(chosen)
+    finally:
+        del os.environ[VARIABLE]
+    tell(f"Keras runs on {chosen}, as {usual} is not installed; {VARIABLE} chooses another")
+    return module
+
+
+@contextmanager
+def precision(keras: Any, dtype: DType) -> Iterator[None]:
+    """Layers made meanwhile have weights and results of ``dtype``.
+
+    Args:
+        keras: The module.
+        dtype: ``float32`` or ``float64``.
+
+    Raises:
+        ConfigError: ``float64`` on torch or JAX. Keras rounds the operands of every sum and
+            product to 32 bits there.
+    """
+    backend = keras.backend.backend()
+    if keras.backend.result_type(dtype, dtype) != dtype:
+        raise ConfigError(
+            f"dtype is {dtype}, and Keras on {backend} rounds to 32 bits whatever is set. "
+            f"Set {VARIABLE}=tensorflow, or leave dtype out."
+        )
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+
+
+def _usual() -> str:
+    """The backend in Keras' own settings."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((home / "keras.json").read_text("utf-8"))["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
+def _installed(package: str) -> bool:
+    return package in sys.modules or importlib.util.find_spec(package) is not None
+
+
+def _imported(backend: str) -> Any:
+    package = PACKAGES.get(backend, backend)
+    try:
+        return require("keras", extra="keras")
+    except ModuleNotFoundError as error:
+        if isinstance(error, MissingExtra) or not package or error.name != package:
+            raise
+        raise MissingExtra(
+            f"Keras is set to run on {backend}, which is not installed: pip install {package}, "
+            f"or set {VARIABLE} to another"
+        ) from None
