@@ -1,0 +1,110 @@
+"""The engines that must keep the contract, a line for each in `ENGINES`.
+
+An engine is a function ``run(x, parameters, stack, initial) -> Outcome`` on NumPy arrays: it takes
+a `Ragged` batch of rows, parameters by the names of ``stack.shapes()``, and initial states or None.
+To hold another engine to the contract, add its line; the key names it in the test report. One of a
+framework that takes seconds to import is given as ``module:function``, a module beside this one.
+
+`test_recurrent.py` tries the laws of recurrent layers on random batches of random stacks, which is
+for engines that give all and need no compilation. `test_grid.py` compares every engine with the
+reference on a fixed grid of stacks: on all of it, or on the few cases that together have every pair
+of settings, and on all in `make test-all`. So a compiling framework's line is
+``Engine("jax_engine:run", laws=False, whole_grid=False)``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import torch
+
+from birnn.engine import isa
+from birnn.engine.stack import run as run_packed
+from birnn.nn import BiRNN
+from birnn.nn import State as TorchState
+from birnn.reference import Outcome, StackState, bidirectional
+
+PARTS = frozenset({"output", "forward", "backward", "final", "state"})
+
+# Outputs are of order 1, so the tolerance is absolute and relative alike.
+TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine, and what of the contract it can be held to.
+
+    Args:
+        run: The function, or where it is: ``module:function``.
+        laws: Whether the laws are tried on it: hundreds of stacks and shapes.
+        whole_grid: Whether every run of the tests tries all of the grid, or few cases of it.
+        gives: Parts of the outcome that it gives; the others are not looked at.
+        dtypes: What it computes in.
+        takes_initial: Whether it starts from given states; else they are always None.
+    """
+
+    run: str | Callable[..., Outcome]
+    laws: bool = True
+    whole_grid: bool = True
+    gives: frozenset[str] = PARTS
+    dtypes: tuple[str, ...] = tuple(TOLERANCES)
+    takes_initial: bool = True
+
+    def __call__(self, *arguments: Any) -> Outcome:
+        """Run it."""
+        if callable(self.run):
+            return self.run(*arguments)
+        module, _, name = self.run.partition(":")
+        found: Outcome = getattr(importlib.import_module(module), name)(*arguments)
+        return found
+
+
+def run_nn(x, parameters, stack, initial=None):
+    """`birnn.nn.BiRNN` as an engine: on the native kernels, or on torch's without them."""
+    encoder = BiRNN.from_stack(stack).to(torch.from_numpy(x.values).dtype)
+    encoder.load_state_dict({name: torch.from_numpy(v) for name, v in parameters.items()})
+    if initial is not None:
+        initial = TorchState(*(torch.from_numpy(part) for part in initial.parts))
+    with torch.no_grad():
+        found = encoder(x.map(torch.from_numpy), initial=initial)
+    state = [part.numpy() for part in (found.state.h, found.state.c) if part is not None]
+    return Outcome(
+        found.output.map(torch.Tensor.numpy),
+        found.forward.map(torch.Tensor.numpy),
+        None if found.backward is None else found.backward.map(torch.Tensor.numpy),
+        found.final.numpy(),
+        StackState(*state),
+    )
+
+
+@contextlib.contextmanager
+def running_on(name):
+    """``BIRNN_ISA`` set to this engine, which then is the one that runs."""
+    with mock.patch.dict(os.environ, {isa.FORCE: name}):
+        assert isa.active().name == name
+        yield
+
+
+def on(name, run):
+    """``run`` on the engine of this name, whatever else is set."""
+
+    def forced(*arguments):
+        with running_on(name):
+            return run(*arguments)
+
+    return forced
+
+
+ENGINES = {"reference": Engine(bidirectional.run)}
+# The native kernels are tried by both of their doors, each instruction set that runs here.
+for _name in isa.available():
+    ENGINES[f"kernels on {_name}"] = Engine(on(_name, run_packed))
+    ENGINES["torch" if _name == isa.REFERENCE else f"nn on {_name}"] = Engine(
+        on(_name, run_nn), whole_grid=_name == isa.available()[0]
+    )
