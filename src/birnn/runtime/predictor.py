@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from birnn.bundle.checks import LONGEST_FAULT
 from birnn.bundle.io import Bundle, load
@@ -206,6 +207,51 @@ class Predictor:
         if self.spec.head.per_step:
             return found
         return np.array(found, np.float32).reshape(len(found), len(self.labels))
+
+    def scores(self, sequences: Iterable[Any]) -> list[npt.NDArray[Any]]:
+        """Scores before they are decoded, which exported models are compared by.
+
+        Args:
+            sequences: As for `predict`.
+
+        Returns:
+            For each sequence the scores (T, L) of a tagger (the emissions of a CRF), the logits
+            (L,) of a classifier, or the values (K,) of a regressor, in the units of its targets.
+
+        Raises:
+            DataError: A sequence that the model cannot read.
+        """
+
+        def each(scores: Any, lengths: Any) -> list[Any]:
+            if self.spec.head.per_step:
+                return Ragged(scores, lengths).to_list()
+            if not self.spec.head.has_labels:
+                return list(map(np.array, self._decoder.answers(scores, lengths)))
+            return list(scores)
+
+        return self._run(list(self._validated(sequences)), each)
+
+    def decode(self, scores: Sequence[npt.NDArray[Any]]) -> list[Any]:
+        """Answers for scores that `scores`, or an exported model, has given.
+
+        Args:
+            scores: The scores of each sequence.
+
+        Example:
+            >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
+            >>> spec = Spec(inputs=Symbols(size=2, dim=1), encoder=Encoder(), head=Tags(size=2))
+            >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
+            >>> vocabularies = {"symbols": ("<unk>", "A"), "labels": ("coil", "helix")}
+            >>> predictor = Predictor(Bundle(spec, vocabularies, tensors))
+            >>> predictor.decode([np.array([[0.1, 0.9], [0.8, 0.2]], np.float32)])
+            [['helix', 'coil']]
+        """
+        if not scores or not self.spec.head.has_labels:
+            return [values.tolist() for values in scores]
+        if self.spec.head.per_step:
+            lengths = np.array(list(map(len, scores)), np.int64)
+            return self._decoder.answers(np.concatenate(scores), lengths)
+        return self._decoder.answers(np.stack(scores), np.ones(len(scores), np.int64))
 
     def stream(
         self, sequences: Iterable[Any], *, window: int = WINDOW, wait: bool = True

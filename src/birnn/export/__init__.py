@@ -1,0 +1,21 @@
+"""Bundles as files of other frameworks, and their answers against the runtime's.
+
+>>> from birnn.export import EXPORTERS
+>>> "torch" in EXPORTERS
+True
+"""
+
+from birnn.export.exporters import EXPORTERS, Exporter, Loaded, export
+from birnn.export.feeds import feeds
+from birnn.export.verify import Difference, Verification, verify
+
+__all__ = [
+    "EXPORTERS",
+    "Difference",
+    "Exporter",
+    "Loaded",
+    "Verification",
+    "export",
+    "feeds",
+    "verify",
+]

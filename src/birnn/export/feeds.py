@@ -1,0 +1,111 @@
+"""The padded arrays that every exported model takes, from sequences as `predict` takes them.
+
+| inputs  | arrays                                                                               |
+|---------|--------------------------------------------------------------------------------------|
+| all     | ``lengths`` (B,)                                                                     |
+| words   | ``words`` (B, T); ``characters`` (B, T, C), ``character_lengths`` (B, T); ``features`` (B, T, K) |
+| symbols | ``symbols`` (B, T)                                                                   |
+| vectors | ``vectors`` (B, T, D), less the offset of the inputs                                 |
+
+Numbers are int64, vectors float32, padding is 0. T and C are at least 1, as some frameworks refuse
+an axis of length 0.
+"""
+
+# N rows of all sequences, B sequences, T steps of the longest, C characters of the longest word,
+# K features of a word, D channels, F distinct written forms
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.bundle import Bundle
+from birnn.inputs import restored
+from birnn.inputs.kind import Steps
+from birnn.inputs.symbols import SymbolRows
+from birnn.inputs.vectors import VectorRows
+from birnn.inputs.words import WordRows
+from birnn.runtime.validation import validated
+
+Array = npt.NDArray[Any]
+Pad = Callable[[Array], Array]
+
+
+def feeds(bundle: Bundle, sequences: Sequence[Any]) -> dict[str, Array]:
+    """The arrays of a batch.
+
+    Args:
+        bundle: The model.
+        sequences: As for `birnn.runtime.Predictor.predict`.
+
+    Raises:
+        DataError: A sequence that the model cannot read.
+
+    Example:
+        >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
+        >>> spec = Spec(inputs=Symbols(size=3, dim=2), encoder=Encoder(), head=Tags(size=2))
+        >>> bundle = Bundle(spec, {"symbols": ("<unk>", "A", "C"), "labels": ("x", "y")}, {})
+        >>> {name: array.tolist() for name, array in feeds(bundle, ["CA", ""]).items()}
+        {'lengths': [2, 0], 'symbols': [[2, 1], [0, 0]]}
+    """
+    codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
+    steps: list[Steps] = list(validated(bundle.spec, codec, sequences))
+    rows: Any = codec.rows(steps)
+    lengths = np.array([len(sequence) for sequence in steps], np.int64)
+    longest = max(1, int(lengths.max(initial=0)))
+
+    def pad(values: Array) -> Array:
+        """Rows (N, ...) as (B, T, ...)."""
+        padded = np.zeros((len(lengths), longest, *values.shape[1:]), values.dtype)
+        padded[np.arange(longest) < lengths[:, None]] = values
+        return padded
+
+    return {"lengths": lengths, **_ARRAYS[bundle.spec.inputs.kind](rows, pad)}
+
+
+def _of_words(rows: WordRows, pad: Pad) -> dict[str, Array]:
+    arrays = {"words": pad(rows.words)}
+    if rows.characters is not None:
+        lengths_F = rows.characters.lengths
+        spelt_FC = np.zeros((len(lengths_F), max(1, int(lengths_F.max(initial=0)))), np.int64)
+        spelt_FC[np.arange(spelt_FC.shape[1]) < lengths_F[:, None]] = rows.characters.values
+        arrays["characters"] = pad(spelt_FC[rows.forms])
+        arrays["character_lengths"] = pad(lengths_F[rows.forms])
+    if rows.features is not None:
+        arrays["features"] = pad(rows.features[rows.forms])
+    return arrays
+
+
+def _of_symbols(rows: SymbolRows, pad: Pad) -> dict[str, Array]:
+    return {"symbols": pad(rows.symbols)}
+
+
+def _of_vectors(rows: VectorRows, pad: Pad) -> dict[str, Array]:
+    return {"vectors": pad(rows.vectors)}
+
+
+_ARRAYS: dict[str, Callable[[Any, Pad], dict[str, Array]]] = {
+    "words": _of_words,
+    "symbols": _of_symbols,
+    "vectors": _of_vectors,
+}
+
+
+def unpadded(bundle: Bundle, scores: Array, lengths: Array) -> list[Array]:
+    """The scores of each sequence, of what an exported model gives for a batch.
+
+    Args:
+        bundle: The model.
+        scores: (B, T, L) of a model that answers for every step, else (B, L).
+        lengths: Length of each sequence, (B,).
+
+    Returns:
+        (T, L) of each sequence, or (L,).
+    """
+    scores = np.asarray(scores)
+    if not bundle.spec.head.per_step:
+        return list(scores)
+    return [rows[:length] for rows, length in zip(scores, lengths.tolist(), strict=True)]

@@ -1,0 +1,279 @@
+"""An exported file against the runtime: largest difference of scores, and whether answers agree.
+
+Both run two batches: the sample, sequences made of the bundle's own vocabularies (or those that are
+given), and a random ragged batch, which has sequences of length 0 and 1 among others.
+"""
+
+# B sequences, T steps, L scores of a step
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birnn.bundle import Bundle
+from birnn.errors import ConversionError, UsageError
+from birnn.export.exporters import Loaded, exporter_of
+from birnn.export.feeds import Array
+from birnn.runtime import Predictor
+
+TOLERANCE = 1e-5
+MOST_TOKENS = 200  # of a vocabulary, in the sample
+LENGTHS = (12, 7, 0, 25, 1, 3)  # of the sample's sequences, again and again
+RANDOM_LENGTHS = (0, 1)  # of the random batch, beside those that are drawn
+DRAWN = 10
+LONGEST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The largest difference between the scores of an export and those of the runtime.
+
+    Args:
+        value: How large it is; infinite where one of the two alone is NaN.
+        batch: ``sample`` or ``random``.
+        sequence: Number of the sequence in the batch.
+        step: Number of the step; None where there is one answer for a sequence.
+        output: Name of the score: a label, or ``value 0`` and so on.
+        expected: The runtime's score.
+        found: The export's.
+    """
+
+    value: float
+    batch: str
+    sequence: int
+    step: int | None
+    output: str
+    expected: float
+    found: float
+
+    def __str__(self) -> str:
+        step = "" if self.step is None else f", step {self.step}"
+        return (
+            f"{self.value:.2g} ({self.batch}, sequence {self.sequence}{step}, {self.output}: "
+            f"{self.expected:.6g} here, {self.found:.6g} there)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a comparison of an exported file with the runtime has found.
+
+    It passes if the largest difference is at most ``tolerance`` times the size of the scores (the
+    largest of them, at least 1), and all answers are the same.
+
+    Args:
+        to: The framework.
+        tolerance: Largest difference that passes, relative to the size of the scores.
+        sequences: Sequences that were compared.
+        steps: Their steps.
+        size: The largest score of the runtime in absolute value, at least 1.
+        largest: The largest difference; None where there was no score.
+        different: Batch and number of each sequence whose answers differ.
+    """
+
+    to: str
+    tolerance: float
+    sequences: int
+    steps: int
+    size: float
+    largest: Difference | None
+    different: tuple[tuple[str, int], ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether differences are within the tolerance, and all answers the same."""
+        within = self.largest is None or self.largest.value <= self.tolerance * self.size
+        return within and not self.different
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            **asdict(self),
+            "different": [list(each) for each in self.different],
+            "passed": self.passed,
+        }
+
+    def lines(self) -> list[str]:
+        """The report, a few lines."""
+        found = [
+            f"compared {self.sequences} sequences, {self.steps} steps",
+            f"largest difference {self.largest or 'none: there was no score'}; "
+            f"allowed {self.tolerance * self.size:.2g}",
+        ]
+        if self.different:
+            first = ", ".join(f"{batch} {number}" for batch, number in self.different[:5])
+            found.append(f"answers differ in {len(self.different)} sequences: {first}")
+        else:
+            found.append("all answers are the same")
+        return found
+
+
+def sample(bundle: Bundle) -> list[Any]:
+    """Sequences made of a bundle's own vocabularies, the same at every call.
+
+    Of tokens the first of the vocabulary in their order, some as they are and some in capitals; of
+    vectors rows around the mean of training. Their lengths are 12, 7, 0, 25, 1, 3, and again.
+
+    Example:
+        >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
+        >>> spec = Spec(inputs=Symbols(size=3, dim=2), encoder=Encoder(), head=Tags(size=2))
+        >>> bundle = Bundle(spec, {"symbols": ("<unk>", "A", "C"), "labels": ("x", "y")}, {})
+        >>> sample(bundle)
+        [('A', 'C')]
+    """
+    inputs = bundle.spec.inputs
+    if inputs.holds == "vectors":
+        return _vectors(bundle, LENGTHS, np.random.default_rng(0))
+    known = bundle.vocabularies[inputs.kind][1 : MOST_TOKENS + 1]
+    tokens = [token.title() if k % 5 == 4 else token for k, token in enumerate(known)]
+    found: list[Any] = []
+    while tokens:
+        length = LENGTHS[len(found) % len(LENGTHS)]
+        found.append(tuple(tokens[:length]))
+        tokens = tokens[length:]
+    return found
+
+
+def random_batch(bundle: Bundle, seed: int = 0) -> list[Any]:
+    """A random ragged batch: lengths from 0 to 40, 0 and 1 among them, unknown tokens too.
+
+    Args:
+        bundle: The model.
+        seed: Of the random numbers.
+    """
+    random = np.random.default_rng(seed)
+    lengths = [*RANDOM_LENGTHS, *random.integers(0, LONGEST + 1, DRAWN).tolist()]
+    random.shuffle(lengths)
+    if bundle.spec.inputs.holds == "vectors":
+        return _vectors(bundle, lengths, random)
+    # Item 0 is an unknown token, as are strange ones.
+    pool = np.array([*bundle.vocabularies[bundle.spec.inputs.kind], "\u00bf", "\u0416"], object)
+    return [tuple(random.choice(pool, length).tolist()) for length in lengths]
+
+
+def _vectors(bundle: Bundle, lengths: Sequence[int], random: Any) -> list[Array]:
+    """Rows around the mean of training, in its units."""
+    inputs: Any = bundle.spec.inputs
+    mean, scale = bundle.tensors["inputs.mean"], bundle.tensors["inputs.scale"]
+    offset = np.array(inputs.offset or [0.0] * inputs.size)
+    drawn = (random.standard_normal((length, inputs.size)) for length in lengths)
+    return [offset + mean + scale * rows for rows in drawn]
+
+
+def verify(
+    bundle: Bundle,
+    path: str | Path,
+    *,
+    to: str,
+    sequences: Sequence[Any] | None = None,
+    tolerance: float = TOLERANCE,
+) -> Verification:
+    """Run an exported file and the runtime over the same sequences, and compare.
+
+    Args:
+        bundle: The model that was exported.
+        path: The exported file.
+        to: The framework.
+        sequences: The sample; by default `sample` makes one.
+        tolerance: Largest difference that passes, relative to the size of the scores.
+
+    Raises:
+        UsageError: No such framework, or a tolerance below 0.
+        DataError: Sequences that the model cannot read.
+    """
+    if not tolerance >= 0:
+        raise UsageError(f"tolerance is {tolerance}, it must be 0 or more")
+    return compare(
+        bundle,
+        exporter_of(to).load(Path(path), bundle),
+        {
+            "sample": sample(bundle) if sequences is None else list(sequences),
+            "random": random_batch(bundle),
+        },
+        to=to,
+        tolerance=tolerance,
+    )
+
+
+def compare(
+    bundle: Bundle,
+    loaded: Loaded,
+    batches: dict[str, list[Any]],
+    *,
+    to: str,
+    tolerance: float = TOLERANCE,
+) -> Verification:
+    """Compare a loaded export with the runtime on batches, by their names.
+
+    Args:
+        bundle: The model.
+        loaded: The export.
+        batches: Sequences by the name of the batch.
+        to: Name of the framework.
+        tolerance: Largest difference that passes, relative to the size of the scores.
+
+    Raises:
+        ConversionError: The export gives scores of another shape.
+    """
+    predictor = Predictor(bundle)
+    differences: list[Difference] = []
+    different: list[tuple[str, int]] = []
+    size, steps = 1.0, 0
+    for batch, sequences in batches.items():
+        if not sequences:
+            continue
+        expected, found = predictor.scores(sequences), loaded(sequences)
+        steps += sum(map(len, sequences))
+        # The offset of values is added after them, and no part of their size.
+        offset = np.array(getattr(bundle.spec.head, "offset", ()) or 0.0)
+        size = max(size, *(float(np.abs(s - offset).max(initial=0)) for s in expected))
+        for number, (ours, theirs) in enumerate(zip(expected, found, strict=True)):
+            worst = _largest(predictor, ours, theirs, batch, number)
+            differences += [] if worst is None else [worst]
+        if bundle.spec.head.has_labels:
+            right = predictor.decode(expected)
+            own = getattr(loaded, "answers", None)
+            for given in (predictor.decode(found), *([own(sequences)] if own else [])):
+                pairs = enumerate(zip(right, given, strict=True))
+                different += [(batch, number) for number, (a, b) in pairs if a != b]
+    return Verification(
+        to=to,
+        tolerance=tolerance,
+        sequences=sum(map(len, batches.values())),
+        steps=steps,
+        size=size,
+        largest=max(differences, key=lambda each: each.value, default=None),
+        different=tuple(dict.fromkeys(different)),
+    )
+
+
+def _largest(
+    predictor: Predictor, expected: Array, found: Array, batch: str, number: int
+) -> Difference | None:
+    """The largest difference in a sequence, None where it has no score."""
+    if found.shape != expected.shape:
+        raise ConversionError(
+            f"the exported file gives scores of shape {found.shape} for sequence {number} of the "
+            f"{batch}, the runtime {expected.shape}. It was exported from another model."
+        )
+    if not expected.size:
+        return None
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
+    alike = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    apart = np.where(alike, 0.0, np.where(np.isnan(apart), np.inf, apart))
+    place = np.unravel_index(int(apart.argmax()), apart.shape)
+    return Difference(
+        value=float(apart[place]),
+        batch=batch,
+        sequence=number,
+        step=int(place[0]) if apart.ndim == 2 else None,
+        output=predictor.spec.head.outputs(predictor.labels)[int(place[-1])],
+        expected=float(expected[place]),
+        found=float(found[place]),
+    )
