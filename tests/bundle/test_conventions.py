@@ -87,7 +87,9 @@ def keras_states(row: Convention, arrays: Arrays, x_BTD: np.ndarray) -> np.ndarr
     layer.build((None, None, D))
     assert [weight.name for weight in layer.weights] == list(arrays)
     layer.set_weights(list(arrays.values()))
-    return np.asarray(keras.ops.convert_to_numpy(layer(keras.ops.convert_to_tensor(x_BTD))))
+    return np.asarray(
+        keras.ops.convert_to_numpy(layer(keras.ops.convert_to_tensor(x_BTD, dtype="float64")))
+    )
 
 
 def flax_states(row: Convention, arrays: Arrays, x_BTD: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from birnn.engine import isa
 from birnn.errors import MissingExtra, UsageError
 from birnn.runtime import Predictor
 
-COMMANDS = ("train", "evaluate", "predict", "quickstart", "settings", "bench", "info")
+COMMANDS = ("train", "evaluate", "predict", "quickstart", "settings", "bench", "info", "export")
 
 
 def test_version(call: Any) -> None:

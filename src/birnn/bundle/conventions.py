@@ -393,7 +393,6 @@ def layers_back(framework: Framework, stack: Stack, layers: Sequence[LayerArrays
 
 def _names(stack: Stack) -> Iterable[tuple[tuple[str, ...], str | None]]:
     """Of each layer the endings of its directions' parameters, and the name of its projection."""
-    shapes = stack.shapes()
     for n in range(stack.num_layers):
-        endings = tuple(end for end in (f"l{n}", f"l{n}_reverse") if f"weight_ih_{end}" in shapes)
-        yield endings, f"merge_l{n}" if f"merge_l{n}.weight" in shapes else None
+        endings = tuple(f"l{n}{suffix}" for suffix in stack.suffixes(n))
+        yield endings, f"merge_l{n}" if stack.projects(n) else None

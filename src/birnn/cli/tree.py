@@ -13,6 +13,7 @@ from birnn.cli.cost import cost
 from birnn.cli.demo import demo
 from birnn.cli.evaluate import evaluate
 from birnn.cli.explain import explain
+from birnn.cli.export import export
 from birnn.cli.info import info, settings
 from birnn.cli.predict import predict
 from birnn.cli.quickstart import quickstart
@@ -20,7 +21,7 @@ from birnn.cli.train import train
 
 COMMANDS = (
     *(train, evaluate, predict, quickstart, settings),
-    *(compare, demo, cost, explain, bench, info),
+    *(compare, demo, cost, explain, export, bench, info),
 )
 
 app = typer.Typer(

@@ -1,8 +1,8 @@
 """What a bundle can be exported to: one exporter for each framework.
 
 A framework is a module beside this one with two functions: ``write(bundle, path)`` writes a file,
-``load(path, bundle)`` gives a `Loaded` that runs it in the framework. All else (whether the
-framework is installed, places that cannot be written, atomic writing) is the same for all, and here.
+``load(path, bundle)`` gives a `Loaded` that runs it in the framework. What is the same for all is
+here: whether the framework is installed, places that cannot be written, atomic writing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ class Loaded(Protocol):
     """
 
     def __call__(self, sequences: Sequence[Any]) -> list[Array]:
-        """Scores of each sequence: (T, L) of a tagger, logits (L,) of a classifier; the values of a
-        regressor (K,) in the units of its targets.
-        """
+        """Scores of each sequence, as `birnn.runtime.Predictor.scores` gives them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """The padded arrays that every exported model takes, from sequences as `predict` takes them.
 
-| inputs  | arrays                                                                               |
-|---------|--------------------------------------------------------------------------------------|
-| all     | ``lengths`` (B,)                                                                     |
-| words   | ``words`` (B, T); ``characters`` (B, T, C), ``character_lengths`` (B, T); ``features`` (B, T, K) |
-| symbols | ``symbols`` (B, T)                                                                   |
-| vectors | ``vectors`` (B, T, D), less the offset of the inputs                                 |
+| inputs     | arrays                                                         |
+|------------|----------------------------------------------------------------|
+| all        | ``lengths`` (B,)                                               |
+| words      | ``words`` (B, T)                                               |
+| characters | ``characters`` (B, T, C) and their ``character_lengths`` (B, T) |
+| affixes    | ``features`` (B, T, K)                                         |
+| symbols    | ``symbols`` (B, T)                                             |
+| vectors    | ``vectors`` (B, T, D), less the offset of the inputs           |
 
 Numbers are int64, vectors float32, padding is 0. T and C are at least 1, as some frameworks refuse
 an axis of length 0.

@@ -100,10 +100,10 @@ class Verification:
 
     def lines(self) -> list[str]:
         """The report, a few lines."""
+        apart = self.largest or "none: there was no score"
         found = [
             f"compared {self.sequences} sequences, {self.steps} steps",
-            f"largest difference {self.largest or 'none: there was no score'}; "
-            f"allowed {self.tolerance * self.size:.2g}",
+            f"largest difference {apart}; allowed {self.tolerance * self.size:.2g}",
         ]
         if self.different:
             first = ", ".join(f"{batch} {number}" for batch, number in self.different[:5])

@@ -1,0 +1,148 @@
+"""Every exporter on every kind of model: its file answers as the runtime does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from birnn.bundle import Bundle
+from birnn.errors import ConversionError, OutputError, UsageError
+from birnn.export import EXPORTERS, export, verify
+from birnn.export.verify import compare, sample
+from birnn.runtime import Predictor
+
+
+@pytest.mark.parametrize("to", sorted(EXPORTERS))
+def test_an_exported_file_answers_as_the_runtime(
+    model: Callable[..., Bundle], name: str, to: str, tmp_path: Path
+) -> None:
+    bundle = model(name)
+    path = export(bundle, tmp_path / f"model{EXPORTERS[to].ending}", to=to)
+    found = verify(bundle, path, to=to)
+    assert found.passed, found.lines()
+    assert found.largest is not None
+    assert found.sequences >= 13
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("to", sorted(EXPORTERS))
+def test_places_that_cannot_be_written_are_refused(
+    model: Callable[..., Bundle], to: str, tmp_path: Path
+) -> None:
+    bundle, ending = model("mixed"), EXPORTERS[to].ending
+    path = tmp_path / f"model{ending}"
+    path.write_text("what stood there")
+    with pytest.raises(OutputError, match=r"exists\. Give another --out, or --overwrite"):
+        export(bundle, path, to=to)
+    assert path.read_text() == "what stood there"
+    with pytest.raises(UsageError, match=f"end in {ending}. Give --out .*model{ending}"):
+        export(bundle, tmp_path / "model.bin", to=to)
+    with pytest.raises(OutputError, match="no folder that can be written to"):
+        export(bundle, tmp_path / "nowhere" / f"model{ending}", to=to)
+    (tmp_path / f"folder{ending}").mkdir()
+    with pytest.raises(OutputError, match="is a directory"):
+        export(bundle, tmp_path / f"folder{ending}", to=to, overwrite=True)
+    export(bundle, path, to=to, overwrite=True)
+    assert path.read_bytes() != b"what stood there"
+
+
+def test_a_write_that_fails_leaves_what_stood_there(
+    model: Callable[..., Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from birnn.export import torch as target
+
+    def half(bundle: Bundle, path: Path) -> None:
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(target, "write", half)
+    path = tmp_path / "model.safetensors"
+    path.write_text("what stood there")
+    with pytest.raises(OutputError, match=r"model.safetensors: cannot be written: No space left"):
+        export(model("mixed"), path, to="torch", overwrite=True)
+    assert path.read_text() == "what stood there"
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+# ------------------------------------------------------------- what verify finds
+
+
+class Spoilt:
+    """The runtime itself, with one score changed."""
+
+    def __init__(self, bundle: Bundle, place: tuple[int, ...], by: float) -> None:
+        self._predictor, self._place, self._by = Predictor(bundle), place, by
+
+    def __call__(self, sequences: Any) -> list[np.ndarray]:
+        scores = [np.array(each) for each in self._predictor.scores(sequences)]
+        number, *inside = self._place
+        scores[number][tuple(inside)] += self._by
+        return scores
+
+
+def spoilt(bundle: Bundle, place: tuple[int, ...], by: float, **options: Any) -> Any:
+    batch = [("A", "C", "G"), (), ("A", "A")]
+    return compare(bundle, Spoilt(bundle, place, by), {"sample": batch}, to="torch", **options)
+
+
+def test_the_largest_difference_is_found_where_it_is(model: Callable[..., Bundle]) -> None:
+    bundle = model("mixed")
+    found = spoilt(bundle, (2, 1, 3), 0.5)
+    assert found.largest is not None
+    assert found.largest.value == pytest.approx(0.5, rel=1e-6)
+    assert (found.largest.batch, found.largest.sequence, found.largest.step) == ("sample", 2, 1)
+    assert found.largest.output == "B-LOC"
+    assert (found.sequences, found.steps) == (3, 5)
+    assert not found.passed
+    assert "sequence 2, step 1, B-LOC" in found.lines()[1]
+    one = spoilt(model("rnn-three"), (0, 4), 0.25)
+    assert (one.largest.step, one.largest.output) == (None, "I-LOC")
+    assert one.to_dict()["largest"]["value"] == pytest.approx(0.25, rel=1e-5)
+
+
+def test_the_tolerance_is_relative_to_the_size_of_scores(model: Callable[..., Bundle]) -> None:
+    bundle = model("mixed")
+    assert spoilt(bundle, (0, 0, 0), 0.0, tolerance=0.0).passed
+    size = spoilt(bundle, (0, 0, 0), 0.0).size
+    largest = max(np.abs(s).max() for s in Predictor(bundle).scores([("A", "C", "G"), ("A", "A")]))
+    assert size == pytest.approx(max(1.0, largest))
+    assert spoilt(bundle, (0, 0, 0), 0.9e-3 * size, tolerance=1e-3).largest.value <= 1e-3 * size
+    assert not spoilt(bundle, (0, 0, 0), 1.1e-3 * size, tolerance=1e-3).passed
+    with pytest.raises(UsageError, match="tolerance is -1"):
+        verify(bundle, "x", to="torch", tolerance=-1)
+
+
+def test_an_answer_that_differs_does_not_pass(model: Callable[..., Bundle]) -> None:
+    bundle = model("rnn-three")
+    found = spoilt(bundle, (2, 1), 100.0, tolerance=1e3)
+    assert found.different == (("sample", 2),)
+    assert not found.passed
+    assert found.lines()[2] == "answers differ in 1 sequences: sample 2"
+
+
+def test_nan_on_one_side_is_an_infinite_difference(model: Callable[..., Bundle]) -> None:
+    found = spoilt(model("rnn-three"), (0, 0), np.nan)
+    assert found.largest.value == np.inf
+    assert not found.passed
+
+
+def test_scores_of_another_shape_are_no_export_of_this_model(
+    model: Callable[..., Bundle],
+) -> None:
+    bundle = model("mixed")
+    other = Predictor(bundle)
+    with pytest.raises(ConversionError, match=r"shape \(2, 5\) for sequence 0 of the sample"):
+        compare(bundle, lambda s: [r[:2] for r in other.scores(s)], {"sample": ["ACG"]}, to="torch")
+
+
+def test_the_sample_holds_the_vocabulary_in_its_order(model: Callable[..., Bundle]) -> None:
+    bundle = model("gru-tags")
+    tokens = [token for sequence in sample(bundle) for token in sequence]
+    assert [token.lower() for token in tokens] == list(bundle.vocabularies["words"][1:])
+    assert sample(bundle) == sample(bundle)
+    with pytest.raises(UsageError, match="did you mean torch"):
+        export(bundle, "x", to="tourch")

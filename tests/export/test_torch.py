@@ -1,0 +1,96 @@
+"""The plain PyTorch model: only torch's own layers, and nothing of birnn to run it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from birnn.bundle import Bundle
+from birnn.export import export, feeds, plain_torch
+from birnn.export.verify import random_batch
+from birnn.runtime import Predictor
+
+SCRIPT = """
+import json, sys
+import torch, plain_torch
+assert not any(name.partition(".")[0] == "birnn" for name in sys.modules)
+model = plain_torch.load(sys.argv[1])
+given = {name: torch.tensor(rows) for name, rows in json.load(open(sys.argv[2])).items()}
+with torch.no_grad():
+    scores = model(**given)
+tags = model.decode(scores, given["lengths"])
+labels = model.vocabularies["labels"]
+lengths = given["lengths"].tolist()
+print(json.dumps([[labels[n] for n in row[:t]] for row, t in zip(tags.tolist(), lengths)]))
+"""
+
+
+def test_a_copy_of_the_file_runs_a_model_without_birnn(
+    model: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    bundle = model("lstm-iob2")
+    path = export(bundle, tmp_path / "tagger.safetensors", to="torch")
+    (tmp_path / "plain_torch.py").write_text(Path(plain_torch.__file__).read_text())
+    batch = random_batch(bundle)
+    arrays = {name: array.tolist() for name, array in feeds(bundle, batch).items()}
+    (tmp_path / "feeds.json").write_text(json.dumps(arrays))
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, path, tmp_path / "feeds.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert json.loads(done.stdout) == Predictor(bundle).predict(batch)
+
+
+def test_its_source_imports_nothing_of_birnn() -> None:
+    tree = ast.parse(Path(plain_torch.__file__).read_text())
+    names = [a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
+    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    roots = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
+    assert roots == {"torch", "safetensors"}
+
+
+def test_it_is_made_of_torchs_own_layers(model: Callable[..., Bundle], name: str) -> None:
+    bundle = model(name)
+    plain = plain_torch.Model(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
+    leaves = {type(m) for m in plain.modules() if not [*m.children()] and [*m.parameters()]}
+    assert leaves <= {nn.Embedding, nn.LSTM, nn.GRU, nn.RNN, nn.Linear, nn.ParameterDict}
+    assert sum(t.numel() for t in plain.state_dict().values()) == bundle.spec.parameter_count()
+
+
+def test_the_metadata_say_what_the_file_is(model: Callable[..., Bundle], tmp_path: Path) -> None:
+    bundle = model("lstm-iob2")
+    path = export(bundle, tmp_path / "tagger.safetensors", to="torch")
+    with safe_open(path, framework="np") as file:
+        told = {name: json.loads(text) for name, text in file.metadata().items()}
+    assert type(bundle.spec).model_validate(told["spec"]) == bundle.spec
+    assert {name: tuple(items) for name, items in told["vocabularies"].items()} == dict(
+        bundle.vocabularies
+    )
+
+
+def test_what_stands_in_padding_changes_nothing(model: Callable[..., Bundle], name: str) -> None:
+    bundle = model(name)
+    plain = plain_torch.Model(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
+    given = feeds(bundle, random_batch(bundle))
+    lengths = given["lengths"]
+    padding = np.arange(lengths.max()) >= lengths[:, None]
+    spoilt = {name: array.copy() for name, array in given.items()}
+    for key in set(given) - {"lengths"}:
+        spoilt[key][padding] = 1
+    scores = [
+        plain(**{key: torch.from_numpy(array) for key, array in each.items()})
+        for each in (given, spoilt)
+    ]
+    torch.testing.assert_close(scores[1], scores[0], rtol=0, atol=0)
