@@ -144,7 +144,7 @@ def onnx_states(row: Convention, arrays: Arrays, x_BTD: np.ndarray) -> np.ndarra
     given = {each.name: each.value for each in row.settings if each.name != "peepholes"}
     options = {name: value for name, value in given.items() if value is not None}
     node = helper.make_node(row.layer, ["X", *arrays], ["Y"], hidden_size=H, **options)
-    kind = onnx.TensorProto.FLOAT  # ONNX Runtime's operators have no float64
+    kind = onnx.TensorProto.FLOAT
     single = {name: array.astype(np.float32) for name, array in stacked([arrays]).items()}
     graph = helper.make_graph(
         [node],
@@ -190,7 +190,9 @@ def test_the_framework_s_own_layer_computes_the_reference_s_states(row: Conventi
             found = OWN[row.framework](row, row.to(half), x_BTD)
     else:
         found = OWN[row.framework](row, row.to(half), x_BTD)
-    np.testing.assert_allclose(found, expected, 0, 1e-6 if row.framework == "onnx" else 1e-12)
+    # ONNX Runtime's operators have no float64; Keras on torch adds in float32 in a SimpleRNN.
+    single = row.framework == "onnx" or row.layer == "SimpleRNN"
+    np.testing.assert_allclose(found, expected, 0, 1e-6 if single else 1e-12)
 
 
 # ------------------------------------------------------------- both ways
