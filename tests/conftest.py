@@ -22,6 +22,8 @@ from PIL import Image
 
 # Keras reads its backend once, when a process imports it first.
 os.environ.setdefault("KERAS_BACKEND", "torch")
+# Programs of tests run but once or twice, so XLA need not optimise them: that takes longer.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 for profile, examples in {"fast": 10, "full": 40}.items():
     settings.register_profile(

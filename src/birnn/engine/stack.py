@@ -46,7 +46,7 @@ class PackedStack:
     """
 
     def __init__(self, parameters: Parameters, stack: Stack) -> None:
-        faults = _parameter_faults(parameters, stack)
+        faults = parameter_faults(parameters, stack)
         if faults:
             raise ShapeError("; ".join(faults))
         self._stack = stack
@@ -81,7 +81,7 @@ class PackedStack:
                 rows, numbers = table[numbers], None
         faults = [
             *_row_faults(rows, self._stack, self._dtype),
-            *_state_faults(len(x), self._dtype, self._stack, initial),
+            *state_faults(len(x), self._dtype, self._stack, initial),
         ]
         if faults:
             raise ShapeError("; ".join(faults))
@@ -173,8 +173,8 @@ def run(
     """
     faults = [
         *_row_faults(x.values, stack, x.values.dtype),
-        *_parameter_faults(parameters, stack, x.values.dtype),
-        *_state_faults(len(x), x.values.dtype, stack, initial),
+        *parameter_faults(parameters, stack, x.values.dtype),
+        *state_faults(len(x), x.values.dtype, stack, initial),
     ]
     if faults:
         raise ShapeError("; ".join(faults))
@@ -224,10 +224,15 @@ def _row_faults(rows: Array, stack: Stack, dtype: np.dtype[Any]) -> list[str]:
     return faults
 
 
-def _parameter_faults(
-    parameters: Parameters, stack: Stack, dtype: np.dtype[Any] | None = None
+def parameter_faults(
+    parameters: Mapping[str, Any], stack: Stack, dtype: np.dtype[Any] | None = None
 ) -> list[str]:
-    """What is wrong with the parameters; they are of ``dtype``, or of one among themselves."""
+    """What is wrong with parameters of NumPy or JAX; they are of ``dtype``, or of one they share.
+
+    Example:
+        >>> parameter_faults({"weight_ih_l0": np.zeros((1, 1))}, Stack("gru", 2, 1))[0]
+        'weight_ih_l0 has shape (1, 1), it must be (3, 2)'
+    """
     shapes = stack.shapes()
     faults = [f"{name} is no parameter of this stack" for name in parameters if name not in shapes]
     for name, shape in shapes.items():
@@ -239,10 +244,14 @@ def _parameter_faults(
     return faults
 
 
-def _state_faults(
-    sequences: int, dtype: np.dtype[Any], stack: Stack, initial: StackState | None
-) -> list[str]:
-    """What is wrong with the initial states."""
+def state_faults(sequences: int, dtype: np.dtype[Any], stack: Stack, initial: Any) -> list[str]:
+    """What is wrong with initial states, whose ``h`` and ``c`` are arrays of NumPy or JAX.
+
+    Example:
+        >>> states = StackState(np.zeros((2, 4, 1)))
+        >>> state_faults(3, np.dtype(float), Stack("gru", 2, 1), states)
+        ['initial h has shape (2, 4, 1), it must be (2, 3, 1)']
+    """
     if initial is None:
         return []
     shape = (stack.state_count, sequences, stack.hidden_size)
@@ -257,9 +266,7 @@ def _state_faults(
     return faults
 
 
-def _array_faults(
-    name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> list[str]:
+def _array_faults(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> list[str]:
     """What is wrong with one array."""
     faults = []
     if array.shape != shape:

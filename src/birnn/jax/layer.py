@@ -1,0 +1,94 @@
+"""One recurrent layer of one or two directions over a padded batch, by `jax.lax.scan`."""
+
+# B sequences, T steps, D inputs, H hidden units, G gate rows (gates * H)
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from birnn.jax.cells import CELL_STEPS, Carry
+from birnn.reference.stack import CellName
+
+
+class LayerWeights(NamedTuple):
+    """Parameters of one direction of one layer."""
+
+    weight_ih: Array  # (G, D)
+    weight_hh: Array  # (G, H)
+    bias_ih: Array  # (G,)
+    bias_hh: Array  # (G,)
+
+
+class LayerRun(NamedTuple):
+    """What a layer gives.
+
+    Args:
+        halves: Hidden states of each direction after each step, (B, T, H); 0 in the padding.
+        final: (h,), or (h, c), each (directions, B, H): after the last step of the forward half
+            and the first of the backward half; of a sequence of length 0 the initial state.
+    """
+
+    halves: tuple[Array, ...]
+    final: Carry
+
+
+def real_steps(lengths_B: Array, steps: int) -> Array:
+    """Which steps of a padded batch are real, (B, T).
+
+    Example:
+        >>> real_steps(jnp.array([2, 0]), 3).astype(int).tolist()
+        [[1, 1, 0], [0, 0, 0]]
+    """
+    return jnp.arange(steps) < lengths_B[:, None]
+
+
+# Compiled once for all layers of a shape, also outside of a `jax.jit`.
+@functools.partial(jax.jit, static_argnums=0)
+def scan_layer(
+    cell: CellName,
+    x_BTD: Array,
+    lengths_B: Array,
+    weights: Sequence[LayerWeights],
+    initial: Carry,
+) -> LayerRun:
+    """Run one layer.
+
+    A step of padding leaves the state as it is. So the backward half, which goes from step T-1
+    down to 0, starts each sequence at its own last step with its initial state: what a reversal of
+    each sequence by its length gives, without moving a row.
+
+    Args:
+        cell: Which cell.
+        x_BTD: Padded rows, (B, T, D), finite in the padding.
+        lengths_B: Length of each sequence, (B,).
+        weights: Of each direction; the second reads every sequence from its end.
+        initial: (h,), or (h, c), each (directions, B, H).
+    """
+    step_of = CELL_STEPS[cell]
+    real_TB1 = real_steps(lengths_B, x_BTD.shape[1]).T[:, :, None]
+    halves: list[Array] = []
+    finals: list[Carry] = []
+    for direction, own in enumerate(weights):
+        # The products with the inputs wait for no state: one product for all steps.
+        input_TBG = jnp.einsum("btd,gd->tbg", x_BTD, own.weight_ih) + own.bias_ih
+
+        def step(
+            state: Carry, inputs: tuple[Array, Array], own: LayerWeights = own
+        ) -> tuple[Carry, Array]:
+            input_BG, real_B1 = inputs
+            recurrent_BG = state[0] @ own.weight_hh.T + own.bias_hh
+            after = step_of(input_BG, recurrent_BG, state)
+            state = tuple(jnp.where(real_B1, a, b) for a, b in zip(after, state, strict=True))
+            return state, jnp.where(real_B1, state[0], 0)
+
+        start = tuple(part[direction] for part in initial)
+        final, half_TBH = jax.lax.scan(step, start, (input_TBG, real_TB1), reverse=direction == 1)
+        halves.append(jnp.swapaxes(half_TBH, 0, 1))
+        finals.append(final)
+    return LayerRun(tuple(halves), tuple(jnp.stack(parts) for parts in zip(*finals, strict=True)))
