@@ -108,3 +108,7 @@ for _name in isa.available():
     ENGINES["torch" if _name == isa.REFERENCE else f"nn on {_name}"] = Engine(
         on(_name, run_nn), whole_grid=_name == isa.available()[0]
     )
+# ONNX Runtime has recurrent operators for float32 alone.
+ENGINES["onnxruntime"] = Engine(
+    "onnx_engine:run", laws=False, whole_grid=False, dtypes=("float32",)
+)

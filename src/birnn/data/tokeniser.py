@@ -20,10 +20,10 @@ Tokens = tuple[str, ...]
 
 # Zero-width space, soft hyphen, byte order mark, word joiners, bidi marks, and the variation
 # selectors that choose between a character's text and emoji form: they change no word.
-_INVISIBLE = (
-    "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe0e\ufe0f\ufeff"
+INVISIBLE = (
+    "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe0e\ufe0f\ufeff]"
 )
-_invisible = re.compile(f"[{_INVISIBLE}]")
+_invisible = re.compile(INVISIBLE)
 
 # \w leaves out vowel signs and accents that stand as characters of their own, so words of Hindi,
 # Thai, Hebrew or Arabic would fall apart at each of them

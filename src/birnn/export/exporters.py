@@ -106,6 +106,7 @@ EXPORTERS: dict[str, Exporter] = {
     exporter.name: exporter
     for exporter in (
         Exporter("torch", "torch", ".safetensors", "train", ("torch",), "birnn.export.torch"),
+        Exporter("onnx", "ONNX", ".onnx", "onnx", ("onnx",), "birnn.export.onnx"),
     )
 }
 

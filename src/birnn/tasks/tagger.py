@@ -18,6 +18,7 @@ from birnn.errors import BundleError, DataError, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import TagScorer
 from birnn.ragged import Ragged
+from birnn.reference.crf import Chain
 from birnn.schema import Shape, Size
 from birnn.tasks.classifier import label_limitation
 from birnn.tasks.head import (
@@ -191,12 +192,7 @@ class Tags(Head):
 
     def _crf_decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
         """The best allowed tag sequence, and each tag's probability in all of them."""
-        scores = (tensors[f"head.crf.{name}"] for name in ("transitions", "start", "end"))
-        masks = self.constraints(labels)
-        names = ("allowed", "allowed_start", "allowed_end")
-        chain_scores = crf.chain_of(
-            *scores, **({} if masks is None else dict(zip(names, masks, strict=True)))
-        )
+        chain_scores = self.chain(labels, tensors)
 
         def answers(emissions: Array, lengths: Lengths) -> list[Any]:
             paths = crf.viterbi(Ragged(emissions, lengths), chain_scores)
@@ -207,6 +203,15 @@ class Tags(Head):
             return Ragged(marginals.astype(np.float32), lengths).to_list()
 
         return Decoder(answers, probabilities)
+
+    def chain(self, labels: Sequence[str], tensors: Tensors) -> Chain:
+        """The scores of the CRF, with what the scheme of the labels rules out at minus infinity."""
+        scores = (tensors[f"head.crf.{name}"] for name in ("transitions", "start", "end"))
+        masks = self.constraints(labels)
+        names = ("allowed", "allowed_start", "allowed_end")
+        return crf.chain_of(
+            *scores, **({} if masks is None else dict(zip(names, masks, strict=True)))
+        )
 
     def answers_of(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
         """A list of tags for each sequence."""

@@ -1,0 +1,142 @@
+"""A bundle as an ONNX file, and such a file in ONNX Runtime."""
+
+# B sequences, T steps, L labels or values
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birnn.bundle.io import Bundle
+from birnn.engine import isa
+from birnn.errors import FormatError, require
+from birnn.export.feeds import Array, unpadded
+from birnn.export.onnx.inputs import feeds
+from birnn.export.onnx.model import model_of
+from birnn.inputs import restored
+from birnn.runtime.validation import validated
+
+NO_LOG = 4  # fatal errors alone: what is wrong comes as an exception
+LONGEST_FAULT = 300
+ANSWERS = {"tags", "label", "values"}  # one of which each graph gives
+
+
+def write(bundle: Bundle, path: Path) -> None:
+    """Write a bundle as an ONNX file, after ``onnx.checker`` has checked it in full.
+
+    Args:
+        bundle: The model.
+        path: The file.
+
+    Raises:
+        MissingExtra: onnx is not installed.
+        ConversionError: The model is more than a file can hold.
+    """
+    checker = require("onnx.checker", extra="onnx")
+    model = model_of(bundle)
+    checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString())
+
+
+def load(path: Path, bundle: Bundle, *, optimised: bool = True) -> OnnxModel:
+    """An exported file in ONNX Runtime, on as many threads as birnn uses.
+
+    Args:
+        path: A file that `write` wrote.
+        bundle: The bundle that it was made of, which encodes sequences for it.
+        optimised: Whether ONNX Runtime may rewrite the graph.
+
+    Raises:
+        MissingExtra: onnxruntime is not installed.
+        FormatError: The file is damaged, or was made of another model.
+    """
+    session = session_of(path, optimised=optimised)
+    kept = session.get_modelmeta().custom_metadata_map.get("birnn.spec", "null")
+    if json.loads(kept) != bundle.spec.model_dump(mode="json"):
+        raise FormatError(f"{path}: was made of another model. Export this bundle anew.")
+    return OnnxModel(session, bundle)
+
+
+def session_of(model: Path | bytes, *, optimised: bool = True) -> Any:
+    """A session of ONNX Runtime (``onnxruntime.InferenceSession``) on its processor kernels.
+
+    Args:
+        model: A file, or its contents.
+        optimised: Whether ONNX Runtime may rewrite the graph.
+
+    Raises:
+        MissingExtra: onnxruntime is not installed.
+        FormatError: It cannot be loaded.
+    """
+    runtime = require("onnxruntime", extra="onnx")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = isa.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = NO_LOG
+    if not optimised:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    given = model if isinstance(model, bytes) else str(model)
+    try:
+        return runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    except _errors() as error:
+        fault = " ".join(str(error).split())[:LONGEST_FAULT]
+        name = "the model" if isinstance(model, bytes) else model
+        raise FormatError(
+            f"{name}: ONNX Runtime cannot load it: {fault}. Export the bundle anew."
+        ) from None
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """The classes of ONNX Runtime's errors, which have no base of their own."""
+    state = require("onnxruntime.capi.onnxruntime_pybind11_state", extra="onnx")
+    return tuple(
+        each
+        for each in vars(state).values()
+        if isinstance(each, type) and issubclass(each, Exception)
+    )
+
+
+class OnnxModel:
+    """An exported model at work.
+
+    Args:
+        session: A session of its file.
+        bundle: The bundle that it was made of.
+    """
+
+    def __init__(self, session: Any, bundle: Bundle) -> None:
+        self._session = session
+        self._names = [output.name for output in session.get_outputs()]
+        self._bundle = bundle
+        self._codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
+
+    def __call__(self, sequences: Sequence[Any]) -> list[Array]:
+        """Scores of each sequence: (T, L) of a tagger, (L,) of a classifier; values (K,).
+
+        Args:
+            sequences: As for `birnn.runtime.Predictor.predict`.
+        """
+        lengths, outputs = self.run(sequences)
+        scores = "scores" if self._bundle.spec.head.has_labels else "values"
+        return unpadded(self._bundle, outputs[scores], lengths)
+
+    def answers(self, sequences: Sequence[Any]) -> list[Any]:
+        """Answers as the graph decodes them, in the form of `birnn.runtime.Predictor.predict`."""
+        lengths, outputs = self.run(sequences)
+        [name] = ANSWERS & outputs.keys()
+        decoded, head = outputs[name], self._bundle.spec.head
+        if head.per_step:
+            each = unpadded(self._bundle, decoded, lengths)
+            decoded = np.concatenate([np.zeros(0, np.int64), *each])
+        return head.answers_of(decoded, lengths, self._bundle.vocabularies.get("labels", ()))
+
+    def run(self, sequences: Sequence[Any]) -> tuple[Array, dict[str, Array]]:
+        """Lengths of the sequences, and all outputs of the graph by their names."""
+        given = list(validated(self._bundle.spec, self._codec, sequences))
+        arrays = feeds(self._codec, given)
+        found = self._session.run(self._names, arrays)
+        return arrays["lengths"], dict(zip(self._names, found, strict=True))

@@ -1,0 +1,215 @@
+"""Heads as graphs: from the encoder's rows to scores, and to answers as numbers."""
+
+# T steps, B sequences, W width of a row, L labels or values
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.export.onnx.crf import viterbi
+from birnn.export.onnx.graph import Graph
+from birnn.export.onnx.layers import Tensors, dense, linear, on_steps, real_steps, time_first
+from birnn.export.onnx.recurrent import Encoded
+from birnn.tasks import Head, Label, Tags, Values
+
+NO_TAG = -1  # beyond the end of a sequence
+
+
+class Answer(NamedTuple):
+    """An output of the model.
+
+    Args:
+        name: Its name.
+        tensor: The name of the tensor that it is: (B, T) or (B, T, L) of a head that answers for
+            every step, (B,) or (B, L) otherwise.
+        dtype: Its type.
+        width: L; None where it has no such axis.
+    """
+
+    name: str
+    tensor: str
+    dtype: npt.DTypeLike
+    width: int | None
+
+
+class Sequences(NamedTuple):
+    """Encoded sequences, as heads read them.
+
+    Args:
+        encoded: What the encoder gives.
+        is_real: Whether a step is within its sequence, (T, B).
+    """
+
+    encoded: Encoded
+    is_real: str
+
+
+def head(
+    graph: Graph, spec: Head, labels: Sequence[str], tensors: Tensors, encoded: Encoded
+) -> list[Answer]:
+    """Add the head; returns its outputs."""
+    batch = encoded.batch
+    sequences = Sequences(encoded, real_steps(graph, batch.rows, batch.lengths))
+    return HEADS[spec.kind](graph, spec, labels, tensors, sequences)  # type: ignore[attr-defined]
+
+
+# ---------------------------------------------------------------------- tasks
+
+
+def tags(
+    graph: Graph, spec: Tags, labels: Sequence[str], tensors: Tensors, given: Sequences
+) -> list[Answer]:
+    """Scores of the labels at each step, and its tag: of the highest score, or by the CRF."""
+    rows = given.encoded.batch.rows
+    scores_TBL = on_steps(graph, rows, spec.size, _layers(graph, spec, tensors))
+    is_real_TB1 = graph.add("Unsqueeze", given.is_real, [2], name="is_real_TB1")
+    # Zeros beyond the end, whatever a runtime's operators leave there.
+    scores_TBL = graph.add("Where", is_real_TB1, scores_TBL, np.zeros((), np.float32), name="own")
+    answers = [Answer("scores", time_first(graph, scores_TBL, 3), np.float32, spec.size)]
+    if spec.decoder == "crf":
+        with graph.scope("crf"):
+            chain = spec.chain(labels, tensors)
+            tags_TB = viterbi(graph, scores_TBL, given.encoded.batch.lengths, chain)
+    else:
+        tags_TB = graph.add("ArgMax", scores_TBL, axis=2, keepdims=0)
+        answers.append(_probabilities(graph, answers[0].tensor, spec.size))
+    tags_TB = graph.add("Where", given.is_real, tags_TB, np.array(NO_TAG), name="tags")
+    return [*answers, Answer("tags", time_first(graph, tags_TB), np.int64, None)]
+
+
+def label(
+    graph: Graph, spec: Label, labels: Sequence[str], tensors: Tensors, given: Sequences
+) -> list[Answer]:
+    """Scores of the labels, the label of the highest, and the probabilities."""
+    del labels
+    scores_BL = _layers(graph, spec, tensors)(pooled(graph, spec.pooling_parts, tensors, given))
+    best = graph.add("ArgMax", scores_BL, axis=1, keepdims=0)
+    return [
+        Answer("scores", scores_BL, np.float32, spec.size),
+        _probabilities(graph, scores_BL, spec.size),
+        Answer("label", best, np.int64, None),
+    ]
+
+
+def values(
+    graph: Graph, spec: Values, labels: Sequence[str], tensors: Tensors, given: Sequences
+) -> list[Answer]:
+    """Values in the units of training: raw * scale + mean + offset."""
+    del labels
+    raw_BL = _layers(graph, spec, tensors)(pooled(graph, spec.pooling_parts, tensors, given))
+    scale, mean = (graph.constant(n, tensors[n]) for n in ("head.scale", "head.mean"))
+    values_BL = graph.add("Add", graph.add("Mul", raw_BL, scale, name="scaled"), mean)
+    dtype: npt.DTypeLike = np.float32
+    if spec.offset:
+        # A sum in float32 would lose what tells the values apart.
+        dtype = np.float64
+        wide = graph.add("Cast", values_BL, to=graph.number_of(dtype), name="wide")
+        values_BL = graph.add("Add", wide, np.array(spec.offset, dtype), name="with_offset")
+    return [Answer("values", values_BL, dtype, spec.size)]
+
+
+HEADS: dict[str, Callable[[Graph, Any, Sequence[str], Tensors, Sequences], list[Answer]]] = {
+    "tags": tags,
+    "label": label,
+    "values": values,
+}
+
+
+def _layers(graph: Graph, spec: Head, tensors: Tensors) -> Callable[[str], str]:
+    """The hidden layers and the last one, on rows (N, W)."""
+    hidden = [dense(graph, f"head.{name}", spec.activation, tensors) for name in spec.hidden_layers]
+    layers = [*hidden, linear(graph, "head.linear", tensors)]
+
+    def run(rows: str) -> str:
+        for layer in layers:
+            rows = layer(rows)
+        return rows
+
+    return run
+
+
+def _probabilities(graph: Graph, scores: str, width: int) -> Answer:
+    tensor = graph.add("Softmax", scores, axis=-1, name="probabilities")
+    return Answer("probabilities", tensor, np.float32, width)
+
+
+# ---------------------------------------------------------------------- pooling
+
+
+def pooled(graph: Graph, parts: Sequence[str], tensors: Tensors, given: Sequences) -> str:
+    """The poolings of those names of each sequence, side by side, (B, W * parts)."""
+    with graph.scope("pooling"):
+        rows = [POOLINGS[part](graph, tensors, given) for part in parts]
+        return rows[0] if len(rows) == 1 else graph.add("Concat", *rows, axis=1)
+
+
+def last(graph: Graph, tensors: Tensors, given: Sequences) -> str:
+    """The encoder's merged final states."""
+    del graph, tensors
+    return given.encoded.final
+
+
+def largest(graph: Graph, tensors: Tensors, given: Sequences) -> str:
+    """The largest value of each unit over the steps; zeros for an empty sequence."""
+    del tensors
+    top_BW = graph.add("ReduceMax", _own(graph, given, -np.inf), axes=[0], keepdims=0)
+    return graph.add("Where", _has_steps(graph, given), top_BW, _ZERO, name="max")
+
+
+def mean(graph: Graph, tensors: Tensors, given: Sequences) -> str:
+    """The mean of each unit over the steps; zeros for an empty sequence."""
+    del tensors
+    sum_BW = graph.add("ReduceSum", _own(graph, given, 0.0), [0], keepdims=0, name="sum")
+    counts_B = graph.add("Max", given.encoded.batch.lengths, [1], name="counts")
+    counts_B1 = graph.add("Unsqueeze", counts_B, [1], name="counts_B1")
+    counts = graph.add("Cast", counts_B1, to=graph.number_of(np.float32), name="as_floats")
+    return graph.add("Div", sum_BW, counts, name="mean")
+
+
+def attention(graph: Graph, tensors: Tensors, given: Sequences) -> str:
+    """The mean of the rows weighted by ``softmax(q . tanh(W x + b))`` over the real steps."""
+    layer = dense(graph, "head.attention", "tanh", tensors)
+    query = graph.constant("head.attention.query", tensors["head.attention.query"][:, None])
+    scores_TB1 = on_steps(
+        graph,
+        given.encoded.batch.rows,
+        1,
+        lambda rows: graph.add("MatMul", layer(rows), query, name="scores"),
+    )
+    scores_TB1 = _own(graph, given, -np.inf, scores_TB1)
+    has_steps = _has_steps(graph, given)
+    top_B1 = graph.add("ReduceMax", scores_TB1, axes=[0], keepdims=0, name="top")
+    # Of an empty sequence all scores are minus infinity, and so would its largest be.
+    top_B1 = graph.add("Where", has_steps, top_B1, _ZERO, name="finite_top")
+    powers_TB1 = graph.add("Exp", graph.add("Sub", scores_TB1, top_B1, name="less_top"))
+    total_B1 = graph.add("ReduceSum", powers_TB1, [0], keepdims=0, name="total")
+    total_B1 = graph.add("Where", has_steps, total_B1, np.ones((), np.float32), name="divisor")
+    weighted = graph.add("Mul", _own(graph, given, 0.0), powers_TB1, name="weighted")
+    sum_BW = graph.add("ReduceSum", weighted, [0], keepdims=0, name="sum")
+    return graph.add("Div", sum_BW, total_B1, name="attention")
+
+
+POOLINGS: dict[str, Callable[[Graph, Tensors, Sequences], str]] = {
+    "last": last,
+    "max": largest,
+    "mean": mean,
+    "attention": attention,
+}
+
+_ZERO = np.zeros((), np.float32)
+
+
+def _own(graph: Graph, given: Sequences, other: float, rows: str | None = None) -> str:
+    """Rows (T, B, W), with another value beyond the end of each sequence."""
+    is_real_TB1 = graph.add("Unsqueeze", given.is_real, [2], name="is_real_TB1")
+    rows = given.encoded.batch.rows if rows is None else rows
+    return graph.add("Where", is_real_TB1, rows, np.array(other, np.float32), name="own")
+
+
+def _has_steps(graph: Graph, given: Sequences) -> str:
+    lengths_B1 = graph.add("Unsqueeze", given.encoded.batch.lengths, [1], name="lengths_B1")
+    return graph.add("Greater", lengths_B1, np.array(0), name="has_steps")
