@@ -118,6 +118,20 @@ def test_demo_on_files_of_the_user(call: Any, files: Path, small: tuple[str, ...
     assert json.loads(told.out)["limit_of_one_direction"] is None
 
 
+def test_merges_are_compared_on_a_demo(
+    call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(demos, "run_merges", functools.partial(demos.run_merges, size=TINY))
+    page = tmp_path / "page.html"
+    arguments = ("demo", "brackets", "--merges", "--seeds", 1, "--set", "encoder.hidden_size=4")
+    told = call(*arguments, "--markdown", "--out", page)
+    assert told.status == 0, told.err
+    assert told.out.startswith("| merge | row | parameters | accuracy |")
+    assert "| sum | 0 | 0 of 3 |" in told.out
+    assert "| product | 1 | 0.1 | 0.01 | 0 |" in told.out
+    assert "vanishes" in page.read_text("utf-8")
+
+
 def test_forecast_says_why_two_directions_are_refused(
     call: Any, files: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -149,6 +163,9 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_work(
         (("braket",), "no demo 'braket': did you mean brackets?"),
         (("brackets", "--train", "x.tsv"), "both --train and --test"),
         (("forecast", "--test", "x.ts"), "forecast takes --train"),
+        (("forecast", "--merges"), "forecast takes --train"),
+        (("braket", "--merges"), "no demo 'braket': did you mean brackets?"),
+        (("brackets", "--merges", "--set", "encoder.merge=sum"), "merge is what is compared"),
         (("brackets", "--json", "--markdown"), "choose one"),
     ],
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from birnn.data.options import ReadOptions
 
     # At run time it would load torch.
-    from birnn.demos import DemoResult
+    from birnn.demos import DemoResult, MergeComparison
     from birnn.demos.forecast import ForecastResult
 
 
@@ -52,6 +52,9 @@ def demo(
     settings: Settings = None,
     epochs: Epochs = None,
     jobs: Jobs = 1,
+    merges: Annotated[
+        bool, typer.Option("--merges", help="Compare the ways of merging two halves instead.")
+    ] = False,
     out: Page = None,
     as_json: Json = False,
     as_markdown: Markdown = False,
@@ -70,15 +73,17 @@ def demo(
     files = {role: file for role, file in own.items() if file is not None}
     every = range(1, seeds + 1)
     if name == "forecast":
-        if settings or jobs > 1 or set(files) - {"train"}:
+        if settings or merges or jobs > 1 or set(files) - {"train"}:
             raise UsageError("forecast takes --train (series), --seeds, --epochs and --out alone.")
-        result: DemoResult | ForecastResult = _forecast(train, every, epochs, reading)
+        result: DemoResult | ForecastResult | MergeComparison = _forecast(
+            train, every, epochs, reading
+        )
     elif name not in demos.DEMOS:
         raise UsageError(f"no demo {name!r}: {nearest(name, (*demos.DEMOS, 'forecast'))}")
     elif files and not {"train", "test"} <= set(files):
         raise UsageError("your own data needs both --train and --test.")
     else:
-        result = demos.run(
+        result = (demos.run_merges if merges else demos.run)(
             name,
             seeds=every,
             files=files or None,
@@ -95,6 +100,8 @@ def demo(
     if out is not None:
         if isinstance(result, demos.DemoResult):
             pages.write(out, result)
+        elif isinstance(result, demos.MergeComparison):
+            pages.write_merges(out, result, name=name)
         else:
             pages.write_forecast(out, result)
         print_notice(f"report: {out}")

@@ -37,6 +37,7 @@ from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.groups import position_groups
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import TrialPlan, run_trials
+from birnn.studies.merges import VARIED, MergeComparison, compare_merges
 from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSource, DataSources, Sets
@@ -168,27 +169,12 @@ def run(
         >>> sorted(shown.contest.ways), len(shown.contest.groups)
         (['both', 'forward'], 10)
     """
-    if name not in DEMOS:
-        raise UsageError(f"no demo {name!r}: {nearest(name, DEMOS)}")
     begun = time.perf_counter()
-    demo = DEMOS[name]
-    of_forecasts = size or forecast.SIZE
-    size = size or demo.size
-    chosen = dict(demo.settings)
-    if files is None:
-        data = data_of(demo, size, seed)
-        chosen["training.epochs"] = size.epochs
-    else:
-        data = _from_files(demo, files, reading, seed, tell)
-    if epochs is not None:
-        chosen["training.epochs"] = epochs
-        of_forecasts = replace(of_forecasts, epochs=epochs)
-    given = Recipe.load(demo.task, overrides=settings)
+    setup = _Setup.of(name, size, seed, files, settings, epochs, reading, tell)
+    demo, data = setup.demo, setup.data
 
     def contest(changes: Mapping[str, Any], tell: Tell, keep: Mapping[str, Path] | None) -> Contest:
-        wanted = {key: value for key, value in changes.items() if key not in given.chosen}
-        # Models this small are trained and asked fastest by one thread.
-        plan = TrialPlan(demo.task, data.sets, given.with_settings(wanted), threads=1)
+        plan = setup.plan(changes)
         trials = run_trials(plan, WAYS, seeds, jobs=jobs, keep=keep, tell=tell)
         return Contest(
             name=name,
@@ -201,21 +187,124 @@ def run(
         )
 
     def variant(label: str, changes: Mapping[str, Any]) -> Contest:
-        if all(chosen.get(key) == value for key, value in changes.items()):
+        if all(setup.settings.get(key) == value for key, value in changes.items()):
             return main
         prefix = f"{VARIANT} {label}, "
-        return contest(chosen | dict(changes), lambda line: tell(prefix + line), None)
+        return contest(changes, lambda line: tell(prefix + line), None)
 
-    main = contest(chosen, tell, keep)
+    main = contest({}, tell, keep)
     variants = {
         label: variant(label, changes)
         for label, changes in demo.variants.items()
-        if not given.chosen & set(changes)
+        if not setup.given.chosen & set(changes)
     }
     forecasts = None
     if files is None and demo.process is not None:
+        of_forecasts = size or forecast.SIZE
+        chosen = epochs or (
+            setup.given.training.epochs if "training.epochs" in setup.given.chosen else None
+        )
+        if chosen is not None:
+            of_forecasts = replace(of_forecasts, epochs=chosen)
         forecasts = forecast.run(seeds=seeds, size=of_forecasts, process=demo.process, tell=tell)
     return DemoResult(demo, main, data.samples, time.perf_counter() - begun, variants, forecasts)
+
+
+def run_merges(
+    name: str,
+    *,
+    seeds: Sequence[int] = (1, 2, 3),
+    seed: int = 1,
+    size: Size | None = None,
+    files: Mapping[str, DataSource] | None = None,
+    settings: Sequence[str] = (),
+    epochs: int | None = None,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
+    jobs: int = 1,
+    tell: Tell = no_notice,
+) -> MergeComparison:
+    """Compare the ways of merging two halves on the data of a demo.
+
+    Args:
+        name: A key of `DEMOS`.
+        seeds: Seeds of the models.
+        seed: Of the data.
+        size: How much is trained and tested; the demo's own by default.
+        files: In the place of drawn data, as for `run`.
+        settings: Settings of training that differ from the demo's: ``section.key=value``.
+        epochs: Rounds over the data; the demo's own by default, the recipe's on files.
+        reading: What is set about the reading of files.
+        jobs: Trainings side by side.
+        tell: Takes a line after each training.
+
+    Raises:
+        UsageError: No such demo, or settings of the merge itself.
+        DataError: Files that cannot be read or learnt from.
+        Interrupted: Ctrl-C.
+
+    Example:
+        >>> run_merges("brackets", settings=["encoder.merge=sum"])
+        Traceback (most recent call last):
+        ...
+        birnn.errors.UsageError: encoder.merge is what is compared. Leave it out.
+    """
+    setup = _Setup.of(name, size, seed, files, settings, epochs, reading, tell)
+    if chosen := sorted(setup.given.chosen & VARIED):
+        raise UsageError(f"{chosen[0]} is what is compared. Leave it out.")
+    return compare_merges(setup.plan({}), seeds, jobs=jobs, tell=tell)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """A demo with its data, and the settings of its models.
+
+    Args:
+        demo: Which one.
+        data: Its data, or the user's own.
+        settings: Of training: the demo's own.
+        given: Those of the user, which win.
+    """
+
+    demo: Demo
+    data: DemoData
+    settings: Mapping[str, Any]
+    given: Recipe
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        size: Size | None,
+        seed: int,
+        files: Mapping[str, DataSource] | None,
+        settings: Sequence[str],
+        epochs: int | None,
+        reading: ReadOptions,
+        tell: Tell,
+    ) -> _Setup:
+        if name not in DEMOS:
+            raise UsageError(f"no demo {name!r}: {nearest(name, DEMOS)}")
+        demo = DEMOS[name]
+        size, chosen = size or demo.size, dict(demo.settings)
+        if files is None:
+            data = data_of(demo, size, seed)
+            chosen["training.epochs"] = size.epochs
+        else:
+            data = _from_files(demo, files, reading, seed, tell)
+        if epochs is not None:
+            chosen["training.epochs"] = epochs
+        return cls(demo, data, chosen, Recipe.load(demo.task, overrides=settings))
+
+    def plan(self, changes: Mapping[str, Any]) -> TrialPlan:
+        """The trials of a demo, with changes to its settings but for what the user chose."""
+        wanted = {
+            key: value
+            for key, value in {**self.settings, **changes}.items()
+            if key not in self.given.chosen
+        }
+        # Models this small are trained and asked fastest by one thread.
+        recipe = self.given.with_settings(wanted)
+        return TrialPlan(self.demo.task, self.data.sets, recipe, threads=1)
 
 
 @dataclass(frozen=True, slots=True)
