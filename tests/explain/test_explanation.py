@@ -43,8 +43,9 @@ def test_every_head_is_explained(
         else:
             assert found.answer == answer
         json.dumps(found.to_dict(), allow_nan=False)
-        assert (found.attention is not None) == ("attention" in head)
-        assert (found.decoding is not None) == (head in ("tags", "crf", "crf-iob2"))
+        weighs = getattr(bundle.spec.head, "pooling", "") == "attention"
+        assert (found.attention is not None) == weighs
+        assert (found.decoding is not None) == bundle.spec.head.per_step
         if head.startswith("label"):
             [chances] = Predictor(bundle).predict_proba([given])
             assert found.probability == pytest.approx(float(max(chances)), abs=1e-5)

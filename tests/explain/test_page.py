@@ -89,6 +89,30 @@ def test_a_crf_s_logits_and_marginals_are_told_apart(
     assert f">{found.ablation.scores[0][at, number]:.3f}<" in text
 
 
+@pytest.mark.parametrize(
+    ("merge", "bidirectional"), [("concat", True), ("sum", True), ("concat", False)]
+)
+def test_one_position_the_output_and_the_network_over_time_are_drawn(
+    paged: Callable[..., tuple[Explanation, str]], merge: str, bidirectional: bool
+) -> None:
+    found, text = paged("words", "tags", merge=merge, bidirectional=bidirectional)
+    assert found.position is not None
+    at = f"'{found.tokens[found.position]}' ({found.position + 1})"
+    assert f"How much each of 7 inputs moves the states at {at}." in text
+    inputs = {"Forward": found.position + 1, "Backward": 7 - found.position, "Both": 7}
+    for half, count in inputs.items():
+        name = f"{half} {'halves' if half == 'Both' else 'half'}: most by"
+        assert (name in text) == (bidirectional or half == "Forward")
+        if name in text:
+            assert f"by {count} of 7 inputs at all." in text.split(name)[1].split(name[:4])[0]
+    width = found.spec.stack.output_size
+    assert f"Output rows of {width} numbers for 7 words." in text
+    # where the halves stand side by side, the output holds their activations already
+    assert ("Every unit's activation" in text) == (merge != "concat")
+    read = "all inputs" if bidirectional else "the inputs up to it"
+    assert f"its output at each step depends on {read}." in text
+
+
 def test_of_one_direction_no_second_half_is_spoken_of(
     paged: Callable[..., tuple[Explanation, str]],
 ) -> None:

@@ -3,7 +3,7 @@ and dark."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from birnn.bundle import Spec
 from birnn.bundle.spec import Encoder
 from birnn.explain.architecture import stages
+from birnn.explain.unrolled import computation_graph
 from birnn.inputs import Characters
 from birnn.inputs import Words as WordInputs
 from birnn.report import (
@@ -90,7 +91,14 @@ def every_figure() -> Iterator[Figure]:
     yield figures.activations(*random.normal(size=(2, 300, 64)), LONG)
     yield figures.unit_correlation(random.uniform(-1, 1, (12, 12)))
     yield figures.correlation_histogram(random.uniform(-1, 1, (12, 12)))
-    yield figures.output_columns([(0, 16, "forward"), (16, 32, "backward")], 32)
+    halves = [(0, 16, "forward"), (16, 32, "backward")]
+    yield figures.output_states(random.normal(size=(STEPS, 32)), WORDS, halves)
+    yield figures.output_states(random.normal(size=(300, 64)), LONG, [(0, 64, "both")])
+    forward, backward, both = (each[2] for each in norms(STEPS))
+    read = {"forward": range(3), "backward": range(2, STEPS)}
+    yield figures.influence_on_position(forward, backward, both, WORDS, 2, read)
+    forward, backward, both = (each[200] for each in norms(len(LONG)))
+    yield figures.influence_on_position(forward, backward, both, LONG, 200)
     yield figures.gate_saturation(
         {half: {gate: saturation(16) for gate in "ifo"} for half in ("forward", "backward")}
     )
@@ -103,11 +111,18 @@ def every_figure() -> Iterator[Figure]:
     encoder = Encoder(hidden_size=64, num_layers=3, merge="project")
     spec = Spec(inputs=inputs, encoder=encoder, head=head)
     yield figures.blueprint(list(stages(spec)), title="tagger", parameters=spec.parameter_count())
+    yield figures.unrolled(*graph_of(spec, WORDS), WORDS, {("forward", 0): "forward"}, str)
+    yield figures.unrolled(*graph_of(spec, LONG), LONG, {("output", 2): "projection"}, str)
     yield figures.no_generation()
     yield figures.confusion_matrix(WORDS, random.integers(0, 999, (STEPS, STEPS)))
     yield figures.confusion_matrix(["no", "yes"], [[812, 3], [0, 12_345]])
     many = random.integers(0, 99, (20, 20)) ** 2
     yield figures.confusion_matrix([f"B-LABEL{n}" for n in range(19)], many, others=30, within=7)
+
+
+def graph_of(spec: Spec, tokens: Sequence[str]) -> tuple[Any, Any]:
+    graph = computation_graph(spec, len(tokens))
+    return graph.nodes, graph.edges
 
 
 def tag_rows(steps: int) -> list[figures.TagRow]:
@@ -181,7 +196,7 @@ def test_every_figure_is_on_the_page() -> None:
     drawn = {line.split(".")[1].split("(")[0] for line in _calls(every_figure)}
     offered = {
         name for name in figures.__all__ if getattr(figures, name).__class__.__name__ == "function"
-    } - {"capital", "describe", "in_house_style", "alt_text"}
+    } - {"capital", "describe", "in_house_style", "alt_text", "named"}
     assert drawn == offered
 
 

@@ -15,9 +15,9 @@ from matplotlib.patches import Rectangle
 
 from birnn.errors import DataError, ShapeError
 from birnn.report import figures
-from birnn.report.figures import READERS, alt_text
+from birnn.report.figures import HALVES, READERS, alt_text
 from birnn.report.figures.heatmap import CELLS, extremes
-from birnn.report.figures.style import MINUS, PLUS, TOOLTIP
+from birnn.report.figures.style import MINUS, PLUS, TOOLTIP, number
 
 norms = st.floats(0, 1e3, allow_subnormal=False).map(lambda norm: norm if norm > 1e-9 else 0.0)
 signed = st.floats(-5, 5, allow_subnormal=False, width=32)
@@ -182,8 +182,8 @@ def test_correlations_are_drawn_and_counted_but_for_units_that_never_move() -> N
     assert "forward unit 0 with backward unit 1, -1" in alt_text(figures.unit_correlation(matrix))
     histogram = figures.correlation_histogram(matrix)
     values = matrix[np.isfinite(matrix)]
-    for number, bar in enumerate(histogram.axes[0].patches):
-        low, high = -1 + number / 12, -1 + (number + 1) / 12
+    for at, bar in enumerate(histogram.axes[0].patches):
+        low, high = -1 + at / 12, -1 + (at + 1) / 12
         inside = [v for v in values if low <= v < high or (v == high == 1)]
         assert bar.get_height() == len(inside)
         assert low < bar.get_x() < bar.get_x() + bar.get_width() < high
@@ -199,14 +199,70 @@ def test_state_norms_go_through_the_numbers() -> None:
     assert alt_text(figure).endswith("Backward half: least 0.5 at 'b' (2), most 2 at 'a' (1).")
 
 
-def test_the_layout_is_to_scale() -> None:
-    segments = [(0, 3, "forward"), (3, 7, "backward"), (7, 9, "both")]
-    bars = [bar for bar in figures.output_columns(segments, 9).axes[0].patches if bar.get_gid()]
-    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars] == [
-        (start, stop) for start, stop, _ in segments
+@given(rows=arrays(float, (4, 9), elements=st.floats(-9, 9, allow_subnormal=False)))
+def test_output_rows_are_cells_and_each_half_has_its_frame(rows: Any) -> None:
+    columns = [(0, 3, "forward"), (3, 7, "backward"), (7, 9, "both")]
+    figure = figures.output_states(rows, "abcd", columns)
+    axes = figure.axes[0]
+    most = np.abs(rows).max() or 1
+    drawn = {}
+    for at, cell in tiles(axes).items():
+        drawn[at] = cell.get_alpha() * (1 if to_hex(cell.get_facecolor()) == PLUS else -1)
+        source = next(name for start, stop, name in columns if start <= at[1] < stop)
+        assert f"column {at[1]}, {HALVES[source]}: {number(rows[at])}" in str(cell.get_gid())
+    assert set(drawn) == {tuple(at) for at in np.argwhere(rows / most).tolist()}
+    for at, share in drawn.items():
+        assert share == pytest.approx(rows[at] / most)
+    frames = [patch for patch in axes.patches if not patch.get_fill()]
+    ends = [(f.get_x() + 0.5, f.get_x() + f.get_width() + 0.5, f.get_height()) for f in frames]
+    assert ends == [(start, stop, 4) for start, stop, _ in columns]
+    assert [to_hex(f.get_edgecolor()) for f in frames] == [
+        READERS[source].colour.lower() for *_, source in columns
     ]
-    colours = [READERS[source].colour.lower() for *_, source in segments]
-    assert [to_hex(bar.get_facecolor()) for bar in bars] == colours
+    assert [text.get_text() for text in axes.texts] == [HALVES[source] for *_, source in columns]
+    facts = alt_text(figure).split(" half: ")[0]
+    assert facts == "Output rows of 9 numbers for 4 words. 0 to 2 forward"
+
+
+@given(
+    norms=arrays(float, (3, 5), elements=st.floats(0.01, 9)),
+    position=st.integers(0, 4),
+)
+def test_what_a_position_knows_are_bars_and_what_it_has_not_read_is_shaded(
+    norms: Any, position: int
+) -> None:
+    read = {"forward": range(position + 1), "backward": range(position, 5), "both": range(5)}
+    for row, known in zip(norms, read.values(), strict=True):
+        row[[step for step in range(5) if step not in known]] = 0
+    figure = figures.influence_on_position(*norms, "abcde", position, read)
+    for axes, (key, known), row in zip(figure.axes, read.items(), norms, strict=True):
+        [bars] = axes.containers
+        np.testing.assert_allclose([bar.get_height() for bar in bars], row)
+        assert {to_hex(bar.get_facecolor()) for bar in bars} == {READERS[key].colour.lower()}
+        assert axes.get_title("left") == HALVES[key]
+        shaded = [p for p in axes.patches if p not in bars]
+        own, *unread = [(p.get_x(), p.get_x() + p.get_width()) for p in shaded]
+        assert own == (position - 0.5, position + 0.5)
+        steps = {s for s in range(5) for low, high in unread if low <= s <= high}
+        assert steps == set(range(5)) - set(known)
+        assert f"by {len(known)} of 5 inputs at all." in alt_text(figure)
+
+
+def test_around_a_position_of_a_long_text_sixty_inputs_are_drawn() -> None:
+    norms = np.arange(200.0)
+    figure = figures.influence_on_position(
+        norms, None, norms, [str(n + 1) for n in range(200)], 150, {"forward": range(151)}
+    )
+    [axes] = figure.axes
+    [bars] = axes.containers
+    assert [bar.get_height() for bar in bars] == norms[120:180].tolist()
+    assert bars[0].get_gid().endswith("forward half, step 121: 120")
+    spans = [(p.get_x(), p.get_x() + p.get_width()) for p in axes.patches if p not in bars]
+    assert spans == [(29.5, 30.5), (30.5, 59.5)]
+    left_out = figures.influence_on_position([np.nan, 1.0], None, [0, 0], "ab", 1)
+    assert [bar.get_height() for bar in left_out.axes[0].containers[0]] == [0, 1]
+    nothing = figures.influence_on_position([0.0], None, [0.0], "a", 0)
+    assert alt_text(nothing).endswith("Forward half: moved by no input.")
 
 
 @given(
@@ -238,8 +294,27 @@ def test_gates_stand_where_their_shares_are(shares: Any) -> None:
         (lambda: figures.state_norms([], None, ""), DataError, "there is no word"),
         (lambda: figures.activations([[1.0]], None, "ab"), ShapeError, "for 2 words"),
         (lambda: figures.unit_correlation([1.0]), ShapeError, r"expected \(units, units\)"),
-        (lambda: figures.output_columns([(0, 2, "forward")], 3), DataError, "tile 0 to 3"),
-        (lambda: figures.output_columns([(0, 3, "backwards")], 3), DataError, "mean backward"),
+        (lambda: figures.output_states([[1, 1]], "ab", []), ShapeError, "for 2 words"),
+        (
+            lambda: figures.output_states([[1, 1, 1]], "a", [(0, 2, "forward")]),
+            DataError,
+            "tile 0 to 3",
+        ),
+        (
+            lambda: figures.output_states([[1, 1, 1]], "a", [(0, 3, "backwards")]),
+            DataError,
+            "mean backward",
+        ),
+        (
+            lambda: figures.influence_on_position([1], None, [1], "a", 1),
+            DataError,
+            "position is 1, there are inputs 0 to 0",
+        ),
+        (
+            lambda: figures.influence_on_position([1], None, [1], "ab", 0),
+            DataError,
+            "forward has 1",
+        ),
         (lambda: figures.gate_saturation({}), DataError, "at least one gate"),
         (lambda: figures.gate_saturation({"up": {}}), DataError, "'up' is no half"),
         (

@@ -23,10 +23,12 @@ from birnn.explain.states import (
     output_columns,
     states,
 )
+from birnn.explain.unrolled import ComputationGraph, computation_graph, inputs_read, unrolled
 
 __all__ = [
     "Ablation",
     "Attribution",
+    "ComputationGraph",
     "Context",
     "Correlation",
     "Decoding",
@@ -43,16 +45,19 @@ __all__ = [
     "affordable",
     "attention",
     "by_distance",
+    "computation_graph",
     "context_length",
     "correlation",
     "decoding",
     "explanation",
     "flow",
     "gates",
+    "inputs_read",
     "integrated_gradients",
     "mean_ablation",
     "occlusion",
     "output_columns",
     "saturation",
     "states",
+    "unrolled",
 ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -70,6 +70,24 @@ class Flow:
         """The matrix of a direction."""
         found: Array | None = getattr(self, direction)
         return found
+
+    def of_state(self, position: int) -> dict[str, Array]:
+        """Influence of each input on what stands at one step, (T,): what that step knows.
+
+        Args:
+            position: The step, from 0 on.
+
+        Returns:
+            ``forward``, ``backward`` where there are two directions, and ``combined``.
+
+        Raises:
+            ConfigError: A step that the sequence does not have.
+        """
+        steps = len(self.forward)
+        if not 0 <= position < steps:
+            raise ConfigError(f"position is {position}, the sequence has steps 0 to {steps - 1}")
+        found = {way: self.matrix(way) for way in get_args(Direction)}
+        return {way: matrix[position] for way, matrix in found.items() if matrix is not None}
 
     def by_distance(self, direction: Direction) -> Array:
         """As `by_distance` of this sequence alone."""

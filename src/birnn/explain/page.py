@@ -14,6 +14,7 @@ from birnn.explain.architecture import architecture
 from birnn.explain.explanation import Explanation
 from birnn.explain.gates import SQUASHED
 from birnn.explain.states import output_columns
+from birnn.explain.unrolled import inputs_read, unrolled
 from birnn.report import figures
 from birnn.report.parts import Notes, Part, Picture, Section, Text
 
@@ -37,6 +38,7 @@ def write(path: Path | str, found: Explanation, *, name: str) -> Path:
         "The answer": answer_section(found),
         "Which direction decided" if two else "What its states decided": _ablation(found),
         f"Which {found.unit}s mattered": _attribution(found),
+        f"What one {found.unit} knows": _known(found),
         "How far each direction remembers": _flows(found),
         "Inside the halves": _inside(found),
         "In the head": _head(found),
@@ -97,6 +99,27 @@ def _attribution(found: Explanation) -> Iterator[Part]:
     )
 
 
+def _known(found: Explanation) -> Iterator[Part]:
+    """What is known at the step explained, or in the middle of what has one answer."""
+    steps = len(found.tokens)
+    position = steps // 2 if found.position is None else found.position
+    flow = next((flow for flow in found.flows if flow.backward is not None), found.flows[0])
+    norms = flow.of_state(position)
+    read = inputs_read(found.spec, steps, position, layer=flow.layer)
+    figure = figures.influence_on_position(
+        norms["forward"], norms.get("backward"), norms["combined"], found.tokens, position, read
+    )
+    which = "" if len(found.flows) == 1 else f"Layer {flow.layer + 1}. "
+    states = "the forward state, the backward state and what they are merged to"
+    if flow.backward is None:
+        states = "the state"
+    yield Picture(
+        figure,
+        f"{which}What is known at {figures.named(found.tokens, position)}: how much each "
+        f"{found.unit} moves {states} there.",
+    )
+
+
 def _flows(found: Explanation) -> Iterator[Part]:
     for flow in found.flows:
         which = "" if len(found.flows) == 1 else f"Layer {flow.layer + 1}. "
@@ -134,8 +157,14 @@ def _inside(found: Explanation) -> Iterator[Part]:
     norms = states.norms()
     figure = figures.state_norms(norms["forward"], norms.get("backward"), found.tokens, unit=unit)
     yield Picture(figure, f"Length of each half's state at each {unit}.")
-    figure = figures.activations(states.forward, states.backward, found.tokens, unit=unit)
-    yield Picture(figure, f"Every unit's activation at every {unit}.")
+    columns = output_columns(found.spec.stack)
+    merged = len(columns) < len(norms) - 1 or found.spec.stack.adds_input(-1)
+    if merged:  # else the output has the halves' own numbers
+        figure = figures.activations(states.forward, states.backward, found.tokens, unit=unit)
+        yield Picture(figure, f"Every unit's activation at every {unit}.")
+    figure = figures.output_states(states.output, found.tokens, columns, unit=unit)
+    whose = "" if len(columns) == 1 else ", the columns of each half in a frame of its own"
+    yield Picture(figure, f"The encoder's output row of every {unit}{whose}.")
     if correlation is not None:
         constant = correlation.constant_forward + correlation.constant_backward
         unmoved = f" {constant} units never moved." if constant else ""
@@ -188,8 +217,11 @@ def _head(found: Explanation) -> Iterator[Part]:
 def _model(found: Explanation) -> Iterator[Part]:
     stack = found.spec.stack
     yield Picture(architecture(found.spec), "The model, drawn to its widths.")
-    figure = figures.output_columns(output_columns(stack), stack.output_size)
-    yield Picture(figure, "Which columns of the encoder's output come from which half.")
+    yield Picture(
+        unrolled(found.spec, found.tokens),
+        "The model over this sequence: time runs to the right, an arrow leads to what is computed "
+        "from what.",
+    )
     if stack.bidirectional:
         yield Picture(
             figures.no_generation(),

@@ -2,7 +2,7 @@
 
 Each function takes numbers and returns a `matplotlib.figure.Figure`; none takes a model and none
 keeps state. They are made of three primitives, `bars`, `line` and `heatmap`, but for the drawings
-of a model (`blueprint`, `output_columns`) and of causality (`no_generation`). `alt_text` says what
+of a model (`blueprint`, `unrolled`) and of causality (`no_generation`). `alt_text` says what
 a figure shows.
 """
 
@@ -22,7 +22,7 @@ from birnn.report.figures.decisions import (
     deciding_by_position,
     deciding_direction,
 )
-from birnn.report.figures.flow import flow, influence_by_distance
+from birnn.report.figures.flow import flow, influence_by_distance, influence_on_position
 from birnn.report.figures.heads import attention_weights, tag_marginals
 from birnn.report.figures.learning import learning_curves
 from birnn.report.figures.series import TagRow, series
@@ -36,14 +36,16 @@ from birnn.report.figures.style import (
     describe,
     in_house_style,
 )
+from birnn.report.figures.tokens import named
 from birnn.report.figures.units import (
     activations,
     correlation_histogram,
     gate_saturation,
-    output_columns,
+    output_states,
     state_norms,
     unit_correlation,
 )
+from birnn.report.figures.unrolled import unrolled
 
 __all__ = [
     "BOUND",
@@ -71,12 +73,15 @@ __all__ = [
     "gate_saturation",
     "in_house_style",
     "influence_by_distance",
+    "influence_on_position",
     "learning_curves",
+    "named",
     "no_generation",
-    "output_columns",
+    "output_states",
     "scores_by_seed",
     "series",
     "state_norms",
     "tag_marginals",
     "unit_correlation",
+    "unrolled",
 ]

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from birnn.errors import DataError, ShapeError, require
+from birnn.report.figures.bars import bars
 from birnn.report.figures.heatmap import colour_scale, heatmap
 from birnn.report.figures.lines import line
 from birnn.report.figures.style import (
+    GRID,
     HALVES,
     INK,
     PAPER,
@@ -26,15 +28,24 @@ from birnn.report.figures.style import (
     in_house_style,
     legend,
     number,
+    same_length,
     whole_ticks,
     with_alt_text,
 )
-from birnn.report.figures.tokens import MOST, PITCH, height_below, named, token_ticks
+from birnn.report.figures.tokens import (
+    MOST,
+    PITCH,
+    around,
+    height_below,
+    named,
+    token_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ROOM = 0.16  # of the width that the words for what was not read need
 DECADES = 3  # of a logarithmic scale of influence
 SEEN = 1e-5  # of the greatest influence: what is less has no place in a figure
 
@@ -114,6 +125,91 @@ def flow(
         figure,
         f"How much each input moves each state, {steps} steps.",
         *(_strongest(HALVES[key], norms_TT, tokens) for key, norms_TT in matrices.items()),
+    )
+
+
+@in_house_style
+def influence_on_position(
+    forward_T: ArrayLike, backward_T: ArrayLike | None, combined_T: ArrayLike,
+    tokens: Sequence[str], position: int, read: Mapping[str, range] | None = None,
+) -> Figure:  # fmt: skip
+    """What one position knows: how much each input moves either state there, and their merge.
+
+    Panels one under the other on one scale, bars over the inputs; the inputs that a state has not
+    read are shaded. Of a long text the 60 inputs around the position are drawn.
+
+    Args:
+        forward_T: Norms of the derivatives of the forward state by each input, (steps,).
+        backward_T: Of the backward state, or None where there is none.
+        combined_T: Of what both are merged to.
+        tokens: The inputs.
+        position: Number of the step whose states these are, from 0 on.
+        read: ``forward``, ``backward`` and ``both`` to the inputs that each has read; all of them
+            by default.
+
+    Raises:
+        DataError: Not one norm for each input, no input, or a position beyond them.
+
+    Example:
+        >>> from birnn.report.figures import alt_text
+        >>> figure = influence_on_position([0.5, 1, 0], [0, 1, 2], [0.5, 1.4, 2], "abc", 1)
+        >>> alt_text(figure).split(". ")[1]
+        "Forward half: most by 'b' (2) with 1, by 2 of 3 inputs at all"
+    """
+    norms = halves_of(forward_T, backward_T)
+    if backward_T is not None:
+        norms["both"] = np.asarray(combined_T, dtype=float)
+    steps = same_length("input", tokens=tokens, **norms)
+    if not 0 <= position < steps:
+        raise DataError(f"position is {position}, there are inputs 0 to {steps - 1}")
+    window = around(position, steps)
+    drawn, at = tokens[window], position - window.start
+    most = max(float(np.nanmax(norm_T[window], initial=0)) for norm_T in norms.values()) or 1.0
+    figure = blank(0.55 + max(1.6, 1.05 * len(norms)) + height_below(drawn))
+    panels = figure.subplots(len(norms), sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, (key, norm_T) in zip(panels, norms.items(), strict=True):
+        values = np.nan_to_num(norm_T[window])
+
+        def text(_: str, step: int, half: str = HALVES[key], values: FloatArray = values) -> str:
+            return f"{half}, {named(drawn, step, window.start)}: {number(values[step])}"
+
+        bars(axes, {"": values}, [READERS[key].colour], text, upright=True)
+        axes.axvspan(at - 0.5, at + 0.5, color=INK, alpha=0.1, linewidth=0, zorder=0)
+        known = (read or {}).get(key, range(steps))
+        _unread(axes, -0.5, known.start - window.start - 0.5, len(values))
+        _unread(axes, known.stop - window.start - 0.5, len(values) - 0.5, len(values))
+        axes.set_title(HALVES[key], color=READERS[key].colour, fontweight="bold")
+    panels[0].set_ylim(0, 1.05 * most)
+    panels[0].set_xlim(-0.5, len(drawn) - 0.5)
+    written = token_ticks(panels[-1].xaxis, drawn, first=window.start)
+    panels[-1].set_xlabel("input" if written else "input, by its number")
+    figure.supylabel("norm of ∂h/∂x", fontsize=10)
+    return with_alt_text(
+        figure,
+        f"How much each of {steps} inputs moves the states at {named(tokens, position)}.",
+        *(_of_inputs(HALVES[key], norm_T, tokens) for key, norm_T in norms.items()),
+    )
+
+
+def _unread(axes: Axes, start: float, stop: float, inputs: int) -> None:
+    """Shade inputs that a state has not read."""
+    if stop <= start:
+        return
+    axes.axvspan(start, stop, color=GRID, alpha=0.45, linewidth=0, zorder=0)
+    if stop - start >= ROOM * inputs:
+        axes.annotate("not read", ((start + stop) / 2, 0.5), xycoords=("data", "axes fraction"),
+                      ha="center", va="center", fontsize=9,
+                      bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1})  # fmt: skip
+
+
+def _of_inputs(half: str, norm_T: FloatArray, tokens: Sequence[str]) -> str:
+    """Which input moves a state most, and how many do."""
+    if not np.nansum(norm_T) > 0:
+        return f"{capital(half)}: moved by no input."
+    at, moved = int(np.nanargmax(norm_T)), int((np.nan_to_num(norm_T) > 0).sum())
+    return (
+        f"{capital(half)}: most by {named(tokens, at)} with {number(norm_T[at])}, by {moved} of "
+        f"{len(norm_T)} inputs at all."
     )
 
 

@@ -27,14 +27,13 @@ from birnn.report.figures.style import (
     sentence,
     with_alt_text,
 )
-from birnn.report.figures.tokens import abbreviated, height_below, named, token_ticks
+from birnn.report.figures.tokens import abbreviated, around, height_below, named, token_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SEEN = 0.005  # a label that is nowhere more probable than this has no row
 ROWS = 24  # labels at most
-WINDOW = 60  # words at most: of a longer text those around the word that is least sure
 COLOUR = READERS["both"].colour
 
 
@@ -121,8 +120,8 @@ def tag_marginals(
         raise DataError(f"a path has label {max(*best, *second)}, there are {len(labels)}")
     facts = _facts(tokens, labels, marginals, best, runner_up)
     sure = marginals[np.arange(whole), np.asarray(best)]
-    first = int(np.clip(sure.argmin() - WINDOW // 2, 0, max(0, whole - WINDOW)))
-    window = slice(first, first + WINDOW)
+    window = around(int(sure.argmin()), whole)
+    first = window.start
     tokens, best, second, marginals = (
         tokens[window], best[window], second[window], marginals[window]
     )  # fmt: skip

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PITCH = 0.15  # inches that a line of small text needs
 MOST = 25  # tokens that are written beside an axis
+WINDOW = 60  # tokens that have a place of their own: of a longer text those around one of them
 LETTERS = 14  # of a token at most
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
@@ -48,6 +49,17 @@ def named(tokens: Sequence[str], index: int, first: int = 0) -> str:
     if str(tokens[index]) == str(position):
         return f"step {position}"
     return f"'{abbreviated(tokens[index])}' ({position})"
+
+
+def around(position: int, steps: int) -> slice:
+    """The tokens around one of them, as many as a figure has room for.
+
+    Example:
+        >>> around(2, 40), around(100, 200), around(199, 200)
+        (slice(0, 60, None), slice(70, 130, None), slice(140, 200, None))
+    """
+    first = min(max(position - WINDOW // 2, 0), max(0, steps - WINDOW))
+    return slice(first, first + WINDOW)
 
 
 def token_ticks(

@@ -1,4 +1,4 @@
-"""Figures of hidden units: norms, activations, correlations, columns of the output, gates."""
+"""Figures of hidden units: norms, activations, correlations, output rows, gates."""
 
 # T steps of a sequence, H hidden units of a half
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from birnn.errors import DataError, ShapeError, nearest
+from birnn.errors import DataError, ShapeError, nearest, require
 from birnn.report.figures.bars import bars
 from birnn.report.figures.heatmap import colour_scale, heatmap
 from birnn.report.figures.lines import line
@@ -29,13 +29,13 @@ from birnn.report.figures.style import (
     legend,
     number,
     same_length,
-    tooltip,
     whole_ticks,
     with_alt_text,
 )
-from birnn.report.figures.tokens import height_below, named, token_ticks
+from birnn.report.figures.tokens import PITCH, height_below, named, token_ticks
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BINS = 24  # of the histogram of correlations
@@ -230,46 +230,93 @@ def correlation_histogram(matrix_HH: ArrayLike) -> Figure:
 
 
 @in_house_style
-def output_columns(columns: Sequence[tuple[int, int, str]], width: int) -> Figure:
-    """Which half the numbers of an output row come from, as a strip.
+def output_states(
+    output_TW: ArrayLike,
+    tokens: Sequence[str],
+    columns: Sequence[tuple[int, int, str]],
+    *,
+    unit: str = "word",
+) -> Figure:
+    """The output row of every word, and which half its numbers come from.
 
     Args:
-        columns: (start, stop, source), source ``forward``, ``backward`` or ``both``.
-        width: Width of an output row.
+        output_TW: Output rows, (steps, width).
+        tokens: The words, a row each.
+        columns: (start, stop, source), source ``forward``, ``backward`` or ``both``: framed, and
+            named above. They tile the width.
+        unit: What the tokens are: word, symbol or step.
 
     Raises:
-        DataError: A source that is not known, or columns that do not tile 0 to ``width``.
+        ShapeError: Not a row for each word.
+        DataError: No word, a source that is not known, or columns that do not tile the width.
 
     Example:
-        >>> figure = output_columns([(0, 8, "forward"), (8, 16, "backward")], 16)
+        >>> columns = [(0, 1, "forward"), (1, 2, "backward")]
+        >>> figure = output_states([[0.5, -1.0], [0.0, 0.25]], ["the", "bank"], columns)
         >>> from birnn.report.figures import alt_text
-        >>> alt_text(figure)
-        'An output row of 16 numbers: 0 to 7 forward half, 8 to 15 backward half.'
+        >>> alt_text(figure).split(". ")[1]
+        "0 to 0 forward half: from 0 (column 0 at 'bank' (2)) to 0.5 (column 0 at 'the' (1))"
     """
+    rows_TW = np.asarray(output_TW, dtype=float)
+    steps = same_length("word", tokens=tokens)
+    if rows_TW.ndim != 2 or len(rows_TW) != steps:
+        raise ShapeError(f"output_TW is {rows_TW.shape}, for {steps} words it is ({steps}, W)")
+    width = rows_TW.shape[1]
     starts = [start for start, _, _ in columns]
     ends = [0, *(stop for _, stop, _ in columns)]
     if ends != [*starts, width] or any(start >= stop for start, stop, _ in columns):
         raise DataError(f"columns do not tile 0 to {width}: {list(columns)}")
-    figure, axes = canvas(1.35)
-    facts = []
-    for start, stop, source in columns:
+    for _, _, source in columns:
         if source not in HALVES:
             raise DataError(f"{source!r} is no half: {nearest(source, HALVES)}")
-        colour = READERS[source].colour
-        (strip,) = axes.barh(0, stop - start, 0.8, left=start, color=colour, alpha=0.3)
-        axes.barh(-0.5, stop - start, 0.16, left=start, color=colour)
-        facts.append(f"{start} to {stop - 1} {HALVES[source]}")
-        tooltip(strip, facts[-1])
-        short = (stop - start) / width < 0.3
-        name = source if short else f"{HALVES[source]}\n{start} to {stop - 1}"
-        axes.text((start + stop) / 2, -0.02, name, ha="center", va="center", fontsize=9)
-    axes.set_xlim(0, width)
-    axes.set_ylim(0.5, -0.62)
-    axes.set_yticks([])
-    axes.set_xticks([*starts, width])
-    axes.grid(visible=False)
+    most = float(np.abs(rows_TW).max()) or 1.0
+    tall = min(max(PITCH * steps, 1.6), 3.8)
+    figure = blank(0.95 + tall)
+    grid = figure.add_gridspec(1, 2, width_ratios=[1, 0.035])
+    axes = figure.add_subplot(grid[0])
+
+    def text(step: int, column: int) -> str:
+        source = next(source for start, stop, source in columns if start <= column < stop)
+        return (
+            f"{named(tokens, step)}, column {column}, {HALVES[source]}: "
+            f"{number(rows_TW[step, column])}"
+        )
+
+    heatmap(axes, rows_TW / most, PLUS, text)
+    facts = [
+        _framed(axes, rows_TW[:, start:stop], start, source, tokens)
+        for start, stop, source in columns
+    ]
+    axes.set_xticks([edge - 0.5 for edge in ends], [f"{edge:,}" for edge in ends])
+    written = token_ticks(axes.yaxis, tokens, tall, upright=True)
+    axes.set_ylabel("" if written else unit if unit == "step" else f"{unit}, by its number")
     axes.set_xlabel("place in the output row")
-    return with_alt_text(figure, f"An output row of {width} numbers: {', '.join(facts)}.")
+    labels = {-1.0: number(-most), 0.0: "0", 1.0: number(most)}
+    colour_scale(figure.add_subplot(grid[1]), labels, "value", colour=PLUS)
+    start = f"Output rows of {width} numbers for {steps} {unit}{'' if steps == 1 else 's'}."
+    return with_alt_text(figure, start, *facts)
+
+
+def _framed(axes: Axes, rows_TC: FloatArray, first: int, source: str, tokens: Sequence[str]) -> str:
+    """Frame the columns of a source and name them above; the same in words."""
+    rectangle = require("matplotlib.patches", extra="plots").Rectangle
+    colour, (steps, count) = READERS[source].colour, rows_TC.shape
+    frame = rectangle(
+        (first - 0.5, -0.5), count, steps, fill=False, edgecolor=colour, linewidth=1.8,
+        clip_on=False, zorder=3,
+    )  # fmt: skip
+    axes.add_patch(frame)
+    axes.annotate(
+        HALVES[source], (first + (count - 1) / 2, -0.5), (0, 4), textcoords="offset points",
+        ha="center", va="bottom", color=colour, fontweight="bold", annotation_clip=False,
+    )  # fmt: skip
+
+    def extreme(at: np.intp) -> str:
+        step, column = divmod(int(at), count)
+        return f"{number(rows_TC[step, column])} (column {first + column} at {named(tokens, step)})"
+
+    low, high = extreme(rows_TC.argmin()), extreme(rows_TC.argmax())
+    return f"{first} to {first + count - 1} {HALVES[source]}: from {low} to {high}."
 
 
 @in_house_style
