@@ -22,11 +22,14 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 
 from birnn.engine import isa
 from birnn.engine.stack import run as run_packed
-from birnn.nn import BiRNN
+from birnn.export import plain_torch
+from birnn.export.torch import plain_name
+from birnn.nn import BiRNN, ManualBiRNN
 from birnn.nn import State as TorchState
 from birnn.reference import Outcome, StackState, bidirectional
 
@@ -83,6 +86,60 @@ def run_nn(x, parameters, stack, initial=None):
     )
 
 
+def run_manual(x, parameters, stack, initial=None):
+    """`birnn.nn.ManualBiRNN` as an engine: one-directional layers of torch and a flip."""
+    manual = ManualBiRNN(stack).to(torch.from_numpy(x.values).dtype)
+    manual.share({n: torch.nn.Parameter(torch.from_numpy(v)) for n, v in parameters.items()})
+    if initial is not None:
+        initial = TorchState(*(torch.from_numpy(part) for part in initial.parts))
+    lengths = torch.from_numpy(x.lengths)
+    with torch.no_grad():
+        found = manual(x.map(torch.from_numpy).to_padded(), lengths, initial=initial)
+
+    def rows(padded):
+        return None if padded is None else x.with_values(padded.numpy()[_real(x)])
+
+    state = [part.numpy() for part in (found.state.h, found.state.c) if part is not None]
+    return Outcome(
+        rows(found.output),
+        rows(found.forward),
+        rows(found.backward),
+        found.final.numpy(),
+        StackState(*state),
+    )
+
+
+def run_plain(x, parameters, stack, initial=None):
+    """The encoder of a model that was exported to PyTorch: torch's bidirectional layers, packed."""
+    assert initial is None
+    encoder = plain_torch.Encoder(
+        stack.cell,
+        stack.input_size,
+        stack.hidden_size,
+        directions=[stack.directions_of(n) for n in range(stack.num_layers)],
+        merge=stack.merge,
+        merge_size=stack.merge_size,
+        residual=stack.residual,
+    ).to(torch.from_numpy(x.values).dtype)
+    named = {plain_name(f"encoder.{n}").removeprefix("encoder."): v for n, v in parameters.items()}
+    encoder.load_state_dict({name: torch.from_numpy(value) for name, value in named.items()})
+    # Exported models have a step and a sequence at least.
+    padded = np.zeros((max(1, len(x)), max(1, x.lengths.max(initial=0)), stack.input_size))
+    padded = padded.astype(x.values.dtype)
+    padded[: len(x), : _real(x).shape[1]][_real(x)] = x.values
+    lengths = np.zeros(len(padded), np.int64)
+    lengths[: len(x)] = x.lengths
+    with torch.no_grad():
+        output, final = encoder(torch.from_numpy(padded), torch.from_numpy(lengths))
+    rows = x.with_values(output.numpy()[: len(x), : _real(x).shape[1]][_real(x)])
+    return Outcome(rows, None, None, final.numpy()[: len(x)], None)
+
+
+def _real(x):
+    """Where a padded batch holds steps of its sequences, (B, T)."""
+    return np.arange(x.lengths.max(initial=0)) < x.lengths[:, None]
+
+
 @contextlib.contextmanager
 def running_on(name):
     """``BIRNN_ISA`` set to this engine, which then is the one that runs."""
@@ -101,7 +158,17 @@ def on(name, run):
     return forced
 
 
-ENGINES = {"reference": Engine(bidirectional.run)}
+ENGINES = {
+    "reference": Engine(bidirectional.run),
+    "manual stack": Engine(run_manual, whole_grid=False),
+    "exported to torch": Engine(
+        run_plain,
+        laws=False,
+        whole_grid=False,
+        gives=frozenset({"output", "final"}),
+        takes_initial=False,
+    ),
+}
 # The native kernels are tried by both of their doors, each instruction set that runs here.
 for _name in isa.available():
     ENGINES[f"kernels on {_name}"] = Engine(on(_name, run_packed))

@@ -5,8 +5,10 @@ from birnn.nn.birnn import BiRNN, BiRNNOutput, LayerOutput, State
 from birnn.nn.causal import Forecaster, LanguageModel
 from birnn.nn.crf import CRF
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
+from birnn.nn.manual import ManualBiRNN
 from birnn.nn.pooling import AdditiveAttention, pool
 from birnn.nn.recurrent import GRU, LSTM, RNN
+from birnn.nn.torch_layers import from_torch, to_torch
 
 __all__ = [
     "CRF",
@@ -19,6 +21,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "LayerOutput",
+    "ManualBiRNN",
     "SequenceNoise",
     "State",
     "Swapped",
@@ -26,5 +29,7 @@ __all__ = [
     "WordDropout",
     "accelerate",
     "decelerate",
+    "from_torch",
     "pool",
+    "to_torch",
 ]
