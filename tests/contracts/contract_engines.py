@@ -160,7 +160,7 @@ def on(name, run):
 
 ENGINES = {
     "reference": Engine(bidirectional.run),
-    "manual stack": Engine(run_manual, whole_grid=False),
+    "manual stack": Engine(run_manual, laws=False, whole_grid=False),
     "exported to torch": Engine(
         run_plain,
         laws=False,

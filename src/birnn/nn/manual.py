@@ -10,8 +10,8 @@ y_t = merge(f_t, b_t)
 ```
 
 All depends on the flip: it turns round the ``lengths[i]`` real steps of each sequence and leaves
-its padding where it is. A plain ``x.flip(1)`` of a padded batch would hand the padding to the backward
-half first. `birnn.nn.BiRNN` computes the same without padding, faster.
+its padding where it is. After a plain ``x.flip(1)`` of a padded batch the backward half would read
+the padding first. `birnn.nn.BiRNN` computes the same without padding, faster.
 """
 
 # B sequences, T steps with padding, D inputs, H hidden units, S states of all layers and directions

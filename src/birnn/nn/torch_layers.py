@@ -16,7 +16,7 @@ from birnn.nn.birnn import BiRNN
 from birnn.reference.stack import GATES, CellName, Stack
 
 # The layer of each cell, and its options.
-LAYERS: dict[CellName, tuple[type[nn.RNNBase], dict[str, Any]]] = {
+LAYERS: dict[CellName, tuple[type[Any], dict[str, Any]]] = {
     "lstm": (nn.LSTM, {}),
     "gru": (nn.GRU, {}),
     "rnn_tanh": (nn.RNN, {"nonlinearity": "tanh"}),
@@ -59,8 +59,8 @@ def to_torch(encoder: BiRNN) -> nn.RNNBase:
         )
     layer_of, options = LAYERS[stack.cell]
     like = next(encoder.parameters())
-    layer = layer_of(
-        cast("Any", stack.input_size),
+    layer: nn.RNNBase = layer_of(
+        stack.input_size,
         stack.hidden_size,
         num_layers=stack.num_layers,
         bidirectional=stack.bidirectional,
