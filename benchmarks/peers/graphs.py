@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle.conventions import layers_to, stacked
+from birnn.export.onnx.graph import Graph
 from birnn.studies.bench.cases import Array, Problem, Work
 from birnn.studies.bench.peers import Implementation
-
-OPSET, IR_VERSION = 14, 8  # the LSTM operator's last change, and a file format of its time
 
 # ---------------------------------------------------------------------- ONNX Runtime
 
@@ -42,35 +41,16 @@ def onnxruntime(problem: Problem, work: Work, threads: int) -> list[Implementati
 
 
 def _onnx_model(problem: Problem) -> bytes:
-    """A model of the LSTM operator: X (T, B, D) and lengths (B,) to Y (T, S, B, H)."""
-    import onnx
-    import onnx.helper
-    import onnx.numpy_helper
-
-    shape = problem.case.shape
+    """A model of the LSTM operator alone: X (T, B, D) and lengths (B,) to Y (T, S, B, H)."""
+    shape, graph = problem.case.shape, Graph("bilstm")
     arrays = stacked(layers_to("onnx", problem.case.stack, problem.parameters)[0].halves)
-    node = onnx.helper.make_node(
-        "LSTM",
-        ["X", "W", "R", "B", "lengths"],
-        ["Y"],
-        hidden_size=shape.hidden,
-        direction="bidirectional",
-    )
-
-    def told(name: str, kind: int, size: list[str | int]) -> Any:
-        return onnx.helper.make_tensor_value_info(name, kind, size)
-
-    floats, integers = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
-    graph = onnx.helper.make_graph(
-        [node],
-        "bilstm",
-        [told("X", floats, ["T", "B", shape.inputs]), told("lengths", integers, ["B"])],
-        [told("Y", floats, ["T", 2, "B", shape.hidden])],
-        [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
-    )
-    versions = [onnx.helper.make_opsetid("", OPSET)]
-    model = onnx.helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
-    return bytes(model.SerializeToString())
+    x = graph.input("X", np.float32, ["T", "B", shape.inputs])
+    lengths = graph.input("lengths", np.int32, ["B"])
+    weights = [graph.constant(name, array) for name, array in arrays.items()]
+    settings = {"hidden_size": shape.hidden, "direction": "bidirectional"}
+    [y] = graph.add_all("LSTM", [x, *weights, lengths], ["states"], **settings)
+    graph.output("Y", y, np.float32, ["T", 2, "B", shape.hidden])
+    return bytes(graph.model().SerializeToString())
 
 
 # ---------------------------------------------------------------------- OpenVINO

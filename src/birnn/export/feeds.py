@@ -1,4 +1,4 @@
-"""The padded arrays that every exported model takes, from sequences as `predict` takes them.
+"""The padded arrays that exported models take, from sequences as `predict` takes them.
 
 | inputs     | arrays                                                         |
 |------------|----------------------------------------------------------------|
@@ -8,6 +8,8 @@
 | affixes    | ``features`` (B, T, K)                                         |
 | symbols    | ``symbols`` (B, T)                                             |
 | vectors    | ``vectors`` (B, T, D), less the offset of the inputs           |
+
+An ONNX graph takes words by their distinct forms, see `birnn.export.onnx.feeds`.
 
 Numbers are int64, vectors float32, padding is 0. T and C are at least 1, as some frameworks refuse
 an axis of length 0.

@@ -47,7 +47,7 @@ def load(path: Path, bundle: Bundle, *, optimised: bool = True) -> OnnxModel:
 
     Args:
         path: A file that `write` wrote.
-        bundle: The bundle that it was made of, which encodes sequences for it.
+        bundle: The bundle that it was made of.
         optimised: Whether ONNX Runtime may rewrite the graph.
 
     Raises:
@@ -105,11 +105,11 @@ class OnnxModel:
 
     Args:
         session: A session of its file.
-        bundle: The bundle that it was made of.
+        bundle: The bundle that it was made of, which encodes sequences for it.
     """
 
     def __init__(self, session: Any, bundle: Bundle) -> None:
-        self._session = session
+        self.session = session
         self._names = [output.name for output in session.get_outputs()]
         self._bundle = bundle
         self._codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
@@ -138,5 +138,5 @@ class OnnxModel:
         """Lengths of the sequences, and all outputs of the graph by their names."""
         given = list(validated(self._bundle.spec, self._codec, sequences))
         arrays = feeds(self._codec, given)
-        found = self._session.run(self._names, arrays)
+        found = self.session.run(self._names, arrays)
         return arrays["lengths"], dict(zip(self._names, found, strict=True))
