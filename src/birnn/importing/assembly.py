@@ -1,0 +1,400 @@
+"""From the layers of a foreign model to the description and tensors of one of birnn.
+
+A model is inputs, a stack of recurrent layers, and a head. What stands between them is folded into
+its neighbours where that is the same function: linear layers and batch normalisation into the
+linear layer or the recurrent weights that read them, layers on an embedding into its table. What
+has no counterpart is refused, with its name.
+"""
+
+# V items, D inputs, W width of a row, H hidden units, G gate rows (gates * H), L labels
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.bundle.spec import Spec
+from birnn.errors import ConversionError, ShapeError
+from birnn.importing.layers import (
+    Activation,
+    Embedding,
+    Layer,
+    Linear,
+    Masking,
+    Normalisation,
+    Pool,
+    Recurrent,
+    Transitions,
+    linear,
+    wide,
+)
+from birnn.importing.stacking import Stacked, stacked
+from birnn.inputs import Symbols, Vectors
+from birnn.inputs.vectors import Dense
+from birnn.reference.activations import ACTIVATIONS, ActivationName
+from birnn.schema import prefixed
+from birnn.tasks import Head, Label, PoolingName, Tags, Values
+
+Array = npt.NDArray[Any]
+
+L = TypeVar("L", bound=Layer)
+
+NOTHING = "{name}: birnn has no counterpart of {what} {where}. {remedy}"
+IDENTITY = "linear"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A foreign model, sorted: what stands before, in and after its recurrent layers.
+
+    Args:
+        before: Layers before the first recurrent one, without the embedding.
+        recurrent: The recurrent layers, each with the linear layer before it, if there is one.
+        pool: How rows of a sequence become one; None where each step has an answer.
+        after: Layers above, without softmax, sigmoid and CRF.
+        embedding: The vectors of items; None where sequences are vectors.
+        masking: The value of steps that are none.
+        chain: The CRF.
+        function: softmax or sigmoid at the end, or ``linear``.
+    """
+
+    before: list[Layer]
+    recurrent: list[tuple[Linear | None, Recurrent]]
+    pool: Pool | None
+    after: list[Layer]
+    embedding: Embedding | None = None
+    masking: Masking | None = None
+    chain: Transitions | None = None
+    function: str = IDENTITY
+
+    @property
+    def per_step(self) -> bool:
+        """Whether each step has an answer."""
+        return self.pool is None
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A model of birnn without its vocabularies.
+
+    Args:
+        spec: Its description; an embedding's items are symbols until they are known.
+        tensors: Its tensors, float32.
+        notices: What was done to make it, a line each.
+    """
+
+    spec: Spec
+    tensors: dict[str, Array]
+    notices: list[str] = field(default_factory=list)
+
+
+# ---------------------------------------------------------------------- sorting
+
+
+def sorted_out(layers: Sequence[Layer]) -> Parts:
+    """The parts of a model, from its layers in the order in which data passes through them.
+
+    Raises:
+        ConversionError: They are no inputs, recurrent layers and head.
+    """
+    at = [number for number, layer in enumerate(layers) if isinstance(layer, Recurrent)]
+    if not at:
+        names = ", ".join(layer.name for layer in layers[:10])
+        raise ConversionError(
+            f"the model has no recurrent layer that birnn knows (LSTM, GRU, RNN): it has {names}."
+        )
+    before, after = list(layers[: at[0]]), list(layers[at[-1] + 1 :])
+    embedding, masking = _taken(before, 0, Embedding), _taken(before, 0, Masking)
+    recurrent: list[tuple[Linear | None, Recurrent]] = []
+    for number, start in enumerate(at):
+        between = [] if number == 0 else layers[at[number - 1] + 1 : start]
+        layer = layers[start]
+        assert isinstance(layer, Recurrent)
+        recurrent.append((_one_linear(between), layer))
+    for _, layer in recurrent[:-1]:
+        if layer.final:
+            raise ConversionError(
+                f"{layer.name}: it gives its final states to a recurrent layer above it, which "
+                "needs a row for each step. Train it with return_sequences=True."
+            )
+    pool = _taken(after, 0, Pool)
+    if pool is not None and recurrent[-1][1].final:
+        raise ConversionError(f"{pool.name}: it pools what is one row for a sequence already.")
+    if recurrent[-1][1].final:
+        pool = Pool(recurrent[-1][1].name, ("last",))
+    chain = _taken(after, -1, Transitions)
+    function, last = IDENTITY, after[-1] if after else None
+    if isinstance(last, Activation) and last.function in {"softmax", "sigmoid"}:
+        function = last.function
+        after.pop()
+    return Parts(before, recurrent, pool, after, embedding, masking, chain, function)
+
+
+def _taken(layers: list[Layer], place: int, kind: type[L]) -> L | None:
+    """The first or last layer, taken out where it is of a kind; else None."""
+    if layers and isinstance(layers[place], kind):
+        found = layers.pop(place)
+        assert isinstance(found, kind)
+        return found
+    return None
+
+
+def _one_linear(layers: Sequence[Layer]) -> Linear | None:
+    """The layers between two recurrent ones as one linear layer, or None."""
+    merged = composed(layers, "between two recurrent layers")
+    for layer in merged:
+        if isinstance(layer, Activation):
+            raise ConversionError(
+                _nothing(layer, f"an activation ({layer.function})", "between recurrent layers")
+            )
+    return merged[0] if merged else None  # type: ignore[return-value]
+
+
+def composed(layers: Sequence[Layer], where: str) -> list[Linear | Activation]:
+    """Linear layers and activations by turns: neighbours that are linear become one.
+
+    Raises:
+        ConversionError: A layer that is neither.
+        ShapeError: Widths that disagree.
+    """
+    found: list[Linear | Activation] = []
+    for layer in layers:
+        match layer:
+            case Activation(function=function):
+                if function != IDENTITY:
+                    found.append(layer)
+            case Normalisation() | Linear():
+                step = _as_linear(layer)
+                if found and isinstance(below := found[-1], Linear):
+                    found[-1] = _after(below, step)
+                else:
+                    found.append(step)
+            case _:
+                raise ConversionError(_nothing(layer, type(layer).__name__.lower(), where))
+    return found
+
+
+def _as_linear(layer: Normalisation | Linear) -> Linear:
+    """Batch normalisation as a diagonal matrix; all in float64."""
+    if isinstance(layer, Linear):
+        return Linear(layer.name, wide(layer.weight), wide(layer.bias))
+    scale = layer.gamma / layer.deviation
+    return Linear(layer.name, np.diag(scale), layer.beta - layer.mean * scale)
+
+
+def _after(below: Linear, above: Linear) -> Linear:
+    """The linear layer that is one after another."""
+    if above.weight.shape[1] != below.weight.shape[0]:
+        raise ShapeError(
+            f"{above.name} reads rows of {above.weight.shape[1]} values, and {below.name} below it "
+            f"gives {below.weight.shape[0]}."
+        )
+    return Linear(above.name, above.weight @ below.weight, above.weight @ below.bias + above.bias)
+
+
+def _nothing(layer: Layer, what: str, where: str) -> str:
+    remedy = "Leave it out and train the model again, or compute it outside."
+    return NOTHING.format(name=layer.name, what=what, where=where, remedy=remedy)
+
+
+# ---------------------------------------------------------------------- assembling
+
+
+def assemble(layers: Sequence[Layer], *, values: bool = False) -> Assembled:
+    """The model that a list of layers is.
+
+    Args:
+        layers: The layers, in the order in which data passes through them.
+        values: Whether scores without a softmax are values to regress on and not logits.
+
+    Raises:
+        ConversionError: A layer that has no counterpart.
+        ShapeError: Shapes that disagree.
+    """
+    notices: list[str] = []
+    parts = sorted_out(layers)
+    inputs, tensors, fold = _inputs(parts, notices)
+    stack = stacked(parts.recurrent, inputs.width, fold, notices)
+    head, head_tensors = _head(parts, stack, values, notices)
+    spec = Spec(inputs=inputs, encoder=stack.encoder, head=head)
+    tensors = prefixed("inputs", tensors) | prefixed("encoder", stack.parameters)
+    tensors |= prefixed("head", head_tensors)
+    narrowed = {name: np.ascontiguousarray(a, dtype=np.float32) for name, a in tensors.items()}
+    return Assembled(spec, narrowed, notices)
+
+
+def _inputs(
+    parts: Parts, notices: list[str]
+) -> tuple[Symbols | Vectors, dict[str, Array], Linear | None]:
+    """The inputs, their tensors, and a linear layer that the first recurrent one takes in."""
+    if parts.embedding is not None:
+        table = wide(parts.embedding.table)
+        for layer in composed(parts.before, "before the recurrent layers"):
+            if isinstance(layer, Linear):
+                table = table @ layer.weight.T + layer.bias
+            else:
+                table = ACTIVATIONS[_activation(layer)](table)
+        if parts.before:
+            notices.append("layers on the embedding are computed into its table, once")
+        return Symbols(size=len(table), dim=table.shape[1]), {"symbols.weight": table}, None
+    before = list(parts.before)
+    width = _width(before[0]) if before else _width(parts.recurrent[0][1])
+    mean, scale = np.zeros(width), np.ones(width)
+    if before and isinstance(before[0], Normalisation):
+        # Exactly what the inputs do with a mean and a scale; the rest is linear.
+        first = before[0]
+        mean, scale = first.mean, first.deviation
+        before[0] = Linear(first.name, np.diag(first.gamma), first.beta)
+        notices.append(f"{first.name}: mean and scale of the channels")
+    steps = composed(before, "before the recurrent layers")
+    if parts.masking is not None:
+        notices.append(
+            f"{parts.masking.name}: a sequence has its own length. Leave steps out whose channels "
+            f"are all {parts.masking.value:g}, the model does not take them for padding any more"
+        )
+    dense, tensors = None, {"mean": mean, "scale": scale}
+    functions = [layer for layer in steps if isinstance(layer, Activation)]
+    if len(functions) > 1:
+        raise ConversionError(_nothing(functions[1], "a second dense layer", "before the encoder"))
+    if functions:
+        place = steps.index(functions[0])
+        below = steps[0] if place else linear(functions[0].name, np.eye(width), None)
+        assert isinstance(below, Linear)
+        dense = Dense(size=len(below.bias), activation=_activation(functions[0]))
+        tensors |= {"dense.weight": below.weight, "dense.bias": below.bias}
+        steps = steps[place + 1 :]
+    fold = steps[0] if steps and isinstance(steps[0], Linear) else None
+    return Vectors(size=width, dense=dense), tensors, fold
+
+
+def _width(layer: Layer) -> int:
+    """Width of the rows that a layer reads."""
+    match layer:
+        case Recurrent():
+            return layer.input_size
+        case Linear():
+            return int(layer.weight.shape[1])
+        case Normalisation():
+            return len(layer.mean)
+    raise ConversionError(_nothing(layer, type(layer).__name__.lower(), "at the inputs"))
+
+
+def _activation(layer: Activation) -> ActivationName:
+    """The activation of a dense layer, of those that birnn has."""
+    names: tuple[ActivationName, ...] = get_args(ActivationName)
+    for name in names:
+        if name == layer.function:
+            return name
+    raise ConversionError(
+        f"{layer.name}: its activation is {layer.function!r}, birnn's dense layers have "
+        f"{', '.join(get_args(ActivationName))}. Train it with one of these."
+    )
+
+
+def _head(
+    parts: Parts, stack: Stacked, values: bool, notices: list[str]
+) -> tuple[Head, dict[str, Array]]:
+    """The head and its tensors."""
+    steps = composed(parts.after, "after the recurrent layers")
+    if not steps or isinstance(steps[-1], Activation):
+        last = steps[-1].name if steps else parts.recurrent[-1][1].name
+        raise ConversionError(
+            f"{last}: the model ends with it, birnn's end with a linear layer, and softmax, "
+            "sigmoid or nothing after it."
+        )
+    if isinstance(steps[0], Activation):
+        raise ConversionError(
+            _nothing(steps[0], "an activation", "right after the recurrent layers")
+        )
+    linears = [layer for layer in steps if isinstance(layer, Linear)]
+    functions = [layer for layer in steps if isinstance(layer, Activation)]
+    names = {_activation(layer) for layer in functions}
+    if len(names) > 1:
+        raise ConversionError(
+            f"{functions[-1].name}: hidden layers of a head have one activation, these have "
+            f"{' and '.join(sorted(names))}."
+        )
+    linears[0] = _on_rows(linears[0], parts, stack)
+    _check_chain(linears)
+    linears[-1] = _labelled(linears[-1], parts, notices)
+    hidden: dict[str, Any] = {"hidden": tuple(len(layer.bias) for layer in linears[:-1])}
+    if names:
+        hidden["activation"] = names.pop()
+    size = len(linears[-1].bias)
+    named = [*(f"hidden_{n}" for n in range(len(linears) - 1)), "linear"]
+    tensors: dict[str, Array] = {}
+    for name, layer in zip(named, linears, strict=True):
+        tensors |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
+    if parts.pool is None:
+        if values:
+            raise ConversionError("a regressor answers once for a sequence, this model every step.")
+        if parts.chain is None:
+            return Tags(size=size, **hidden), tensors
+        return Tags(size=size, decoder="crf", **hidden), tensors | _crf(parts.chain, size)
+    if parts.chain is not None:
+        raise ConversionError(f"{parts.chain.name}: a CRF needs scores of every step.")
+    pooling: Any = "+".join(_pooled(parts.pool))
+    if not values:
+        return Label(size=size, pooling=pooling, **hidden), tensors
+    tensors |= {"mean": np.zeros(size), "scale": np.ones(size)}
+    return Values(size=size, pooling=pooling, **hidden), tensors
+
+
+def _on_rows(layer: Linear, parts: Parts, stack: Stacked) -> Linear:
+    """A linear layer with the columns of the encoder's rows, or of what they are pooled to."""
+    places, count = [0], 1
+    if parts.pool is not None:
+        pooled = _pooled(parts.pool)
+        places, count = [pooled.index(part) for part in parts.pool.parts], len(pooled)
+    columns = np.concatenate([stack.columns + place * stack.width for place in places])
+    if layer.weight.shape[1] != len(columns):
+        raise ShapeError(
+            f"{layer.name} reads rows of {layer.weight.shape[1]} values, the recurrent layers "
+            f"below it give {len(columns)}."
+        )
+    weight = np.zeros((len(layer.weight), count * stack.width))
+    weight[:, columns] = layer.weight
+    return Linear(layer.name, weight, layer.bias)
+
+
+def _pooled(pool: Pool) -> tuple[str, ...]:
+    """The poolings of the head: those of the model, or all, some of them without weights."""
+    known = [tuple(name.split("+")) for name in get_args(PoolingName)]
+    return pool.parts if pool.parts in known else max(known, key=len)
+
+
+def _check_chain(linears: Sequence[Linear]) -> None:
+    for below, above in itertools.pairwise(linears):
+        if above.weight.shape[1] != len(below.bias):
+            raise ShapeError(
+                f"{above.name} reads rows of {above.weight.shape[1]} values, and {below.name} "
+                f"below it gives {len(below.bias)}."
+            )
+
+
+def _labelled(layer: Linear, parts: Parts, notices: list[str]) -> Linear:
+    """The layer of scores; a sigmoid on one score becomes a softmax over two labels."""
+    if parts.function != "sigmoid":
+        return layer
+    if len(layer.bias) != 1:
+        raise ConversionError(
+            f"{layer.name}: {len(layer.bias)} sigmoids say yes or no to each label on its own, "
+            "birnn's heads choose one label. Train it with a softmax, or a model for each label."
+        )
+    notices.append(f"{layer.name}: one sigmoid is a softmax over two labels, the first scores 0")
+    weight = np.concatenate([np.zeros_like(layer.weight), layer.weight])
+    return Linear(layer.name, weight, np.concatenate([np.zeros_like(layer.bias), layer.bias]))
+
+
+def _crf(chain: Transitions, size: int) -> dict[str, Array]:
+    if chain.matrix.shape != (size, size) or {len(chain.start), len(chain.end)} != {size}:
+        raise ShapeError(
+            f"{chain.name}: transitions {chain.matrix.shape}, start {chain.start.shape} and end "
+            f"{chain.end.shape} do not fit {size} labels."
+        )
+    return {"crf.transitions": chain.matrix, "crf.start": chain.start, "crf.end": chain.end}

@@ -1,0 +1,126 @@
+"""An ONNX file, read and checked: a graph of plain arrays, none of them outside its folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birnn.bundle.checks import path_fault
+from birnn.errors import ConversionError, FormatError, require
+from birnn.importing.layers import Array
+from birnn.importing.onnx_layers import Graph, Node
+
+OLDEST_OPSET = 7  # LSTM, GRU and RNN as they are now
+
+
+def read_onnx_file(path: Path) -> tuple[Graph, dict[str, str]]:
+    """The graph of a file, and its metadata.
+
+    Raises:
+        FormatError: It is damaged, or holds arrays outside its folder.
+        ConversionError: An opset or operators that are not known.
+        MissingExtra: onnx is not installed.
+    """
+    onnx = require("onnx", extra="onnx")
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except Exception as error:  # protobuf's DecodeError is another class in each of its engines
+        if isinstance(error, OSError):
+            raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
+        raise FormatError(
+            f"{path}: is no whole ONNX file: {error!s:.200}. Export it again."
+        ) from None
+    if not model.graph.node:
+        raise FormatError(f"{path}: is no ONNX file, or has a graph without operators")
+    _check_opsets(path, model, onnx.defs.onnx_opset_version())
+    constants = {t.name: _array(path, t, onnx) for t in model.graph.initializer}
+    if model.graph.sparse_initializer:
+        raise ConversionError(f"{path}: it has sparse arrays, birnn reads dense ones.")
+    nodes = [
+        Node(
+            node.op_type,
+            node.name,
+            list(node.input),
+            list(node.output),
+            {each.name: _attribute(path, each, onnx) for each in node.attribute},
+        )
+        for node in model.graph.node
+    ]
+    inputs = {
+        each.name: len(each.type.tensor_type.shape.dim)
+        for each in model.graph.input
+        if each.name not in constants
+    }
+    outputs = [each.name for each in model.graph.output]
+    metadata = {each.key: each.value for each in model.metadata_props}
+    return Graph(nodes, constants, inputs, outputs), metadata
+
+
+def _check_opsets(path: Path, model: Any, newest: int) -> None:
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx") and not OLDEST_OPSET <= opset.version <= newest:
+            raise ConversionError(
+                f"{path}: opset {opset.version} is not known, this onnx knows {OLDEST_OPSET} to "
+                f"{newest}. Export the model with one of these, or upgrade onnx."
+            )
+    strange = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
+    if strange:
+        names = [node.op_type for node in model.graph.node if node.domain in strange]
+        raise ConversionError(
+            f"{path}: operators {', '.join(names[:5])} of {', '.join(sorted(strange))} are not "
+            "ONNX' own. Export the model without them."
+        )
+
+
+def _attribute(path: Path, attribute: Any, onnx: Any) -> Any:
+    """The value of an attribute; graphs, which no layer has, by their name."""
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, onnx.TensorProto):
+        return _array(path, value, onnx)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return value
+
+
+def _array(path: Path, tensor: Any, onnx: Any) -> Array:
+    """The array of a tensor, which may stand in another file of the same folder."""
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        size = math.prod(tensor.dims) * dtype.itemsize
+    except (KeyError, TypeError, ValueError):
+        raise FormatError(f"{path}: array {tensor.name!r:.100} has an unknown type") from None
+    if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        try:
+            return np.array(onnx.numpy_helper.to_array(tensor))
+        except (ValueError, TypeError) as error:
+            raise FormatError(f"{path}: array {tensor.name!r:.100} is damaged: {error}") from None
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    place = entries.get("location", "")
+    fault = path_fault(path.parent, f"array {tensor.name!r:.100}", place)
+    if fault is not None:
+        raise FormatError(f"{path}: {fault.replace('the manifest', 'the file')}")
+    content = _external(path, path.parent / place, tensor.name, entries, size)
+    return np.frombuffer(content, dtype.newbyteorder("<")).reshape(tuple(tensor.dims))
+
+
+def _external(path: Path, place: Path, name: str, entries: Mapping[str, str], size: int) -> bytes:
+    """The bytes of an array in a file of its own."""
+    try:
+        offset = int(entries.get("offset", 0))
+        length = int(entries.get("length", size))
+        if offset < 0 or length != size:
+            raise ValueError(f"{length} bytes at {offset}, needed are {size}")
+        with place.open("rb") as file:
+            file.seek(offset)
+            content = file.read(size)
+    except OSError as error:
+        raise FormatError(f"{place}: cannot be read: {error.strerror}, {path} needs it") from None
+    except ValueError as error:
+        raise FormatError(f"{path}: array {name!r:.100} is damaged: {error}") from None
+    if len(content) < size:
+        raise FormatError(f"{place}: is truncated: it ends within {name!r:.100}")
+    return content

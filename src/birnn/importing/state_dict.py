@@ -1,0 +1,388 @@
+"""A torch ``state_dict`` as a list of layers: what its names and shapes say, and what is told.
+
+A state dict holds arrays and no layers. Recurrent layers are known by torch's names of their
+parameters, the embedding by its name, linear layers by their shapes, in the only order in which
+one reads what another gives. What stands between them it does not say: activations, pooling, the
+task. These are taken from the caller, or guessed with a notice where there is a usual answer.
+"""
+
+# V items, D inputs, H hidden units, G gate rows (gates * H)
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from birnn.bundle.checks import shortlist
+from birnn.bundle.conventions import convention
+from birnn.errors import ConversionError, ShapeError, UsageError
+from birnn.importing.layers import (
+    Activation,
+    Array,
+    Embedding,
+    Layer,
+    Linear,
+    Pool,
+    PoolName,
+    Recurrent,
+    Transitions,
+    linear,
+)
+from birnn.reference.activations import ActivationName
+from birnn.reference.stack import GATES, CellName
+
+RECURRENT = re.compile(r"(?P<owner>.*?)(?P<part>(weight|bias)_(ih|hh|hr))(_l(?P<layer>\d+))?"
+                       r"(?P<reverse>_reverse)?")  # fmt: skip
+MOST_LINEAR = 8  # layers, of which all orders are tried
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a state dict does not say.
+
+    Args:
+        task: tagger, classifier or regressor.
+        pooling: How a classifier or regressor makes one row of a sequence.
+        cell: The cell; needed to tell the two kinds of plain RNN apart.
+        activation: Of hidden layers; relu where None, with a notice.
+    """
+
+    task: str | None = None
+    pooling: str | None = None
+    cell: CellName | None = None
+    activation: ActivationName | Literal["none"] | None = None
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The arrays of a state dict by the layers that they belong to."""
+
+    recurrent: dict[str, dict[tuple[int, bool], dict[str, Array]]] = field(default_factory=dict)
+    linear: dict[str, dict[str, Array]] = field(default_factory=dict)
+    embedding: dict[str, Array] = field(default_factory=dict)
+    chain: dict[str, Array] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+
+
+def state_dict_layers(arrays: Mapping[str, Array], told: Told, notices: list[str]) -> list[Layer]:
+    """The layers of a model, from its ``state_dict``.
+
+    Args:
+        arrays: Arrays by their names.
+        told: What they do not say.
+        notices: Receives what was guessed, a line each.
+
+    Raises:
+        ConversionError: Arrays that belong to no layer that birnn has, or layers that are no chain.
+        ShapeError: Shapes that disagree.
+        UsageError: What must be said is not.
+
+    Example:
+        >>> zeros = {f"rnn.{name}": np.zeros(shape, np.float32) for name, shape in
+        ...          {"weight_ih_l0": (6, 3), "weight_hh_l0": (6, 2)}.items()}
+        >>> zeros |= {"out.weight": np.zeros((4, 2), np.float32)}
+        >>> notices = []
+        >>> for layer in state_dict_layers(zeros, Told("tagger"), notices):
+        ...     print(type(layer).__name__, layer.name)
+        Recurrent rnn
+        Linear out
+        >>> notices
+        ['rnn is a gru of 1 layer, one direction; above it out']
+    """
+    found = _sorted(arrays)
+    if not found.recurrent:
+        raise ConversionError(
+            "the state dict has no recurrent layer: no name ends with weight_ih_l0, as those of "
+            f"torch.nn.LSTM, GRU and RNN. It has {shortlist(list(arrays))}."
+        )
+    if found.left:
+        raise ConversionError(
+            f"the state dict has arrays that belong to no layer that birnn has: "
+            f"{shortlist(found.left)}. Export the model to ONNX, which says what they are, or "
+            "leave the layers out and train again."
+        )
+    recurrent = [layer for owner in found.recurrent for layer in _stack(found, owner, told)]
+    per_step = _per_step(found, told)
+    parts: tuple[PoolName, ...] = () if per_step else _parts(told)
+    if parts == ("last",):
+        top = recurrent[-1]
+        recurrent[-1] = Recurrent(top.name, top.cell, top.halves, final=True)
+    widths = [len(layer.halves) * layer.hidden_size for layer in recurrent]
+    for below, above, width in zip(recurrent, recurrent[1:], widths, strict=False):
+        if above.input_size != width:
+            raise ShapeError(
+                f"{above.name} reads rows of {above.input_size} values, and {below.name} below it "
+                f"gives {width}. If they stand side by side, birnn has no counterpart."
+            )
+    embedding = list(_embedding(found.embedding))
+    width = widths[-1] * max(1, len(parts))
+    before, after = _placed(found.linear, embedding, recurrent[0].input_size, width)
+    layers: list[Layer] = [*embedding, *_activated(before, told, notices, last=True), *recurrent]
+    if parts and parts != ("last",):
+        layers.append(Pool("pooling", parts))
+    layers += _activated(after, told, notices, last=False)
+    layers += _transitions(found.chain)
+    notices.insert(0, _outline(found, embedding, before, recurrent, after, told))
+    return layers
+
+
+# ---------------------------------------------------------------------- sorting
+
+
+def _sorted(arrays: Mapping[str, Array]) -> _Sorted:
+    """Which array is what, by names alone."""
+    found = _Sorted()
+    for name, array in arrays.items():
+        owner, _, last = name.rpartition(".")
+        match = RECURRENT.fullmatch(name)
+        if match is not None:
+            key = (int(match["layer"] or 0), match["reverse"] is not None)
+            halves = found.recurrent.setdefault(match["owner"].rstrip(".") or "encoder", {})
+            halves.setdefault(key, {})[match["part"]] = array
+        elif last in {"transitions", "start_transitions", "end_transitions"}:
+            found.chain[last] = array
+        elif last == "weight" and array.ndim == 2 and re.search("emb|lookup", owner, re.IGNORECASE):
+            found.embedding[owner] = array
+        elif last in {"weight", "bias"} and array.ndim == (2 if last == "weight" else 1):
+            found.linear.setdefault(owner, {})[last] = array
+        elif last != "num_batches_tracked":
+            found.left.append(f"{name} {array.shape}")
+    for owner, held in list(found.linear.items()):
+        if "weight" not in held:
+            found.left.append(f"{owner}.bias {held['bias'].shape}")
+    return found
+
+
+def _stack(found: _Sorted, owner: str, told: Told) -> Iterator[Recurrent]:
+    """The layers of one torch module."""
+    halves = found.recurrent[owner]
+    count = 1 + max(layer for layer, _ in halves)
+    both = any(reverse for _, reverse in halves)
+    for layer in range(count):
+        name = owner if count == 1 else f"{owner}, layer {layer}"
+        arrays = []
+        for reverse in (False, True)[: 1 + both]:
+            own = halves.get((layer, reverse))
+            if own is None:
+                which = "reverse" if reverse else "forward"
+                raise ConversionError(
+                    f"{name}: the {which} direction is missing: there is no "
+                    f"weight_ih_l{layer}{'_reverse' if reverse else ''}."
+                )
+            arrays.append(own)
+        cell = _cell(name, arrays[0], told)
+        row = convention("torch", cell)
+        back = tuple(row.back(half, where=name) for half in arrays)
+        yield Recurrent(name, cell, back)
+
+
+def _cell(name: str, half: Mapping[str, Array], told: Told) -> CellName:
+    """The cell whose gates the recurrent matrix has."""
+    if "weight_hr" in half:
+        raise ConversionError(f"{name}: it has a projection (proj_size), birnn's LSTM has none.")
+    matrix = half.get("weight_hh")
+    if matrix is None or matrix.ndim != 2 or not matrix.shape[1]:
+        raise ShapeError(f"{name}: it has no matrix weight_hh (G, H).")
+    rows, hidden = matrix.shape
+    fitting = [cell for cell, gates in GATES.items() if gates * hidden == rows]
+    if not fitting:
+        raise ShapeError(f"{name}: weight_hh has shape {matrix.shape}, which no cell has.")
+    if told.cell is None:
+        return fitting[0]
+    if told.cell not in fitting:
+        raise ShapeError(
+            f"{name}: the cell is said to be {told.cell}, but {rows} rows of weight_hh for "
+            f"{hidden} units are those of {' or '.join(fitting)}."
+        )
+    return told.cell
+
+
+def _embedding(held: Mapping[str, Array]) -> Iterator[Embedding]:
+    if len(held) > 1:
+        raise ConversionError(
+            f"the state dict has {len(held)} embeddings ({', '.join(held)}), birnn has one here."
+        )
+    for name, table in held.items():
+        # torch's padding_idx is not in a state dict, but leaves a vector of zeros.
+        yield Embedding(name, table, padded=not table[0].any())
+
+
+def _transitions(chain: Mapping[str, Array]) -> Iterator[Transitions]:
+    """The CRF as pytorch-crf names it, [from, to]."""
+    if not chain:
+        return
+    if len(chain) < 3:
+        raise ConversionError(
+            f"the CRF has {', '.join(chain)} alone, needed are transitions, start_transitions and "
+            "end_transitions as pytorch-crf has them."
+        )
+    yield Transitions(
+        "CRF", chain["transitions"], chain["start_transitions"], chain["end_transitions"]
+    )
+
+
+# ---------------------------------------------------------------------- what is told
+
+
+def _per_step(found: _Sorted, told: Told) -> bool:
+    if told.task is None and not found.chain:
+        raise UsageError(
+            "a state dict does not say what the model answers. Give the task: tagger (each step), "
+            "classifier or regressor (once for a sequence)."
+        )
+    return bool(found.chain) or told.task == "tagger"
+
+
+def _parts(told: Told) -> tuple[PoolName, ...]:
+    if told.pooling is None:
+        raise UsageError(
+            "a state dict does not say how a sequence becomes one row. Give the pooling: last, "
+            "max, mean, or several of them as they are concatenated, last+max."
+        )
+    parts = tuple(told.pooling.split("+"))
+    known: tuple[PoolName, ...] = ("last", "max", "mean")
+    wrong = [part for part in parts if part not in known]
+    if wrong or len(set(parts)) < len(parts):
+        raise UsageError(f"pooling is {told.pooling!r}, it must be of last, max and mean")
+    return tuple(name for part in parts for name in known if name == part)
+
+
+def _activated(
+    layers: Sequence[Linear], told: Told, notices: list[str], *, last: bool
+) -> Iterator[Layer]:
+    """Linear layers with activations between them, and after the last where ``last``."""
+    for number, layer in enumerate(layers):
+        yield layer
+        if number < len(layers) - 1 or last:
+            if told.activation is None:
+                notices.append(
+                    f"after {layer.name}: relu, as is usual; a state dict does not say it, "
+                    "--activation does"
+                )
+            yield Activation(
+                layer.name, "linear" if told.activation == "none" else told.activation or "relu"
+            )
+
+
+def _placed(
+    held: Mapping[str, Mapping[str, Array]],
+    embedding: Sequence[Embedding],
+    into: int,
+    width: int,
+) -> tuple[list[Linear], list[Linear]]:
+    """The linear layers before and after the recurrent ones, by what each reads and gives."""
+    layers = [linear(name, h["weight"], h.get("bias")) for name, h in sorted_naturally(held)]
+    for layer in layers:
+        if layer.bias.shape != layer.weight.shape[:1]:
+            raise ShapeError(
+                f"{layer.name}: weight {layer.weight.shape} and bias {layer.bias.shape} disagree."
+            )
+    if len(layers) > MOST_LINEAR:
+        raise ConversionError(
+            f"the state dict has {len(layers)} linear layers, more than a head's."
+        )
+    # Right after the recurrent layers first: most models have nothing before them.
+    orders = [
+        (before, after)
+        for before, after in _orders(layers, into, width)
+        if not before or not embedding or _reads(before[0]) == embedding[0].table.shape[1]
+    ]
+    if not embedding or embedding[0].table.shape[1] == into:
+        orders.sort(key=lambda order: len(order[0]))
+    else:
+        orders = [order for order in orders if order[0]]
+    if not orders:
+        shapes = ", ".join(f"{layer.name} {layer.weight.shape}" for layer in layers) or "none"
+        raise ShapeError(
+            f"the linear layers are no chain: the recurrent layers read {into} values and give "
+            f"{width}, and there are {shapes}."
+        )
+    return orders[0]
+
+
+def _reads(layer: Linear) -> int:
+    return int(layer.weight.shape[1])
+
+
+def _orders(
+    layers: Sequence[Linear], into: int, width: int
+) -> Iterator[tuple[list[Linear], list[Linear]]]:
+    """Every way of standing before and after the recurrent layers in which widths agree."""
+
+    def chains(
+        left: tuple[Linear, ...], reads: int
+    ) -> Iterator[tuple[list[Linear], tuple[Linear, ...]]]:
+        yield [], left
+        for number, layer in enumerate(left):
+            if _reads(layer) == reads:
+                rest = left[:number] + left[number + 1 :]
+                for chain, others in chains(rest, len(layer.bias)):
+                    yield [layer, *chain], others
+
+    for after, others in chains(tuple(layers), width):
+        if not after:
+            continue
+        if not others:
+            yield [], after
+        elif len(others) == 1 and len(others[0].bias) == into:
+            yield list(others), after
+
+
+def sorted_naturally(
+    held: Mapping[str, Mapping[str, Array]],
+) -> list[tuple[str, Mapping[str, Array]]]:
+    """By name, numbers in names by their size.
+
+    Example:
+        >>> [name for name, _ in sorted_naturally({"fc10": {}, "fc2": {}})]
+        ['fc2', 'fc10']
+    """
+
+    def key(item: tuple[str, Mapping[str, Array]]) -> list[tuple[int, str]]:
+        pieces = re.split(r"(\d+)", item[0])
+        return [(int(p), "") if p.isdecimal() else (0, p) for p in pieces]
+
+    return sorted(held.items(), key=key)
+
+
+def _outline(
+    found: _Sorted,
+    embedding: Sequence[Embedding],
+    before: Sequence[Linear],
+    recurrent: Sequence[Recurrent],
+    after: Sequence[Linear],
+    told: Told,
+) -> str:
+    """What was found, in one line."""
+    count = len(recurrent)
+    ways = "two directions" if len(recurrent[0].halves) == 2 else "one direction"
+    cell = recurrent[0].cell
+    guessed = " (the tanh is a guess)" if cell == "rnn_tanh" and told.cell is None else ""
+    owners = ", ".join(found.recurrent)
+    names = [layer.name for layer in (*embedding, *before)]
+    below = f"; below it {', '.join(names)}" if names else ""
+    above = ", ".join(layer.name for layer in after)
+    return (
+        f"{owners} is a {cell}{guessed} of {count} layer{'s' * (count != 1)}, {ways}{below}; "
+        f"above it {above}"
+    )
+
+
+def narrowed(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays of floats in float32; others, counters, are left out.
+
+    Raises:
+        ShapeError: Values that are no finite numbers.
+    """
+    found = {}
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            continue
+        if not np.isfinite(array).all():
+            raise ShapeError(f"{name} has values that are NaN or infinite.")
+        found[name] = array
+    return found
