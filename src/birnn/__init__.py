@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from birnn.engine.isa import set_num_threads
+    from birnn.importing.importer import import_model
     from birnn.nn.accelerate import accelerate, decelerate
     from birnn.ragged import Ragged
     from birnn.runtime.predictor import Predictor
@@ -29,12 +30,22 @@ _HOMES = {
     "Ragged": "birnn.ragged:Ragged",
     "accelerate": "birnn.nn.accelerate:accelerate",
     "decelerate": "birnn.nn.accelerate:decelerate",
+    "import_model": "birnn.importing.importer:import_model",
     "load": "birnn.runtime.predictor:Predictor.load",
     "set_num_threads": "birnn.engine.isa:set_num_threads",
     "train": "birnn.training.train:train",
 }
 
-__all__ = ["Ragged", "__version__", "accelerate", "decelerate", "load", "set_num_threads", "train"]
+__all__ = [
+    "Ragged",
+    "__version__",
+    "accelerate",
+    "decelerate",
+    "import_model",
+    "load",
+    "set_num_threads",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

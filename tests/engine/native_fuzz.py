@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from foreign import CUDA, Capsuled, Foreign, wearable
+from foreign_arrays import CUDA, Capsuled, Foreign, wearable
 
 from birnn.engine import isa
 from birnn.engine.arrays import RowLayout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from foreign import CUDA, Capsuled, Foreign
+from foreign_arrays import CUDA, Capsuled, Foreign
 
 from birnn.engine import isa
 

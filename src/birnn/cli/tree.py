@@ -14,6 +14,7 @@ from birnn.cli.demo import demo
 from birnn.cli.evaluate import evaluate
 from birnn.cli.explain import explain
 from birnn.cli.export import export
+from birnn.cli.import_ import import_
 from birnn.cli.info import info, settings
 from birnn.cli.predict import predict
 from birnn.cli.quickstart import quickstart
@@ -21,7 +22,7 @@ from birnn.cli.train import train
 
 COMMANDS = (
     *(train, evaluate, predict, quickstart, settings),
-    *(compare, demo, cost, explain, export, bench, info),
+    *(compare, demo, cost, explain, export, import_, bench, info),
 )
 
 app = typer.Typer(
@@ -50,4 +51,4 @@ def _root(
 
 
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command(_command.__name__.rstrip("_"))(_command)

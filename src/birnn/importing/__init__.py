@@ -1,6 +1,5 @@
-"""Models of other frameworks, read from their files and converted to bundles; none is imported."""
+"""Files of other frameworks, read and converted to bundles; no framework is needed for it."""
 
-from birnn.importing.importer import Beside, import_model, imported
-from birnn.importing.keras_layers import keras_layers
+from birnn.importing.importer import import_model, imported
 
-__all__ = ["Beside", "import_model", "imported", "keras_layers"]
+__all__ = ["import_model", "imported"]

@@ -18,7 +18,7 @@ import numpy as np
 
 from birnn.bundle import documents
 from birnn.errors import ConversionError, FormatError, require
-from birnn.importing.layers import Array
+from birnn.foreign.layers import Array
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MOST_CONFIG = 1 << 24

@@ -17,7 +17,7 @@ import numpy as np
 
 from birnn.bundle.conventions import matching
 from birnn.errors import ConversionError, ShapeError
-from birnn.importing.layers import (
+from birnn.foreign.layers import (
     Activation,
     Array,
     Embedding,

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from birnn.bundle.spec import Spec
 from birnn.errors import ConversionError, ShapeError
-from birnn.importing.layers import (
+from birnn.foreign.layers import (
     Activation,
     Embedding,
     Layer,
@@ -33,7 +33,7 @@ from birnn.importing.layers import (
     linear,
     wide,
 )
-from birnn.importing.stacking import Stacked, stacked
+from birnn.foreign.stacking import Stacked, stacked
 from birnn.inputs import Symbols, Vectors
 from birnn.inputs.vectors import Dense
 from birnn.reference.activations import ACTIVATIONS, ActivationName
@@ -243,7 +243,7 @@ def _inputs(
             notices.append("layers on the embedding are computed into its table, once")
         return Symbols(size=len(table), dim=table.shape[1]), {"symbols.weight": table}, None
     before = list(parts.before)
-    width = _width(before[0]) if before else _width(parts.recurrent[0][1])
+    width = _width([*before, parts.recurrent[0][1]])
     mean, scale = np.zeros(width), np.ones(width)
     if before and isinstance(before[0], Normalisation):
         # Exactly what the inputs do with a mean and a scale; the rest is linear.
@@ -272,15 +272,19 @@ def _inputs(
     return Vectors(size=width, dense=dense), tensors, fold
 
 
-def _width(layer: Layer) -> int:
-    """Width of the rows that a layer reads."""
-    match layer:
-        case Recurrent():
-            return layer.input_size
-        case Linear():
-            return int(layer.weight.shape[1])
-        case Normalisation():
-            return len(layer.mean)
+def _width(layers: Sequence[Layer]) -> int:
+    """Width of the rows that layers read, by the first of them that says it."""
+    for layer in layers:
+        match layer:
+            case Recurrent():
+                return layer.input_size
+            case Linear():
+                return int(layer.weight.shape[1])
+            case Normalisation():
+                return len(layer.mean)
+            case Activation():
+                continue
+        break
     raise ConversionError(_nothing(layer, type(layer).__name__.lower(), "at the inputs"))
 
 

@@ -1,4 +1,4 @@
-"""The vocabulary and labels that come beside a foreign model, and birnn's order of them."""
+"""What comes beside a foreign model: vocabulary and labels, and birnn's order of them."""
 
 # V rows of the embedding, L labels
 
@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.checks import shortlist
 from birnn.data.alphabet import UNKNOWN
-from birnn.errors import ConversionError, FormatError, UsageError
+from birnn.errors import ConversionError, FormatError, UsageError, nearest
 from birnn.inputs import Symbols, Words, normalise
+from birnn.reference.activations import ActivationName
+from birnn.reference.stack import CellName
+from birnn.tasks import TASKS
 
 Array = npt.NDArray[Any]
 Given = str | Path | Mapping[str, int] | Sequence[str]
@@ -26,9 +29,64 @@ Given = str | Path | Mapping[str, int] | Sequence[str]
 MOST_BYTES = 1 << 28
 KindName = Literal["words", "symbols"]
 
+CHOICES: dict[str, tuple[str, ...]] = {
+    "task": tuple(TASKS),
+    "inputs": get_args(KindName),
+    "cell": get_args(CellName),
+    "activation": (*get_args(ActivationName), "none"),
+}
+
 # What frameworks and their examples call the item of unknown ones, and padding.
 UNKNOWNS = ("<unk>", "[unk]", "<oov>", "[oov]", "<unknown>", "_unk_", "-unk-", "unk", "oov")
 PADDINGS = ("<pad>", "[pad]", "<padding>", "_pad_", "-pad-", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What comes beside a foreign model, and what its file does not say.
+
+    Args:
+        vocabulary: Items of its embedding: a file, a list in order, or the number of each.
+        labels: Its labels, likewise.
+        task: tagger, classifier or regressor; by default as the model shows.
+        inputs: words or symbols; by default symbols where each item is one character.
+        cell: The cell of a state dict.
+        pooling: How a classifier of a state dict makes one row of a sequence.
+        activation: Of hidden layers of a state dict.
+        unknown: The item that unknown ones are read as; by default by its name.
+        padding: The item of padding; by default by its name.
+        lowercase: Whether words are looked up in lower case.
+    """
+
+    vocabulary: Given | None = None
+    labels: Given | None = None
+    task: str | None = None
+    inputs: KindName | None = None
+    cell: CellName | None = None
+    pooling: str | None = None
+    activation: ActivationName | Literal["none"] | None = None
+    unknown: str | None = None
+    padding: str | None = None
+    lowercase: bool | None = None
+
+    @classmethod
+    def checked(cls, **given: Any) -> Beside:
+        """The same from what somebody typed.
+
+        Raises:
+            UsageError: A word that is none of those that an option has.
+
+        Example:
+            >>> Beside.checked(task="taggr")
+            Traceback (most recent call last):
+            ...
+            birnn.errors.UsageError: task is 'taggr': did you mean tagger?
+        """
+        for name, known in CHOICES.items():
+            value = given.get(name)
+            if value is not None and value not in known:
+                raise UsageError(f"{name} is {value!r}: {nearest(str(value), known)}")
+        return cls(**given)
 
 
 @dataclass(frozen=True, slots=True)

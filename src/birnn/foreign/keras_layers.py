@@ -15,7 +15,7 @@ import numpy as np
 from birnn.bundle.conventions import matching
 from birnn.bundle.framework_arrays import Arrays
 from birnn.errors import ConversionError, ShapeError
-from birnn.importing.layers import (
+from birnn.foreign.layers import (
     Activation,
     Array,
     Embedding,
@@ -165,7 +165,8 @@ def _pools(layer: Config, below: Sequence[Config]) -> tuple[Any, list[str]]:
             "the same rows alone."
         )
     own = {"name": layer["config"]["name"], "parts": [POOLS[kind] for kind in kinds]}
-    return {"class_name": "Concatenate", "config": own}, [n for each in below for n in _below(each)]
+    read = dict.fromkeys(name for each in below for name in _below(each))
+    return {"class_name": "Concatenate", "config": own}, list(read)
 
 
 # ---------------------------------------------------------------------- layers

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from birnn.bundle.spec import Encoder
 from birnn.errors import ConversionError, ShapeError
-from birnn.importing.layers import Linear, Recurrent
+from birnn.foreign.layers import Linear, Recurrent
 from birnn.reference.stack import GATES, Direction, MergeName
 
 Array = npt.NDArray[Any]

@@ -13,14 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-import numpy as np
 
 from birnn.bundle.checks import shortlist
 from birnn.bundle.conventions import convention
 from birnn.errors import ConversionError, ShapeError, UsageError
-from birnn.importing.layers import (
+from birnn.foreign.layers import (
     Activation,
     Array,
     Embedding,
@@ -32,29 +29,12 @@ from birnn.importing.layers import (
     Transitions,
     linear,
 )
-from birnn.reference.activations import ActivationName
+from birnn.foreign.vocabulary import Beside
 from birnn.reference.stack import GATES, CellName
 
 RECURRENT = re.compile(r"(?P<owner>.*?)(?P<part>(weight|bias)_(ih|hh|hr))(_l(?P<layer>\d+))?"
                        r"(?P<reverse>_reverse)?")  # fmt: skip
 MOST_LINEAR = 8  # layers, of which all orders are tried
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a state dict does not say.
-
-    Args:
-        task: tagger, classifier or regressor.
-        pooling: How a classifier or regressor makes one row of a sequence.
-        cell: The cell; needed to tell the two kinds of plain RNN apart.
-        activation: Of hidden layers; relu where None, with a notice.
-    """
-
-    task: str | None = None
-    pooling: str | None = None
-    cell: CellName | None = None
-    activation: ActivationName | Literal["none"] | None = None
 
 
 @dataclass(slots=True)
@@ -68,12 +48,14 @@ class _Sorted:
     left: list[str] = field(default_factory=list)
 
 
-def state_dict_layers(arrays: Mapping[str, Array], told: Told, notices: list[str]) -> list[Layer]:
+def state_dict_layers(
+    arrays: Mapping[str, Array], beside: Beside, notices: list[str]
+) -> list[Layer]:
     """The layers of a model, from its ``state_dict``.
 
     Args:
         arrays: Arrays by their names.
-        told: What they do not say.
+        beside: What they do not say.
         notices: Receives what was guessed, a line each.
 
     Raises:
@@ -86,7 +68,7 @@ def state_dict_layers(arrays: Mapping[str, Array], told: Told, notices: list[str
         ...          {"weight_ih_l0": (6, 3), "weight_hh_l0": (6, 2)}.items()}
         >>> zeros |= {"out.weight": np.zeros((4, 2), np.float32)}
         >>> notices = []
-        >>> for layer in state_dict_layers(zeros, Told("tagger"), notices):
+        >>> for layer in state_dict_layers(zeros, Beside(task="tagger"), notices):
         ...     print(type(layer).__name__, layer.name)
         Recurrent rnn
         Linear out
@@ -105,9 +87,9 @@ def state_dict_layers(arrays: Mapping[str, Array], told: Told, notices: list[str
             f"{shortlist(found.left)}. Export the model to ONNX, which says what they are, or "
             "leave the layers out and train again."
         )
-    recurrent = [layer for owner in found.recurrent for layer in _stack(found, owner, told)]
-    per_step = _per_step(found, told)
-    parts: tuple[PoolName, ...] = () if per_step else _parts(told)
+    recurrent = [layer for owner in found.recurrent for layer in _stack(found, owner, beside)]
+    per_step = _per_step(found, beside)
+    parts: tuple[PoolName, ...] = () if per_step else _parts(beside)
     if parts == ("last",):
         top = recurrent[-1]
         recurrent[-1] = Recurrent(top.name, top.cell, top.halves, final=True)
@@ -121,12 +103,12 @@ def state_dict_layers(arrays: Mapping[str, Array], told: Told, notices: list[str
     embedding = list(_embedding(found.embedding))
     width = widths[-1] * max(1, len(parts))
     before, after = _placed(found.linear, embedding, recurrent[0].input_size, width)
-    layers: list[Layer] = [*embedding, *_activated(before, told, notices, last=True), *recurrent]
+    layers: list[Layer] = [*embedding, *_activated(before, beside, notices, last=True), *recurrent]
     if parts and parts != ("last",):
         layers.append(Pool("pooling", parts))
-    layers += _activated(after, told, notices, last=False)
+    layers += _activated(after, beside, notices, last=False)
     layers += _transitions(found.chain)
-    notices.insert(0, _outline(found, embedding, before, recurrent, after, told))
+    notices.insert(0, _outline(found, embedding, before, recurrent, after, beside))
     return layers
 
 
@@ -157,7 +139,7 @@ def _sorted(arrays: Mapping[str, Array]) -> _Sorted:
     return found
 
 
-def _stack(found: _Sorted, owner: str, told: Told) -> Iterator[Recurrent]:
+def _stack(found: _Sorted, owner: str, beside: Beside) -> Iterator[Recurrent]:
     """The layers of one torch module."""
     halves = found.recurrent[owner]
     count = 1 + max(layer for layer, _ in halves)
@@ -174,13 +156,13 @@ def _stack(found: _Sorted, owner: str, told: Told) -> Iterator[Recurrent]:
                     f"weight_ih_l{layer}{'_reverse' if reverse else ''}."
                 )
             arrays.append(own)
-        cell = _cell(name, arrays[0], told)
+        cell = _cell(name, arrays[0], beside)
         row = convention("torch", cell)
         back = tuple(row.back(half, where=name) for half in arrays)
         yield Recurrent(name, cell, back)
 
 
-def _cell(name: str, half: Mapping[str, Array], told: Told) -> CellName:
+def _cell(name: str, half: Mapping[str, Array], beside: Beside) -> CellName:
     """The cell whose gates the recurrent matrix has."""
     if "weight_hr" in half:
         raise ConversionError(f"{name}: it has a projection (proj_size), birnn's LSTM has none.")
@@ -191,14 +173,14 @@ def _cell(name: str, half: Mapping[str, Array], told: Told) -> CellName:
     fitting = [cell for cell, gates in GATES.items() if gates * hidden == rows]
     if not fitting:
         raise ShapeError(f"{name}: weight_hh has shape {matrix.shape}, which no cell has.")
-    if told.cell is None:
+    if beside.cell is None:
         return fitting[0]
-    if told.cell not in fitting:
+    if beside.cell not in fitting:
         raise ShapeError(
-            f"{name}: the cell is said to be {told.cell}, but {rows} rows of weight_hh for "
+            f"{name}: the cell is said to be {beside.cell}, but {rows} rows of weight_hh for "
             f"{hidden} units are those of {' or '.join(fitting)}."
         )
-    return told.cell
+    return beside.cell
 
 
 def _embedding(held: Mapping[str, Array]) -> Iterator[Embedding]:
@@ -228,43 +210,43 @@ def _transitions(chain: Mapping[str, Array]) -> Iterator[Transitions]:
 # ---------------------------------------------------------------------- what is told
 
 
-def _per_step(found: _Sorted, told: Told) -> bool:
-    if told.task is None and not found.chain:
+def _per_step(found: _Sorted, beside: Beside) -> bool:
+    if beside.task is None and not found.chain:
         raise UsageError(
             "a state dict does not say what the model answers. Give the task: tagger (each step), "
             "classifier or regressor (once for a sequence)."
         )
-    return bool(found.chain) or told.task == "tagger"
+    return bool(found.chain) or beside.task == "tagger"
 
 
-def _parts(told: Told) -> tuple[PoolName, ...]:
-    if told.pooling is None:
+def _parts(beside: Beside) -> tuple[PoolName, ...]:
+    if beside.pooling is None:
         raise UsageError(
             "a state dict does not say how a sequence becomes one row. Give the pooling: last, "
             "max, mean, or several of them as they are concatenated, last+max."
         )
-    parts = tuple(told.pooling.split("+"))
+    parts = tuple(beside.pooling.split("+"))
     known: tuple[PoolName, ...] = ("last", "max", "mean")
     wrong = [part for part in parts if part not in known]
     if wrong or len(set(parts)) < len(parts):
-        raise UsageError(f"pooling is {told.pooling!r}, it must be of last, max and mean")
+        raise UsageError(f"pooling is {beside.pooling!r}, it must be of last, max and mean")
     return tuple(name for part in parts for name in known if name == part)
 
 
 def _activated(
-    layers: Sequence[Linear], told: Told, notices: list[str], *, last: bool
+    layers: Sequence[Linear], beside: Beside, notices: list[str], *, last: bool
 ) -> Iterator[Layer]:
     """Linear layers with activations between them, and after the last where ``last``."""
     for number, layer in enumerate(layers):
         yield layer
         if number < len(layers) - 1 or last:
-            if told.activation is None:
+            if beside.activation is None:
                 notices.append(
                     f"after {layer.name}: relu, as is usual; a state dict does not say it, "
                     "--activation does"
                 )
             yield Activation(
-                layer.name, "linear" if told.activation == "none" else told.activation or "relu"
+                layer.name, "linear" if beside.activation == "none" else beside.activation or "relu"
             )
 
 
@@ -297,9 +279,12 @@ def _placed(
         orders = [order for order in orders if order[0]]
     if not orders:
         shapes = ", ".join(f"{layer.name} {layer.weight.shape}" for layer in layers) or "none"
+        twice = (
+            " Is the reverse direction missing?" if any(_orders(layers, into, 2 * width)) else ""
+        )
         raise ShapeError(
             f"the linear layers are no chain: the recurrent layers read {into} values and give "
-            f"{width}, and there are {shapes}."
+            f"{width}, and there are {shapes}.{twice}"
         )
     return orders[0]
 
@@ -355,13 +340,13 @@ def _outline(
     before: Sequence[Linear],
     recurrent: Sequence[Recurrent],
     after: Sequence[Linear],
-    told: Told,
+    beside: Beside,
 ) -> str:
     """What was found, in one line."""
     count = len(recurrent)
     ways = "two directions" if len(recurrent[0].halves) == 2 else "one direction"
     cell = recurrent[0].cell
-    guessed = " (the tanh is a guess)" if cell == "rnn_tanh" and told.cell is None else ""
+    guessed = " (the tanh is a guess)" if cell == "rnn_tanh" and beside.cell is None else ""
     owners = ", ".join(found.recurrent)
     names = [layer.name for layer in (*embedding, *before)]
     below = f"; below it {', '.join(names)}" if names else ""
@@ -370,19 +355,3 @@ def _outline(
         f"{owners} is a {cell}{guessed} of {count} layer{'s' * (count != 1)}, {ways}{below}; "
         f"above it {above}"
     )
-
-
-def narrowed(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrays of floats in float32; others, counters, are left out.
-
-    Raises:
-        ShapeError: Values that are no finite numbers.
-    """
-    found = {}
-    for name, array in arrays.items():
-        if array.dtype.kind != "f":
-            continue
-        if not np.isfinite(array).all():
-            raise ShapeError(f"{name} has values that are NaN or infinite.")
-        found[name] = array
-    return found

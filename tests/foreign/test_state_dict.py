@@ -1,0 +1,229 @@
+"""State dicts of torch modules, against what the modules themselves answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from birnn.errors import ConversionError, ShapeError, UsageError
+from birnn.foreign import Beside, bundle_of, state_dict_layers
+from birnn.runtime import Predictor
+
+ITEMS = ["<pad>", "<UNK>", *"abcdefgh"]
+LABELS = ["x", "y", "z"]
+SEQUENCES = ["abcdefgh", "a", "hgf?ed", "", "bab"]
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN, "rnn_relu": nn.RNN}
+
+
+class Tagger(nn.Module):
+    """Embedding, a stack, and a head with a hidden layer; names as people give them."""
+
+    def __init__(self, cell="lstm", layers=1, both=True, bias=True, between=0, hidden=6):
+        super().__init__()
+        self.char_emb = nn.Embedding(len(ITEMS), 5, padding_idx=0)
+        self.proj = nn.Linear(5, between) if between else None
+        how = {"nonlinearity": cell[4:]} if cell.startswith("rnn") else {}
+        self.birnn = CELLS[cell](
+            between or 5, 4, layers, bias=bias, batch_first=True, bidirectional=both, **how
+        )
+        self.out = nn.Sequential(
+            nn.Linear(8 if both else 4, hidden), nn.Tanh(), nn.Linear(hidden, len(LABELS))
+        )
+
+    def rows(self, text):
+        ids = torch.tensor([[ITEMS.index(c) if c in ITEMS else 1 for c in text]])
+        x = self.char_emb(ids)
+        return self.birnn(x if self.proj is None else self.proj(x).tanh())
+
+    def forward(self, text):
+        return self.out(self.rows(text)[0][0])
+
+
+class Pooled(Tagger):
+    """One answer for a sequence, of poolings side by side."""
+
+    def __init__(self, pooling, **how):
+        super().__init__(**how)
+        self.pooling = pooling
+        self.out = nn.Linear(8 * len(pooling), len(LABELS))
+
+    def forward(self, text):
+        rows, state = self.rows(text)
+        h = state[0] if isinstance(state, tuple) else state
+        parts = {"last": h[-2:, 0].reshape(-1), "max": rows[0].amax(0), "mean": rows[0].mean(0)}
+        return self.out(torch.cat([parts[part] for part in self.pooling]))
+
+
+def arrays_of(model):
+    return {name: value.numpy() for name, value in model.state_dict().items()}
+
+
+def imported(model, **beside):
+    told = Beside.checked(vocabulary=ITEMS, labels=LABELS, **beside)
+    notices = []
+    return Predictor(bundle_of(state_dict_layers(arrays_of(model), told, notices), told, notices))
+
+
+def drawn(model, seed=0):
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.7)
+        model.char_emb.weight[0] = 0
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"cell": "gru", "layers": 3},
+        {"cell": "rnn_tanh", "both": False, "layers": 2},
+        {"cell": "rnn_relu"},
+        {"bias": False},
+        {"between": 7},
+        {"between": 5, "cell": "gru"},
+    ],
+    ids=str,
+)
+def test_a_tagger_answers_as_the_module_does(how):
+    model = drawn(Tagger(**how))
+    predictor = imported(model, task="tagger", activation="tanh", cell=how.get("cell"))
+    found = predictor.predict_proba(SEQUENCES)
+    for text, rows in zip(SEQUENCES, found, strict=True):
+        assert rows.shape == (len(text), len(LABELS))
+        if text:
+            with torch.no_grad():
+                expected = model(text).softmax(-1).numpy()
+            np.testing.assert_allclose(rows, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "pooling", ["last", "max", "mean", "max+mean", "mean+last", "last+max+mean"]
+)
+def test_poolings_are_taken_apart(pooling):
+    model = drawn(Pooled(pooling.split("+"), cell="gru", layers=2))
+    predictor = imported(model, task="classifier", pooling=pooling)
+    texts = [text for text in SEQUENCES if text]
+    with torch.no_grad():
+        expected = torch.stack([model(text) for text in texts]).softmax(-1).numpy()
+    np.testing.assert_allclose(predictor.predict_proba(texts), expected, atol=2e-6)
+
+
+def test_a_crf_is_that_of_pytorch_crf():
+    """The best of all paths, counted out: scores, transitions between tags, and both ends."""
+    model = drawn(Tagger())
+    random = np.random.default_rng(0)
+    chain = {
+        "crf.transitions": random.standard_normal((3, 3)).astype(np.float32) * 2,
+        "crf.start_transitions": random.standard_normal(3).astype(np.float32),
+        "crf.end_transitions": random.standard_normal(3).astype(np.float32),
+    }
+    beside = Beside(vocabulary=ITEMS, labels=LABELS, activation="tanh")
+    layers = state_dict_layers(arrays_of(model) | chain, beside, [])
+    predictor = Predictor(bundle_of(layers, beside, []))
+    assert predictor.spec.head.decoder == "crf"
+    for text in ("abc", "h", "fede"):
+        with torch.no_grad():
+            scores = model(text).numpy()
+        paths = np.stack(np.meshgrid(*[range(3)] * len(text), indexing="ij"), -1).reshape(
+            -1, len(text)
+        )
+        totals = scores[np.arange(len(text)), paths].sum(1)
+        totals += chain["crf.start_transitions"][paths[:, 0]]
+        totals += chain["crf.end_transitions"][paths[:, -1]]
+        totals += chain["crf.transitions"][paths[:, :-1], paths[:, 1:]].sum(1)
+        [answer] = predictor.predict([text])
+        assert answer == [LABELS[tag] for tag in paths[totals.argmax()]]
+
+
+def test_vectors_need_no_vocabulary_and_a_regressor_no_labels():
+    torch.manual_seed(1)
+    lstm, out = nn.LSTM(3, 4, bidirectional=True, batch_first=True), nn.Linear(8, 2)
+    arrays = {f"module.rnn.{n}": v.numpy() for n, v in lstm.state_dict().items()}
+    arrays |= {f"module.fc.{n}": v.numpy() for n, v in out.state_dict().items()}
+    beside, x = Beside(task="regressor", pooling="mean"), torch.randn(1, 5, 3)
+    found = Predictor(bundle_of(state_dict_layers(arrays, beside, []), beside, [])).predict([x[0]])
+    with torch.no_grad():
+        expected = out(lstm(x)[0].mean(1)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_guessed_is_told():
+    notices = []
+    state_dict_layers(arrays_of(Tagger()), Beside(task="tagger"), notices)
+    assert notices == [
+        "birnn is a lstm of 1 layer, two directions; below it char_emb; above it out.0, out.2",
+        "after out.0: relu, as is usual; a state dict does not say it, --activation does",
+    ]
+
+
+def without(*names):
+    return {n: v for n, v in arrays_of(Tagger()).items() if not n.endswith(names)}
+
+
+BAD = {
+    "no reverse": (without("_reverse"), ShapeError, r"give 4, .*reverse direction missing\?"),
+    "half a reverse": (
+        {n: v for n, v in arrays_of(Tagger(layers=2)).items() if not n.endswith("l1_reverse")},
+        ConversionError,
+        r"birnn, layer 1: the reverse direction is missing: there is no weight_ih_l1_reverse",
+    ),
+    "no layer": (without("_l0", "_reverse"), ConversionError, "has no recurrent layer"),
+    "another array": (
+        {**arrays_of(Tagger()), "conv.weight": np.zeros((2, 3, 4))},
+        ConversionError,
+        r"belong to no layer that birnn has: conv\.weight \(2, 3, 4\)",
+    ),
+    "normalisation": (
+        {**arrays_of(Tagger()), "norm.running_mean": np.zeros(8)},
+        ConversionError,
+        r"norm\.running_mean .*ONNX",
+    ),
+    "a projection": (
+        {n: v.numpy() for n, v in nn.LSTM(3, 4, proj_size=2).state_dict().items()},
+        ConversionError,
+        "proj_size",
+    ),
+    "widths": (
+        {**arrays_of(Tagger()), "out.2.weight": np.zeros((3, 9), np.float32)},
+        ShapeError,
+        r"no chain: .*give 8, .*out\.2 \(3, 9\)",
+    ),
+    "two embeddings": (
+        {**arrays_of(Tagger()), "word_embedding.weight": np.zeros((9, 5))},
+        ConversionError,
+        "2 embeddings",
+    ),
+    "half a CRF": (
+        {**arrays_of(Tagger()), "crf.transitions": np.zeros((3, 3))},
+        ConversionError,
+        "transitions alone",
+    ),
+    "no cell": (
+        {**arrays_of(Tagger()), "birnn.weight_hh_l0": np.zeros((15, 4))},
+        ShapeError,
+        r"\(15, 4\), which no cell has",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_has_no_counterpart_is_named(name):
+    arrays, error, message = BAD[name]
+    with pytest.raises(error, match=message):
+        state_dict_layers(arrays, Beside(task="tagger"), [])
+
+
+def test_what_it_does_not_say_must_be_said():
+    arrays = arrays_of(Tagger())
+    with pytest.raises(UsageError, match="Give the task"):
+        state_dict_layers(arrays, Beside(), [])
+    with pytest.raises(UsageError, match="Give the pooling"):
+        state_dict_layers(arrays, Beside(task="classifier"), [])
+    with pytest.raises(UsageError, match="it must be of last, max and mean"):
+        state_dict_layers(arrays, Beside(task="classifier", pooling="max+max"), [])
+    with pytest.raises(ShapeError, match="said to be gru, but 16 rows"):
+        state_dict_layers(arrays, Beside(task="tagger", cell="gru"), [])
