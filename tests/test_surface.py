@@ -29,18 +29,20 @@ print(json.dumps({"loaded": sorted(set(sys.modules) - before), "version": birnn.
 
 
 def test_exported_names_are_pinned() -> None:
-    names = ["Ragged", "__version__", "accelerate", "decelerate", "load"]
+    names = ["Ragged", "__version__", "accelerate", "decelerate", "import_model", "load"]
     names += ["set_num_threads", "train"]
     assert sorted(birnn.__all__) == names
     assert set(birnn.__all__) <= set(dir(birnn))
 
 
 def test_names_are_those_of_their_rooms() -> None:
+    from birnn.importing.importer import import_model
     from birnn.nn.accelerate import accelerate, decelerate
     from birnn.training.train import train
 
     assert birnn.accelerate is accelerate
     assert birnn.decelerate is decelerate
+    assert birnn.import_model is import_model
     assert birnn.Ragged is Ragged
     assert birnn.load == Predictor.load
     assert birnn.train is train

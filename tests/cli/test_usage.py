@@ -16,7 +16,17 @@ from birnn.engine import isa
 from birnn.errors import MissingExtra, UsageError
 from birnn.runtime import Predictor
 
-COMMANDS = ("train", "evaluate", "predict", "quickstart", "settings", "bench", "info", "export", "import")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "quickstart",
+    "settings",
+    "bench",
+    "info",
+    "export",
+    "import",
+)
 
 
 def test_version(call: Any) -> None:
