@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 
 from birnn.bundle import Bundle
 from birnn.bundle.spec import Encoder, Spec
+from birnn.export import EXPORTERS
 from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
 from birnn.tasks import Label, Tags, Values
+from grids import sampled
 
 WORDS = ("<unk>", "the", "bank", "river", "of", "0", "by", "\u00e9tude")
 CHARACTERS = ("<unk>", *"abehiknrtvT1\u00e9")
@@ -49,7 +52,8 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "values": ("vectors", "values", {"cell": "gru", "bidirectional": False, "num_layers": 2}),
     "far": ("far", "far", {"merge": "project"}),
 }
-QUICK = ("lstm-iob2", "mixed", "far")  # of a framework whose compiler takes seconds
+COMPILING = ("jax", "keras")  # what takes seconds to compile each model
+QUICK = ("lstm-iob2", "mixed", "far")  # models that they try in every run
 
 
 def bundle_of(name: str, seed: int = 0) -> Bundle:
@@ -77,5 +81,9 @@ def model() -> Callable[..., Bundle]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "name" in metafunc.fixturenames:
+    if {"name", "to"} <= set(metafunc.fixturenames):
+        each = product(sorted(MODELS), sorted(EXPORTERS))
+        fast = sampled(each, lambda pair: pair[1] not in COMPILING or pair[0] in QUICK)
+        metafunc.parametrize(("name", "to"), fast)
+    elif "name" in metafunc.fixturenames:
         metafunc.parametrize("name", sorted(MODELS))

@@ -16,7 +16,6 @@ from birnn.export.verify import compare, sample
 from birnn.runtime import Predictor
 
 
-@pytest.mark.parametrize("to", sorted(EXPORTERS))
 def test_an_exported_file_answers_as_the_runtime(
     model: Callable[..., Bundle], name: str, to: str, tmp_path: Path
 ) -> None:

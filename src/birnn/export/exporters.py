@@ -107,6 +107,7 @@ EXPORTERS: dict[str, Exporter] = {
     for exporter in (
         Exporter("torch", "torch", ".safetensors", "train", ("torch",), "birnn.export.torch"),
         Exporter("onnx", "ONNX", ".onnx", "onnx", ("onnx",), "birnn.export.onnx"),
+        Exporter("jax", "JAX", ".zip", "jax", ("jax",), "birnn.export.jax"),
     )
 }
 

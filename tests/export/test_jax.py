@@ -1,0 +1,140 @@
+"""Bundles in JAX: whole models under jit and grad, the CRF, and the exported program."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from birnn.engine import isa
+from birnn.errors import ConversionError
+from birnn.export import EXPORTERS, export, feeds
+from birnn.export.feeds import unpadded
+from birnn.export.verify import random_batch
+from birnn.inputs import restored
+from birnn.jax import Chain, from_bundle, negative_log_likelihood, viterbi
+from birnn.models import build
+from birnn.ragged import Ragged
+from birnn.reference import crf
+from birnn.runtime import Predictor
+
+needs_native = pytest.mark.skipif(
+    isa.native_module() is None, reason="the engine native does not run here"
+)
+
+
+@needs_native
+@pytest.mark.parametrize("which", ["lstm-iob2", "far"])
+def test_the_native_engine_runs_whole_models(model, which):
+    bundle = model(which)
+    sequences = random_batch(bundle)
+    function, params = from_bundle(bundle, engine="native")
+    given = feeds(bundle, sequences)
+    found = unpadded(bundle, jax.jit(function)(params, given), given["lengths"])
+    offset = np.array(getattr(bundle.spec.head, "offset", ()) or 0.0)
+    for ours, expected in zip(found, Predictor(bundle).scores(sequences), strict=True):
+        np.testing.assert_allclose(ours + offset, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("which", ["lstm-iob2", pytest.param("far", marks=pytest.mark.slow)])
+def test_gradients_of_a_loss_are_those_of_the_model_in_torch(model, which):
+    bundle = model(which)
+    sequences = random_batch(bundle)[:5]
+    given = feeds(bundle, sequences)
+    lengths = given["lengths"]
+    network = build(bundle.spec, labels=bundle.vocabularies.get("labels"))
+    network.load_tensors(bundle.tensors)
+    network.eval()
+    codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
+    steps = [codec.validated(sequence, "one", None) for sequence in sequences]
+    answer = network(codec.encode(steps).batch(range(len(steps))))
+    function, params = from_bundle(bundle)
+    random = np.random.default_rng(0)
+
+    if which == "far":
+        targets = random.standard_normal((5, 2)).astype(np.float32)
+        (network.head.measured(answer.scores) - torch.tensor([1e9, 0]) - torch.tensor(targets)).pow(
+            2
+        ).sum().backward()
+
+        def loss(params):
+            return ((function(params, given) - targets) ** 2).sum()
+    else:
+        # Tags that the scheme allows: "O" and "B-LOC" may stand anywhere.
+        tags = random.choice([0, 3], (5, int(lengths.max()))).astype(np.int64)
+        own = torch.from_numpy(Ragged.from_padded(tags, lengths).values)
+        network.head.crf.negative_log_likelihood(
+            answer.rows.with_values(answer.scores), own
+        ).sum().backward()
+
+        def loss(params):
+            scores = function(params, given)
+            return negative_log_likelihood(scores, tags, lengths, function.chain(params)).sum()
+
+    found = jax.jit(jax.grad(loss))(params)
+    # Means and scales of the data, which are no parameters of the network, are not learnt.
+    expected = {name: np.zeros(value.shape) for name, value in params.items()}
+    expected |= {name: value.grad.numpy() for name, value in network.named_parameters()}
+    for name, value in found.items():
+        np.testing.assert_allclose(value, expected[name], rtol=2e-4, atol=2e-4, err_msg=name)
+
+
+def test_the_crf_is_the_reference_s():
+    random = np.random.default_rng(0)
+    lengths = np.array([5, 0, 1, 3])
+    emissions = random.standard_normal((4, 6, 3)).astype(np.float32)
+    scores = [random.standard_normal(shape).astype(np.float32) for shape in ((3, 3), 3, 3)]
+    masks = [np.array([[1, 0, 1], [1, 1, 1], [1, 1, 0]], bool), *~np.eye(3, dtype=bool)[:2]]
+    chain = Chain(*scores).where(*masks)
+    names = ("allowed", "allowed_start", "allowed_end")
+    expected = crf.Chain.of(*scores, **dict(zip(names, masks, strict=True)))
+    ragged = Ragged.from_padded(emissions, lengths)
+    best = crf.viterbi(ragged, expected).tags
+    np.testing.assert_array_equal(viterbi(emissions, lengths, chain), best.to_padded(steps=6))
+
+    tags = np.full((4, 6), 9)
+    tags[np.arange(6) < lengths[:, None]] = best.values
+    found, gradient = jax.jit(
+        jax.value_and_grad(
+            lambda e, c: negative_log_likelihood(e, tags, lengths, c).sum(), argnums=(0, 1)
+        )
+    )(emissions, Chain(*scores).where(*masks))
+    wanted = crf.gradient(ragged, best.values, expected)
+    np.testing.assert_allclose(found, -wanted.log_likelihood.sum(), rtol=1e-5)
+    np.testing.assert_allclose(
+        Ragged.from_padded(np.asarray(gradient[0]), lengths).values, -wanted.emissions, atol=1e-5
+    )
+    for ours, theirs in zip(gradient[1], wanted[2:], strict=True):
+        np.testing.assert_allclose(ours, -theirs, atol=1e-5)
+
+
+def test_an_exported_program_needs_jax_alone(model, tmp_path):
+    bundle = model("lstm-iob2")
+    path = export(bundle, tmp_path / "tagger.zip", to="jax")
+    with zipfile.ZipFile(path) as archive:
+        program = jax.export.deserialize(bytearray(archive.read("model.stablehlo")))
+        told = json.loads(archive.read("model.json"))
+    assert set(program.platforms) == {"cpu", "cuda", "rocm", "tpu"}
+    assert told["vocabularies"]["labels"] == list(bundle.vocabularies["labels"])
+    assert told["takes"]["characters"] == ["int32", ["sequences", "steps", "characters"]]
+    given = feeds(bundle, [("the", "bank"), ()])
+    arrays = {name: given[name].astype(dtype) for name, (dtype, _) in told["takes"].items()}
+    labels = np.asarray(program.call(arrays)["labels"])
+    tags = [told["vocabularies"]["labels"][number] for number in labels[0]]
+    assert [tags] == Predictor(bundle).predict([("the", "bank")])
+
+
+@pytest.mark.parametrize("damage", ["nothing of it", "cut", "another"])
+def test_a_file_that_is_no_program_is_named(model, tmp_path, damage):
+    path = tmp_path / "model.zip"
+    if damage == "another":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("model.stablehlo", b"no program")
+    else:
+        path.write_bytes(b"PK" if damage == "cut" else b"")
+    with pytest.raises(ConversionError, match=r"model\.zip is no program that jax .* reads"):
+        EXPORTERS["jax"].load(path, model("far"))
