@@ -12,7 +12,7 @@ from birnn.export.onnx.graph import Graph
 from birnn.reference.crf import Chain
 
 
-def viterbi(graph: Graph, scores_TBL: str, lengths: str, chain: Chain) -> str:
+def viterbi(graph: Graph, scores_TBL: str, steps_T1: str, lengths: str, chain: Chain) -> str:
     """The tags of the best path of each sequence, (T, B); beyond its end any.
 
     The sums are those of the runtime, in float64 and in its order, and among equals the lower label
@@ -21,6 +21,7 @@ def viterbi(graph: Graph, scores_TBL: str, lengths: str, chain: Chain) -> str:
     Args:
         graph: The graph.
         scores_TBL: Emissions.
+        steps_T1: Numbers of the steps.
         lengths: Lengths, (B,).
         chain: Scores of the chain, what is not allowed at minus infinity.
     """
@@ -30,13 +31,10 @@ def viterbi(graph: Graph, scores_TBL: str, lengths: str, chain: Chain) -> str:
     start = graph.constant("head.crf.start", chain.start)
     end = graph.constant("head.crf.end", chain.end)
     emissions = graph.add("Cast", scores_TBL, to=graph.number_of(np.float64), name="emissions")
-    shape = graph.add("Shape", emissions, name="shape")
-    steps = graph.add("Gather", shape, np.array(0), axis=0, name="steps")
-    numbers_T = graph.add("Range", np.array(0), steps, np.array(1), name="step_numbers")
-    numbers_T1 = graph.add("Unsqueeze", numbers_T, [1], name="step_numbers_T1")
     last_B = graph.add("Sub", lengths, np.array(1), name="last_steps")
-    is_last_TB = graph.add("Equal", numbers_T1, last_B, name="is_last")
+    is_last_TB = graph.add("Equal", steps_T1, last_B, name="is_last")
     is_last_TB1 = graph.add("Unsqueeze", is_last_TB, [2], name="is_last_TB1")
+    shape = graph.add("Shape", emissions, name="shape")
     nothing_BL = graph.add(
         "Expand",
         np.zeros((), np.float64),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from birnn.export.onnx.crf import viterbi
 from birnn.export.onnx.graph import Graph
-from birnn.export.onnx.layers import Tensors, dense, linear, on_steps, real_steps, time_first
+from birnn.export.onnx.layers import Tensors, dense, linear, on_steps, step_numbers, time_first
 from birnn.export.onnx.recurrent import Encoded
 from birnn.tasks import Head, Label, Tags, Values
 
@@ -41,10 +41,12 @@ class Sequences(NamedTuple):
 
     Args:
         encoded: What the encoder gives.
+        steps: Numbers of the steps, (T, 1).
         is_real: Whether a step is within its sequence, (T, B).
     """
 
     encoded: Encoded
+    steps: str
     is_real: str
 
 
@@ -53,7 +55,8 @@ def head(
 ) -> list[Answer]:
     """Add the head; returns its outputs."""
     batch = encoded.batch
-    sequences = Sequences(encoded, real_steps(graph, batch.rows, batch.lengths))
+    steps = step_numbers(graph, batch.rows)
+    sequences = Sequences(encoded, steps, graph.add("Less", steps, batch.lengths, name="is_real"))
     return HEADS[spec.kind](graph, spec, labels, tensors, sequences)  # type: ignore[attr-defined]
 
 
@@ -73,7 +76,8 @@ def tags(
     if spec.decoder == "crf":
         with graph.scope("crf"):
             chain = spec.chain(labels, tensors)
-            tags_TB = viterbi(graph, scores_TBL, given.encoded.batch.lengths, chain)
+            lengths = given.encoded.batch.lengths
+            tags_TB = viterbi(graph, scores_TBL, given.steps, lengths, chain)
     else:
         tags_TB = graph.add("ArgMax", scores_TBL, axis=2, keepdims=0)
         answers.append(_probabilities(graph, answers[0].tensor, spec.size))

@@ -87,13 +87,13 @@ def at_least_one(graph: Graph, tensor: str, rank: int, dtype: npt.DTypeLike = np
         return graph.add("Pad", tensor, pads, np.zeros((), dtype), name="padded")
 
 
-def real_steps(graph: Graph, rows: str, lengths: str) -> str:
-    """Which steps of rows (T, B, W) lie within the lengths (B,): truth values (T, B)."""
-    shape = graph.add("Shape", rows, name="shape")
-    steps = graph.add("Gather", shape, np.array(0), axis=0, name="steps")
+def step_numbers(graph: Graph, rows: str) -> str:
+    """Numbers of the steps of rows (T, B, ...), (T, 1)."""
+    steps = graph.add(
+        "Gather", graph.add("Shape", rows, name="shape"), np.array(0), axis=0, name="steps"
+    )
     numbers_T = graph.add("Range", np.array(0), steps, np.array(1), name="step_numbers")
-    numbers_T1 = graph.add("Unsqueeze", numbers_T, [1], name="step_numbers_T1")
-    return graph.add("Less", numbers_T1, lengths, name="is_real")
+    return graph.add("Unsqueeze", numbers_T, [1], name="step_numbers_T1")
 
 
 def _scalar(value: float) -> Array:
