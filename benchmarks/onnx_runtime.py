@@ -1,10 +1,12 @@
 """A tagger's graph in ONNX Runtime beside `birnn predict`: the same sentences in the same batches.
 
-    python benchmarks/onnx_runtime.py DIR FILE [--batch 32] [--threads 1 2] [--rounds 9] [--json]
+    python benchmarks/onnx_runtime.py DIR FILE [--batch 32] [--sort] [--threads 1 2] [--rounds 9]
+        [--json]
 
 DIR is the folder of a trained tagger, FILE has sentences in a format that birnn reads. Both take
 lists of tokens and give lists of tags; ``graph alone`` is ONNX Runtime on arrays that are ready.
-birnn starts with no word in its cache in each round. All take turns; medians over the rounds.
+Batches are as the file has them, or with --sort of sentences of similar lengths, which have less
+padding. birnn starts each round with no word in its cache. All take turns; medians over rounds.
 """
 
 from __future__ import annotations
@@ -67,12 +69,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("file", type=Path)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--sort", action="store_true")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     model = Predictor.load(arguments.folder)
     sentences = [example.inputs for example in model.read(arguments.file)]
+    if arguments.sort:
+        sentences.sort(key=len)
     size = arguments.batch
     batches = [sentences[start : start + size] for start in range(0, len(sentences), size)]
     rows = []
