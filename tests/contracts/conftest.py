@@ -10,7 +10,8 @@ from contract_engines import ENGINES, TOLERANCES
 from hypothesis import strategies as st
 
 from birnn.ragged import Ragged
-from birnn.reference import GATES, MERGE_WIDTH, Stack, StackState, initialise
+from birnn.reference import Stack, StackState, initialise
+from stacks import stacks
 
 
 @pytest.fixture(scope="session", params=[name for name in sorted(ENGINES) if ENGINES[name].laws])
@@ -67,24 +68,7 @@ def cases():
     def strategy(lengths=None, **settings):
         @st.composite
         def draw(draw_from):
-            choices = {
-                "cell": st.sampled_from(sorted(GATES)),
-                "input_size": st.integers(1, 5),
-                "hidden_size": st.integers(1, 5),
-                "num_layers": st.integers(1, 3),
-                "bidirectional": st.booleans(),
-                "merge": st.sampled_from(sorted(MERGE_WIDTH)),
-                "residual": st.booleans(),
-            }
-            choices |= {name: st.just(value) for name, value in settings.items()}
-            chosen = draw_from(st.fixed_dictionaries(choices))
-            if "bidirectional" not in settings:
-                each, count = st.sampled_from(["both", "forward"]), chosen["num_layers"]
-                chosen["directions"] = draw_from(st.tuples(*[each] * count))
-                del chosen["bidirectional"]
-            if chosen["merge"] == "project":
-                chosen["merge_size"] = draw_from(st.none() | st.integers(1, 5))
-            stack = Stack(**chosen)
+            stack = draw_from(stacks(5, **settings))
             some = st.lists(st.integers(0, 7), max_size=6) if lengths is None else lengths
             counts = np.array(draw_from(some), dtype=np.int64)
             dtype = draw_from(st.sampled_from(sorted(TOLERANCES)))

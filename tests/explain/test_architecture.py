@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 
-from birnn.bundle import Encoder, Label, Spec, Symbols, Tags, Values, Vectors, Words
+from birnn.bundle import Label, Spec, Symbols, Tags, Values, Vectors, Words
 from birnn.explain.architecture import architecture, stages
 from birnn.inputs import Characters, Dense, Surface
-from birnn.reference.stack import CellName, MergeName
 from birnn.report.figures import HALVES, alt_text
 from birnn.report.figures.style import TOOLTIP
 from birnn.tasks import PoolingName
+from stacks import encoders
 
 sizes = st.integers(1, 300)
 poolings = st.sampled_from(get_args(PoolingName))
@@ -37,16 +37,13 @@ heads = st.one_of(
     st.builds(Label, size=sizes, pooling=poolings, attention_size=sizes, hidden=hidden),
     st.builds(Values, size=sizes, pooling=poolings, attention_size=sizes, hidden=hidden),
 )
-encoders = st.builds(
-    Encoder,
-    cell=st.sampled_from(get_args(CellName)),
-    hidden_size=sizes,
-    num_layers=st.integers(1, 7),
-    bidirectional=st.booleans(),
-    merge=st.sampled_from(get_args(MergeName)),
-    residual=st.booleans(),
-)
-specs = st.builds(Spec, inputs=inputs, encoder=encoders, head=heads)
+specs = st.builds(Spec, inputs=inputs, encoder=encoders(300, most_layers=7), head=heads)
+
+
+def shown_layers(spec: Spec) -> list[int]:
+    """Of a higher stack than four layers the first two and the last."""
+    layers = list(range(spec.stack.num_layers))
+    return layers if len(layers) <= 4 else [0, 1, layers[-1]]
 
 
 @given(spec=specs)
@@ -56,9 +53,8 @@ def test_no_parameter_is_left_out_or_counted_twice(spec: Spec) -> None:
     assert rows[len(spec.inputs.stages()) - 1].width == spec.inputs.width
     assert rows[-1].width == spec.head.size
     layers = [row for row in rows if row.apart]
-    shown = [0, 1, spec.stack.num_layers - 1] if spec.stack.num_layers > 4 else range(len(layers))
     assert [row.width for row in layers] == [
-        spec.encoder.hidden_size * spec.stack.directions_of(layer) for layer in shown
+        spec.encoder.hidden_size * spec.stack.directions_of(layer) for layer in shown_layers(spec)
     ]
     if isinstance(spec.head, (Label, Values)):
         assert rows[-2 - len(spec.head.hidden)].width == spec.head.pooled_width(
@@ -89,4 +85,6 @@ def test_boxes_are_to_one_scale_and_arrows_point_as_the_halves_read(spec: Spec) 
             assert drawn.get_x() < end < drawn.get_x() + drawn.get_width()
     words = alt_text(figure)
     assert f"{spec.parameter_count():,} parameters" in words
-    assert (HALVES["backward"] in words) == spec.encoder.bidirectional
+    assert (HALVES["backward"] in words) == any(
+        spec.stack.directions_of(layer) == 2 for layer in shown_layers(spec)
+    )

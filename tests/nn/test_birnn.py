@@ -16,6 +16,7 @@ from birnn.nn import BiRNN, State
 from birnn.ragged import Ragged
 from birnn.reference import GATES, MERGE_WIDTH, Stack, StackState, run_saving
 from birnn.reference import gradients as reference_gradients
+from stacks import stacks
 
 CELLS = sorted(GATES)
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
@@ -112,15 +113,7 @@ def test_state_dict_is_what_the_stack_says(merge, bidirectional):
 def test_agrees_with_the_reference_forward_and_backward(
     draw, randomised, draw_states, data, lengths, seed
 ):
-    stack = Stack(
-        data.draw(st.sampled_from(CELLS)),
-        data.draw(st.integers(1, 4)),
-        data.draw(st.integers(1, 3)),
-        num_layers=data.draw(st.integers(1, 3)),
-        bidirectional=data.draw(st.booleans()),
-        merge=data.draw(st.sampled_from(sorted(MERGE_WIDTH))),
-        residual=data.draw(st.booleans()),
-    )
+    stack = data.draw(stacks())
     encoder = randomised(BiRNN.from_stack(stack), seed)
     batch = draw(lengths, stack.input_size, seed)
     rows = batch.values.clone().requires_grad_()

@@ -7,28 +7,12 @@ import pytest
 from hypothesis import strategies as st
 
 from birnn.ragged import Ragged
-from birnn.reference import MERGE_WIDTH, StackState, initialise
-from birnn.reference.stack import GATES, Stack
+from birnn.reference import StackState, initialise
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
-
-
-@pytest.fixture(scope="session")
-def stacks():
-    """Strategy: any small stack."""
-    return st.builds(
-        Stack,
-        cell=st.sampled_from(sorted(GATES)),
-        input_size=st.integers(1, 4),
-        hidden_size=st.integers(1, 3),
-        num_layers=st.integers(1, 3),
-        bidirectional=st.booleans(),
-        merge=st.sampled_from(sorted(MERGE_WIDTH)),
-        residual=st.booleans(),
-    )
 
 
 @pytest.fixture(scope="session")

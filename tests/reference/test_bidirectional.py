@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from birnn.ragged import Ragged
 from birnn.reference import MERGES, Stack, StackState, initialise, run, run_saving
+from stacks import stacks
 
 SEEDS = st.integers(0, 2**32 - 1)
 MERGED = {
@@ -39,8 +40,8 @@ def test_merged_rows_and_final_states_follow_the_definition(merge, draw_batch):
 
 
 @given(data=st.data(), seed=SEEDS)
-def test_a_stack_is_its_layers_one_after_another(data, seed, stacks, lengths, draw_batch):
-    stack = data.draw(stacks)
+def test_a_stack_is_its_layers_one_after_another(data, seed, lengths, draw_batch):
+    stack = data.draw(stacks())
     x, parameters, initial = draw_batch(stack, data.draw(lengths), seed)
     out = run(x, parameters, stack, initial)
     rows = x
@@ -70,8 +71,8 @@ def test_a_stack_is_its_layers_one_after_another(data, seed, stacks, lengths, dr
 
 
 @given(data=st.data(), seed=SEEDS)
-def test_saving_changes_nothing(data, seed, stacks, lengths, draw_batch):
-    stack = data.draw(stacks)
+def test_saving_changes_nothing(data, seed, lengths, draw_batch):
+    stack = data.draw(stacks())
     x, parameters, initial = draw_batch(stack, data.draw(lengths), seed)
     light = run(x, parameters, stack, initial)
     saving, _ = run_saving(x, parameters, stack, initial)
@@ -81,8 +82,8 @@ def test_saving_changes_nothing(data, seed, stacks, lengths, draw_batch):
 
 
 @given(data=st.data(), seed=SEEDS)
-def test_no_initial_state_is_a_state_of_zeros(data, seed, stacks, lengths, draw_batch):
-    stack = data.draw(stacks)
+def test_no_initial_state_is_a_state_of_zeros(data, seed, lengths, draw_batch):
+    stack = data.draw(stacks())
     x, parameters, _ = draw_batch(stack, data.draw(lengths), seed)
     zeros = StackState.zeros(stack, len(x), np.dtype(np.float64))
     without, given_zeros = run(x, parameters, stack), run(x, parameters, stack, zeros)

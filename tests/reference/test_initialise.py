@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from birnn.errors import ConfigError
 from birnn.reference import Stack, initialise
 from birnn.reference.initialise import INITIALISERS
+from stacks import stacks
 
 
 @given(data=st.data(), scheme=st.sampled_from(sorted(INITIALISERS)), seed=st.integers(0, 2**32))
-def test_names_shapes_and_seed(data, scheme, seed, stacks):
-    stack = data.draw(stacks)
+def test_names_shapes_and_seed(data, scheme, seed):
+    stack = data.draw(stacks())
     parameters = initialise(stack, seed, scheme=scheme)
     assert {name: value.shape for name, value in parameters.items()} == stack.shapes()
     again = initialise(stack, seed, scheme=scheme, dtype=np.float32)
@@ -43,6 +44,13 @@ def test_glorot_is_orthogonal_and_bounded_gate_by_gate():
         most = np.abs(parameters["weight_ih_l0"][rows]).max()
         assert 0.95 * bound < most <= bound
     assert np.abs(parameters["merge_l0.weight"]).max() <= math.sqrt(6 / 60)
+
+
+def test_glorot_is_bounded_by_the_width_of_a_projection():
+    stack = Stack("gru", 3, 20, merge="project", merge_size=30)
+    bound = math.sqrt(6 / (40 + 30))
+    most = np.abs(initialise(stack, 3)["merge_l0.weight"]).max()
+    assert 0.95 * bound < most <= bound
 
 
 def test_the_forget_gate_gets_its_bias_once():

@@ -74,6 +74,18 @@ def specs() -> Iterator[Any]:
             Spec(inputs=INPUTS["symbols"], encoder=encoder, head=Label(size=3)),
             id=f"{cell}-{merge}-{both}",
         )
+    for merge, width, *directions in (
+        ("concat", None, "both", "both", "forward"),
+        ("product", None, "forward", "both"),
+        ("project", 3, "both", "forward", "both"),
+    ):
+        encoder = Encoder(
+            cell="gru", hidden_size=4, merge=merge, merge_size=width, directions=directions
+        )
+        yield pytest.param(
+            Spec(inputs=INPUTS["symbols"], encoder=encoder, head=Label(size=3)),
+            id="-".join(directions),
+        )
     for pooling, merge in itertools.product(get_args(PoolingName), get_args(MergeName)):
         for head in (
             Label(size=3, pooling=pooling, attention_size=3),

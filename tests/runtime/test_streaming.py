@@ -161,6 +161,13 @@ def test_two_directions_are_refused(make: Callable[..., Bundle]) -> None:
         assert str(caught.value).endswith(f"Use a model trained with --set {remedy}")
 
 
+def test_the_layers_of_two_directions_are_named(make: Callable[..., Bundle]) -> None:
+    encoder = Encoder(hidden_size=3, directions=("forward", "both", "forward", "both"))
+    spec = Spec(inputs=SYMBOLS, encoder=encoder, head=Label(size=3))
+    with pytest.raises(DirectionError, match=r"this model has two in layer 1 and 3: the backward"):
+        Predictor(make(spec)).online()
+
+
 def test_a_crf_is_refused_for_its_own_reason(make: Callable[..., Bundle]) -> None:
     spec = Spec(inputs=SYMBOLS, encoder=ONE, head=Tags(size=3, decoder="crf"))
     with pytest.raises(UsageError, match=r"head\.decoder=softmax") as caught:

@@ -24,7 +24,7 @@ from birnn.reference import run as run_reference
 from birnn.reference.stack import MERGE_WIDTH, CellName, Stack
 from birnn.report.figures import cost_bars
 from birnn.studies.bench import Case, LayerKind, Shape
-from birnn.studies.cost import cost, count, measure, memory, report, run, write
+from birnn.studies.cost import cost, count, measure, memory, run, write
 from birnn.studies.cost.measure import BatchSize, LayerRun
 
 CELLS: tuple[CellName, ...] = ("rnn_tanh", "rnn_relu", "lstm", "gru")
@@ -39,6 +39,13 @@ STACKS = [
     *(Stack(cell, 7, 4, bidirectional=False) for cell in CELLS),
     *(Stack("gru", 5, 6, num_layers=3, merge=merge) for merge in MERGE_WIDTH),
     *(Stack("lstm", 3, 20, merge=merge) for merge in MERGE_WIDTH),
+    *(
+        Stack("gru", 5, 6, num_layers=3, merge=merge, directions=directions)
+        for merge in MERGE_WIDTH
+        for directions in (("both", "both", "forward"), ("forward", "both", "both"))
+    ),
+    Stack("lstm", 3, 5, num_layers=2, merge="project", merge_size=10),
+    Stack("gru", 3, 5, num_layers=2, merge="project", merge_size=7, directions=("both", "forward")),
 ]
 
 native = pytest.mark.skipif(
@@ -164,13 +171,14 @@ def test_what_training_keeps_is_what_autograd_holds(stack: Stack, checkpoint: bo
 def test_inference_holds_what_its_widest_layer_reads_and_writes(stack: Stack) -> None:
     rows, batch = 9, 3
     states, widest, width = 0, 0, stack.input_size
-    for _ in range(stack.num_layers):
+    for number in range(stack.num_layers):
         layer = Stack(
             stack.cell,
             width,
             stack.hidden_size,
-            bidirectional=stack.bidirectional,
+            bidirectional=stack.directions_of(number) == 2,
             merge=stack.merge,
+            merge_size=stack.merge_size,
         )
         x = torch.randn(rows, width)
         with torch.inference_mode():
@@ -193,7 +201,7 @@ def test_two_directions_are_twice_one_and_half_width_is_as_wide_as_one() -> None
     found = cost("gru", 12, 8, cells=("lstm", "gru"), measure=False)
     assert found.cells == ("gru", "lstm")
     for cell in found.cells:
-        one, both, half = (found.entry(reader, cell) for reader in report.NAMES)
+        one, both, half = (found.entry(reader, cell) for reader in ("forward", "both", "half"))
         assert both.parameters.one_bias == 2 * one.parameters.one_bias
         assert both.flops.total == 2 * one.flops.total
         assert half.stack.output_size == one.stack.output_size
@@ -201,6 +209,19 @@ def test_two_directions_are_twice_one_and_half_width_is_as_wide_as_one() -> None
         assert [bars[entry.reader]["parameters"] for entry in (one, both, half)] == [
             entry.parameters.two_bias for entry in (one, both, half)
         ]
+
+
+def test_layers_may_have_directions_of_their_own() -> None:
+    found = cost("gru", 5, 6, num_layers=2, directions=["both", "forward"], measure=False)
+    mixed, one, half = (found.entry(reader) for reader in ("both", "forward", "half"))
+    assert mixed.stack == Stack("gru", 5, 6, num_layers=2, directions=("both", "forward"))
+    assert one.stack == Stack("gru", 5, 6, num_layers=2, bidirectional=False)
+    assert half.stack == replace(mixed.stack, hidden_size=3)
+    assert [entry["directions"] for entry in found.to_dict()["entries"]] == [1, [2, 1], [2, 1]]
+    assert found.tables()[0].rows[1][:2] == ("gru, two directions", "(2, 1) x 6")
+    assert cost_bars(found.bars()).axes
+    with pytest.raises(ConfigError, match="num_layers is 3, directions has 2 entries"):
+        cost("gru", 5, 6, num_layers=3, directions=["both", "forward"], measure=False)
 
 
 def test_half_of_an_odd_width_is_rounded_down() -> None:

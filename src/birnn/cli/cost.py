@@ -20,8 +20,18 @@ def cost(
     ] = None,
     inputs: Annotated[int, typer.Option("--input", help="Width of a row.")] = 100,
     hidden: Annotated[int, typer.Option(help="Hidden units of each direction.")] = 256,
-    layers: Annotated[int, typer.Option(help="Layers on top of each other.")] = 1,
+    layers: Annotated[
+        int | None,
+        typer.Option(help="Layers on top of each other. [1, or as many as --directions has]"),
+    ] = None,
+    directions: Annotated[
+        str | None,
+        typer.Option(help="Of each layer, such as both,both,forward. [both in all]"),
+    ] = None,
     merge: Annotated[str, typer.Option(help="concat, sum, mean, product or project.")] = "concat",
+    merge_size: Annotated[
+        int | None, typer.Option(help="Width of the rows that project makes. [as --hidden]")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Sequences of the batch.")] = 32,
     length: Annotated[int, typer.Option(help="Steps of each.")] = 50,
     rounds: Annotated[int, typer.Option(help="Turns of each in the measuring of time.")] = 5,
@@ -41,13 +51,16 @@ def cost(
     from birnn.studies import cost as counting
 
     first, *rest = cells or ["lstm"]
+    each = None if directions is None else [part.strip() for part in directions.split(",")]
     found = counting.cost(
         first,  # type: ignore[arg-type] # checked there, with a message for the user
         inputs,
         hidden,
         cells=rest,  # type: ignore[arg-type]
-        num_layers=layers,
+        num_layers=layers if layers is not None else len(each or "1"),
         merge=merge,  # type: ignore[arg-type]
+        merge_size=merge_size,
+        directions=each,  # type: ignore[arg-type]
         batch=batch,
         length=length,
         measure=not counted,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.bundle import Encoder, Label, Spec, Symbols, Tags, Words
+from birnn.bundle import Label, Spec, Symbols, Tags, Words
 from birnn.demos import brackets
 from birnn.errors import UsageError
 from birnn.runtime import Predictor
@@ -17,6 +17,7 @@ from birnn.training.fit import fit
 from birnn.training.recipe import Recipe
 from birnn.training.sets import Sets
 from grids import sampled
+from stacks import encoders
 
 specs = st.builds(
     Spec,
@@ -24,13 +25,7 @@ specs = st.builds(
         st.builds(Symbols, size=st.integers(1, 9), dim=st.integers(1, 20)),
         st.builds(Words, size=st.integers(1, 9), dim=st.integers(1, 20)),
     ),
-    encoder=st.builds(
-        Encoder,
-        cell=st.sampled_from(["lstm", "gru", "rnn_tanh"]),
-        hidden_size=st.integers(1, 40),
-        num_layers=st.integers(1, 3),
-        merge=st.sampled_from(["concat", "sum", "project"]),
-    ),
+    encoder=encoders(),
     head=st.one_of(
         st.builds(Tags, size=st.integers(1, 5)),
         st.builds(Label, size=st.integers(1, 5), pooling=st.just("last+max+mean")),
@@ -40,27 +35,30 @@ specs = st.builds(
 
 @given(spec=specs)
 def test_equal_width_is_the_nearest_of_all_widths(spec: Spec) -> None:
-    one = way_of(spec, "forward")
+    one, both = way_of(spec, "forward"), way_of(spec, "both")
     wanted = one.parameter_count()
 
     def distance(width: int) -> int:
-        encoder = one.encoder.model_copy(update={"bidirectional": True, "hidden_size": width})
-        return abs(one.model_copy(update={"encoder": encoder}).parameter_count() - wanted)
+        encoder = both.encoder.model_copy(update={"hidden_size": width})
+        return abs(both.model_copy(update={"encoder": encoder}).parameter_count() - wanted)
 
     best = min(map(distance, range(1, one.encoder.hidden_size + 1)))
-    assert distance(equal_width(one)) == best
-    assert way_of(spec, "equal").encoder.hidden_size == equal_width(one)
+    assert distance(equal_width(spec)) == best
+    assert way_of(spec, "equal").encoder.hidden_size == equal_width(spec)
 
 
 @given(spec=specs)
 def test_ways_change_nothing_but_directions_and_width(spec: Spec) -> None:
     for way, chosen in WAYS.items():
         changed = way_of(spec, way)
-        assert changed.encoder.bidirectional == chosen.bidirectional
+        assert changed.encoder.bidirectional == changed.stack.bidirectional == chosen.bidirectional
+        if chosen.bidirectional and spec.encoder.bidirectional:
+            assert changed.encoder.directions == spec.encoder.directions
         back = changed.encoder.model_copy(
             update={
                 "bidirectional": spec.encoder.bidirectional,
                 "hidden_size": spec.encoder.hidden_size,
+                "directions": spec.encoder.directions,
             }
         )
         assert changed.model_copy(update={"encoder": back}) == spec

@@ -114,7 +114,7 @@ def measure(
     """
     peaks = []
     for stack in stacks:
-        tell(f"memory: {stack.cell}, {stack.directions_of(0)} x {stack.hidden_size}")
+        tell(f"memory: {stack.cell}, {stack.state_count} x {stack.hidden_size}")
         peaks.append(_peaks(stack, batch, threads))
     with own_threads(threads):
         works = [LayerRun(stack, batch) for stack in stacks]

@@ -124,7 +124,7 @@ class CostReport:
             "cell": stack.cell,
             "input_size": stack.input_size,
             "hidden_size": stack.hidden_size,
-            "directions": stack.directions_of(0),
+            "directions": _directions(stack),
             "num_layers": stack.num_layers,
             "merge": stack.merge if stack.bidirectional else None,
             "output_size": stack.output_size,
@@ -254,8 +254,16 @@ def _quantities(entry: Entry) -> dict[str, float]:
 
 def _named(entry: Entry) -> tuple[str, str]:
     stack = entry.stack
-    width = f"2 x {stack.hidden_size}" if stack.bidirectional else stack.hidden_size
+    each = _directions(stack)
+    count = each if isinstance(each, int) else f"({', '.join(map(str, each))})"
+    width = stack.hidden_size if each == 1 else f"{count} x {stack.hidden_size}"
     return f"{stack.cell}, {NAMES[entry.reader]}", str(width)
+
+
+def _directions(stack: Stack) -> int | list[int]:
+    """Directions of all layers, or of each one."""
+    each = [stack.directions_of(layer) for layer in range(stack.num_layers)]
+    return each[0] if stack.directions is None else each
 
 
 def _mib(size: int | None) -> str:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from birnn.engine import isa
 from birnn.errors import ConfigError, Tell, nearest, no_notice
-from birnn.reference.stack import CellName, MergeName, Stack
+from birnn.reference.stack import CellName, Direction, MergeName, Stack
 from birnn.studies.cost import count
 from birnn.studies.cost.measure import BatchSize, free_memory
 from birnn.studies.cost.measure import measure as measured
@@ -28,6 +28,8 @@ def cost(
     cells: Sequence[CellName] = (),
     num_layers: int = 1,
     merge: MergeName = "concat",
+    merge_size: int | None = None,
+    directions: Sequence[Direction] | None = None,
     batch: int = 32,
     length: int = 50,
     measure: bool = True,
@@ -47,6 +49,8 @@ def cost(
         cells: Further cells to compare.
         num_layers: Layers on top of each other.
         merge: How two halves become one row.
+        merge_size: Width of the rows that ``project`` makes; None for ``hidden_size``.
+        directions: ``both`` or ``forward`` for each layer, where two directions are not in all.
         batch: Sequences in the batch that memory and time are for.
         length: Steps of each.
         measure: Whether to measure; else it is only counted, and nothing runs.
@@ -82,7 +86,7 @@ def cost(
     entries = tuple(
         _entry(reader, stack, batch, batch * length)
         for one in wanted
-        for reader, stack in _stacks(one, input_size, hidden_size, num_layers, merge).items()
+        for reader, stack in _stacks(one, sizes, merge, merge_size, directions).items()
     )
     if measure:
         assert threads is not None
@@ -123,15 +127,26 @@ def _check(cells: Sequence[str], sizes: Mapping[str, int]) -> None:
 
 
 def _stacks(
-    cell: CellName, inputs: int, hidden: int, layers: int, merge: MergeName
+    cell: CellName,
+    sizes: Mapping[str, int],
+    merge: MergeName,
+    merge_size: int | None,
+    directions: Sequence[Direction] | None,
 ) -> dict[str, Stack]:
     """The layers of each way of reading."""
-    ways = {"forward": (hidden, False), "both": (hidden, True), "half": (hidden // 2, True)}
+    both = Stack(
+        cell,
+        sizes["input_size"],
+        sizes["hidden_size"],
+        num_layers=sizes["num_layers"],
+        merge=merge,
+        merge_size=merge_size,
+        directions=None if directions is None else tuple(directions),
+    )
     return {
-        reader: Stack(
-            cell, inputs, units, num_layers=layers, bidirectional=bidirectional, merge=merge
-        )
-        for reader, (units, bidirectional) in ways.items()
+        "forward": replace(both, bidirectional=False, directions=None),
+        "both": both,
+        "half": replace(both, hidden_size=both.hidden_size // 2),
     }
 
 
