@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from hypothesis import strategies as st
@@ -46,3 +47,15 @@ def encoder_of(stack: Stack) -> Encoder:
     """A stack as the encoder of a spec."""
     names = Encoder.model_fields
     return Encoder(**{name: getattr(stack, name) for name in names})
+
+
+def layer_of(stack: Stack, layer: int) -> Stack:
+    """One layer of a stack as a stack of its own, without the residual connection around it."""
+    return dataclasses.replace(
+        stack,
+        input_size=stack.layer_input_size(layer),
+        num_layers=1,
+        residual=False,
+        bidirectional=stack.directions_of(layer) == 2,
+        directions=None,
+    )

@@ -131,7 +131,8 @@ class DirectionError(UsageError):
             has read steps t+1 to the last, which have not come yet when step t is answered.
             Use BiRNN(..., bidirectional=False).
         """
-        where = f" in layer {' and '.join(map(str, layers))}" if layers else ""
+        where = " and ".join(map(str, layers))
+        where = f" in layer{'s' if len(layers) > 1 else ''} {where}" if layers else ""
         return cls(
             f"{asked} needs one direction, this model has two{where}: the backward half's state at "
             f"step t has read steps t+1 to the last, which {unread}. Use {instead}."

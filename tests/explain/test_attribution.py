@@ -78,8 +78,9 @@ def test_of_every_cell_and_merge(make, draw, cell, merge, head):
 
 
 @pytest.mark.parametrize("head", ["tags", "label-attention"])
-def test_of_one_direction_and_of_one_step(make, draw, head):
-    bundle = make("symbols", head, bidirectional=False)
+@pytest.mark.parametrize("directions", [("forward",), ("both", "forward")])
+def test_of_one_direction_and_of_one_step(make, draw, head, directions):
+    bundle = make("symbols", head, directions=directions)
     for steps in (1, 5):
         sequence = ["A", *draw(bundle, steps - 1)]
         found = integrated_gradients(

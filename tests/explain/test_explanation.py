@@ -146,6 +146,25 @@ def test_stacks_show_their_first_and_their_last_layer(
     assert np.triu(last.forward, 1).max() > 0
 
 
+def test_layers_of_their_own_directions(
+    make: Callable[..., Bundle], draw: Any, tmp_path: Path
+) -> None:
+    mixed = make("words", "tags", directions=("forward", "both", "forward"))
+    found = explanation(mixed, draw(mixed, 10))
+    assert left_out(found) == [
+        "Transitions between tags",
+        "Correlation of forward and backward units",
+    ]
+    first, last = found.flows
+    assert (first.backward, last.backward) == (None, None)
+    assert np.triu(first.forward, 1).max() == 0
+    assert np.triu(last.forward, 1).max() > 0
+    text = page.write(tmp_path / "page.html", found, name="m").read_text("utf-8")
+    assert "What the one direction knew" in text
+    assert "Layer 1. " in text
+    assert "This layer reads rows that know both sides" in text
+
+
 def test_unknown_tokens_are_counted(make: Callable[..., Bundle], tmp_path: Path) -> None:
     bundle = make("words", "tags")
     found = explanation(bundle, ["the", "zorgle", "bank", "zorgle"])

@@ -190,11 +190,27 @@ def test_of_one_layer_a_window_leaves_out_and_changes_nothing(encoder, cell):
         )
 
 
+@pytest.mark.parametrize("directions", [("both", "forward"), ("forward", "both")])
+def test_norms_of_layers_of_their_own_directions_are_those_of_central_differences(
+    encoder, directions
+):
+    model = encoder(
+        "gru", num_layers=2, merge="project", merge_size=3, directions=directions, residual=True
+    )
+    x_TD = rows(4)
+    found = flow(model, x_TD)
+    matrices = [m for m in (found.forward, found.backward, found.combined) if m is not None]
+    for matrix, expected in zip(matrices, by_differences(model, x_TD), strict=True):
+        np.testing.assert_allclose(matrix, expected, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("bidirectional", [True, False])
-def test_the_states_in_a_window_are_those_of_the_whole_sequence(encoder, cell, bidirectional):
+@pytest.mark.parametrize(
+    "directions", [("both",) * 3, ("forward",) * 3, ("both", "forward", "both")]
+)
+def test_the_states_in_a_window_are_those_of_the_whole_sequence(encoder, cell, directions):
     inspected = InspectedModel.of(
-        encoder(cell, num_layers=3, merge="sum", residual=True, bidirectional=bidirectional)
+        encoder(cell, num_layers=3, merge="sum", residual=True, directions=directions)
     )
     reading = Reading.of(inspected, rows(8))
     whole = reading.rows

@@ -66,6 +66,24 @@ def test_one_direction(encoder):
     ]
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_layers_of_their_own_directions(encoder, cell):
+    model = encoder(cell, num_layers=3, directions=("both", "forward", "both"))
+    x = np.random.default_rng(0).standard_normal((6, 3))
+    for layer, halves in enumerate((2, 1, 2)):
+        found, expected = gates(model, x, layer=layer), states(model, x, layer=layer)
+        own = [found.forward, found.backward]
+        memory = [found.memory_forward, found.memory_backward]
+        assert sum(half is not None for half in own) == halves
+        assert len(saturation(model, [x], layer=layer).shares) == halves
+        for each, cells, half, reverse in list(
+            zip(own, memory, (expected.forward, expected.backward), (False, True), strict=True)
+        )[:halves]:
+            np.testing.assert_allclose(
+                put_together(cell, each, cells, half, reverse), half, rtol=1e-10, atol=1e-10
+            )
+
+
 @pytest.mark.parametrize("cell", ["rnn_tanh", "rnn_relu"])
 def test_a_plain_cell_has_none(encoder, cell):
     for look in (lambda model: gates(model, np.ones((2, 3))), lambda m: saturation(m, [])):

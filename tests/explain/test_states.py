@@ -106,5 +106,9 @@ def test_one_step_correlates_with_nothing(encoder):
 
 
 def test_one_direction_has_nothing_to_correlate_with(encoder):
-    with pytest.raises(ConfigError, match="reads in one direction"):
+    with pytest.raises(ConfigError, match="layer 0 of the model reads in one direction"):
         correlation(encoder(bidirectional=False), [rows(3)])
+    mixed = encoder(num_layers=2, directions=("both", "forward"))
+    with pytest.raises(ConfigError, match="layer 1 of the model reads in one direction"):
+        correlation(mixed, [rows(3)])
+    assert correlation(mixed, [rows(3)], layer=0).matrix.shape == (4, 4)

@@ -17,12 +17,13 @@ from birnn.training.recipe import Recipe
 from birnn.training.sets import Sets
 
 
-@pytest.mark.parametrize("bidirectional", [True, False])
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(
+    "directions", [("both",), ("forward",), ("both",) * 2, ("both", "forward"), ("forward", "both")]
+)
 def test_means_are_those_of_all_steps(
-    describe: Any, make: Any, codec: Any, draw: Any, bidirectional: bool, layers: int
+    describe: Any, make: Any, codec: Any, draw: Any, directions: tuple[str, ...]
 ) -> None:
-    spec = describe("symbols", "tags", bidirectional=bidirectional, num_layers=layers)
+    spec = describe("symbols", "tags", directions=directions)
     network = make(spec).eval()
     encoded = codec(spec).encode(draw(spec, [3, 0, 5, 1, 2]))
     batches = [encoded.batch(indices) for indices in ([0, 1, 2], [3, 4])]
@@ -34,7 +35,7 @@ def test_means_are_those_of_all_steps(
             if len(sequence):
                 with torch.no_grad():
                     out = network.encoder(sequence.unsqueeze(0))
-                parts = [out.forward, out.backward][: 2 if bidirectional else 1]
+                parts = [out.forward, out.backward][: 2 if directions[-1] == "both" else 1]
                 steps.append(np.stack([part[0].numpy() for part in parts]))
                 finals.append(
                     np.stack(

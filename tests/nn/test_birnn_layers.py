@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,15 +10,14 @@ from birnn.errors import UsageError
 from birnn.nn import BiRNN, State
 from birnn.ragged import Ragged
 from birnn.reference.stack import MERGE_WIDTH
+from stacks import layer_of
 
 LENGTHS = np.array([4, 0, 6, 1])
 
 
 def alone(encoder, at):
     """One layer of a stack as a stack of its own."""
-    stack = replace(
-        encoder.stack, input_size=encoder.stack.layer_input_size(at), num_layers=1, residual=False
-    )
+    stack = layer_of(encoder.stack, at)
     layer = BiRNN.from_stack(stack).double()
     weights = encoder.state_dict()
     layer.load_state_dict({n: weights[n.replace("_l0", f"_l{at}")] for n in stack.shapes()})
@@ -29,11 +26,13 @@ def alone(encoder, at):
 
 @pytest.mark.parametrize("merge", sorted(MERGE_WIDTH))
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("bidirectional", [True, False])
-def test_layers_are_those_of_stacks_of_one_layer(draw, draw_states, cell, merge, bidirectional):
-    width = 8 if merge == "concat" and bidirectional else 4
+@pytest.mark.parametrize(
+    "directions", [("both",) * 3, ("forward",) * 3, ("both", "forward", "both")]
+)
+def test_layers_are_those_of_stacks_of_one_layer(draw, draw_states, cell, merge, directions):
+    width = 8 if merge == "concat" and directions[0] == "both" else 4
     encoder = BiRNN(
-        cell, width, 4, num_layers=3, merge=merge, bidirectional=bidirectional, residual=True
+        cell, width, 4, num_layers=3, merge=merge, directions=directions, residual=True
     ).double()
     batch = draw(LENGTHS.tolist(), width, 1)
     initial = draw_states(encoder, len(LENGTHS), 2)
@@ -45,7 +44,7 @@ def test_layers_are_those_of_stacks_of_one_layer(draw, draw_states, cell, merge,
         expected = alone(encoder, at)(rows, initial=State(*own))
         torch.testing.assert_close(out.below.values, rows.values)
         torch.testing.assert_close(out.forward.values, expected.forward.values)
-        if bidirectional:
+        if directions[at] == "both":
             torch.testing.assert_close(out.backward.values, expected.backward.values)
         torch.testing.assert_close(torch.stack(out.final), expected.state.h)
         added = rows.values if encoder.stack.adds_input(at) else 0

@@ -26,6 +26,13 @@ STACKS = {
     "sums": {"cell": "gru", "merge": "sum", "num_layers": 2, "residual": True},
     "projects": {"merge": "project", "num_layers": 2},
     "checkpoint": {"num_layers": 2, "checkpoint": True},
+    "mixed": {
+        "cell": "gru",
+        "merge": "project",
+        "merge_size": 3,
+        "num_layers": 3,
+        "directions": ("both", "forward", "both"),
+    },
     "one direction": {"cell": "rnn_relu", "bidirectional": False},
 }
 MODULES = {
@@ -80,7 +87,7 @@ def stack(name):
 
 @pytest.mark.parametrize(
     ("engine", "name"),
-    sampled([*(("native", name) for name in STACKS), ("torch", "sums")], [("native", "projects")]),
+    sampled([*(("native", name) for name in STACKS), ("torch", "sums")], [("native", "mixed")]),
 )
 def test_a_stack_compiles_as_one_graph(on_engine, engine, name):
     encoder = stack(name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 
 from birnn.ragged import Ragged
 from birnn.reference import MERGES, Stack, StackState, initialise, run, run_saving
-from stacks import stacks
+from stacks import layer_of, stacks
 
 SEEDS = st.integers(0, 2**32 - 1)
 MERGED = {
@@ -46,14 +44,7 @@ def test_a_stack_is_its_layers_one_after_another(data, seed, lengths, draw_batch
     out = run(x, parameters, stack, initial)
     rows = x
     for layer in range(stack.num_layers):
-        one = dataclasses.replace(
-            stack,
-            input_size=stack.layer_input_size(layer),
-            num_layers=1,
-            residual=False,
-            bidirectional=stack.directions_of(layer) == 2,
-            directions=None,
-        )
+        one = layer_of(stack, layer)
         own = {
             name.replace(f"_l{layer}", "_l0"): value
             for name, value in parameters.items()

@@ -164,7 +164,7 @@ def test_two_directions_are_refused(make: Callable[..., Bundle]) -> None:
 def test_the_layers_of_two_directions_are_named(make: Callable[..., Bundle]) -> None:
     encoder = Encoder(hidden_size=3, directions=("forward", "both", "forward", "both"))
     spec = Spec(inputs=SYMBOLS, encoder=encoder, head=Label(size=3))
-    with pytest.raises(DirectionError, match=r"this model has two in layer 1 and 3: the backward"):
+    with pytest.raises(DirectionError, match=r"this model has two in layers 1 and 3: the backward"):
         Predictor(make(spec)).online()
 
 

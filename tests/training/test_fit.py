@@ -63,6 +63,21 @@ def test_two_directions_learn_what_one_cannot(tiny, tags_ahead):
     assert scores[False] < 0.8
 
 
+def test_layers_of_their_own_directions_learn_and_stay(tiny, tags_ahead):
+    changes = {
+        "encoder__directions": "both,forward",
+        "encoder__num_layers": 2,
+        "encoder__merge": "project",
+        "encoder__merge_size": 5,
+        "training__epochs": 8,
+    }
+    bundle = fit("tagger", Sets(tags_ahead(150), tags_ahead(60, seed=9)), tiny(**changes)).bundle
+    assert bundle.metrics["dev"]["accuracy"] > 0.95
+    assert bundle.spec.stack.directions == ("both", "forward")
+    assert bundle.spec.stack.layer_output_size(0) == 5
+    assert bundle.mean_states["rows"].shape[0] == 1
+
+
 def test_dense_layers_before_and_after_the_encoder_learn(tiny):
     """Whether the first step's two channels agree in sign: nothing that is linear in them."""
     random = np.random.default_rng(0)

@@ -169,6 +169,54 @@ def test_class_weights_that_are_none_are_refused_in_plain_words(given):
     assert said.count("training.class_weights") == 1
 
 
+def test_directions_of_layers_say_how_many_there_are(tmp_path):
+    each = ("both", "both", "forward")
+    config = tmp_path / "mixed.toml"
+    config.write_text('[encoder]\ndirections = ["both", "both", "forward"]\n')
+    for recipe in (
+        Recipe.load("tagger", config=config),
+        Recipe.load("tagger", overrides=["encoder.directions=both,both,forward"]),
+        Recipe.load("tagger", overrides=["encoder.num_layers=3", f"encoder.directions={[*each]}"]),
+    ):
+        # Of symbols the default is another number of layers.
+        for kind in ("words", "symbols", "vectors"):
+            encoder = recipe.for_kind("tagger", kind).encoder
+            assert (encoder.directions, encoder.num_layers, encoder.bidirectional) == (
+                each,
+                3,
+                True,
+            )
+    one = Recipe.load("tagger", config=config, overrides=["encoder.directions=forward"])
+    assert (one.encoder.num_layers, one.encoder.bidirectional) == (1, False)
+
+
+def test_settings_that_only_fit_together_come_in_any_order():
+    together = ["encoder.merge_size=7", "encoder.merge=project"]
+    one, other = (Recipe.load("tagger", overrides=order) for order in (together, together[::-1]))
+    assert one == other
+    assert one.encoder.merge_size == 7
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["encoder.directions=both,forward", "encoder.num_layers=3"],
+            r"encoder\.directions: num_layers is 3, directions has 2 entries: give one for each",
+        ),
+        (
+            ["encoder.directions=both,forward", "encoder.bidirectional=false"],
+            r"encoder\.directions: bidirectional is false, but layer 0 has both directions",
+        ),
+        (["encoder.directions=both,back"], r"encoder\.directions\.1: .*'forward', got 'back'"),
+        (["encoder.merge_size=7"], r"encoder\.merge_size: merge is concat, and only project"),
+    ],
+)
+def test_layers_that_contradict_each_other_are_refused(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        Recipe.load("tagger", overrides=overrides)
+
+
 def test_a_setting_of_another_task_is_named_as_such():
     with pytest.raises(ConfigError, match=r"head.pooling is a setting of a classifier and a regr"):
         Recipe.load("tagger", overrides=["head.pooling=max"])
