@@ -21,6 +21,9 @@ from birnn.explain.ablation import MeanStates, mean_ablation
 from birnn.explain.architecture import architecture
 from birnn.explain.attribution import integrated_gradients, occlusion
 from birnn.explain.flow import by_distance, context_length, flow
+from birnn.explain.states import output_columns, states
+from birnn.explain.unrolled import inputs_read, unrolled
+from birnn.metrics import confusion_matrix
 from birnn.report import figures
 from birnn.studies.cost import cost
 
@@ -34,7 +37,7 @@ SENTENCES = 40  # that means are taken over
 def learned(folder: Path, seeds: tuple[int, ...]) -> Iterator[tuple[str, Figure]]:
     """What one and two directions reach, by evidence and by position."""
     for name, size in SIZES.items():
-        keep = {"both": folder / "tagger"} if name == "senses" else None
+        keep = {"both": folder / "tagger", "forward": folder / "one"} if name == "senses" else None
         contest = run(name, seeds=seeds, size=size, keep=keep, tell=print).contest
         print(*(f"{way}: {contest.spread(way)}" for way in contest.ways), contest.limit(), sep="\n")
         accuracy = {way: contest.by_group(way) for way in contest.ways}
@@ -51,6 +54,8 @@ def learned(folder: Path, seeds: tuple[int, ...]) -> Iterator[tuple[str, Figure]
                 name,
                 figures.accuracy_by_position(lines, bound=list(contest.bound.values())),
             )
+            found = contest.comparison
+            yield "learning", figures.learning_curves(found.curves, found.losses)
 
 
 def explained(tagger: Path) -> Iterator[tuple[str, Figure]]:
@@ -67,8 +72,13 @@ def explained(tagger: Path) -> Iterator[tuple[str, Figure]]:
     words = list(right.example.inputs)
     print("sentence:", " ".join(words), "->", right.tag)
 
-    found = flow(model.bundle, words)
+    yield "unrolled", unrolled(model.spec, words[: right.position + 2])
+    found, at = flow(model.bundle, words), right.position
     yield "flow", figures.flow(found.forward, found.backward, found.combined, words)
+    norms, read = found.of_state(at), inputs_read(model.spec, len(words), at)
+    yield "position", figures.influence_on_position(norms, words, at, read)
+    columns = output_columns(model.spec.stack)
+    yield "output", figures.output_states(states(model.bundle, words).output, words, columns)
 
     flows = [flow(model.bundle, list(case.example.inputs)) for case in drawn]
     forward, backward = by_distance(flows, "forward"), by_distance(flows, "backward")
@@ -87,7 +97,7 @@ def explained(tagger: Path) -> Iterator[tuple[str, Figure]]:
     question = " − ".join(label.removeprefix(f"{WORD}/") for label in (right.tag, other))
     ablation = mean_ablation(model.bundle, words, means=means)
     one, two = ablation.logits(right.tag), ablation.logits(other)
-    logits = {key: float((one[key] - two[key])[right.position]) for key in one}
+    logits = {str(key): float((one[key] - two[key])[right.position]) for key in one}
     yield "deciding", figures.deciding_direction(logits, question)
 
     asked = [(right.tag, 1), (other, -1)]
@@ -106,12 +116,27 @@ def explained(tagger: Path) -> Iterator[tuple[str, Figure]]:
     yield "architecture", architecture(model.spec)
 
 
+def confused(one: Path) -> Iterator[tuple[str, Figure]]:
+    """Which senses a tagger from left to right takes for which."""
+    size = DEMOS["senses"].size
+    test = DEMOS["senses"].draw(size, 1)[2]
+    scores = birnn.load(one).evaluate([case.example for case in test])
+    found = confusion_matrix(scores["confusion"])
+    print("confused:", *found.confused[:5])
+    yield (
+        "confusion",
+        figures.confusion_matrix(
+            found.labels, found.counts, others=len(found.folded), within=found.within
+        ),
+    )
+
+
 def drawn(folder: Path, seeds: tuple[int, ...]) -> Iterator[tuple[str, Figure]]:
-    """All figures, by name."""
+    """All figures that are no measured times, by name."""
     yield "generation", figures.no_generation()
     yield from learned(folder, seeds)
     yield from explained(folder / "tagger")
-    yield from costing()
+    yield from confused(folder / "one")
 
 
 def costing() -> Iterator[tuple[str, Figure]]:
@@ -126,7 +151,9 @@ def main() -> None:
     """Draw them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="models of each way of reading")
-    parser.add_argument("--costs", action="store_true", help="the figure of costs alone")
+    parser.add_argument(
+        "--costs", action="store_true", help="the figure of costs alone, on an idle machine"
+    )
     chosen = parser.parse_args()
     seeds = tuple(range(1, chosen.seeds + 1))
     OUT.mkdir(exist_ok=True)

@@ -75,10 +75,9 @@ def test_states_and_outputs_depend_on_the_inputs_that_move_them(
         for position in range(STEPS):
             norms = measured.of_state(position)
             read = inputs_read(model.stack, STEPS, position, layer=layer)
-            names = zip(read, [name for name in ("forward", "backward", "combined")
-                               if name in norms], strict=False)  # fmt: skip
-            for name, of in names:
-                assert np.flatnonzero(norms[of] > 0).tolist() == list(read[name])
+            assert list(norms) == list(read)
+            for name, known in read.items():
+                assert np.flatnonzero(norms[name] > 0).tolist() == list(known)
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])

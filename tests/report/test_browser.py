@@ -94,11 +94,12 @@ def every_figure() -> Iterator[Figure]:
     halves = [(0, 16, "forward"), (16, 32, "backward")]
     yield figures.output_states(random.normal(size=(STEPS, 32)), WORDS, halves)
     yield figures.output_states(random.normal(size=(300, 64)), LONG, [(0, 64, "both")])
-    forward, backward, both = (each[2] for each in norms(STEPS))
+    names = ("forward", "backward", "combined")
+    known = dict(zip(names, (each[2] for each in norms(STEPS)), strict=True))
     read = {"forward": range(3), "backward": range(2, STEPS)}
-    yield figures.influence_on_position(forward, backward, both, WORDS, 2, read)
-    forward, backward, both = (each[200] for each in norms(len(LONG)))
-    yield figures.influence_on_position(forward, backward, both, LONG, 200)
+    yield figures.influence_on_position(known, WORDS, 2, read)
+    known = dict(zip(names, (each[200] for each in norms(len(LONG))), strict=True))
+    yield figures.influence_on_position(known, LONG, 200)
     yield figures.gate_saturation(
         {half: {gate: saturation(16) for gate in "ifo"} for half in ("forward", "backward")}
     )

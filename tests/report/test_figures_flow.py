@@ -231,11 +231,14 @@ def test_output_rows_are_cells_and_each_half_has_its_frame(rows: Any) -> None:
 def test_what_a_position_knows_are_bars_and_what_it_has_not_read_is_shaded(
     norms: Any, position: int
 ) -> None:
-    read = {"forward": range(position + 1), "backward": range(position, 5), "both": range(5)}
+    read = {"forward": range(position + 1), "backward": range(position, 5), "combined": range(5)}
     for row, known in zip(norms, read.values(), strict=True):
         row[[step for step in range(5) if step not in known]] = 0
-    figure = figures.influence_on_position(*norms, "abcde", position, read)
-    for axes, (key, known), row in zip(figure.axes, read.items(), norms, strict=True):
+    given = dict(zip(read, norms, strict=True))
+    figure = figures.influence_on_position(given, "abcde", position, read)
+    for axes, key, known, row in zip(
+        figure.axes, ("forward", "backward", "both"), read.values(), norms, strict=True
+    ):
         [bars] = axes.containers
         np.testing.assert_allclose([bar.get_height() for bar in bars], row)
         assert {to_hex(bar.get_facecolor()) for bar in bars} == {READERS[key].colour.lower()}
@@ -250,18 +253,19 @@ def test_what_a_position_knows_are_bars_and_what_it_has_not_read_is_shaded(
 
 def test_around_a_position_of_a_long_text_sixty_inputs_are_drawn() -> None:
     norms = np.arange(200.0)
-    figure = figures.influence_on_position(
-        norms, None, norms, [str(n + 1) for n in range(200)], 150, {"forward": range(151)}
-    )
+    given = {"forward": norms, "combined": norms}
+    steps = [str(n + 1) for n in range(200)]
+    figure = figures.influence_on_position(given, steps, 150, {"forward": range(151)})
     [axes] = figure.axes
     [bars] = axes.containers
     assert [bar.get_height() for bar in bars] == norms[120:180].tolist()
     assert bars[0].get_gid().endswith("forward half, step 121: 120")
     spans = [(p.get_x(), p.get_x() + p.get_width()) for p in axes.patches if p not in bars]
     assert spans == [(29.5, 30.5), (30.5, 59.5)]
-    left_out = figures.influence_on_position([np.nan, 1.0], None, [0, 0], "ab", 1)
+    given = {"forward": [np.nan, 1.0], "combined": [0, 0]}
+    left_out = figures.influence_on_position(given, "ab", 1)
     assert [bar.get_height() for bar in left_out.axes[0].containers[0]] == [0, 1]
-    nothing = figures.influence_on_position([0.0], None, [0.0], "a", 0)
+    nothing = figures.influence_on_position({"forward": [0.0], "combined": [0.0]}, "a", 0)
     assert alt_text(nothing).endswith("Forward half: moved by no input.")
 
 
@@ -306,14 +310,19 @@ def test_gates_stand_where_their_shares_are(shares: Any) -> None:
             "mean backward",
         ),
         (
-            lambda: figures.influence_on_position([1], None, [1], "a", 1),
+            lambda: figures.influence_on_position({"forward": [1], "combined": [1]}, "a", 1),
             DataError,
             "position is 1, there are inputs 0 to 0",
         ),
         (
-            lambda: figures.influence_on_position([1], None, [1], "ab", 0),
+            lambda: figures.influence_on_position({"forward": [1], "combined": [1]}, "ab", 0),
             DataError,
             "forward has 1",
+        ),
+        (
+            lambda: figures.influence_on_position({"forward": [1], "both": [1]}, "a", 0),
+            DataError,
+            "norms are of forward, both. Give forward, backward, combined.",
         ),
         (lambda: figures.gate_saturation({}), DataError, "at least one gate"),
         (lambda: figures.gate_saturation({"up": {}}), DataError, "'up' is no half"),

@@ -104,11 +104,8 @@ def _known(found: Explanation) -> Iterator[Part]:
     steps = len(found.tokens)
     position = steps // 2 if found.position is None else found.position
     flow = next((flow for flow in found.flows if flow.backward is not None), found.flows[0])
-    norms = flow.of_state(position)
     read = inputs_read(found.spec, steps, position, layer=flow.layer)
-    figure = figures.influence_on_position(
-        norms["forward"], norms.get("backward"), norms["combined"], found.tokens, position, read
-    )
+    figure = figures.influence_on_position(flow.of_state(position), found.tokens, position, read)
     which = "" if len(found.flows) == 1 else f"Layer {flow.layer + 1}. "
     states = "the forward state, the backward state and what they are merged to"
     if flow.backward is None:
@@ -142,8 +139,8 @@ def _flows(found: Explanation) -> Iterator[Part]:
         lengths, backward = {"forward": context.forward}, None
         if context.backward is not None:
             lengths["backward"] = context.backward
-            backward = flow.by_distance("backward").tolist()
-        forward = flow.by_distance("forward").tolist()
+            backward = flow.by_distance("backward")
+        forward = flow.by_distance("forward")
         figure = figures.influence_by_distance(forward, backward, lengths)
         yield Picture(
             figure,

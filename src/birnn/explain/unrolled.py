@@ -100,8 +100,7 @@ def computation_graph(model: Spec | Stack | Bundle, steps: int) -> ComputationGr
         found = list(_layer(stack, layer, below))
         edges += found
         nodes += dict.fromkeys(end for _, end in found)
-        kind = "output" if stack.directions_of(layer) == 2 or stack.adds_input(layer) else "forward"
-        below = [Node(kind, layer, step) for step in range(steps)]
+        below = [Node(_output(stack, layer), layer, step) for step in range(steps)]
     if (spec := _spec(model)) is not None:
         found = list(_head(spec, below))
         edges += found
@@ -121,6 +120,11 @@ def _stack(model: Spec | Stack | Bundle) -> Stack:
     return (model.spec if isinstance(model, Bundle) else model).stack
 
 
+def _output(stack: Stack, layer: int) -> str:
+    """The kind of the nodes that the layer above reads."""
+    return "output" if stack.directions_of(layer) == 2 or stack.adds_input(layer) else "forward"
+
+
 def _layer(stack: Stack, layer: int, below: Sequence[Node]) -> Iterator[Edge]:
     """The edges into a layer's states and outputs."""
     halves = ("forward", "backward")[: stack.directions_of(layer)]
@@ -133,7 +137,7 @@ def _layer(stack: Stack, layer: int, below: Sequence[Node]) -> Iterator[Edge]:
                 yield states[number - 1], state
     for node in below:
         output = Node("output", layer, node.step)
-        if len(halves) == 2 or stack.adds_input(layer):
+        if _output(stack, layer) == "output":
             yield from ((Node(half, layer, node.step), output) for half in halves)
         if stack.adds_input(layer):
             yield node, output
@@ -174,17 +178,17 @@ def inputs_read(
         layer: Which layer; the last by default.
 
     Returns:
-        ``forward``; with two directions ``backward`` and ``both``.
+        ``forward``, with two directions ``backward``, and ``combined``.
 
     Example:
         >>> inputs_read(Stack("gru", 3, 4), 5, 2)
-        {'forward': range(0, 3), 'backward': range(2, 5), 'both': range(0, 5)}
+        {'forward': range(0, 3), 'backward': range(2, 5), 'combined': range(0, 5)}
     """
     graph = computation_graph(model, steps)
     stack = _stack(model)
-    kinds = {"forward": "forward"}
-    if stack.directions_of(layer) == 2:
-        kinds |= {"backward": "backward", "both": "output"}
+    kinds = {"forward": "forward", "backward": "backward", "combined": "output"}
+    if stack.directions_of(layer) == 1:
+        kinds = {"forward": "forward", "combined": _output(stack, layer)}
     every = {
         name: graph.inputs_of(Node(kind, layer % stack.num_layers, position))
         for name, kind in kinds.items()
@@ -235,8 +239,7 @@ def _facts(graph: ComputationGraph, stack: Stack, steps: int) -> Iterator[str]:
     """What the outputs of each layer depend on, in words."""
     for layer in range(stack.num_layers):
         ways = "two directions" if stack.directions_of(layer) == 2 else "one direction"
-        every = Node("output", layer, 0)
-        first = every if every in graph.nodes else Node("forward", layer, 0)
+        first = Node(_output(stack, layer), layer, 0)
         all_inputs = len(graph.inputs_of(first)) == steps
         read = "all inputs" if all_inputs else "the inputs up to it"
         yield f"Layer {layer + 1} has {ways}: its output at each step depends on {read}."

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+PANELS = {"forward": "forward", "backward": "backward", "combined": "both"}  # how they are drawn
 ROOM = 0.16  # of the width that the words for what was not read need
 DECADES = 3  # of a logarithmic scale of influence
 SEEN = 1e-5  # of the greatest influence: what is less has no place in a figure
@@ -130,52 +131,55 @@ def flow(
 
 @in_house_style
 def influence_on_position(
-    forward_T: ArrayLike, backward_T: ArrayLike | None, combined_T: ArrayLike,
-    tokens: Sequence[str], position: int, read: Mapping[str, range] | None = None,
-) -> Figure:  # fmt: skip
+    norms: Mapping[str, ArrayLike],
+    tokens: Sequence[str],
+    position: int,
+    read: Mapping[str, range] | None = None,
+) -> Figure:
     """What one position knows: how much each input moves either state there, and their merge.
 
     Panels one under the other on one scale, bars over the inputs; the inputs that a state has not
     read are shaded. Of a long text the 60 inputs around the position are drawn.
 
     Args:
-        forward_T: Norms of the derivatives of the forward state by each input, (steps,).
-        backward_T: Of the backward state, or None where there is none.
-        combined_T: Of what both are merged to.
+        norms: ``forward``, ``backward`` and ``combined`` to the norms of the derivatives of the
+            forward state, the backward state and what both are merged to, by each input,
+            (steps,). Without ``backward`` there is one panel.
         tokens: The inputs.
         position: Number of the step whose states these are, from 0 on.
-        read: ``forward``, ``backward`` and ``both`` to the inputs that each has read; all of them
-            by default.
+        read: The same names to the inputs that each has read; all of them by default.
 
     Raises:
-        DataError: Not one norm for each input, no input, or a position beyond them.
+        DataError: Other names, not one norm for each input, no input, or a position beyond them.
 
     Example:
         >>> from birnn.report.figures import alt_text
-        >>> figure = influence_on_position([0.5, 1, 0], [0, 1, 2], [0.5, 1.4, 2], "abc", 1)
+        >>> norms = {"forward": [0.5, 1, 0], "backward": [0, 1, 2], "combined": [0.5, 1.4, 2]}
+        >>> figure = influence_on_position(norms, "abc", 1)
         >>> alt_text(figure).split(". ")[1]
         "Forward half: most by 'b' (2) with 1, by 2 of 3 inputs at all"
     """
-    norms = halves_of(forward_T, backward_T)
-    if backward_T is not None:
-        norms["both"] = np.asarray(combined_T, dtype=float)
-    steps = same_length("input", tokens=tokens, **norms)
+    if not {"forward", "combined"} <= set(norms) <= set(PANELS):
+        raise DataError(f"norms are of {', '.join(norms)}. Give {', '.join(PANELS)}.")
+    shown = list(PANELS) if "backward" in norms else ["forward"]
+    every = {name: np.asarray(norms[name], dtype=float) for name in shown}
+    steps = same_length("input", tokens=tokens, **every)
     if not 0 <= position < steps:
         raise DataError(f"position is {position}, there are inputs 0 to {steps - 1}")
     window = around(position, steps)
     drawn, at = tokens[window], position - window.start
-    most = max(float(np.nanmax(norm_T[window], initial=0)) for norm_T in norms.values()) or 1.0
-    figure = blank(0.55 + max(1.6, 1.05 * len(norms)) + height_below(drawn))
-    panels = figure.subplots(len(norms), sharex=True, sharey=True, squeeze=False)[:, 0]
-    for axes, (key, norm_T) in zip(panels, norms.items(), strict=True):
-        values = np.nan_to_num(norm_T[window])
+    most = max(float(np.nanmax(norm_T[window], initial=0)) for norm_T in every.values()) or 1.0
+    figure = blank(0.55 + max(1.6, 1.05 * len(every)) + height_below(drawn))
+    panels = figure.subplots(len(every), sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, (name, norm_T) in zip(panels, every.items(), strict=True):
+        key, values = PANELS[name], np.nan_to_num(norm_T[window])
 
         def text(_: str, step: int, half: str = HALVES[key], values: FloatArray = values) -> str:
             return f"{half}, {named(drawn, step, window.start)}: {number(values[step])}"
 
         bars(axes, {"": values}, [READERS[key].colour], text, upright=True)
         axes.axvspan(at - 0.5, at + 0.5, color=INK, alpha=0.1, linewidth=0, zorder=0)
-        known = (read or {}).get(key, range(steps))
+        known = (read or {}).get(name, range(steps))
         _unread(axes, -0.5, known.start - window.start - 0.5, len(values))
         _unread(axes, known.stop - window.start - 0.5, len(values) - 0.5, len(values))
         axes.set_title(HALVES[key], color=READERS[key].colour, fontweight="bold")
@@ -187,7 +191,7 @@ def influence_on_position(
     return with_alt_text(
         figure,
         f"How much each of {steps} inputs moves the states at {named(tokens, position)}.",
-        *(_of_inputs(HALVES[key], norm_T, tokens) for key, norm_T in norms.items()),
+        *(_of_inputs(HALVES[PANELS[name]], norm_T, tokens) for name, norm_T in every.items()),
     )
 
 
@@ -215,8 +219,8 @@ def _of_inputs(half: str, norm_T: FloatArray, tokens: Sequence[str]) -> str:
 
 @in_house_style
 def influence_by_distance(
-    forward: Sequence[float],
-    backward: Sequence[float] | None,
+    forward: ArrayLike,
+    backward: ArrayLike | None,
     context: Mapping[str, float] | None = None,
 ) -> Figure:
     """How much an input moves a state, against how many steps lie between them.
