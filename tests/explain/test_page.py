@@ -105,6 +105,14 @@ def test_one_position_the_output_and_the_network_over_time_are_drawn(
         assert (name in text) == (bidirectional or half == "Forward")
         if name in text:
             assert f"by {count} of 7 inputs at all." in text.split(name)[1].split(name[:4])[0]
+    told = found.to_dict()["known"]
+    assert (told["step"], told["layer"]) == (found.position + 1, 0)
+    counts = {
+        name: sum(norm > 0 for norm in told[name]) for name in told.keys() - {"step", "layer"}
+    }
+    forward = found.position + 1
+    both = {"forward": forward, "backward": 7 - found.position, "combined": 7}
+    assert counts == (both if bidirectional else {"forward": forward, "combined": forward})
     width = found.spec.stack.output_size
     assert f"Output rows of {width} numbers for 7 words." in text
     # where the halves stand side by side, the output holds their activations already

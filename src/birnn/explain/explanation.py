@@ -20,6 +20,7 @@ from birnn.explain.gates import NAMES, Saturation, saturation
 from birnn.explain.inspected import Array, InspectedModel, Model
 from birnn.explain.reading import Reading
 from birnn.explain.states import Correlation, States, correlation, states
+from birnn.explain.unrolled import inputs_read
 from birnn.nn.threads import own_threads
 
 LONG = 400  # steps from which on leaving out each of them in turn takes too long
@@ -28,6 +29,23 @@ MOST_DIGITS = 18  # of the number of a step
 MOST_PLACES = 10  # of a token that are listed
 MOST_SHOWN = 40  # characters of what was given, in a message
 FEWEST = 8  # steps that a correlation needs to mean anything
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is known at one step of a layer.
+
+    Args:
+        position: The step, from 0 on.
+        layer: Number of the layer.
+        norms: ``forward``, ``backward`` and ``combined`` to the influence of each input, (T,).
+        read: The same names to the inputs that each has read.
+    """
+
+    position: int
+    layer: int
+    norms: dict[str, Array]
+    read: dict[str, range]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +130,19 @@ class Explanation:
         every = self.probabilities
         return None if every is None else float(every[self.ablation.outputs.index(self.target)])
 
+    @property
+    def known(self) -> Known:
+        """What is known at the step explained, or in the middle of what has one answer.
+
+        In the first layer, where the halves know different things; in the last where that alone
+        has two directions.
+        """
+        steps = len(self.tokens)
+        position = steps // 2 if self.position is None else self.position
+        found = next((flow for flow in self.flows if flow.backward is not None), self.flows[0])
+        read = inputs_read(self.spec, steps, position, layer=found.layer)
+        return Known(position, found.layer, found.of_state(position), read)
+
     def logits(self) -> dict[str, float]:
         """Score of the target with both halves, without either, and without both."""
         return {
@@ -121,7 +152,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers of the answer as plain Python objects."""
-        contexts = [found.context() for found in self.flows]
+        contexts, known = [found.context() for found in self.flows], self.known
         return {
             "tokens": list(self.tokens),
             "unknown": [t for t, new in zip(self.tokens, self.unknown, strict=True) if new],
@@ -139,6 +170,11 @@ class Explanation:
                 {"layer": found.layer, "forward": one.forward, "backward": one.backward}
                 for found, one in zip(self.flows, contexts, strict=True)
             ],
+            "known": {
+                "step": known.position + 1,
+                "layer": known.layer,
+                **{name: norms.tolist() for name, norms in known.norms.items()},
+            },
             "attention": None if self.attention is None else self.attention.tolist(),
             "left_out": list(self.left_out),
         }

@@ -14,7 +14,7 @@ from birnn.explain.architecture import architecture
 from birnn.explain.explanation import Explanation
 from birnn.explain.gates import SQUASHED
 from birnn.explain.states import output_columns
-from birnn.explain.unrolled import inputs_read, unrolled
+from birnn.explain.unrolled import unrolled
 from birnn.report import figures
 from birnn.report.parts import Notes, Part, Picture, Section, Text
 
@@ -100,19 +100,14 @@ def _attribution(found: Explanation) -> Iterator[Part]:
 
 
 def _known(found: Explanation) -> Iterator[Part]:
-    """What is known at the step explained, or in the middle of what has one answer."""
-    steps = len(found.tokens)
-    position = steps // 2 if found.position is None else found.position
-    flow = next((flow for flow in found.flows if flow.backward is not None), found.flows[0])
-    read = inputs_read(found.spec, steps, position, layer=flow.layer)
-    figure = figures.influence_on_position(flow.of_state(position), found.tokens, position, read)
-    which = "" if len(found.flows) == 1 else f"Layer {flow.layer + 1}. "
+    known = found.known
+    which = "" if len(found.flows) == 1 else f"Layer {known.layer + 1}. "
     states = "the forward state, the backward state and what they are merged to"
-    if flow.backward is None:
+    if "backward" not in known.norms:
         states = "the state"
     yield Picture(
-        figure,
-        f"{which}What is known at {figures.named(found.tokens, position)}: how much each "
+        figures.influence_on_position(known.norms, found.tokens, known.position, known.read),
+        f"{which}What is known at {figures.named(found.tokens, known.position)}: how much each "
         f"{found.unit} moves {states} there.",
     )
 
