@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from birnn.engine.isa import set_num_threads
+    from birnn.export.exporters import export_model
     from birnn.importing.importer import import_model
     from birnn.nn.accelerate import accelerate, decelerate
     from birnn.ragged import Ragged
@@ -30,6 +31,7 @@ _HOMES = {
     "Ragged": "birnn.ragged:Ragged",
     "accelerate": "birnn.nn.accelerate:accelerate",
     "decelerate": "birnn.nn.accelerate:decelerate",
+    "export_model": "birnn.export.exporters:export_model",
     "import_model": "birnn.importing.importer:import_model",
     "load": "birnn.runtime.predictor:Predictor.load",
     "set_num_threads": "birnn.engine.isa:set_num_threads",
@@ -41,6 +43,7 @@ __all__ = [
     "__version__",
     "accelerate",
     "decelerate",
+    "export_model",
     "import_model",
     "load",
     "set_num_threads",

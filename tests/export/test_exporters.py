@@ -11,7 +11,7 @@ import pytest
 
 from birnn.bundle import Bundle
 from birnn.errors import ConversionError, OutputError, UsageError
-from birnn.export import EXPORTERS, export, verify
+from birnn.export import EXPORTERS, export_model, verify
 from birnn.export.verify import compare, sample
 from birnn.runtime import Predictor
 
@@ -20,7 +20,7 @@ def test_an_exported_file_answers_as_the_runtime(
     model: Callable[..., Bundle], name: str, to: str, tmp_path: Path
 ) -> None:
     bundle = model(name)
-    path = export(bundle, tmp_path / f"model{EXPORTERS[to].ending}", to=to)
+    path = export_model(bundle, tmp_path / f"model{EXPORTERS[to].ending}", to=to)
     found = verify(bundle, path, to=to)
     assert found.passed, found.lines()
     assert found.largest is not None
@@ -36,16 +36,16 @@ def test_places_that_cannot_be_written_are_refused(
     path = tmp_path / f"model{ending}"
     path.write_text("what stood there")
     with pytest.raises(OutputError, match=r"exists\. Give another --out, or --overwrite"):
-        export(bundle, path, to=to)
+        export_model(bundle, path, to=to)
     assert path.read_text() == "what stood there"
     with pytest.raises(UsageError, match=f"end in {ending}. Give --out .*model{ending}"):
-        export(bundle, tmp_path / "model.bin", to=to)
+        export_model(bundle, tmp_path / "model.bin", to=to)
     with pytest.raises(OutputError, match="no folder that can be written to"):
-        export(bundle, tmp_path / "nowhere" / f"model{ending}", to=to)
+        export_model(bundle, tmp_path / "nowhere" / f"model{ending}", to=to)
     (tmp_path / f"folder{ending}").mkdir()
     with pytest.raises(OutputError, match="is a directory"):
-        export(bundle, tmp_path / f"folder{ending}", to=to, overwrite=True)
-    export(bundle, path, to=to, overwrite=True)
+        export_model(bundle, tmp_path / f"folder{ending}", to=to, overwrite=True)
+    export_model(bundle, path, to=to, overwrite=True)
     assert path.read_bytes() != b"what stood there"
 
 
@@ -62,7 +62,7 @@ def test_a_write_that_fails_leaves_what_stood_there(
     path = tmp_path / "model.safetensors"
     path.write_text("what stood there")
     with pytest.raises(OutputError, match=r"model.safetensors: cannot be written: No space left"):
-        export(model("mixed"), path, to="torch", overwrite=True)
+        export_model(model("mixed"), path, to="torch", overwrite=True)
     assert path.read_text() == "what stood there"
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
@@ -144,4 +144,4 @@ def test_the_sample_holds_the_vocabulary_in_its_order(model: Callable[..., Bundl
     assert [token.lower() for token in tokens] == list(bundle.vocabularies["words"][1:])
     assert sample(bundle) == sample(bundle)
     with pytest.raises(UsageError, match="did you mean torch"):
-        export(bundle, "x", to="tourch")
+        export_model(bundle, "x", to="tourch")

@@ -12,7 +12,7 @@ import torch
 
 from birnn.engine import isa
 from birnn.errors import ConversionError
-from birnn.export import EXPORTERS, export, feeds
+from birnn.export import EXPORTERS, export_model, feeds
 from birnn.export.feeds import unpadded
 from birnn.export.verify import random_batch
 from birnn.inputs import restored
@@ -114,7 +114,7 @@ def test_the_crf_is_the_reference_s():
 
 def test_an_exported_program_needs_jax_alone(model, tmp_path):
     bundle = model("lstm-iob2")
-    path = export(bundle, tmp_path / "tagger.zip", to="jax")
+    path = export_model(bundle, tmp_path / "tagger.zip", to="jax")
     with zipfile.ZipFile(path) as archive:
         program = jax.export.deserialize(bytearray(archive.read("model.stablehlo")))
         told = json.loads(archive.read("model.json"))

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import nn
 
 from birnn.bundle import Bundle
-from birnn.export import export, feeds, plain_torch
+from birnn.export import export_model, feeds, plain_torch
 from birnn.export.verify import random_batch
 from birnn.runtime import Predictor
 
@@ -38,7 +38,7 @@ def test_a_copy_of_the_file_runs_a_model_without_birnn(
     model: Callable[..., Bundle], tmp_path: Path
 ) -> None:
     bundle = model("lstm-iob2")
-    path = export(bundle, tmp_path / "tagger.safetensors", to="torch")
+    path = export_model(bundle, tmp_path / "tagger.safetensors", to="torch")
     (tmp_path / "plain_torch.py").write_text(Path(plain_torch.__file__).read_text())
     batch = random_batch(bundle)
     arrays = {name: array.tolist() for name, array in feeds(bundle, batch).items()}
@@ -71,7 +71,7 @@ def test_it_is_made_of_torchs_own_layers(model: Callable[..., Bundle], name: str
 
 def test_the_metadata_say_what_the_file_is(model: Callable[..., Bundle], tmp_path: Path) -> None:
     bundle = model("lstm-iob2")
-    path = export(bundle, tmp_path / "tagger.safetensors", to="torch")
+    path = export_model(bundle, tmp_path / "tagger.safetensors", to="torch")
     with safe_open(path, framework="np") as file:
         told = {name: json.loads(text) for name, text in file.metadata().items()}
     assert type(bundle.spec).model_validate(told["spec"]) == bundle.spec

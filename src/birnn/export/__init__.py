@@ -5,7 +5,7 @@
 True
 """
 
-from birnn.export.exporters import EXPORTERS, Exporter, Loaded, export
+from birnn.export.exporters import EXPORTERS, Exporter, Loaded, export_model
 from birnn.export.feeds import feeds
 from birnn.export.verify import Difference, Verification, verify
 
@@ -15,7 +15,7 @@ __all__ = [
     "Exporter",
     "Loaded",
     "Verification",
-    "export",
+    "export_model",
     "feeds",
     "verify",
 ]

@@ -131,7 +131,7 @@ def exporter_of(name: str) -> Exporter:
     return EXPORTERS[name]
 
 
-def export(
+def export_model(
     model: Bundle | str | Path, out: str | Path, *, to: str, overwrite: bool = False
 ) -> Path:
     """Write a bundle as a file of another framework.
