@@ -13,6 +13,7 @@ from birnn.bundle import Bundle, documents
 from birnn.bundle.checks import sniff_format
 from birnn.bundle.io import save
 from birnn.errors import FormatError, Tell, log_notice
+from birnn.export.onnx import bundle_from
 from birnn.foreign import Beside, Layer, bundle_of, keras_layers, onnx_layers, state_dict_layers
 from birnn.foreign.layers import Array
 from birnn.importing.keras_file import read_keras_file
@@ -55,8 +56,9 @@ def imported(file: str | Path, beside: Beside, tell: Tell = log_notice) -> Bundl
     path = Path(file)
     notices: list[str] = []
     kind = format_of(path)
-    layers = READERS[kind](path, beside, notices)
-    bundle = bundle_of(layers, beside, notices, where=str(path))
+    read = READERS[kind](path, beside, notices)
+    # A file that birnn exported is a whole bundle.
+    bundle = read if isinstance(read, Bundle) else bundle_of(read, beside, notices, where=str(path))
     for line in notices:
         tell(f"{path}: {line}")
     return replace(bundle, metadata={"imported": {"file": path.name, "format": kind}})
@@ -109,10 +111,13 @@ def _keras(path: Path, beside: Beside, notices: list[str]) -> list[Layer]:
     return keras_layers(*read_keras_file(path))
 
 
-def _onnx(path: Path, beside: Beside, notices: list[str]) -> list[Layer]:
-    del beside, notices
-    graph, _ = read_onnx_file(path)
-    return onnx_layers(graph)
+def _onnx(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
+    graph, metadata = read_onnx_file(path)
+    if "birnn.spec" not in metadata:
+        return onnx_layers(graph)
+    if beside != Beside():
+        notices.append("was exported by birnn and says all itself: what was given beside is unused")
+    return bundle_from(graph.constants, metadata, str(path))
 
 
 READERS = {"safetensors": _safetensors, "keras": _keras, "onnx": _onnx}

@@ -4,10 +4,12 @@ from birnn.export.onnx.exporter import OnnxModel, load, session_of, write
 from birnn.export.onnx.graph import OPSET
 from birnn.export.onnx.inputs import feeds
 from birnn.export.onnx.model import metadata_of, model_of, stack_model
+from birnn.export.onnx.restored import bundle_from
 
 __all__ = [
     "OPSET",
     "OnnxModel",
+    "bundle_from",
     "feeds",
     "load",
     "metadata_of",

@@ -4,15 +4,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from birnn.export.onnx.graph import Graph
-from birnn.reference.crf import Chain
+from birnn.export.onnx.layers import Tensors
+from birnn.tasks import Tags
 
 
-def viterbi(graph: Graph, scores_TBL: str, steps_T1: str, lengths: str, chain: Chain) -> str:
+class Chain(NamedTuple):
+    """Scores of a chain in a graph, float64, what is not allowed at minus infinity.
+
+    Args:
+        transitions: Of each pair of neighbours [from, to], (L, L).
+        start: Of each first label, (L,).
+        end: Of each last label, (L,).
+    """
+
+    transitions: str
+    start: str
+    end: str
+
+
+def chain_of(graph: Graph, head: Tags, labels: Sequence[str], tensors: Tensors) -> Chain:
+    """The scores of a head's CRF: its tensors as they are, and what the scheme of tags allows."""
+    allowed = head.constraints(labels) or (None, None, None)
+    parts = []
+    for name, mask in zip(Chain._fields, allowed, strict=True):
+        weight = f"head.crf.{name}"
+        score = graph.constant(weight, tensors[weight])
+        score = graph.add("Cast", score, to=graph.number_of(np.float64), name=name)
+        if mask is not None:
+            kept = graph.constant(f"{weight}.allowed", mask)
+            score = graph.add("Where", kept, score, np.array(-np.inf), name=f"allowed_{name}")
+        parts.append(score)
+    return Chain(*parts)
+
+
+def viterbi(
+    graph: Graph, scores_TBL: str, labels: int, steps_T1: str, lengths: str, chain: Chain
+) -> str:
     """The tags of the best path of each sequence, (T, B); beyond its end any.
 
     The sums are those of the runtime, in float64 and in its order, and among equals the lower label
@@ -21,15 +54,13 @@ def viterbi(graph: Graph, scores_TBL: str, steps_T1: str, lengths: str, chain: C
     Args:
         graph: The graph.
         scores_TBL: Emissions.
+        labels: L.
         steps_T1: Numbers of the steps.
         lengths: Lengths, (B,).
-        chain: Scores of the chain, what is not allowed at minus infinity.
+        chain: Scores of the chain.
     """
-    labels = chain.start.shape[0]
     # As [to, from], the ways into a label lie side by side.
-    to_from_LL = graph.constant("head.crf.to_from", chain.transitions.T)
-    start = graph.constant("head.crf.start", chain.start)
-    end = graph.constant("head.crf.end", chain.end)
+    to_from_LL = graph.add("Transpose", chain.transitions, name="to_from")
     emissions = graph.add("Cast", scores_TBL, to=graph.number_of(np.float64), name="emissions")
     last_B = graph.add("Sub", lengths, np.array(1), name="last_steps")
     is_last_TB = graph.add("Equal", steps_T1, last_B, name="is_last")
@@ -41,7 +72,7 @@ def viterbi(graph: Graph, scores_TBL: str, steps_T1: str, lengths: str, chain: C
         graph.add("Slice", shape, [1], [3], name="sequences_and_labels"),
         name="nothing",
     )
-    first_BL = graph.add("Add", nothing_BL, start, name="first")
+    first_BL = graph.add("Add", nothing_BL, chain.start, name="first")
 
     forward = graph.body("best_paths")
     row: Any = (np.float64, ["sequences", labels])
@@ -67,7 +98,7 @@ def viterbi(graph: Graph, scores_TBL: str, steps_T1: str, lengths: str, chain: C
         body=forward,
     )
 
-    total_BL = graph.add("Add", ended, end, name="total")
+    total_BL = graph.add("Add", ended, chain.end, name="total")
     best_tag_B1 = graph.add("ArgMax", total_BL, axis=1, keepdims=1, name="last_tag")
     trace = graph.body("trace")
     after_B1 = trace.input("crf/tag_after", np.int64, ["sequences", 1])

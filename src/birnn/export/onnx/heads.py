@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from birnn.export.onnx.crf import viterbi
+from birnn.export.onnx.crf import chain_of, viterbi
 from birnn.export.onnx.graph import Graph
 from birnn.export.onnx.layers import Tensors, dense, linear, on_steps, step_numbers, time_first
 from birnn.export.onnx.recurrent import Encoded
@@ -75,9 +75,9 @@ def tags(
     answers = [Answer("scores", time_first(graph, scores_TBL, 3), np.float32, spec.size)]
     if spec.decoder == "crf":
         with graph.scope("crf"):
-            chain = spec.chain(labels, tensors)
+            chain = chain_of(graph, spec, labels, tensors)
             lengths = given.encoded.batch.lengths
-            tags_TB = viterbi(graph, scores_TBL, given.steps, lengths, chain)
+            tags_TB = viterbi(graph, scores_TBL, spec.size, given.steps, lengths, chain)
     else:
         tags_TB = graph.add("ArgMax", scores_TBL, axis=2, keepdims=0)
         answers.append(_probabilities(graph, answers[0].tensor, spec.size))
@@ -177,12 +177,13 @@ def mean(graph: Graph, tensors: Tensors, given: Sequences) -> str:
 def attention(graph: Graph, tensors: Tensors, given: Sequences) -> str:
     """The mean of the rows weighted by ``softmax(q . tanh(W x + b))`` over the real steps."""
     layer = dense(graph, "head.attention", "tanh", tensors)
-    query = graph.constant("head.attention.query", tensors["head.attention.query"][:, None])
+    query = graph.constant("head.attention.query", tensors["head.attention.query"])
+    query_A1 = graph.add("Unsqueeze", query, [1], name="query_A1")
     scores_TB1 = on_steps(
         graph,
         given.encoded.batch.rows,
         1,
-        lambda rows: graph.add("MatMul", layer(rows), query, name="scores"),
+        lambda rows: graph.add("MatMul", layer(rows), query_A1, name="scores"),
     )
     scores_TB1 = _own(graph, given, -np.inf, scores_TB1)
     has_steps = _has_steps(graph, given)
