@@ -42,6 +42,7 @@ LEFT_OUT = {
     "README.md": 4,
     "docs/how/demo.md": 1,
     "docs/ideas/cost.md": 1,
+    "docs/ideas/merging.md": 1,
     "docs/start.md": 2,
 }
 
