@@ -125,8 +125,17 @@ def test_a_file_is_enough(bundle: Bundle, tmp_path: Path) -> None:
     assert vocabularies == dict(bundle.vocabularies)
 
 
+def test_lower_case_is_replaced_where_a_model_knows_capitals_alone(model: Model) -> None:
+    bundle = model("mixed")
+    replaced = {"a": "A", "c": "C", "g": "G"}
+    assert json.loads(metadata_of(bundle)["birnn.rules"]) == {"replaced": replaced}
+    symbols = ("<unk>", "A", "b", "+")
+    bundle = Bundle(bundle.spec, dict(bundle.vocabularies) | {"symbols": symbols}, bundle.tensors)
+    assert json.loads(metadata_of(bundle)["birnn.rules"]) == {"replaced": {}}
+
+
 def test_sizes_of_a_batch_have_names(bundle: Bundle) -> None:
-    # pytorch#41774, #49936, #62240: traced models kept the batch that they were traced with.
+    # pytorch#41774, #62240: traced models kept to the batch that they were traced with.
     session = session_of(model_of(bundle).SerializeToString())
     shapes = {each.name: each.shape for each in (*session.get_inputs(), *session.get_outputs())}
     assert shapes == {

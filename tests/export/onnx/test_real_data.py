@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import birnn
@@ -51,6 +52,8 @@ def compare(model: Predictor, inputs: list[Any], folder: Path) -> None:
             for tags in graph.answers(inputs[start : start + 64])
         ]
         assert found == expected
+        for scores, own in zip(graph(inputs[:64]), model.scores(inputs[:64]), strict=True):
+            np.testing.assert_allclose(scores, own, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.shared

@@ -45,7 +45,8 @@ def expected_of(stack: Stack, parameters: Any, arrays: dict[str, Any]) -> dict[s
 
 @pytest.mark.parametrize("cell", sorted(GATES))
 def test_one_session_takes_every_batch(cell: str) -> None:
-    # pytorch#41774, #49936, #62240: the batch, its states and its lengths were those of the trace.
+    # pytorch#41774, #49936, #62240: exports of packed LSTMs failed, or kept to the batch, the
+    # initial states and the lengths that they were traced with.
     stack = stack_of(cell)
     parameters = initialise(stack, 0, scheme="torch", dtype="float32")
     session = session_of(stack_model(stack, parameters, initial=True).SerializeToString())
