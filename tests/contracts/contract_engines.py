@@ -179,3 +179,11 @@ for _name in isa.available():
 ENGINES["onnxruntime"] = Engine(
     "onnx_engine:run", laws=False, whole_grid=False, dtypes=("float32",)
 )
+# On torch or JAX, where Keras computes in float32 alone.
+ENGINES["keras"] = Engine(
+    "keras_engine:run",
+    laws=False,
+    whole_grid=False,
+    gives=frozenset({"output", "final", "state"}),
+    dtypes=("float32",),
+)

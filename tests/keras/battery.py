@@ -1,0 +1,281 @@
+"""What `birnn.keras` promises on every backend of Keras, checks that raise where it is not so.
+
+`python battery.py FOLDER CHECK...` runs some of them and writes to FOLDER what each said; Keras has
+one backend in a process, so a test of another one asks for a process of its own.
+"""
+
+# B sequences, T steps of the longest, L scores
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birnn.bundle import Bundle, Encoder, Spec
+from birnn.export import export, feeds, verify
+from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
+from birnn.keras import stack_to_keras, to_keras
+from birnn.keras.backend import load_keras, precision
+from birnn.ragged import Ragged
+from birnn.reference import Stack, StackState, bidirectional, initialise
+from birnn.runtime import Predictor
+from birnn.tasks import Label, Tags, Values
+
+VOCABULARIES = {
+    "words": ("<unk>", "the", "bank", "river", "of", "0"),
+    "characters": ("<unk>", *"abehiknrtvT1"),
+    "traits": ("<unk>", "p1=b", "p2=ba", "p2=th", "s3=the", "shape=xx", "shape=Xxx"),
+    "symbols": ("<unk>", "A", "C", "G"),
+    "labels": ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"),
+}
+SPELT = Characters(size=13, dim=3, hidden_size=2)
+AFFIXES = Surface(size=7, dim=2, prefixes=(1, 2), suffixes=(3,))
+
+# Inputs, head and encoder: every kind of input, pooling, cell and merge at least once.
+MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "words": (
+        Words(size=6, dim=3, characters=SPELT, surface=AFFIXES),
+        Tags(size=5, decoder="crf", scheme="iob2"),
+        {"num_layers": 2, "residual": True},
+    ),
+    "symbols": (
+        Symbols(size=4, dim=3),
+        Label(size=5, pooling="attention", attention_size=3, hidden=(4,), activation="gelu"),
+        {"cell": "gru", "merge": "project", "merge_size": 4},
+    ),
+    "vectors": (
+        Vectors(size=3, offset=(1e9, 0.0, -5.0), dense=Dense(size=4, activation="tanh")),
+        Values(size=2, pooling="last+max+mean", offset=(1e9, 0.0)),
+        {"cell": "rnn_tanh", "merge": "product", "num_layers": 2, "directions": ("both", "forward")},
+    ),
+    "final states": (
+        Symbols(size=4, dim=3),
+        Label(size=5, pooling="last"),
+        {"cell": "rnn_relu", "merge": "mean"},
+    ),
+}
+
+
+def bundle_of(name: str, seed: int = 0) -> Bundle:
+    """A model of `MODELS` with random tensors, larger than fresh ones, so that answers differ."""
+    inputs, head, encoder = MODELS[name]
+    spec = Spec(inputs=inputs, encoder=Encoder(hidden_size=3, **encoder), head=head)
+    random = np.random.default_rng(seed)
+    tensors = {
+        tensor: (random.standard_normal(shape) * 0.6).astype(np.float32)
+        for tensor, shape in spec.tensors().items()
+    }
+    for tensor in {"inputs.scale", "head.scale"} & set(tensors):
+        tensors[tensor] = np.abs(tensors[tensor]) + np.float32(0.5)
+    wanted = spec.inputs.vocabularies() | spec.head.vocabularies()
+    return Bundle(spec, {name: VOCABULARIES[name] for name in wanted}, tensors)
+
+
+def sequences_of(bundle: Bundle, lengths: tuple[int, ...] = (4, 0, 1, 6)) -> list[Any]:
+    """Random sequences that a bundle reads."""
+    random, inputs = np.random.default_rng(1), bundle.spec.inputs
+    if isinstance(inputs, Vectors):
+        offset = np.array(inputs.offset or (0.0,) * inputs.size)
+        return [random.standard_normal((t, inputs.size)) * 2 + offset for t in lengths]
+    pool = ["the", "Bank", "river", "1", "x" * 80] if inputs.kind == "words" else [*"ACG?"]
+    return [tuple(random.choice(pool, size=t).tolist()) for t in lengths]
+
+
+def called(model: Any, given: dict[str, Any]) -> Any:
+    """A model's output as an array."""
+    return load_keras().ops.convert_to_numpy(model(given, training=False))
+
+
+# ---------------------------------------------------------------------- the checks
+
+
+def scores_are_the_runtimes(folder: Path) -> None:
+    """A `.keras` file of each model, and sequences of length 0 among others."""
+    for name in MODELS:
+        bundle = bundle_of(name)
+        path = export(bundle, folder / f"{name}.keras", to="keras", overwrite=True)
+        found = verify(bundle, path, to="keras", sequences=sequences_of(bundle))
+        assert found.passed, (name, found.lines())
+
+
+def empty_batches_are_legal(folder: Path) -> None:
+    """A batch of which every sequence has length 0."""
+    for name in MODELS:
+        bundle = bundle_of(name)
+        path = export(bundle, folder / f"{name}.keras", to="keras", overwrite=True)
+        empty = sequences_of(bundle, (0, 0))
+        found = verify(bundle, path, to="keras", sequences=empty)
+        assert found.passed, (name, found.lines())
+
+
+def padding_does_not_leak(folder: Path) -> None:
+    """Other numbers, or NaN, where no step is, and more of it: the same scores."""
+    del folder
+    for name in MODELS:
+        bundle = bundle_of(name)
+        given = feeds(bundle, sequences_of(bundle))
+        model = to_keras(bundle)
+        real = np.arange(max(given["lengths"]) + 3) < given["lengths"][:, None]
+        other = dict(given)
+        for key, array in given.items():
+            if key == "lengths":
+                continue
+            wide = np.zeros((len(array), real.shape[1], *array.shape[2:]), array.dtype)
+            wide[:, : array.shape[1]] = array
+            wide[~real] = np.nan if array.dtype.kind == "f" else 1
+            other[key] = wide
+        one, two = called(model, given), called(model, other)
+        if bundle.spec.head.per_step:
+            one, two = one[real[:, : one.shape[1]]], two[real]
+        np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)
+
+
+def files_open_without_birnn(folder: Path) -> None:
+    """Every class that a file names is one of Keras."""
+
+    def modules(value: Any) -> set[str]:
+        below = value.values() if isinstance(value, dict) else value
+        if not isinstance(value, dict | list):
+            return set()
+        own = {value.get("module")} if isinstance(value, dict) else set()
+        return own.union(*map(modules, below)) - {None}
+
+    for name in MODELS:
+        path = export(bundle_of(name), folder / f"{name}.keras", to="keras", overwrite=True)
+        with zipfile.ZipFile(path) as archive:
+            named = modules(json.loads(archive.read("config.json")))
+        assert named, name
+        assert all(str(module).split(".")[0] in {"keras", "builtins"} for module in named), named
+
+
+def gradients_are_right(folder: Path) -> None:
+    """Of a sum of squares along a random direction: finite, and as differences have it."""
+    del folder
+    keras = load_keras()
+    for name in MODELS:
+        bundle = bundle_of(name)
+        model, given = to_keras(bundle), feeds(bundle, sequences_of(bundle))
+        # As an empty sequence has no row to choose among, of a maximum too.
+        weights = [np.asarray(w) for w in model.get_weights()]
+        slopes = gradients(keras, model, given)
+        assert all(np.isfinite(slope).all() for slope in slopes), name
+        random = np.random.default_rng(2)
+        directions = [random.standard_normal(w.shape).astype(w.dtype) for w in weights]
+        losses, step = [], 1e-3
+        for sign in (1, -1):
+            model.set_weights(
+                [w + sign * step * d for w, d in zip(weights, directions, strict=True)]
+            )
+            losses.append(float((np.float64(called(model, given)) ** 2).sum()))
+        expected = (losses[0] - losses[1]) / (2 * step)
+        found = sum(float((s * d).sum()) for s, d in zip(slopes, directions, strict=True))
+        np.testing.assert_allclose(found, expected, rtol=2e-2)
+
+
+def gradients(keras: Any, model: Any, given: dict[str, Any]) -> list[Any]:
+    """Gradients of the sum of squares of a model's output with respect to its weights."""
+    ops, backend = keras.ops, keras.backend.backend()
+    if backend == "torch":
+        loss = ops.sum(model(given, training=False) ** 2)
+        loss.backward()
+        return [ops.convert_to_numpy(w.value.grad) for w in model.trainable_weights]
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss = ops.sum(model(given, training=False) ** 2)
+        values = [w.value for w in model.trainable_weights]
+        return [ops.convert_to_numpy(tf.convert_to_tensor(g)) for g in tape.gradient(loss, values)]
+    import jax
+
+    others = [w.value for w in model.non_trainable_variables]
+
+    def loss_of(values: Any) -> Any:
+        return ops.sum(model.stateless_call(values, others, given, training=False)[0] ** 2)
+
+    return [np.asarray(g) for g in jax.grad(loss_of)([w.value for w in model.trainable_weights])]
+
+
+def float64_agrees_with_the_reference(folder: Path) -> None:
+    """Of stacks, with initial states, to 1e-10, where Keras computes in float64."""
+    del folder
+    keras = load_keras()
+    for stack in (
+        Stack("lstm", 3, 4, num_layers=2, merge="project", merge_size=5),
+        Stack("gru", 3, 3, num_layers=3, directions=("both", "forward", "both"), merge="sum"),
+        Stack("rnn_tanh", 3, 3, merge="product"),
+    ):
+        random, lengths = np.random.default_rng(0), np.array([3, 0, 5, 1])
+        parameters = initialise(stack, 1, scheme="torch", dtype="float64")
+        x = Ragged(random.standard_normal((lengths.sum(), 3)), lengths)
+        zeros = StackState.zeros(stack, len(lengths), np.dtype(np.float64))
+        initial = StackState(*(random.uniform(-1, 1, z.shape) for z in zeros.parts))
+        padded = np.full((len(lengths), 6, 3), np.nan)
+        real = np.arange(6) < lengths[:, None]
+        padded[real] = x.values
+        model = stack_to_keras(stack, parameters, initial_state=True, dtype="float64")
+        states = {n: p.swapaxes(0, 1) for n, p in zip("hc", initial.parts, strict=False)}
+        with precision(keras, "float64"):
+            found = model({"vectors": padded, "lengths": lengths} | states)
+        expected = bidirectional.run(x, parameters, stack, initial)
+        pairs = {"final": expected.final, "h": expected.state.h.swapaxes(0, 1)}
+        for part, wanted in pairs.items():
+            got = keras.ops.convert_to_numpy(found[part])
+            np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-10)
+        rows = keras.ops.convert_to_numpy(found["rows"])[real]
+        np.testing.assert_allclose(rows, expected.output.values, rtol=1e-10, atol=1e-10)
+
+
+def predict_and_fit_work(folder: Path) -> None:
+    """`model.predict` in batches, and a step of `model.fit` lowers the loss."""
+    del folder
+    keras = load_keras()
+    bundle = bundle_of("symbols")
+    model, sequences = to_keras(bundle), sequences_of(bundle, (4, 0, 1, 6, 3, 2))
+    given = feeds(bundle, sequences)
+    found = model.predict(given, batch_size=4, verbose=0)
+    expected = np.stack(Predictor(bundle).scores(sequences))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.05),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    labels = np.array([0, 1, 2, 3, 4, 0])
+    losses = model.fit(given, labels, epochs=4, batch_size=6, verbose=0).history["loss"]
+    assert losses[-1] < losses[0], losses
+
+
+CHECKS: dict[str, Callable[[Path], None]] = {
+    check.__name__: check
+    for check in (
+        scores_are_the_runtimes,
+        empty_batches_are_legal,
+        padding_does_not_leak,
+        files_open_without_birnn,
+        gradients_are_right,
+        predict_and_fit_work,
+    )
+}
+ON_TENSORFLOW = CHECKS | {
+    "float64_agrees_with_the_reference": float64_agrees_with_the_reference,
+}
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    said: dict[str, str] = {}
+    for each in sys.argv[2:]:
+        try:
+            ON_TENSORFLOW[each](place)
+            said[each] = ""
+        except Exception:
+            said[each] = traceback.format_exc()
+    said["backend"] = load_keras().backend.backend()
+    (place / "said.json").write_text(json.dumps(said), "utf-8")
