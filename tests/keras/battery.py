@@ -53,7 +53,12 @@ MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "vectors": (
         Vectors(size=3, offset=(1e9, 0.0, -5.0), dense=Dense(size=4, activation="tanh")),
         Values(size=2, pooling="last+max+mean", offset=(1e9, 0.0)),
-        {"cell": "rnn_tanh", "merge": "product", "num_layers": 2, "directions": ("both", "forward")},
+        {
+            "cell": "rnn_tanh",
+            "merge": "product",
+            "num_layers": 2,
+            "directions": ("both", "forward"),
+        },
     ),
     "final states": (
         Symbols(size=4, dim=3),

@@ -108,6 +108,7 @@ EXPORTERS: dict[str, Exporter] = {
         Exporter("torch", "torch", ".safetensors", "train", ("torch",), "birnn.export.torch"),
         Exporter("onnx", "ONNX", ".onnx", "onnx", ("onnx",), "birnn.export.onnx"),
         Exporter("jax", "JAX", ".zip", "jax", ("jax",), "birnn.export.jax"),
+        Exporter("keras", "Keras", ".keras", "keras", ("keras",), "birnn.export.keras"),
     )
 }
 

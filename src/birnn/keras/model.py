@@ -47,7 +47,7 @@ def to_keras(bundle: Bundle, *, dtype: DType = "float32", tell: Tell = log_notic
         ConfigError: ``float64`` on a backend where Keras computes in float32 all the same.
 
     Example:
-        >>> from birnn.bundle import Encoder, Symbols, Tags
+        >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
         >>> spec = Spec(
         ...     inputs=Symbols(size=3, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2)
         ... )
@@ -208,6 +208,9 @@ def _pooled(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
     return keras.layers.Concatenate(name="pooled")(parts) if len(parts) > 1 else parts[0]
 
 
+LOWEST = float(np.finfo(np.float32).min)
+
+
 def _last(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
     return encoded.final
 
@@ -215,7 +218,7 @@ def _last(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
 def _max(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
     ops = keras.ops
     # The least number, not -inf: an empty sequence's maximum must be finite to have a gradient.
-    lowest = ops.full_like(encoded.rows, float(np.finfo(np.float32).min))
+    lowest = ops.full_like(encoded.rows, LOWEST)
     rows = ops.where(ops.expand_dims(steps.real, axis=-1), encoded.rows, lowest)
     top = ops.max(rows, axis=1)
     return ops.where(steps.empty, ops.zeros_like(top), top)
@@ -233,10 +236,12 @@ def _attention(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
     rows = zeroed(keras, encoded.rows, steps)
     hidden = layers.Dense(head.attention_size, activation="tanh", name="attention")(rows)
     scores = layers.Dense(1, use_bias=False, name="attention_query")(hidden)
-    # Of an empty sequence the weights are 1 over its first row, which is zero.
+    # A softmax over the steps that are read: of an empty sequence 1 on its first row, which is
+    # zero. Keras' own layer warns of sequences of length 1.
     mask = ops.expand_dims(steps.read, axis=-1)
-    weights = layers.Softmax(axis=1, name="attention_weights")(scores, mask=mask)
-    return ops.sum(weights * rows, axis=1)
+    scores = ops.where(mask, scores, ops.full_like(scores, LOWEST))
+    powers = ops.exp(scores - ops.max(scores, axis=1, keepdims=True))
+    return ops.sum(powers * rows, axis=1) / ops.sum(powers, axis=1)
 
 
 POOLINGS: dict[str, Callable[[Any, Any, Encoded, Steps], Tensor]] = {

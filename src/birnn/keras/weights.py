@@ -17,6 +17,10 @@ from birnn.bundle.spec import Spec
 from birnn.reference.stack import Stack
 
 Array = npt.NDArray[Any]
+
+ENTRY = "birnn.json"
+"""The entry of a `.keras` file that holds what Keras does not keep of a bundle."""
+
 Tensors = Mapping[str, Array]
 
 
@@ -26,11 +30,13 @@ class Placement:
 
     Args:
         layer: Name of the layer.
+        tensors: Their names.
         to: From the model's tensors to the layer's weights, in the order of Keras.
         back: From the layer's weights to tensors by name.
     """
 
     layer: str
+    tensors: tuple[str, ...]
     to: Callable[[Tensors], list[Array]]
     back: Callable[[list[Array]], dict[str, Array]]
 
@@ -78,6 +84,18 @@ def placements(spec: Spec) -> list[Placement]:
     return placed
 
 
+def unplaced(spec: Spec) -> list[str]:
+    """Tensors that no layer holds: of a CRF, and mean and scale, which layers have as settings.
+
+    Example:
+        >>> from birnn.bundle import Encoder, Vectors, Values
+        >>> unplaced(Spec(inputs=Vectors(size=3), encoder=Encoder(), head=Values(size=1)))
+        ['inputs.mean', 'inputs.scale', 'head.mean', 'head.scale']
+    """
+    held = {name for placement in placements(spec) for name in placement.tensors}
+    return [name for name in spec.tensors() if name not in held]
+
+
 TABLES = {
     "inputs.words.weight": "words_vectors",
     "inputs.characters.symbols.weight": "characters_vectors",
@@ -105,6 +123,7 @@ def stack_placements(stack: Stack, prefix: str, layer: str) -> Iterator[Placemen
 
 def _recurrent(layer: str, keras: Convention, prefix: str, ends: list[str]) -> Placement:
     names = [array.name for array in keras.arrays]
+    own_names = tuple(f"{prefix}{part}_{end}" for end in ends for part in PARTS)
 
     def to(tensors: Tensors) -> list[Array]:
         own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
@@ -119,7 +138,7 @@ def _recurrent(layer: str, keras: Convention, prefix: str, ends: list[str]) -> P
             found |= {f"{prefix}{part}_{end}": half[part] for part in PARTS}
         return found
 
-    return Placement(layer, to, back)
+    return Placement(layer, own_names, to, back)
 
 
 def _linear(layer: str, tensor: str) -> Placement:
@@ -134,17 +153,20 @@ def _linear(layer: str, tensor: str) -> Placement:
         found = keras.back(dict(zip(names, weights, strict=True)), where=layer)
         return {weight: found["weight"], bias: found["bias"]}
 
-    return Placement(layer, to, back)
+    return Placement(layer, (weight, bias), to, back)
 
 
 def _table(layer: str, tensor: str) -> Placement:
-    return Placement(layer, lambda tensors: [tensors[tensor]], lambda weights: {tensor: weights[0]})
+    return Placement(
+        layer, (tensor,), lambda tensors: [tensors[tensor]], lambda weights: {tensor: weights[0]}
+    )
 
 
 def _query(layer: str, tensor: str) -> Placement:
     # A vector (A,), which Keras has as a linear layer to one unit without bias: (A, 1).
     return Placement(
         layer,
+        (tensor,),
         lambda tensors: [tensors[tensor][:, None]],
         lambda weights: {tensor: weights[0][:, 0]},
     )
