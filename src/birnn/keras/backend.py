@@ -79,12 +79,16 @@ def precision(keras: Any, dtype: DType) -> Iterator[None]:
             f"dtype is {dtype}, and Keras on {backend} rounds to 32 bits whatever is set. "
             f"Set {VARIABLE}=tensorflow, or leave dtype out."
         )
-    before = keras.config.floatx()
-    keras.config.set_floatx(dtype)
+    config = keras.config
+    before = config.floatx(), config.dtype_policy()
+    # Layers take their type from the policy, which Keras makes once, of what it was at first.
+    config.set_floatx(dtype)
+    config.set_dtype_policy(dtype)
     try:
         yield
     finally:
-        keras.config.set_floatx(before)
+        config.set_floatx(before[0])
+        config.set_dtype_policy(before[1])
 
 
 def _usual() -> str:
