@@ -53,7 +53,10 @@ class PackedStack:
         self._parameters = dict(parameters)
         self._dtype = parameters["weight_ih_l0"].dtype
         self._packed: list[recurrent.PackedWeights] = []
-        self._merges = [_merge(parameters, layer, stack) for layer in range(stack.num_layers)]
+        layers = range(stack.num_layers)
+        self._merges = [_merge(parameters, layer, stack) for layer in layers]
+        self._states = [stack.states_of(layer) for layer in layers]
+        self._adds_input = [stack.adds_input(layer) for layer in layers]
 
     def run(
         self, x: Ragged[Array], initial: StackState | None = None, *, table: Array | None = None
@@ -102,7 +105,7 @@ class PackedStack:
         for layer, packed in enumerate(self._pack()):
             start = None
             if initial is not None:
-                start = tuple(part[stack.states_of(layer)] for part in initial.parts)
+                start = tuple(part[self._states[layer]] for part in initial.parts)
             found = recurrent.forward(
                 stack.cell,
                 rows_NW,
@@ -113,9 +116,9 @@ class PackedStack:
                 packed=packed,
             )
             finals.append(found.final)
-            halves = np.split(found.output, stack.directions_of(layer), axis=1)
+            halves = np.split(found.output, len(found.final[0]), axis=1)
             merged_NW = self._merges[layer](found.output, halves)
-            if stack.adds_input(layer):
+            if self._adds_input[layer]:
                 merged_NW = merged_NW + (rows_NW if numbers_N is None else rows_NW[numbers_N])
             rows_NW, numbers_N = merged_NW, None
         tops = list(finals[-1][0])

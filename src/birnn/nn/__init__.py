@@ -1,11 +1,12 @@
 """Layers for ragged batches, in torch."""
 
 from birnn.nn.accelerate import Swapped, accelerate, decelerate
-from birnn.nn.birnn import BiRNN, BiRNNOutput, LayerOutput, State
+from birnn.nn.birnn import BiRNN
 from birnn.nn.causal import Forecaster, LanguageModel
 from birnn.nn.crf import CRF
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.manual import ManualBiRNN
+from birnn.nn.outputs import BiRNNOutput, LayerOutput, State
 from birnn.nn.pooling import AdditiveAttention, pool
 from birnn.nn.recurrent import GRU, LSTM, RNN
 from birnn.nn.torch_layers import from_torch, to_torch

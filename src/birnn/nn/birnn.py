@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from birnn.engine.recurrent import Keep
 from birnn.errors import DirectionError, ShapeError, UsageError
 from birnn.nn._engine.ops import parameters_of, run_stack
-from birnn.nn._engine.private_torch import autocasts
 from birnn.nn.conversions import PlacedBatch, place
 from birnn.nn.dropout import VariationalDropout
+from birnn.nn.outputs import BiRNNOutput, LayerOutput, State, check_kind, initial_states
 from birnn.reference.stack import CellName, Direction, MergeName, Stack
 
 MERGES: dict[MergeName, Callable[[Tensor, Tensor], Tensor]] = {
@@ -37,42 +37,6 @@ class ProjectedMerge(nn.Linear):
     def forward(self, forward_RH: Tensor, backward_RH: Tensor) -> Tensor:  # type: ignore[override]
         """Project the concatenated halves."""
         return super().forward(MERGES["concat"](forward_RH, backward_RH))
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Hidden state, and the LSTM's cell state, (S, B, H): each layer's directions in turn."""
-
-    h: Tensor
-    c: Tensor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BiRNNOutput:
-    """What a `BiRNN` says of a batch.
-
-    ``output``, ``forward`` and ``backward`` have the form that the input had.
-    """
-
-    output: Any  # merged rows of the last layer, W wide
-    forward: Any  # its forward half, H wide
-    backward: Any  # its backward half, H wide; None with one direction
-    final: Tensor  # (B, W): merged states of both halves after the whole sequence
-    state: State  # final states of all layers and directions, as torch returns them
-
-
-@dataclass(frozen=True, slots=True)
-class LayerOutput:
-    """What one layer of a `BiRNN` says of a batch, each direction for itself.
-
-    All but ``final`` have the form that the input had.
-    """
-
-    below: Any  # the rows that it read
-    output: Any  # merged rows, W wide, with the residual connection where there is one
-    forward: Any  # its forward half, H wide
-    backward: Any  # its backward half, H wide; None with one direction
-    final: tuple[Tensor, ...]  # final hidden state of each half, (B, H)
 
 
 class BiRNN(nn.Module):
@@ -348,7 +312,7 @@ class BiRNN(nn.Module):
         like = weights[0][0][0]
         if rows.ndim != 2 or rows.shape[1] != self.stack.input_size:
             raise ShapeError(f"rows are {self.stack.input_size} wide, got {tuple(rows.shape[1:])}")
-        _check_kind("rows", rows, like)
+        check_kind("rows", rows, like)
         sequences = batch.layout.lengths.shape[0]
         layers: deque[tuple[Tensor, Tensor]] = deque(maxlen=keep)
 
@@ -368,7 +332,7 @@ class BiRNN(nn.Module):
             rows,
             batch.layout,
             weights,
-            self._states(initial, count, sequences, like),
+            initial_states(initial, self.stack, count, sequences, like),
             keep=kept,
             read=read if self.dropout.drops else None,
             write=write,
@@ -383,27 +347,6 @@ class BiRNN(nn.Module):
     def _projecting_layers(self) -> list[int]:
         """Layers whose halves a projection merges."""
         return [at for at in range(self.stack.num_layers) if self.stack.projects(at)]
-
-    def _states(
-        self, initial: State | None, layers: int, sequences: int, like: Tensor
-    ) -> tuple[Tensor, ...]:
-        """The states to begin with, none for zeros."""
-        if initial is None:
-            return ()
-        if not isinstance(initial, State):
-            raise ShapeError(f"initial is a birnn.nn.State, got {type(initial).__name__}")
-        count = self.stack.states_of(layers - 1).stop
-        shape = (count, sequences, self.stack.hidden_size)
-        wants_c = self.stack.cell == "lstm"
-        parts = (initial.h,) if initial.c is None else (initial.h, initial.c)
-        if len(parts) != 1 + wants_c:
-            needs = "h and c" if wants_c else "h alone"
-            raise ShapeError(f"the initial state of a {self.stack.cell} is {needs}")
-        for name, part in zip("hc", parts, strict=False):
-            if tuple(part.shape) != shape:
-                raise ShapeError(f"initial {name} is {tuple(part.shape)}, expected {shape}")
-            _check_kind(f"initial {name}", part, like)
-        return parts
 
     def extra_repr(self) -> str:
         """The settings."""
@@ -420,17 +363,3 @@ def _halves(batch: PlacedBatch, hidden: Tensor, directions: int) -> tuple[Any, A
     """The forward and the backward half in the form of the input."""
     forward, *backward = hidden.chunk(directions, dim=1)
     return batch.restore(forward), batch.restore(backward[0]) if backward else None
-
-
-def _check_kind(name: str, part: Tensor, like: Tensor) -> None:
-    """Refuse numbers that do not go with the weights as they are."""
-    if part.device != like.device:
-        where = str(like.device)
-        raise ShapeError(f"{name} on {part.device}, the weights on {where}. Give .to({where!r}).")
-    # Autocast converts floating-point numbers to the weights' dtype.
-    if part.dtype == like.dtype or (part.is_floating_point() and autocasts(part)):
-        return
-    other = f", or convert the module: .to({part.dtype})" if part.is_floating_point() else ""
-    raise ShapeError(
-        f"{name} of {part.dtype}, the weights of {like.dtype}. Give .to({like.dtype}){other}."
-    )

@@ -28,7 +28,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from birnn.bundle.framework_arrays import PARTS
 from birnn.errors import LengthError, ShapeError
 from birnn.nn._engine.tensor_layout import as_lengths
-from birnn.nn.birnn import MERGES, BiRNNOutput, ProjectedMerge, State
+from birnn.nn.birnn import MERGES, ProjectedMerge
+from birnn.nn.outputs import BiRNNOutput, State
 from birnn.nn.torch_layers import LAYERS
 from birnn.reference.stack import Stack
 

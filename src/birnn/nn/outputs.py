@@ -1,0 +1,96 @@
+"""What a `BiRNN` takes and gives beside its rows: states, halves, the outputs of its layers."""
+
+# B sequences, S states of all layers and directions, H hidden units, W width out
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from birnn.errors import ShapeError
+from birnn.nn._engine.private_torch import autocasts
+from birnn.reference.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Hidden state, and the LSTM's cell state, (S, B, H): each layer's directions in turn."""
+
+    h: Tensor
+    c: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BiRNNOutput:
+    """What a `BiRNN` says of a batch.
+
+    ``output``, ``forward`` and ``backward`` have the form that the input had.
+    """
+
+    output: Any  # merged rows of the last layer, W wide
+    forward: Any  # its forward half, H wide
+    backward: Any  # its backward half, H wide; None with one direction
+    final: Tensor  # (B, W): merged states of both halves after the whole sequence
+    state: State  # final states of all layers and directions, as torch returns them
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOutput:
+    """What one layer of a `BiRNN` says of a batch, each direction for itself.
+
+    All but ``final`` have the form that the input had.
+    """
+
+    below: Any  # the rows that it read
+    output: Any  # merged rows, W wide, with the residual connection where there is one
+    forward: Any  # its forward half, H wide
+    backward: Any  # its backward half, H wide; None with one direction
+    final: tuple[Tensor, ...]  # final hidden state of each half, (B, H)
+
+
+def initial_states(
+    initial: State | None, stack: Stack, layers: int, sequences: int, like: Tensor
+) -> tuple[Tensor, ...]:
+    """The states that the first layers of a stack begin with, once they fit; none for zeros.
+
+    Args:
+        initial: What the caller gave.
+        stack: Settings of the stack.
+        layers: How many of its layers run.
+        sequences: Sequences of the batch.
+        like: A weight, whose dtype and device they must have.
+
+    Raises:
+        ShapeError: They do not fit.
+    """
+    if initial is None:
+        return ()
+    if not isinstance(initial, State):
+        raise ShapeError(f"initial is a birnn.nn.State, got {type(initial).__name__}")
+    shape = (stack.states_of(layers - 1).stop, sequences, stack.hidden_size)
+    wants_c = stack.cell == "lstm"
+    parts = (initial.h,) if initial.c is None else (initial.h, initial.c)
+    if len(parts) != 1 + wants_c:
+        needs = "h and c" if wants_c else "h alone"
+        raise ShapeError(f"the initial state of a {stack.cell} is {needs}")
+    for name, part in zip("hc", parts, strict=False):
+        if tuple(part.shape) != shape:
+            raise ShapeError(f"initial {name} is {tuple(part.shape)}, expected {shape}")
+        check_kind(f"initial {name}", part, like)
+    return parts
+
+
+def check_kind(name: str, part: Tensor, like: Tensor) -> None:
+    """Refuse numbers that do not go with the weights as they are."""
+    if part.device != like.device:
+        where = str(like.device)
+        raise ShapeError(f"{name} on {part.device}, the weights on {where}. Give .to({where!r}).")
+    # Autocast converts floating-point numbers to the weights' dtype.
+    if part.dtype == like.dtype or (part.is_floating_point() and autocasts(part)):
+        return
+    other = f", or convert the module: .to({part.dtype})" if part.is_floating_point() else ""
+    raise ShapeError(
+        f"{name} of {part.dtype}, the weights of {like.dtype}. Give .to({like.dtype}){other}."
+    )
