@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birnn.demos import Size, pages, run_merges
+from birnn.demos import Size, run_merges
 from birnn.ragged import Ragged
 from birnn.reference import MERGES, Stack, gradients, run, run_saving
 from birnn.studies.compare.significance import percent
 from birnn.studies.merges import (
     LEARNED,
     ONE,
-    SCALES,
     MergeComparison,
     opposed_halves,
+    page,
     vanishing_half,
 )
+from birnn.studies.merges.cases import SCALES
 
 TINY = Size(train=30, test=24, epochs=2)
 WIDTHS = {"concat": 16, "sum": 8, "mean": 8, "product": 8} | {
@@ -140,7 +141,7 @@ def test_table_and_dictionary_tell_what_the_trials_scored(found: MergeComparison
 
 
 def test_the_page_shows_the_numbers(found: MergeComparison, tmp_path: Path) -> None:
-    text = pages.write_merges(tmp_path / "page.html", found, name="brackets").read_text("utf-8")
+    text = page.write(tmp_path / "page.html", found, name="brackets").read_text("utf-8")
     for name in found.of:
         assert f">{percent(found.spread(name).median)}<" in text
     assert re.search(rf"\b{found.models} models trained and tested in", text)

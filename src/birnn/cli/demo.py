@@ -68,6 +68,7 @@ def demo(
     from birnn import demos
     from birnn.cli.printing import print_tables
     from birnn.demos import pages
+    from birnn.studies.merges import page as merge_pages
 
     own = {"train": train, "dev": dev, "test": test}
     files = {role: file for role, file in own.items() if file is not None}
@@ -101,7 +102,7 @@ def demo(
         if isinstance(result, demos.DemoResult):
             pages.write(out, result)
         elif isinstance(result, demos.MergeComparison):
-            pages.write_merges(out, result, name=name)
+            merge_pages.write(out, result, name=name)
         else:
             pages.write_forecast(out, result)
         print_notice(f"report: {out}")
