@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle import Bundle, Encoder, Spec
-from birnn.export import export, feeds, verify
+from birnn.export import export_model, feeds, verify
 from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
 from birnn.keras import stack_to_keras, to_keras
 from birnn.keras.backend import load_keras, precision
@@ -105,7 +105,7 @@ def scores_are_the_runtimes(folder: Path) -> None:
     """A `.keras` file of each model, and sequences of length 0 among others."""
     for name in MODELS:
         bundle = bundle_of(name)
-        path = export(bundle, folder / f"{name}.keras", to="keras", overwrite=True)
+        path = export_model(bundle, folder / f"{name}.keras", to="keras", overwrite=True)
         found = verify(bundle, path, to="keras", sequences=sequences_of(bundle))
         assert found.passed, (name, found.lines())
 
@@ -114,7 +114,7 @@ def empty_batches_are_legal(folder: Path) -> None:
     """A batch of which every sequence has length 0."""
     for name in MODELS:
         bundle = bundle_of(name)
-        path = export(bundle, folder / f"{name}.keras", to="keras", overwrite=True)
+        path = export_model(bundle, folder / f"{name}.keras", to="keras", overwrite=True)
         empty = sequences_of(bundle, (0, 0))
         found = verify(bundle, path, to="keras", sequences=empty)
         assert found.passed, (name, found.lines())
@@ -153,7 +153,7 @@ def files_open_without_birnn(folder: Path) -> None:
         return own.union(*map(modules, below)) - {None}
 
     for name in MODELS:
-        path = export(bundle_of(name), folder / f"{name}.keras", to="keras", overwrite=True)
+        path = export_model(bundle_of(name), folder / f"{name}.keras", to="keras", overwrite=True)
         with zipfile.ZipFile(path) as archive:
             named = modules(json.loads(archive.read("config.json")))
         assert named, name

@@ -29,6 +29,7 @@ from birnn.foreign.layers import (
     Normalisation,
     Pool,
     Recurrent,
+    TrainingOnly,
     Transitions,
     linear,
     wide,
@@ -217,7 +218,10 @@ def assemble(layers: Sequence[Layer], *, values: bool = False) -> Assembled:
         ShapeError: Shapes that disagree.
     """
     notices: list[str] = []
-    parts = sorted_out(layers)
+    dropped = [layer.name for layer in layers if isinstance(layer, TrainingOnly)]
+    if dropped:
+        notices.append(f"{', '.join(dropped)}: left out, as it acts in training alone")
+    parts = sorted_out([layer for layer in layers if not isinstance(layer, TrainingOnly)])
     inputs, tensors, fold = _inputs(parts, notices)
     stack = stacked(parts.recurrent, inputs.width, fold, notices)
     head, head_tensors = _head(parts, stack, values, notices)

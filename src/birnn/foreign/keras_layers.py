@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from birnn.bundle.conventions import matching
 from birnn.bundle.framework_arrays import Arrays
 from birnn.errors import ConversionError, ShapeError
+from birnn.foreign.keras_chain import POOLS, RECURRENT, Config, chain
 from birnn.foreign.layers import (
     Activation,
     Array,
@@ -25,12 +26,12 @@ from birnn.foreign.layers import (
     Pool,
     PoolName,
     Recurrent,
+    TrainingOnly,
     linear,
     wide,
 )
 from birnn.reference.stack import MergeName
 
-Config = Mapping[str, Any]
 Weights = Sequence[Array]
 Reader = Callable[[str, Config, Weights], list[Layer]]
 
@@ -40,7 +41,7 @@ MERGES: dict[str, MergeName] = {
     "ave": "mean",
     "mul": "product",
 }
-RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+KERAS_EPSILON = 1e-7  # the least deviation of a Normalization layer
 KERNELS = ("kernel", "recurrent_kernel", "bias")
 
 
@@ -64,7 +65,7 @@ def keras_layers(config: Config, weights: Mapping[str, Weights]) -> list[Layer]:
         ('gru', 2, 1, False)
     """
     found: list[Layer] = []
-    for number, (kind, own) in enumerate(_chain(config)):
+    for number, (kind, own) in enumerate(chain(config)):
         name = str(own.get("name", f"layer {number}"))
         if kind not in READERS:
             raise ConversionError(
@@ -80,101 +81,17 @@ def keras_layers(config: Config, weights: Mapping[str, Weights]) -> list[Layer]:
     return found
 
 
-# ---------------------------------------------------------------------- the chain
-
-
-def _chain(config: Config) -> Iterator[tuple[str, Config]]:
-    """Class and config of each layer, in order."""
-    if "layers" not in config and isinstance(config.get("config"), Mapping):
-        config = config["config"]
-    layers = config.get("layers")
-    if not isinstance(layers, list):
-        raise ConversionError(
-            "the config has no list of layers: only Sequential and functional models can be read."
-        )
-    if any("inbound_nodes" in layer for layer in layers):
-        layers = _in_order(config, layers)
-    for layer in layers:
-        own = layer.get("config")
-        kind = layer.get("class_name")
-        if not isinstance(kind, str) or not isinstance(own, Mapping):
-            raise ConversionError(f"the config has a layer without class or config: {layer!r:.100}")
-        yield kind, {"name": layer.get("name")} | dict(own)
-
-
-def _in_order(config: Config, layers: list[Any]) -> list[Any]:
-    """The layers of a functional model from its input to its output, which must be one chain.
-
-    Poolings side by side, which one layer concatenates, are the one exception.
-    """
-    named = {layer["config"]["name"]: layer for layer in layers}
-    ends = _names(config.get("output_layers"))
-    if len(ends) != 1:
-        raise ConversionError(f"the model has {len(ends)} outputs, birnn's have one.")
-    order: list[Any] = []
-    at: str | None = ends[0]
-    while at is not None:
-        layer = named[at]
-        below = list(dict.fromkeys(_below(layer)))
-        if layer["class_name"] == "Concatenate" and len(below) > 1:
-            layer, below = _pools(layer, [named[name] for name in below])
-        order.append(layer)
-        if len(order) > len(layers):
-            raise ConversionError("the layers of the model are a circle.")
-        if len(below) > 1:
-            raise ConversionError(
-                f"{at}: it reads {len(below)} layers ({', '.join(below)}), birnn's models are "
-                "chains of layers."
-            )
-        at = below[0] if below else None
-    return order[::-1]
-
-
-def _names(ends: Any) -> list[str]:
-    """Names of layers, of ``[name, 0, 0]`` or a list of such."""
-    if isinstance(ends, list) and ends and isinstance(ends[0], str):
-        return [ends[0]]
-    return [end[0] for end in ends or []]
-
-
-def _below(layer: Config) -> Iterator[str]:
-    """Names of the layers that a layer reads; a mask that is passed beside is not one."""
-
-    def tensors(value: Any) -> Iterator[str]:
-        if isinstance(value, Mapping):
-            if value.get("class_name") == "__keras_tensor__":
-                yield value["config"]["keras_history"][0]
-            else:
-                for inner in value.values():
-                    yield from tensors(inner)
-        elif isinstance(value, list | tuple):
-            for inner in value:
-                yield from tensors(inner)
-
-    for node in layer.get("inbound_nodes") or []:
-        yield from tensors(node.get("args") if isinstance(node, Mapping) else node)
-
-
-def _pools(layer: Config, below: Sequence[Config]) -> tuple[Any, list[str]]:
-    """Poolings side by side as one layer, and what they read."""
-    kinds = [each["class_name"] for each in below]
-    if not set(kinds) <= set(POOLS):
-        names = ", ".join(each["config"]["name"] for each in below)
-        raise ConversionError(
-            f"{layer['config']['name']}: it concatenates {names}, birnn concatenates poolings of "
-            "the same rows alone."
-        )
-    own = {"name": layer["config"]["name"], "parts": [POOLS[kind] for kind in kinds]}
-    read = dict.fromkeys(name for each in below for name in _below(each))
-    return {"class_name": "Concatenate", "config": own}, list(read)
-
-
 # ---------------------------------------------------------------------- layers
 
 
 def _nothing(name: str, config: Config, weights: Weights) -> list[Layer]:
     del name, config, weights
     return []
+
+
+def _training_only(name: str, config: Config, weights: Weights) -> list[Layer]:
+    del config, weights
+    return [TrainingOnly(name)]
 
 
 def _embedding(name: str, config: Config, weights: Weights) -> list[Layer]:
@@ -252,6 +169,16 @@ def _normalisation(name: str, config: Config, weights: Weights) -> list[Layer]:
     return [Normalisation(name, mean, deviation, wide(gamma), wide(beta))]
 
 
+def _standardised(name: str, config: Config, weights: Weights) -> list[Layer]:
+    """Mean and variance, of the settings or learnt by ``adapt``, which counts its rows too."""
+    given: Sequence[Any] = weights[:2] or [config.get("mean"), config.get("variance")]
+    mean, variance = (np.ravel(wide(np.asarray(values))) for values in given)
+    if config.get("invert") or len(mean) != len(variance):
+        raise ConversionError(f"{name}: birnn standardises channels, each by its mean and scale.")
+    deviation = np.maximum(np.sqrt(variance), KERAS_EPSILON)
+    return [Normalisation(name, mean, deviation, np.ones(len(mean)), np.zeros(len(mean)))]
+
+
 def _distributed(name: str, config: Config, weights: Weights) -> list[Layer]:
     """A layer for each step, which all of birnn's are."""
     inner = config["layer"]
@@ -313,6 +240,11 @@ def _bidirectional(name: str, config: Config, weights: Weights) -> list[Layer]:
         cells.append(cell)
         halves.append(arrays)
     first, second = forward["config"], backward["config"]
+    if first.get("go_backwards"):
+        raise ConversionError(
+            f"{name}: its first half reads backwards, and its rows stay in the order read. Give "
+            "that half as backward_layer."
+        )
     if cells[0] != cells[1] or halves[0]["weight_hh"].shape != halves[1]["weight_hh"].shape:
         raise ShapeError(f"{name}: its two halves have different cells or sizes, birnn's have one.")
     sequences = bool(first.get("return_sequences", False))
@@ -325,20 +257,27 @@ def _half(kind: str, name: str, config: Config, weights: Weights) -> tuple[Any, 
     """Cell and torch's arrays of one direction."""
     if not len(weights):
         raise ConversionError(f"{name}: there are no weights of it.")
+    if config.get("stateful"):
+        raise ConversionError(
+            f"{name}: it is stateful, each batch goes on where the last one ended; birnn's models "
+            "read whole sequences. Build it with stateful=False."
+        )
     convention = matching("keras", kind, config, where=name)
     arrays = dict(zip(KERNELS, weights, strict=False))
     return convention.cell, convention.back(arrays, where=name)
 
 
-POOLS: dict[str, PoolName] = {"GlobalMaxPooling1D": "max", "GlobalAveragePooling1D": "mean"}
-
 READERS: dict[str, Reader] = {
     "InputLayer": _nothing,
-    "Dropout": _nothing,
-    "SpatialDropout1D": _nothing,
-    "GaussianNoise": _nothing,
-    "GaussianDropout": _nothing,
-    "ActivityRegularization": _nothing,
+    # Their vocabulary comes beside; `birnn.keras.from_keras` asks the layer for it.
+    "StringLookup": _nothing,
+    "TextVectorization": _nothing,
+    "Normalization": _standardised,
+    "Dropout": _training_only,
+    "SpatialDropout1D": _training_only,
+    "GaussianNoise": _training_only,
+    "GaussianDropout": _training_only,
+    "ActivityRegularization": _training_only,
     "Embedding": _embedding,
     "Masking": _masking,
     "Dense": _dense,

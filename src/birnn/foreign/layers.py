@@ -32,6 +32,11 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TrainingOnly(Layer):
+    """What acts in training alone, such as dropout."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Embedding(Layer):
     """A vector for each item of a vocabulary.
 

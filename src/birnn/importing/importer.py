@@ -13,10 +13,11 @@ from birnn.bundle import Bundle, documents
 from birnn.bundle.checks import sniff_format
 from birnn.bundle.io import save
 from birnn.errors import FormatError, Tell, log_notice
+from birnn.export.keras import restored
 from birnn.export.onnx import bundle_from
 from birnn.foreign import Beside, Layer, bundle_of, keras_layers, onnx_layers, state_dict_layers
 from birnn.foreign.layers import Array
-from birnn.importing.keras_file import read_keras_file
+from birnn.importing.keras_file import read_description, read_keras_file
 from birnn.importing.onnx_file import read_onnx_file
 from birnn.runtime import Predictor
 
@@ -106,18 +107,25 @@ def _safetensors(path: Path, beside: Beside, notices: list[str]) -> list[Layer]:
     return state_dict_layers(arrays, beside, notices)
 
 
-def _keras(path: Path, beside: Beside, notices: list[str]) -> list[Layer]:
-    del beside, notices
-    return keras_layers(*read_keras_file(path))
+def _keras(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
+    described, (config, weights) = read_description(path), read_keras_file(path)
+    if described is None:
+        return keras_layers(config, weights)
+    _unused_beside(beside, notices)
+    return restored(described, weights, str(path))
 
 
 def _onnx(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
     graph, metadata = read_onnx_file(path)
     if "birnn.spec" not in metadata:
         return onnx_layers(graph)
+    _unused_beside(beside, notices)
+    return bundle_from(graph.constants, metadata, str(path))
+
+
+def _unused_beside(beside: Beside, notices: list[str]) -> None:
     if beside != Beside():
         notices.append("was exported by birnn and says all itself: what was given beside is unused")
-    return bundle_from(graph.constants, metadata, str(path))
 
 
 READERS = {"safetensors": _safetensors, "keras": _keras, "onnx": _onnx}

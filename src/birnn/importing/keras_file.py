@@ -19,6 +19,7 @@ import numpy as np
 from birnn.bundle import documents
 from birnn.errors import ConversionError, FormatError, require
 from birnn.foreign.layers import Array
+from birnn.keras.weights import ENTRY
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MOST_CONFIG = 1 << 24
@@ -39,7 +40,7 @@ def read_keras_file(path: Path) -> KerasFile:
     h5py = require("h5py", extra="keras")
     try:
         with zipfile.ZipFile(path) as archive:
-            config = _config(path, _entry(path, archive, CONFIG))
+            config = _json(path, _entry(path, archive, CONFIG), CONFIG)
             content = _entry(path, archive, WEIGHTS)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise FormatError(f"{path}: is no whole Keras file: {error}. Save it again.") from None
@@ -53,10 +54,25 @@ def read_keras_file(path: Path) -> KerasFile:
         raise FormatError(f"{path}: {WEIGHTS} is damaged: {what}. Save it again.") from None
 
 
-def _config(path: Path, content: bytes) -> dict[str, Any]:
-    """The config."""
+def read_description(path: Path) -> dict[str, Any] | None:
+    """What `birnn.export` keeps in a Keras file of the bundle that it was made of; else None.
+
+    Raises:
+        FormatError: It is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if ENTRY not in archive.namelist():
+                return None
+            content = _entry(path, archive, ENTRY)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        raise FormatError(f"{path}: is no whole Keras file: {error}. Save it again.") from None
+    return _json(path, content, ENTRY)
+
+
+def _json(path: Path, content: bytes, name: str) -> dict[str, Any]:
     found: list[str] = []
-    config = documents.parse(content, CONFIG, found)
+    config = documents.parse(content, name, found)
     if found:
         raise FormatError(f"{path}: {found[0]}")
     return config
@@ -155,8 +171,8 @@ def _arrays(path: Path, group: Any, kind: str, h5py: Any) -> Iterator[Array]:
 def _read(path: Path, array: Any) -> Array:
     if array.external or array.is_virtual:
         raise FormatError(f"{path}: {array.name} stands in another file: refused")
-    if array.dtype.kind != "f":
-        raise FormatError(f"{path}: {array.name} is {array.dtype}, needed are floats")
+    if array.dtype.kind not in "fiu":  # integers count: the rows that a layer has been adapted to
+        raise FormatError(f"{path}: {array.name} is {array.dtype}, needed are numbers")
     if array.nbytes > max(1 << 16, MOST_RATIO * array.id.get_storage_size()):
         raise FormatError(
             f"{path}: {array.name} {array.shape} unpacks to {array.nbytes:,} bytes, the file has "
