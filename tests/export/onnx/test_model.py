@@ -10,12 +10,23 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.reference
 import pytest
 
 from birnn.bundle import Bundle, Encoder, Spec, Symbols, Tags
 from birnn.errors import ConversionError, FormatError, MissingExtra
-from birnn.export.onnx import OPSET, OnnxModel, load, metadata_of, model_of, session_of, write
+from birnn.export.onnx import (
+    OPSET,
+    OnnxModel,
+    feeds,
+    load,
+    metadata_of,
+    model_of,
+    session_of,
+    write,
+)
 from birnn.export.verify import random_batch
+from birnn.inputs import restored
 from birnn.ragged import Ragged
 from birnn.reference import crf
 from birnn.runtime import Predictor
@@ -105,6 +116,26 @@ def test_ties_of_a_crf_are_broken_as_here(model: Model, named: str, seed: int) -
     paths = crf.viterbi(Ragged(emissions, lengths), head.chain(labels, tensors))
     expected = head.answers_of(paths.tags.values, lengths, labels)
     assert opened(bundle).answers(sequences) == expected
+
+
+@pytest.mark.parametrize("named", ["gru-tags", "rnn-three"])
+def test_another_runtime_gives_the_same_answers(model: Model, named: str) -> None:
+    # onnx.reference follows the standard alone. It knows no lengths, so all are alike, and no Scan
+    # from the end, so there is no CRF.
+    bundle = model(named)
+    known = bundle.vocabularies[bundle.spec.inputs.kind][1:]
+    sequences = [(known[0], known[1], "?"), (known[2], known[2], known[0])]
+    codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
+    evaluator = onnx.reference.ReferenceEvaluator(model_of(bundle))
+    found = dict(
+        zip(evaluator.output_names, evaluator.run(None, feeds(codec, sequences)), strict=True)
+    )
+    predictor = Predictor(bundle)
+    expected = np.stack(predictor.scores(sequences))
+    np.testing.assert_allclose(found["scores"], expected, rtol=1e-5, atol=1e-5)
+    decoded = found["tags" if bundle.spec.head.per_step else "label"]
+    labels = np.array(bundle.vocabularies["labels"])
+    assert labels[decoded].tolist() == predictor.predict(sequences)
 
 
 # ---------------------------------------------------------------------- the file
