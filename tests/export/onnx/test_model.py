@@ -218,11 +218,31 @@ def test_a_damaged_file_is_refused_in_one_line(bundle: Bundle, tmp_path: Path) -
             load(path, bundle)
         assert "\n" not in str(found.value)
     path.write_text("{}")
-    with pytest.raises(FormatError, match="ONNX Runtime cannot load it"):
+    with pytest.raises(FormatError, match="ONNX Runtime cannot run it"):
         load(path, bundle)
     path.unlink()
-    with pytest.raises(FormatError, match="ONNX Runtime cannot load it"):
+    with pytest.raises(FormatError, match="ONNX Runtime cannot run it"):
         load(path, bundle)
+
+
+def test_damaged_bytes_are_a_fault_of_the_file(
+    bundle: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, random = tmp_path / "m.onnx", np.random.default_rng(0)
+    write(bundle, path)
+    whole, refused = path.read_bytes(), []
+    for _ in range(60):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        places = random.integers(0, len(damaged), random.integers(1, 20))
+        damaged[places] = random.integers(0, 256, len(places))
+        path.write_bytes(damaged.tobytes())
+        try:
+            load(path, bundle)([("the", "bank"), ()])
+        except FormatError as error:
+            refused.append(str(error))
+    assert len(refused) > 10
+    assert not any("\n" in message for message in refused)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_file_of_another_model_is_refused(model: Model, bundle: Bundle, tmp_path: Path) -> None:

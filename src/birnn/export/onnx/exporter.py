@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,9 @@ def load(path: Path, bundle: Bundle, *, optimised: bool = True) -> OnnxModel:
         FormatError: The file is damaged, or was made of another model.
     """
     session = session_of(path, optimised=optimised)
-    kept = session.get_modelmeta().custom_metadata_map.get("birnn.spec", "null")
-    if json.loads(kept) != bundle.spec.model_dump(mode="json"):
+    with _faults_of(str(path)):
+        kept = json.loads(session.get_modelmeta().custom_metadata_map.get("birnn.spec", "null"))
+    if kept != bundle.spec.model_dump(mode="json"):
         raise FormatError(f"{path}: was made of another model. Export this bundle anew.")
     return OnnxModel(session, bundle)
 
@@ -80,24 +82,35 @@ def session_of(model: Path | bytes, *, optimised: bool = True) -> Any:
     if not optimised:
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = model if isinstance(model, bytes) else str(model)
+    with _faults_of("the model" if isinstance(model, bytes) else str(model)):
+        # Its fallback prints on standard output, and would try the same again.
+        return runtime.InferenceSession(
+            given, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+
+
+@contextmanager
+def _faults_of(name: str) -> Iterator[None]:
+    """Errors of ONNX Runtime as faults of the file."""
     try:
-        return runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+        yield
     except _errors() as error:
         fault = " ".join(str(error).split())[:LONGEST_FAULT]
-        name = "the model" if isinstance(model, bytes) else model
         raise FormatError(
-            f"{name}: ONNX Runtime cannot load it: {fault}. Export the bundle anew."
+            f"{name}: ONNX Runtime cannot run it: {fault}. Export the bundle anew."
         ) from None
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """The classes of ONNX Runtime's errors, which have no base of their own."""
+    """The errors of ONNX Runtime, whose classes have no base of their own."""
     state = require("onnxruntime.capi.onnxruntime_pybind11_state", extra="onnx")
-    return tuple(
+    own = [
         each
         for each in vars(state).values()
         if isinstance(each, type) and issubclass(each, Exception)
-    )
+    ]
+    # Some come as these, and names that are no UTF-8 as a ValueError.
+    return (*own, ValueError, RuntimeError)
 
 
 class OnnxModel:
@@ -138,5 +151,6 @@ class OnnxModel:
         """Lengths of the sequences, and all outputs of the graph by their names."""
         given = list(validated(self._bundle.spec, self._codec, sequences))
         arrays = feeds(self._codec, given)
-        found = self.session.run(self._names, arrays)
+        with _faults_of("the model"):
+            found = self.session.run(self._names, arrays)
         return arrays["lengths"], dict(zip(self._names, found, strict=True))
