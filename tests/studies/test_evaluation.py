@@ -78,9 +78,9 @@ def test_the_page_of_values_has_no_matrix(tmp_path: Path) -> None:
     assert "taken for which" not in text
 
 
-@pytest.mark.parametrize("width", [390])
-def test_the_page_opens_on_a_phone(tmp_path: Path, opened: Any, width: int) -> None:
+@pytest.mark.slow  # test_browser.py opens a page with the figure
+def test_the_page_opens_on_a_phone(tmp_path: Path, opened: Any) -> None:
     names = [f"B-LABEL{n}" for n in range(30)]
     scores = scores_of(TagScorer(names), (names, [*names[1:], names[0]]), (names, names))
     path = write(tmp_path / "evaluation.html", scores, model="a/long/path" * 9, data="test.conllu")
-    opened(path, width=width).check(figures=1)
+    opened(path, width=390).check(figures=1)
