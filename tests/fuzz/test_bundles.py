@@ -43,7 +43,13 @@ SPECS = {
     ),
     "vectors": Spec(
         inputs=Vectors(size=2, offset=(1e9, 0.0)),
-        encoder=Encoder(cell="gru", hidden_size=2, merge="project"),
+        encoder=Encoder(
+            cell="gru",
+            hidden_size=2,
+            merge="project",
+            merge_size=3,
+            directions=("both", "forward", "both"),
+        ),
         head=Values(size=2, pooling="attention", attention_size=2),
     ),
 }
