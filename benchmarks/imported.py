@@ -21,10 +21,8 @@ import importlib
 import json
 import os
 import pickle
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +36,7 @@ import numpy as np  # noqa: E402
 import safetensors.numpy  # noqa: E402
 
 import birnn  # noqa: E402
-from birnn.studies.turns import machine  # noqa: E402
+from birnn.studies.turns import Contestant, machine, take_turns  # noqa: E402
 
 # Keras without a GPU goes through a night step by step, some milliseconds for each.
 LONGEST_NIGHT = 120
@@ -204,14 +202,11 @@ def compared(found: Found) -> dict[str, Any]:
 
 
 def measured(found: Found, rounds: int) -> dict[str, float]:
-    """Steps in a second of each way, the median over rounds in turns."""
-    speeds: dict[str, list[float]] = {name: [] for name in found.timed}
-    for _ in range(rounds):
-        for name, run in found.timed.items():
-            begun = time.perf_counter()
-            run()
-            speeds[name].append(found.steps / (time.perf_counter() - begun))
-    return {name: statistics.median(each) for name, each in speeds.items()}
+    """Steps in a second of each way, by the median time over rounds in turns."""
+    contestants = {name: Contestant(run) for name, run in found.timed.items()}
+    for number in range(rounds):
+        take_turns(list(contestants.values()), number)
+    return {name: found.steps / each.seconds for name, each in contestants.items()}
 
 
 def main() -> None:

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from birnn.bundle import Bundle
+from birnn.bundle import Bundle, documents, faults
+from birnn.bundle.checks import spec_faults, summary
+from birnn.errors import FormatError
 from birnn.export.feeds import Array, feeds, unpadded
 
 # From the names of a bundle's tensors to those of the plain model.
@@ -63,6 +65,40 @@ def write(bundle: Bundle, path: Path) -> None:
     }
     told = {name: json.dumps(value) for name, value in metadata.items()}
     safetensors.numpy.save_file(state_dict(bundle), path, metadata=told)
+
+
+def restored(arrays: Mapping[str, Array], metadata: Mapping[str, str], where: str) -> Bundle:
+    """The bundle that a file was made of.
+
+    Args:
+        arrays: The plain model's tensors.
+        metadata: What `write` put beside them.
+        where: The file, for messages.
+
+    Raises:
+        FormatError: Something is missing or was changed.
+    """
+    found: list[str] = []
+    described = {
+        name: documents.parse(metadata[name].encode(), name, found)
+        for name in ("spec", "vocabularies")
+    }
+    spec, wrong = (None, []) if found else spec_faults(described["spec"])
+    if spec is None:
+        raise FormatError(f"{where}: {summary(found + wrong)}")
+    tensors = {
+        name: np.array(arrays[plain_name(name)], np.float32)
+        for name in spec.tensors()
+        if plain_name(name) in arrays
+    }
+    if "head.attention.query" in tensors:
+        tensors["head.attention.query"] = tensors["head.attention.query"].reshape(-1)
+    held = described["vocabularies"].items()
+    vocabularies = {name: tuple(items) if isinstance(items, list) else () for name, items in held}
+    bundle = Bundle(spec, vocabularies, tensors)
+    if found := faults(bundle):
+        raise FormatError(f"{where}: is not what birnn exported: {summary(found)}")
+    return bundle
 
 
 def _allowed(bundle: Bundle) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from birnn.bundle import Bundle, documents
 from birnn.bundle.checks import sniff_format
 from birnn.bundle.io import save
 from birnn.errors import FormatError, Tell, log_notice
-from birnn.export.keras import restored
+from birnn.export import keras, torch
 from birnn.export.onnx import bundle_from
 from birnn.foreign import Beside, Layer, bundle_of, keras_layers, onnx_layers, state_dict_layers
 from birnn.foreign.layers import Array
@@ -82,6 +82,11 @@ def format_of(path: Path) -> Format:
         return "safetensors"
     if start.startswith(b"PK") and path.suffix == ".keras":
         return "keras"
+    if path.suffix == ".zip" and b"stablehlo" in path.read_bytes()[:100]:
+        raise FormatError(
+            f"{path}: is a program of JAX that birnn exported, whose weights are compiled into it. "
+            "Import another export of the model."
+        )
     what = sniff_format(start)
     if what is None and start:
         return "onnx"  # protobuf has no signature
@@ -102,9 +107,12 @@ def format_of(path: Path) -> Format:
 # ---------------------------------------------------------------------- the three formats
 
 
-def _safetensors(path: Path, beside: Beside, notices: list[str]) -> list[Layer]:
-    arrays, _ = read_safetensors(path)
-    return state_dict_layers(arrays, beside, notices)
+def _safetensors(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
+    arrays, metadata = read_safetensors(path)
+    if not metadata.keys() >= {"spec", "vocabularies"}:
+        return state_dict_layers(arrays, beside, notices)
+    _unused_beside(beside, notices)
+    return torch.restored(arrays, metadata, str(path))
 
 
 def _keras(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
@@ -112,7 +120,7 @@ def _keras(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bund
     if described is None:
         return keras_layers(config, weights)
     _unused_beside(beside, notices)
-    return restored(described, weights, str(path))
+    return keras.restored(described, weights, str(path))
 
 
 def _onnx(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
