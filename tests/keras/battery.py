@@ -21,7 +21,7 @@ import numpy as np
 from birnn.bundle import Bundle, Encoder, Spec
 from birnn.export import export_model, feeds, verify
 from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
-from birnn.keras import stack_to_keras, to_keras
+from birnn.keras import from_keras, stack_to_keras, to_keras
 from birnn.keras.backend import load_keras, precision
 from birnn.ragged import Ragged
 from birnn.reference import Stack, StackState, bidirectional, initialise
@@ -257,6 +257,30 @@ def predict_and_fit_work(folder: Path) -> None:
     assert losses[-1] < losses[0], losses
 
 
+def lookups_say_the_vocabulary(folder: Path) -> None:
+    """Of a model that reads strings, which only TensorFlow has."""
+    del folder
+    keras = load_keras()
+    import tensorflow as tf
+
+    layers, items = keras.layers, ["the", "bank", "river"]
+    for lookup, given in (
+        (layers.StringLookup(vocabulary=items), [["bank", "the", "tea"]]),
+        (layers.TextVectorization(vocabulary=items), [["Bank the, tea"]]),
+    ):
+        text = layers.Input((None,) if len(given[0]) > 1 else (1,), dtype="string")
+        numbers = lookup(text)
+        rows = layers.Embedding(lookup.vocabulary_size(), 3, mask_zero=len(given[0]) == 1)(numbers)
+        rows = layers.Bidirectional(layers.GRU(2, return_sequences=True))(rows)
+        model = keras.Model(text, layers.Dense(2)(rows))
+        notices: list[str] = []
+        bundle = from_keras(model, labels=["x", "y"], tell=notices.append)
+        assert bundle.spec.inputs.kind == "words", notices
+        expected = keras.ops.convert_to_numpy(model(tf.constant(given)))[0]
+        [found] = Predictor(bundle).scores([["bank", "the", "tea"]])
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 CHECKS: dict[str, Callable[[Path], None]] = {
     check.__name__: check
     for check in (
@@ -270,6 +294,7 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 }
 ON_TENSORFLOW = CHECKS | {
     "float64_agrees_with_the_reference": float64_agrees_with_the_reference,
+    "lookups_say_the_vocabulary": lookups_say_the_vocabulary,
 }
 
 

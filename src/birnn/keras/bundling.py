@@ -57,10 +57,9 @@ def from_keras(
             f"{model.name}: to_keras made this model, and its bundle says what it is. "
             "Give from_keras(model, like=bundle)."
         )
-    for name, layer in layers.items():
-        if type(layer).__name__ in LOOKUPS and "vocabulary" not in beside:
-            beside["vocabulary"] = [str(item) for item in layer.get_vocabulary()]
-            tell(f"{name}: the vocabulary, {len(beside['vocabulary']):,} items")
+    for layer in model.layers:
+        if type(layer).__name__ in LOOKUPS:
+            beside = _looked_up(layer, tell) | beside
     notices: list[str] = []
     read = keras_layers(
         model.get_config(), {name: layer.get_weights() for name, layer in layers.items()}
@@ -69,6 +68,20 @@ def from_keras(
     for line in notices:
         tell(line)
     return replace(bundle, metadata={"imported": {"format": "keras", "file": model.name}})
+
+
+def _looked_up(layer: Any, tell: Tell) -> dict[str, Any]:
+    """What a layer that looks items up says of the vocabulary."""
+    found: dict[str, Any] = {"vocabulary": [str(item) for item in layer.get_vocabulary()]}
+    tell(f"{layer.name}: the vocabulary, {len(found['vocabulary']):,} items")
+    standardise = layer.get_config().get("standardize")
+    if standardise is not None:
+        found |= {"inputs": "words", "lowercase": "lower" in str(standardise)}
+        tell(
+            f"{layer.name}: give the bundle the tokens of a text as the layer made them "
+            f"(standardize={standardise!r}): birnn splits texts by rules of its own"
+        )
+    return found
 
 
 def _updated(bundle: Bundle, model: Any) -> Bundle:
