@@ -47,6 +47,8 @@ class Engine:
         run: The function, or where it is: ``module:function``.
         laws: Whether the laws are tried on it: hundreds of stacks and shapes.
         whole_grid: Whether every run of the tests tries all of the grid, or few cases of it.
+        compiles: Whether every case takes it a compilation: then these few are for `make test-all`
+            too, and tests of its own hold it to the reference in every run.
         gives: Parts of the outcome that it gives; the others are not looked at.
         dtypes: What it computes in.
         takes_initial: Whether it starts from given states; else they are always None.
@@ -55,6 +57,7 @@ class Engine:
     run: str | Callable[..., Outcome]
     laws: bool = True
     whole_grid: bool = True
+    compiles: bool = False
     gives: frozenset[str] = PARTS
     dtypes: tuple[str, ...] = tuple(TOLERANCES)
     takes_initial: bool = True
@@ -175,6 +178,9 @@ for _name in isa.available():
     ENGINES["torch" if _name == isa.REFERENCE else f"nn on {_name}"] = Engine(
         on(_name, run_nn), whole_grid=_name == isa.available()[0]
     )
+ENGINES["jax"] = Engine("jax_engine:scan", laws=False, whole_grid=False, compiles=True)
+if isa.native_module() is not None:
+    ENGINES["kernels in jax"] = Engine("jax_engine:native", laws=False, whole_grid=False)
 # ONNX Runtime has recurrent operators for float32 alone.
 ENGINES["onnxruntime"] = Engine(
     "onnx_engine:run", laws=False, whole_grid=False, dtypes=("float32",)
