@@ -17,6 +17,7 @@ from birnn.demos.forecast import ForecastResult
 from birnn.demos.oscillation import LENGTH, floor, floor_ahead, generate
 from birnn.errors import ConfigError, DataError, DirectionError
 from birnn.nn import BiRNN, Forecaster
+from birnn.ragged import Ragged
 
 TINY = Size(train=40, test=10, epochs=3)
 
@@ -66,6 +67,27 @@ def test_what_one_direction_says_does_not_change_with_what_comes(result: Forecas
     np.testing.assert_allclose(result.forward.whole, result.forward.past, rtol=1e-5)
     for whole, past in zip(result.both.whole, result.both.past, strict=True):
         assert whole < past
+
+
+def test_the_loss_of_the_first_step_is_that_of_the_fresh_model() -> None:
+    one_batch = Size(train=20, test=5, epochs=1)
+    found = forecast.run(seeds=(3,), size=one_batch)
+    series = [np.asarray(example.inputs) for example in generate(25, 3)[:20]]
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = Forecaster(BiRNN("gru", 1, forecast.HIDDEN, bidirectional=False))
+    train = Ragged.from_list([torch.from_numpy(one) for one in series])
+    model.set_units(train)
+    [[loss]] = found.forward.losses
+    assert loss == pytest.approx(model.loss(train).item(), rel=1e-5)
+
+
+def test_every_epoch_has_its_loss(result: ForecastResult) -> None:
+    told = result.to_dict()
+    for way, errors in (("forward", result.forward), ("both", result.both)):
+        assert [len(run) for run in errors.losses] == [TINY.epochs] * len(result.seeds)
+        assert told[way]["loss_by_epoch"] == [list(run) for run in errors.losses]
+        assert all(run[-1] < run[0] for run in errors.losses)
 
 
 def test_persistence_is_that_of_the_test_series(result: ForecastResult) -> None:

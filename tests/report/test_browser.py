@@ -67,6 +67,7 @@ def every_figure() -> Iterator[Figure]:
     losses = {reader: [(row / np.arange(1, 6) ** 3).tolist()] for reader, row in
               zip(readers, random.uniform(0.5, 2, (len(readers), 5)), strict=True)}  # fmt: skip
     yield figures.learning_curves(runs, losses)
+    yield figures.training_losses(losses)
     yield figures.scores_by_seed(scores)
     adds = random.normal(size=(2, STEPS))
     costs = {"parameters": 365_568.0, "forward and backward, ms": 3.25, "weights, MB": 1.4}

@@ -126,6 +126,10 @@ def test_losses_are_a_panel_under_the_metric_of_the_same_epochs(
     assert below.get_yscale() == "linear"  # none is more than 50 times another
     assert below.get_ylim()[0] == 0
     assert above.get_xlim() == below.get_xlim()
+    alone = figures.training_losses({"forward": losses, "both": losses[::-1]})
+    for one, other in zip(alone.axes[0].lines, below.lines, strict=True):
+        np.testing.assert_array_equal(one.get_xydata(), other.get_xydata())
+    assert alt_text(figure).endswith(alt_text(alone))
     assert f"left to right: first {number(middle[0])}, last {number(middle[-1])}." in alt_text(
         figure
     )

@@ -54,10 +54,12 @@ class Errors:
     Args:
         whole: Of a model that is told the whole series at once.
         past: Of the same model told only what came before the value.
+        losses: And for each seed the mean training loss in each epoch: squared, in standard units.
     """
 
     whole: tuple[float, ...]
     past: tuple[float, ...]
+    losses: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +141,17 @@ class ForecastResult:
             "forward": Spread.of(self.forward.past).to_dict("rmse")
             | Spread.of(self.forward.whole).to_dict("rmse_told_the_whole")
             | {
+                "loss_by_epoch": [list(run) for run in self.forward.losses],
                 "ahead": {
                     str(steps): Spread.of(errors).to_dict("rmse")
                     | ({} if self.floor is None else {"floor": self.floors_ahead[steps]})
                     for steps, errors in self.ahead.items()
-                }
+                },
             },
             "both": {"refused": self.refusal}
             | Spread.of(self.both.past).to_dict("rmse")
-            | Spread.of(self.both.whole).to_dict("rmse_told_the_whole"),
+            | Spread.of(self.both.whole).to_dict("rmse_told_the_whole")
+            | {"loss_by_epoch": [list(run) for run in self.both.losses]},
             "seeds": list(self.seeds),
             "seconds": round(self.seconds, 1),
         }
@@ -225,11 +229,11 @@ def refusal() -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """The errors of one seed; of a model: told the whole, told only the past."""
+    """The errors of one seed; of a model: told the whole, told only the past, in training."""
 
     persistence: float
-    forward: tuple[float, float]
-    both: tuple[float, float]
+    forward: tuple[float, float, tuple[float, ...]]
+    both: tuple[float, float, tuple[float, ...]]
     ahead: dict[int, float]
 
 
@@ -260,11 +264,11 @@ def _measure(work: _Work, tell: Tell) -> _Measured:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(work.seed)
             model = _unguarded(train.values.shape[1], bidirectional)
-            _train(model, train, work.epochs, work.seed)
+            losses = _train(model, train, work.epochs, work.seed)
         with torch.no_grad():
             told = model(test).values[before]
         past = _told_the_past(model, test)
-        errors[way] = work.error(told, truth_PD), work.error(past, truth_PD)
+        errors[way] = work.error(told, truth_PD), work.error(past, truth_PD), losses
         if way == "forward":
             ahead = _ahead(model, work)
         seconds = time.perf_counter() - started
@@ -283,21 +287,29 @@ def _unguarded(channels: int, bidirectional: bool) -> Forecaster:
     return model
 
 
-def _train(model: Forecaster, train: Ragged[Tensor], epochs: int, seed: int) -> None:
+def _train(model: Forecaster, train: Ragged[Tensor], epochs: int, seed: int) -> tuple[float, ...]:
+    """Train, and give the mean loss of each epoch."""
     model.set_units(train)
     random = np.random.default_rng(seed)
     steps = epochs * math.ceil(len(train) / BATCH)
     optimiser = torch.optim.Adam(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.02, total_steps=max(1, steps))
+    losses = []
     for _ in range(epochs):
+        summed = 0.0
         order = random.permutation(len(train))
         for start in range(0, len(train), BATCH):
             optimiser.zero_grad()
-            model.loss(train.select(order[start : start + BATCH])).backward()  # type: ignore[no-untyped-call]
+            batch = order[start : start + BATCH]
+            loss = model.loss(train.select(batch))
+            summed += loss.item() * len(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
+        losses.append(summed / len(train))
     model.eval()
+    return tuple(losses)
 
 
 def _told_the_past(model: Forecaster, test: Ragged[Tensor]) -> Tensor:
@@ -364,9 +376,8 @@ def _units(train: Ragged[Tensor]) -> Floats:
     return np.where(deviation_D > 0, deviation_D, 1.0)
 
 
-def _errors(found: Sequence[tuple[float, float]]) -> Errors:
-    whole, past = zip(*found, strict=True)
-    return Errors(whole, past)
+def _errors(found: Sequence[tuple[float, float, tuple[float, ...]]]) -> Errors:
+    return Errors(*zip(*found, strict=True))
 
 
 def _words(values: Sequence[float]) -> str:

@@ -132,6 +132,13 @@ def _forecast_sections(found: ForecastResult) -> list[Section]:
                 ),
                 first,
                 *further,
+                Picture(
+                    figures.training_losses(
+                        {"forward": found.forward.losses, "both": found.both.losses}
+                    ),
+                    "Mean squared error of each epoch of training, in standard units: that of two "
+                    f"directions falls as if values were known.{_band(len(found.seeds))}",
+                ),
             ],
         ),
     ]
@@ -263,13 +270,15 @@ def learning(contest: Contest) -> Picture:
     """The score on the dev set and the training loss, epoch by epoch."""
     found = contest.comparison
     figure = figures.learning_curves(found.curves, found.losses, metric="accuracy on dev")
-    seeds = len(found.seeds)
-    band = f" The line is the median of {seeds} seeds, the band their range." if seeds > 1 else ""
     return Picture(
         figure,
         f"{contest.name.capitalize()}: accuracy on the dev set after each epoch, and the mean "
-        f"training loss in it. The best epoch's weights are kept.{band}",
+        f"training loss in it. The best epoch's weights are kept.{_band(len(found.seeds))}",
     )
+
+
+def _band(seeds: int) -> str:
+    return f" The line is the median of {seeds} seeds, the band their range." if seeds > 1 else ""
 
 
 # ---------------------------------------------------------------------- examples

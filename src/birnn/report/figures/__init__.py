@@ -24,7 +24,7 @@ from birnn.report.figures.decisions import (
 )
 from birnn.report.figures.flow import flow, influence_by_distance, influence_on_position
 from birnn.report.figures.heads import attention_weights, tag_marginals
-from birnn.report.figures.learning import learning_curves
+from birnn.report.figures.learning import learning_curves, training_losses
 from birnn.report.figures.series import TagRow, series
 from birnn.report.figures.style import (
     HALVES,
@@ -82,6 +82,7 @@ __all__ = [
     "series",
     "state_norms",
     "tag_marginals",
+    "training_losses",
     "unit_correlation",
     "unrolled",
 ]

@@ -16,6 +16,7 @@ from birnn.report.figures.style import (
     FloatArray,
     Reader,
     blank,
+    canvas,
     capital,
     describe,
     in_house_style,
@@ -84,6 +85,29 @@ def learning_curves(
     whole_ticks(axes.xaxis)
     legend(figure)
     return with_alt_text(figure, *facts)
+
+
+@in_house_style
+def training_losses(losses: Curves) -> Figure:
+    """The training loss of each reader in each epoch, where there is no metric beside it.
+
+    Args:
+        losses: As for `learning_curves`.
+
+    Raises:
+        DataError: No reader, a reader that is not known, or no epoch.
+
+    Example:
+        >>> training_losses({"both": [0.5, 0.25]}).axes[0].lines[0].get_ydata().tolist()
+        [0.5, 0.25]
+    """
+    readers = readers_of(losses)
+    figure, axes = canvas(2.9)
+    facts = list(_losses(axes, losses, readers))
+    axes.set_xlabel("epoch")
+    whole_ticks(axes.xaxis)
+    legend(figure)
+    return with_alt_text(figure, "Training loss in each epoch.", *facts)
 
 
 def _median_and_range(
