@@ -139,6 +139,21 @@ def test_losses_are_a_panel_under_the_metric_of_the_same_epochs(
     ]
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 50])
+def test_epochs_are_whole_numbers_from_1_on(epochs: int) -> None:
+    for figure in (
+        figures.learning_curves({"both": [0.5] * epochs}, {"both": [0.5] * epochs}),
+        figures.training_losses({"both": [0.5] * epochs}),
+    ):
+        axes = figure.axes[-1]
+        low, high = axes.get_xlim()
+        assert low < 1 <= epochs < high
+        shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert shown
+        assert min(shown) >= 1
+        assert all(tick == round(tick) for tick in shown)
+
+
 def test_losses_that_are_far_apart_have_a_logarithmic_scale() -> None:
     figure = figures.learning_curves({"both": [0.5, 1.0]}, {"both": [5.0, 0.05]})
     assert figure.axes[1].get_yscale() == "log"

@@ -81,8 +81,7 @@ def learning_curves(
     facts = [f"{capital(metric)} after each epoch.", describe(ends)]
     if losses is not None:
         facts += ["Training loss in each epoch.", *_losses(under[0], losses, readers)]
-    figure.axes[-1].set_xlabel("epoch")
-    whole_ticks(axes.xaxis)
+    _epochs(figure.axes[-1])
     legend(figure)
     return with_alt_text(figure, *facts)
 
@@ -104,10 +103,20 @@ def training_losses(losses: Curves) -> Figure:
     readers = readers_of(losses)
     figure, axes = canvas(2.9)
     facts = list(_losses(axes, losses, readers))
-    axes.set_xlabel("epoch")
-    whole_ticks(axes.xaxis)
+    _epochs(axes)
     legend(figure)
     return with_alt_text(figure, "Training loss in each epoch.", *facts)
+
+
+def _epochs(axes: Axes) -> None:
+    """A scale of whole epochs from 1 on."""
+    last = max(float(np.max(one.get_xdata())) for one in axes.lines)
+    pad = min(0.9, max(0.1, 0.04 * last))
+    axes.set_xlim(1 - pad, last + pad)
+    axes.set_xlabel("epoch")
+    whole_ticks(axes.xaxis)
+    if last == 1:  # of a single one matplotlib shows fractions
+        axes.set_xticks([1])
 
 
 def _median_and_range(
