@@ -154,6 +154,7 @@ def apply(
             "carrying a state from piece to piece",
             instead="Stack(..., bidirectional=False), or run(..., initial=...) for initial states "
             "of both halves",
+            layers=stack.mixed_layers,
         )
     found = run(params, x, lengths, state, stack=stack, engine=engine)
     return found.output, found.state
