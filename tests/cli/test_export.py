@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,3 +88,22 @@ def test_a_folder_without_a_bundle_is_refused(call: Any, tmp_path: Path) -> None
     told = call("export", tmp_path, "--to", "torch", "--out", tmp_path / "x.safetensors")
     assert "is not a bundle" in told.complaint
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow  # Keras in a process of its own; tests/keras tries how its backend is chosen
+def test_keras_runs_on_a_backend_that_is_installed_where_none_is_set(
+    trained: Trained, tmp_path: Path
+) -> None:
+    unset = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "birnn", "export", trained("tagger"), "--to", "keras"),
+            *("--out", tmp_path / "tagger.keras", "--verify"),
+        ],
+        env=unset | {"KERAS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "all answers are the same" in done.stdout
+    assert "Traceback" not in done.stderr

@@ -12,7 +12,7 @@ import pytest
 from birnn.bundle import Bundle
 from birnn.errors import ConversionError, OutputError, UsageError
 from birnn.export import EXPORTERS, export_model, verify
-from birnn.export.verify import compare, sample
+from birnn.export.verify import BATCH_ROWS, compare, sample
 from birnn.runtime import Predictor
 
 
@@ -121,6 +121,26 @@ def test_an_answer_that_differs_does_not_pass(model: Callable[..., Bundle]) -> N
     assert found.different == (("sample", 2),)
     assert not found.passed
     assert found.lines()[2] == "answers differ in 1 sequences: sample 2"
+
+
+def test_many_sequences_are_compared_in_batches_each_with_its_own(
+    model: Callable[..., Bundle],
+) -> None:
+    bundle, sizes = model("mixed"), []
+    own = Predictor(bundle)
+
+    def counted(sequences: Any) -> list[np.ndarray]:
+        sizes.append(sum(map(len, sequences)))
+        return [*own.scores(sequences)]
+
+    many = [("A", "C", "G") * (k % 70) for k in range(300)]
+    found = compare(bundle, counted, {"sample": many}, to="torch")
+    assert found.largest is not None
+    assert found.largest.value <= 1e-6
+    assert not found.different
+    assert len(sizes) > 1
+    assert max(sizes) <= BATCH_ROWS
+    assert sum(sizes) == found.steps == sum(map(len, many))
 
 
 def test_nan_on_one_side_is_an_infinite_difference(model: Callable[..., Bundle]) -> None:

@@ -1,7 +1,8 @@
 """What a bundle can be exported to: one exporter for each framework.
 
 A framework is a module beside this one with two functions: ``write(bundle, path)`` writes a file,
-``load(path, bundle)`` gives a `Loaded` that runs it in the framework. What is the same for all is
+``load(path, bundle)`` gives a `Loaded` that runs it in the framework; and ``check_installed()``
+where more than an import tells whether it can run. What is the same for all is
 here: whether the framework is installed, places that cannot be written, atomic writing.
 """
 
@@ -80,6 +81,8 @@ class Exporter:
             )
         for module in self.needs:
             require(module, extra=self.extra)
+        framework = importlib.import_module(self.module)
+        getattr(framework, "check_installed", lambda: None)()
 
     def write(self, bundle: Bundle, path: Path) -> None:
         """Write a bundle as a file of the framework, atomically; a file there is replaced.
@@ -108,7 +111,7 @@ EXPORTERS: dict[str, Exporter] = {
         Exporter("torch", "torch", ".safetensors", "train", ("torch",), "birnn.export.torch"),
         Exporter("onnx", "ONNX", ".onnx", "onnx", ("onnx",), "birnn.export.onnx"),
         Exporter("jax", "JAX", ".zip", "jax", ("jax",), "birnn.export.jax"),
-        Exporter("keras", "Keras", ".keras", "keras", ("keras",), "birnn.export.keras"),
+        Exporter("keras", "Keras", ".keras", "keras", (), "birnn.export.keras"),
     )
 }
 

@@ -23,6 +23,15 @@ from birnn.keras.model import to_keras
 from birnn.keras.weights import ENTRY, placements, unplaced
 
 
+def check_installed() -> None:
+    """Refuse a Keras that is not installed, or has no backend.
+
+    Raises:
+        MissingExtra: It is so.
+    """
+    load_keras()
+
+
 def write(bundle: Bundle, path: Path) -> None:
     """Write the file."""
     described = {

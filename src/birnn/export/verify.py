@@ -8,7 +8,7 @@ given), and a random ragged batch, which has sequences of length 0 and 1 among o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle import Bundle
+from birnn.data.batching import in_order
 from birnn.errors import ConversionError, UsageError
 from birnn.export.exporters import Loaded, exporter_of
 from birnn.export.feeds import Array
@@ -27,6 +28,7 @@ LENGTHS = (12, 7, 0, 25, 1, 3)  # of the sample's sequences, again and again
 RANDOM_LENGTHS = (0, 1)  # of the random batch, beside those that are drawn
 DRAWN = 10
 LONGEST = 40
+BATCH_ROWS = 1 << 12  # padded rows that an export reads at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ def compare(
     for batch, sequences in batches.items():
         if not sequences:
             continue
-        expected, found = predictor.scores(sequences), loaded(sequences)
+        expected, found = predictor.scores(sequences), _in_batches(loaded, sequences)
         steps += sum(map(len, sequences))
         # The offset of values is added after them, and no part of their size.
         offset = np.array(getattr(bundle.spec.head, "offset", ()) or 0.0)
@@ -238,7 +240,7 @@ def compare(
         if bundle.spec.head.has_labels:
             right = predictor.decode(expected)
             own = getattr(loaded, "answers", None)
-            for given in (predictor.decode(found), *([own(sequences)] if own else [])):
+            for given in (predictor.decode(found), *([_in_batches(own, sequences)] if own else [])):
                 pairs = enumerate(zip(right, given, strict=True))
                 different += [(batch, number) for number, (a, b) in pairs if a != b]
     return Verification(
@@ -250,6 +252,22 @@ def compare(
         largest=max(differences, key=lambda each: each.value, default=None),
         different=tuple(dict.fromkeys(different)),
     )
+
+
+def _in_batches(run: Callable[[list[Any]], list[Any]], sequences: list[Any]) -> list[Any]:
+    """What an export gives for sequences: few are one batch as they come, many are cut by length.
+
+    All at once, padded to the longest, a test file would take more memory than many a machine has.
+    """
+    lengths = np.array(list(map(len, sequences)), np.int64)
+    if len(lengths) * int(lengths.max(initial=0)) <= BATCH_ROWS:
+        return run(sequences)
+    found: list[Any] = [None] * len(sequences)
+    for batch in in_order(lengths, tokens=BATCH_ROWS):
+        numbers = batch.tolist()
+        for number, answer in zip(numbers, run([sequences[i] for i in numbers]), strict=True):
+            found[number] = answer
+    return found
 
 
 def _largest(
