@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle import Bundle, Encoder, Spec
-from birnn.export import export_model, feeds, verify
+from birnn.export import EXPORTERS, export_model, feeds, verify
 from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
 from birnn.keras import from_keras, stack_to_keras, to_keras
 from birnn.keras.backend import load_keras, precision
@@ -281,6 +281,18 @@ def lookups_say_the_vocabulary(folder: Path) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+def tags_of_real_data_are_the_runtimes(folder: Path) -> None:
+    """A trained tagger `pos` in the folder, and the sentences in `sentences.json`."""
+    predictor = Predictor.load(folder / "pos")
+    sentences = json.loads((folder / "sentences.json").read_text("utf-8"))
+    path = export_model(predictor.bundle, folder / "pos.keras", to="keras", overwrite=True)
+    opened = EXPORTERS["keras"].load(path, predictor.bundle)
+    found = [s for start in range(0, len(sentences), 64) for s in opened(sentences[start:][:64])]
+    for ours, theirs in zip(predictor.scores(sentences), found, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-5)
+    assert predictor.decode(found) == predictor.predict(sentences)
+
+
 CHECKS: dict[str, Callable[[Path], None]] = {
     check.__name__: check
     for check in (
@@ -292,6 +304,7 @@ CHECKS: dict[str, Callable[[Path], None]] = {
         predict_and_fit_work,
     )
 }
+REAL = tags_of_real_data_are_the_runtimes
 ON_TENSORFLOW = CHECKS | {
     "float64_agrees_with_the_reference": float64_agrees_with_the_reference,
     "lookups_say_the_vocabulary": lookups_say_the_vocabulary,
@@ -303,7 +316,7 @@ if __name__ == "__main__":
     said: dict[str, str] = {}
     for each in sys.argv[2:]:
         try:
-            ON_TENSORFLOW[each](place)
+            (ON_TENSORFLOW | {REAL.__name__: REAL})[each](place)
             said[each] = ""
         except Exception:
             said[each] = traceback.format_exc()
