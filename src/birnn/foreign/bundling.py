@@ -15,6 +15,8 @@ from birnn.foreign.vocabulary import Beside, Items, reordered
 from birnn.inputs import Symbols
 
 
+# Weights that are no finite numbers are refused by name at the end.
+@np.errstate(all="ignore")
 def bundle_of(
     layers: Sequence[Layer], beside: Beside, notices: list[str], *, where: str = "the model"
 ) -> Bundle:

@@ -27,6 +27,7 @@ from birnn.foreign.layers import (
     PoolName,
     Recurrent,
     TrainingOnly,
+    faults_named,
     linear,
     wide,
 )
@@ -64,6 +65,11 @@ def keras_layers(config: Config, weights: Mapping[str, Weights]) -> list[Layer]:
         >>> layer.cell, layer.input_size, layer.hidden_size, layer.final
         ('gru', 2, 1, False)
     """
+    with faults_named("the config is not one of Keras 3"):
+        return _read(config, weights)
+
+
+def _read(config: Config, weights: Mapping[str, Weights]) -> list[Layer]:
     found: list[Layer] = []
     for number, (kind, own) in enumerate(chain(config)):
         name = str(own.get("name", f"layer {number}"))
@@ -73,11 +79,7 @@ def keras_layers(config: Config, weights: Mapping[str, Weights]) -> list[Layer]:
                 f"of {', '.join(sorted(READERS))}. Leave the layer out and train again, or compute "
                 "it outside."
             )
-        try:
-            found += READERS[kind](name, own, [np.asarray(w) for w in weights.get(name, ())])
-        except (KeyError, TypeError, IndexError) as error:
-            what = f"{type(error).__name__}: {error}"
-            raise ConversionError(f"{name}: its config is not one of Keras 3 ({what}).") from None
+        found += READERS[kind](name, own, [np.asarray(w) for w in weights.get(name, ())])
     return found
 
 

@@ -8,12 +8,15 @@ order in which data passes through them; `assembly` makes a model of a list.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from birnn.errors import BirnnError, ConversionError
 from birnn.reference.stack import CellName, MergeName
 
 Array = npt.NDArray[Any]
@@ -139,6 +142,25 @@ class Transitions(Layer):
     matrix: Array
     start: Array
     end: Array
+
+
+@contextmanager
+def faults_named(what: str) -> Iterator[None]:
+    """What a damaged or strange description makes readers raise, as a `ConversionError`.
+
+    It may hold anything, wherever a reader looks for a name, a number or a list.
+
+    Args:
+        what: The description, for the message.
+    """
+    try:
+        with np.errstate(all="ignore"):  # what is no number is refused by name at the end
+            yield
+    except BirnnError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        fault = " ".join(f"{type(error).__name__}: {error!s:.200}".split())
+        raise ConversionError(f"{what} ({fault}).") from None
 
 
 def wide(array: Array) -> Array:

@@ -26,6 +26,7 @@ from birnn.foreign.layers import (
     Pool,
     PoolName,
     Recurrent,
+    faults_named,
     linear,
     wide,
 )
@@ -126,7 +127,8 @@ def onnx_layers(graph: Graph) -> list[Layer]:
         ConversionError: An operator that has no counterpart, or operators that are no chain.
         ShapeError: Shapes that disagree.
     """
-    return list(_Walk(pruned(graph)).layers())
+    with faults_named("the graph is damaged, or has operators with inputs or attributes of others"):
+        return list(_Walk(pruned(graph)).layers())
 
 
 # ---------------------------------------------------------------------- following rows

@@ -127,7 +127,8 @@ def _weights(
         )
     counts: Counter[str] = Counter()
     for layer in layers:
-        kind, own = layer.get("class_name"), layer.get("config")
+        described = layer if isinstance(layer, dict) else {}
+        kind, own = described.get("class_name"), described.get("config")
         if not isinstance(kind, str) or not isinstance(own, dict):
             raise FormatError(f"{path}: {CONFIG} has a layer without class or config")
         name = _snake_case(kind)
@@ -135,7 +136,10 @@ def _weights(
         counts[name] += 1
         found = _within(path, group, stored, h5py)
         if found is not None:
-            yield str(own.get("name", layer.get("name"))), list(_arrays(path, found, kind, h5py))
+            yield (
+                str(own.get("name", described.get("name"))),
+                list(_arrays(path, found, kind, h5py)),
+            )
 
 
 def _snake_case(name: str) -> str:
