@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from birnn.errors import ConfigError, MissingExtra, Tell, log_notice, require
+from birnn.errors import ConfigError, MissingExtra, Tell, log_notice, nearest, require
 
 VARIABLE = "KERAS_BACKEND"
 DType = Literal["float32", "float64"]
 
-# Backends by the package that each needs; the first that is installed is chosen.
-PACKAGES = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow"}
+# Named as the package that each needs; one of the first three is chosen.
+BACKENDS = ("torch", "jax", "tensorflow", "numpy", "openvino")
+CHOSEN = BACKENDS[:3]
 
 
 def load_keras(tell: Tell = log_notice) -> Any:
@@ -35,29 +36,39 @@ def load_keras(tell: Tell = log_notice) -> Any:
 
     Raises:
         MissingExtra: Keras or all of its backends are not installed, or the one that is set.
+        ConfigError: Keras has no such backend.
 
     Example:
-        >>> load_keras().backend.backend() in PACKAGES
+        >>> load_keras().backend.backend() in BACKENDS
         True
     """
-    if "keras" in sys.modules or VARIABLE in os.environ or not _installed("keras"):
-        return _imported(os.environ.get(VARIABLE, ""))
-    usual = _usual()
-    if usual not in PACKAGES or _installed(PACKAGES[usual]):
-        return _imported(usual)
-    chosen = next((name for name, package in PACKAGES.items() if _installed(package)), None)
+    if "keras" in sys.modules or not _installed("keras"):
+        return require("keras", extra="keras")
+    named = os.environ.get(VARIABLE)
+    wanted = named or _usual()
+    if wanted not in BACKENDS:
+        where = VARIABLE if named else "the backend in keras.json"
+        raise ConfigError(f"{where} is {wanted!r}: {nearest(wanted, BACKENDS)}")
+    if _installed(wanted):
+        return require("keras", extra="keras")
+    if named:
+        raise MissingExtra(
+            f"{VARIABLE} is {named}, which is not installed: pip install {named}, or set "
+            "it to another"
+        )
+    chosen = next((name for name in CHOSEN if _installed(name)), None)
     if chosen is None:
         raise MissingExtra(
-            "Keras needs torch, jax or tensorflow beneath it, and none is installed: "
+            f"Keras needs one of {', '.join(CHOSEN)} beneath it, and none is installed: "
             "pip install torch"
         )
     # Keras reads the variable once, when it is imported; child processes keep what they had.
     os.environ[VARIABLE] = chosen
     try:
-        module = _imported(chosen)
+        module = require("keras", extra="keras")
     finally:
         del os.environ[VARIABLE]
-    tell(f"Keras runs on {chosen}, as {usual} is not installed; {VARIABLE} chooses another")
+    tell(f"Keras runs on {chosen}, as {wanted} is not installed; {VARIABLE} chooses another")
     return module
 
 
@@ -102,16 +113,3 @@ def _usual() -> str:
 
 def _installed(package: str) -> bool:
     return package in sys.modules or importlib.util.find_spec(package) is not None
-
-
-def _imported(backend: str) -> Any:
-    package = PACKAGES.get(backend, backend)
-    try:
-        return require("keras", extra="keras")
-    except ModuleNotFoundError as error:
-        if isinstance(error, MissingExtra) or not package or error.name != package:
-            raise
-        raise MissingExtra(
-            f"Keras is set to run on {backend}, which is not installed: pip install {package}, "
-            f"or set {VARIABLE} to another"
-        ) from None
