@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
+import safetensors.torch
 import torch
 from safetensors import safe_open
 from torch import nn
@@ -94,3 +96,21 @@ def test_what_stands_in_padding_changes_nothing(model: Callable[..., Bundle], na
         for each in (given, spoilt)
     ]
     torch.testing.assert_close(scores[1], scores[0], rtol=0, atol=0)
+
+
+def test_other_weights_are_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    safetensors.torch.save_file({"weight": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match=r"other.safetensors: no model that `birnn export"):
+        plain_torch.load(path)
+
+
+def test_it_can_be_trained_further(model: Callable[..., Bundle], tmp_path: Path) -> None:
+    bundle = model("lstm-iob2")
+    plain = plain_torch.load(export_model(bundle, tmp_path / "tagger.safetensors", to="torch"))
+    given = {name: torch.from_numpy(a) for name, a in feeds(bundle, random_batch(bundle)).items()}
+    plain(**given).square().sum().backward()
+    without = [name for name, p in plain.named_parameters() if p.grad is None]
+    assert all(name.startswith("crf.") for name in without)
+    for parameter in plain.parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all()

@@ -208,7 +208,7 @@ class Head(nn.Module):
         if self.in_units:
             scores = scores * self.scale + self.mean
             if self.offset:
-                scores = scores.double() + torch.tensor(self.offset, dtype=torch.float64)
+                scores = scores.double() + scores.new_tensor(self.offset, dtype=torch.float64)
         return scores if self.pooling else scores * real
 
     def _pooled(self, rows: Tensor, real: Tensor, final: Tensor) -> Tensor:
@@ -259,7 +259,8 @@ class Model(nn.Module):
         )
         self.head = Head(spec["head"], self.encoder.output_size)
         self.crf: nn.ParameterDict | None = None
-        self.allowed = {name: torch.tensor(mask) for name, mask in (allowed or {}).items()}
+        for name, mask in (allowed or {}).items():
+            self.register_buffer(f"allowed_{name}", torch.tensor(mask), persistent=False)
         if spec["head"].get("decoder") == "crf":
             size = spec["head"]["size"]
             shapes = {"transitions": (size, size), "start": (size,), "end": (size,)}
@@ -288,12 +289,12 @@ class Model(nn.Module):
     def _crf_scores(self) -> list[Tensor]:
         """Transitions, start and end; minus infinity where the tag scheme rules them out."""
         assert self.crf is not None
-        return [
-            self.crf[name].masked_fill(~self.allowed[name], -torch.inf)
-            if name in self.allowed
-            else self.crf[name]
-            for name in ("transitions", "start", "end")
-        ]
+        scores = []
+        for name in ("transitions", "start", "end"):
+            allowed = getattr(self, f"allowed_{name}", None)
+            known = self.crf[name]
+            scores.append(known if allowed is None else known.masked_fill(~allowed, -torch.inf))
+        return scores
 
 
 def viterbi(
@@ -316,18 +317,26 @@ def viterbi(
         best = torch.where(running, into + scores[:, t], best)
         back.append(chosen)
     label = (best + end).argmax(dim=1)
-    labels = torch.zeros(batch, steps, dtype=torch.long)
+    labels = torch.zeros(batch, steps, dtype=torch.long, device=scores.device)
+    each = torch.arange(batch, device=scores.device)
     for t in range(steps - 1, -1, -1):
         labels[:, t] = torch.where(t < lengths, label, 0)
         if t > 0:
-            label = torch.where(t < lengths, back[t - 1][torch.arange(batch), label], label)
+            label = torch.where(t < lengths, back[t - 1][each, label], label)
     return labels
 
 
 def load(path: str | Path) -> Model:
-    """The model of a file that `birnn export --to torch` wrote."""
+    """The model of a file that `birnn export --to torch` wrote.
+
+    Raises:
+        ValueError: It wrote another one.
+    """
     with safetensors.safe_open(path, framework="pt") as file:
-        told = {name: json.loads(text) for name, text in file.metadata().items()}
+        kept = file.metadata() or {}
+    if not {"spec", "vocabularies", "allowed"} <= set(kept):
+        raise ValueError(f"{path}: no model that `birnn export --to torch` wrote: it has no spec.")
+    told = {name: json.loads(text) for name, text in kept.items()}
     model = Model(told["spec"], told["vocabularies"], told["allowed"])
     model.load_state_dict(safetensors.torch.load_file(path))
     return model.eval()
