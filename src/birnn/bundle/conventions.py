@@ -49,7 +49,7 @@ from birnn.reference.stack import CellName, Stack
 
 # ---------------------------------------------------------------------- the table
 
-_WEIGHTS, _BIASES = ("weight_ih", "weight_hh"), ("bias_ih", "bias_hh")
+_BIASES = ("bias_ih", "bias_hh")
 _ACTIVATIONS: dict[Kind, str] = {
     "lstm": "tanh",
     "gru": "tanh",
@@ -58,11 +58,15 @@ _ACTIVATIONS: dict[Kind, str] = {
 }
 _STATES: dict[Kind, tuple[str, ...]] = {"lstm": ("h", "c")}
 _OTHER_ACTIVATION = "birnn's cells have no other activation. Train the layer with that one."
-_NO_PEEPHOLES = "birnn's LSTM has no {}. Train the layer without."
+_LACKS = "birnn's LSTM has no {}. Train the layer without."
 _RESET = (
     "it resets the state before the recurrent product, birnn, torch and cuDNN reset the product, "
     "and no weights make one function of the other. Train the layer with {}."
 )
+
+
+# A layer whose activation is not told has its framework's default, tanh, whichever of the two cells
+# of a plain RNN it is compared with.
 
 
 def _torch(cell: Kind, layer: str, *settings: Setting) -> Convention:
@@ -79,7 +83,7 @@ def _keras(cell: Kind, layer: str, gates: str, *settings: Setting) -> Convention
         FrameworkArray("recurrent_kernel", ("weight_hh",), gates, transposed=True),
         FrameworkArray("bias", _BIASES, gates, joined="stack" if cell == "gru" else "sum"),
     )
-    activation = Setting("activation", _ACTIVATIONS[cell], _OTHER_ACTIVATION)
+    activation = Setting("activation", _ACTIVATIONS[cell], _OTHER_ACTIVATION, default="tanh")
     return Convention(
         "keras", cell, layer, arrays, (activation, *settings), _STATES.get(cell, ("h",))
     )
@@ -90,7 +94,6 @@ _RESET_AFTER = Setting("reset_after", True, _RESET.format("reset_after=True"))
 
 
 def _flax_settings(cell: Kind) -> tuple[Setting, ...]:
-    # Of a SimpleCell it is tanh, whichever of the two cells it is looked up for.
     activation = Setting("activation_fn", _ACTIVATIONS[cell], _OTHER_ACTIVATION, default="tanh")
     if cell in {"lstm", "gru"}:
         return (activation, Setting("gate_fn", "sigmoid", _OTHER_ACTIVATION))
@@ -130,7 +133,9 @@ def _flax_apart(framework: Framework, cell: Kind, layer: str, bias: str) -> Conv
     return Convention(framework, cell, layer, tuple(arrays), _flax_settings(cell), states)
 
 
-def _onnx(cell: Kind, layer: str, gates: str, functions: tuple[str, ...], *more: Setting) -> Any:
+def _onnx(
+    cell: Kind, layer: str, gates: str, functions: tuple[str, ...], *more: Setting
+) -> Convention:
     arrays = (
         FrameworkArray("W", ("weight_ih",), gates),
         FrameworkArray("R", ("weight_hh",), gates),
@@ -145,7 +150,9 @@ def _onnx(cell: Kind, layer: str, gates: str, functions: tuple[str, ...], *more:
     return Convention("onnx", cell, layer, arrays, settings, _STATES.get(cell, ("h",)))
 
 
-def _linear(framework: Framework, layer: str, weight: str, bias: str, transposed: bool) -> Any:
+def _linear(
+    framework: Framework, layer: str, weight: str, bias: str, transposed: bool
+) -> Convention:
     arrays = (
         FrameworkArray(weight, ("weight",), "y", transposed=transposed),
         FrameworkArray(bias, ("bias",), "y"),
@@ -187,8 +194,8 @@ CONVENTIONS: dict[Framework, tuple[Convention, ...]] = {
     "onnx": (
         _onnx(
             *("lstm", "LSTM", "iofg", ("Sigmoid", "Tanh", "Tanh")),
-            Setting("input_forget", 0, _NO_PEEPHOLES.format("coupled input and forget gate")),
-            Setting("peepholes", False, _NO_PEEPHOLES.format("peepholes")),
+            Setting("input_forget", 0, _LACKS.format("coupled input and forget gate")),
+            Setting("peepholes", False, _LACKS.format("peepholes")),
         ),
         _onnx(
             *("gru", "GRU", "zrn", ("Sigmoid", "Tanh")),
