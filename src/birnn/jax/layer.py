@@ -72,23 +72,26 @@ def scan_layer(
     """
     step_of = CELL_STEPS[cell]
     real_TB1 = real_steps(lengths_B, x_BTD.shape[1]).T[:, :, None]
+    x_TBD = jnp.swapaxes(x_BTD, 0, 1)
     halves: list[Array] = []
     finals: list[Carry] = []
     for direction, own in enumerate(weights):
-        # The products with the inputs wait for no state: one product for all steps.
-        input_TBG = jnp.einsum("btd,gd->tbg", x_BTD, own.weight_ih) + own.bias_ih
+        # Products with the inputs wait for no state: one for all steps. The recurrent weights are
+        # turned once, not at every step.
+        input_TBG = x_TBD @ own.weight_ih.T + own.bias_ih
+        recurrent = own.weight_hh.T, own.bias_hh
 
         def step(
-            state: Carry, inputs: tuple[Array, Array], own: LayerWeights = own
+            state: Carry, inputs: tuple[Array, Array], recurrent: Carry = recurrent
         ) -> tuple[Carry, Array]:
             input_BG, real_B1 = inputs
-            recurrent_BG = state[0] @ own.weight_hh.T + own.bias_hh
-            after = step_of(input_BG, recurrent_BG, state)
+            weight_HG, bias_G = recurrent
+            after = step_of(input_BG, state[0] @ weight_HG + bias_G, state)
             state = tuple(jnp.where(real_B1, a, b) for a, b in zip(after, state, strict=True))
-            return state, jnp.where(real_B1, state[0], 0)
+            return state, state[0]
 
         start = tuple(part[direction] for part in initial)
         final, half_TBH = jax.lax.scan(step, start, (input_TBG, real_TB1), reverse=direction == 1)
-        halves.append(jnp.swapaxes(half_TBH, 0, 1))
+        halves.append(jnp.swapaxes(jnp.where(real_TB1, half_TBH, 0), 0, 1))
         finals.append(final)
     return LayerRun(tuple(halves), tuple(jnp.stack(parts) for parts in zip(*finals, strict=True)))
