@@ -193,6 +193,13 @@ def mixed(model):
     next(n for n in places if len(n.attribute[0].ints) == 4).attribute[0].ints[:] = [0, 1, 2, 3]
 
 
+def reshaped(model):
+    """Sizes written out, from which it cannot be seen that sequences and steps change places."""
+    name = node_of(model, "Reshape").input[1]
+    maker = next(n for n in model.graph.node if name in n.output)
+    maker.attribute[0].t.CopyFrom(numpy_helper.from_array(np.array([3, 7, -1])))
+
+
 def narrow(model):
     """A matrix of the head that reads other rows."""
     held = {t.name: t for t in model.graph.initializer}
@@ -209,7 +216,8 @@ GRAPHS = {
     half: (ConversionError, "reverse direction is missing: its arrays are of 1, 1, 1"),
     begun: (ConversionError, "initial state is not zero"),
     convolved: (ConversionError, r"Relu.* birnn has no counterpart of ONNX' HardSwish here"),
-    mixed: (ConversionError, "makes one of axes T, S, B, W that birnn keeps apart"),
+    mixed: (ConversionError, r"reshapes axes T, S, B, W to \[0, 0, -1\], which may mix"),
+    reshaped: (ConversionError, r"reshapes axes T, B, S, W to \[3, 7, -1\], which may mix"),
     narrow: (ShapeError, "reads rows of 7 values, the recurrent layers below it give 8"),
 }
 

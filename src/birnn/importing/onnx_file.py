@@ -12,7 +12,7 @@ import numpy as np
 from birnn.bundle.checks import path_fault
 from birnn.errors import ConversionError, FormatError, require
 from birnn.foreign.layers import Array
-from birnn.foreign.onnx_layers import Graph, Node
+from birnn.foreign.onnx_graph import Graph, Node
 
 OLDEST_OPSET = 7  # LSTM, GRU and RNN as they are now
 
