@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,9 @@ from birnn.export import EXPORTERS
 from birnn.foreign import Beside
 from birnn.importing import imported
 from birnn.runtime import Predictor
+
+MODELS = ("attention", "far", "gru-tags", "lstm-iob2", "mixed", "relu-last", "rnn-three", "values")
+QUICK = ("mixed",)
 
 
 def sequences_of(bundle):
@@ -20,14 +25,19 @@ def sequences_of(bundle):
     return [list(known), [], ["?"]]
 
 
-def test_it_is_the_same_model(name, to, model, tmp_path):
-    bundle, exporter = model(name), EXPORTERS[to]
+# Keras takes half a second to build each of them, and has a test of every kind of its own.
+GRID = [
+    pytest.param(model, to, marks=pytest.mark.slow if to == "keras" and model not in QUICK else ())
+    for model in MODELS
+    for to in ("torch", "onnx", "keras")
+]
+
+
+@pytest.mark.parametrize(("which", "to"), GRID)
+def test_it_is_the_same_model(which, to, model, tmp_path):
+    bundle, exporter = model(which), EXPORTERS[to]
     path = tmp_path / f"model{exporter.ending}"
     exporter.write(bundle, path)
-    if to == "jax":
-        with pytest.raises(FormatError, match="a program of JAX"):
-            imported(path, Beside())
-        return
     told = []
     again = imported(path, Beside(), told.append)
     assert told == []
@@ -41,6 +51,13 @@ def test_it_is_the_same_model(name, to, model, tmp_path):
         np.testing.assert_allclose(other, own, rtol=1e-5, atol=1e-5)
     imported(path, Beside(labels=["x"]), told.append)
     assert "what was given beside is unused" in told[0]
+
+
+def test_a_program_of_jax_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        archive.writestr("model.stablehlo", b"")
+    with pytest.raises(FormatError, match="a program of JAX"):
+        imported(tmp_path / "model.zip", Beside())
 
 
 @pytest.mark.parametrize("to", ["onnx", "torch"])
