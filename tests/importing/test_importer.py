@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import h5py
@@ -316,3 +318,24 @@ def test_vectors_have_no_vocabulary(keras_file):
         birnn.import_model(keras_file, labels=LABELS, vocabulary=ITEMS)
     with pytest.raises(ConversionError, match=r"said to be a classifier, but .* those of a tagger"):
         birnn.import_model(keras_file, labels=LABELS, task="classifier")
+
+
+ALONE = """
+import json, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "keras", "tensorflow", "jax", "onnxruntime"}:
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocked())
+import birnn
+files = json.loads(sys.argv[1])
+print([birnn.import_model(file, tell=lambda line: None, **given).spec.task for file, given in files])
+"""
+
+
+def test_no_framework_is_needed(files):
+    given = json.dumps([[str(path), beside] for path, beside in files.items()])
+    command = [sys.executable, "-c", ALONE, given]
+    assert subprocess.check_output(command, text=True).strip() == str(["tagger"] * 3)
