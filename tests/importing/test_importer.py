@@ -331,7 +331,8 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import birnn
 files = json.loads(sys.argv[1])
-print([birnn.import_model(file, tell=lambda line: None, **given).spec.task for file, given in files])
+models = [birnn.import_model(file, tell=lambda line: None, **given) for file, given in files]
+print([model.spec.task for model in models])
 """
 
 
