@@ -118,12 +118,21 @@ def test_demo_on_files_of_the_user(call: Any, files: Path, small: tuple[str, ...
     assert json.loads(told.out)["limit_of_one_direction"] is None
 
 
-def test_merges_are_compared_on_a_demo(
+def test_variants_are_compared_on_a_demo(
     call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(demos, "run_merges", functools.partial(demos.run_merges, size=TINY))
+    monkeypatch.setattr(demos, "run_variants", functools.partial(demos.run_variants, size=TINY))
     page = tmp_path / "page.html"
-    arguments = ("demo", "brackets", "--merges", "--seeds", 1, "--set", "encoder.hidden_size=4")
+    arguments = (
+        "demo",
+        "brackets",
+        "--vary",
+        "merge",
+        "--seeds",
+        1,
+        "--set",
+        "encoder.hidden_size=4",
+    )
     told = call(*arguments, "--markdown", "--out", page)
     assert told.status == 0, told.err
     assert told.out.startswith("| merge | row | parameters | accuracy |")
@@ -163,9 +172,10 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_work(
         (("braket",), "no demo 'braket': did you mean brackets?"),
         (("brackets", "--train", "x.tsv"), "both --train and --test"),
         (("forecast", "--test", "x.ts"), "forecast takes --train"),
-        (("forecast", "--merges"), "forecast takes --train"),
-        (("braket", "--merges"), "no demo 'braket': did you mean brackets?"),
-        (("brackets", "--merges", "--set", "encoder.merge=sum"), "merge is what is compared"),
+        (("forecast", "--vary", "merge"), "forecast takes --train"),
+        (("braket", "--vary", "cell"), "no demo 'braket': did you mean brackets?"),
+        (("brackets", "--vary", "cels"), "nothing called 'cels' is varied: did you mean cell?"),
+        (("brackets", "--vary", "cell", "--set", "encoder.cell=gru"), "cell is what is compared"),
         (("brackets", "--json", "--markdown"), "choose one"),
     ],
 )

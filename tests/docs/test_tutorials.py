@@ -22,6 +22,7 @@ from birnn.inputs.kinds import KINDS
 from birnn.reference import CELLS, MERGES
 from birnn.report import figures
 from birnn.studies.compare import WAYS
+from birnn.studies.variants import VARIATIONS
 from birnn.tasks import TASKS
 from birnn.tasks.pooling import PoolingName
 from birnn.training.recipe import Recipe
@@ -41,6 +42,7 @@ LISTED: dict[str, Iterable[str]] = {
     "input": KINDS,
     "demo": [*DEMOS, "forecast"],
     "way": WAYS,
+    "variation": VARIATIONS,
     "framework": ["numpy", "jax", *CONVENTIONS],
 }
 

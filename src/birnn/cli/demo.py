@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from birnn.data.options import ReadOptions
 
     # At run time it would load torch.
-    from birnn.demos import DemoResult, MergeComparison
+    from birnn.demos import DemoResult, VariantComparison
     from birnn.demos.forecast import ForecastResult
 
 
@@ -52,9 +53,10 @@ def demo(
     settings: Settings = None,
     epochs: Epochs = None,
     jobs: Jobs = 1,
-    merges: Annotated[
-        bool, typer.Option("--merges", help="Compare the ways of merging two halves instead.")
-    ] = False,
+    vary: Annotated[
+        str | None,
+        typer.Option("--vary", metavar="WHAT", help="Compare every merge, or every cell, instead."),
+    ] = None,
     out: Page = None,
     as_json: Json = False,
     as_markdown: Markdown = False,
@@ -68,15 +70,15 @@ def demo(
     from birnn import demos
     from birnn.cli.printing import print_tables
     from birnn.demos import pages
-    from birnn.studies.merges import page as merge_pages
+    from birnn.studies.variants import page as variants_page
 
     own = {"train": train, "dev": dev, "test": test}
     files = {role: file for role, file in own.items() if file is not None}
     every = range(1, seeds + 1)
     if name == "forecast":
-        if settings or merges or jobs > 1 or set(files) - {"train"}:
+        if settings or vary or jobs > 1 or set(files) - {"train"}:
             raise UsageError("forecast takes --train (series), --seeds, --epochs and --out alone.")
-        result: DemoResult | ForecastResult | MergeComparison = _forecast(
+        result: DemoResult | ForecastResult | VariantComparison = _forecast(
             train, every, epochs, reading
         )
     elif name not in demos.DEMOS:
@@ -84,7 +86,8 @@ def demo(
     elif files and not {"train", "test"} <= set(files):
         raise UsageError("your own data needs both --train and --test.")
     else:
-        result = (demos.run_merges if merges else demos.run)(
+        run = demos.run if vary is None else partial(demos.run_variants, varied=vary)
+        result = run(
             name,
             seeds=every,
             files=files or None,
@@ -101,8 +104,8 @@ def demo(
     if out is not None:
         if isinstance(result, demos.DemoResult):
             pages.write(out, result)
-        elif isinstance(result, demos.MergeComparison):
-            merge_pages.write(out, result, name=name)
+        elif isinstance(result, demos.VariantComparison):
+            variants_page.write(out, result, name=name)
         else:
             pages.write_forecast(out, result)
         print_notice(f"report: {out}")

@@ -1,17 +1,17 @@
 """Demonstrations: data whose law is known, and what one direction and two make of it."""
 
 from birnn.demos.demo import Demo, RandomProcess, Sample, Size
-from birnn.demos.runner import DEMOS, DemoResult, run, run_merges
-from birnn.studies.merges import MergeComparison
+from birnn.demos.runner import DEMOS, DemoResult, run, run_variants
+from birnn.studies.variants import VariantComparison
 
 __all__ = [
     "DEMOS",
     "Demo",
     "DemoResult",
-    "MergeComparison",
     "RandomProcess",
     "Sample",
     "Size",
+    "VariantComparison",
     "run",
-    "run_merges",
+    "run_variants",
 ]

@@ -37,7 +37,7 @@ from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.groups import position_groups
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import TrialPlan, run_trials
-from birnn.studies.merges import VARIED, MergeComparison, compare_merges
+from birnn.studies.variants import VariantComparison, compare_variants, variation_of
 from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSource, DataSources, Sets
@@ -210,8 +210,9 @@ def run(
     return DemoResult(demo, main, data.samples, time.perf_counter() - begun, variants, forecasts)
 
 
-def run_merges(
+def run_variants(
     name: str,
+    varied: str,
     *,
     seeds: Sequence[int] = (1, 2, 3),
     seed: int = 1,
@@ -222,11 +223,12 @@ def run_merges(
     reading: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
     jobs: int = 1,
     tell: Tell = no_notice,
-) -> MergeComparison:
-    """Compare the ways of merging two halves on the data of a demo.
+) -> VariantComparison:
+    """Compare models that differ in one setting on the data of a demo.
 
     Args:
         name: A key of `DEMOS`.
+        varied: What varies: ``merge`` or ``cell``.
         seeds: Seeds of the models.
         seed: Of the data.
         size: How much is trained and tested; the demo's own by default.
@@ -238,20 +240,21 @@ def run_merges(
         tell: Takes a line after each training.
 
     Raises:
-        UsageError: No such demo, or settings of the merge itself.
+        UsageError: No such demo or variation, or settings of what varies.
         DataError: Files that cannot be read or learnt from.
         Interrupted: Ctrl-C.
 
     Example:
-        >>> run_merges("brackets", settings=["encoder.merge=sum"])
+        >>> run_variants("brackets", "merge", settings=["encoder.merge=sum"])
         Traceback (most recent call last):
         ...
         birnn.errors.UsageError: encoder.merge is what is compared. Leave it out.
     """
+    variation = variation_of(varied)
     setup = _Setup.of(name, size, seed, files, settings, epochs, reading, tell)
-    if chosen := sorted(setup.given.chosen & VARIED):
+    if chosen := sorted(setup.given.chosen & variation.settings):
         raise UsageError(f"{chosen[0]} is what is compared. Leave it out.")
-    return compare_merges(setup.plan({}), seeds, jobs=jobs, tell=tell)
+    return compare_variants(varied, setup.plan({}), seeds, jobs=jobs, tell=tell)
 
 
 @dataclass(frozen=True, slots=True)

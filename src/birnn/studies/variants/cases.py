@@ -22,6 +22,22 @@ from birnn.report.parts import Table
 SCALES = (1.0, 0.1, 0.01, 0.0)  # of the half that vanishes
 
 
+class MadeCase(NamedTuple):
+    """A case that is made to show what a choice can lose.
+
+    Args:
+        name: A word or two.
+        about: What is made, and what to see in it.
+        table: The numbers in words.
+        rows: The numbers.
+    """
+
+    name: str
+    about: str
+    table: Table
+    rows: Sequence[Opposed | Vanishing]
+
+
 class Opposed(NamedTuple):
     """What a merge leaves of halves that cancel each other.
 
@@ -148,3 +164,24 @@ def vanishing_table(rows: Sequence[Vanishing]) -> Table:
         ],
         "gradient of the forward half's weights where the backward half is so small",
     )
+
+
+def merge_cases() -> list[MadeCase]:
+    """The cases of all merges."""
+    opposed, vanishing = opposed_halves(), vanishing_half()
+    return [
+        MadeCase(
+            "opposed halves",
+            "The backward half is made to say the opposite of the forward half. Side by side both "
+            "are there; their sum is 0, whatever was read.",
+            opposed_table(opposed),
+            opposed,
+        ),
+        MadeCase(
+            "vanishing half",
+            "The backward half is made smaller and smaller. A product vanishes with it and so does "
+            "the gradient that the forward half would learn from.",
+            vanishing_table(vanishing),
+            vanishing,
+        ),
+    ]

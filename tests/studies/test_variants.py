@@ -1,4 +1,4 @@
-"""Merges: the cases made for them against the equations, and the comparison against its trials."""
+"""Variants: cases made for merges against the equations, comparisons against their trials."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birnn.demos import Size, run_merges
+from birnn.demos import Size, run_variants
 from birnn.ragged import Ragged
-from birnn.reference import MERGES, Stack, gradients, run, run_saving
+from birnn.reference import CELLS, MERGES, Stack, gradients, run, run_saving
 from birnn.studies.compare.significance import percent
-from birnn.studies.merges import (
+from birnn.studies.variants import (
     LEARNED,
     ONE,
-    MergeComparison,
+    VariantComparison,
     opposed_halves,
     page,
     vanishing_half,
 )
-from birnn.studies.merges.cases import SCALES
+from birnn.studies.variants.cases import SCALES
 
 TINY = Size(train=30, test=24, epochs=2)
 WIDTHS = {"concat": 16, "sum": 8, "mean": 8, "product": 8} | {
@@ -35,9 +35,11 @@ def lines() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def found(lines: list[str]) -> MergeComparison:
+def found(lines: list[str]) -> VariantComparison:
     settings = ["encoder.hidden_size=8"]
-    return run_merges("brackets", seeds=(1, 2), size=TINY, settings=settings, tell=lines.append)
+    return run_variants(
+        "brackets", "merge", seeds=(1, 2), size=TINY, settings=settings, tell=lines.append
+    )
 
 
 def test_opposed_halves_cancel_in_a_sum_and_in_nothing_else() -> None:
@@ -104,7 +106,7 @@ def test_a_mean_is_half_a_sum_in_rows_and_in_gradients() -> None:
 
 
 def test_every_merge_is_trained_and_as_wide_as_it_should_be(
-    found: MergeComparison, lines: list[str]
+    found: VariantComparison, lines: list[str]
 ) -> None:
     assert {name: found.spec(name).stack.output_size for name in found.of} == {ONE: 8} | WIDTHS
     # Of halves side by side, W is what the head reads beside its bias.
@@ -119,7 +121,7 @@ def test_every_merge_is_trained_and_as_wide_as_it_should_be(
     assert [line.partition(", ")[0] for line in lines[2::2]] == list(WIDTHS)
 
 
-def test_table_and_dictionary_tell_what_the_trials_scored(found: MergeComparison) -> None:
+def test_table_and_dictionary_tell_what_the_trials_scored(found: VariantComparison) -> None:
     told = json.loads(json.dumps(found.to_dict()))
     measured, *_ = found.tables()
     assert told["seeds"] == [1, 2]
@@ -128,20 +130,36 @@ def test_table_and_dictionary_tell_what_the_trials_scored(found: MergeComparison
         [trials] = comparison.trials.values()
         scores = sorted(trial.scores["accuracy"] for trial in trials)
         assert row[3:6] == [percent(np.mean(scores)), *(percent(score) for score in scores)]
-        numbers = told["merges"][row[0]]
+        numbers = told["merge"][row[0]]
         assert numbers["accuracy_median"] == np.mean(scores)
         first = [
             next((e for e, score in enumerate(trial.curve, 1) if score >= LEARNED), None)
             for trial in trials
         ]
         assert row[6] == str(max(first) if None not in first else "–")
-    medians = {name: told["merges"][name]["accuracy_median"] for name in WIDTHS}
+    medians = {name: told["merge"][name]["accuracy_median"] for name in WIDTHS}
     apart = 100 * (max(medians.values()) - min(medians.values()))
-    assert f"The best merge is {apart:.1f} points above the worst" in told["verdicts"][0]
+    assert f"the best merge is {apart:.1f} points above the worst" in told["verdicts"][0]
 
 
-def test_the_page_shows_the_numbers(found: MergeComparison, tmp_path: Path) -> None:
+def test_the_page_shows_the_numbers(found: VariantComparison, tmp_path: Path) -> None:
     text = page.write(tmp_path / "page.html", found, name="brackets").read_text("utf-8")
     for name in found.of:
         assert f">{percent(found.spread(name).median)}<" in text
     assert re.search(rf"\b{found.models} models trained and tested in", text)
+
+
+def test_every_cell_is_compared_in_one_direction_and_in_two() -> None:
+    found = run_variants("brackets", "cell", seeds=(1,), size=Size(30, 24, 1))
+    assert list(found.of) == [name for cell in CELLS for name in (f"{cell}, one direction", cell)]
+    for name, comparison in found.of.items():
+        encoder = found.spec(name).encoder
+        assert encoder.cell == name.partition(",")[0]
+        assert encoder.bidirectional == (name in CELLS) == (comparison.ways == ("both",))
+    medians = {name: found.spread(name).median for name in found.of}
+    one = max(median for name, median in medians.items() if name not in CELLS)
+    worst = min(medians[cell] for cell in CELLS)
+    side = "above" if worst >= one else "below"
+    assert f"{100 * abs(worst - one):.1f} points {side} one direction" in found.verdicts()[0]
+    assert "at its best" in found.verdicts()[0]
+    assert found.cases == []
