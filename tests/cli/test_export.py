@@ -46,7 +46,7 @@ def test_a_file_that_answers_otherwise_exits_with_1(
     call: Any, trained: Trained, tmp_path: Path
 ) -> None:
     out = tmp_path / "tagger.safetensors"
-    arguments = ("export", trained("tagger"), "--to", "torch", "--out", out, "--verify")
+    arguments = ("export", trained("chain"), "--to", "torch", "--out", out, "--verify")
     told = call(*arguments, "--tolerance", "1e-30")
     assert told.status == 1
     assert told.err == "birnn: the file does not answer as the model does\n"
@@ -78,7 +78,7 @@ def test_what_is_refused_is_one_line_and_no_file(
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = call("export", trained("tagger"), *options)
+    told = call("export", trained("chain"), *options)
     assert told.status == status
     assert said in told.complaint
     assert list(tmp_path.iterdir()) == []
@@ -97,7 +97,7 @@ def test_keras_runs_on_a_backend_that_is_installed_where_none_is_set(
     unset = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "birnn", "export", trained("tagger"), "--to", "keras"),
+            *(sys.executable, "-m", "birnn", "export", trained("chain"), "--to", "keras"),
             *("--out", tmp_path / "tagger.keras", "--verify"),
         ],
         env=unset | {"KERAS_HOME": str(tmp_path)},

@@ -36,6 +36,7 @@ print(json.dumps([[labels[n] for n in row[:t]] for row, t in zip(tags.tolist(), 
 """
 
 
+@pytest.mark.slow  # a process that imports torch; the next two prove it in this one
 def test_a_copy_of_the_file_runs_a_model_without_birnn(
     model: Callable[..., Bundle], tmp_path: Path
 ) -> None:
