@@ -244,6 +244,16 @@ def test_an_unknown_opset_is_refused(version, tagger, graph_of):
         graph_of(model)
 
 
+def test_an_old_softmax_is_over_more_than_the_labels(tagger, graph_of):
+    model = copy(tagger)
+    del node_of(model, "Softmax").attribute[:]
+    model.opset_import[0].version = 13
+    onnx_layers(graph_of(model))
+    model.opset_import[0].version = 12
+    with pytest.raises(ConversionError, match="its axis is 1, not that of labels"):
+        onnx_layers(graph_of(model))
+
+
 def test_operators_of_others_are_refused(tagger, graph_of):
     model = copy(tagger)
     node_of(model, "Relu").domain = "com.example"

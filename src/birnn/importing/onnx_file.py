@@ -15,6 +15,7 @@ from birnn.foreign.layers import Array
 from birnn.foreign.onnx_graph import Graph, Node
 
 OLDEST_OPSET = 7  # LSTM, GRU and RNN as they are now
+SOFTMAX_OF_LAST = 13  # before, a softmax was over all axes from the second on
 
 
 def read_onnx_file(path: Path) -> tuple[Graph, dict[str, str]]:
@@ -36,7 +37,7 @@ def read_onnx_file(path: Path) -> tuple[Graph, dict[str, str]]:
         ) from None
     if not model.graph.node:
         raise FormatError(f"{path}: is no ONNX file, or has a graph without operators")
-    _check_opsets(path, model, onnx.defs.onnx_opset_version())
+    opset = _opset(path, model, onnx.defs.onnx_opset_version())
     constants = {t.name: _array(path, t, onnx) for t in model.graph.initializer}
     if model.graph.sparse_initializer:
         raise ConversionError(f"{path}: it has sparse arrays, birnn reads dense ones.")
@@ -50,6 +51,10 @@ def read_onnx_file(path: Path) -> tuple[Graph, dict[str, str]]:
         )
         for node in model.graph.node
     ]
+    if opset < SOFTMAX_OF_LAST:
+        for node in nodes:
+            if node.kind in {"Softmax", "LogSoftmax"}:
+                node.attributes.setdefault("axis", 1)
     inputs = {
         each.name: len(each.type.tensor_type.shape.dim)
         for each in model.graph.input
@@ -60,11 +65,13 @@ def read_onnx_file(path: Path) -> tuple[Graph, dict[str, str]]:
     return Graph(nodes, constants, inputs, outputs), metadata
 
 
-def _check_opsets(path: Path, model: Any, newest: int) -> None:
-    for opset in model.opset_import:
-        if opset.domain in ("", "ai.onnx") and not OLDEST_OPSET <= opset.version <= newest:
+def _opset(path: Path, model: Any, newest: int) -> int:
+    """The version of the operators, which all are ONNX' own."""
+    versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
+    for version in versions:
+        if not OLDEST_OPSET <= version <= newest:
             raise ConversionError(
-                f"{path}: opset {opset.version} is not known, this onnx knows {OLDEST_OPSET} to "
+                f"{path}: opset {version} is not known, this onnx knows {OLDEST_OPSET} to "
                 f"{newest}. Export the model with one of these, or upgrade onnx."
             )
     strange = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
@@ -74,6 +81,7 @@ def _check_opsets(path: Path, model: Any, newest: int) -> None:
             f"{path}: operators {', '.join(names[:5])} of {', '.join(sorted(strange))} are not "
             "ONNX' own. Export the model without them."
         )
+    return max(versions, default=OLDEST_OPSET)
 
 
 def _attribute(path: Path, attribute: Any, onnx: Any) -> Any:
