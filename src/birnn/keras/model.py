@@ -31,12 +31,10 @@ def to_keras(bundle: Bundle, *, dtype: DType = "float32", tell: Tell = log_notic
         tell: Takes a notice of the backend that was chosen.
 
     Returns:
-        The model. Its inputs are, by name, ``lengths`` (B,) and
-
-        - of words ``words`` (B, T), with characters ``characters`` (B, T, C) and
-          ``character_lengths`` (B, T), with affix features ``features`` (B, T, K);
-        - of symbols ``symbols`` (B, T);
-        - of vectors ``vectors`` (B, T, D), less the offset of the bundle's inputs where it has one.
+        The model. Its inputs are, by name, ``lengths`` (B,); of words ``words`` (B, T), with
+        characters ``characters`` (B, T, C) and ``character_lengths`` (B, T), with affix features
+        ``features`` (B, T, K); of symbols ``symbols`` (B, T); of vectors ``vectors`` (B, T, D),
+        less the offset of the bundle's inputs where it has one.
 
         Its output are the scores of the head: (B, T, L) where it answers for every step, which mean
         nothing where there is no step, else (B, L). Of a regressor they are its values, less the
