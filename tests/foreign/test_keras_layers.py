@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 
 import h5py
@@ -335,4 +336,15 @@ def test_only_the_weights_of_the_file_itself_are_read(file, tmp_path):
 def test_the_config_of_a_file_is_checked(file):
     rewritten(file, **{"config.json": json.dumps({"config": {"name": "x"}}).encode()})
     with pytest.raises(FormatError, match="has no list of layers"):
+        read_keras_file(file)
+
+
+def test_an_encrypted_file_is_refused(file):
+    content = bytearray(file.read_bytes())
+    for found in re.finditer(rb"PK\x01\x02|PK\x03\x04", bytes(content)):
+        content[found.start() + (8 if found[0].endswith(b"\x02") else 6)] |= (
+            1  # a flag of each entry
+        )
+    file.write_bytes(content)
+    with pytest.raises(FormatError, match="encrypted"):
         read_keras_file(file)

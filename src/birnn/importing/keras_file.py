@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -26,6 +27,9 @@ MOST_CONFIG = 1 << 24
 # Keras stores weights as they are; what unpacks to many times its size is no model.
 MOST_RATIO = 50
 
+# RuntimeError: an entry that is encrypted, or compressed in a way that nobody has.
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OSError)
+
 KerasFile = tuple[dict[str, Any], dict[str, list[Array]]]
 
 
@@ -42,7 +46,7 @@ def read_keras_file(path: Path) -> KerasFile:
         with zipfile.ZipFile(path) as archive:
             config = _json(path, _entry(path, archive, CONFIG), CONFIG)
             content = _entry(path, archive, WEIGHTS)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except DAMAGED as error:
         raise FormatError(f"{path}: is no whole Keras file: {error}. Save it again.") from None
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
@@ -65,7 +69,7 @@ def read_description(path: Path) -> dict[str, Any] | None:
             if ENTRY not in archive.namelist():
                 return None
             content = _entry(path, archive, ENTRY)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except DAMAGED as error:
         raise FormatError(f"{path}: is no whole Keras file: {error}. Save it again.") from None
     return _json(path, content, ENTRY)
 
