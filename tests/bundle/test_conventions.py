@@ -235,6 +235,16 @@ STACKS = [
     Stack("lstm", D, H, num_layers=3),
     Stack("gru", D, H, num_layers=2, merge="project"),
     Stack("rnn_relu", D, H, num_layers=2, bidirectional=False),
+    Stack("lstm", D, H, num_layers=3, directions=("both", "forward", "both"), merge="mean"),
+    Stack(
+        "rnn_tanh",
+        D,
+        H,
+        num_layers=2,
+        directions=("forward", "both"),
+        merge="project",
+        merge_size=3,
+    ),
 ]
 
 
