@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -124,7 +125,11 @@ class Slow:
         inputs = self.bundle.spec.inputs
         if inputs.kind == "vectors":
             mean, scale = self.tensor("inputs.mean"), self.tensor("inputs.scale")
-            return (np.asarray(sequence, np.float64) - mean) / scale
+            rows = (np.asarray(sequence, np.float64) - mean) / scale
+            if inputs.dense is None:
+                return rows
+            layers = [self.dense("inputs.dense", inputs.dense.activation, row) for row in rows]
+            return np.array(layers).reshape(len(layers), inputs.width)
         if inputs.kind == "symbols":
             table = self.tensor("inputs.symbols.weight")
             rows = [table[self.id("symbols", symbol)] for symbol in sequence]
@@ -135,13 +140,27 @@ class Slow:
     def linear(self, name: str, x: np.ndarray) -> np.ndarray:
         return self.tensor(f"{name}.weight") @ x + self.tensor(f"{name}.bias")
 
+    def dense(self, name: str, activation: str, x: np.ndarray) -> np.ndarray:
+        functions: dict[str, Callable[[float], float]] = {
+            "relu": lambda v: max(v, 0.0),
+            "tanh": math.tanh,
+            "gelu": lambda v: v * math.erfc(-v / math.sqrt(2)) / 2,
+        }
+        return np.array([functions[activation](float(v)) for v in self.linear(name, x)])
+
+    def head(self, x: np.ndarray) -> np.ndarray:
+        spec = self.bundle.spec.head
+        for number in range(len(spec.hidden)):
+            x = self.dense(f"head.hidden_{number}", spec.activation, x)
+        return self.linear("head.linear", x)
+
     def scores(self, sequence: Any) -> np.ndarray:
         """(T, L) for tags, (L,) for the other heads."""
         spec = self.bundle.spec
         outcome = self.recurrent("encoder", spec.stack, self.rows(sequence))
         y_TW, width = outcome.output.values, spec.stack.output_size
         if spec.head.kind == "tags":
-            scores = [self.linear("head.linear", y) for y in y_TW]
+            scores = [self.head(y) for y in y_TW]
             return np.array(scores).reshape(len(scores), spec.head.size)
         if spec.head.pooling == "attention":
             pooled = np.zeros(width)
@@ -158,7 +177,7 @@ class Slow:
                 "mean": np.sum(y_TW, axis=0) / len(y_TW) if len(y_TW) else zeros,
             }
             pooled = np.concatenate([pools[part] for part in spec.head.pooling.split("+")])
-        return self.linear("head.linear", pooled)
+        return self.head(pooled)
 
 
 @pytest.fixture(scope="session")

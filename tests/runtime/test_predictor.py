@@ -28,7 +28,10 @@ from birnn.bundle import (
 )
 from birnn.data.examples import Example
 from birnn.data.schemes import SchemeName, convert, spans, transitions
+from birnn.engine import isa
 from birnn.errors import BundleError, DataError, UsageError
+from birnn.inputs import Dense
+from birnn.reference.activations import ActivationName
 from birnn.reference.stack import CellName, MergeName
 from birnn.runtime import Predictor
 from birnn.runtime import predictor as module
@@ -85,6 +88,19 @@ def specs() -> Iterator[Any]:
         yield pytest.param(
             Spec(inputs=INPUTS["symbols"], encoder=encoder, head=Label(size=3)),
             id="-".join(directions),
+        )
+    for activation, head in itertools.product(
+        get_args(ActivationName), (Tags(size=3, decoder="crf"), Label(size=3), Values(size=2))
+    ):
+        dense = Vectors(size=3, dense=Dense(size=5, activation=activation))
+        hidden = {"hidden": (6, 4), "activation": activation}
+        yield pytest.param(
+            Spec(
+                inputs=dense,
+                encoder=Encoder(cell="gru", hidden_size=4),
+                head=head.model_copy(update=hidden),
+            ),
+            id=f"{activation}-{head.kind}",
         )
     for pooling, merge in itertools.product(get_args(PoolingName), get_args(MergeName)):
         for head in (
@@ -208,6 +224,23 @@ def test_batch_and_order_change_nothing(
         assert len(streamed) == len(data)
         for one, other in zip(streamed, together, strict=True):
             assert_same(one, other)
+
+
+def test_dense_layers_give_a_row_the_same_bits_in_any_batch(
+    make: Callable[..., Bundle], draw: Callable[..., Any]
+) -> None:
+    if isa.selected_engine() is None:
+        pytest.skip("the engine native does not run here")
+    for activation in get_args(ActivationName):
+        spec = Spec(
+            inputs=Vectors(size=3, dense=Dense(size=17, activation=activation)),
+            encoder=Encoder(cell="gru", hidden_size=4),
+            head=Tags(size=5, hidden=(19,), activation=activation),
+        )
+        predictor = Predictor(make(spec))
+        data = draw(spec, LENGTHS * 4)
+        for sequence, rows in zip(data, predictor.scores(data), strict=True):
+            assert predictor.scores([sequence])[0].tobytes() == rows.tobytes()
 
 
 # ------------------------------------------------------------------ streams
