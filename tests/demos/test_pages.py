@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from birnn.demos import DEMOS, Size, brackets, forecast, pages, run
+from birnn.demos import DEMOS, Size, brackets, forecast, pages, run, run_variants
 from birnn.demos import quickstart as first_minute
 from birnn.studies import cost as costs
 from birnn.studies.compare import compare
 from birnn.studies.compare import page as compare_page
+from birnn.studies.variants import page as variants_page
 from birnn.training.recipe import Recipe
 
 TINY = Size(train=30, test=24, epochs=1)
@@ -41,6 +42,11 @@ def of_forecast(path: Path) -> None:
     pages.write_forecast(path, forecast.run(seeds=(1,), size=Size(train=8, test=4, epochs=1)))
 
 
+def of_variants(path: Path) -> None:
+    found = run_variants("brackets", "merge", seeds=(1, 2), size=TINY)
+    variants_page.write(path, found, name="brackets")
+
+
 def of_cost(path: Path) -> None:
     costs.write(path, costs.cost("lstm", 100, 256, cells=("gru",), measure=False))
 
@@ -55,6 +61,7 @@ PAGES: dict[str, Callable[[Path], object]] = {
     "compare": of_compare,
     "forecast": of_forecast,
     "cost": of_cost,
+    "variants": of_variants,
     "quickstart": of_quickstart,
 }
 

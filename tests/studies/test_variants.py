@@ -146,6 +146,8 @@ def test_the_page_shows_the_numbers(found: VariantComparison, tmp_path: Path) ->
     text = page.write(tmp_path / "page.html", found, name="brackets").read_text("utf-8")
     for name in found.of:
         assert f">{percent(found.spread(name).median)}<" in text
+    assert set(found.by_way()["both"]) == set(found.of) - {ONE}
+    assert text.count("<svg") == 1
     assert re.search(rf"\b{found.models} models trained and tested in", text)
 
 
@@ -163,3 +165,7 @@ def test_every_cell_is_compared_in_one_direction_and_in_two() -> None:
     assert f"{100 * abs(worst - one):.1f} points {side} one direction" in found.verdicts()[0]
     assert "at its best" in found.verdicts()[0]
     assert found.cases == []
+    assert found.by_way() == {
+        "forward": {cell: medians[f"{cell}, one direction"] for cell in CELLS},
+        "both": {cell: medians[cell] for cell in CELLS},
+    }

@@ -19,6 +19,7 @@ from birnn.studies.compare.trials import TrialPlan, run_trials
 from birnn.studies.variants.cases import MadeCase, merge_cases
 
 ONE = READERS["forward"].name  # a model in one direction, beside the variants
+ONE_DIRECTION = ", one direction"  # after the name of a variant
 LEARNED = 0.99  # of the dev score's own scale, from 0 to 1
 
 
@@ -90,7 +91,7 @@ def cells(_spec: Spec) -> list[Variant]:
     return [
         Variant(name, {"encoder.cell": cell}, way)
         for cell in CELLS
-        for name, way in ((f"{cell}, one direction", "forward"), (cell, "both"))
+        for name, way in ((cell + ONE_DIRECTION, "forward"), (cell, "both"))
     ]
 
 
@@ -138,6 +139,15 @@ class VariantComparison:
         """The metric of a variant on the test set, over its seeds."""
         [way] = self.of[name].ways
         return self.of[name].spread(way)
+
+    def by_way(self) -> dict[str, dict[str, float]]:
+        """Median of each variant by way of reading, for ways in which all variants were trained."""
+        medians: dict[str, dict[str, float]] = {}
+        for name, comparison in self.of.items():
+            [way] = comparison.ways
+            variant = name.removesuffix(ONE_DIRECTION)
+            medians.setdefault(way, {})[variant] = self.spread(name).median
+        return {way: each for way, each in medians.items() if set(each) == set(medians["both"])}
 
     def learned(self, name: str) -> int | None:
         """The epoch in which the dev score first reached `LEARNED`, or None: median of seeds."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from birnn import report
-from birnn.report.parts import Section, Text
+from birnn.report import figures
+from birnn.report.parts import Picture, Section, Text
 from birnn.studies.turns import footer
 from birnn.studies.variants.comparison import VariantComparison
 
@@ -27,7 +28,7 @@ def write(path: Path | str, found: VariantComparison, *, name: str) -> Path:
         path,
         f"Every {found.varied} on one task",
         [
-            Section(f"What each {found.varied} reached", [measured, *verdicts]),
+            Section(f"What each {found.varied} reached", [*_accuracy(found), measured, *verdicts]),
             *(
                 Section(case.name.capitalize(), [Text(case.about), case.table])
                 for case in found.cases
@@ -37,3 +38,13 @@ def write(path: Path | str, found: VariantComparison, *, name: str) -> Path:
         "settings and asked for the same sequences.",
         footer=footer(f"{found.models} models trained and tested in {found.seconds:.0f} s"),
     )
+
+
+def _accuracy(found: VariantComparison) -> list[Picture]:
+    """The medians as bars, where they are accuracies."""
+    if any(comparison.metric != "accuracy" for comparison in found.of.values()):
+        return []
+    figure = figures.accuracy_by_group(found.by_way(), groups=found.varied)
+    seeds = len(found.seeds)
+    over = f", median of {seeds} seeds" if seeds > 1 else ""
+    return [Picture(figure, f"Accuracy on the test set by {found.varied}{over}.")]
