@@ -240,6 +240,11 @@ def _inputs(
         table = wide(parts.embedding.table)
         for layer in composed(parts.before, "before the recurrent layers"):
             if isinstance(layer, Linear):
+                if layer.weight.shape[1] != table.shape[1]:
+                    raise ShapeError(
+                        f"{layer.name} reads rows of {layer.weight.shape[1]} values, and "
+                        f"{parts.embedding.name} below it gives {table.shape[1]}."
+                    )
                 table = table @ layer.weight.T + layer.bias
             else:
                 table = ACTIVATIONS[_activation(layer)](table)
