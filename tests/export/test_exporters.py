@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import birnn
 from birnn.bundle import Bundle
+from birnn.data import read
 from birnn.errors import ConversionError, OutputError, UsageError
 from birnn.export import EXPORTERS, export_model, verify
 from birnn.export.verify import BATCH_ROWS, compare, sample
@@ -26,6 +29,28 @@ def test_an_exported_file_answers_as_the_runtime(
     assert found.largest is not None
     assert found.sequences >= 13
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.fixture(scope="module")
+def tagger(shared_data: Path) -> Bundle:
+    """A small tagger of the first sentences of ud-english-lines."""
+    sentences = list(islice(read(shared_data / "ud-english-lines/train.conllu", "tags"), 600))
+    settings = {"training.epochs": 2, "encoder.hidden_size": 24, "inputs.word_dim": 24}
+    return birnn.train("tagger", train=sentences, settings=settings, quiet=True).bundle
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("to", sorted(EXPORTERS))
+def test_tags_of_a_whole_test_file_are_the_runtime_s(
+    tagger: Bundle, shared_data: Path, to: str, tmp_path: Path
+) -> None:
+    file = shared_data / "ud-english-lines/test.conllu"
+    sentences = [example.inputs for example in read(file, "tags", labelled=False)]
+    path = export_model(tagger, tmp_path / f"tagger{EXPORTERS[to].ending}", to=to)
+    found = verify(tagger, path, to=to, sequences=sentences)
+    assert found.passed, found.lines()
+    assert found.sequences > len(sentences) > 1000
 
 
 @pytest.mark.parametrize("to", sorted(EXPORTERS))
