@@ -143,6 +143,20 @@ def test_settings_win_over_the_demo_s_own() -> None:
         assert trials[0].epochs == 2
 
 
+@pytest.mark.parametrize(
+    "chosen", [{"epochs": 2}, {"settings": ["training.epochs=2"]}], ids=["epochs", "settings"]
+)
+def test_epochs_are_those_of_forecasts_too(chosen: dict[str, Any]) -> None:
+    said: list[str] = []
+    shown = run("prices", seeds=(1,), size=TINY, tell=said.append, **chosen)
+    assert shown.forecast is not None
+    assert len(said) == shown.models == 4
+    assert all(": 2 epochs in " in line for line in said)
+    assert shown.tables()[-1].title == shown.forecast.tables()[-1].title
+    assert shown.to_dict()["forecast"] == shown.forecast.to_dict()
+    assert shown.verdicts()[-1] == shown.forecast.verdicts()[0]
+
+
 def test_variants_are_compared_but_for_what_the_user_chose() -> None:
     every = run("sentiment", seeds=(1,), size=TINY)
     assert set(every.variants) == {"last", "max", "mean", "last+max+mean", "attention"}
