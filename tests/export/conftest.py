@@ -53,7 +53,7 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "far": ("far", "far", {"merge": "project"}),
 }
 COMPILING = ("jax", "keras")  # what takes seconds to compile each model
-QUICK = ("lstm-iob2", "mixed", "far")  # models that they try in every run
+QUICK = ("lstm-iob2", "far")  # models that they try in every run
 
 
 def bundle_of(name: str, seed: int = 0) -> Bundle:

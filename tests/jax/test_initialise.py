@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 from birnn.errors import ConfigError
 from birnn.jax import init
-from birnn.reference import GATES, Stack
+from birnn.reference import Stack
 
 
-def drawn(scheme, **settings):
+@functools.cache
+def drawn(scheme, seed=0, **settings):
     stack = Stack("lstm", 40, 30, merge="project", merge_size=25)
-    params = init(jax.random.key(0), stack, scheme=scheme, **settings)
+    params = init(jax.random.key(seed), stack, scheme=scheme, **settings)
     assert {name: value.shape for name, value in params.items()} == stack.shapes()
     return {name: np.asarray(value) for name, value in params.items()}
 
 
 def test_the_same_key_draws_the_same_and_another_key_others():
-    stack = Stack("gru", 3, 4)
-    one, same, other = (init(jax.random.key(seed), stack) for seed in (1, 1, 2))
+    one, same, other = drawn("glorot"), drawn("glorot", 0, forget_bias=1), drawn("glorot", 1)
     np.testing.assert_array_equal(one["weight_ih_l0"], same["weight_ih_l0"])
     assert (one["weight_ih_l0"] != other["weight_ih_l0"]).all()
     # Directions are drawn apart.
@@ -65,11 +67,12 @@ def test_torch_is_uniform_within_1_over_the_root_of_the_fan_in():
         assert 0.8 * bound < abs(value).max() <= bound
 
 
-@pytest.mark.parametrize("cell", sorted(GATES))
-def test_only_an_lstm_has_a_forget_bias(cell):
-    bias = init(jax.random.key(0), Stack(cell, 3, 2), forget_bias=3.0)["bias_ih_l0"]
-    assert np.flatnonzero(bias).tolist() == ([2, 3] if cell == "lstm" else [])
-    assert cell != "lstm" or bias[2] == 3
+def test_an_lstm_has_a_forget_bias_and_a_gru_none():
+    bias = drawn("glorot", forget_bias=3.0)["bias_ih_l0"]
+    assert np.flatnonzero(bias).tolist() == list(range(30, 60))
+    assert set(bias[30:60]) == {3}
+    gru = init(jax.random.key(0), Stack("gru", 40, 30))
+    assert not any(value.any() for name, value in gru.items() if name.startswith("bias"))
 
 
 def test_a_scheme_that_does_not_exist_is_named():

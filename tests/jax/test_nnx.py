@@ -9,9 +9,9 @@ import pytest
 from flax import nnx
 
 from birnn.errors import ConversionError, DirectionError, ShapeError
-from birnn.jax import init, run, zero_state
+from birnn.jax import run, zero_state
 from birnn.jax.nnx import BiRNN, from_flax, to_flax
-from birnn.reference import Stack
+from birnn.reference import Stack, initialise
 
 LENGTHS = np.array([4, 1, 3])  # Flax has no sequence of length 0
 X = np.random.default_rng(0).standard_normal((3, 5, 3)).astype(np.float32)
@@ -19,8 +19,8 @@ REAL = np.arange(5) < LENGTHS[:, None]
 
 
 def test_a_module_is_its_function_split_merged_and_differentiated():
-    stack = Stack("lstm", 3, 4, merge="project")
-    module = BiRNN(stack, rngs=nnx.Rngs(3))
+    stack = Stack("rnn_tanh", 3, 4, merge="project")
+    module = BiRNN(stack, rngs=nnx.Rngs(3), scheme="torch")
     graph, state = nnx.split(module)
     merged = nnx.merge(graph, state)
     assert {path[0] for path, _ in nnx.to_flat_state(state)} == set(stack.shapes())
@@ -40,9 +40,9 @@ def test_a_module_is_its_function_split_merged_and_differentiated():
 
 
 def test_a_module_takes_other_parameters():
-    stack = Stack("gru", 3, 4)
+    stack = Stack("rnn_tanh", 3, 4)
     module = BiRNN(stack, rngs=nnx.Rngs(0), scheme="normal", sigma=0.3)
-    params = init(jax.random.key(5), stack)
+    params = initialise(stack, 5, dtype=np.float32)
     module.load_parameters(params)
     for name, value in module.parameters().items():
         np.testing.assert_array_equal(value, params[name])
@@ -53,7 +53,8 @@ def test_a_module_takes_other_parameters():
 @pytest.mark.parametrize(
     ("cell", "merge", "directions"),
     [
-        ("lstm", "concat", ("both", "forward")),
+        ("rnn_relu", "sum", ("both",)),
+        pytest.param("lstm", "concat", ("both", "forward"), marks=pytest.mark.slow),
         pytest.param("gru", "sum", ("both",), marks=pytest.mark.slow),
         pytest.param("rnn_relu", "product", ("both", "both"), marks=pytest.mark.slow),
         pytest.param("rnn_tanh", "mean", ("forward", "both"), marks=pytest.mark.slow),
@@ -61,7 +62,7 @@ def test_a_module_takes_other_parameters():
 )
 def test_flax_s_layers_give_what_the_stack_gives(cell, merge, directions):
     stack = Stack(cell, 3, 4, len(directions), merge=merge, directions=directions)
-    params = init(jax.random.key(0), stack)
+    params = initialise(stack, 0, dtype=np.float32)
     layers = to_flax(params, stack)
     rows = jnp.asarray(X)
     for layer in layers:
@@ -79,12 +80,13 @@ def test_flax_s_layers_give_what_the_stack_gives(cell, merge, directions):
         np.testing.assert_array_equal(back[f"bias_ih_{end}"] + back[f"bias_hh_{end}"], total)
 
 
+@pytest.mark.slow  # test_conventions.py has each cell, the test above the layers
 @pytest.mark.parametrize(
     ("make", "options"),
     [
         (nnx.LSTMCell, {}),
-        pytest.param(nnx.GRUCell, {}, marks=pytest.mark.slow),
-        pytest.param(nnx.SimpleCell, {"activation_fn": jax.nn.relu}, marks=pytest.mark.slow),
+        (nnx.GRUCell, {}),
+        (nnx.SimpleCell, {"activation_fn": jax.nn.relu}),
     ],
 )
 def test_a_stack_gives_what_flax_s_fresh_layers_give(make, options):
