@@ -151,6 +151,24 @@ def test_vectors_need_no_vocabulary_and_a_regressor_no_labels():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_an_embedding_is_known_by_its_shape_where_no_name_says_it():
+    """As in torch's own example of a language model: encoder, rnn, decoder."""
+    model = drawn(Tagger())
+    names = {"char_emb": "encoder", "birnn": "rnn", "out.0": "hidden", "out.2": "decoder"}
+    arrays = {}
+    for name, array in arrays_of(model).items():
+        owner, _, last = name.rpartition(".")
+        arrays[f"{names[owner]}.{last}"] = array
+    beside, notices = Beside(task="tagger", activation="tanh", vocabulary=ITEMS, labels=LABELS), []
+    predictor = Predictor(bundle_of(state_dict_layers(arrays, beside, notices), beside, []))
+    assert notices == [
+        "rnn is a lstm of 1 layer, two directions; below it encoder; above it hidden, decoder"
+    ]
+    with torch.no_grad():
+        expected = model("abc?").softmax(-1).numpy()
+    np.testing.assert_allclose(predictor.predict_proba(["abc?"])[0], expected, atol=2e-6)
+
+
 def test_what_is_guessed_is_told():
     notices = []
     state_dict_layers(arrays_of(Tagger()), Beside(task="tagger"), notices)

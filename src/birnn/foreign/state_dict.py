@@ -64,6 +64,7 @@ def state_dict_layers(
         UsageError: What must be said is not.
 
     Example:
+        >>> import numpy as np
         >>> zeros = {f"rnn.{name}": np.zeros(shape, np.float32) for name, shape in
         ...          {"weight_ih_l0": (6, 3), "weight_hh_l0": (6, 2)}.items()}
         >>> zeros |= {"out.weight": np.zeros((4, 2), np.float32)}
@@ -100,8 +101,9 @@ def state_dict_layers(
                 f"{above.name} reads rows of {above.input_size} values, and {below.name} below it "
                 f"gives {width}. If they stand side by side, birnn has no counterpart."
             )
-    embedding = list(_embedding(found.embedding))
     width = widths[-1] * max(1, len(parts))
+    _find_embedding(found, recurrent[0].input_size, width)
+    embedding = list(_embedding(found.embedding))
     before, after = _placed(found.linear, embedding, recurrent[0].input_size, width)
     layers: list[Layer] = [*embedding, *_activated(before, beside, notices, last=True), *recurrent]
     if parts and parts != ("last",):
@@ -181,6 +183,24 @@ def _cell(name: str, half: Mapping[str, Array], beside: Beside) -> CellName:
             f"{hidden} units are those of {' or '.join(fitting)}."
         )
     return beside.cell
+
+
+def _find_embedding(found: _Sorted, into: int, width: int) -> None:
+    """An embedding by its shape where none has a name that says so.
+
+    Without it the linear layers are a chain, with it they are not; it has no bias.
+    """
+    layers = [Linear(name, h["weight"], h["weight"][:, 0]) for name, h in found.linear.items()]
+    if found.embedding or len(layers) > MOST_LINEAR or any(_orders(layers, into, width)):
+        return
+    fitting = [
+        layer.name
+        for layer in layers
+        if "bias" not in found.linear[layer.name] and layer.weight.shape[1] == into
+        if any(_orders([other for other in layers if other is not layer], into, width))
+    ]
+    if len(fitting) == 1:
+        found.embedding[fitting[0]] = found.linear.pop(fitting[0])["weight"]
 
 
 def _embedding(held: Mapping[str, Array]) -> Iterator[Embedding]:
