@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import zipfile
+from itertools import islice
 
 import jax
 import numpy as np
 import pytest
 import torch
 
+import birnn
+from birnn.data import read
 from birnn.engine import isa
 from birnn.errors import ConversionError
 from birnn.export import EXPORTERS, export_model, feeds
@@ -138,3 +141,45 @@ def test_a_file_that_is_no_program_is_named(model, tmp_path, damage):
         path.write_bytes(b"PK" if damage == "cut" else b"")
     with pytest.raises(ConversionError, match=r"model\.zip is no program that jax .* reads"):
         EXPORTERS["jax"].load(path, model("far"))
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("corpus", ["ud-english-lines/{}.conllu", "wnut17/{}.conll"])
+@pytest.mark.parametrize("engine", ["scan", pytest.param("native", marks=needs_native)])
+def test_tags_of_a_test_set_are_the_runtime_s(shared_data, corpus, engine):
+    examples = list(islice(read(shared_data / corpus.format("train"), "tags"), 200))
+    small = {"training.epochs": 2, "encoder.hidden_size": 12, "inputs.character_hidden": 6}
+    model = birnn.train("tagger", train=examples, settings=small, quiet=True)
+    sentences = [e.inputs for e in read(shared_data / corpus.format("test"), "tags")]
+    sentences = sorted([(), *sentences], key=len)
+    function, params = from_bundle(model.bundle, engine=engine)
+    labels = model.bundle.vocabularies["labels"]
+
+    @jax.jit
+    def run(params, given):
+        scores = function(params, given)
+        return scores, function.decode(params, scores, given["lengths"])
+
+    for start in range(0, len(sentences), 64):
+        batch = sentences[start : start + 64]
+        scores, numbers = map(np.asarray, run(params, rounded_up(feeds(model.bundle, batch))))
+        found = [
+            [labels[n] for n in row[: len(words)]]
+            for row, words in zip(numbers, batch, strict=False)
+        ]
+        assert found == model.predict(batch)
+        for own, row in zip(model.scores(batch), scores, strict=False):
+            np.testing.assert_allclose(row[: len(own)], own, rtol=1e-5, atol=1e-5)
+
+
+def rounded_up(given):
+    """The arrays of a batch with more padding, so that few shapes are compiled."""
+
+    def rounded(name, array):
+        more = [64 - len(array), *(-size % 32 for size in array.shape[1:])]
+        if name == "features":
+            more[2] = 0
+        return np.pad(array, [(0, extra) for extra in more])
+
+    return {name: rounded(name, array) for name, array in given.items()}
