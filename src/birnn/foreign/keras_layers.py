@@ -83,6 +83,20 @@ def _read(config: Config, weights: Mapping[str, Weights]) -> list[Layer]:
     return found
 
 
+def mask_notices(layers: Sequence[Layer]) -> list[str]:
+    """A notice of a model in which nothing masks padding: in Keras it reads that too.
+
+    Example:
+        >>> mask_notices([Embedding("items", np.zeros((3, 2)), padded=True)])
+        []
+    """
+    if any(isinstance(each, Masking) or getattr(each, "padded", False) for each in layers):
+        return []
+    return [
+        "no layer masks padding: Keras read it in padded sequences, here each is read by itself"
+    ]
+
+
 # ---------------------------------------------------------------------- layers
 
 

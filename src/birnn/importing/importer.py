@@ -15,7 +15,15 @@ from birnn.bundle.io import save
 from birnn.errors import FormatError, Tell, log_notice
 from birnn.export import keras, torch
 from birnn.export.onnx import bundle_from
-from birnn.foreign import Beside, Layer, bundle_of, keras_layers, onnx_layers, state_dict_layers
+from birnn.foreign import (
+    Beside,
+    Layer,
+    bundle_of,
+    keras_layers,
+    mask_notices,
+    onnx_layers,
+    state_dict_layers,
+)
 from birnn.foreign.layers import Array
 from birnn.importing.keras_file import read_description, read_keras_file
 from birnn.importing.onnx_file import read_onnx_file
@@ -118,7 +126,9 @@ def _safetensors(path: Path, beside: Beside, notices: list[str]) -> list[Layer] 
 def _keras(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
     described, (config, weights) = read_description(path), read_keras_file(path)
     if described is None:
-        return keras_layers(config, weights)
+        layers = keras_layers(config, weights)
+        notices += mask_notices(layers)
+        return layers
     _unused_beside(beside, notices)
     return keras.restored(described, weights, str(path))
 

@@ -10,7 +10,7 @@ import numpy as np
 from birnn.bundle import Bundle, faults
 from birnn.bundle.checks import summary
 from birnn.errors import ConversionError, Tell, log_notice
-from birnn.foreign import Beside, bundle_of, keras_layers
+from birnn.foreign import Beside, bundle_of, keras_layers, mask_notices
 from birnn.keras.weights import placements, taken
 
 LOOKUPS = ("StringLookup", "TextVectorization")
@@ -64,6 +64,7 @@ def from_keras(
     read = keras_layers(
         model.get_config(), {name: layer.get_weights() for name, layer in layers.items()}
     )
+    notices += mask_notices(read)
     bundle = bundle_of(read, Beside.checked(**beside), notices, where=model.name)
     for line in notices:
         tell(line)
