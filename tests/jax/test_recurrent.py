@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from birnn.errors import (
     DirectionError,
     EngineError,
     LengthError,
+    MissingExtra,
     ShapeError,
 )
 from birnn.jax import State, apply, init, run, zero_state
@@ -348,3 +350,14 @@ def agreement(tolerance):
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
     return agree
+
+
+@pytest.mark.parametrize(("missing", "module"), [("jax", "birnn.jax"), ("flax", "birnn.jax.nnx")])
+def test_without_the_extra_one_line_says_what_to_install(missing, module):
+    known = {name: part for name, part in sys.modules.items() if name.startswith("birnn.jax")}
+    with mock.patch.dict(sys.modules):
+        for name in known if missing == "jax" else {module}:
+            sys.modules.pop(name, None)
+        sys.modules[missing] = None
+        with pytest.raises(MissingExtra, match=f"^this needs {missing}: pip install 'birnn\\[jax"):
+            importlib.import_module(module)
