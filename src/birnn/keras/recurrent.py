@@ -80,8 +80,8 @@ class Encoded(NamedTuple):
     Args:
         rows: Rows of the last layer, (B, T, W); None where only ``final`` was asked for.
         final: Its merged final states, (B, W); None where they were not asked for.
-        states: Final states of all layers and directions, h and for an LSTM c of each, (B, H);
-            none where ``final`` was not asked for beside ``rows``.
+        states: Final states, h and for an LSTM c of each direction, (B, H): of all layers where
+            initial ones were given; without a use else.
     """
 
     rows: Tensor | None
@@ -192,6 +192,7 @@ def stack_to_keras(
 
     Raises:
         MissingExtra: Keras or its backend is not installed.
+        ConfigError: ``float64`` on a backend where Keras computes in float32 all the same.
 
     Example:
         >>> from birnn.reference import initialise
