@@ -77,8 +77,8 @@ def test_the_metadata_say_what_the_file_is(model: Callable[..., Bundle], tmp_pat
     path = export_model(bundle, tmp_path / "tagger.safetensors", to="torch")
     with safe_open(path, framework="np") as file:
         told = {name: json.loads(text) for name, text in file.metadata().items()}
-    assert type(bundle.spec).model_validate(told["spec"]) == bundle.spec
-    assert {name: tuple(items) for name, items in told["vocabularies"].items()} == dict(
+    assert type(bundle.spec).model_validate(told["birnn.spec"]) == bundle.spec
+    assert {name: tuple(items) for name, items in told["birnn.vocabularies"].items()} == dict(
         bundle.vocabularies
     )
 

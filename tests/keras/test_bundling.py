@@ -68,7 +68,8 @@ def spoilt(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.pop("vocabularies"), "lacks vocabularies or tensors"),
+        (lambda d: d.pop("vocabularies"), "vocabularies are missing"),
+        (lambda d: d.pop("tensors"), "lacks tensors"),
         (lambda d: d["tensors"].pop("head.crf.start"), "it lacks 'head.crf.start'"),
         (lambda d: d["tensors"].update({"head.crf.start": [[1], [1, 2]]}), "inhomogeneous"),
         (lambda d: d["spec"]["encoder"].update(hidden_size=4), "has shape"),

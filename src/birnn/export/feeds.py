@@ -1,4 +1,4 @@
-"""The padded arrays that exported models take, from sequences as `predict` takes them.
+"""The padded arrays that exported models take, and answers from the arrays that these give.
 
 | inputs     | arrays                                                         |
 |------------|----------------------------------------------------------------|
@@ -16,7 +16,7 @@ an axis of length 0.
 """
 
 # N rows of all sequences, B sequences, T steps of the longest, C characters of the longest word,
-# K features of a word, D channels, F distinct written forms
+# K features of a word, D channels, L labels or values
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from birnn.inputs.kind import Steps
 from birnn.inputs.symbols import SymbolRows
 from birnn.inputs.vectors import VectorRows
 from birnn.inputs.words import WordRows
+from birnn.ragged import Ragged
 from birnn.runtime.validation import validated
 
 Array = npt.NDArray[Any]
@@ -59,25 +60,23 @@ def feeds(bundle: Bundle, sequences: Sequence[Any]) -> dict[str, Array]:
     steps: list[Steps] = list(validated(bundle.spec, codec, sequences))
     rows: Any = codec.rows(steps)
     lengths = np.array([len(sequence) for sequence in steps], np.int64)
-    longest = max(1, int(lengths.max(initial=0)))
 
     def pad(values: Array) -> Array:
         """Rows (N, ...) as (B, T, ...)."""
-        padded = np.zeros((len(lengths), longest, *values.shape[1:]), values.dtype)
-        padded[np.arange(longest) < lengths[:, None]] = values
-        return padded
+        return _padded(Ragged(values, lengths))
 
     return {"lengths": lengths, **_ARRAYS[bundle.spec.inputs.kind](rows, pad)}
+
+
+def _padded(rows: Ragged[Array]) -> Array:
+    return rows.to_padded(steps=max(1, int(rows.lengths.max(initial=0))))
 
 
 def _of_words(rows: WordRows, pad: Pad) -> dict[str, Array]:
     arrays = {"words": pad(rows.words)}
     if rows.characters is not None:
-        lengths_F = rows.characters.lengths
-        spelt_FC = np.zeros((len(lengths_F), max(1, int(lengths_F.max(initial=0)))), np.int64)
-        spelt_FC[np.arange(spelt_FC.shape[1]) < lengths_F[:, None]] = rows.characters.values
-        arrays["characters"] = pad(spelt_FC[rows.forms])
-        arrays["character_lengths"] = pad(lengths_F[rows.forms])
+        arrays["characters"] = pad(_padded(rows.characters)[rows.forms])
+        arrays["character_lengths"] = pad(rows.characters.lengths[rows.forms])
     if rows.features is not None:
         arrays["features"] = pad(rows.features[rows.forms])
     return arrays
@@ -113,3 +112,29 @@ def unpadded(bundle: Bundle, scores: Array, lengths: Array) -> list[Array]:
     if not bundle.spec.head.per_step:
         return list(scores)
     return [rows[:length] for rows, length in zip(scores, lengths.tolist(), strict=True)]
+
+
+def with_offset(bundle: Bundle, values: Array) -> Array:
+    """Values with the offset of a regressor's head, in float64, as float32 cannot hold it.
+
+    Args:
+        bundle: The model.
+        values: What an exported model gives, float32; of other heads they stay as they are.
+    """
+    offset = getattr(bundle.spec.head, "offset", ())
+    return values.astype(np.float64) + offset if offset else values
+
+
+def answers_of(bundle: Bundle, decoded: Array, lengths: Array) -> list[Any]:
+    """Answers in the form of `birnn.runtime.Predictor.predict`.
+
+    Args:
+        bundle: The model.
+        decoded: Numbers of labels, (B, T) of a model that answers for every step, else (B,); or
+            values (B, K).
+        lengths: Length of each sequence, (B,).
+    """
+    head = bundle.spec.head
+    if head.per_step:
+        decoded = decoded[np.arange(decoded.shape[1]) < lengths[:, None]]
+    return head.answers_of(decoded, lengths, bundle.vocabularies.get("labels", ()))

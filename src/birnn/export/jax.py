@@ -19,7 +19,8 @@ import numpy as np
 
 from birnn.bundle import Bundle
 from birnn.errors import ConversionError
-from birnn.export.feeds import Array, feeds, unpadded
+from birnn.export.description import description
+from birnn.export.feeds import Array, answers_of, feeds, unpadded, with_offset
 from birnn.jax import from_bundle
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -48,8 +49,7 @@ def write(bundle: Bundle, path: Path) -> None:
         program = jax.export.export(jax.jit(function), platforms=PLATFORMS)(takes)
         serialised = program.serialize()
     told = {
-        "spec": bundle.spec.model_dump(mode="json"),
-        "vocabularies": {name: list(items) for name, items in bundle.vocabularies.items()},
+        **description(bundle),
         "takes": {name: [str(a.dtype), list(map(str, a.shape))] for name, a in takes.items()},
     }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -107,19 +107,13 @@ class Program:
     def __call__(self, sequences: Sequence[Any]) -> list[Array]:
         """Scores of each sequence."""
         given, found = self._found(sequences)
-        scores = np.asarray(found["scores"])
-        if offset := getattr(self._bundle.spec.head, "offset", ()):
-            scores = scores.astype(np.float64) + offset  # which float32 cannot hold
+        scores = with_offset(self._bundle, np.asarray(found["scores"]))
         return unpadded(self._bundle, scores, given["lengths"])
 
     def answers(self, sequences: Sequence[Any]) -> list[Any]:
         """Answers of each sequence, decoded by the program itself."""
         given, found = self._found(sequences)
-        labels, lengths = np.asarray(found["labels"]), given["lengths"]
-        head = self._bundle.spec.head
-        if head.per_step:
-            labels = labels[np.arange(labels.shape[1]) < lengths[:, None]]
-        return head.answers_of(labels, lengths, self._bundle.vocabularies["labels"])
+        return answers_of(self._bundle, np.asarray(found["labels"]), given["lengths"])
 
     def _found(self, sequences: Sequence[Any]) -> tuple[dict[str, Array], dict[str, Any]]:
         given = feeds(self._bundle, sequences)

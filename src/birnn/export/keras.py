@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from birnn.bundle import Bundle, documents, faults
-from birnn.bundle.checks import spec_faults, summary
-from birnn.errors import ConversionError, FormatError
-from birnn.export.feeds import Array, feeds, unpadded
+from birnn.bundle import Bundle, documents
+from birnn.bundle.spec import Spec
+from birnn.errors import FormatError
+from birnn.export.description import described_bundle, description
+from birnn.export.feeds import Array, feeds, unpadded, with_offset
 from birnn.keras.backend import load_keras
 from birnn.keras.model import to_keras
 from birnn.keras.weights import ENTRY, placements, unplaced
@@ -34,17 +35,13 @@ def check_installed() -> None:
 
 def write(bundle: Bundle, path: Path) -> None:
     """Write the file."""
-    described = {
-        "spec": bundle.spec.model_dump(mode="json"),
-        "vocabularies": {name: list(items) for name, items in bundle.vocabularies.items()},
-        "tensors": {name: bundle.tensors[name].tolist() for name in unplaced(bundle.spec)},
-    }
+    tensors = {name: bundle.tensors[name].tolist() for name in unplaced(bundle.spec)}
     to_keras(bundle).save(path)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(ENTRY, documents.written(described))
+        archive.writestr(ENTRY, documents.written({**description(bundle), "tensors": tensors}))
 
 
-def restored(
+def bundle_from(
     described: Mapping[str, Any], weights: Mapping[str, list[Array]], where: str
 ) -> Bundle:
     """The bundle that a file was exported from.
@@ -57,24 +54,17 @@ def restored(
     Raises:
         FormatError: Something is missing or was changed.
     """
-    spec, found = spec_faults(described.get("spec"))
-    vocabularies, tensors = described.get("vocabularies"), described.get("tensors")
-    if spec is None or not isinstance(vocabularies, dict) or not isinstance(tensors, dict):
-        found = found or [f"{ENTRY} lacks vocabularies or tensors"]
-        raise FormatError(f"{where}: {summary(found)}")
-    try:
-        held = {name: np.asarray(tensors[name], np.float32) for name in unplaced(spec)}
+
+    def tensors(spec: Spec) -> dict[str, Array]:
+        kept = described.get("tensors")
+        if not isinstance(kept, dict):
+            raise FormatError(f"{where}: {ENTRY} lacks tensors. Export the bundle anew.")
+        held = {name: np.asarray(kept[name], np.float32) for name in unplaced(spec)}
         for placement in placements(spec):
             held |= placement.back(weights[placement.layer])
-    except KeyError as error:
-        raise FormatError(f"{where}: it lacks {error}. Export the bundle anew.") from None
-    except (ValueError, IndexError, ConversionError) as error:  # ShapeError is a ValueError
-        raise FormatError(f"{where}: {error}") from None
-    items = {name: tuple(each) for name, each in vocabularies.items() if isinstance(each, list)}
-    bundle = Bundle(spec, items, {n: held[n].astype(np.float32) for n in spec.tensors()})
-    if found := faults(bundle):
-        raise FormatError(f"{where}: {summary(found)}")
-    return bundle
+        return {name: held[name].astype(np.float32) for name in spec.tensors()}
+
+    return described_bundle(described, tensors, where)
 
 
 class Opened:
@@ -93,10 +83,8 @@ class Opened:
     def __call__(self, sequences: Sequence[Any]) -> list[Array]:
         """Scores of each sequence."""
         given = feeds(self._bundle, sequences)
-        padded = self._keras.ops.convert_to_numpy(self._model(given, training=False))
-        scores = unpadded(self._bundle, padded, given["lengths"])
-        offset = getattr(self._bundle.spec.head, "offset", ())
-        return [each.astype(np.float64) + offset for each in scores] if offset else scores
+        scores = self._keras.ops.convert_to_numpy(self._model(given, training=False))
+        return unpadded(self._bundle, with_offset(self._bundle, scores), given["lengths"])
 
 
 load = Opened

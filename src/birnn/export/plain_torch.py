@@ -334,9 +334,9 @@ def load(path: str | Path) -> Model:
     """
     with safetensors.safe_open(path, framework="pt") as file:
         kept = file.metadata() or {}
-    if not {"spec", "vocabularies", "allowed"} <= set(kept):
+    names = ("birnn.spec", "birnn.vocabularies", "birnn.allowed")
+    if not set(names) <= set(kept):
         raise ValueError(f"{path}: no model that `birnn export --to torch` wrote: it has no spec.")
-    told = {name: json.loads(text) for name, text in kept.items()}
-    model = Model(told["spec"], told["vocabularies"], told["allowed"])
+    model = Model(*(json.loads(kept[name]) for name in names))
     model.load_state_dict(safetensors.torch.load_file(path))
     return model.eval()

@@ -6,7 +6,6 @@ each as JSON; `birnn.export.plain_torch` is the model, which needs nothing else 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +14,13 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from birnn.bundle import Bundle, documents, faults
-from birnn.bundle.checks import spec_faults, summary
-from birnn.errors import FormatError
-from birnn.export.feeds import Array, feeds, unpadded
+from birnn.bundle import Bundle
+from birnn.bundle.spec import Spec
+from birnn.export.description import as_metadata, described_bundle, description, from_metadata
+from birnn.export.feeds import Array, answers_of, feeds, unpadded
+
+# A vector in a bundle, and the weight of a linear layer to one unit in the plain model.
+QUERY = "head.attention.query"
 
 # From the names of a bundle's tensors to those of the plain model.
 _NAMES = (
@@ -51,60 +53,42 @@ def plain_name(name: str) -> str:
 def state_dict(bundle: Bundle) -> dict[str, Array]:
     """The tensors of a bundle by the plain model's names, float32."""
     tensors = {plain_name(name): np.array(value) for name, value in bundle.tensors.items()}
-    if "head.query.weight" in tensors:
-        tensors["head.query.weight"] = tensors["head.query.weight"][None, :]
+    if QUERY in bundle.tensors:
+        tensors[plain_name(QUERY)] = bundle.tensors[QUERY][None, :]
     return tensors
 
 
 def write(bundle: Bundle, path: Path) -> None:
     """Write the plain model's ``state_dict``."""
-    metadata = {
-        "spec": bundle.spec.model_dump(mode="json"),
-        "vocabularies": {name: list(items) for name, items in bundle.vocabularies.items()},
-        "allowed": _allowed(bundle),
-    }
-    told = {name: json.dumps(value) for name, value in metadata.items()}
+    told = as_metadata({**description(bundle), "allowed": _allowed(bundle)})
     safetensors.numpy.save_file(state_dict(bundle), path, metadata=told)
 
 
-def restored(arrays: Mapping[str, Array], metadata: Mapping[str, str], where: str) -> Bundle:
-    """The bundle that a file was made of.
+def bundle_from(arrays: Mapping[str, Array], metadata: Mapping[str, str], where: str) -> Bundle:
+    """The bundle that a file was exported from.
 
     Args:
         arrays: The plain model's tensors.
         metadata: What `write` put beside them.
-        where: The file, for messages.
+        where: Name of the file in messages.
 
     Raises:
         FormatError: Something is missing or was changed.
     """
-    found: list[str] = []
-    described = {
-        name: documents.parse(metadata[name].encode(), name, found)
-        for name in ("spec", "vocabularies")
-    }
-    spec, wrong = (None, []) if found else spec_faults(described["spec"])
-    if spec is None:
-        raise FormatError(f"{where}: {summary(found + wrong)}")
-    tensors = {
-        name: np.array(arrays[plain_name(name)], np.float32)
-        for name in spec.tensors()
-        if plain_name(name) in arrays
-    }
-    if "head.attention.query" in tensors:
-        tensors["head.attention.query"] = tensors["head.attention.query"].reshape(-1)
-    held = described["vocabularies"].items()
-    vocabularies = {name: tuple(items) if isinstance(items, list) else () for name, items in held}
-    bundle = Bundle(spec, vocabularies, tensors)
-    if found := faults(bundle):
-        raise FormatError(f"{where}: is not what birnn exported: {summary(found)}")
-    return bundle
+
+    def tensors(spec: Spec) -> dict[str, Array]:
+        shapes = spec.tensors()
+        held = {name: np.array(arrays[plain_name(name)], np.float32) for name in shapes}
+        if QUERY in held:
+            held[QUERY] = held[QUERY].reshape(-1)
+        return held
+
+    return described_bundle(from_metadata(metadata, where), tensors, where)
 
 
 def _allowed(bundle: Bundle) -> dict[str, Any]:
     """Which tags may follow which, begin and end a sequence; none where all may."""
-    constraints = getattr(bundle.spec.head, "constraints", None)
-    masks = constraints(bundle.vocabularies["labels"]) if constraints else None
+    masks = bundle.spec.head.constraints(bundle.vocabularies.get("labels", ()))
     if masks is None:
         return {}
     names = ("transitions", "start", "end")
@@ -136,10 +120,7 @@ class Plain:
 
         given, scores = self._run(sequences)
         decoded = self._model.decode(scores, torch.from_numpy(given["lengths"])).numpy()
-        lengths, labels = given["lengths"], self._bundle.vocabularies["labels"]
-        if self._bundle.spec.head.per_step:
-            decoded = decoded[np.arange(decoded.shape[1]) < lengths[:, None]]
-        return self._bundle.spec.head.answers_of(decoded, lengths, labels)
+        return answers_of(self._bundle, decoded, given["lengths"])
 
     def _run(self, sequences: Sequence[Any]) -> tuple[Mapping[str, Array], Any]:
         import torch

@@ -13,8 +13,8 @@ from birnn.bundle import Bundle, documents
 from birnn.bundle.checks import sniff_format
 from birnn.bundle.io import save
 from birnn.errors import FormatError, Tell, log_notice
-from birnn.export import keras, torch
-from birnn.export.onnx import bundle_from
+from birnn.export import keras, onnx, torch
+from birnn.export.description import is_described
 from birnn.foreign import (
     Beside,
     Layer,
@@ -117,10 +117,10 @@ def format_of(path: Path) -> Format:
 
 def _safetensors(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
     arrays, metadata = read_safetensors(path)
-    if not metadata.keys() >= {"spec", "vocabularies"}:
+    if not is_described(metadata):
         return state_dict_layers(arrays, beside, notices)
     _unused_beside(beside, notices)
-    return torch.restored(arrays, metadata, str(path))
+    return torch.bundle_from(arrays, metadata, str(path))
 
 
 def _keras(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
@@ -130,15 +130,15 @@ def _keras(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bund
         notices += mask_notices(layers)
         return layers
     _unused_beside(beside, notices)
-    return keras.restored(described, weights, str(path))
+    return keras.bundle_from(described, weights, str(path))
 
 
 def _onnx(path: Path, beside: Beside, notices: list[str]) -> list[Layer] | Bundle:
     graph, metadata = read_onnx_file(path)
-    if "birnn.spec" not in metadata:
+    if not is_described(metadata):
         return onnx_layers(graph)
     _unused_beside(beside, notices)
-    return bundle_from(graph.constants, metadata, str(path))
+    return onnx.bundle_from(graph.constants, metadata, str(path))
 
 
 def _unused_beside(beside: Beside, notices: list[str]) -> None:

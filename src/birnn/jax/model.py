@@ -50,8 +50,7 @@ def from_bundle(bundle: Bundle, *, engine: EngineName = "scan") -> tuple[Model, 
         >>> model(params, {"lengths": [3, 0], "symbols": np.zeros((2, 3), int)}).shape
         (2, 3, 2)
     """
-    constraints = getattr(bundle.spec.head, "constraints", None)
-    allowed = constraints(bundle.vocabularies["labels"]) if constraints else None
+    allowed = bundle.spec.head.constraints(bundle.vocabularies.get("labels", ()))
     params = {name: jnp.asarray(tensor) for name, tensor in bundle.tensors.items()}
     return Model(bundle.spec, engine, allowed), params
 

@@ -167,6 +167,18 @@ class Head(HiddenSettings, ABC):
         del vocabularies
         return []
 
+    def constraints(self, labels: Sequence[str]) -> tuple[Array, Array, Array] | None:
+        """Which labels may follow which, begin and end a sequence; None where all may.
+
+        Args:
+            labels: Names of the labels by number.
+
+        Returns:
+            Truth values, [from, to] (L, L), (L,) and (L,).
+        """
+        del labels
+        return None
+
     @property
     def pooling_parts(self) -> tuple[str, ...]:
         """The poolings that are concatenated; none where it answers for every step."""

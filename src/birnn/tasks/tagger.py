@@ -121,12 +121,7 @@ class Tags(Head):
         return [f"the scheme is {self.scheme}, and no label marks a span so: {shown}"]
 
     def constraints(self, labels: Sequence[str]) -> tuple[Array, Array, Array] | None:
-        """Which labels may follow which, begin and end a sequence; None where all may.
-
-        Returns:
-            Truth values, [from, to] (L, L), (L,) and (L,): in a scheme of spans impossible
-            sequences (O I-PER in IOB2) are ruled out.
-        """
+        """As the scheme of spans has it, which rules out impossible sequences (O I-PER in IOB2)."""
         return None if self.scheme == "none" else transitions(labels, self.scheme)
 
     # ------------------------------------------------------------------ training

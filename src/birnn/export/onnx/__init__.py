@@ -1,10 +1,10 @@
 """A model as an ONNX graph, for ONNX Runtime and others; nothing is traced."""
 
+from birnn.export.onnx.bundling import bundle_from
 from birnn.export.onnx.exporter import OnnxModel, load, session_of, write
 from birnn.export.onnx.graph import OPSET
 from birnn.export.onnx.inputs import feeds
 from birnn.export.onnx.model import metadata_of, model_of, stack_model
-from birnn.export.onnx.restored import bundle_from
 
 __all__ = [
     "OPSET",

@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from birnn.bundle.io import Bundle
 from birnn.engine import isa
 from birnn.errors import FormatError, require
-from birnn.export.feeds import Array, unpadded
+from birnn.export.description import as_metadata, description
+from birnn.export.feeds import Array, answers_of, unpadded
 from birnn.export.onnx.inputs import feeds
 from birnn.export.onnx.model import model_of
 from birnn.inputs import restored
@@ -57,8 +55,8 @@ def load(path: Path, bundle: Bundle, *, optimised: bool = True) -> OnnxModel:
     """
     session = session_of(path, optimised=optimised)
     with _faults_of(str(path)):
-        kept = json.loads(session.get_modelmeta().custom_metadata_map.get("birnn.spec", "null"))
-    if kept != bundle.spec.model_dump(mode="json"):
+        kept = session.get_modelmeta().custom_metadata_map
+    if not as_metadata(description(bundle)).items() <= kept.items():
         raise FormatError(f"{path}: was made of another model. Export this bundle anew.")
     return OnnxModel(session, bundle)
 
@@ -141,11 +139,7 @@ class OnnxModel:
         """Answers as the graph decodes them, in the form of `birnn.runtime.Predictor.predict`."""
         lengths, outputs = self.run(sequences)
         [name] = ANSWERS & outputs.keys()
-        decoded, head = outputs[name], self._bundle.spec.head
-        if head.per_step:
-            each = unpadded(self._bundle, decoded, lengths)
-            decoded = np.concatenate([np.zeros(0, np.int64), *each])
-        return head.answers_of(decoded, lengths, self._bundle.vocabularies.get("labels", ()))
+        return answers_of(self._bundle, outputs[name], lengths)
 
     def run(self, sequences: Sequence[Any]) -> tuple[Array, dict[str, Array]]:
         """Lengths of the sequences, and all outputs of the graph by their names."""

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from birnn.bundle.conventions import convention
 from birnn.bundle.io import Bundle
 from birnn.errors import ConversionError
+from birnn.export.description import as_metadata, description
 from birnn.export.feeds import Array
 from birnn.export.onnx.graph import Dimensions, Graph
 from birnn.export.onnx.heads import head
@@ -25,7 +25,7 @@ from birnn.reference.stack import Stack
 # A protobuf message ends at 2 GiB; what is beside the tensors takes less than this.
 MOST_BYTES = 2**31 - 2**24
 
-FORMAT = "1"
+FORMAT = 1
 
 
 def model_of(bundle: Bundle) -> Any:
@@ -81,18 +81,9 @@ def metadata_of(bundle: Bundle) -> dict[str, str]:
     ``birnn.rules`` are those by which tokens are looked up, ``birnn.vocabularies`` what their
     numbers and those of the answers stand for, ``birnn.spec`` what the model is.
     """
-    spec, vocabularies = bundle.spec, bundle.vocabularies
-    codec = spec.inputs.codec(restored(vocabularies))
-    kept = {
-        "birnn.format": FORMAT,
-        "birnn.rules": INPUTS[spec.inputs.kind].rules(codec),
-        "birnn.vocabularies": {name: list(items) for name, items in vocabularies.items()},
-        "birnn.spec": spec.model_dump(mode="json"),
-    }
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
-        for name, value in kept.items()
-    }
+    inputs = bundle.spec.inputs
+    rules = INPUTS[inputs.kind].rules(inputs.codec(restored(bundle.vocabularies)))
+    return as_metadata({"format": FORMAT, **description(bundle), "rules": rules})
 
 
 def stack_model(stack: Stack, parameters: Mapping[str, Array], *, initial: bool = False) -> Any:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from birnn.bundle import documents
-from birnn.bundle.checks import spec_faults, summary
 from birnn.bundle.conventions import LayerArrays, convention, layers_back
-from birnn.bundle.io import Bundle, faults
+from birnn.bundle.io import Bundle
 from birnn.bundle.spec import Spec
-from birnn.errors import ConversionError, FormatError, ShapeError
+from birnn.export.description import described_bundle, from_metadata
 from birnn.export.feeds import Array
 from birnn.reference.stack import Stack
 
@@ -25,28 +23,14 @@ def bundle_from(weights: Mapping[str, Array], metadata: Mapping[str, str], where
     Raises:
         FormatError: Something is missing or was changed.
     """
-    found: list[str] = []
-    raw = {
-        name: documents.parse(metadata.get(f"birnn.{name}", "").encode(), f"birnn.{name}", found)
-        for name in ("spec", "vocabularies")
-    }
-    spec, wrong = (None, []) if found else spec_faults(raw["spec"])
-    if spec is None:
-        raise FormatError(f"{where}: {summary(found + wrong)}")
-    vocabularies = {name: tuple(items) for name, items in raw["vocabularies"].items()}
-    tensors = {name: weights[name] for name in spec.tensors() if name in weights}
-    try:
+
+    def tensors(spec: Spec) -> dict[str, Array]:
+        held = {name: weights[name] for name in spec.tensors() if name in weights}
         for prefix, stack in _stacks(spec).items():
-            tensors |= _parameters(weights, prefix, stack)
-    except KeyError as error:
-        raise FormatError(f"{where}: it lacks the array {error}. Export the bundle anew.") from None
-    except (ConversionError, ShapeError) as error:
-        raise FormatError(f"{where}: {error}") from None
-    bundle = Bundle(spec, vocabularies, tensors)
-    found = faults(bundle)
-    if found:
-        raise FormatError(f"{where}: {summary(found)}")
-    return bundle
+            held |= _parameters(weights, prefix, stack)
+        return held
+
+    return described_bundle(from_metadata(metadata, where), tensors, where)
 
 
 def _stacks(spec: Spec) -> dict[str, Stack]:

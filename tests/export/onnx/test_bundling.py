@@ -85,7 +85,7 @@ def fewer_words(weights: Any, kept: Any) -> None:
     ("change", "told"),
     [
         (without("head.linear.weight"), "lacks tensor head.linear.weight"),
-        (without("encoder.layer_1.R"), "lacks the array 'encoder.layer_1.R'"),
+        (without("encoder.layer_1.R"), "it lacks 'encoder.layer_1.R'"),
         (one_direction, "the reverse direction is missing"),
         (narrower, "encoder.*weight_ih|weight_ih"),
         (flat, "layer 0"),
