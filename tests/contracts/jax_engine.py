@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from birnn.jax import State
+from birnn.jax import RecurrentState
 from birnn.jax import run as run_jax
 from birnn.ragged import Ragged
 from birnn.reference import Outcome, StackState
@@ -22,7 +22,7 @@ def native(x, parameters, stack, initial=None):
 
 
 def _run(x, parameters, stack, initial, engine):
-    state = None if initial is None else State(*initial.parts)
+    state = None if initial is None else RecurrentState(*initial.parts)
     with jax.enable_x64(True):
         found = run_jax(parameters, x.to_padded(), x.lengths, state, stack=stack, engine=engine)
 

@@ -19,7 +19,7 @@ from birnn.export import EXPORTERS, export_model, feeds
 from birnn.export.feeds import unpadded
 from birnn.export.verify import random_batch
 from birnn.inputs import restored
-from birnn.jax import Chain, from_bundle, negative_log_likelihood, viterbi
+from birnn.jax import ChainScores, from_bundle, negative_log_likelihood, viterbi
 from birnn.models import build
 from birnn.ragged import Ragged
 from birnn.reference import crf
@@ -92,7 +92,7 @@ def test_the_crf_is_the_reference_s():
     emissions = random.standard_normal((4, 6, 3)).astype(np.float32)
     scores = [random.standard_normal(shape).astype(np.float32) for shape in ((3, 3), 3, 3)]
     masks = [np.array([[1, 0, 1], [1, 1, 1], [1, 1, 0]], bool), *~np.eye(3, dtype=bool)[:2]]
-    chain = Chain(*scores).where(*masks)
+    chain = ChainScores(*scores).where(*masks)
     names = ("allowed", "allowed_start", "allowed_end")
     expected = crf.Chain.of(*scores, **dict(zip(names, masks, strict=True)))
     ragged = Ragged.from_padded(emissions, lengths)
@@ -105,7 +105,7 @@ def test_the_crf_is_the_reference_s():
         jax.value_and_grad(
             lambda e, c: negative_log_likelihood(e, tags, lengths, c).sum(), argnums=(0, 1)
         )
-    )(emissions, Chain(*scores).where(*masks))
+    )(emissions, ChainScores(*scores).where(*masks))
     wanted = crf.gradient(ragged, best.values, expected)
     np.testing.assert_allclose(found, -wanted.log_likelihood.sum(), rtol=1e-5)
     np.testing.assert_allclose(

@@ -66,7 +66,7 @@ def test_its_source_imports_nothing_of_birnn() -> None:
 
 def test_it_is_made_of_torchs_own_layers(model: Callable[..., Bundle], name: str) -> None:
     bundle = model(name)
-    plain = plain_torch.Model(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
+    plain = plain_torch.PlainModel(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
     leaves = {type(m) for m in plain.modules() if not [*m.children()] and [*m.parameters()]}
     assert leaves <= {nn.Embedding, nn.LSTM, nn.GRU, nn.RNN, nn.Linear, nn.ParameterDict}
     assert sum(t.numel() for t in plain.state_dict().values()) == bundle.spec.parameter_count()
@@ -85,7 +85,7 @@ def test_the_metadata_say_what_the_file_is(model: Callable[..., Bundle], tmp_pat
 
 def test_what_stands_in_padding_changes_nothing(model: Callable[..., Bundle], name: str) -> None:
     bundle = model(name)
-    plain = plain_torch.Model(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
+    plain = plain_torch.PlainModel(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
     given = feeds(bundle, random_batch(bundle))
     lengths = given["lengths"]
     padding = np.arange(lengths.max()) >= lengths[:, None]

@@ -10,11 +10,11 @@ from birnn.foreign import assemble
 from birnn.foreign.layers import (
     Activation,
     Embedding,
-    Linear,
+    LinearLayer,
     Masking,
     Normalisation,
     Pool,
-    Recurrent,
+    RecurrentLayer,
 )
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
@@ -36,14 +36,14 @@ def recurrent(name, inputs, hidden, cell="gru", both=True, **how):
         }
         for seed in range(1 + both)
     )
-    return Recurrent(name, cell, halves, **how)
+    return RecurrentLayer(name, cell, halves, **how)
 
 
-def linear(name, inputs, outputs):
-    return Linear(name, drawn(outputs, inputs), drawn(outputs))
+def linear_layer(name, inputs, outputs):
+    return LinearLayer(name, drawn(outputs, inputs), drawn(outputs))
 
 
-RNN, OUT = recurrent("rnn", 3, 2), linear("out", 4, 2)
+RNN, OUT = recurrent("rnn", 3, 2), linear_layer("out", 4, 2)
 
 
 @pytest.mark.parametrize("cell", sorted(GATES))
@@ -68,7 +68,7 @@ def test_units_that_fill_a_layer_up_stay_zero_and_change_nothing(cell, merge):
         own = Stack(cell, layer.input_size, layer.hidden_size, bidirectional=both, merge=merge)
         run = bidirectional.run(Ragged(expected, lengths), parameters, own)
         expected = run.output.values
-    found = assemble([*layers, linear("out", 3, 2)])
+    found = assemble([*layers, linear_layer("out", 3, 2)])
     assert "filled up to 5 units" in found.notices[0]
     stack = found.spec.stack
     parameters = {n: found.tensors[f"encoder.{n}"].astype(np.float64) for n in stack.shapes()}
@@ -86,18 +86,18 @@ LISTS = {
         "act: the model ends with it",
     ),
     "widths above": (
-        [RNN, linear("out", 5, 2)],
+        [RNN, linear_layer("out", 5, 2)],
         ShapeError,
         "out reads rows of 5 values, the recurrent layers below it give 4",
     ),
-    "widths below": ([linear("in", 3, 4), RNN, OUT], ShapeError, "and in before it gives 4"),
+    "widths below": ([linear_layer("in", 3, 4), RNN, OUT], ShapeError, "and in before it gives 4"),
     "widths of hidden layers": (
-        [RNN, linear("a", 4, 5), Activation("act", "relu"), linear("b", 6, 2)],
+        [RNN, linear_layer("a", 4, 5), Activation("act", "relu"), linear_layer("b", 6, 2)],
         ShapeError,
         "b reads rows of 6 values, and a below it gives 5",
     ),
     "widths of an embedding": (
-        [Embedding("table", drawn(5, 4)), linear("in", 3, 3), RNN, OUT],
+        [Embedding("table", drawn(5, 4)), linear_layer("in", 3, 3), RNN, OUT],
         ShapeError,
         "in reads rows of 3 values, and table below it gives 4",
     ),

@@ -10,7 +10,7 @@ from flax import nnx
 
 from birnn.errors import ConversionError, DirectionError, ShapeError
 from birnn.jax import run, zero_state
-from birnn.jax.nnx import BiRNN, from_flax, to_flax
+from birnn.jax.nnx import FlaxBiRNN, from_flax, to_flax
 from birnn.reference import Stack, initialise
 
 LENGTHS = np.array([4, 1, 3])  # Flax has no sequence of length 0
@@ -20,7 +20,7 @@ REAL = np.arange(5) < LENGTHS[:, None]
 
 def test_a_module_is_its_function_split_merged_and_differentiated():
     stack = Stack("rnn_tanh", 3, 4, merge="project")
-    module = BiRNN(stack, rngs=nnx.Rngs(3), scheme="torch")
+    module = FlaxBiRNN(stack, rngs=nnx.Rngs(3), scheme="torch")
     graph, state = nnx.split(module)
     merged = nnx.merge(graph, state)
     assert {path[0] for path, _ in nnx.to_flat_state(state)} == set(stack.shapes())
@@ -41,7 +41,7 @@ def test_a_module_is_its_function_split_merged_and_differentiated():
 
 def test_a_module_takes_other_parameters():
     stack = Stack("rnn_tanh", 3, 4)
-    module = BiRNN(stack, rngs=nnx.Rngs(0), scheme="normal", sigma=0.3)
+    module = FlaxBiRNN(stack, rngs=nnx.Rngs(0), scheme="normal", sigma=0.3)
     params = initialise(stack, 5, dtype=np.float32)
     module.load_parameters(params)
     for name, value in module.parameters().items():

@@ -25,7 +25,7 @@ from birnn.errors import (
     MissingExtra,
     ShapeError,
 )
-from birnn.jax import State, apply, init, run, zero_state
+from birnn.jax import RecurrentState, apply, init, run, zero_state
 from birnn.ragged import Ragged
 from birnn.reference import (
     GATES,
@@ -108,8 +108,8 @@ class Problem:
         return Ragged.from_padded(self.x, LENGTHS)
 
     @property
-    def state(self) -> State:
-        return State(*self.initial.parts)
+    def state(self) -> RecurrentState:
+        return RecurrentState(*self.initial.parts)
 
     def reference(self) -> tuple[Outcome, tuple]:
         """What the stack gives, and the loss's gradients by rows, parameters, initial state."""
@@ -209,7 +209,9 @@ def test_the_native_engine_has_the_bits_it_has_elsewhere(dtype):
     initial = StackState(rng.uniform(-1, 1, (3, len(LENGTHS), 6)).astype(dtype))
     expected = engine.run(rows, params, stack, initial)
     found = jax.jit(
-        lambda *given: run(params, *given, LENGTHS, State(initial.h), stack=stack, engine="native")
+        lambda *given: run(
+            params, *given, LENGTHS, RecurrentState(initial.h), stack=stack, engine="native"
+        )
     )(x)
     np.testing.assert_array_equal(found.output, expected.output.to_padded(steps=STEPS))
     np.testing.assert_array_equal(found.final, expected.final)
@@ -306,7 +308,11 @@ REFUSED = [
     ({"lengths": [1, -1]}, LengthError, "lengths[1] is -1"),
     ({"lengths": [1, 2, 3]}, ShapeError, "lengths are (3,) for 2 sequences"),
     ({"lengths": [0.5, 2]}, ShapeError, "lengths are a vector of integers"),
-    ({"initial": State(jnp.zeros((2, 2, 3)))}, ShapeError, "initial c (2, 2, 3) is missing"),
+    (
+        {"initial": RecurrentState(jnp.zeros((2, 2, 3)))},
+        ShapeError,
+        "initial c (2, 2, 3) is missing",
+    ),
     ({"initial": zero_state(STACK, 3)}, ShapeError, "initial h has shape (2, 3, 3), it must be"),
     ({"engine": "nativ"}, ConfigError, "engine is 'nativ': did you mean native?"),
 ]

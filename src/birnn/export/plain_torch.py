@@ -34,7 +34,7 @@ CELLS: dict[str, tuple[Any, dict[str, Any]]] = {
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "gelu": functional.gelu}
 
 
-class Encoder(nn.Module):
+class PlainEncoder(nn.Module):
     """Stacked recurrent layers over padded batches, each of one or two directions.
 
     Args:
@@ -114,7 +114,7 @@ class Encoder(nn.Module):
         return total / 2 if self.merge == "mean" else total
 
 
-class Inputs(nn.Module):
+class PlainInputs(nn.Module):
     """From the arrays of a batch to input rows.
 
     Args:
@@ -143,7 +143,7 @@ class Inputs(nn.Module):
         self.output_size = spec["dim"]
         if characters := spec.get("characters"):
             self.characters = nn.Embedding(characters["size"], characters["dim"])
-            self.spelling = Encoder("lstm", characters["dim"], characters["hidden_size"])
+            self.spelling = PlainEncoder("lstm", characters["dim"], characters["hidden_size"])
             self.output_size += self.spelling.output_size
         if surface := spec.get("surface"):
             self.features = nn.Embedding(surface["size"], surface["dim"])
@@ -166,7 +166,7 @@ class Inputs(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
-class Head(nn.Module):
+class PlainHead(nn.Module):
     """From output rows to scores: of every step, or after pooling of the sequence.
 
     Args:
@@ -226,7 +226,7 @@ class Head(nn.Module):
         return torch.cat([pooled[part] for part in self.pooling.split("+")], dim=-1)
 
 
-class Model(nn.Module):
+class PlainModel(nn.Module):
     """A whole model, from padded arrays to scores.
 
     Args:
@@ -247,8 +247,8 @@ class Model(nn.Module):
         directions = encoder.get("directions") or (
             ["both" if encoder["bidirectional"] else "forward"] * encoder["num_layers"]
         )
-        self.inputs = Inputs(spec["inputs"])
-        self.encoder = Encoder(
+        self.inputs = PlainInputs(spec["inputs"])
+        self.encoder = PlainEncoder(
             encoder["cell"],
             self.inputs.output_size,
             encoder["hidden_size"],
@@ -257,7 +257,7 @@ class Model(nn.Module):
             merge_size=encoder.get("merge_size"),
             residual=encoder["residual"],
         )
-        self.head = Head(spec["head"], self.encoder.output_size)
+        self.head = PlainHead(spec["head"], self.encoder.output_size)
         self.crf: nn.ParameterDict | None = None
         for name, mask in (allowed or {}).items():
             self.register_buffer(f"allowed_{name}", torch.tensor(mask), persistent=False)
@@ -326,7 +326,7 @@ def viterbi(
     return labels
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path) -> PlainModel:
     """The model of a file that `birnn export --to torch` wrote.
 
     Raises:
@@ -337,6 +337,6 @@ def load(path: str | Path) -> Model:
     names = ("birnn.spec", "birnn.vocabularies", "birnn.allowed")
     if not set(names) <= set(kept):
         raise ValueError(f"{path}: no model that `birnn export --to torch` wrote: it has no spec.")
-    model = Model(*(json.loads(kept[name]) for name in names))
+    model = PlainModel(*(json.loads(kept[name]) for name in names))
     model.load_state_dict(safetensors.torch.load_file(path))
     return model.eval()

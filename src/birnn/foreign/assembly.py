@@ -24,14 +24,14 @@ from birnn.foreign.layers import (
     Activation,
     Embedding,
     Layer,
-    Linear,
+    LinearLayer,
     Masking,
     Normalisation,
     Pool,
-    Recurrent,
+    RecurrentLayer,
     TrainingOnly,
     Transitions,
-    linear,
+    linear_layer,
     wide,
 )
 from birnn.foreign.stacking import Stacked, stacked
@@ -65,7 +65,7 @@ class Parts:
     """
 
     before: list[Layer]
-    recurrent: list[tuple[Linear | None, Recurrent]]
+    recurrent: list[tuple[LinearLayer | None, RecurrentLayer]]
     pool: Pool | None
     after: list[Layer]
     embedding: Embedding | None = None
@@ -103,7 +103,7 @@ def sorted_out(layers: Sequence[Layer]) -> Parts:
     Raises:
         ConversionError: They are no inputs, recurrent layers and head.
     """
-    at = [number for number, layer in enumerate(layers) if isinstance(layer, Recurrent)]
+    at = [number for number, layer in enumerate(layers) if isinstance(layer, RecurrentLayer)]
     if not at:
         names = ", ".join(layer.name for layer in layers[:10])
         raise ConversionError(
@@ -111,11 +111,11 @@ def sorted_out(layers: Sequence[Layer]) -> Parts:
         )
     before, after = list(layers[: at[0]]), list(layers[at[-1] + 1 :])
     embedding, masking = _taken(before, 0, Embedding), _taken(before, 0, Masking)
-    recurrent: list[tuple[Linear | None, Recurrent]] = []
+    recurrent: list[tuple[LinearLayer | None, RecurrentLayer]] = []
     for number, start in enumerate(at):
         between = [] if number == 0 else layers[at[number - 1] + 1 : start]
         layer = layers[start]
-        assert isinstance(layer, Recurrent)
+        assert isinstance(layer, RecurrentLayer)
         recurrent.append((_one_linear(between), layer))
     for _, layer in recurrent[:-1]:
         if layer.final:
@@ -145,7 +145,7 @@ def _taken(layers: list[Layer], place: int, kind: type[L]) -> L | None:
     return None
 
 
-def _one_linear(layers: Sequence[Layer]) -> Linear | None:
+def _one_linear(layers: Sequence[Layer]) -> LinearLayer | None:
     """The layers between two recurrent ones as one linear layer, or None."""
     merged = composed(layers, "between two recurrent layers")
     for layer in merged:
@@ -156,22 +156,22 @@ def _one_linear(layers: Sequence[Layer]) -> Linear | None:
     return merged[0] if merged else None  # type: ignore[return-value]
 
 
-def composed(layers: Sequence[Layer], where: str) -> list[Linear | Activation]:
+def composed(layers: Sequence[Layer], where: str) -> list[LinearLayer | Activation]:
     """Linear layers and activations by turns: neighbours that are linear become one.
 
     Raises:
         ConversionError: A layer that is neither.
         ShapeError: Widths that disagree.
     """
-    found: list[Linear | Activation] = []
+    found: list[LinearLayer | Activation] = []
     for layer in layers:
         match layer:
             case Activation(function=function):
                 if function != IDENTITY:
                     found.append(layer)
-            case Normalisation() | Linear():
+            case Normalisation() | LinearLayer():
                 step = _as_linear(layer)
-                if found and isinstance(below := found[-1], Linear):
+                if found and isinstance(below := found[-1], LinearLayer):
                     found[-1] = _after(below, step)
                 else:
                     found.append(step)
@@ -180,22 +180,24 @@ def composed(layers: Sequence[Layer], where: str) -> list[Linear | Activation]:
     return found
 
 
-def _as_linear(layer: Normalisation | Linear) -> Linear:
+def _as_linear(layer: Normalisation | LinearLayer) -> LinearLayer:
     """Batch normalisation as a diagonal matrix; all in float64."""
-    if isinstance(layer, Linear):
-        return Linear(layer.name, wide(layer.weight), wide(layer.bias))
+    if isinstance(layer, LinearLayer):
+        return LinearLayer(layer.name, wide(layer.weight), wide(layer.bias))
     scale = layer.gamma / layer.deviation
-    return Linear(layer.name, np.diag(scale), layer.beta - layer.mean * scale)
+    return LinearLayer(layer.name, np.diag(scale), layer.beta - layer.mean * scale)
 
 
-def _after(below: Linear, above: Linear) -> Linear:
+def _after(below: LinearLayer, above: LinearLayer) -> LinearLayer:
     """The linear layer that is one after another."""
     if above.weight.shape[1] != below.weight.shape[0]:
         raise ShapeError(
             f"{above.name} reads rows of {above.weight.shape[1]} values, and {below.name} below it "
             f"gives {below.weight.shape[0]}."
         )
-    return Linear(above.name, above.weight @ below.weight, above.weight @ below.bias + above.bias)
+    return LinearLayer(
+        above.name, above.weight @ below.weight, above.weight @ below.bias + above.bias
+    )
 
 
 def _nothing(layer: Layer, what: str, where: str) -> str:
@@ -234,12 +236,12 @@ def assemble(layers: Sequence[Layer], *, values: bool = False) -> Assembled:
 
 def _inputs(
     parts: Parts, notices: list[str]
-) -> tuple[Symbols | Vectors, dict[str, Array], Linear | None]:
+) -> tuple[Symbols | Vectors, dict[str, Array], LinearLayer | None]:
     """The inputs, their tensors, and a linear layer that the first recurrent one takes in."""
     if parts.embedding is not None:
         table = wide(parts.embedding.table)
         for layer in composed(parts.before, "before the recurrent layers"):
-            if isinstance(layer, Linear):
+            if isinstance(layer, LinearLayer):
                 if layer.weight.shape[1] != table.shape[1]:
                     raise ShapeError(
                         f"{layer.name} reads rows of {layer.weight.shape[1]} values, and "
@@ -258,7 +260,7 @@ def _inputs(
         # Exactly what the inputs do with a mean and a scale; the rest is linear.
         first = before[0]
         mean, scale = first.mean, first.deviation
-        before[0] = Linear(first.name, np.diag(first.gamma), first.beta)
+        before[0] = LinearLayer(first.name, np.diag(first.gamma), first.beta)
         notices.append(f"{first.name}: mean and scale of the channels")
     steps = composed(before, "before the recurrent layers")
     if parts.masking is not None:
@@ -272,12 +274,12 @@ def _inputs(
         raise ConversionError(_nothing(functions[1], "a second dense layer", "before the encoder"))
     if functions:
         place = steps.index(functions[0])
-        below = steps[0] if place else linear(functions[0].name, np.eye(width), None)
-        assert isinstance(below, Linear)
+        below = steps[0] if place else linear_layer(functions[0].name, np.eye(width), None)
+        assert isinstance(below, LinearLayer)
         dense = Dense(size=len(below.bias), activation=_activation(functions[0]))
         tensors |= {"dense.weight": below.weight, "dense.bias": below.bias}
         steps = steps[place + 1 :]
-    fold = steps[0] if steps and isinstance(steps[0], Linear) else None
+    fold = steps[0] if steps and isinstance(steps[0], LinearLayer) else None
     return Vectors(size=width, dense=dense), tensors, fold
 
 
@@ -285,9 +287,9 @@ def _width(layers: Sequence[Layer]) -> int:
     """Width of the rows that layers read, by the first of them that says it."""
     for layer in layers:
         match layer:
-            case Recurrent():
+            case RecurrentLayer():
                 return layer.input_size
-            case Linear():
+            case LinearLayer():
                 return int(layer.weight.shape[1])
             case Normalisation():
                 return len(layer.mean)
@@ -324,7 +326,7 @@ def _head(
         raise ConversionError(
             _nothing(steps[0], "an activation", "right after the recurrent layers")
         )
-    linears = [layer for layer in steps if isinstance(layer, Linear)]
+    linears = [layer for layer in steps if isinstance(layer, LinearLayer)]
     functions = [layer for layer in steps if isinstance(layer, Activation)]
     names = {_activation(layer) for layer in functions}
     if len(names) > 1:
@@ -358,7 +360,7 @@ def _head(
     return Values(size=size, pooling=pooling, **hidden), tensors
 
 
-def _on_rows(layer: Linear, parts: Parts, stack: Stacked) -> Linear:
+def _on_rows(layer: LinearLayer, parts: Parts, stack: Stacked) -> LinearLayer:
     """A linear layer with the columns of the encoder's rows, or of what they are pooled to."""
     places, count = [0], 1
     if parts.pool is not None:
@@ -372,7 +374,7 @@ def _on_rows(layer: Linear, parts: Parts, stack: Stacked) -> Linear:
         )
     weight = np.zeros((len(layer.weight), count * stack.width))
     weight[:, columns] = layer.weight
-    return Linear(layer.name, weight, layer.bias)
+    return LinearLayer(layer.name, weight, layer.bias)
 
 
 def _pooled(pool: Pool) -> tuple[str, ...]:
@@ -381,7 +383,7 @@ def _pooled(pool: Pool) -> tuple[str, ...]:
     return pool.parts if pool.parts in known else max(known, key=len)
 
 
-def _check_chain(linears: Sequence[Linear]) -> None:
+def _check_chain(linears: Sequence[LinearLayer]) -> None:
     for below, above in itertools.pairwise(linears):
         if above.weight.shape[1] != len(below.bias):
             raise ShapeError(
@@ -390,7 +392,7 @@ def _check_chain(linears: Sequence[Linear]) -> None:
             )
 
 
-def _labelled(layer: Linear, parts: Parts, notices: list[str]) -> Linear:
+def _labelled(layer: LinearLayer, parts: Parts, notices: list[str]) -> LinearLayer:
     """The layer of scores; a sigmoid on one score becomes a softmax over two labels."""
     if parts.function != "sigmoid":
         return layer
@@ -401,7 +403,7 @@ def _labelled(layer: Linear, parts: Parts, notices: list[str]) -> Linear:
         )
     notices.append(f"{layer.name}: one sigmoid is a softmax over two labels, the first scores 0")
     weight = np.concatenate([np.zeros_like(layer.weight), layer.weight])
-    return Linear(layer.name, weight, np.concatenate([np.zeros_like(layer.bias), layer.bias]))
+    return LinearLayer(layer.name, weight, np.concatenate([np.zeros_like(layer.bias), layer.bias]))
 
 
 def _crf(chain: Transitions, size: int) -> dict[str, Array]:

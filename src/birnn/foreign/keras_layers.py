@@ -25,10 +25,10 @@ from birnn.foreign.layers import (
     Normalisation,
     Pool,
     PoolName,
-    Recurrent,
+    RecurrentLayer,
     TrainingOnly,
     faults_named,
-    linear,
+    linear_layer,
     wide,
 )
 from birnn.reference.stack import MergeName
@@ -127,7 +127,7 @@ def _dense(name: str, config: Config, weights: Weights) -> list[Layer]:
     if kernel.ndim != 2 or (bias is not None and bias.shape != kernel.shape[1:]):
         shapes = ", ".join(str(w.shape) for w in weights)
         raise ShapeError(f"{name}: shapes {shapes} are none of a dense layer, (D, O) and (O,).")
-    return [linear(name, kernel.T, bias), *_function(name, config.get("activation"))]
+    return [linear_layer(name, kernel.T, bias), *_function(name, config.get("activation"))]
 
 
 def _function(name: str, function: Any) -> list[Layer]:
@@ -224,7 +224,9 @@ def _recurrent(kind: str) -> Reader:
                 "Put it into a Bidirectional layer."
             )
         cell, half = _half(kind, name, config, weights)
-        return [Recurrent(name, cell, (half,), final=not config.get("return_sequences", False))]
+        return [
+            RecurrentLayer(name, cell, (half,), final=not config.get("return_sequences", False))
+        ]
 
     return read
 
@@ -266,7 +268,7 @@ def _bidirectional(name: str, config: Config, weights: Weights) -> list[Layer]:
     sequences = bool(first.get("return_sequences", False))
     if sequences != bool(second.get("return_sequences", False)):
         raise ConversionError(f"{name}: one half returns sequences, the other does not.")
-    return [Recurrent(name, cells[0], tuple(halves), MERGES[mode], final=not sequences)]
+    return [RecurrentLayer(name, cells[0], tuple(halves), MERGES[mode], final=not sequences)]
 
 
 def _half(kind: str, name: str, config: Config, weights: Weights) -> tuple[Any, Arrays]:

@@ -74,7 +74,7 @@ class Normalisation(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Linear(Layer):
+class LinearLayer(Layer):
     """``x W^T + b``.
 
     Args:
@@ -98,7 +98,7 @@ class Activation(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recurrent(Layer):
+class RecurrentLayer(Layer):
     """One recurrent layer, of one or two directions.
 
     Args:
@@ -168,6 +168,6 @@ def wide(array: Array) -> Array:
     return np.asarray(array, np.float64)
 
 
-def linear(name: str, weight: Array, bias: Array | None) -> Linear:
+def linear_layer(name: str, weight: Array, bias: Array | None) -> LinearLayer:
     """A linear layer, which may come without a bias."""
-    return Linear(name, weight, np.zeros(len(weight), weight.dtype) if bias is None else bias)
+    return LinearLayer(name, weight, np.zeros(len(weight), weight.dtype) if bias is None else bias)

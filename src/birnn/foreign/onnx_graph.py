@@ -17,7 +17,7 @@ SIDE, SAME = ("Shape", "Size"), ("Identity", "Dropout", "Cast")
 
 
 @dataclass
-class Node:
+class Operator:
     """An operator.
 
     Args:
@@ -49,7 +49,7 @@ class Graph:
         outputs: Names of its outputs.
     """
 
-    nodes: list[Node]
+    nodes: list[Operator]
     constants: dict[str, Array]
     inputs: dict[str, int]
     outputs: list[str]
@@ -88,7 +88,7 @@ def pruned(graph: Graph) -> Graph:
     return Graph(nodes, constants, graph.inputs, graph.outputs)
 
 
-def constant_of(node: Node) -> Any:
+def constant_of(node: Operator) -> Any:
     """The value of a constant."""
     for key in ("value", "value_float", "value_floats", "value_int", "value_ints"):
         if key in node.attributes:

@@ -20,12 +20,12 @@ from birnn.foreign.layers import (
     Layer,
     Normalisation,
     Pool,
-    Recurrent,
+    RecurrentLayer,
     faults_named,
-    linear,
+    linear_layer,
     wide,
 )
-from birnn.foreign.onnx_graph import POOLS, RECURRENT, SAME, SIDE, Graph, Node, pruned
+from birnn.foreign.onnx_graph import POOLS, RECURRENT, SAME, SIDE, Graph, Operator, pruned
 from birnn.foreign.onnx_walk import OUTPUT, Readers, Walk
 
 FUNCTIONS = {
@@ -49,12 +49,12 @@ def onnx_layers(graph: Graph) -> list[Layer]:
         return list(Walk(pruned(graph), READERS).layers())
 
 
-def _same(walk: Walk, node: Node) -> Iterator[Layer]:
+def _same(walk: Walk, node: Operator) -> Iterator[Layer]:
     walk.name = node.outputs[0]
     yield from ()
 
 
-def _function(walk: Walk, node: Node) -> Iterator[Layer]:
+def _function(walk: Walk, node: Operator) -> Iterator[Layer]:
     function = FUNCTIONS[node.kind]
     if function == "softmax" and node.attributes.get("axis", -1) not in (-1, len(walk.axes) - 1):
         raise ConversionError(f"{node}: its axis is {node.attributes['axis']}, not that of labels.")
@@ -64,13 +64,13 @@ def _function(walk: Walk, node: Node) -> Iterator[Layer]:
     yield Activation(str(node), function)
 
 
-def _transpose(walk: Walk, node: Node) -> Iterator[Layer]:
+def _transpose(walk: Walk, node: Operator) -> Iterator[Layer]:
     order = node.attributes.get("perm", list(range(len(walk.axes)))[::-1])
     walk.name, walk.axes = node.outputs[0], tuple(walk.axes[axis] for axis in order)
     yield from ()
 
 
-def _squeeze(walk: Walk, node: Node) -> Iterator[Layer]:
+def _squeeze(walk: Walk, node: Operator) -> Iterator[Layer]:
     """The axis of directions, where there is one direction."""
     axes = node.attributes.get("axes")
     if axes is None:
@@ -83,7 +83,7 @@ def _squeeze(walk: Walk, node: Node) -> Iterator[Layer]:
     yield from ()
 
 
-def _reshape(walk: Walk, node: Node) -> Iterator[Layer]:
+def _reshape(walk: Walk, node: Operator) -> Iterator[Layer]:
     """The two halves of each row side by side: the axes of directions and units become one.
 
     Other axes must be copied (0), since from sizes alone it cannot be seen which axis is which.
@@ -103,7 +103,7 @@ def _reshape(walk: Walk, node: Node) -> Iterator[Layer]:
     yield from ()
 
 
-def _matmul(walk: Walk, node: Node) -> Iterator[Layer]:
+def _matmul(walk: Walk, node: Operator) -> Iterator[Layer]:
     matrix = walk.array(node, 1)
     if matrix is None or matrix.ndim != 2 or walk.axes[-1] != "W":
         raise ConversionError(f"{node}: it is no product of rows and a constant matrix.")
@@ -115,10 +115,10 @@ def _matmul(walk: Walk, node: Node) -> Iterator[Layer]:
         if bias.shape != matrix.shape[1:]:
             raise ShapeError(f"{after[0]}: {bias.shape} is no bias of a matrix {matrix.shape}.")
         walk.name = after[0].outputs[0]
-    yield linear(str(node), matrix.T, bias)
+    yield linear_layer(str(node), matrix.T, bias)
 
 
-def _gemm(walk: Walk, node: Node) -> Iterator[Layer]:
+def _gemm(walk: Walk, node: Operator) -> Iterator[Layer]:
     matrix, bias = walk.array(node, 1), walk.array(node, 2)
     own = node.attributes
     if matrix is None or matrix.ndim != 2 or own.get("transA"):
@@ -127,10 +127,10 @@ def _gemm(walk: Walk, node: Node) -> Iterator[Layer]:
     if bias is not None:
         bias = np.broadcast_to(bias, (len(weight),)) * own.get("beta", 1.0)
     walk.name = node.outputs[0]
-    yield linear(str(node), weight, bias)
+    yield linear_layer(str(node), weight, bias)
 
 
-def _normalisation(walk: Walk, node: Node) -> Iterator[Layer]:
+def _normalisation(walk: Walk, node: Operator) -> Iterator[Layer]:
     arrays = [walk.array(node, number) for number in range(1, 5)]
     if any(each is None or each.ndim != 1 for each in arrays) or walk.axes[1] != "W":
         raise ConversionError(f"{node}: it does not normalise the values of rows (axis 1).")
@@ -140,7 +140,7 @@ def _normalisation(walk: Walk, node: Node) -> Iterator[Layer]:
     yield Normalisation(str(node), mean, deviation, gamma, beta)
 
 
-def _gather(walk: Walk, node: Node) -> Iterator[Layer]:
+def _gather(walk: Walk, node: Operator) -> Iterator[Layer]:
     """The final state of the one direction, or the last of its rows, which is the same."""
     index, axis = walk.array(node, 1), walk.axes[node.attributes.get("axis", 0)]
     if index is None or index.size != 1 or axis not in ("1", "T"):
@@ -157,14 +157,14 @@ def _gather(walk: Walk, node: Node) -> Iterator[Layer]:
     walk.axes = tuple(each for each in walk.axes if each != axis)
 
 
-def _pool(walk: Walk, node: Node) -> Iterator[Layer]:
+def _pool(walk: Walk, node: Operator) -> Iterator[Layer]:
     part = walk.pooling(node)
     walk.name = node.outputs[0]
     walk.axes = ("B", "W")
     yield Pool(str(node), (part,))
 
 
-def _recurrent(walk: Walk, node: Node) -> Iterator[Layer]:
+def _recurrent(walk: Walk, node: Operator) -> Iterator[Layer]:
     """A recurrent layer; which of its outputs is read decides what it gives."""
     first = ("B", "T", "W") if node.attributes.get("layout") else ("T", "B", "W")
     if any(was not in (axis, "?") for was, axis in zip(walk.axes, first, strict=True)):
@@ -215,14 +215,14 @@ def _recurrent(walk: Walk, node: Node) -> Iterator[Layer]:
         axes = ("B", "S", "W") if final else ("B", "T", "S", "W")
     walk.name, walk.both = read[0], both
     walk.axes = tuple("1" if axis == "S" and not both else axis for axis in axes)
-    yield Recurrent(str(node), row.cell, halves, final=final)  # type: ignore[arg-type]
+    yield RecurrentLayer(str(node), row.cell, halves, final=final)  # type: ignore[arg-type]
 
 
 def _read(walk: Walk, name: str) -> bool:
     return name in walk.graph.outputs or any(n.kind not in SIDE for n in walk.readers.get(name, ()))
 
 
-def _check_zero(walk: Walk, node: Node, name: str) -> None:
+def _check_zero(walk: Walk, node: Operator, name: str) -> None:
     """Refuse initial states that are not zero: constants, or zeros of some shape."""
     makers = {output: each for each in walk.graph.nodes for output in each.outputs}
     pending = [name]

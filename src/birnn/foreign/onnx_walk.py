@@ -10,12 +10,12 @@ import numpy as np
 
 from birnn.errors import ConversionError, ShapeError
 from birnn.foreign.layers import Activation, Array, Embedding, Layer, Pool, PoolName
-from birnn.foreign.onnx_graph import POOLS, RECURRENT, SAME, SIDE, Graph, Node, constant_of
+from birnn.foreign.onnx_graph import POOLS, RECURRENT, SAME, SIDE, Graph, Operator, constant_of
 
 Axes = tuple[str, ...]
 """What the axes of rows are: of B, T, S and W, the values of a row; ids have no W."""
 
-Readers = Mapping[str, Callable[["Walk", Node], Iterator[Layer]]]
+Readers = Mapping[str, Callable[["Walk", Operator], Iterator[Layer]]]
 
 OUTPUT: dict[str, Axes] = {"Y": ("T", "S", "B", "W"), "Y_h": ("S", "B", "W")}
 
@@ -31,7 +31,7 @@ class Walk:
     def __init__(self, graph: Graph, table: Readers) -> None:
         self.graph, self._table = graph, table
         self.constants = dict(graph.constants)
-        self.readers: dict[str, list[Node]] = {}
+        self.readers: dict[str, list[Operator]] = {}
         for node in graph.nodes:
             for name in filter(None, dict.fromkeys(node.inputs)):
                 self.readers.setdefault(name, []).append(node)
@@ -130,13 +130,13 @@ class Walk:
             yield Embedding(node.inputs[0], table, padded=not table[0].any())
             return
 
-    def _only_reader(self, what: str) -> list[Node]:
+    def _only_reader(self, what: str) -> list[Operator]:
         readers = [n for n in self.readers.get(self.name, ()) if n.kind not in SIDE]
         if len(readers) != 1:
             raise ConversionError(f"{self.name}: {what} by {len(readers)} operators, not by one.")
         return readers
 
-    def array(self, node: Node, number: int) -> Array | None:
+    def array(self, node: Operator, number: int) -> Array | None:
         """A constant that an operator reads; None where it is left out.
 
         Raises:
@@ -149,13 +149,13 @@ class Walk:
             raise ConversionError(f"{node}: its input {name} is computed, it must be a constant.")
         return self.constants[name]
 
-    def other(self, node: Node) -> Array:
+    def other(self, node: Operator) -> Array:
         """The constant of an operator of two inputs, one of which is the rows."""
         found = self.array(node, 1 if node.inputs[0] == self.name else 0)
         assert found is not None
         return found
 
-    def _erf(self, readers: Sequence[Node]) -> bool:
+    def _erf(self, readers: Sequence[Operator]) -> bool:
         """Whether the rows go through ``x * (1 + erf(x / sqrt(2))) / 2``; if so, steps past it."""
         if sorted(node.kind for node in readers) not in (["Div", "Mul"], ["Mul", "Mul"]):
             return False
@@ -176,7 +176,7 @@ class Walk:
                 return True
         return False
 
-    def _chain(self, node: Node, kinds: Sequence[str]) -> list[Node] | None:
+    def _chain(self, node: Operator, kinds: Sequence[str]) -> list[Operator] | None:
         """The operators after one, each the only reader of the one before; None for others."""
         found = []
         for kind in kinds:
@@ -187,7 +187,7 @@ class Walk:
             found.append(node)
         return found
 
-    def _factor(self, node: Node) -> float:
+    def _factor(self, node: Operator) -> float:
         """The number that an operator adds or multiplies by; NaN where it has none."""
         held = [self.constants[name] for name in node.inputs if name in self.constants]
         if len(held) != 1 or held[0].size != 1:
@@ -195,7 +195,7 @@ class Walk:
         number = float(held[0].reshape(()))
         return 1 / number if node.kind == "Div" and number else number
 
-    def _beside(self, readers: Sequence[Node]) -> Iterator[Layer]:
+    def _beside(self, readers: Sequence[Operator]) -> Iterator[Layer]:
         """What stands side by side and is concatenated: poolings, or the two final states."""
         joined = {
             after.outputs[0]: after
@@ -223,7 +223,7 @@ class Walk:
             yield Pool(str(end), tuple(self.pooling(node) for node in order))
         self.name, self.axes = end.outputs[0], ("B", "W")
 
-    def pooling(self, node: Node) -> PoolName:
+    def pooling(self, node: Operator) -> PoolName:
         """Which pooling over the steps a reduction is."""
         axes = node.attributes.get("axes")
         if axes is None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from birnn.bundle.spec import Encoder
 from birnn.errors import ConversionError, ShapeError
-from birnn.foreign.layers import Linear, Recurrent
+from birnn.foreign.layers import LinearLayer, RecurrentLayer
 from birnn.reference.stack import GATES, Direction, MergeName
 
 Array = npt.NDArray[Any]
@@ -41,9 +41,9 @@ class Stacked:
 
 
 def stacked(
-    layers: Sequence[tuple[Linear | None, Recurrent]],
+    layers: Sequence[tuple[LinearLayer | None, RecurrentLayer]],
     width: int,
-    fold: Linear | None,
+    fold: LinearLayer | None,
     notices: list[str],
 ) -> Stacked:
     """The stack of these layers.
@@ -109,7 +109,7 @@ def _one_of(what: str, each: dict[str, Any]) -> Any:
     return found.pop()
 
 
-def _folded(before: Linear, layer: Recurrent) -> Recurrent:
+def _folded(before: LinearLayer, layer: RecurrentLayer) -> RecurrentLayer:
     """The layer on what a linear layer before it reads."""
     if len(before.bias) != layer.input_size:
         raise ShapeError(
@@ -124,7 +124,7 @@ def _folded(before: Linear, layer: Recurrent) -> Recurrent:
         }
         for half in layer.halves
     )
-    return Recurrent(layer.name, layer.cell, halves, layer.merge, layer.final)
+    return RecurrentLayer(layer.name, layer.cell, halves, layer.merge, layer.final)
 
 
 def _widened(

@@ -22,12 +22,12 @@ from birnn.foreign.layers import (
     Array,
     Embedding,
     Layer,
-    Linear,
+    LinearLayer,
     Pool,
     PoolName,
-    Recurrent,
+    RecurrentLayer,
     Transitions,
-    linear,
+    linear_layer,
 )
 from birnn.foreign.vocabulary import Beside
 from birnn.reference.stack import GATES, CellName
@@ -71,8 +71,8 @@ def state_dict_layers(
         >>> notices = []
         >>> for layer in state_dict_layers(zeros, Beside(task="tagger"), notices):
         ...     print(type(layer).__name__, layer.name)
-        Recurrent rnn
-        Linear out
+        RecurrentLayer rnn
+        LinearLayer out
         >>> notices
         ['rnn is a gru of 1 layer, one direction; above it out']
     """
@@ -93,7 +93,7 @@ def state_dict_layers(
     parts: tuple[PoolName, ...] = () if per_step else _parts(beside)
     if parts == ("last",):
         top = recurrent[-1]
-        recurrent[-1] = Recurrent(top.name, top.cell, top.halves, final=True)
+        recurrent[-1] = RecurrentLayer(top.name, top.cell, top.halves, final=True)
     widths = [len(layer.halves) * layer.hidden_size for layer in recurrent]
     for below, above, width in zip(recurrent, recurrent[1:], widths, strict=False):
         if above.input_size != width:
@@ -141,7 +141,7 @@ def _sorted(arrays: Mapping[str, Array]) -> _Sorted:
     return found
 
 
-def _stack(found: _Sorted, owner: str, beside: Beside) -> Iterator[Recurrent]:
+def _stack(found: _Sorted, owner: str, beside: Beside) -> Iterator[RecurrentLayer]:
     """The layers of one torch module."""
     halves = found.recurrent[owner]
     count = 1 + max(layer for layer, _ in halves)
@@ -161,7 +161,7 @@ def _stack(found: _Sorted, owner: str, beside: Beside) -> Iterator[Recurrent]:
         cell = _cell(name, arrays[0], beside)
         row = convention("torch", cell)
         back = tuple(row.back(half, where=name) for half in arrays)
-        yield Recurrent(name, cell, back)
+        yield RecurrentLayer(name, cell, back)
 
 
 def _cell(name: str, half: Mapping[str, Array], beside: Beside) -> CellName:
@@ -190,7 +190,7 @@ def _find_embedding(found: _Sorted, into: int, width: int) -> None:
 
     Without it the linear layers are a chain, with it they are not; it has no bias.
     """
-    layers = [Linear(name, h["weight"], h["weight"][:, 0]) for name, h in found.linear.items()]
+    layers = [LinearLayer(name, h["weight"], h["weight"][:, 0]) for name, h in found.linear.items()]
     if found.embedding or len(layers) > MOST_LINEAR or any(_orders(layers, into, width)):
         return
     fitting = [
@@ -254,7 +254,7 @@ def _parts(beside: Beside) -> tuple[PoolName, ...]:
 
 
 def _activated(
-    layers: Sequence[Linear], beside: Beside, notices: list[str], *, last: bool
+    layers: Sequence[LinearLayer], beside: Beside, notices: list[str], *, last: bool
 ) -> Iterator[Layer]:
     """Linear layers with activations between them, and after the last where ``last``."""
     for number, layer in enumerate(layers):
@@ -275,9 +275,9 @@ def _placed(
     embedding: Sequence[Embedding],
     into: int,
     width: int,
-) -> tuple[list[Linear], list[Linear]]:
+) -> tuple[list[LinearLayer], list[LinearLayer]]:
     """The linear layers before and after the recurrent ones, by what each reads and gives."""
-    layers = [linear(name, h["weight"], h.get("bias")) for name, h in sorted_naturally(held)]
+    layers = [linear_layer(name, h["weight"], h.get("bias")) for name, h in sorted_naturally(held)]
     for layer in layers:
         if layer.bias.shape != layer.weight.shape[:1]:
             raise ShapeError(
@@ -309,18 +309,18 @@ def _placed(
     return orders[0]
 
 
-def _reads(layer: Linear) -> int:
+def _reads(layer: LinearLayer) -> int:
     return int(layer.weight.shape[1])
 
 
 def _orders(
-    layers: Sequence[Linear], into: int, width: int
-) -> Iterator[tuple[list[Linear], list[Linear]]]:
+    layers: Sequence[LinearLayer], into: int, width: int
+) -> Iterator[tuple[list[LinearLayer], list[LinearLayer]]]:
     """Every way of standing before and after the recurrent layers in which widths agree."""
 
     def chains(
-        left: tuple[Linear, ...], reads: int
-    ) -> Iterator[tuple[list[Linear], tuple[Linear, ...]]]:
+        left: tuple[LinearLayer, ...], reads: int
+    ) -> Iterator[tuple[list[LinearLayer], tuple[LinearLayer, ...]]]:
         yield [], left
         for number, layer in enumerate(left):
             if _reads(layer) == reads:
@@ -357,9 +357,9 @@ def sorted_naturally(
 def _outline(
     found: _Sorted,
     embedding: Sequence[Embedding],
-    before: Sequence[Linear],
-    recurrent: Sequence[Recurrent],
-    after: Sequence[Linear],
+    before: Sequence[LinearLayer],
+    recurrent: Sequence[RecurrentLayer],
+    after: Sequence[LinearLayer],
     beside: Beside,
 ) -> str:
     """What was found, in one line."""

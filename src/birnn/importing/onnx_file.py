@@ -12,7 +12,7 @@ import numpy as np
 from birnn.bundle.checks import path_fault
 from birnn.errors import ConversionError, FormatError, require
 from birnn.foreign.layers import Array
-from birnn.foreign.onnx_graph import Graph, Node
+from birnn.foreign.onnx_graph import Graph, Operator
 
 OLDEST_OPSET = 7  # LSTM, GRU and RNN as they are now
 SOFTMAX_OF_LAST = 13  # before, a softmax was over all axes from the second on
@@ -42,7 +42,7 @@ def read_onnx_file(path: Path) -> tuple[Graph, dict[str, str]]:
     if model.graph.sparse_initializer:
         raise ConversionError(f"{path}: it has sparse arrays, birnn reads dense ones.")
     nodes = [
-        Node(
+        Operator(
             node.op_type,
             node.name,
             list(node.input),

@@ -4,25 +4,25 @@ from birnn.errors import require
 
 require("jax", extra="jax")
 
-from birnn.jax.crf import Chain, negative_log_likelihood, viterbi  # noqa: E402
+from birnn.jax.crf import ChainScores, negative_log_likelihood, viterbi  # noqa: E402
 from birnn.jax.initialise import SchemeName, init  # noqa: E402
 from birnn.jax.model import Model, from_bundle  # noqa: E402
 from birnn.jax.recurrent import (  # noqa: E402
     EngineName,
+    RecurrentState,
     StackOutput,
-    State,
     apply,
     run,
     zero_state,
 )
 
 __all__ = [
-    "Chain",
+    "ChainScores",
     "EngineName",
     "Model",
+    "RecurrentState",
     "SchemeName",
     "StackOutput",
-    "State",
     "apply",
     "from_bundle",
     "init",

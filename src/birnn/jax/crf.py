@@ -19,7 +19,7 @@ from birnn.jax.layer import real_steps
 NEVER = -1e30
 
 
-class Chain(NamedTuple):
+class ChainScores(NamedTuple):
     """Scores of a chain.
 
     Args:
@@ -32,7 +32,7 @@ class Chain(NamedTuple):
     start: Array
     end: Array
 
-    def where(self, transitions: Any, start: Any, end: Any) -> Chain:
+    def where(self, transitions: Any, start: Any, end: Any) -> ChainScores:
         """The same chain with what is not allowed ruled out.
 
         Args:
@@ -41,11 +41,11 @@ class Chain(NamedTuple):
             end: Labels that may be last, (L,).
         """
         masks = (transitions, start, end)
-        return Chain(*(jnp.where(m, s, NEVER) for m, s in zip(masks, self, strict=True)))
+        return ChainScores(*(jnp.where(m, s, NEVER) for m, s in zip(masks, self, strict=True)))
 
 
 @jax.jit
-def viterbi(emissions: Array, lengths: Array, chain: Chain) -> Array:
+def viterbi(emissions: Array, lengths: Array, chain: ChainScores) -> Array:
     """The best tag sequence of each sequence, (B, T); 0 in the padding.
 
     Args:
@@ -54,7 +54,7 @@ def viterbi(emissions: Array, lengths: Array, chain: Chain) -> Array:
         chain: The chain.
 
     Example:
-        >>> stay = Chain(jnp.eye(2) * 5, jnp.zeros(2), jnp.zeros(2))
+        >>> stay = ChainScores(jnp.eye(2) * 5, jnp.zeros(2), jnp.zeros(2))
         >>> emissions = jnp.array([[[0.0, 3.0], [1.0, 0.0], [0.0, 1.0]]])
         >>> viterbi(emissions, jnp.array([3]), stay).tolist()
         [[1, 1, 1]]
@@ -81,7 +81,9 @@ def viterbi(emissions: Array, lengths: Array, chain: Chain) -> Array:
 
 
 @jax.jit
-def negative_log_likelihood(emissions: Array, tags: Array, lengths: Array, chain: Chain) -> Array:
+def negative_log_likelihood(
+    emissions: Array, tags: Array, lengths: Array, chain: ChainScores
+) -> Array:
     """Negative log-likelihood of tags, (B,); 0 of an empty sequence.
 
     Args:
@@ -91,7 +93,7 @@ def negative_log_likelihood(emissions: Array, tags: Array, lengths: Array, chain
         chain: The chain.
 
     Example:
-        >>> free = Chain(jnp.zeros((2, 2)), jnp.zeros(2), jnp.zeros(2))
+        >>> free = ChainScores(jnp.zeros((2, 2)), jnp.zeros(2), jnp.zeros(2))
         >>> loss = negative_log_likelihood(
         ...     jnp.zeros((1, 3, 2)), jnp.zeros((1, 3), int), jnp.array([3]), free
         ... )

@@ -25,7 +25,7 @@ class LayerWeights(NamedTuple):
     bias_hh: Array  # (G,)
 
 
-class LayerRun(NamedTuple):
+class LayerStates(NamedTuple):
     """What a layer gives.
 
     Args:
@@ -56,7 +56,7 @@ def scan_layer(
     lengths_B: Array,
     weights: Sequence[LayerWeights],
     initial: Carry,
-) -> LayerRun:
+) -> LayerStates:
     """Run one layer.
 
     A step of padding leaves the state as it is. So the backward half, which goes from step T-1
@@ -94,4 +94,6 @@ def scan_layer(
         final, half_TBH = jax.lax.scan(step, start, (input_TBG, real_TB1), reverse=direction == 1)
         halves.append(jnp.swapaxes(jnp.where(real_TB1, half_TBH, 0), 0, 1))
         finals.append(final)
-    return LayerRun(tuple(halves), tuple(jnp.stack(parts) for parts in zip(*finals, strict=True)))
+    return LayerStates(
+        tuple(halves), tuple(jnp.stack(parts) for parts in zip(*finals, strict=True))
+    )

@@ -14,9 +14,9 @@ from jax import Array
 
 from birnn.bundle import Bundle
 from birnn.bundle.spec import Spec
-from birnn.jax.crf import Chain, viterbi
+from birnn.jax.crf import ChainScores, viterbi
 from birnn.jax.layer import real_steps
-from birnn.jax.recurrent import ENGINES, EngineName, Linear, Parameters, run
+from birnn.jax.recurrent import ENGINES, EngineName, LinearFunction, Parameters, run
 from birnn.reference.activations import ActivationName
 from birnn.reference.stack import Stack
 
@@ -126,16 +126,16 @@ class Model:
         """Whether tags are decoded by a CRF."""
         return getattr(self.spec.head, "decoder", "") == "crf"
 
-    def chain(self, params: Parameters) -> Chain:
+    def chain(self, params: Parameters) -> ChainScores:
         """Scores of the CRF, with what the tag scheme rules out."""
         own = _below(params, "head.crf")
-        chain = Chain(own["transitions"], own["start"], own["end"])
+        chain = ChainScores(own["transitions"], own["start"], own["end"])
         return chain if self.allowed is None else chain.where(*self.allowed)
 
     # ------------------------------------------------------------------ parts
 
     @property
-    def _linear(self) -> Linear:
+    def _linear(self) -> LinearFunction:
         return ENGINES[self.engine].linear
 
     def _linear_layer(self, params: Parameters, name: str, x: Array) -> Array:

@@ -25,7 +25,7 @@ from birnn.errors import ShapeError
 from birnn.jax import foreign
 from birnn.jax.cells import Carry
 from birnn.jax.foreign import HostArray
-from birnn.jax.layer import LayerRun, LayerWeights
+from birnn.jax.layer import LayerStates, LayerWeights
 from birnn.reference.stack import CellName
 
 KEEP: recurrent.Keep = "gates"
@@ -38,7 +38,7 @@ def native_layer(
     lengths_B: Array,
     weights: Sequence[LayerWeights],
     initial: Carry,
-) -> LayerRun:
+) -> LayerStates:
     """As `birnn.jax.layer.scan_layer`, on the compiled kernels; float32 and float64.
 
     Works under ``jit`` and ``grad``; under ``vmap`` one call for each element of the mapped axis.
@@ -49,7 +49,7 @@ def native_layer(
     """
     _require_native(x_BTD)
     output_BTK, final = _layer(cell, x_BTD, lengths_B, tuple(weights), initial)
-    return LayerRun(tuple(jnp.split(output_BTK, len(weights), axis=-1)), final)
+    return LayerStates(tuple(jnp.split(output_BTK, len(weights), axis=-1)), final)
 
 
 def native_linear(x: Array, weight: Array, bias: Array) -> Array:

@@ -16,7 +16,7 @@ from birnn.bundle.conventions import convention, direction, matching
 from birnn.engine.stack import parameter_faults
 from birnn.errors import ConversionError, ShapeError, require
 from birnn.jax.initialise import SchemeName, init
-from birnn.jax.recurrent import MERGES, EngineName, StackOutput, State, apply, run
+from birnn.jax.recurrent import MERGES, EngineName, RecurrentState, StackOutput, apply, run
 from birnn.reference.bidirectional import direction_names
 from birnn.reference.stack import CellName, Direction, MergeName, Stack
 
@@ -25,7 +25,7 @@ require("flax", extra="jax")
 from flax import nnx  # noqa: E402
 
 
-class BiRNN(nnx.Module):
+class FlaxBiRNN(nnx.Module):
     """Stacked recurrent layers in one or two directions, exact on ragged batches.
 
     Its parameters are attributes by the names of ``stack.shapes()``, and the functions it calls are
@@ -40,7 +40,7 @@ class BiRNN(nnx.Module):
         settings: Further arguments of `birnn.jax.init`: ``sigma``, ``forget_bias``.
 
     Example:
-        >>> encoder = BiRNN(Stack("lstm", 4, 8, merge="sum"), rngs=nnx.Rngs(0))
+        >>> encoder = FlaxBiRNN(Stack("lstm", 4, 8, merge="sum"), rngs=nnx.Rngs(0))
         >>> output, state = encoder(jnp.ones((2, 5, 4)), [5, 3])
         >>> output.shape, state.h.shape
         ((2, 5, 8), (2, 2, 8))
@@ -61,8 +61,8 @@ class BiRNN(nnx.Module):
         self.load_parameters(init(rngs.params(), stack, scheme=scheme, dtype=dtype, **settings))
 
     def __call__(
-        self, x: Any, lengths: Any = None, state: State | None = None
-    ) -> tuple[Array, State]:
+        self, x: Any, lengths: Any = None, state: RecurrentState | None = None
+    ) -> tuple[Array, RecurrentState]:
         """Output rows (B, T, W) and the state after each sequence, as `birnn.jax.apply`.
 
         Args:
@@ -72,7 +72,9 @@ class BiRNN(nnx.Module):
         """
         return apply(self.parameters(), x, lengths, state, stack=self.stack, engine=self.engine)
 
-    def run(self, x: Any, lengths: Any = None, initial: State | None = None) -> StackOutput:
+    def run(
+        self, x: Any, lengths: Any = None, initial: RecurrentState | None = None
+    ) -> StackOutput:
         """All that the stack says, as `birnn.jax.run`.
 
         Args:
@@ -132,7 +134,7 @@ def to_flax(params: Mapping[str, Any], stack: Stack) -> list[FlaxLayer]:
     if any(map(stack.projects, range(stack.num_layers))):
         raise ConversionError(
             "Flax's Bidirectional merges by a function without parameters: merge='project' has no "
-            "counterpart. Use birnn.jax.nnx.BiRNN."
+            "counterpart. Use birnn.jax.nnx.FlaxBiRNN."
         )
     layers: list[FlaxLayer] = []
     for layer in range(stack.num_layers):

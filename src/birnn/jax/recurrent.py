@@ -20,7 +20,7 @@ from jax import Array
 from birnn.engine.stack import parameter_faults, state_faults
 from birnn.errors import ConfigError, DirectionError, ShapeError, nearest
 from birnn.jax.cells import Carry
-from birnn.jax.layer import LayerRun, LayerWeights, real_steps, scan_layer
+from birnn.jax.layer import LayerStates, LayerWeights, real_steps, scan_layer
 from birnn.jax.native import native_layer, native_linear
 from birnn.ragged import check_lengths, host_lengths
 from birnn.reference.bidirectional import direction_names
@@ -30,7 +30,7 @@ Parameters = Mapping[str, Array]
 EngineName = Literal["scan", "native"]
 
 
-class State(NamedTuple):
+class RecurrentState(NamedTuple):
     """States of every layer and direction, in torch's order: layer by layer, forward half first.
 
     Args:
@@ -63,36 +63,36 @@ class StackOutput(NamedTuple):
     forward: Array
     backward: Array | None
     final: Array
-    state: State
+    state: RecurrentState
 
 
-class Linear(Protocol):
+class LinearFunction(Protocol):
     """``x W^T + b`` over the last axis."""
 
     def __call__(self, x: Array, weight: Array, bias: Array) -> Array:
         """Apply the layer."""
 
 
-def dense(x: Array, weight: Array, bias: Array) -> Array:
+def linear(x: Array, weight: Array, bias: Array) -> Array:
     """The linear layer ``x W^T + b`` over the last axis.
 
     Example:
-        >>> dense(jnp.array([3.0, 4.0]), jnp.array([[1.0, 2.0]]), jnp.array([0.5])).tolist()
+        >>> linear(jnp.array([3.0, 4.0]), jnp.array([[1.0, 2.0]]), jnp.array([0.5])).tolist()
         [11.5]
     """
     return x @ weight.T + bias
 
 
-class Engine(NamedTuple):
+class LayerEngine(NamedTuple):
     """What computes a layer, and a linear layer."""
 
-    layer: Callable[[CellName, Array, Array, Sequence[LayerWeights], Carry], LayerRun]
-    linear: Linear
+    layer: Callable[[CellName, Array, Array, Sequence[LayerWeights], Carry], LayerStates]
+    linear: LinearFunction
 
 
-ENGINES: dict[EngineName, Engine] = {
-    "scan": Engine(scan_layer, dense),
-    "native": Engine(native_layer, native_linear),
+ENGINES: dict[EngineName, LayerEngine] = {
+    "scan": LayerEngine(scan_layer, linear),
+    "native": LayerEngine(native_layer, native_linear),
 }
 
 # Of both halves and their concatenation; ``project`` has parameters and stands in `_merge`.
@@ -108,11 +108,11 @@ def apply(
     params: Parameters,
     x: Any,
     lengths: Any = None,
-    state: State | None = None,
+    state: RecurrentState | None = None,
     *,
     stack: Stack,
     engine: EngineName = "scan",
-) -> tuple[Array, State]:
+) -> tuple[Array, RecurrentState]:
     """Run a stack over a padded batch, from a state to the next.
 
     With one direction a long series can be run in pieces: the state that one piece ends in is where
@@ -164,7 +164,7 @@ def run(
     params: Parameters,
     x: Any,
     lengths: Any = None,
-    initial: State | None = None,
+    initial: RecurrentState | None = None,
     *,
     stack: Stack,
     engine: EngineName = "scan",
@@ -221,11 +221,11 @@ def run(
         halves[0],
         halves[1] if len(halves) == 2 else None,
         _merge(params, stack.num_layers - 1, tuple(finals[-1][0]), stack, linear),
-        State(*(jnp.concatenate(parts) for parts in zip(*finals, strict=True))),
+        RecurrentState(*(jnp.concatenate(parts) for parts in zip(*finals, strict=True))),
     )
 
 
-def zero_state(stack: Stack, sequences: int, dtype: Any = jnp.float32) -> State:
+def zero_state(stack: Stack, sequences: int, dtype: Any = jnp.float32) -> RecurrentState:
     """The state that a run starts from when none is given.
 
     Example:
@@ -233,11 +233,11 @@ def zero_state(stack: Stack, sequences: int, dtype: Any = jnp.float32) -> State:
         (4, 4, 5)
     """
     zeros = jnp.zeros((stack.state_count, sequences, stack.hidden_size), dtype)
-    return State(zeros, zeros if stack.cell == "lstm" else None)
+    return RecurrentState(zeros, zeros if stack.cell == "lstm" else None)
 
 
 def _merge(
-    params: Parameters, layer: int, halves: tuple[Array, ...], stack: Stack, linear: Linear
+    params: Parameters, layer: int, halves: tuple[Array, ...], stack: Stack, linear: LinearFunction
 ) -> Array:
     """The halves of a layer's rows, or of its final states, as one."""
     if len(halves) == 1:
@@ -249,8 +249,8 @@ def _merge(
 
 
 def _checked(
-    params: Parameters, x: Any, lengths: Any, initial: State | None, stack: Stack
-) -> tuple[Array, Array, State]:
+    params: Parameters, x: Any, lengths: Any, initial: RecurrentState | None, stack: Stack
+) -> tuple[Array, Array, RecurrentState]:
     """Rows, lengths and initial states, once they fit."""
     rows = jnp.asarray(x)
     faults = []

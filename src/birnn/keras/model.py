@@ -14,7 +14,7 @@ from birnn.bundle.io import Bundle
 from birnn.errors import Tell, log_notice
 from birnn.inputs import Symbols, Vectors, Words
 from birnn.keras.backend import DType, load_keras, precision
-from birnn.keras.recurrent import Encoded, Steps, Tensor, encode, steps_of, zeroed
+from birnn.keras.recurrent import KerasStackOutput, Steps, Tensor, encode, steps_of, zeroed
 from birnn.keras.weights import place, placements
 from birnn.tasks import Values
 
@@ -198,7 +198,7 @@ INPUTS: dict[type, Callable[[Any, Any, Any], Read]] = {
 # ---------------------------------------------------------------------- heads
 
 
-def _pooled(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
+def _pooled(keras: Any, head: Any, encoded: KerasStackOutput, steps: Steps) -> Tensor:
     """What the head's layers read: the rows (B, T, W), or one row for a sequence (B, W)."""
     if head.per_step:
         return encoded.rows
@@ -209,11 +209,11 @@ def _pooled(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
 LOWEST = float(np.finfo(np.float32).min)
 
 
-def _last(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
+def _last(keras: Any, head: Any, encoded: KerasStackOutput, steps: Steps) -> Tensor:
     return encoded.final
 
 
-def _max(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
+def _max(keras: Any, head: Any, encoded: KerasStackOutput, steps: Steps) -> Tensor:
     ops = keras.ops
     # The least number, not -inf: an empty sequence's maximum must be finite to have a gradient.
     lowest = ops.full_like(encoded.rows, LOWEST)
@@ -222,14 +222,14 @@ def _max(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
     return ops.where(steps.empty, ops.zeros_like(top), top)
 
 
-def _mean(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
+def _mean(keras: Any, head: Any, encoded: KerasStackOutput, steps: Steps) -> Tensor:
     ops = keras.ops
     # `GlobalAveragePooling1D` divides by 0 steps of an empty sequence.
     count = ops.sum(ops.cast(steps.read, keras.config.floatx()), axis=1, keepdims=True)
     return ops.sum(zeroed(keras, encoded.rows, steps), axis=1) / count
 
 
-def _attention(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
+def _attention(keras: Any, head: Any, encoded: KerasStackOutput, steps: Steps) -> Tensor:
     layers, ops = keras.layers, keras.ops
     rows = zeroed(keras, encoded.rows, steps)
     hidden = layers.Dense(head.attention_size, activation="tanh", name="attention")(rows)
@@ -242,7 +242,7 @@ def _attention(keras: Any, head: Any, encoded: Encoded, steps: Steps) -> Tensor:
     return ops.sum(powers * rows, axis=1) / ops.sum(powers, axis=1)
 
 
-POOLINGS: dict[str, Callable[[Any, Any, Encoded, Steps], Tensor]] = {
+POOLINGS: dict[str, Callable[[Any, Any, KerasStackOutput, Steps], Tensor]] = {
     "last": _last,
     "max": _max,
     "mean": _mean,

@@ -74,7 +74,7 @@ def steps_of(keras: Any, ids: Tensor, lengths: Tensor) -> Steps:
     return Steps(position <= lengths, position <= ops.maximum(lengths, 1), ops.equal(lengths, 0))
 
 
-class Encoded(NamedTuple):
+class KerasStackOutput(NamedTuple):
     """What a stack gives.
 
     Args:
@@ -117,7 +117,7 @@ def encode(
     rows_wanted: bool = True,
     final_wanted: bool = True,
     initial: Sequence[Tensor] | None = None,
-) -> Encoded:
+) -> KerasStackOutput:
     """Run a stack.
 
     Args:
@@ -164,7 +164,7 @@ def encode(
         if every:
             merged = out if project is None else project(out)
             rows = keras.layers.Add()([merged, rows]) if stack.adds_input(number) else merged
-    return Encoded(rows if rows_wanted else None, final, finals)
+    return KerasStackOutput(rows if rows_wanted else None, final, finals)
 
 
 def stack_to_keras(

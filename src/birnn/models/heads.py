@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from birnn.errors import ConfigError
-from birnn.models.inputs import DenseLayer
+from birnn.models.inputs import ActivatedLinear
 from birnn.nn import CRF, AdditiveAttention, pool
 from birnn.ragged import Ragged
 from birnn.tasks import Head, Label, Pooled, Tags, Values
@@ -64,7 +64,7 @@ class ScoringModule(nn.Module):
         """Make the layers, on rows of ``width``."""
         self._hidden_layers = spec.hidden_layers
         for name, size in zip(spec.hidden_layers, spec.hidden, strict=True):
-            self.add_module(name, DenseLayer(width, size, spec.activation))
+            self.add_module(name, ActivatedLinear(width, size, spec.activation))
             width = size
         self.linear = nn.Linear(width, spec.size)
 

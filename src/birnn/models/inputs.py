@@ -99,11 +99,11 @@ class InputModule(nn.Module, ABC):
         """The baseline row of attributions, (W,)."""
 
 
-class DenseLayer(nn.Linear):
+class ActivatedLinear(nn.Linear):
     """A linear layer and an activation; the functions are those of `birnn.reference.activations`.
 
     Example:
-        >>> DenseLayer(3, 2, "relu")(torch.ones(4, 3)).shape
+        >>> ActivatedLinear(3, 2, "relu")(torch.ones(4, 3)).shape
         torch.Size([4, 2])
     """
 
@@ -245,7 +245,7 @@ class VectorInputs(InputModule):
         self.register_buffer("mean", torch.zeros(spec.size))
         self.register_buffer("scale", torch.ones(spec.size))
         if spec.dense is not None:
-            self.dense = DenseLayer(spec.size, spec.dense.size, spec.dense.activation)
+            self.dense = ActivatedLinear(spec.size, spec.dense.size, spec.dense.activation)
 
     def forward(self, rows: VectorRows) -> Tensor:
         """Rows of a batch, (N, W)."""

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from birnn.export.onnx.graph import Graph
+from birnn.export.onnx.graph import GraphBuilder
 from birnn.export.onnx.layers import Tensors
 from birnn.tasks import Tags
 
 
-class Chain(NamedTuple):
+class ChainTensors(NamedTuple):
     """Scores of a chain in a graph, float64, what is not allowed at minus infinity.
 
     Args:
@@ -28,11 +28,13 @@ class Chain(NamedTuple):
     end: str
 
 
-def chain_of(graph: Graph, head: Tags, labels: Sequence[str], tensors: Tensors) -> Chain:
+def chain_of(
+    graph: GraphBuilder, head: Tags, labels: Sequence[str], tensors: Tensors
+) -> ChainTensors:
     """The scores of a head's CRF: its tensors as they are, and what the scheme of tags allows."""
     allowed = head.constraints(labels) or (None, None, None)
     parts = []
-    for name, mask in zip(Chain._fields, allowed, strict=True):
+    for name, mask in zip(ChainTensors._fields, allowed, strict=True):
         weight = f"head.crf.{name}"
         score = graph.constant(weight, tensors[weight])
         score = graph.add("Cast", score, to=graph.number_of(np.float64), name=name)
@@ -40,11 +42,16 @@ def chain_of(graph: Graph, head: Tags, labels: Sequence[str], tensors: Tensors) 
             kept = graph.constant(f"{weight}.allowed", mask)
             score = graph.add("Where", kept, score, np.array(-np.inf), name=f"allowed_{name}")
         parts.append(score)
-    return Chain(*parts)
+    return ChainTensors(*parts)
 
 
 def viterbi(
-    graph: Graph, scores_TBL: str, labels: int, steps_T1: str, lengths: str, chain: Chain
+    graph: GraphBuilder,
+    scores_TBL: str,
+    labels: int,
+    steps_T1: str,
+    lengths: str,
+    chain: ChainTensors,
 ) -> str:
     """The tags of the best path of each sequence, (T, B); beyond its end any.
 

@@ -25,7 +25,7 @@ Dimensions = Sequence[str | int]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class PlacedOperator:
     """An operator at its place.
 
     Args:
@@ -45,7 +45,7 @@ class Node:
     reads: frozenset[str]
 
 
-class Graph:
+class GraphBuilder:
     """A graph: operators are added in order, each by the names of the tensors that it reads.
 
     Names are paths (``encoder/layer_0/LSTM``) as `scope` nests them. What no output needs is left
@@ -59,19 +59,19 @@ class Graph:
         MissingExtra: onnx is not installed.
 
     Example:
-        >>> graph = Graph("halve")
+        >>> graph = GraphBuilder("halve")
         >>> x = graph.input("x", np.float32, ["rows"])
         >>> graph.output("y", graph.add("Mul", x, np.array(0.5, np.float32)), np.float32, ["rows"])
         >>> [node.op_type for node in graph.model().graph.node]
         ['Mul', 'Identity']
     """
 
-    def __init__(self, name: str, *, outer: Graph | None = None) -> None:
+    def __init__(self, name: str, *, outer: GraphBuilder | None = None) -> None:
         self._onnx = require("onnx", extra="onnx")
         self._name = name
         self._outer = outer
         self._scopes: list[str] = []
-        self._nodes: list[Node] = []
+        self._nodes: list[PlacedOperator] = []
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
         self._taken: Counter[str] = Counter() if outer is None else outer._taken
@@ -139,9 +139,9 @@ class Graph:
         """ONNX's number of a type, as Cast takes it."""
         return int(self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
-    def body(self, name: str) -> Graph:
+    def body(self, name: str) -> GraphBuilder:
         """A graph that an operator repeats; it may read the tensors of this one."""
-        body = Graph("/".join([*self._scopes, name]), outer=self)
+        body = GraphBuilder("/".join([*self._scopes, name]), outer=self)
         body._scopes = [*self._scopes, name]
         return body
 
@@ -150,8 +150,8 @@ class Graph:
     ) -> None:
         reads = set(inputs)
         for value in attributes.values():
-            reads |= value._free_reads() if isinstance(value, Graph) else set()
-        node = Node(
+            reads |= value._free_reads() if isinstance(value, GraphBuilder) else set()
+        node = PlacedOperator(
             operator, name, tuple(inputs), tuple(outputs), attributes, frozenset(reads - {""})
         )
         self._nodes.append(node)
@@ -209,7 +209,7 @@ class Graph:
                 continue
             needed |= node.reads
             settings = {
-                key: value._proto() if isinstance(value, Graph) else value
+                key: value._proto() if isinstance(value, GraphBuilder) else value
                 for key, value in node.attributes.items()
             }
             kept.append(

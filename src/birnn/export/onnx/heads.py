@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.export.onnx.crf import chain_of, viterbi
-from birnn.export.onnx.graph import Graph
+from birnn.export.onnx.graph import GraphBuilder
 from birnn.export.onnx.layers import Tensors, dense, linear, on_steps, step_numbers, time_first
-from birnn.export.onnx.recurrent import Encoded
+from birnn.export.onnx.recurrent import StackTensors
 from birnn.tasks import Head, Label, Tags, Values
 
 NO_TAG = -1  # beyond the end of a sequence
 
 
-class Answer(NamedTuple):
+class GraphOutput(NamedTuple):
     """An output of the model.
 
     Args:
@@ -45,14 +45,14 @@ class Sequences(NamedTuple):
         is_real: Whether a step is within its sequence, (T, B).
     """
 
-    encoded: Encoded
+    encoded: StackTensors
     steps: str
     is_real: str
 
 
 def head(
-    graph: Graph, spec: Head, labels: Sequence[str], tensors: Tensors, encoded: Encoded
-) -> list[Answer]:
+    graph: GraphBuilder, spec: Head, labels: Sequence[str], tensors: Tensors, encoded: StackTensors
+) -> list[GraphOutput]:
     """Add the head; returns its outputs."""
     batch = encoded.batch
     steps = step_numbers(graph, batch.rows)
@@ -64,15 +64,15 @@ def head(
 
 
 def tags(
-    graph: Graph, spec: Tags, labels: Sequence[str], tensors: Tensors, given: Sequences
-) -> list[Answer]:
+    graph: GraphBuilder, spec: Tags, labels: Sequence[str], tensors: Tensors, given: Sequences
+) -> list[GraphOutput]:
     """Scores of the labels at each step, and its tag: of the highest score, or by the CRF."""
     rows = given.encoded.batch.rows
     scores_TBL = on_steps(graph, rows, spec.size, _layers(graph, spec, tensors))
     is_real_TB1 = graph.add("Unsqueeze", given.is_real, [2], name="is_real_TB1")
     # Zeros beyond the end, whatever a runtime's operators leave there.
     scores_TBL = graph.add("Where", is_real_TB1, scores_TBL, np.zeros((), np.float32), name="own")
-    answers = [Answer("scores", time_first(graph, scores_TBL, 3), np.float32, spec.size)]
+    answers = [GraphOutput("scores", time_first(graph, scores_TBL, 3), np.float32, spec.size)]
     if spec.decoder == "crf":
         with graph.scope("crf"):
             chain = chain_of(graph, spec, labels, tensors)
@@ -82,26 +82,26 @@ def tags(
         tags_TB = graph.add("ArgMax", scores_TBL, axis=2, keepdims=0)
         answers.append(_probabilities(graph, answers[0].tensor, spec.size))
     tags_TB = graph.add("Where", given.is_real, tags_TB, np.array(NO_TAG), name="tags")
-    return [*answers, Answer("tags", time_first(graph, tags_TB), np.int64, None)]
+    return [*answers, GraphOutput("tags", time_first(graph, tags_TB), np.int64, None)]
 
 
 def label(
-    graph: Graph, spec: Label, labels: Sequence[str], tensors: Tensors, given: Sequences
-) -> list[Answer]:
+    graph: GraphBuilder, spec: Label, labels: Sequence[str], tensors: Tensors, given: Sequences
+) -> list[GraphOutput]:
     """Scores of the labels, the label of the highest, and the probabilities."""
     del labels
     scores_BL = _layers(graph, spec, tensors)(pooled(graph, spec.pooling_parts, tensors, given))
     best = graph.add("ArgMax", scores_BL, axis=1, keepdims=0)
     return [
-        Answer("scores", scores_BL, np.float32, spec.size),
+        GraphOutput("scores", scores_BL, np.float32, spec.size),
         _probabilities(graph, scores_BL, spec.size),
-        Answer("label", best, np.int64, None),
+        GraphOutput("label", best, np.int64, None),
     ]
 
 
 def values(
-    graph: Graph, spec: Values, labels: Sequence[str], tensors: Tensors, given: Sequences
-) -> list[Answer]:
+    graph: GraphBuilder, spec: Values, labels: Sequence[str], tensors: Tensors, given: Sequences
+) -> list[GraphOutput]:
     """Values in the units of training: raw * scale + mean + offset."""
     del labels
     raw_BL = _layers(graph, spec, tensors)(pooled(graph, spec.pooling_parts, tensors, given))
@@ -113,17 +113,19 @@ def values(
         dtype = np.float64
         wide = graph.add("Cast", values_BL, to=graph.number_of(dtype), name="wide")
         values_BL = graph.add("Add", wide, np.array(spec.offset, dtype), name="with_offset")
-    return [Answer("values", values_BL, dtype, spec.size)]
+    return [GraphOutput("values", values_BL, dtype, spec.size)]
 
 
-HEADS: dict[str, Callable[[Graph, Any, Sequence[str], Tensors, Sequences], list[Answer]]] = {
+HEADS: dict[
+    str, Callable[[GraphBuilder, Any, Sequence[str], Tensors, Sequences], list[GraphOutput]]
+] = {
     "tags": tags,
     "label": label,
     "values": values,
 }
 
 
-def _layers(graph: Graph, spec: Head, tensors: Tensors) -> Callable[[str], str]:
+def _layers(graph: GraphBuilder, spec: Head, tensors: Tensors) -> Callable[[str], str]:
     """The hidden layers and the last one, on rows (N, W)."""
     hidden = [dense(graph, f"head.{name}", spec.activation, tensors) for name in spec.hidden_layers]
     layers = [*hidden, linear(graph, "head.linear", tensors)]
@@ -136,35 +138,35 @@ def _layers(graph: Graph, spec: Head, tensors: Tensors) -> Callable[[str], str]:
     return run
 
 
-def _probabilities(graph: Graph, scores: str, width: int) -> Answer:
+def _probabilities(graph: GraphBuilder, scores: str, width: int) -> GraphOutput:
     tensor = graph.add("Softmax", scores, axis=-1, name="probabilities")
-    return Answer("probabilities", tensor, np.float32, width)
+    return GraphOutput("probabilities", tensor, np.float32, width)
 
 
 # ---------------------------------------------------------------------- pooling
 
 
-def pooled(graph: Graph, parts: Sequence[str], tensors: Tensors, given: Sequences) -> str:
+def pooled(graph: GraphBuilder, parts: Sequence[str], tensors: Tensors, given: Sequences) -> str:
     """The poolings of those names of each sequence, side by side, (B, W * parts)."""
     with graph.scope("pooling"):
         rows = [POOLINGS[part](graph, tensors, given) for part in parts]
         return rows[0] if len(rows) == 1 else graph.add("Concat", *rows, axis=1)
 
 
-def last(graph: Graph, tensors: Tensors, given: Sequences) -> str:
+def last(graph: GraphBuilder, tensors: Tensors, given: Sequences) -> str:
     """The encoder's merged final states."""
     del graph, tensors
     return given.encoded.final
 
 
-def largest(graph: Graph, tensors: Tensors, given: Sequences) -> str:
+def largest(graph: GraphBuilder, tensors: Tensors, given: Sequences) -> str:
     """The largest value of each unit over the steps; zeros for an empty sequence."""
     del tensors
     top_BW = graph.add("ReduceMax", _own(graph, given, -np.inf), axes=[0], keepdims=0)
     return graph.add("Where", _has_steps(graph, given), top_BW, _ZERO, name="max")
 
 
-def mean(graph: Graph, tensors: Tensors, given: Sequences) -> str:
+def mean(graph: GraphBuilder, tensors: Tensors, given: Sequences) -> str:
     """The mean of each unit over the steps; zeros for an empty sequence."""
     del tensors
     sum_BW = graph.add("ReduceSum", _own(graph, given, 0.0), [0], keepdims=0, name="sum")
@@ -174,7 +176,7 @@ def mean(graph: Graph, tensors: Tensors, given: Sequences) -> str:
     return graph.add("Div", sum_BW, counts, name="mean")
 
 
-def attention(graph: Graph, tensors: Tensors, given: Sequences) -> str:
+def attention(graph: GraphBuilder, tensors: Tensors, given: Sequences) -> str:
     """The mean of the rows weighted by ``softmax(q . tanh(W x + b))`` over the real steps."""
     layer = dense(graph, "head.attention", "tanh", tensors)
     query = graph.constant("head.attention.query", tensors["head.attention.query"])
@@ -198,7 +200,7 @@ def attention(graph: Graph, tensors: Tensors, given: Sequences) -> str:
     return graph.add("Div", sum_BW, total_B1, name="attention")
 
 
-POOLINGS: dict[str, Callable[[Graph, Tensors, Sequences], str]] = {
+POOLINGS: dict[str, Callable[[GraphBuilder, Tensors, Sequences], str]] = {
     "last": last,
     "max": largest,
     "mean": mean,
@@ -208,13 +210,13 @@ POOLINGS: dict[str, Callable[[Graph, Tensors, Sequences], str]] = {
 _ZERO = np.zeros((), np.float32)
 
 
-def _own(graph: Graph, given: Sequences, other: float, rows: str | None = None) -> str:
+def _own(graph: GraphBuilder, given: Sequences, other: float, rows: str | None = None) -> str:
     """Rows (T, B, W), with another value beyond the end of each sequence."""
     is_real_TB1 = graph.add("Unsqueeze", given.is_real, [2], name="is_real_TB1")
     rows = given.encoded.batch.rows if rows is None else rows
     return graph.add("Where", is_real_TB1, rows, np.array(other, np.float32), name="own")
 
 
-def _has_steps(graph: Graph, given: Sequences) -> str:
+def _has_steps(graph: GraphBuilder, given: Sequences) -> str:
     lengths_B1 = graph.add("Unsqueeze", given.encoded.batch.lengths, [1], name="lengths_B1")
     return graph.add("Greater", lengths_B1, np.array(0), name="has_steps")

@@ -13,7 +13,7 @@ import numpy as np
 
 from birnn.data.tokeniser import INVISIBLE
 from birnn.export.feeds import Array
-from birnn.export.onnx.graph import Graph
+from birnn.export.onnx.graph import GraphBuilder
 from birnn.export.onnx.layers import (
     Tensors,
     at_least_one,
@@ -22,7 +22,7 @@ from birnn.export.onnx.layers import (
     on_steps,
     time_first,
 )
-from birnn.export.onnx.recurrent import Batch, recurrent_stack
+from birnn.export.onnx.recurrent import PaddedRows, recurrent_stack
 from birnn.inputs import Codec, InputSpec, Steps, Symbols, Vectors, Words
 from birnn.inputs.forms import LONGEST_SPELLING
 from birnn.inputs.symbols import SymbolCodec
@@ -38,7 +38,7 @@ class GraphInputs(ABC):
     """The graph's input of shape (B, T) or (B, T, D)."""
 
     @abstractmethod
-    def rows(self, graph: Graph, spec: Any, tensors: Tensors) -> str:
+    def rows(self, graph: GraphBuilder, spec: Any, tensors: Tensors) -> str:
         """Add the inputs and what makes rows of them; returns the rows, (T, B, W)."""
 
     @abstractmethod
@@ -49,7 +49,7 @@ class GraphInputs(ABC):
     def rules(self, codec: Any) -> dict[str, Any]:
         """How tokens are looked up, as JSON values for the file's metadata."""
 
-    def batch(self, graph: Graph, spec: InputSpec, tensors: Tensors) -> Batch:
+    def batch(self, graph: GraphBuilder, spec: InputSpec, tensors: Tensors) -> PaddedRows:
         """Add the inputs; returns the batch that the encoder reads.
 
         It has at least one sequence of at least one step, of length 0 where there is none:
@@ -58,10 +58,10 @@ class GraphInputs(ABC):
         lengths = at_least_one(graph, graph.input(LENGTHS, np.int64, ["sequences"]), 1)
         with graph.scope("inputs"):
             rows = self.rows(graph, spec, tensors)
-        return Batch(rows, spec.width, lengths)
+        return PaddedRows(rows, spec.width, lengths)
 
 
-class WordInputs(GraphInputs):
+class WordGraphInputs(GraphInputs):
     """Words by their distinct written forms, each of which is made a row once.
 
     Most words of a batch occur more than once in it, and what is padded is the table of forms
@@ -71,7 +71,7 @@ class WordInputs(GraphInputs):
 
     steps = "forms"
 
-    def rows(self, graph: Graph, spec: Words, tensors: Tensors) -> str:
+    def rows(self, graph: GraphBuilder, spec: Words, tensors: Tensors) -> str:
         """Rows of the forms, then of the steps."""
         forms_BT = graph.input("forms", np.int64, ["sequences", "steps"])
         words_F = at_least_one(graph, graph.input("words", np.int64, ["distinct"]), 1)
@@ -92,7 +92,7 @@ class WordInputs(GraphInputs):
         forms_TB = time_first(graph, at_least_one(graph, forms_BT, 2))
         return graph.add("Gather", table, forms_TB, axis=0, name="rows")
 
-    def _characters(self, graph: Graph, spec: Words, tensors: Tensors) -> str:
+    def _characters(self, graph: GraphBuilder, spec: Words, tensors: Tensors) -> str:
         """Vectors of the forms' spellings, (F, W): final states of the stack over characters."""
         assert spec.characters is not None
         numbers_FC = graph.input("characters", np.int64, ["distinct", "letters"])
@@ -101,7 +101,7 @@ class WordInputs(GraphInputs):
             numbers_CF = time_first(graph, at_least_one(graph, numbers_FC, 2))
             name = "inputs.characters.symbols.weight"
             rows = looked_up(graph, name, numbers_CF, tensors, "symbols")
-            letters = Batch(rows, spec.characters.dim, at_least_one(graph, lengths_F, 1))
+            letters = PaddedRows(rows, spec.characters.dim, at_least_one(graph, lengths_F, 1))
             prefix = "inputs.characters.encoder."
             return recurrent_stack(graph, letters, spec.characters.stack, tensors, prefix).final
 
@@ -129,12 +129,12 @@ class WordInputs(GraphInputs):
         }
 
 
-class SymbolInputs(GraphInputs):
+class SymbolGraphInputs(GraphInputs):
     """Numbers of symbols."""
 
     steps = "symbols"
 
-    def rows(self, graph: Graph, spec: Symbols, tensors: Tensors) -> str:
+    def rows(self, graph: GraphBuilder, spec: Symbols, tensors: Tensors) -> str:
         """Vectors of the symbols."""
         del spec
         numbers_BT = graph.input("symbols", np.int64, ["sequences", "steps"])
@@ -153,12 +153,12 @@ class SymbolInputs(GraphInputs):
         return {"replaced": {symbol: capital for symbol, capital in read if symbol != capital}}
 
 
-class VectorInputs(GraphInputs):
+class VectorGraphInputs(GraphInputs):
     """Vectors in their own units; an offset is subtracted in float64."""
 
     steps = "vectors"
 
-    def rows(self, graph: Graph, spec: Vectors, tensors: Tensors) -> str:
+    def rows(self, graph: GraphBuilder, spec: Vectors, tensors: Tensors) -> str:
         """Standardised rows, through the dense layer where there is one."""
         dtype = np.float64 if spec.offset else np.float32
         given = graph.input("vectors", dtype, ["sequences", "steps", spec.size])
@@ -191,9 +191,9 @@ class VectorInputs(GraphInputs):
 UNITS = ("mean", "scale")
 
 INPUTS: dict[str, GraphInputs] = {
-    "words": WordInputs(),
-    "symbols": SymbolInputs(),
-    "vectors": VectorInputs(),
+    "words": WordGraphInputs(),
+    "symbols": SymbolGraphInputs(),
+    "vectors": VectorGraphInputs(),
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.export.feeds import Array
-from birnn.export.onnx.graph import Graph
+from birnn.export.onnx.graph import GraphBuilder
 from birnn.reference.activations import ActivationName
 
 Tensors = Mapping[str, Array]
@@ -19,7 +19,7 @@ Layer = Callable[[str], str]
 """From the name of rows (N, W) to the name of what a layer gives for them."""
 
 
-def linear(graph: Graph, name: str, tensors: Tensors) -> Layer:
+def linear(graph: GraphBuilder, name: str, tensors: Tensors) -> Layer:
     """The linear layer ``x W^T + b`` of that name."""
     weight, bias = (
         graph.constant(f"{name}.{part}", tensors[f"{name}.{part}"]) for part in ("weight", "bias")
@@ -27,23 +27,23 @@ def linear(graph: Graph, name: str, tensors: Tensors) -> Layer:
     return lambda rows: graph.add("Gemm", rows, weight, bias, name="linear", transB=1)
 
 
-def dense(graph: Graph, name: str, activation: ActivationName, tensors: Tensors) -> Layer:
+def dense(graph: GraphBuilder, name: str, activation: ActivationName, tensors: Tensors) -> Layer:
     """The linear layer of that name, and an activation."""
     layer = linear(graph, name, tensors)
     return lambda rows: ACTIVATIONS[activation](graph, layer(rows))
 
 
-def relu(graph: Graph, x: str) -> str:
+def relu(graph: GraphBuilder, x: str) -> str:
     """``max(x, 0)``."""
     return graph.add("Relu", x)
 
 
-def tanh(graph: Graph, x: str) -> str:
+def tanh(graph: GraphBuilder, x: str) -> str:
     """The hyperbolic tangent."""
     return graph.add("Tanh", x)
 
 
-def gelu(graph: Graph, x: str) -> str:
+def gelu(graph: GraphBuilder, x: str) -> str:
     """``x * (1 + erf(x / sqrt(2))) / 2``; the operator Gelu is of opset 20."""
     inner = graph.add("Mul", x, _scalar(math.sqrt(0.5)), name="gelu_inner")
     twice = graph.add("Add", graph.add("Erf", inner), _scalar(1.0), name="gelu_twice")
@@ -51,14 +51,14 @@ def gelu(graph: Graph, x: str) -> str:
     return graph.add("Mul", half, twice, name="gelu")
 
 
-ACTIVATIONS: dict[ActivationName, Callable[[Graph, str], str]] = {
+ACTIVATIONS: dict[ActivationName, Callable[[GraphBuilder, str], str]] = {
     "relu": relu,
     "tanh": tanh,
     "gelu": gelu,
 }
 
 
-def on_steps(graph: Graph, rows: str, width: int, layer: Layer) -> str:
+def on_steps(graph: GraphBuilder, rows: str, width: int, layer: Layer) -> str:
     """A layer from rows (N, W) to (N, width), on rows (T, B, W)."""
     shape = graph.add("Slice", graph.add("Shape", rows, name="shape"), [0], [2], name="steps")
     flat = graph.add("Flatten", rows, axis=2, name="flat")
@@ -66,18 +66,20 @@ def on_steps(graph: Graph, rows: str, width: int, layer: Layer) -> str:
     return graph.add("Reshape", layer(flat), whole, name="rows")
 
 
-def time_first(graph: Graph, tensor: str, rank: int = 2) -> str:
+def time_first(graph: GraphBuilder, tensor: str, rank: int = 2) -> str:
     """From (B, T, ...) to (T, B, ...), and back."""
     return graph.add("Transpose", tensor, perm=[1, 0, 2][:rank], name="swapped")
 
 
-def looked_up(graph: Graph, weight: str, numbers: str, tensors: Tensors, name: str) -> str:
+def looked_up(graph: GraphBuilder, weight: str, numbers: str, tensors: Tensors, name: str) -> str:
     """The rows of a table of the model that have these numbers."""
     table = graph.constant(weight, tensors[weight])
     return graph.add("Gather", table, numbers, axis=0, name=name)
 
 
-def at_least_one(graph: Graph, tensor: str, rank: int, dtype: npt.DTypeLike = np.int64) -> str:
+def at_least_one(
+    graph: GraphBuilder, tensor: str, rank: int, dtype: npt.DTypeLike = np.int64
+) -> str:
     """The tensor, padded with 0 to one sequence of one step where there is none."""
     with graph.scope(tensor):
         sizes = graph.add("Shape", tensor, name="shape")
@@ -87,7 +89,7 @@ def at_least_one(graph: Graph, tensor: str, rank: int, dtype: npt.DTypeLike = np
         return graph.add("Pad", tensor, pads, np.zeros((), dtype), name="padded")
 
 
-def step_numbers(graph: Graph, rows: str) -> str:
+def step_numbers(graph: GraphBuilder, rows: str) -> str:
     """Numbers of the steps of rows (T, B, ...), (T, 1)."""
     steps = graph.add(
         "Gather", graph.add("Shape", rows, name="shape"), np.array(0), axis=0, name="steps"

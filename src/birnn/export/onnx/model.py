@@ -14,11 +14,11 @@ from birnn.bundle.io import Bundle
 from birnn.errors import ConversionError
 from birnn.export.description import as_metadata, description
 from birnn.export.feeds import Array
-from birnn.export.onnx.graph import Dimensions, Graph
+from birnn.export.onnx.graph import Dimensions, GraphBuilder
 from birnn.export.onnx.heads import head
 from birnn.export.onnx.inputs import INPUTS, LENGTHS
 from birnn.export.onnx.layers import at_least_one, time_first
-from birnn.export.onnx.recurrent import Batch, recurrent_stack
+from birnn.export.onnx.recurrent import PaddedRows, recurrent_stack
 from birnn.inputs import restored
 from birnn.reference.stack import Stack
 
@@ -56,7 +56,7 @@ def model_of(bundle: Bundle) -> Any:
             f"the model's tensors take {size / 2**30:.1f} GiB, and an ONNX file of one piece ends "
             "at 2 GiB. Export it to another format (--to torch, keras or jax)."
         )
-    graph, inputs = Graph(f"birnn {spec.task}"), INPUTS[spec.inputs.kind]
+    graph, inputs = GraphBuilder(f"birnn {spec.task}"), INPUTS[spec.inputs.kind]
     batch = inputs.batch(graph, spec.inputs, tensors)
     with graph.scope("encoder"):
         encoded = recurrent_stack(graph, batch, spec.stack, tensors, "encoder.")
@@ -99,14 +99,14 @@ def stack_model(stack: Stack, parameters: Mapping[str, Array], *, initial: bool 
         initial: Whether initial states are inputs; zeros where they are not.
     """
     dtype = np.result_type(*parameters.values())
-    graph = Graph(f"birnn {stack.cell}")
+    graph = GraphBuilder(f"birnn {stack.cell}")
     names = convention("onnx", stack.cell).states
     x_BTD = graph.input("x", dtype, ["sequences", "steps", stack.input_size])
     lengths = graph.input("lengths", np.int64, ["sequences"])
     shape: Dimensions = [stack.state_count, "sequences", stack.hidden_size]
     with graph.scope("inputs"):
         rows = time_first(graph, at_least_one(graph, x_BTD, 3, dtype), 3)
-        batch = Batch(rows, stack.input_size, at_least_one(graph, lengths, 1))
+        batch = PaddedRows(rows, stack.input_size, at_least_one(graph, lengths, 1))
         starts = [
             at_least_one(graph, graph.input(f"{name}0", dtype, shape), 3, dtype)
             for name in (names if initial else ())

@@ -12,12 +12,12 @@ import numpy as np
 
 from birnn.bundle.conventions import convention, layers_to, stacked
 from birnn.bundle.framework_arrays import Convention
-from birnn.export.onnx.graph import Graph, Operand
+from birnn.export.onnx.graph import GraphBuilder, Operand
 from birnn.export.onnx.layers import Tensors, linear, on_steps
 from birnn.reference.stack import MergeName, Stack
 
 
-class Batch(NamedTuple):
+class PaddedRows(NamedTuple):
     """Rows of a padded batch, time first.
 
     Args:
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     lengths: str
 
 
-class Encoded(NamedTuple):
+class StackTensors(NamedTuple):
     """The results of a stack.
 
     Args:
@@ -41,20 +41,20 @@ class Encoded(NamedTuple):
         states: Final states of all layers and directions, (S, B, H): h, and c of an LSTM.
     """
 
-    batch: Batch
+    batch: PaddedRows
     halves: list[str]
     final: str
     states: list[str]
 
 
 def recurrent_stack(
-    graph: Graph,
-    batch: Batch,
+    graph: GraphBuilder,
+    batch: PaddedRows,
     stack: Stack,
     tensors: Tensors,
     prefix: str,
     initial: Sequence[str] = (),
-) -> Encoded:
+) -> StackTensors:
     """A stack over a batch.
 
     Args:
@@ -115,7 +115,7 @@ def recurrent_stack(
             rows = graph.add("Add", merged, rows, name="residual") if adds else merged
             width = stack.layer_output_size(layer)
     states = [graph.add("Concat", *parts, axis=0, name="states") for parts in ended]
-    return Encoded(Batch(rows, width, batch.lengths), halves, final, states)
+    return StackTensors(PaddedRows(rows, width, batch.lengths), halves, final, states)
 
 
 def _settings(cell: Convention, directions: int) -> dict[str, Any]:
@@ -140,7 +140,7 @@ REDUCTIONS: dict[MergeName, tuple[str, bool]] = {
 
 
 def _merge(
-    graph: Graph,
+    graph: GraphBuilder,
     halves: str,
     axis: int,
     layer: int,
