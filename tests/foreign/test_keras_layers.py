@@ -15,6 +15,7 @@ from keras import layers
 from birnn.errors import ConversionError, FormatError, ShapeError
 from birnn.foreign import Beside, bundle_of, keras_layers
 from birnn.importing.keras_file import read_keras_file
+from birnn.keras import from_keras
 from birnn.runtime import Predictor
 
 LABELS = ["x", "y", "z"]
@@ -214,6 +215,46 @@ def test_a_backward_layer_of_its_own_and_a_functional_model_with_poolings():
         np.testing.assert_allclose(own, other, rtol=2e-5, atol=3e-6)
 
 
+def test_the_same_pooling_twice_adds_up():
+    x = layers.Input((None, 6))
+    rows = both("GRU")(x)
+    pools = [layers.GlobalMaxPooling1D()(rows), layers.GlobalMaxPooling1D()(rows)]
+    model = keras.Model(x, layers.Dense(3, "softmax")(layers.Concatenate()(pools)))
+    ours, theirs = answers_of("functional", model, predictor_of("functional", model))
+    for own, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(own, other, rtol=2e-5, atol=3e-6)
+
+
+def functional(make, steps=None):
+    x = layers.Input((steps, 6))
+    model = keras.Model(x, make(x))
+    return model.get_config(), {layer.name: layer.get_weights() for layer in model.layers}
+
+
+class Negated(layers.Dense):
+    """A layer of somebody's own, which has the weights of Keras' layer and not its function."""
+
+    def call(self, inputs):
+        return -super().call(inputs)
+
+
+def own_class():
+    config, weights = refused(both(), Negated(2, name="own"))
+    config["layers"][-1]["class_name"] = "Dense"  # a class of somebody's own may be called so
+    return config, weights
+
+
+def quantised():
+    model = keras.Sequential([layers.Input((None, 6)), both(), layers.Dense(2, name="q")])
+    model.layers[-1].quantize("int8")
+    return model.get_config(), {layer.name: layer.get_weights() for layer in model.layers}
+
+
+def begun(x):
+    state = layers.Dense(4, name="first")(layers.GlobalMaxPooling1D()(x))
+    return layers.Dense(2)(layers.GRU(4, return_sequences=True, name="g")(x, initial_state=state))
+
+
 def refused(*above, inputs=6):
     model = keras.Sequential([layers.Input((None, inputs)), *above])
     return model.get_config(), {layer.name: layer.get_weights() for layer in model.layers}
@@ -269,6 +310,40 @@ BAD = {
         lambda: refused(layers.ReLU(negative_slope=0.1), both(), layers.Dense(2)),
         "negative_slope is 0.1",
     ),
+    "another axis": (
+        lambda: functional(lambda x: both()(layers.BatchNormalization(axis=1, name="n")(x)), 6),
+        r"n: its axis is 1, it must be the last",
+    ),
+    "another axis of settings": (
+        lambda: functional(
+            lambda x: both()(layers.Normalization(axis=1, mean=[0] * 6, variance=[1] * 6)(x)), 6
+        ),
+        r"its axis is \(1,\), it must be the last",
+    ),
+    "pooled channels": (
+        lambda: functional(
+            lambda x: layers.GlobalMaxPooling1D("channels_first", name="p")(both()(x)), 8
+        ),
+        "p: its data_format is 'channels_first'",
+    ),
+    "an initial state": (
+        lambda: functional(begun),
+        "g: it is called with initial_state, which first computes",
+    ),
+    "each step a sequence": (
+        lambda: (
+            {"layers": [{"class_name": "TimeDistributed", "config": {
+                "name": "t", "layer": {"class_name": "Bidirectional", "config": {}}}}]},
+            {"t": []},
+        ),
+        "t: birnn has no counterpart of Keras' TimeDistributed of Bidirectional",
+    ),
+    "a model in a model": (
+        lambda: refused(keras.Sequential([layers.Input((None, 6)), both()], name="m")),
+        "m .layer 1.: is a model within the model",
+    ),
+    "a class of its own": (own_class, r"own \(layer 2\): is of a class .*Negated.* of its own"),
+    "quantised": (quantised, "q: has weights of int8"),
     "no weights": (
         lambda: (refused(both(), layers.Dense(2))[0], {}),
         "the reverse direction is missing: there are 0 arrays",
@@ -283,6 +358,21 @@ def test_what_has_no_counterpart_is_named(name):
     make, message = BAD[name]
     with pytest.raises((ConversionError, ShapeError), match=message):
         assemble(keras_layers(*make()))
+
+
+def test_a_model_of_its_own_class_is_refused(tmp_path):
+    """Its code may do anything with what its layers give."""
+
+    class NegatedModel(keras.Model):
+        def call(self, *given, **how):
+            return -super().call(*given, **how)
+
+    model = NegatedModel(x := layers.Input((None, 6)), layers.Dense(2)(both()(x)))
+    with pytest.raises(ConversionError, match="NegatedModel"):
+        from_keras(model, labels=LABELS[:2])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ConversionError, match="NegatedModel"):
+        keras_layers(*read_keras_file(tmp_path / "model.keras"))
 
 
 def test_a_missing_half_and_other_shapes_are_refused():

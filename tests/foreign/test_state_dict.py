@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 from birnn.errors import ConversionError, ShapeError, UsageError
-from birnn.foreign import Beside, bundle_of, state_dict_layers
+from birnn.foreign import Beside, assemble, bundle_of, state_dict_layers
+from birnn.foreign.layers import RecurrentLayer
 from birnn.runtime import Predictor
 
 ITEMS = ["<pad>", "<UNK>", *"abcdefgh"]
 LABELS = ["x", "y", "z"]
+TAGGER = Beside(task="tagger")
 SEQUENCES = ["abcdefgh", "a", "hgf?ed", "", "bab"]
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN, "rnn_relu": nn.RNN}
 
@@ -220,6 +222,50 @@ BAD = {
         ConversionError,
         "transitions alone",
     ),
+    "a CRF with START and STOP": (
+        {**arrays_of(Tagger()), "crf.transitions": np.zeros((5, 5))},
+        ConversionError,
+        "needed are three .* START and STOP",
+    ),
+    "quantised": (
+        {**arrays_of(Tagger()), "char_emb.weight": np.zeros((10, 5), np.int8)},
+        ConversionError,
+        r"char_emb\.weight \(10, 5\) int8",
+    ),
+    "a mask": (
+        {**arrays_of(Tagger()), "crf._constraint_mask": np.zeros((5, 5), bool)},
+        ConversionError,
+        "_constraint_mask",
+    ),
+    "names without an order": (
+        {
+            **arrays_of(Tagger(hidden=8)),
+            "mid.weight": np.zeros((8, 8), np.float32),
+            "mid.bias": np.zeros(8, np.float32),
+        },
+        ConversionError,
+        "mid, out.0, out.2 and out.0, mid, out.2 both fit",
+    ),
+    "modules without an order": (
+        {
+            f"{n}.{name}": v.numpy()
+            for n in ("fw", "bw")
+            for name, v in nn.LSTM(4, 4).state_dict().items()
+        }
+        | {"out.weight": np.zeros((3, 4))},
+        ConversionError,
+        "bw, fw and fw, bw both fit",
+    ),
+    "a scalar for a CRF": (
+        {
+            **arrays_of(Tagger()),
+            "crf.transitions": np.zeros((3, 3)),
+            "crf.start_transitions": np.zeros(()),
+            "crf.end_transitions": np.zeros(3),
+        },
+        ShapeError,
+        r"start \(\)",
+    ),
     "no cell": (
         {**arrays_of(Tagger()), "birnn.weight_hh_l0": np.zeros((15, 4))},
         ShapeError,
@@ -232,7 +278,49 @@ BAD = {
 def test_what_has_no_counterpart_is_named(name):
     arrays, error, message = BAD[name]
     with pytest.raises(error, match=message):
-        state_dict_layers(arrays, Beside(task="tagger"), [])
+        assemble(state_dict_layers(arrays, Beside(task="tagger"), []))
+
+
+class Listed(nn.Module):
+    """Modules in a list, of which a file has the tenth before the second."""
+
+    def __init__(self, count=12):
+        super().__init__()
+        self.ensemble = nn.Linear(8, 8)  # no embedding, though "emb" is in its name
+        self.rnns = nn.ModuleList(
+            [nn.GRU(8, 4, batch_first=True, bidirectional=True) for _ in range(count)]
+        )
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.ensemble(x).relu()
+        for rnn in self.rnns:
+            x = rnn(x)[0]
+        return self.out(x)
+
+
+def test_modules_stand_in_the_order_of_their_numbers_wherever_a_file_has_them():
+    torch.manual_seed(0)
+    model = Listed().eval()
+    arrays, notices = dict(sorted(arrays_of(model).items(), reverse=True)), []
+    with pytest.raises(ConversionError, match="ensemble, out"):
+        # Whether the square layer stands below or above is not in the shapes.
+        assemble(state_dict_layers(arrays | {"mid.weight": np.zeros((8, 8))}, TAGGER, []))
+    layers = state_dict_layers(arrays, TAGGER, notices)
+    names = [layer.name for layer in layers if isinstance(layer, RecurrentLayer)]
+    assert names == [f"rnns.{number}" for number in range(12)]
+    assert any("ensemble could as well stand below" in line for line in notices)
+
+
+def test_modules_stand_in_the_order_in_which_widths_agree():
+    arrays = {
+        f"{owner}.{name}": value.numpy()
+        for owner, inputs in (("lower", 5), ("high", 8))
+        for name, value in nn.GRU(inputs, 4, bidirectional=True).state_dict().items()
+    }
+    for order in (arrays, dict(reversed(arrays.items()))):
+        layers = state_dict_layers(order | {"out.weight": np.zeros((3, 8))}, TAGGER, [])
+        assert [layer.name for layer in layers] == ["lower", "high", "out"]
 
 
 def test_what_it_does_not_say_must_be_said():

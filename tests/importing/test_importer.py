@@ -213,6 +213,16 @@ def test_half_precision_and_counters(tmp_path):
     np.testing.assert_array_equal(model.bundle.tensors["head.linear.weight"], expected)
 
 
+def test_weights_of_other_types_are_refused_and_not_passed_over(tmp_path):
+    """A table of eighths would else be left out, and the model read vectors."""
+    path = tmp_path / "model.safetensors"
+    held = {name: torch.from_numpy(array) for name, array in arrays().items()}
+    for dtype, message in ((torch.int8, r"\(6, 3\) int8"), (torch.float8_e4m3fn, "F8_E4M3")):
+        safetensors.torch.save_file(held | {"emb.weight": held["emb.weight"].to(dtype)}, path)
+        with pytest.raises(ConversionError, match=rf"emb\.weight .*{message}"):
+            birnn.import_model(path, tell=ignore, task="tagger", labels=LABELS)
+
+
 def test_weights_that_are_no_numbers_are_refused(state_dict):
     held = arrays()
     held["fc.bias"][1] = np.nan

@@ -354,6 +354,11 @@ def _head(
     if parts.chain is not None:
         raise ConversionError(f"{parts.chain.name}: a CRF needs scores of every step.")
     pooling: Any = "+".join(_pooled(parts.pool))
+    if values and parts.function != IDENTITY:
+        raise ConversionError(
+            f"{linears[-1].name}: a {parts.function} stands after it, a regressor's values have "
+            "none. Import it as a classifier, or train it without."
+        )
     if not values:
         return Label(size=size, pooling=pooling, **hidden), tensors
     tensors |= {"mean": np.zeros(size), "scale": np.ones(size)}
@@ -366,14 +371,16 @@ def _on_rows(layer: LinearLayer, parts: Parts, stack: Stacked) -> LinearLayer:
     if parts.pool is not None:
         pooled = _pooled(parts.pool)
         places, count = [pooled.index(part) for part in parts.pool.parts], len(pooled)
-    columns = np.concatenate([stack.columns + place * stack.width for place in places])
-    if layer.weight.shape[1] != len(columns):
+    read = len(places) * len(stack.columns)
+    if layer.weight.shape[1] != read:
         raise ShapeError(
             f"{layer.name} reads rows of {layer.weight.shape[1]} values, the recurrent layers "
-            f"below it give {len(columns)}."
+            f"below it give {read}."
         )
     weight = np.zeros((len(layer.weight), count * stack.width))
-    weight[:, columns] = layer.weight
+    for place, part in zip(places, np.split(layer.weight, len(places), axis=1), strict=True):
+        # Added, since a model may have the same pooling twice.
+        weight[:, stack.columns + place * stack.width] += part
     return LinearLayer(layer.name, weight, layer.bias)
 
 
@@ -407,7 +414,7 @@ def _labelled(layer: LinearLayer, parts: Parts, notices: list[str]) -> LinearLay
 
 
 def _crf(chain: Transitions, size: int) -> dict[str, Array]:
-    if chain.matrix.shape != (size, size) or {len(chain.start), len(chain.end)} != {size}:
+    if (chain.matrix.shape, chain.start.shape, chain.end.shape) != ((size, size), (size,), (size,)):
         raise ShapeError(
             f"{chain.name}: transitions {chain.matrix.shape}, start {chain.start.shape} and end "
             f"{chain.end.shape} do not fit {size} labels."

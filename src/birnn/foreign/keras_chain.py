@@ -15,12 +15,14 @@ from birnn.foreign.layers import PoolName
 Config = Mapping[str, Any]
 
 RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+OWN = "own"  # before the class of a layer that is none of Keras'
 POOLS: dict[str, PoolName] = {"GlobalMaxPooling1D": "max", "GlobalAveragePooling1D": "mean"}
 
 
 def chain(config: Config) -> Iterator[tuple[str, Config]]:
     """Class and config of each layer, in order."""
     if "layers" not in config and isinstance(config.get("config"), Mapping):
+        refuse_own_class(config)
         config = config["config"]
     layers = config.get("layers")
     if not isinstance(layers, list):
@@ -34,7 +36,35 @@ def chain(config: Config) -> Iterator[tuple[str, Config]]:
         kind = layer.get("class_name")
         if not isinstance(kind, str) or not isinstance(own, Mapping):
             raise ConversionError(f"the config has a layer without class or config: {layer!r:.100}")
+        if not _is_keras_own(layer):
+            kind = f"{OWN} {layer.get('registered_name') or kind}"
         yield kind, {"name": layer.get("name")} | dict(own)
+
+
+def refuse_own_class(model: Config) -> None:
+    """Refuse a model whose class somebody wrote.
+
+    Args:
+        model: Its class_name, module and registered_name, as Keras writes them.
+
+    Raises:
+        ConversionError: It is none of Keras'.
+
+    Example:
+        >>> refuse_own_class({"module": "keras", "class_name": "Sequential"})
+    """
+    if not _is_keras_own(model):
+        raise ConversionError(
+            f"the model is of a class {model['class_name']} of its own, whose code says what it "
+            "does with its layers; birnn runs none. Build it of the same layers as a functional "
+            "model, keras.Model(inputs, outputs), and give that its weights."
+        )
+
+
+def _is_keras_own(described: Config) -> bool:
+    """Whether a layer is of a class of Keras, not of somebody's class that has such a name."""
+    module, registered = described.get("module", "keras"), described.get("registered_name")
+    return str(module).split(".")[0] == "keras" and registered in (None, described["class_name"])
 
 
 def _in_order(config: Config, layers: list[Any]) -> list[Any]:
@@ -93,6 +123,15 @@ def _below(layer: Config) -> Iterator[tuple[str, int]]:
                 yield from tensors(inner)
 
     for node in layer.get("inbound_nodes") or []:
+        named = node.get("kwargs") if isinstance(node, Mapping) else None
+        for key, value in (named or {}).items():
+            computed = [] if key == "mask" else [name for name, _ in tensors(value)]
+            if computed:
+                raise ConversionError(
+                    f"{layer['config']['name']}: it is called with {key}, which "
+                    f"{', '.join(computed)} computes. birnn's layers read the rows alone, and "
+                    "begin at zero."
+                )
         yield from tensors(node.get("args") if isinstance(node, Mapping) else node)
 
 

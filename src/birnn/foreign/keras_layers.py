@@ -15,7 +15,7 @@ import numpy as np
 from birnn.bundle.conventions import matching
 from birnn.bundle.framework_arrays import Arrays
 from birnn.errors import ConversionError, ShapeError
-from birnn.foreign.keras_chain import POOLS, RECURRENT, Config, chain
+from birnn.foreign.keras_chain import OWN, POOLS, RECURRENT, Config, chain
 from birnn.foreign.layers import (
     Activation,
     Array,
@@ -43,6 +43,11 @@ MERGES: dict[str, MergeName] = {
     "mul": "product",
 }
 KERAS_EPSILON = 1e-7  # the least deviation of a Normalization layer
+# Layers that have an axis; those with a count of what they have seen; those of a row alone.
+ALONG_AXIS = {"BatchNormalization", "Normalization", "Softmax"}
+COUNTING = {"Normalization"}
+STEPWISE = {"Activation", "BatchNormalization", "Dense", "Dropout", "ReLU", "Softmax"}
+MODELS = {"Sequential", "Functional", "Model"}
 KERNELS = ("kernel", "recurrent_kernel", "bias")
 
 
@@ -71,15 +76,17 @@ def keras_layers(config: Config, weights: Mapping[str, Weights]) -> list[Layer]:
 
 def _read(config: Config, weights: Mapping[str, Weights]) -> list[Layer]:
     found: list[Layer] = []
+    rank = 3  # axes of rows: sequences, steps, values
     for number, (kind, own) in enumerate(chain(config)):
         name = str(own.get("name", f"layer {number}"))
         if kind not in READERS:
-            raise ConversionError(
-                f"{name} (layer {number}): birnn has no counterpart of Keras' {kind}. It has those "
-                f"of {', '.join(sorted(READERS))}. Leave the layer out and train again, or compute "
-                "it outside."
-            )
-        found += READERS[kind](name, own, [np.asarray(w) for w in weights.get(name, ())])
+            raise ConversionError(f"{name} (layer {number}): {_unread(kind)}")
+        arrays = [np.asarray(w) for w in weights.get(name, ())]
+        _check_kept(name, kind, arrays)
+        _check_axis(name, kind, own, rank)
+        found += READERS[kind](name, own, arrays)
+        if any(isinstance(layer, Pool) or getattr(layer, "final", False) for layer in found):
+            rank = 2
     return found
 
 
@@ -97,6 +104,44 @@ def mask_notices(layers: Sequence[Layer]) -> list[str]:
     ]
 
 
+def _unread(kind: str) -> str:
+    """Why a layer of a class is not read, and what to do."""
+    if kind in MODELS:
+        return (
+            f"is a model within the model ({kind}). Build one model of the layers of both: "
+            "model.layers has them, with their weights."
+        )
+    if kind.startswith(OWN):
+        return (
+            f"is of a class {kind.removeprefix(OWN).strip()} of its own, whose code says what it "
+            "does; birnn runs none. Build the model of Keras' layers and give them its weights."
+        )
+    return (
+        f"birnn has no counterpart of Keras' {kind}. It has those of "
+        f"{', '.join(sorted(READERS))}. Leave the layer out and train again, or compute it outside."
+    )
+
+
+def _check_kept(name: str, kind: str, weights: Weights) -> None:
+    """Refuse weights that are quantised: integers, with a scale beside them."""
+    whole = [str(w.dtype) for w in weights if w.dtype.kind in "iu"]
+    if whole and kind not in COUNTING:
+        raise ConversionError(
+            f"{name}: has weights of {whole[0]}, as a quantised model has. Import the model as it "
+            "was before it was quantised."
+        )
+
+
+def _check_axis(name: str, kind: str, config: Config, rank: int) -> None:
+    """Refuse what works along another axis than that of a row's values."""
+    axis = config.get("axis", -1)
+    axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+    if kind in ALONG_AXIS and axes not in ([-1], [rank - 1]):
+        raise ConversionError(
+            f"{name}: its axis is {axis}, it must be the last, that of the values of a row."
+        )
+
+
 # ---------------------------------------------------------------------- layers
 
 
@@ -111,6 +156,8 @@ def _training_only(name: str, config: Config, weights: Weights) -> list[Layer]:
 
 
 def _embedding(name: str, config: Config, weights: Weights) -> list[Layer]:
+    if len(weights) != 1:
+        raise ConversionError(f"{name}: it has {len(weights)} arrays, needed is its table.")
     [table] = weights
     return [Embedding(name, table, padded=bool(config.get("mask_zero", False)))]
 
@@ -160,9 +207,7 @@ def _relu(name: str, config: Config, weights: Weights) -> list[Layer]:
 
 
 def _softmax(name: str, config: Config, weights: Weights) -> list[Layer]:
-    del weights
-    if config.get("axis", -1) not in (-1, [-1]):
-        raise ConversionError(f"{name}: its axis is {config['axis']}, it must be the last.")
+    del config, weights
     return [Activation(name, "softmax")]
 
 
@@ -198,12 +243,24 @@ def _standardised(name: str, config: Config, weights: Weights) -> list[Layer]:
 def _distributed(name: str, config: Config, weights: Weights) -> list[Layer]:
     """A layer for each step, which all of birnn's are."""
     inner = config["layer"]
+    kind = inner["class_name"]
+    if kind not in STEPWISE:
+        raise ConversionError(
+            f"{name}: birnn has no counterpart of Keras' TimeDistributed of {kind}, but of "
+            f"{', '.join(sorted(STEPWISE))}. Each of its steps is one row of values."
+        )
+    _check_axis(name, kind, inner["config"], 2)
     return READERS[inner["class_name"]](name, inner["config"], weights)
 
 
 def _pool(part: PoolName) -> Reader:
     def read(name: str, config: Config, weights: Weights) -> list[Layer]:
-        del config, weights
+        del weights
+        if (given := config.get("data_format", "channels_last")) != "channels_last":
+            raise ConversionError(
+                f"{name}: its data_format is {given!r}, so that it pools the values of each step; "
+                "birnn pools steps."
+            )
         return [Pool(name, (part,))]
 
     return read
@@ -287,6 +344,7 @@ def _half(kind: str, name: str, config: Config, weights: Weights) -> tuple[Any, 
 
 READERS: dict[str, Reader] = {
     "InputLayer": _nothing,
+    "Identity": _nothing,
     # Their vocabulary comes beside; `birnn.keras.from_keras` asks the layer for it.
     "StringLookup": _nothing,
     "TextVectorization": _nothing,

@@ -10,6 +10,7 @@ task. These are taken from the caller, or guessed with a notice where there is a
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,14 +28,13 @@ from birnn.foreign.layers import (
     PoolName,
     RecurrentLayer,
     Transitions,
-    linear_layer,
 )
+from birnn.foreign.state_dict_order import MOST, gives, orders, placed, stacked_owners
 from birnn.foreign.vocabulary import Beside
 from birnn.reference.stack import GATES, CellName
 
 RECURRENT = re.compile(r"(?P<owner>.*?)(?P<part>(weight|bias)_(ih|hh|hr))(_l(?P<layer>\d+))?"
                        r"(?P<reverse>_reverse)?")  # fmt: skip
-MOST_LINEAR = 8  # layers, of which all orders are tried
 
 
 @dataclass(slots=True)
@@ -88,29 +88,30 @@ def state_dict_layers(
             f"{shortlist(found.left)}. Export the model to ONNX, which says what they are, or "
             "leave the layers out and train again."
         )
-    recurrent = [layer for owner in found.recurrent for layer in _stack(found, owner, beside)]
+    stacks = {owner: list(_stack(found, owner, beside)) for owner in found.recurrent}
+    owners = stacked_owners(stacks)
+    recurrent = [layer for owner in owners for layer in stacks[owner]]
     per_step = _per_step(found, beside)
     parts: tuple[PoolName, ...] = () if per_step else _parts(beside)
     if parts == ("last",):
         top = recurrent[-1]
         recurrent[-1] = RecurrentLayer(top.name, top.cell, top.halves, final=True)
-    widths = [len(layer.halves) * layer.hidden_size for layer in recurrent]
-    for below, above, width in zip(recurrent, recurrent[1:], widths, strict=False):
-        if above.input_size != width:
+    for below, above in itertools.pairwise(recurrent):
+        if above.input_size != gives(below):
             raise ShapeError(
                 f"{above.name} reads rows of {above.input_size} values, and {below.name} below it "
-                f"gives {width}. If they stand side by side, birnn has no counterpart."
+                f"gives {gives(below)}. If they stand side by side, birnn has no counterpart."
             )
-    width = widths[-1] * max(1, len(parts))
+    width = gives(recurrent[-1]) * max(1, len(parts))
     _find_embedding(found, recurrent[0].input_size, width)
     embedding = list(_embedding(found.embedding))
-    before, after = _placed(found.linear, embedding, recurrent[0].input_size, width)
+    before, after = placed(found.linear, embedding, recurrent[0].input_size, width, notices)
     layers: list[Layer] = [*embedding, *_activated(before, beside, notices, last=True), *recurrent]
     if parts and parts != ("last",):
         layers.append(Pool("pooling", parts))
     layers += _activated(after, beside, notices, last=False)
     layers += _transitions(found.chain)
-    notices.insert(0, _outline(found, embedding, before, recurrent, after, beside))
+    notices.insert(0, _outline(owners, embedding, before, recurrent, after, beside))
     return layers
 
 
@@ -123,17 +124,25 @@ def _sorted(arrays: Mapping[str, Array]) -> _Sorted:
     for name, array in arrays.items():
         owner, _, last = name.rpartition(".")
         match = RECURRENT.fullmatch(name)
-        if match is not None:
+        if array.dtype.kind != "f":
+            if array.size > 1:  # others count or switch
+                found.left.append(f"{name} {array.shape} {array.dtype}")
+        elif match is not None:
             key = (int(match["layer"] or 0), match["reverse"] is not None)
             halves = found.recurrent.setdefault(match["owner"].rstrip(".") or "encoder", {})
             halves.setdefault(key, {})[match["part"]] = array
         elif last in {"transitions", "start_transitions", "end_transitions"}:
             found.chain[last] = array
-        elif last == "weight" and array.ndim == 2 and re.search("emb|lookup", owner, re.IGNORECASE):
+        elif (
+            last == "weight"
+            and array.ndim == 2
+            and f"{owner}.bias" not in arrays
+            and (re.search("emb|lookup", owner, re.IGNORECASE))
+        ):
             found.embedding[owner] = array
         elif last in {"weight", "bias"} and array.ndim == (2 if last == "weight" else 1):
             found.linear.setdefault(owner, {})[last] = array
-        elif last != "num_batches_tracked":
+        else:
             found.left.append(f"{name} {array.shape}")
     for owner, held in list(found.linear.items()):
         if "weight" not in held:
@@ -191,13 +200,13 @@ def _find_embedding(found: _Sorted, into: int, width: int) -> None:
     Without it the linear layers are a chain, with it they are not; it has no bias.
     """
     layers = [LinearLayer(name, h["weight"], h["weight"][:, 0]) for name, h in found.linear.items()]
-    if found.embedding or len(layers) > MOST_LINEAR or any(_orders(layers, into, width)):
+    if found.embedding or len(layers) > MOST or any(orders(layers, into, width)):
         return
     fitting = [
         layer.name
         for layer in layers
         if "bias" not in found.linear[layer.name] and layer.weight.shape[1] == into
-        if any(_orders([other for other in layers if other is not layer], into, width))
+        if any(orders([other for other in layers if other is not layer], into, width))
     ]
     if len(fitting) == 1:
         found.embedding[fitting[0]] = found.linear.pop(fitting[0])["weight"]
@@ -219,8 +228,11 @@ def _transitions(chain: Mapping[str, Array]) -> Iterator[Transitions]:
         return
     if len(chain) < 3:
         raise ConversionError(
-            f"the CRF has {', '.join(chain)} alone, needed are transitions, start_transitions and "
-            "end_transitions as pytorch-crf has them."
+            f"the CRF has {', '.join(chain)} alone, needed are three arrays as pytorch-crf has "
+            "them: transitions [from, to] of the labels, start_transitions and end_transitions. "
+            "NCRF++ and Flair have START and STOP among their labels, and Flair's are [to, from]: "
+            "take transitions from START and to STOP out of the array, and as scores leave them "
+            "out of the linear layer."
         )
     yield Transitions(
         "CRF", chain["transitions"], chain["start_transitions"], chain["end_transitions"]
@@ -270,92 +282,8 @@ def _activated(
             )
 
 
-def _placed(
-    held: Mapping[str, Mapping[str, Array]],
-    embedding: Sequence[Embedding],
-    into: int,
-    width: int,
-) -> tuple[list[LinearLayer], list[LinearLayer]]:
-    """The linear layers before and after the recurrent ones, by what each reads and gives."""
-    layers = [linear_layer(name, h["weight"], h.get("bias")) for name, h in sorted_naturally(held)]
-    for layer in layers:
-        if layer.bias.shape != layer.weight.shape[:1]:
-            raise ShapeError(
-                f"{layer.name}: weight {layer.weight.shape} and bias {layer.bias.shape} disagree."
-            )
-    if len(layers) > MOST_LINEAR:
-        raise ConversionError(
-            f"the state dict has {len(layers)} linear layers, more than a head's."
-        )
-    # Right after the recurrent layers first: most models have nothing before them.
-    orders = [
-        (before, after)
-        for before, after in _orders(layers, into, width)
-        if not before or not embedding or _reads(before[0]) == embedding[0].table.shape[1]
-    ]
-    if not embedding or embedding[0].table.shape[1] == into:
-        orders.sort(key=lambda order: len(order[0]))
-    else:
-        orders = [order for order in orders if order[0]]
-    if not orders:
-        shapes = ", ".join(f"{layer.name} {layer.weight.shape}" for layer in layers) or "none"
-        twice = (
-            " Is the reverse direction missing?" if any(_orders(layers, into, 2 * width)) else ""
-        )
-        raise ShapeError(
-            f"the linear layers are no chain: the recurrent layers read {into} values and give "
-            f"{width}, and there are {shapes}.{twice}"
-        )
-    return orders[0]
-
-
-def _reads(layer: LinearLayer) -> int:
-    return int(layer.weight.shape[1])
-
-
-def _orders(
-    layers: Sequence[LinearLayer], into: int, width: int
-) -> Iterator[tuple[list[LinearLayer], list[LinearLayer]]]:
-    """Every way of standing before and after the recurrent layers in which widths agree."""
-
-    def chains(
-        left: tuple[LinearLayer, ...], reads: int
-    ) -> Iterator[tuple[list[LinearLayer], tuple[LinearLayer, ...]]]:
-        yield [], left
-        for number, layer in enumerate(left):
-            if _reads(layer) == reads:
-                rest = left[:number] + left[number + 1 :]
-                for chain, others in chains(rest, len(layer.bias)):
-                    yield [layer, *chain], others
-
-    for after, others in chains(tuple(layers), width):
-        if not after:
-            continue
-        if not others:
-            yield [], after
-        elif len(others) == 1 and len(others[0].bias) == into:
-            yield list(others), after
-
-
-def sorted_naturally(
-    held: Mapping[str, Mapping[str, Array]],
-) -> list[tuple[str, Mapping[str, Array]]]:
-    """By name, numbers in names by their size.
-
-    Example:
-        >>> [name for name, _ in sorted_naturally({"fc10": {}, "fc2": {}})]
-        ['fc2', 'fc10']
-    """
-
-    def key(item: tuple[str, Mapping[str, Array]]) -> list[tuple[int, str]]:
-        pieces = re.split(r"(\d+)", item[0])
-        return [(int(p), "") if p.isdecimal() else (0, p) for p in pieces]
-
-    return sorted(held.items(), key=key)
-
-
 def _outline(
-    found: _Sorted,
+    owners: Sequence[str],
     embedding: Sequence[Embedding],
     before: Sequence[LinearLayer],
     recurrent: Sequence[RecurrentLayer],
@@ -367,11 +295,11 @@ def _outline(
     ways = "two directions" if len(recurrent[0].halves) == 2 else "one direction"
     cell = recurrent[0].cell
     guessed = " (the tanh is a guess)" if cell == "rnn_tanh" and beside.cell is None else ""
-    owners = ", ".join(found.recurrent)
+    owned = ", ".join(owners)
     names = [layer.name for layer in (*embedding, *before)]
     below = f"; below it {', '.join(names)}" if names else ""
     above = ", ".join(layer.name for layer in after)
     return (
-        f"{owners} is a {cell}{guessed} of {count} layer{'s' * (count != 1)}, {ways}{below}; "
+        f"{owned} is a {cell}{guessed} of {count} layer{'s' * (count != 1)}, {ways}{below}; "
         f"above it {above}"
     )

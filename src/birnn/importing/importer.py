@@ -12,7 +12,7 @@ import safetensors
 from birnn.bundle import Bundle, documents
 from birnn.bundle.checks import sniff_format
 from birnn.bundle.io import save
-from birnn.errors import FormatError, Tell, log_notice
+from birnn.errors import ConversionError, FormatError, Tell, log_notice
 from birnn.export import keras, onnx, torch
 from birnn.export.description import is_described
 from birnn.foreign import (
@@ -154,6 +154,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
 
     Raises:
         FormatError: It is damaged.
+        ConversionError: Arrays of a type that NumPy has not.
     """
     content = path.read_bytes()
     try:
@@ -170,9 +171,13 @@ def read_safetensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
             halves = np.frombuffer(entry["data"], "<u2").astype(np.uint32) << 16
             array = halves.view(np.float32).reshape(entry["shape"])
         else:
-            continue  # counters and flags
+            raise ConversionError(
+                f"{path}: {name} is of type {entry['dtype']}, birnn reads {', '.join(DTYPES)} and "
+                "BF16. Save the weights as float32."
+            )
         arrays[name] = array
     return arrays, header.get("__metadata__") or {}
 
 
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+INTEGERS = {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)}
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?"} | INTEGERS

@@ -11,6 +11,7 @@ from birnn.bundle import Bundle, faults
 from birnn.bundle.checks import summary
 from birnn.errors import ConversionError, Tell, log_notice
 from birnn.foreign import Beside, bundle_of, keras_layers, mask_notices
+from birnn.foreign.keras_chain import refuse_own_class
 from birnn.keras.weights import placements, taken
 
 LOOKUPS = ("StringLookup", "TextVectorization")
@@ -51,6 +52,7 @@ def from_keras(
     """
     if like is not None:
         return _updated(like, model)
+    refuse_own_class({"class_name": type(model).__name__, "module": type(model).__module__})
     layers = {layer.name: layer for layer in model.layers}
     if {"encoder_l0", "scores"} <= set(layers):
         raise ConversionError(
