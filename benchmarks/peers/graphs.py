@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from birnn.bundle.conventions import layers_to, stacked
-from birnn.export.onnx.graph import Graph
+from birnn.export.onnx.graph import GraphBuilder
 from birnn.studies.bench.cases import Array, Problem, Work
 from birnn.studies.bench.peers import Implementation
 
@@ -42,7 +42,7 @@ def onnxruntime(problem: Problem, work: Work, threads: int) -> list[Implementati
 
 def _onnx_model(problem: Problem) -> bytes:
     """A model of the LSTM operator alone: X (T, B, D) and lengths (B,) to Y (T, S, B, H)."""
-    shape, graph = problem.case.shape, Graph("bilstm")
+    shape, graph = problem.case.shape, GraphBuilder("bilstm")
     arrays = stacked(layers_to("onnx", problem.case.stack, problem.parameters)[0].halves)
     x = graph.input("X", np.float32, ["T", "B", shape.inputs])
     lengths = graph.input("lengths", np.int32, ["B"])

@@ -88,7 +88,7 @@ LISTS = {
     "widths above": (
         [RNN, linear_layer("out", 5, 2)],
         ShapeError,
-        "out reads rows of 5 values, the recurrent layers below it give 4",
+        "out reads rows of 5 values, and rnn below it gives 4",
     ),
     "widths below": ([linear_layer("in", 3, 4), RNN, OUT], ShapeError, "and in before it gives 4"),
     "widths of hidden layers": (

@@ -218,7 +218,7 @@ GRAPHS = {
     convolved: (ConversionError, r"Relu.* birnn has no counterpart of ONNX' HardSwish here"),
     mixed: (ConversionError, r"reshapes axes T, S, B, W to \[0, 0, -1\], which may mix"),
     reshaped: (ConversionError, r"reshapes axes T, B, S, W to \[3, 7, -1\], which may mix"),
-    narrow: (ShapeError, "reads rows of 7 values, the recurrent layers below it give 8"),
+    narrow: (ShapeError, r"reads rows of 7 values, and .* below it gives 8"),
 }
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,8 @@ from birnn.bundle.spec import Spec
 from birnn.errors import ConversionError, ShapeError
 from birnn.foreign.layers import (
     Activation,
-    Embedding,
     Layer,
     LinearLayer,
-    Masking,
     Normalisation,
     Pool,
     RecurrentLayer,
@@ -33,6 +31,14 @@ from birnn.foreign.layers import (
     Transitions,
     linear_layer,
     wide,
+)
+from birnn.foreign.sorting import (
+    IDENTITY,
+    Parts,
+    check_width,
+    composed,
+    no_counterpart,
+    sorted_out,
 )
 from birnn.foreign.stacking import Stacked, stacked
 from birnn.inputs import Symbols, Vectors
@@ -42,41 +48,6 @@ from birnn.schema import prefixed
 from birnn.tasks import Head, Label, PoolingName, Tags, Values
 
 Array = npt.NDArray[Any]
-
-L = TypeVar("L", bound=Layer)
-
-NOTHING = "{name}: birnn has no counterpart of {what} {where}. {remedy}"
-IDENTITY = "linear"
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """A foreign model, sorted: what stands before, in and after its recurrent layers.
-
-    Args:
-        before: Layers before the first recurrent one, without the embedding.
-        recurrent: The recurrent layers, each with the linear layer before it, if there is one.
-        pool: How rows of a sequence become one; None where each step has an answer.
-        after: Layers above, without softmax, sigmoid and CRF.
-        embedding: The vectors of items; None where sequences are vectors.
-        masking: The value of steps that are none.
-        chain: The CRF.
-        function: softmax or sigmoid at the end, or ``linear``.
-    """
-
-    before: list[Layer]
-    recurrent: list[tuple[LinearLayer | None, RecurrentLayer]]
-    pool: Pool | None
-    after: list[Layer]
-    embedding: Embedding | None = None
-    masking: Masking | None = None
-    chain: Transitions | None = None
-    function: str = IDENTITY
-
-    @property
-    def per_step(self) -> bool:
-        """Whether each step has an answer."""
-        return self.pool is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,120 +63,6 @@ class Assembled:
     spec: Spec
     tensors: dict[str, Array]
     notices: list[str] = field(default_factory=list)
-
-
-# ---------------------------------------------------------------------- sorting
-
-
-def sorted_out(layers: Sequence[Layer]) -> Parts:
-    """The parts of a model, from its layers in the order in which data passes through them.
-
-    Raises:
-        ConversionError: They are no inputs, recurrent layers and head.
-    """
-    at = [number for number, layer in enumerate(layers) if isinstance(layer, RecurrentLayer)]
-    if not at:
-        names = ", ".join(layer.name for layer in layers[:10])
-        raise ConversionError(
-            f"the model has no recurrent layer that birnn knows (LSTM, GRU, RNN): it has {names}."
-        )
-    before, after = list(layers[: at[0]]), list(layers[at[-1] + 1 :])
-    embedding, masking = _taken(before, 0, Embedding), _taken(before, 0, Masking)
-    recurrent: list[tuple[LinearLayer | None, RecurrentLayer]] = []
-    for number, start in enumerate(at):
-        between = [] if number == 0 else layers[at[number - 1] + 1 : start]
-        layer = layers[start]
-        assert isinstance(layer, RecurrentLayer)
-        recurrent.append((_one_linear(between), layer))
-    for _, layer in recurrent[:-1]:
-        if layer.final:
-            raise ConversionError(
-                f"{layer.name}: it gives its final states to a recurrent layer above it, which "
-                "needs a row for each step. Train it with return_sequences=True."
-            )
-    pool = _taken(after, 0, Pool)
-    if pool is not None and recurrent[-1][1].final:
-        raise ConversionError(f"{pool.name}: it pools what is one row for a sequence already.")
-    if recurrent[-1][1].final:
-        pool = Pool(recurrent[-1][1].name, ("last",))
-    chain = _taken(after, -1, Transitions)
-    function, last = IDENTITY, after[-1] if after else None
-    if isinstance(last, Activation) and last.function in {"softmax", "sigmoid"}:
-        function = last.function
-        after.pop()
-    return Parts(before, recurrent, pool, after, embedding, masking, chain, function)
-
-
-def _taken(layers: list[Layer], place: int, kind: type[L]) -> L | None:
-    """The first or last layer, taken out where it is of a kind; else None."""
-    if layers and isinstance(layers[place], kind):
-        found = layers.pop(place)
-        assert isinstance(found, kind)
-        return found
-    return None
-
-
-def _one_linear(layers: Sequence[Layer]) -> LinearLayer | None:
-    """The layers between two recurrent ones as one linear layer, or None."""
-    merged = composed(layers, "between two recurrent layers")
-    for layer in merged:
-        if isinstance(layer, Activation):
-            raise ConversionError(
-                _nothing(layer, f"an activation ({layer.function})", "between recurrent layers")
-            )
-    return merged[0] if merged else None  # type: ignore[return-value]
-
-
-def composed(layers: Sequence[Layer], where: str) -> list[LinearLayer | Activation]:
-    """Linear layers and activations by turns: neighbours that are linear become one.
-
-    Raises:
-        ConversionError: A layer that is neither.
-        ShapeError: Widths that disagree.
-    """
-    found: list[LinearLayer | Activation] = []
-    for layer in layers:
-        match layer:
-            case Activation(function=function):
-                if function != IDENTITY:
-                    found.append(layer)
-            case Normalisation() | LinearLayer():
-                step = _as_linear(layer)
-                if found and isinstance(below := found[-1], LinearLayer):
-                    found[-1] = _after(below, step)
-                else:
-                    found.append(step)
-            case _:
-                raise ConversionError(_nothing(layer, type(layer).__name__.lower(), where))
-    return found
-
-
-def _as_linear(layer: Normalisation | LinearLayer) -> LinearLayer:
-    """Batch normalisation as a diagonal matrix; all in float64."""
-    if isinstance(layer, LinearLayer):
-        return LinearLayer(layer.name, wide(layer.weight), wide(layer.bias))
-    scale = layer.gamma / layer.deviation
-    return LinearLayer(layer.name, np.diag(scale), layer.beta - layer.mean * scale)
-
-
-def _after(below: LinearLayer, above: LinearLayer) -> LinearLayer:
-    """The linear layer that is one after another."""
-    if above.weight.shape[1] != below.weight.shape[0]:
-        raise ShapeError(
-            f"{above.name} reads rows of {above.weight.shape[1]} values, and {below.name} below it "
-            f"gives {below.weight.shape[0]}."
-        )
-    return LinearLayer(
-        above.name, above.weight @ below.weight, above.weight @ below.bias + above.bias
-    )
-
-
-def _nothing(layer: Layer, what: str, where: str) -> str:
-    remedy = "Leave it out and train the model again, or compute it outside."
-    return NOTHING.format(name=layer.name, what=what, where=where, remedy=remedy)
-
-
-# ---------------------------------------------------------------------- assembling
 
 
 def assemble(layers: Sequence[Layer], *, values: bool = False) -> Assembled:
@@ -242,11 +99,7 @@ def _inputs(
         table = wide(parts.embedding.table)
         for layer in composed(parts.before, "before the recurrent layers"):
             if isinstance(layer, LinearLayer):
-                if layer.weight.shape[1] != table.shape[1]:
-                    raise ShapeError(
-                        f"{layer.name} reads rows of {layer.weight.shape[1]} values, and "
-                        f"{parts.embedding.name} below it gives {table.shape[1]}."
-                    )
+                check_width(layer, parts.embedding.name, table.shape[1])
                 table = table @ layer.weight.T + layer.bias
             else:
                 table = ACTIVATIONS[_activation(layer)](table)
@@ -271,7 +124,7 @@ def _inputs(
     dense, tensors = None, {"mean": mean, "scale": scale}
     functions = [layer for layer in steps if isinstance(layer, Activation)]
     if len(functions) > 1:
-        raise ConversionError(_nothing(functions[1], "a second dense layer", "before the encoder"))
+        raise no_counterpart(functions[1], "a second dense layer", "before the encoder")
     if functions:
         place = steps.index(functions[0])
         below = steps[0] if place else linear_layer(functions[0].name, np.eye(width), None)
@@ -296,7 +149,7 @@ def _width(layers: Sequence[Layer]) -> int:
             case Activation():
                 continue
         break
-    raise ConversionError(_nothing(layer, type(layer).__name__.lower(), "at the inputs"))
+    raise no_counterpart(layer, type(layer).__name__.lower(), "at the inputs")
 
 
 def _activation(layer: Activation) -> ActivationName:
@@ -323,9 +176,7 @@ def _head(
             "sigmoid or nothing after it."
         )
     if isinstance(steps[0], Activation):
-        raise ConversionError(
-            _nothing(steps[0], "an activation", "right after the recurrent layers")
-        )
+        raise no_counterpart(steps[0], "an activation", "right after the recurrent layers")
     linears = [layer for layer in steps if isinstance(layer, LinearLayer)]
     functions = [layer for layer in steps if isinstance(layer, Activation)]
     names = {_activation(layer) for layer in functions}
@@ -335,7 +186,8 @@ def _head(
             f"{' and '.join(sorted(names))}."
         )
     linears[0] = _on_rows(linears[0], parts, stack)
-    _check_chain(linears)
+    for below, above in itertools.pairwise(linears):
+        check_width(above, below.name, len(below.bias))
     linears[-1] = _labelled(linears[-1], parts, notices)
     hidden: dict[str, Any] = {"hidden": tuple(len(layer.bias) for layer in linears[:-1])}
     if names:
@@ -372,11 +224,7 @@ def _on_rows(layer: LinearLayer, parts: Parts, stack: Stacked) -> LinearLayer:
         pooled = _pooled(parts.pool)
         places, count = [pooled.index(part) for part in parts.pool.parts], len(pooled)
     read = len(places) * len(stack.columns)
-    if layer.weight.shape[1] != read:
-        raise ShapeError(
-            f"{layer.name} reads rows of {layer.weight.shape[1]} values, the recurrent layers "
-            f"below it give {read}."
-        )
+    check_width(layer, parts.recurrent[-1][1].name, read)
     weight = np.zeros((len(layer.weight), count * stack.width))
     for place, part in zip(places, np.split(layer.weight, len(places), axis=1), strict=True):
         # Added, since a model may have the same pooling twice.
@@ -388,15 +236,6 @@ def _pooled(pool: Pool) -> tuple[str, ...]:
     """The poolings of the head: those of the model, or all, some of them without weights."""
     known = [tuple(name.split("+")) for name in get_args(PoolingName)]
     return pool.parts if pool.parts in known else max(known, key=len)
-
-
-def _check_chain(linears: Sequence[LinearLayer]) -> None:
-    for below, above in itertools.pairwise(linears):
-        if above.weight.shape[1] != len(below.bias):
-            raise ShapeError(
-                f"{above.name} reads rows of {above.weight.shape[1]} values, and {below.name} "
-                f"below it gives {len(below.bias)}."
-            )
 
 
 def _labelled(layer: LinearLayer, parts: Parts, notices: list[str]) -> LinearLayer:
