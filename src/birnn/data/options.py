@@ -143,8 +143,8 @@ class ReadOptions(Frozen):
 
     def over(self, kept: Mapping[str, Any]) -> Self:
         """These options, and for those not given the ones that a bundle kept."""
-        own = self.model_dump(exclude_unset=True)
-        before = self.model_dump(include=set(filter(self.of_model, _KEPT)))
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        before = {name: getattr(self, name) for name in filter(self.of_model, _KEPT)}
         merged = self.of({name: kept[name] for name in _KEPT if name in kept} | before | own)
         merged._of_model = frozenset(merged.model_fields_set - own.keys())
         # A dump or copy holds what the caller gave, and nothing else.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from birnn.data.examples import Example
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
+from birnn.data.tokeniser import SplitMode
 from birnn.errors import BundleError, ConfigError, DataError, Tell, UsageError, log_notice
 from birnn.inputs import Steps, restored
 from birnn.ragged import Ragged
@@ -392,10 +394,14 @@ class Predictor:
             self._codec,
             sequences,
             first=first,
-            split=self.read_options().split,
+            split=self._split,
             tell=log_notice,
             options=self.read_options,
         )
+
+    @cached_property
+    def _split(self) -> SplitMode:
+        return self.read_options().split
 
     def _notice(self, sequences: list[Steps], tell: Tell) -> None:
         for line in self._codec.notices(sequences):
