@@ -26,11 +26,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from birnn.bundle.framework_arrays import PARTS
-from birnn.errors import LengthError, ShapeError
+from birnn.errors import ShapeError
 from birnn.nn._engine.tensor_layout import as_lengths
 from birnn.nn.birnn import MERGES, ProjectedMerge
-from birnn.nn.outputs import BiRNNOutput, State
+from birnn.nn.outputs import BiRNNOutput, State, initial_states
 from birnn.nn.torch_layers import LAYERS
+from birnn.ragged import check_lengths
 from birnn.reference.stack import Stack
 
 
@@ -157,7 +158,7 @@ class ManualBiRNN(nn.Module):
             As `BiRNN.forward` does, rows padded as ``x``.
 
         Raises:
-            ShapeError: No padded batch.
+            ShapeError: No padded batch, or states that do not fit.
             LengthError: Lengths that do not fit ``x``.
         """
         if x.ndim != 3:
@@ -204,20 +205,16 @@ class ManualBiRNN(nn.Module):
 
     def _states(self, initial: State | None, x: Tensor) -> list[tuple[Tensor, ...]]:
         """The states before the first step of each layer and direction, (B, H) each."""
-        shape = (self.stack.state_count, x.shape[0], self.stack.hidden_size)
-        parts = [initial.h, initial.c] if initial is not None else [x.new_zeros(shape)] * 2
-        used = parts[:2] if self.stack.cell == "lstm" else parts[:1]
-        if any(part is None or tuple(part.shape) != shape for part in used):
-            raise ShapeError(f"initial states are {len(used)} of shape {shape}")
-        return list(zip(*(part.unbind() for part in used if part is not None), strict=True))
+        stack, weight = self.stack, next(self.parameters())
+        parts = initial_states(initial, stack, stack.num_layers, x.shape[0], weight)
+        if not parts:
+            zeros = weight.new_zeros(stack.state_count, x.shape[0], stack.hidden_size)
+            parts = (zeros, zeros) if stack.cell == "lstm" else (zeros,)
+        return list(zip(*(part.unbind() for part in parts), strict=True))
 
 
 def _lengths(lengths: Any, x: Tensor) -> Tensor:
     """Lengths on the host, each of them from 0 to T."""
     counts = as_lengths(lengths, x.shape[0])
-    for number, length in enumerate(counts.tolist()):
-        if not 0 <= length <= x.shape[1]:
-            raise LengthError(
-                f"lengths[{number}] is {length}, x has {x.shape[1]} steps. Give 0 to {x.shape[1]}."
-            )
+    check_lengths(counts.numpy(), x.shape[1])
     return counts
