@@ -20,6 +20,7 @@ from birnn.engine import isa
 from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
 from birnn.nn import BiRNN
 from birnn.tasks import Label, Tags, Values
+from random_tensors import random_tensors
 
 WORDS = ("<unk>", "the", "bank", "river", "of", "0")
 CHARACTERS = ("<unk>", *"abehiknrtvT1")
@@ -62,14 +63,7 @@ def bundle_of(inputs: str = "symbols", head: str = "tags", *, seed: int = 0, **e
         vocabularies["symbols"] = ("<unk>", "A", "C", "G")
     if not head.startswith("values"):
         vocabularies["labels"] = LABELS
-    random = np.random.default_rng(seed)
-    tensors = {
-        name: (random.standard_normal(shape) * 0.7).astype(np.float32)
-        for name, shape in spec.tensors().items()
-    }
-    for name in ("inputs.scale", "head.scale"):
-        if name in tensors:
-            tensors[name] = np.abs(tensors[name]) + np.float32(0.5)
+    tensors = random_tensors(spec, np.random.default_rng(seed))
     return Bundle(spec, vocabularies, tensors)
 
 

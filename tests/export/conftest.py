@@ -15,6 +15,7 @@ from birnn.export import EXPORTERS
 from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
 from birnn.tasks import Label, Tags, Values
 from grids import sampled
+from random_tensors import random_tensors
 
 WORDS = ("<unk>", "the", "bank", "river", "of", "0", "by", "\u00e9tude")
 CHARACTERS = ("<unk>", *"abehiknrtvT1\u00e9")
@@ -61,14 +62,7 @@ def bundle_of(name: str, seed: int = 0) -> Bundle:
     inputs, head, encoder = MODELS[name]
     settings = {"cell": "lstm", "hidden_size": 4} | encoder
     spec = Spec(inputs=INPUTS[inputs], encoder=Encoder(**settings), head=HEADS[head])
-    random = np.random.default_rng(seed)
-    tensors = {
-        name: (random.standard_normal(shape) * 0.6).astype(np.float32)
-        for name, shape in spec.tensors().items()
-    }
-    for name in ("inputs.scale", "head.scale"):
-        if name in tensors:
-            tensors[name] = np.abs(tensors[name]) + np.float32(0.5)
+    tensors = random_tensors(spec, np.random.default_rng(seed), 0.6)
     items = {"words": WORDS, "characters": CHARACTERS, "traits": TRAITS, "labels": LABELS}
     items["symbols"] = ("<unk>", "A", "C", "G")
     wanted = spec.inputs.vocabularies() | spec.head.vocabularies()

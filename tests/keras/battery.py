@@ -27,6 +27,7 @@ from birnn.ragged import Ragged
 from birnn.reference import Stack, StackState, bidirectional, initialise
 from birnn.runtime import Predictor
 from birnn.tasks import Label, Tags, Values
+from random_tensors import random_tensors
 
 VOCABULARIES = {
     "words": ("<unk>", "the", "bank", "river", "of", "0"),
@@ -72,13 +73,7 @@ def bundle_of(name: str, seed: int = 0) -> Bundle:
     """A model of `MODELS` with random tensors, larger than fresh ones, so that answers differ."""
     inputs, head, encoder = MODELS[name]
     spec = Spec(inputs=inputs, encoder=Encoder(hidden_size=3, **encoder), head=head)
-    random = np.random.default_rng(seed)
-    tensors = {
-        tensor: (random.standard_normal(shape) * 0.6).astype(np.float32)
-        for tensor, shape in spec.tensors().items()
-    }
-    for tensor in {"inputs.scale", "head.scale"} & set(tensors):
-        tensors[tensor] = np.abs(tensors[tensor]) + np.float32(0.5)
+    tensors = random_tensors(spec, np.random.default_rng(seed), 0.6)
     wanted = spec.inputs.vocabularies() | spec.head.vocabularies()
     return Bundle(spec, {name: VOCABULARIES[name] for name in wanted}, tensors)
 

@@ -18,6 +18,8 @@ from birnn.data import read
 
 WARNING = "__array__ implementation doesn't accept a copy keyword"
 
+TESTS = str(Path(battery.__file__).parents[1])  # where `random_tensors` stands
+
 
 @pytest.mark.parametrize("check", battery.CHECKS)
 def test_on_the_backend_of_this_process(check: str, tmp_path: Path) -> None:
@@ -33,7 +35,7 @@ def said_on(backend: str, checks: list[str], folder: Path) -> None:
         command = [sys.executable]
     subprocess.run(
         [*command, str(Path(battery.__file__)), str(folder), *checks],
-        env=os.environ | quiet | {"KERAS_BACKEND": backend},
+        env=os.environ | quiet | {"KERAS_BACKEND": backend, "PYTHONPATH": TESTS},
         capture_output=True,
         check=True,
     )

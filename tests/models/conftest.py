@@ -14,6 +14,7 @@ from birnn.bundle.spec import Encoder, Spec
 from birnn.inputs import Characters, Codec, Dense, Surface, Symbols, Vectors, Words, restored
 from birnn.models import Network, build
 from birnn.tasks import Label, Tags, Values
+from random_tensors import random_tensors
 
 WORDS = ("<unk>", "the", "bank", "river", "of", "0")
 CHARACTERS = ("<unk>", *"abehiknrtvT1")
@@ -83,14 +84,7 @@ def sequences_of(spec: Spec, lengths: list[int], seed: int = 0) -> list[Any]:
 def network_of(spec: Spec, seed: int = 0, **settings: Any) -> Network:
     """A model with random tensors, larger than fresh ones so that answers differ."""
     network = build(spec, labels=vocabularies_of(spec).get("labels"), **settings)
-    random = np.random.default_rng(seed)
-    tensors = {
-        name: (random.standard_normal(shape) * 0.7).astype(np.float32)
-        for name, shape in spec.tensors().items()
-    }
-    for name in ("inputs.scale", "head.scale"):
-        if name in tensors:
-            tensors[name] = np.abs(tensors[name]) + np.float32(0.5)
+    tensors = random_tensors(spec, np.random.default_rng(seed))
     network.load_tensors(tensors)
     return network
 

@@ -17,6 +17,7 @@ from birnn.bundle.checks import vocabulary_sizes
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
 from birnn.reference.stack import Stack
+from random_tensors import random_tensors
 
 ALPHABET = "abcdeABC01-é"
 LABELS = {
@@ -50,13 +51,7 @@ def build(spec: Spec, seed: int = 0) -> Bundle:
     if "labels" in sizes:
         scheme = getattr(spec.head, "scheme", "none")
         vocabularies["labels"] = tuple(LABELS[scheme][: sizes["labels"]])
-    tensors = {
-        name: (random.standard_normal(shape) * 0.7).astype(np.float32)
-        for name, shape in spec.tensors().items()
-    }
-    for name in ("inputs.scale", "head.scale"):
-        if name in tensors:
-            tensors[name] = np.abs(tensors[name]) + 0.5
+    tensors = random_tensors(spec, random)
     return Bundle(spec, vocabularies, tensors)
 
 

@@ -13,6 +13,7 @@ from birnn.bundle import Bundle, Encoder, Label, Spec, Symbols, Tags, Values, Ve
 from birnn.data import Example
 from birnn.errors import BirnnError, DataError
 from birnn.runtime import Predictor
+from random_tensors import random_tensors
 
 TEXTS = ["so good", "so bad a film", "good"]
 
@@ -37,14 +38,7 @@ class Frame:
 def predictor(head, inputs=None, **facts):
     inputs = inputs or Words(size=5, dim=4)
     spec = Spec(inputs=inputs, encoder=Encoder(hidden_size=3), head=head)
-    random = np.random.default_rng(5)
-    tensors = {
-        name: random.standard_normal(shape).astype(np.float32)
-        for name, shape in spec.tensors().items()
-    }
-    for name in ("inputs.scale", "head.scale"):
-        if name in tensors:
-            tensors[name] = np.abs(tensors[name]) + np.float32(0.5)
+    tensors = random_tensors(spec, np.random.default_rng(5), 1.0)
     names = {"words": ("<unk>", "so", "good", "bad", "film"), "symbols": ("<unk>", "M", "K", "V")}
     names = {kind: items for kind, items in names.items() if kind == inputs.kind}
     if not isinstance(head, Values):

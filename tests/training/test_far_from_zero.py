@@ -19,6 +19,7 @@ from birnn.errors import BundleError
 from birnn.models import build
 from birnn.runtime import Predictor
 from birnn.training.prepare import prepare
+from random_tensors import random_tensors
 
 FAR = 1_700_000_000
 SERIES = [[0, 1, 2], [2, 1, 0], [3, 5], [1, 1, 4, 2]]
@@ -98,14 +99,7 @@ def test_targets_far_from_zero_stay_apart(write, tiny):
 def bundle_of(head, labels=("x", "y"), **inputs):
     encoder = Encoder(hidden_size=3, bidirectional=False)
     spec = Spec(inputs=Vectors(size=2, **inputs), encoder=encoder, head=head)
-    random = np.random.default_rng(3)
-    tensors = {
-        name: random.standard_normal(shape).astype(np.float32) * 0.5
-        for name, shape in spec.tensors().items()
-    }
-    for name in ("inputs.scale", "head.scale"):
-        if name in tensors:
-            tensors[name] = np.abs(tensors[name]) + np.float32(1)
+    tensors = random_tensors(spec, np.random.default_rng(3), 0.5)
     names = {} if isinstance(head, Values) else {"labels": labels}
     return Bundle(spec, names, tensors)
 
