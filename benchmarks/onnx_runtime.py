@@ -22,7 +22,7 @@ from typing import Any
 
 from birnn.cli.printing import markdown
 from birnn.engine import isa
-from birnn.export.onnx import feeds, load, write
+from birnn.export.onnx import graph_feeds, load, write
 from birnn.inputs import restored
 from birnn.runtime import Predictor
 from turns import take
@@ -37,7 +37,7 @@ def ways_of(
     tokens = sum(len(tokens) for batch in batches for tokens in batch)
     graph = load(path, model.bundle)
     codec = model.spec.inputs.codec(restored(model.bundle.vocabularies))
-    arrays = [feeds(codec, batch) for batch in batches]
+    arrays = [graph_feeds(codec, batch) for batch in batches]
 
     def timed(call: Callable[[Any], Any], items: list[Any]) -> float:
         begun = time.perf_counter()

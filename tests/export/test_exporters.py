@@ -15,7 +15,7 @@ from birnn.bundle import Bundle
 from birnn.data import read
 from birnn.errors import ConversionError, OutputError, UsageError
 from birnn.export import EXPORTERS, export_model, verify
-from birnn.export.verify import BATCH_ROWS, compare, sample
+from birnn.export.verify import BATCH_ROWS, sample, verify_loaded
 from birnn.runtime import Predictor
 
 
@@ -110,7 +110,9 @@ class Spoilt:
 
 def spoilt(bundle: Bundle, place: tuple[int, ...], by: float, **options: Any) -> Any:
     batch = [("A", "C", "G"), (), ("A", "A")]
-    return compare(bundle, Spoilt(bundle, place, by), {"sample": batch}, to="torch", **options)
+    return verify_loaded(
+        bundle, Spoilt(bundle, place, by), {"sample": batch}, to="torch", **options
+    )
 
 
 def test_the_largest_difference_is_found_where_it_is(model: Callable[..., Bundle]) -> None:
@@ -159,7 +161,7 @@ def test_many_sequences_are_compared_in_batches_each_with_its_own(
         return [*own.scores(sequences)]
 
     many = [("A", "C", "G") * (k % 70) for k in range(300)]
-    found = compare(bundle, counted, {"sample": many}, to="torch")
+    found = verify_loaded(bundle, counted, {"sample": many}, to="torch")
     assert found.largest is not None
     assert found.largest.value <= 1e-6
     assert not found.different
@@ -180,7 +182,9 @@ def test_scores_of_another_shape_are_no_export_of_this_model(
     bundle = model("mixed")
     other = Predictor(bundle)
     with pytest.raises(ConversionError, match=r"shape \(2, 5\) for sequence 0 of the sample"):
-        compare(bundle, lambda s: [r[:2] for r in other.scores(s)], {"sample": ["ACG"]}, to="torch")
+        verify_loaded(
+            bundle, lambda s: [r[:2] for r in other.scores(s)], {"sample": ["ACG"]}, to="torch"
+        )
 
 
 def test_the_sample_holds_the_vocabulary_in_its_order(model: Callable[..., Bundle]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from birnn.bundle import Bundle, Encoder, Spec
 from birnn.export import EXPORTERS, export_model, feeds
-from birnn.export.verify import compare, random_batch
+from birnn.export.verify import random_batch, verify_loaded
 from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
 from birnn.keras import from_keras, stack_to_keras, to_keras
 from birnn.keras.backend import load_keras, precision
@@ -107,7 +107,7 @@ def scores_are_the_runtimes(folder: Path) -> None:
             "empty": sequences_of(bundle, (0, 0)),
             "random": random_batch(bundle),
         }
-        found = compare(bundle, opened, batches, to="keras")
+        found = verify_loaded(bundle, opened, batches, to="keras")
         assert found.passed, (name, found.lines())
 
 

@@ -9,7 +9,7 @@
 | symbols    | ``symbols`` (B, T)                                             |
 | vectors    | ``vectors`` (B, T, D), less the offset of the inputs           |
 
-An ONNX graph takes words by their distinct forms, see `birnn.export.onnx.feeds`.
+An ONNX graph takes words by their distinct forms, see `birnn.export.onnx.graph_feeds`.
 
 Numbers are int64, vectors float32, padding is 0. T and C are at least 1, as some frameworks refuse
 an axis of length 0.

@@ -36,13 +36,13 @@ _NAMES = (
 )
 
 
-def plain_name(name: str) -> str:
+def plain_tensor_name(name: str) -> str:
     """The plain model's name of a tensor.
 
     Example:
-        >>> plain_name("encoder.weight_ih_l1_reverse")
+        >>> plain_tensor_name("encoder.weight_ih_l1_reverse")
         'encoder.layers.1.weight_ih_l0_reverse'
-        >>> plain_name("inputs.characters.encoder.bias_hh_l0")
+        >>> plain_tensor_name("inputs.characters.encoder.bias_hh_l0")
         'inputs.spelling.layers.0.bias_hh_l0'
     """
     for pattern, replacement in _NAMES:
@@ -52,9 +52,9 @@ def plain_name(name: str) -> str:
 
 def state_dict(bundle: Bundle) -> dict[str, Array]:
     """The tensors of a bundle by the plain model's names, float32."""
-    tensors = {plain_name(name): np.array(value) for name, value in bundle.tensors.items()}
+    tensors = {plain_tensor_name(name): np.array(value) for name, value in bundle.tensors.items()}
     if QUERY in bundle.tensors:
-        tensors[plain_name(QUERY)] = bundle.tensors[QUERY][None, :]
+        tensors[plain_tensor_name(QUERY)] = bundle.tensors[QUERY][None, :]
     return tensors
 
 
@@ -78,7 +78,7 @@ def bundle_from(arrays: Mapping[str, Array], metadata: Mapping[str, str], where:
 
     def tensors(spec: Spec) -> dict[str, Array]:
         shapes = spec.tensors()
-        held = {name: np.array(arrays[plain_name(name)], np.float32) for name in shapes}
+        held = {name: np.array(arrays[plain_tensor_name(name)], np.float32) for name in shapes}
         if QUERY in held:
             held[QUERY] = held[QUERY].reshape(-1)
         return held

@@ -190,7 +190,7 @@ def verify(
     """
     if not tolerance >= 0:
         raise UsageError(f"tolerance is {tolerance}, it must be 0 or more")
-    return compare(
+    return verify_loaded(
         bundle,
         exporter_of(to).load(Path(path), bundle),
         {
@@ -202,7 +202,7 @@ def verify(
     )
 
 
-def compare(
+def verify_loaded(
     bundle: Bundle,
     loaded: Loaded,
     batches: dict[str, list[Any]],

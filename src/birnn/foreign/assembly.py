@@ -40,7 +40,7 @@ from birnn.foreign.sorting import (
     no_counterpart,
     sorted_out,
 )
-from birnn.foreign.stacking import Stacked, stacked
+from birnn.foreign.stacking import Stacked, stack_of
 from birnn.inputs import Symbols, Vectors
 from birnn.inputs.vectors import Dense
 from birnn.reference.activations import ACTIVATIONS, ActivationName
@@ -82,7 +82,7 @@ def assemble(layers: Sequence[Layer], *, values: bool = False) -> Assembled:
         notices.append(f"{', '.join(dropped)}: left out, as it acts in training alone")
     parts = sorted_out([layer for layer in layers if not isinstance(layer, TrainingOnly)])
     inputs, tensors, fold = _inputs(parts, notices)
-    stack = stacked(parts.recurrent, inputs.width, fold, notices)
+    stack = stack_of(parts.recurrent, inputs.width, fold, notices)
     head, head_tensors = _head(parts, stack, values, notices)
     spec = Spec(inputs=inputs, encoder=stack.encoder, head=head)
     tensors = prefixed("inputs", tensors) | prefixed("encoder", stack.parameters)

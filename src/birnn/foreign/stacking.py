@@ -40,7 +40,7 @@ class Stacked:
     columns: Array
 
 
-def stacked(
+def stack_of(
     layers: Sequence[tuple[LinearLayer | None, RecurrentLayer]],
     width: int,
     fold: LinearLayer | None,

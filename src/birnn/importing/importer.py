@@ -64,7 +64,7 @@ def imported(file: str | Path, beside: Beside, tell: Tell = log_notice) -> Bundl
     """The bundle that a file of another framework becomes; arguments as of `import_model`."""
     path = Path(file)
     notices: list[str] = []
-    kind = format_of(path)
+    kind = import_format(path)
     read = READERS[kind](path, beside, notices)
     # A file that birnn exported is a whole bundle.
     bundle = read if isinstance(read, Bundle) else bundle_of(read, beside, notices, where=str(path))
@@ -73,7 +73,7 @@ def imported(file: str | Path, beside: Beside, tell: Tell = log_notice) -> Bundl
     return replace(bundle, metadata={"imported": {"file": path.name, "format": kind}})
 
 
-def format_of(path: Path) -> Format:
+def import_format(path: Path) -> Format:
     """What a file is, by its first bytes.
 
     Raises:

@@ -12,7 +12,7 @@ from birnn.bundle.checks import summary
 from birnn.errors import ConversionError, Tell, log_notice
 from birnn.foreign import Beside, bundle_of, keras_layers, mask_notices
 from birnn.foreign.keras_chain import refuse_own_class
-from birnn.keras.weights import placements, taken
+from birnn.keras.weights import placements, weights_of
 
 LOOKUPS = ("StringLookup", "TextVectorization")
 
@@ -90,7 +90,7 @@ def _looked_up(layer: Any, tell: Tell) -> dict[str, Any]:
 def _updated(bundle: Bundle, model: Any) -> Bundle:
     """A bundle with the weights of the model that `to_keras` made of it."""
     try:
-        found = taken(model, placements(bundle.spec))
+        found = weights_of(model, placements(bundle.spec))
     except ValueError as error:  # of Keras, where it has no layer of that name
         raise ConversionError(
             f"{model.name}: is not the model that to_keras makes of this bundle: {error}"

@@ -15,7 +15,7 @@ from birnn.errors import Tell, log_notice
 from birnn.inputs import Symbols, Vectors, Words
 from birnn.keras.backend import DType, load_keras, precision
 from birnn.keras.recurrent import KerasStackOutput, Steps, Tensor, encode, steps_of, zeroed
-from birnn.keras.weights import place, placements
+from birnn.keras.weights import placements, set_weights
 from birnn.tasks import Values
 
 
@@ -82,7 +82,7 @@ def to_keras(bundle: Bundle, *, dtype: DType = "float32", tell: Tell = log_notic
                 name="values",
             )(scores)
         model = keras.Model(read.inputs, scores, name=spec.task)
-        place(model, placements(spec), bundle.tensors)
+        set_weights(model, placements(spec), bundle.tensors)
     return model
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from birnn.bundle.conventions import convention
 from birnn.errors import Tell, log_notice
 from birnn.keras.backend import DType, load_keras, precision
-from birnn.keras.weights import place, stack_placements
+from birnn.keras.weights import set_weights, stack_placements
 from birnn.reference.stack import MergeName, Stack
 
 Tensor = Any
@@ -221,7 +221,7 @@ def stack_to_keras(
         for part, name in enumerate(names if initial_state else ()):
             outputs[name] = ops.stack(found.states[part :: len(names)], axis=1)
         model = keras.Model(inputs, outputs, name="stack")
-        place(model, stack_placements(stack, "", "encoder"), parameters)
+        set_weights(model, stack_placements(stack, "", "encoder"), parameters)
     return model
 
 

@@ -41,13 +41,13 @@ class Placement:
     back: Callable[[list[Array]], dict[str, Array]]
 
 
-def place(model: Any, placed: Iterable[Placement], tensors: Tensors) -> None:
+def set_weights(model: Any, placed: Iterable[Placement], tensors: Tensors) -> None:
     """Set the weights of a Keras model."""
     for placement in placed:
         model.get_layer(placement.layer).set_weights(placement.to(tensors))
 
 
-def taken(model: Any, placed: Iterable[Placement]) -> dict[str, Array]:
+def weights_of(model: Any, placed: Iterable[Placement]) -> dict[str, Array]:
     """The weights of a Keras model as tensors by name."""
     found: dict[str, Array] = {}
     for placement in placed:

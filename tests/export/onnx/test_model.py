@@ -18,7 +18,7 @@ from birnn.errors import ConversionError, FormatError, MissingExtra
 from birnn.export.onnx import (
     OPSET,
     OnnxModel,
-    feeds,
+    graph_feeds,
     load,
     metadata_of,
     model_of,
@@ -128,7 +128,7 @@ def test_another_runtime_gives_the_same_answers(model: Model, named: str) -> Non
     codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
     evaluator = onnx.reference.ReferenceEvaluator(model_of(bundle))
     found = dict(
-        zip(evaluator.output_names, evaluator.run(None, feeds(codec, sequences)), strict=True)
+        zip(evaluator.output_names, evaluator.run(None, graph_feeds(codec, sequences)), strict=True)
     )
     predictor = Predictor(bundle)
     expected = np.stack(predictor.scores(sequences))

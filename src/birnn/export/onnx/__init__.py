@@ -3,14 +3,14 @@
 from birnn.export.onnx.bundling import bundle_from
 from birnn.export.onnx.exporter import OnnxModel, load, session_of, write
 from birnn.export.onnx.graph import OPSET
-from birnn.export.onnx.inputs import feeds
+from birnn.export.onnx.inputs import graph_feeds
 from birnn.export.onnx.model import metadata_of, model_of, stack_model
 
 __all__ = [
     "OPSET",
     "OnnxModel",
     "bundle_from",
-    "feeds",
+    "graph_feeds",
     "load",
     "metadata_of",
     "model_of",

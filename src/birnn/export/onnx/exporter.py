@@ -14,7 +14,7 @@ from birnn.engine import isa
 from birnn.errors import FormatError, require
 from birnn.export.description import as_metadata, description
 from birnn.export.feeds import Array, answers_of, unpadded
-from birnn.export.onnx.inputs import feeds
+from birnn.export.onnx.inputs import graph_feeds
 from birnn.export.onnx.model import model_of
 from birnn.inputs import restored
 from birnn.runtime.validation import validated
@@ -144,7 +144,7 @@ class OnnxModel:
     def run(self, sequences: Sequence[Any]) -> tuple[Array, dict[str, Array]]:
         """Lengths of the sequences, and all outputs of the graph by their names."""
         given = list(validated(self._bundle.spec, self._codec, sequences))
-        arrays = feeds(self._codec, given)
+        arrays = graph_feeds(self._codec, given)
         with _faults_of("the model"):
             found = self.session.run(self._names, arrays)
         return arrays["lengths"], dict(zip(self._names, found, strict=True))

@@ -197,7 +197,7 @@ INPUTS: dict[str, GraphInputs] = {
 }
 
 
-def feeds(codec: Codec[Any], sequences: Sequence[Steps]) -> dict[str, Array]:
+def graph_feeds(codec: Codec[Any], sequences: Sequence[Steps]) -> dict[str, Array]:
     """The arrays that an exported model takes, of validated sequences.
 
     Args:
@@ -207,7 +207,8 @@ def feeds(codec: Codec[Any], sequences: Sequence[Steps]) -> dict[str, Array]:
     Example:
         >>> from birnn.inputs import Vocabulary
         >>> codec = Words(size=3, dim=8).codec({"words": Vocabulary(["the", "bank"])})
-        >>> {name: array.tolist() for name, array in feeds(codec, [("the", "bank"), ()]).items()}
+        >>> arrays = graph_feeds(codec, [("the", "bank"), ()])
+        >>> {name: array.tolist() for name, array in arrays.items()}
         {'lengths': [2, 0], 'forms': [[0, 1], [0, 0]], 'words': [1, 2]}
     """
     return {LENGTHS: _lengths(sequences)} | INPUTS[codec.inputs.kind].feeds(codec, sequences)
