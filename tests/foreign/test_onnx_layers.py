@@ -209,7 +209,69 @@ def narrow(model):
     held[name].CopyFrom(numpy_helper.from_array(array, name))
 
 
+def cut_short(model):
+    """Lengths that are written into the graph: the layer reads two steps of each sequence."""
+    lengths = numpy_helper.from_array(np.array([2, 2, 2], np.int32), "lengths")
+    model.graph.initializer.append(lengths)
+    node_of(model, "GRU").input[4] = "lengths"
+
+
+def before(model, kind, made):
+    """An operator between one of a kind and what it reads."""
+    places = list(model.graph.node)
+    at = next(n for n, node in enumerate(places) if node.op_type == kind)
+    made.input[0] = places[at].input[0]
+    places[at].input[0] = made.output[0]
+    del model.graph.node[:]
+    model.graph.node.extend([*places[:at], made, *places[at:]])
+
+
+def rounded(model):
+    before(model, "Relu", helper.make_node("Cast", [""], ["whole"], to=onnx.TensorProto.INT32))
+
+
+def rounded_weights(model):
+    """A matrix that is cast to integers in the graph, as if it were only passed on."""
+    name = node_of(model, "MatMul").input[1]
+    cast = helper.make_node("Cast", [name], ["whole"], to=onnx.TensorProto.INT32)
+    model.graph.node.insert(0, cast)
+    node_of(model, "MatMul").input[1] = "whole"
+
+
+def dropping(model):
+    training = numpy_helper.from_array(np.array(True), "training")
+    model.graph.initializer.append(training)
+    before(model, "Relu", helper.make_node("Dropout", ["", "", "training"], ["dropped"]))
+
+
+def circular(model):
+    """States that are made of themselves."""
+    node_of(model, "GRU").input[5] = "round"
+    for first, second in (("round", "about"), ("about", "round")):
+        model.graph.node.insert(0, helper.make_node("Identity", [first], [second]))
+
+
+def given_twice(model):
+    model.graph.node.append(helper.make_node("Identity", [model.graph.output[0].name], ["x"]))
+
+
+def unmade(model):
+    model.graph.output[0].name = "nowhere"
+
+
+def zeros_are_sizes(model):
+    with_attribute(model, "Reshape", allowzero=1)
+
+
 GRAPHS = {
+    cut_short: (ConversionError, "its sequence_lens lengths is computed or a constant"),
+    rounded: (ConversionError, "it makes whole numbers of the rows"),
+    rounded_weights: (ConversionError, "whole is computed"),
+    dropping: (ConversionError, "it drops values when the model predicts too"),
+    circular: (FormatError, "it reads (round|about), which nothing before it gives"),
+    given_twice: (FormatError, "it gives x, which is there already"),
+    unmade: (FormatError, "its output nowhere"),
+    zeros_are_sizes: (ConversionError, "allowzero"),
     old_gru: (ConversionError, "linear_before_reset is 0, it must be 1"),
     clipped: (ConversionError, "clip is 3.0"),
     backwards: (ConversionError, "reads backwards alone"),
@@ -234,6 +296,24 @@ def test_the_last_row_of_two_directions_is_no_final_state(graph_of):
     model = exported(Pooled(["end"], "GRU", 1, True), torch.from_numpy(IDS))
     with pytest.raises(ConversionError, match="there the backward half has read one step"):
         onnx_layers(graph_of(model))
+
+
+def test_batch_normalisation_by_the_batch_is_refused(graph_of):
+    """Its mean and variance are those of what it reads."""
+    model = exported(Series(), torch.zeros(4, 2, 3))
+    with_attribute(model, "BatchNormalization", training_mode=1)
+    with pytest.raises(ConversionError, match="training_mode"):
+        onnx_layers(graph_of(model))
+
+
+def test_a_graph_without_opset_or_with_an_array_twice_is_refused(tagger, graph_of):
+    model = copy(tagger)
+    model.graph.initializer.append(model.graph.initializer[0])
+    with pytest.raises(FormatError, match="several arrays"):
+        graph_of(model)
+    del model.opset_import[:]
+    with pytest.raises(ConversionError, match="says no opset"):
+        graph_of(model)
 
 
 @pytest.mark.parametrize("version", [3, 999])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.errors import ConversionError
+from birnn.errors import ConversionError, FormatError
 from birnn.foreign.layers import Array, PoolName
 
 RECURRENT = ("LSTM", "GRU", "RNN")
@@ -73,11 +73,15 @@ def pruned(graph: Graph) -> Graph:
         index = constants.get(node.inputs[1])
         if index is None or not all(layer and layer.kind in RECURRENT for layer in layers):
             continue
-        count = 2 if layers[0] and layers[0].attributes.get("direction") == "bidirectional" else 1
-        place = int(index) % (count * len(layers))
-        node.inputs[0] = joined.inputs[place // count]
+        places = [
+            (name, number)
+            for name, layer in zip(joined.inputs, layers, strict=True)
+            if layer
+            for number in range(1 + (layer.attributes.get("direction") == "bidirectional"))
+        ]
+        node.inputs[0], own = places[int(index)]
         number = f"{node.outputs[0]}/number"
-        constants[number], node.inputs[1] = np.array(place % count), number
+        constants[number], node.inputs[1] = np.array(own), number
     kept, pending = set(), list(graph.outputs)
     while pending:
         maker = makers.get(pending.pop())
@@ -86,6 +90,31 @@ def pruned(graph: Graph) -> Graph:
             pending += maker.inputs
     nodes = [node for node in graph.nodes if id(node) in kept]
     return Graph(nodes, constants, graph.inputs, graph.outputs)
+
+
+def check_order(graph: Graph) -> None:
+    """Refuse a graph whose operators do not stand after what they read, or give a name twice.
+
+    Raises:
+        FormatError: It is such a graph, which the standard forbids.
+    """
+    known = {*graph.constants, *graph.inputs}
+    for node in graph.nodes:
+        missing = [name for name in node.inputs if name and name not in known]
+        if missing:
+            raise FormatError(
+                f"{node}: it reads {missing[0]}, which nothing before it gives. Export it again."
+            )
+        given = [name for name in node.outputs if name]
+        if twice := known.intersection(given):
+            raise FormatError(
+                f"{node}: it gives {twice.pop()}, which is there already. Export it again."
+            )
+        known.update(given)
+    missing = [name for name in graph.outputs if name not in known]
+    if missing or not graph.outputs:
+        what = f"its output {missing[0]} is given by no operator" if missing else "it has no output"
+        raise FormatError(f"the graph is damaged: {what}. Export it again.")
 
 
 def constant_of(node: Operator) -> Any:

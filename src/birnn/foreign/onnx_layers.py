@@ -25,8 +25,17 @@ from birnn.foreign.layers import (
     linear_layer,
     wide,
 )
-from birnn.foreign.onnx_graph import POOLS, RECURRENT, SAME, SIDE, Graph, Operator, pruned
-from birnn.foreign.onnx_walk import OUTPUT, Readers, Walk
+from birnn.foreign.onnx_graph import (
+    POOLS,
+    RECURRENT,
+    SAME,
+    SIDE,
+    Graph,
+    Operator,
+    check_order,
+    pruned,
+)
+from birnn.foreign.onnx_walk import OUTPUT, Readers, Walk, keeps_fractions
 
 FUNCTIONS = {
     "Relu": "relu",
@@ -43,13 +52,23 @@ def onnx_layers(graph: Graph) -> list[Layer]:
 
     Raises:
         ConversionError: An operator that has no counterpart, or operators that are no chain.
+        FormatError: Operators that read what nothing gives.
         ShapeError: Shapes that disagree.
     """
     with faults_named("the graph is damaged, or has operators with inputs or attributes of others"):
+        check_order(graph)
         return list(Walk(pruned(graph), READERS).layers())
 
 
 def _same(walk: Walk, node: Operator) -> Iterator[Layer]:
+    if node.kind == "Cast" and not keeps_fractions(node):
+        raise ConversionError(f"{node}: it makes whole numbers of the rows, birnn's layers do not.")
+    training = walk.array(node, 2) if node.kind == "Dropout" else None
+    if training is not None and training.any():
+        raise ConversionError(
+            f"{node}: it drops values when the model predicts too (training_mode). Export the "
+            "model in evaluation mode."
+        )
     walk.name = node.outputs[0]
     yield from ()
 
@@ -94,6 +113,8 @@ def _reshape(walk: Walk, node: Operator) -> Iterator[Layer]:
         known, axes = not any(shape[:-1]), (*walk.axes[:-2], "W")
     else:
         known, axes = len(shape) == len(walk.axes) and shape.count(0) >= len(shape) - 1, walk.axes
+    if node.attributes.get("allowzero"):
+        raise ConversionError(f"{node}: with allowzero=1 its zeros are sizes and keep no axis.")
     if not known:
         raise ConversionError(
             f"{node}: it reshapes axes {', '.join(walk.axes)} to {shape}, which may mix what birnn "
@@ -136,6 +157,11 @@ def _normalisation(walk: Walk, node: Operator) -> Iterator[Layer]:
         raise ConversionError(f"{node}: it does not normalise the values of rows (axis 1).")
     gamma, beta, mean, variance = (wide(each) for each in arrays if each is not None)
     deviation = np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
+    if node.attributes.get("training_mode") or not node.attributes.get("spatial", 1):
+        raise ConversionError(
+            f"{node}: its mean and variance are those of what it reads (training_mode), or of each "
+            "step. Export the model in evaluation mode."
+        )
     walk.name = node.outputs[0]
     yield Normalisation(str(node), mean, deviation, gamma, beta)
 
@@ -143,7 +169,12 @@ def _normalisation(walk: Walk, node: Operator) -> Iterator[Layer]:
 def _gather(walk: Walk, node: Operator) -> Iterator[Layer]:
     """The final state of the one direction, or the last of its rows, which is the same."""
     index, axis = walk.array(node, 1), walk.axes[node.attributes.get("axis", 0)]
-    if index is None or index.size != 1 or axis not in ("1", "T"):
+    if (
+        index is None
+        or index.size != 1
+        or axis not in ("1", "T")
+        or (axis == "1" and int(index) not in (0, -1))
+    ):
         raise ConversionError(f"{node}: it takes a part of the rows that birnn's models do not.")
     if axis == "T":
         if "S" in walk.axes or int(index) != -1 or walk.both:
@@ -171,6 +202,7 @@ def _recurrent(walk: Walk, node: Operator) -> Iterator[Layer]:
         raise ConversionError(
             f"{node}: it reads axes {', '.join(walk.axes)}, needed are {', '.join(first)}."
         )
+    _check_lengths(walk, node)
     settings = dict(node.attributes) | {"peepholes": len(node.inputs) > 7 and bool(node.inputs[7])}
     direction = settings.pop("direction", "forward")
     if direction == "reverse":
@@ -222,13 +254,24 @@ def _read(walk: Walk, name: str) -> bool:
     return name in walk.graph.outputs or any(n.kind not in SIDE for n in walk.readers.get(name, ()))
 
 
+def _check_lengths(walk: Walk, node: Operator) -> None:
+    """Refuse lengths that are not given with the sequences: the layer would read a part of them."""
+    name = node.inputs[4] if len(node.inputs) > 4 else ""
+    while name in walk.makers and walk.makers[name].kind in SAME:
+        name = walk.makers[name].inputs[0]
+    if name and (name not in walk.graph.inputs or name in walk.constants):
+        raise ConversionError(
+            f"{node}: its sequence_lens {name} is computed or a constant. Export the model with "
+            "lengths as an input, or without: birnn reads each sequence to its end."
+        )
+
+
 def _check_zero(walk: Walk, node: Operator, name: str) -> None:
     """Refuse initial states that are not zero: constants, or zeros of some shape."""
-    makers = {output: each for each in walk.graph.nodes for output in each.outputs}
     pending = [name]
     while pending:
         at = pending.pop()
-        maker = makers.get(at)
+        maker = walk.makers.get(at)
         if at in walk.constants:
             if np.any(walk.constants[at]):
                 raise ConversionError(

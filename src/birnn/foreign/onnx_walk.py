@@ -20,6 +20,15 @@ Readers = Mapping[str, Callable[["Walk", Operator], Iterator[Layer]]]
 OUTPUT: dict[str, Axes] = {"Y": ("T", "S", "B", "W"), "Y_h": ("S", "B", "W")}
 
 
+# Numbers of ONNX' types of floating point: float, float16, double, bfloat16.
+FLOATING = (1, 10, 11, 16)
+
+
+def keeps_fractions(node: Operator) -> bool:
+    """Whether a Cast gives numbers of floating point, which are what they were but for rounding."""
+    return node.attributes.get("to") in FLOATING
+
+
 class Walk:
     """Follows rows from the input of a graph through the operators that read them.
 
@@ -31,6 +40,7 @@ class Walk:
     def __init__(self, graph: Graph, table: Readers) -> None:
         self.graph, self._table = graph, table
         self.constants = dict(graph.constants)
+        self.makers = {output: node for node in graph.nodes for output in node.outputs}
         self.readers: dict[str, list[Operator]] = {}
         for node in graph.nodes:
             for name in filter(None, dict.fromkeys(node.inputs)):
@@ -49,7 +59,9 @@ class Walk:
                 if node.kind == "Constant":
                     self.constants[node.outputs[0]] = np.asarray(constant_of(node))
                 elif node.kind in SAME and node.inputs[0] in self.constants:
-                    self.constants[node.outputs[0]] = self.constants[node.inputs[0]]
+                    held = self.constants[node.inputs[0]]
+                    if node.kind != "Cast" or held.dtype.kind != "f" or keeps_fractions(node):
+                        self.constants[node.outputs[0]] = held
         return known
 
     def layers(self) -> Iterator[Layer]:
@@ -214,10 +226,9 @@ class Walk:
             raise ConversionError(f"{end}: what stands side by side is concatenated, not this.")
         if kinds == {"Gather"}:
             halves = [self.array(node, 1) for node in order]
-            if self.axes != OUTPUT["Y_h"] or [int(n) % 2 for n in halves if n is not None] != [
-                0,
-                1,
-            ]:
+            numbers = [int(number) for number in halves if number is not None]
+            across = any(node.attributes.get("axis", 0) for node in order)
+            if self.axes != OUTPUT["Y_h"] or across or numbers not in ([0, 1], [-2, -1]):
                 raise ConversionError(f"{end}: it does not concatenate the two final states.")
         else:
             yield Pool(str(end), tuple(self.pooling(node) for node in order))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ def read_onnx_file(path: Path) -> tuple[Graph, dict[str, str]]:
     if not model.graph.node:
         raise FormatError(f"{path}: is no ONNX file, or has a graph without operators")
     opset = _opset(path, model, onnx.defs.onnx_opset_version())
+    names = Counter(tensor.name for tensor in model.graph.initializer)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise FormatError(f"{path}: has several arrays {twice[0]!r:.100}. Export it again.")
     constants = {t.name: _array(path, t, onnx) for t in model.graph.initializer}
     if model.graph.sparse_initializer:
         raise ConversionError(f"{path}: it has sparse arrays, birnn reads dense ones.")
@@ -68,12 +72,17 @@ def read_onnx_file(path: Path) -> tuple[Graph, dict[str, str]]:
 def _opset(path: Path, model: Any, newest: int) -> int:
     """The version of the operators, which all are ONNX' own."""
     versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
+    if not versions:
+        raise ConversionError(f"{path}: says no opset, so that operators may be of any version.")
     for version in versions:
         if not OLDEST_OPSET <= version <= newest:
             raise ConversionError(
                 f"{path}: opset {version} is not known, this onnx knows {OLDEST_OPSET} to "
                 f"{newest}. Export the model with one of these, or upgrade onnx."
             )
+    own = [function.name for function in model.functions if function.domain in ("", "ai.onnx")]
+    if own:
+        raise ConversionError(f"{path}: it says itself what ONNX' {own[0]} is. Export it without.")
     strange = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
     if strange:
         names = [node.op_type for node in model.graph.node if node.domain in strange]
@@ -81,7 +90,7 @@ def _opset(path: Path, model: Any, newest: int) -> int:
             f"{path}: operators {', '.join(names[:5])} of {', '.join(sorted(strange))} are not "
             "ONNX' own. Export the model without them."
         )
-    return max(versions, default=OLDEST_OPSET)
+    return int(max(versions))
 
 
 def _attribute(path: Path, attribute: Any, onnx: Any) -> Any:
