@@ -28,7 +28,7 @@ import torch
 from birnn.engine import isa
 from birnn.engine.stack import run as run_packed
 from birnn.export import plain_torch
-from birnn.export.torch import plain_name
+from birnn.export.torch import plain_tensor_name
 from birnn.nn import BiRNN, ManualBiRNN
 from birnn.nn import State as TorchState
 from birnn.reference import Outcome, StackState, bidirectional
@@ -115,7 +115,7 @@ def run_manual(x, parameters, stack, initial=None):
 def run_plain(x, parameters, stack, initial=None):
     """The encoder of a model that was exported to PyTorch: torch's bidirectional layers, packed."""
     assert initial is None
-    encoder = plain_torch.Encoder(
+    encoder = plain_torch.PlainEncoder(
         stack.cell,
         stack.input_size,
         stack.hidden_size,
@@ -124,7 +124,9 @@ def run_plain(x, parameters, stack, initial=None):
         merge_size=stack.merge_size,
         residual=stack.residual,
     ).to(torch.from_numpy(x.values).dtype)
-    named = {plain_name(f"encoder.{n}").removeprefix("encoder."): v for n, v in parameters.items()}
+    named = {
+        plain_tensor_name(f"encoder.{n}").removeprefix("encoder."): v for n, v in parameters.items()
+    }
     encoder.load_state_dict({name: torch.from_numpy(value) for name, value in named.items()})
     # Exported models have a step and a sequence at least.
     padded = np.zeros((max(1, len(x)), max(1, x.lengths.max(initial=0)), stack.input_size))
