@@ -37,7 +37,8 @@ def features(form, prefixes, suffixes, **_):
 
 def padded(name, rows):
     width, get = max(map(len, rows), default=0), numbers[name].get
-    return np.array([[get(i, 0) for i in r] + [0] * (width - len(r)) for r in rows], np.int64)
+    table = [[get(i, 0) for i in r] + [0] * (width - len(r)) for r in rows]
+    return np.array(table, np.int64).reshape(len(rows), width)
 
 
 lines = [canonical(line).split() for line in sys.stdin]
@@ -52,8 +53,7 @@ if inputs["characters"]:
     feeds["characters"] = padded("characters", letters)
     feeds["character_lengths"] = np.array(list(map(len, letters)), np.int64)
 if inputs["surface"]:
-    rows = [features(form, **inputs["surface"]) for form in forms]
-    feeds["features"] = padded("traits", rows)
-
+    rows = [features(form, **inputs["surface"]) for form in [*forms, ""]]
+    feeds["features"] = padded("traits", rows)[:-1]  # as wide without a form
 for line, tags in zip(lines, session.run(["tags"], feeds)[0]):
     print(*(f"{form}\t{known['labels'][n]}" for form, n in zip(line, tags)), "", sep="\n")

@@ -106,6 +106,9 @@ def test_the_example_tags_as_birnn_predict_does(
     assert main(["predict", str(tmp_path / "m"), str(tmp_path / "s.txt"), "--tokens"]) == 0
     assert told == capsys.readouterr().out
     assert len({line.partition("\t")[2] for line in told.splitlines()} - {""}) > 1
+    if character_hidden:
+        for text in ("", "\n", "\n\n"):
+            assert run_example(tmp_path / "m.onnx", text) == text
 
 
 def run_example(path: Path, text: str) -> str:
