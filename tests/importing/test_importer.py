@@ -323,6 +323,37 @@ def test_a_file_of_items_that_is_none_is_refused(state_dict, tmp_path):
             imported(state_dict, vocabulary=path)
 
 
+def test_files_of_items_as_other_programs_write_them(state_dict, tmp_path):
+    """With a byte order mark, lines of Windows, JSON of another name."""
+    lines = "".join(f"{item}\r\n" for item in ITEMS).encode()
+    plain = imported(state_dict, vocabulary=ITEMS, labels=LABELS).bundle.vocabularies
+    for content in (lines, b"\xef\xbb\xbf" + lines, json.dumps(ITEMS).encode("utf-8-sig")):
+        (tmp_path / "items").write_bytes(content)
+        found = imported(state_dict, vocabulary=tmp_path / "items", labels=LABELS)
+        assert found.bundle.vocabularies == plain
+    some = {item: number for number, item in enumerate(ITEMS[:4])}
+    found = imported(state_dict, vocabulary=some, labels=LABELS)
+    assert found.bundle.vocabularies["symbols"] == ("<unk>", "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("l.txt", "x\n\n", "a label is empty"),
+        ("l.txt", "x\t0\ny\t1\n", "several columns"),
+        ("l.txt", "", "holds no item"),
+        ("l.json", '{"x": 0, "x": 1}', "json: the item 'x' stands there 2 times"),
+        ("l.json", '"xy"', "is a str, not a list"),
+        ("l.json", '["x", "\\ud800"]', "surrogate"),
+        ("l.json", '{"x": 0, "y": ' + 5000 * "9" + "}", "is not JSON"),
+    ],
+)
+def test_labels_that_are_none_are_refused(name, content, message, state_dict, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises((FormatError, ConversionError), match=message):
+        imported(state_dict, vocabulary=ITEMS, labels=tmp_path / name)
+
+
 def test_vectors_have_no_vocabulary(keras_file):
     with pytest.raises(UsageError, match="no use for a vocabulary"):
         birnn.import_model(keras_file, labels=LABELS, vocabulary=ITEMS)

@@ -96,10 +96,12 @@ class Items:
     Args:
         where: The file, or what was given, for messages.
         numbers: The number of each item.
+        numbered: Whether each came with its number, so that some numbers may have none.
     """
 
     where: str
     numbers: dict[str, int]
+    numbered: bool = False
 
     @classmethod
     def of(cls, given: Given, what: str) -> Items:
@@ -124,7 +126,7 @@ class Items:
     def _checked(cls, where: str, given: Any) -> Items:
         if isinstance(given, Mapping):
             pairs = list(given.items())
-        elif isinstance(given, Sequence):
+        elif isinstance(given, Sequence) and not isinstance(given, str):
             pairs = [(item, number) for number, item in enumerate(given)]
         else:
             raise FormatError(f"{where}: is a {type(given).__name__}, not a list of items")
@@ -143,7 +145,10 @@ class Items:
                     f"{where}: the {name} {twice!r:.100} stands there {count} times. "
                     "Give each once."
                 )
-        return cls(where, dict(pairs))
+        for item, _ in pairs:
+            if item != item.encode("utf-8", "replace").decode("utf-8"):
+                raise FormatError(f"{where}: {item!r:.100} is half of a character (a surrogate)")
+        return cls(where, dict(pairs), isinstance(given, Mapping))
 
     def complete(self, size: int, what: str) -> tuple[str, ...]:
         """The items by number, where there is exactly one for each number below ``size``.
@@ -156,6 +161,8 @@ class Items:
                 f"{self.where}: has {_span(self.numbers)}, the model has {size} {what}. Give one "
                 "for each, in the model's order."
             )
+        if what == "labels" and not all(map(str.strip, self.numbers)):
+            raise ConversionError(f"{self.where}: a label is empty. Is there an empty line?")
         return tuple(sorted(self.numbers, key=self.numbers.__getitem__))
 
 
@@ -170,19 +177,29 @@ def _read(path: Path, what: str) -> Any:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise FormatError(f"{path}: has more than {MOST_BYTES:,} bytes, as no {what} has")
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except FileNotFoundError:
         raise FormatError(f"{path}: no such file") from None
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
-    if text.lstrip()[:1] in ("[", "{") and path.suffix == ".json":
+    is_json = path.suffix.lower() == ".json"
+    if is_json or text.lstrip()[:1] in ("[", "{"):
         try:
             return json.loads(text, object_pairs_hook=_once(str(path)))
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise FormatError(f"{path}: is not JSON: {error}") from None
-    return text.removesuffix("\n").split("\n")
+        except ConversionError:
+            raise
+        except (ValueError, RecursionError) as error:
+            if is_json:
+                raise FormatError(f"{path}: is not JSON: {error!s:.200}") from None
+    lines = text.removesuffix("\n").split("\n") if text else []
+    if lines and all("\t" in line.strip() for line in lines):
+        raise FormatError(
+            f"{path}: each line has several columns. Needed is an item in each line, or a JSON "
+            "object with the number of each."
+        )
+    return lines
 
 
 def _once(where: str) -> Any:
@@ -246,9 +263,7 @@ def reordered(
     """
     rows = len(table)
     numbers = dict(items.numbers)
-    if max(numbers.values()) >= rows or (
-        len(numbers) < rows and list(numbers.values()) == list(range(len(numbers)))
-    ):
+    if max(numbers.values()) >= rows or (len(numbers) < rows and not items.numbered):
         raise ConversionError(
             f"{items.where}: has {_span(numbers)}, the model has vectors of {rows:,}. Give one for "
             "each in the model's order, or a JSON object with the number of each."
