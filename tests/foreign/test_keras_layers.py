@@ -204,7 +204,7 @@ def test_masked_steps_are_steps_that_are_not_there():
 def test_a_backward_layer_of_its_own_and_a_functional_model_with_poolings():
     x = layers.Input((None, 6))
     rows = layers.Bidirectional(
-        layers.GRU(3, return_sequences=True, name="to"),
+        layers.GRU(3, return_sequences=True, use_bias=False, name="to"),
         backward_layer=layers.GRU(3, return_sequences=True, go_backwards=True, name="fro"),
     )(x)
     pools = [layers.GlobalMaxPooling1D()(rows), layers.GlobalAveragePooling1D()(rows)]
@@ -376,7 +376,11 @@ def test_a_model_of_its_own_class_is_refused(tmp_path):
 
 
 def test_a_missing_half_and_other_shapes_are_refused():
-    config, weights = refused(both("GRU"), layers.Dense(2))
+    config, weights = refused(both("GRU"), layers.Dense(2, name="d"))
+    with pytest.raises(ConversionError, match=r"d: it has 1 arrays, needed are 2 \(use_bias=True"):
+        keras_layers(config, weights | {"d": weights["d"][:1]})
+    with pytest.raises(ShapeError, match="d: it has 2 units by its config, 3 by its weights"):
+        keras_layers(config, weights | {"d": [np.ones((8, 3)), np.ones(3)]})
     name = next(n for n, w in weights.items() if len(w) == 6)
     with pytest.raises(ConversionError, match="reverse direction is missing: there are 5"):
         keras_layers(config, weights | {name: weights[name][:5]})

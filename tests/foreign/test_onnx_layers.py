@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 
 import numpy as np
@@ -344,7 +345,7 @@ def test_operators_of_others_are_refused(tagger, graph_of):
 def external(model, **entries):
     """The first array of a model in a file beside it."""
     tensor = model.graph.initializer[0]
-    content = numpy_helper.to_array(tensor).tobytes()
+    content = tensor.raw_data
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
     for key, value in ({"location": "data.bin", "length": str(len(content))} | entries).items():
@@ -378,3 +379,14 @@ def test_external_data_is_read_within_the_folder_alone(tagger, graph_of, tmp_pat
     external(wrong, length="3")
     with pytest.raises(FormatError, match="3 bytes at 0, needed are"):
         graph_of(wrong, tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    endless = copy(tagger)
+    external(endless, location="pipe")
+    with pytest.raises(FormatError, match="pipe: is no file"):
+        graph_of(endless, tmp_path)
+    vast = copy(tagger)
+    vast.graph.initializer[0].dims[0] = 10**15
+    external(vast, location="model.onnx")
+    del vast.graph.initializer[0].external_data[1]
+    with pytest.raises(FormatError, match="is truncated"):
+        graph_of(vast, tmp_path)

@@ -354,8 +354,16 @@ def test_labels_that_are_none_are_refused(name, content, message, state_dict, tm
         imported(state_dict, vocabulary=ITEMS, labels=tmp_path / name)
 
 
+def test_what_a_file_says_itself_is_not_asked(keras_file):
+    told = []
+    birnn.import_model(keras_file, tell=told.append, labels=LABELS, cell="lstm", pooling="max")
+    assert any("cell, pooling: unused" in line for line in told)
+    with pytest.raises(UsageError, match="no use for unknown, lowercase"):
+        birnn.import_model(keras_file, labels=LABELS, unknown="?", lowercase=True)
+
+
 def test_vectors_have_no_vocabulary(keras_file):
-    with pytest.raises(UsageError, match="no use for a vocabulary"):
+    with pytest.raises(UsageError, match="no use for vocabulary"):
         birnn.import_model(keras_file, labels=LABELS, vocabulary=ITEMS)
     with pytest.raises(ConversionError, match=r"said to be a classifier, but .* those of a tagger"):
         birnn.import_model(keras_file, labels=LABELS, task="classifier")

@@ -14,6 +14,8 @@ from birnn.foreign.layers import Embedding, Layer
 from birnn.foreign.vocabulary import Beside, Items, reordered
 from birnn.inputs import Symbols
 
+OF_ITEMS = ("vocabulary", "inputs", "unknown", "padding", "lowercase")
+
 
 # Weights that are no finite numbers are refused by name at the end.
 @np.errstate(all="ignore")
@@ -61,8 +63,8 @@ def bundle_of(
         spec = spec.model_copy(update={"inputs": found.inputs})
         tensors[f"inputs.{kind}.weight"] = found.table.astype(np.float32)
         vocabularies[kind] = found.items
-    elif beside.vocabulary is not None:
-        raise UsageError(f"{where}: the model reads vectors, it has no use for a vocabulary.")
+    elif given := [name for name in OF_ITEMS if getattr(beside, name) is not None]:
+        raise UsageError(f"{where}: the model reads vectors, it has no use for {', '.join(given)}.")
     if spec.head.has_labels:
         if beside.labels is None:
             raise UsageError(

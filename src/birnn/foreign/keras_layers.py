@@ -170,11 +170,30 @@ def _masking(name: str, config: Config, weights: Weights) -> list[Layer]:
 def _dense(name: str, config: Config, weights: Weights) -> list[Layer]:
     if not weights:
         raise ConversionError(f"{name}: there are no weights of it.")
+    _check_count(name, config, weights, 1)
     kernel, bias = weights[0], weights[1] if len(weights) > 1 else None
     if kernel.ndim != 2 or (bias is not None and bias.shape != kernel.shape[1:]):
         shapes = ", ".join(str(w.shape) for w in weights)
         raise ShapeError(f"{name}: shapes {shapes} are none of a dense layer, (D, O) and (O,).")
+    _check_units(name, config, kernel.shape[1])
     return [linear_layer(name, kernel.T, bias), *_function(name, config.get("activation"))]
+
+
+def _check_count(name: str, config: Config, weights: Weights, kernels: int) -> None:
+    """Refuse arrays that are too few or too many for a layer with or without a bias."""
+    needed = kernels + bool(config.get("use_bias", True))
+    if len(weights) != needed:
+        raise ConversionError(
+            f"{name}: it has {len(weights)} arrays, needed are {needed} (use_bias="
+            f"{config.get('use_bias', True)}). Save the model again."
+        )
+
+
+def _check_units(name: str, config: Config, units: int) -> None:
+    """Refuse weights that are those of another layer than the config describes."""
+    said = config.get("units", units)
+    if said != units:
+        raise ShapeError(f"{name}: it has {said} units by its config, {units} by its weights.")
 
 
 def _function(name: str, function: Any) -> list[Layer]:
@@ -303,11 +322,11 @@ def _bidirectional(name: str, config: Config, weights: Weights) -> list[Layer]:
             f"{name}: merge_mode is {mode!r}, birnn has {', '.join(MERGES)}: halves that stay "
             "apart have no counterpart."
         )
-    count = len(weights) // 2
-    if not count or len(weights) != 2 * count:
+    count, other = (2 + bool(half["config"].get("use_bias", True)) for half in (forward, backward))
+    if len(weights) != count + other:
         raise ConversionError(
             f"{name}: the reverse direction is missing: there are {len(weights)} arrays, "
-            "as many are needed of each direction."
+            f"needed are {count} of the forward and {other} of the backward direction."
         )
     halves, cells = [], []
     for half, own in ((forward, weights[:count]), (backward, weights[count:])):
@@ -338,7 +357,9 @@ def _half(kind: str, name: str, config: Config, weights: Weights) -> tuple[Any, 
             "read whole sequences. Build it with stateful=False."
         )
     convention = matching("keras", kind, config, where=name)
+    _check_count(name, config, weights, 2)
     arrays = dict(zip(KERNELS, weights, strict=False))
+    _check_units(name, config, len(arrays["recurrent_kernel"]))
     return convention.cell, convention.back(arrays, where=name)
 
 

@@ -66,6 +66,9 @@ def imported(file: str | Path, beside: Beside, tell: Tell = log_notice) -> Bundl
     notices: list[str] = []
     kind = import_format(path)
     read = READERS[kind](path, beside, notices)
+    unused = [name for name in OF_STATE_DICTS if getattr(beside, name) is not None]
+    if unused and kind != "safetensors" and not isinstance(read, Bundle):
+        notices.append(f"{', '.join(unused)}: unused, as the file says it; a state dict does not")
     # A file that birnn exported is a whole bundle.
     bundle = read if isinstance(read, Bundle) else bundle_of(read, beside, notices, where=str(path))
     for line in notices:
@@ -110,6 +113,9 @@ def import_format(path: Path) -> Format:
         + (": a pickle could run code" if what and "ickle" in what else "")
         + f". {remedy}"
     )
+
+
+OF_STATE_DICTS = ("cell", "pooling", "activation")
 
 
 # ---------------------------------------------------------------------- the three formats

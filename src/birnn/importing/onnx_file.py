@@ -108,8 +108,12 @@ def _array(path: Path, tensor: Any, onnx: Any) -> Array:
     try:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
         size = math.prod(tensor.dims) * dtype.itemsize
+        if min(tensor.dims, default=0) < 0:
+            raise ValueError
     except (KeyError, TypeError, ValueError):
-        raise FormatError(f"{path}: array {tensor.name!r:.100} has an unknown type") from None
+        raise FormatError(
+            f"{path}: array {tensor.name!r:.100} has an unknown type or shape"
+        ) from None
     if tensor.data_location != onnx.TensorProto.EXTERNAL:
         try:
             return np.array(onnx.numpy_helper.to_array(tensor))
@@ -119,7 +123,8 @@ def _array(path: Path, tensor: Any, onnx: Any) -> Array:
     place = entries.get("location", "")
     fault = path_fault(path.parent, f"array {tensor.name!r:.100}", place)
     if fault is not None:
-        raise FormatError(f"{path}: {fault.replace('the manifest', 'the file')}")
+        said = fault.replace("the manifest's", "the").replace("the manifest", "it")
+        raise FormatError(f"{path}: {said}")
     content = _external(path, path.parent / place, tensor.name, entries, size)
     return np.frombuffer(content, dtype.newbyteorder("<")).reshape(tuple(tensor.dims))
 
@@ -131,13 +136,17 @@ def _external(path: Path, place: Path, name: str, entries: Mapping[str, str], si
         length = int(entries.get("length", size))
         if offset < 0 or length != size:
             raise ValueError(f"{length} bytes at {offset}, needed are {size}")
+        # A pipe or device would never end, and a size that is not there takes no memory.
+        if not place.is_file() and place.exists():
+            raise FormatError(f"{place}: is no file, {path} needs it")
+        if offset + size > place.stat().st_size:
+            raise FormatError(f"{place}: is truncated: it ends within {name!r:.100}")
         with place.open("rb") as file:
             file.seek(offset)
-            content = file.read(size)
+            return file.read(size)
     except OSError as error:
         raise FormatError(f"{place}: cannot be read: {error.strerror}, {path} needs it") from None
     except ValueError as error:
+        if isinstance(error, FormatError):
+            raise
         raise FormatError(f"{path}: array {name!r:.100} is damaged: {error}") from None
-    if len(content) < size:
-        raise FormatError(f"{place}: is truncated: it ends within {name!r:.100}")
-    return content
