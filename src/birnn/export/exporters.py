@@ -1,8 +1,9 @@
 """What a bundle can be exported to: one exporter for each framework.
 
 A framework is a module beside this one with two functions: ``write(bundle, path)`` writes a file,
-``load(path, bundle)`` gives a `Loaded` that runs it in the framework; and ``check_installed()``
-where more than an import tells whether it can run. What is the same for all is
+``load(path, bundle)`` gives a `Loaded` that runs it in the framework. It may have two more:
+``check_installed()`` where more than an import tells whether the framework can run, and
+``bundle_from(...)``, by which `birnn.importing` makes the bundle again. What is the same for all is
 here: whether the framework is installed, places that cannot be written, atomic writing.
 """
 

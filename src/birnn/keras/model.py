@@ -109,7 +109,6 @@ def _input(keras: Any, name: str, *shape: int | None, dtype: str = "int32") -> T
 
 def _words(keras: Any, described: Words, tensors: Any) -> Read:
     """Word vector, characters and features side by side."""
-    del tensors
     layers, ops = keras.layers, keras.ops
     inputs = {"words": _input(keras, "words", None), "lengths": _input(keras, "lengths")}
     parts = [layers.Embedding(described.size, described.dim, name="words_vectors")(inputs["words"])]
@@ -162,7 +161,6 @@ def _counted(ops: Any, ids: Tensor, axis: int) -> Tensor:
 
 def _symbols(keras: Any, described: Symbols, tensors: Any) -> Read:
     """A vector for each symbol."""
-    del tensors
     inputs = {"symbols": _input(keras, "symbols", None), "lengths": _input(keras, "lengths")}
     vectors = keras.layers.Embedding(described.size, described.dim, name="symbols_vectors")
     return Read(
