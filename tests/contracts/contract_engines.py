@@ -79,14 +79,7 @@ def run_nn(x, parameters, stack, initial=None):
         initial = TorchState(*(torch.from_numpy(part) for part in initial.parts))
     with torch.no_grad():
         found = encoder(x.map(torch.from_numpy), initial=initial)
-    state = [part.numpy() for part in (found.state.h, found.state.c) if part is not None]
-    return Outcome(
-        found.output.map(torch.Tensor.numpy),
-        found.forward.map(torch.Tensor.numpy),
-        None if found.backward is None else found.backward.map(torch.Tensor.numpy),
-        found.final.numpy(),
-        StackState(*state),
-    )
+    return _outcome(found, lambda rows: rows.map(torch.Tensor.numpy))
 
 
 def run_manual(x, parameters, stack, initial=None):
@@ -98,15 +91,16 @@ def run_manual(x, parameters, stack, initial=None):
     lengths = torch.from_numpy(x.lengths)
     with torch.no_grad():
         found = manual(x.map(torch.from_numpy).to_padded(), lengths, initial=initial)
+    return _outcome(found, lambda padded: x.with_values(padded.numpy()[_real(x)]))
 
-    def rows(padded):
-        return None if padded is None else x.with_values(padded.numpy()[_real(x)])
 
-    state = [part.numpy() for part in (found.state.h, found.state.c) if part is not None]
+def _outcome(found, rows):
+    """What a layer of torch gave, its rows as ``rows`` has them."""
+    state = (part.numpy() for part in (found.state.h, found.state.c) if part is not None)
     return Outcome(
         rows(found.output),
         rows(found.forward),
-        rows(found.backward),
+        None if found.backward is None else rows(found.backward),
         found.final.numpy(),
         StackState(*state),
     )

@@ -18,6 +18,7 @@ from birnn.bundle import Bundle
 from birnn.bundle.spec import Spec
 from birnn.export.description import as_metadata, described_bundle, description, from_metadata
 from birnn.export.feeds import Array, answers_of, feeds, unpadded
+from birnn.tasks.tagger import CRF_PARTS
 
 # A vector in a bundle, and the weight of a linear layer to one unit in the plain model.
 QUERY = "head.attention.query"
@@ -91,8 +92,7 @@ def _allowed(bundle: Bundle) -> dict[str, Any]:
     masks = bundle.spec.head.constraints(bundle.vocabularies.get("labels", ()))
     if masks is None:
         return {}
-    names = ("transitions", "start", "end")
-    return {name: mask.tolist() for name, mask in zip(names, masks, strict=True)}
+    return {name: mask.tolist() for name, mask in zip(CRF_PARTS, masks, strict=True)}
 
 
 class Plain:

@@ -19,6 +19,7 @@ from birnn.jax.layer import real_steps
 from birnn.jax.recurrent import ENGINES, EngineName, LinearFunction, Parameters, run
 from birnn.reference.activations import ActivationName
 from birnn.reference.stack import Stack
+from birnn.tasks.tagger import CRF_PARTS
 
 Feeds = Mapping[str, Any]
 ACTIVATIONS: dict[ActivationName, Callable[[Array], Array]] = {
@@ -129,7 +130,7 @@ class Model:
     def chain(self, params: Parameters) -> ChainScores:
         """Scores of the CRF, with what the tag scheme rules out."""
         own = _below(params, "head.crf")
-        chain = ChainScores(own["transitions"], own["start"], own["end"])
+        chain = ChainScores(*(own[name] for name in CRF_PARTS))
         return chain if self.allowed is None else chain.where(*self.allowed)
 
     # ------------------------------------------------------------------ parts

@@ -38,6 +38,8 @@ from birnn.tasks.head import (
 from birnn.tasks.tag_schemes import tag_scheme, tags_of, with_legal_tags, with_letters_of
 
 LONGEST_LABEL = 100  # characters of a label in a message
+# Scores of a CRF: of pairs of neighbours, of first labels, of last ones.
+CRF_PARTS = ("transitions", "start", "end")
 
 
 class TagSettings(HiddenSettings):
@@ -107,9 +109,8 @@ class Tags(Head):
         """Names and shapes on encoder rows of ``width``; transitions are [from, to]."""
         shapes = self.layer_tensors(width)
         if self.decoder == "crf":
-            shapes["crf.transitions"] = (self.size, self.size)
-            shapes["crf.start"] = (self.size,)
-            shapes["crf.end"] = (self.size,)
+            sizes = (self.size, self.size), (self.size,), (self.size,)
+            shapes |= {f"crf.{name}": shape for name, shape in zip(CRF_PARTS, sizes, strict=True)}
         return shapes
 
     def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
@@ -201,7 +202,7 @@ class Tags(Head):
 
     def chain(self, labels: Sequence[str], tensors: Tensors) -> Chain:
         """The scores of the CRF, with what the scheme of the labels rules out at minus infinity."""
-        scores = (tensors[f"head.crf.{name}"] for name in ("transitions", "start", "end"))
+        scores = (tensors[f"head.crf.{name}"] for name in CRF_PARTS)
         masks = self.constraints(labels)
         names = ("allowed", "allowed_start", "allowed_end")
         return crf.chain_of(

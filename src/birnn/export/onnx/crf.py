@@ -11,7 +11,7 @@ import numpy as np
 
 from birnn.export.onnx.graph import GraphBuilder
 from birnn.export.onnx.layers import Tensors
-from birnn.tasks import Tags
+from birnn.tasks.tagger import CRF_PARTS, Tags
 
 
 class ChainTensors(NamedTuple):
@@ -34,7 +34,7 @@ def chain_of(
     """The scores of a head's CRF: its tensors as they are, and what the scheme of tags allows."""
     allowed = head.constraints(labels) or (None, None, None)
     parts = []
-    for name, mask in zip(ChainTensors._fields, allowed, strict=True):
+    for name, mask in zip(CRF_PARTS, allowed, strict=True):
         weight = f"head.crf.{name}"
         score = graph.constant(weight, tensors[weight])
         score = graph.add("Cast", score, to=graph.number_of(np.float64), name=name)
