@@ -99,6 +99,43 @@ def test_what_stands_in_padding_changes_nothing(model: Callable[..., Bundle], na
     torch.testing.assert_close(scores[1], scores[0], rtol=0, atol=0)
 
 
+def test_nan_in_padding_reaches_neither_scores_nor_gradients(model: Callable[..., Bundle]) -> None:
+    for name in ("relu-last", "values", "far"):
+        bundle = model(name)
+        plain = plain_torch.PlainModel(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
+        vectors, lengths = torch.randn(3, 4, bundle.spec.inputs.size), torch.tensor([4, 0, 2])
+        padding = torch.arange(4) >= lengths[:, None]
+        found = []
+        for stands_there in (0.0, torch.nan):
+            plain.zero_grad()
+            rows = vectors.masked_fill(padding[:, :, None], stands_there)
+            scores = plain(lengths=lengths, vectors=rows)
+            scores.square().sum().backward()
+            found.append([scores.detach(), *(p.grad.clone() for p in plain.parameters())])
+        torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
+
+
+def test_nan_in_padding_is_not_added_by_residual_connections() -> None:
+    encoder = plain_torch.PlainEncoder("gru", 4, 4, merge="sum", directions=(2, 2), residual=True)
+    rows, lengths = torch.randn(3, 4, 4), torch.tensor([4, 0, 2])
+    padding = torch.arange(4) >= lengths[:, None]
+    spoilt = rows.masked_fill(padding[:, :, None], torch.nan)
+    torch.testing.assert_close(encoder(spoilt, lengths), encoder(rows, lengths), rtol=0, atol=0)
+    assert not encoder(spoilt, lengths)[0][padding].any()
+
+
+@pytest.mark.parametrize("width", [1, 2, 6])
+def test_rows_of_another_width_are_refused(model: Callable[..., Bundle], width: int) -> None:
+    """torch's LSTM does not look at the width of packed rows, and reads past their end."""
+    rows, lengths = torch.randn(2, 3, width), torch.tensor([3, 1])
+    with pytest.raises(ValueError, match=rf"rows are \(B, T, 5\), got \(2, 3, {width}\)"):
+        plain_torch.PlainEncoder("lstm", 5, 4)(rows, lengths)
+    bundle = model("values")
+    plain = plain_torch.PlainModel(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
+    with pytest.raises(ValueError, match=rf"rows are \(B, T, 3\), got \(2, 3, {width}\)"):
+        plain(lengths=lengths, vectors=rows)
+
+
 def test_other_weights_are_no_model(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     safetensors.torch.save_file({"weight": torch.zeros(2)}, path)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
-from birnn.errors import LengthError, ShapeError
-from birnn.nn import BiRNN, ManualBiRNN, State
+from birnn.errors import LengthError, ShapeError, UsageError
+from birnn.nn import BiRNN, ManualBiRNN, State, from_torch, to_torch
 from birnn.nn.manual import flip, run_direction
 from birnn.ragged import Ragged
 from birnn.reference import Stack
@@ -95,6 +96,37 @@ def test_flip_is_the_reversal_of_ragged_rows():
     assert torch.equal(flip(flip(x, LENGTHS), LENGTHS), x)
 
 
+@pytest.mark.parametrize("stack", STACKS, ids=str)
+def test_nan_in_padding_changes_neither_answers_nor_gradients(stack):
+    encoder, x, state = drawn(stack, initial=True)
+    manual = ManualBiRNN.of(encoder)
+    padding = torch.arange(x.shape[1]) >= LENGTHS[:, None]
+    found = []
+    for network, stands_there in ((manual, 0.0), (manual, torch.nan), (encoder, torch.nan)):
+        encoder.zero_grad()
+        rows = x.masked_fill(padding[:, :, None], stands_there).requires_grad_()
+        out = network(rows, LENGTHS, initial=state)
+        (out.output.square().sum() + out.final.sum()).backward()
+        found.append([out.output, out.final, rows.grad, *(p.grad for p in encoder.parameters())])
+        found[-1] = [part.detach().clone() for part in found[-1]]
+        assert not found[-1][0][padding].any()
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
+    torch.testing.assert_close(found[1], found[2], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("width", [2, 6])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh", "rnn_relu"])
+def test_rows_of_another_width_are_refused(cell, width):
+    """torch's LSTM does not look at the width of packed rows, and reads past their end."""
+    encoder, x = BiRNN(cell, 5, 4), torch.zeros(2, 3, width)
+    packed = pack_padded_sequence(x, torch.tensor([3, 1]), batch_first=True)
+    for network, rows in ((ManualBiRNN.of(encoder), x), (encoder, x), (encoder, packed)):
+        with pytest.raises(ShapeError, match=rf"rows are 5 wide, got \({width},\)"):
+            network(rows)
+    with pytest.raises(ShapeError, match="rows are 5 wide"):
+        ManualBiRNN.of(encoder)(x[:0])
+
+
 def test_batches_of_nothing():
     manual = ManualBiRNN(Stack("lstm", 3, 4))
     for batch, steps in ((0, 5), (2, 0), (0, 0)):
@@ -119,5 +151,20 @@ def test_wrong_inputs_are_told():
         manual(x, [-1, 2])
     with pytest.raises(ShapeError, match="3 lengths for 2 sequences"):
         manual(x, [1, 2, 3])
+    with pytest.raises(ShapeError, match=r"\(B, T, D\), got PackedSequence"):
+        manual(pack_padded_sequence(x, torch.tensor([5, 2]), batch_first=True))
+    with pytest.raises(ShapeError, match=r"rows of torch\.float64, the weights of torch\.float32"):
+        manual(x.double())
     with pytest.raises(ShapeError, match="the initial state of a lstm is h and c"):
         manual(x, initial=State(torch.zeros(2, 2, 4)))
+
+
+@pytest.mark.parametrize("take", [ManualBiRNN.of, to_torch])
+def test_what_is_no_birnn_is_told(take):
+    hint = r"Give a birnn\.nn\.BiRNN of it: birnn\.nn\.from_torch\(layer\)\."
+    with pytest.raises(UsageError, match=rf"^encoder is a LSTM\. {hint}$"):
+        take(nn.LSTM(3, 4))
+    with pytest.raises(UsageError, match=r"^encoder is a Linear\. Give a birnn\.nn\.BiRNN\.$"):
+        take(nn.Linear(3, 4))
+    with pytest.raises(UsageError, match=r"layer is a list\. Give a layer, or a state_dict"):
+        from_torch([nn.LSTM(3, 4)])

@@ -60,6 +60,7 @@ class PlainEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.merge, self.residual, self.hidden_size = merge, residual, hidden_size
+        self.input_size = input_size
         self.layers, self.merges = nn.ModuleList(), nn.ModuleDict()
         width = input_size
         layer_of, options = CELLS[cell]
@@ -81,8 +82,12 @@ class PlainEncoder(nn.Module):
         Args:
             rows: (B, T, D); what stands in padding changes nothing.
             lengths: Length of each sequence, (B,); 0 is legal, its final states are 0.
+
+        Raises:
+            ValueError: Rows of another width, which torch would read past the end of.
         """
-        real = torch.arange(rows.shape[1], device=lengths.device) < lengths[:, None]
+        check_width(rows, self.input_size)
+        rows = without_padding(rows, lengths)
         # A packed sequence has no sequence of length 0: such ones run a step, which is cleared.
         counted = lengths.clamp(min=1).cpu()
         final = rows.new_zeros(rows.shape[0], 0)
@@ -96,7 +101,7 @@ class PlainEncoder(nn.Module):
             merged = self._merged(number, output)
             if self.residual and merged.shape[-1] == rows.shape[-1]:
                 merged = merged + rows
-            rows = merged * real[:, :, None]
+            rows = without_padding(merged, lengths)
             final = self._merged(number, halves)
         return rows, final
 
@@ -112,6 +117,22 @@ class PlainEncoder(nn.Module):
             return forward * backward
         total = forward + backward
         return total / 2 if self.merge == "mean" else total
+
+
+def check_width(rows: Tensor, width: int) -> None:
+    """Refuse what is no padded batch of rows of that width.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if rows.ndim != 3 or rows.shape[2] != width:
+        raise ValueError(f"rows are (B, T, {width}), got {tuple(rows.shape)}")
+
+
+def without_padding(rows: Tensor, lengths: Tensor) -> Tensor:
+    """Rows (B, T, D) with 0 in padding, whatever stood there, NaN too."""
+    real = torch.arange(rows.shape[1], device=lengths.device) < lengths[:, None]
+    return rows.masked_fill(~real[:, :, None], 0)
 
 
 class PlainInputs(nn.Module):
@@ -149,10 +170,11 @@ class PlainInputs(nn.Module):
             self.features = nn.Embedding(surface["size"], surface["dim"])
             self.output_size += surface["dim"]
 
-    def forward(self, given: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, given: Mapping[str, Tensor], lengths: Tensor) -> Tensor:
         """Rows (B, T, D)."""
         if self.kind == "vectors":
-            rows = (given["vectors"] - self.mean) / self.scale
+            check_width(given["vectors"], len(self.mean))
+            rows = (without_padding(given["vectors"], lengths) - self.mean) / self.scale
             return rows if self.dense is None else ACTIVATIONS[self.activation](self.dense(rows))
         parts = [self.vectors(given[self.kind])]
         if self.characters is not None:
@@ -274,8 +296,11 @@ class PlainModel(nn.Module):
             given: The arrays of the inputs: ``words`` (B, T), ``characters`` (B, T, C) with
                 ``character_lengths`` (B, T), and ``features`` (B, T, K); or ``symbols`` (B, T); or
                 ``vectors`` (B, T, D) less the offset of the inputs.
+
+        Raises:
+            ValueError: Vectors of another width.
         """
-        rows, final = self.encoder(self.inputs(given), lengths)
+        rows, final = self.encoder(self.inputs(given, lengths), lengths)
         scores: Tensor = self.head(rows, lengths, final)
         return scores
 

@@ -17,7 +17,7 @@ from birnn.errors import DirectionError, ShapeError, UsageError
 from birnn.nn._engine.ops import parameters_of, run_stack
 from birnn.nn.conversions import PlacedBatch, place
 from birnn.nn.dropout import VariationalDropout
-from birnn.nn.outputs import BiRNNOutput, LayerOutput, State, check_kind, initial_states
+from birnn.nn.outputs import BiRNNOutput, LayerOutput, State, check_rows, initial_states
 from birnn.reference.stack import CellName, Direction, MergeName, Stack
 
 MERGES: dict[MergeName, Callable[[Tensor, Tensor], Tensor]] = {
@@ -310,9 +310,7 @@ class BiRNN(nn.Module):
         rows = batch.rows
         weights = [parameters_of(self, self._names(at)) for at in range(count)]
         like = weights[0][0][0]
-        if rows.ndim != 2 or rows.shape[1] != self.stack.input_size:
-            raise ShapeError(f"rows are {self.stack.input_size} wide, got {tuple(rows.shape[1:])}")
-        check_kind("rows", rows, like)
+        check_rows(rows, 1, self.stack.input_size, like)
         sequences = batch.layout.lengths.shape[0]
         layers: deque[tuple[Tensor, Tensor]] = deque(maxlen=keep)
 

@@ -28,9 +28,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from birnn.bundle.framework_arrays import PARTS
 from birnn.errors import ShapeError
 from birnn.nn._engine.tensor_layout import as_lengths
-from birnn.nn.birnn import MERGES, ProjectedMerge
-from birnn.nn.outputs import BiRNNOutput, State, initial_states
-from birnn.nn.torch_layers import LAYERS
+from birnn.nn.birnn import MERGES, BiRNN, ProjectedMerge
+from birnn.nn.outputs import BiRNNOutput, State, check_rows, initial_states
+from birnn.nn.torch_layers import LAYERS, checked_encoder
 from birnn.ragged import check_lengths
 from birnn.reference.stack import Stack
 
@@ -68,21 +68,29 @@ def run_direction(
     Returns:
         Output (B, T, H), 0 in padding, and the states after the last real step, (B, H) each.
 
+    Raises:
+        ShapeError: Rows of another width, dtype or device than the weights.
+
     Example:
         >>> layer, lengths = nn.GRU(2, 3, batch_first=True), torch.tensor([4, 0])
         >>> output, (h,) = run_direction(layer, torch.ones(2, 4, 2), lengths, (torch.ones(2, 3),))
         >>> bool((output[0, 3] == h[0]).all()), h[1].tolist(), bool(output[1].any())
         (True, [1.0, 1.0, 1.0], False)
     """
+    # torch does not look at the width of packed rows, and reads past their end.
+    check_rows(x, 2, layer.input_size, cast("Tensor", layer.weight_ih_l0))
     if x.shape[0] == 0 or x.shape[1] == 0:
         return x.new_zeros(x.shape[0], x.shape[1], layer.hidden_size), initial
-    # torch packs no sequence of length 0: an empty one runs a step, which is dropped below.
+    empty = (lengths[:, None] == 0).to(x.device)
+    # torch packs no sequence of length 0: an empty one runs a step over zeros, whatever stands
+    # there (a gradient of 0 times NaN is NaN), which is dropped below.
+    x = x.masked_fill(empty[:, :, None], 0)
     packed = pack_padded_sequence(x, lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
-    states = tuple(part[None] for part in initial)  # torch's have an axis of layers in front
+    # torch's have an axis of layers in front
+    states = tuple(part.masked_fill(empty, 0)[None] for part in initial)
     output, states = layer(packed, states if len(states) == 2 else states[0])
     output, _ = pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])
     ended = states if isinstance(states, tuple) else (states,)
-    empty = (lengths[:, None] == 0).to(x.device)
     return output.masked_fill(empty[:, :, None], 0), tuple(
         torch.where(empty, before, after[0]) for before, after in zip(initial, ended, strict=True)
     )
@@ -123,14 +131,16 @@ class ManualBiRNN(nn.Module):
         )
 
     @classmethod
-    def of(cls, encoder: nn.Module) -> ManualBiRNN:
+    def of(cls, encoder: BiRNN) -> ManualBiRNN:
         """The network by hand of a `BiRNN`, with its parameters: training one trains the other.
 
         Args:
             encoder: A `birnn.nn.BiRNN`.
+
+        Raises:
+            UsageError: It is something else.
         """
-        stack: Any = encoder.stack
-        manual = cls(stack)
+        manual = cls(checked_encoder(encoder).stack)
         manual.share(dict(encoder.named_parameters()))
         return manual
 
@@ -158,14 +168,16 @@ class ManualBiRNN(nn.Module):
             As `BiRNN.forward` does, rows padded as ``x``.
 
         Raises:
-            ShapeError: No padded batch, or states that do not fit.
+            ShapeError: No padded batch, rows of another width, dtype or device than the weights,
+                or states that do not fit.
             LengthError: Lengths that do not fit ``x``.
         """
-        if x.ndim != 3:
-            raise ShapeError(f"a padded batch is (B, T, D), got shape {tuple(x.shape)}")
+        if not isinstance(x, Tensor) or x.ndim != 3:
+            found = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ShapeError(f"a padded batch is (B, T, D), got {found}")
         batch, steps, _ = x.shape
         counts = torch.full((batch,), steps) if lengths is None else _lengths(lengths, x)
-        real = (torch.arange(steps) < counts[:, None])[:, :, None].to(x.device)
+        padding = (torch.arange(steps) >= counts[:, None])[:, :, None].to(x.device)
         before = self._states(initial, x)
         ended: list[tuple[Tensor, ...]] = []
         rows, halves = x, []
@@ -180,7 +192,8 @@ class ManualBiRNN(nn.Module):
                 ended.append(state)
                 halves.append(flip(b, counts))
             merged = self.merge_halves(n, *halves)
-            rows = (merged + rows if self.stack.adds_input(n) else merged) * real
+            added = merged + rows if self.stack.adds_input(n) else merged
+            rows = added.masked_fill(padding, 0)  # not times 0: what stands there may be NaN
         last = [states[0] for states in ended[-len(halves) :]]
         return BiRNNOutput(
             output=rows,

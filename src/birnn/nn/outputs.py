@@ -82,6 +82,23 @@ def initial_states(
     return parts
 
 
+def check_rows(rows: Tensor, axes: int, input_size: int, like: Tensor) -> None:
+    """Refuse rows that a layer cannot read.
+
+    Args:
+        rows: The rows, after ``axes`` axes that count them.
+        axes: 1 for (R, D), 2 for (B, T, D).
+        input_size: Width D of a row.
+        like: A weight, whose dtype and device they must have.
+
+    Raises:
+        ShapeError: They are of another width, dtype or device.
+    """
+    if tuple(rows.shape[axes:]) != (input_size,):
+        raise ShapeError(f"rows are {input_size} wide, got {tuple(rows.shape[axes:])}")
+    check_kind("rows", rows, like)
+
+
 def check_kind(name: str, part: Tensor, like: Tensor) -> None:
     """Refuse numbers that do not go with the weights as they are."""
     if part.device != like.device:

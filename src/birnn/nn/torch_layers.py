@@ -37,6 +37,7 @@ def to_torch(encoder: BiRNN) -> nn.RNNBase:
     Raises:
         ConversionError: Halves that are not concatenated, layers of different directions, or
             residual connections, which torch's layers do not have.
+        UsageError: It is no `BiRNN`.
 
     Example:
         >>> import torch
@@ -45,7 +46,7 @@ def to_torch(encoder: BiRNN) -> nn.RNNBase:
         >>> torch.allclose(layer(x)[0], encoder(x).output, atol=1e-6)
         True
     """
-    stack = encoder.stack
+    stack = checked_encoder(encoder).stack
     reasons = [
         (stack.bidirectional and stack.merge != "concat", f"merge={stack.merge!r}"),
         (stack.directions is not None, "layers of different directions"),
@@ -73,6 +74,20 @@ def to_torch(encoder: BiRNN) -> nn.RNNBase:
     return layer
 
 
+def checked_encoder(encoder: Any) -> BiRNN:
+    """A `BiRNN`, once it is one.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if isinstance(encoder, BiRNN):
+        return encoder
+    hint = ""
+    if isinstance(encoder, nn.LSTM | nn.GRU | nn.RNN):
+        hint = " of it: birnn.nn.from_torch(layer)"
+    raise UsageError(f"encoder is a {type(encoder).__name__}. Give a birnn.nn.BiRNN{hint}.")
+
+
 def from_torch(
     layer: nn.Module | Mapping[str, Tensor], *, prefix: str = "", nonlinearity: str = "tanh"
 ) -> BiRNN:
@@ -89,7 +104,7 @@ def from_torch(
     Raises:
         ConversionError: A layer that birnn has no counterpart of, a missing tensor or direction, or
             shapes that disagree.
-        UsageError: A nonlinearity that does not exist.
+        UsageError: A nonlinearity that does not exist, or no layer at all.
 
     Example:
         >>> import torch
@@ -110,6 +125,8 @@ def from_torch(
             raise ConversionError(f"{kind.__name__} is no recurrent layer. Give LSTM, GRU or RNN.")
         nonlinearity = row.cell.removeprefix("rnn_")
         layer = layer.state_dict()
+    elif not isinstance(layer, Mapping):
+        raise UsageError(f"layer is a {type(layer).__name__}. Give a layer, or a state_dict.")
     elif nonlinearity not in ("tanh", "relu"):
         raise UsageError(
             f"nonlinearity is {nonlinearity!r}: {nearest(nonlinearity, ['tanh', 'relu'])}"
