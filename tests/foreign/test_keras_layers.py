@@ -343,6 +343,14 @@ BAD = {
         "m .layer 1.: is a model within the model",
     ),
     "a class of its own": (own_class, r"own \(layer 2\): is of a class .*Negated.* of its own"),
+    "items as vectors": (
+        lambda: (
+            {"layers": [{"class_name": "StringLookup", "config": {
+                "name": "s", "output_mode": "one_hot"}}]},
+            {},
+        ),
+        "s: output_mode is 'one_hot', it must be 'int'",
+    ),
     "quantised": (quantised, "q: has weights of int8"),
     "no weights": (
         lambda: (refused(both(), layers.Dense(2))[0], {}),

@@ -150,6 +150,19 @@ def _nothing(name: str, config: Config, weights: Weights) -> list[Layer]:
     return []
 
 
+def _lookup(name: str, config: Config, weights: Weights) -> list[Layer]:
+    """Items to numbers; their vocabulary comes beside, `birnn.keras.from_keras` asks the layer."""
+    del weights
+    for setting, value in (("output_mode", "int"), ("ngrams", None), ("invert", False)):
+        given = config.get(setting, value)
+        if given != value:
+            raise ConversionError(
+                f"{name}: {setting} is {given!r}, it must be {value!r}: birnn's models read the "
+                "number of one item at each step."
+            )
+    return []
+
+
 def _training_only(name: str, config: Config, weights: Weights) -> list[Layer]:
     del config, weights
     return [TrainingOnly(name)]
@@ -366,9 +379,8 @@ def _half(kind: str, name: str, config: Config, weights: Weights) -> tuple[Any, 
 READERS: dict[str, Reader] = {
     "InputLayer": _nothing,
     "Identity": _nothing,
-    # Their vocabulary comes beside; `birnn.keras.from_keras` asks the layer for it.
-    "StringLookup": _nothing,
-    "TextVectorization": _nothing,
+    "StringLookup": _lookup,
+    "TextVectorization": _lookup,
     "Normalization": _standardised,
     "Dropout": _training_only,
     "SpatialDropout1D": _training_only,
