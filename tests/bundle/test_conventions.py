@@ -347,3 +347,18 @@ def test_gates_are_blocks_of_every_array() -> None:
             owner = [e for e in row.arrays if e.parts == ("weight_ih",) and gate in e.gates]
             assert marked == [owner[0].name]
             assert arrays[marked[0]].sum() == H * D
+
+
+@pytest.mark.parametrize("framework", CONVENTIONS)
+def test_all_that_is_wrong_with_parameters_is_named_at_once(framework: Any) -> None:
+    stack = Stack("gru", D, H)
+    parameters = random_parameters(stack) | {"weight_ih_l0": np.ones((4, 4)), "extra": np.ones(1)}
+    parameters["bias_hh_l0"] = parameters.pop("bias_ih_l0").astype(np.float32)
+    with pytest.raises(ShapeError) as caught:
+        layers_to(framework, stack, parameters)
+    assert str(caught.value).split("; ") == [
+        "extra is no parameter of this stack",
+        "weight_ih_l0 has shape (4, 4), it must be (12, 3)",
+        "bias_ih_l0 (12,) is missing",
+        "bias_hh_l0 is float32, weight_ih_l0 is float64. Give both the same dtype",
+    ]

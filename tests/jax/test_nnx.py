@@ -141,3 +141,21 @@ def test_what_flax_has_not_is_refused():
 def test_widths_that_disagree_are_named():
     with pytest.raises(ShapeError, match=r"weight_ih_l1 has shape \(12, 3\), it must be \(12, 8\)"):
         from_flax([nnx.Bidirectional(rnn(nnx.GRUCell), rnn(nnx.GRUCell)), rnn(nnx.GRUCell)])
+
+
+def test_parameters_of_another_stack_are_refused_and_nothing_is_taken():
+    stack = Stack("gru", 3, 4, bidirectional=False)
+    module = FlaxBiRNN(stack, rngs=nnx.Rngs(0))
+    before = module.parameters()
+    zeros = {name: np.zeros(shape, np.float32) for name, shape in stack.shapes().items()}
+    for params, message in (
+        ({"a": 1}, r"^a is no parameter of this stack; weight_ih_l0 \(12, 3\) is missing; weight"),
+        (zeros | {"bias_hh_l0": np.zeros(3, np.float32)}, r"bias_hh_l0 has shape \(3,\), it must"),
+        (zeros | {"bias_hh_l0": 1}, r"bias_hh_l0 is a int, it must be an array \(12,\)"),
+    ):
+        with pytest.raises(ShapeError, match=message):
+            module.load_parameters(params)
+        with pytest.raises(ShapeError, match=message):
+            to_flax(params, stack)
+    for name, value in module.parameters().items():
+        np.testing.assert_array_equal(value, before[name])

@@ -168,3 +168,12 @@ def test_what_is_no_birnn_is_told(take):
         take(nn.Linear(3, 4))
     with pytest.raises(UsageError, match=r"layer is a list\. Give a layer, or a state_dict"):
         from_torch([nn.LSTM(3, 4)])
+
+
+def test_parameters_of_another_stack_are_refused():
+    manual = ManualBiRNN(Stack("gru", 3, 4))
+    other = dict(BiRNN("gru", 3, 5, bidirectional=False).named_parameters())
+    with pytest.raises(
+        ShapeError, match=r"has shape \(15, 3\), it must be.*reverse \(12, 3\) is mis"
+    ):
+        manual.share(other)

@@ -44,6 +44,7 @@ from birnn.bundle.framework_arrays import (
     Kind,
     Setting,
 )
+from birnn.engine.stack import check_parameters
 from birnn.errors import ConversionError, ShapeError, nearest
 from birnn.reference.stack import CellName, Stack
 
@@ -314,6 +315,10 @@ def layers_to(
         stack: The stack.
         parameters: Its parameters by torch's names.
 
+    Raises:
+        ShapeError: They are not the stack's; all faults are named at once.
+        ConversionError: They have no counterpart.
+
     Example:
         >>> stack = Stack("gru", 5, 2, num_layers=2, merge="project")
         >>> zeros = {name: np.zeros(shape) for name, shape in stack.shapes().items()}
@@ -323,6 +328,7 @@ def layers_to(
         {'kernel': (4, 2), 'bias': (2,)}
     """
     cell, linear = convention(framework, stack.cell), convention(framework, "linear")
+    check_parameters(parameters, stack)
     return [
         LayerArrays(
             tuple(cell.to(direction(parameters, ending)) for ending in endings),

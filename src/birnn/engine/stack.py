@@ -46,9 +46,7 @@ class PackedStack:
     """
 
     def __init__(self, parameters: Parameters, stack: Stack) -> None:
-        faults = parameter_faults(parameters, stack)
-        if faults:
-            raise ShapeError("; ".join(faults))
+        check_parameters(parameters, stack)
         self._stack = stack
         self._parameters = dict(parameters)
         self._dtype = parameters["weight_ih_l0"].dtype
@@ -227,23 +225,47 @@ def _row_faults(rows: Array, stack: Stack, dtype: np.dtype[Any]) -> list[str]:
     return faults
 
 
+def check_parameters(parameters: Mapping[str, Any], stack: Stack) -> None:
+    """Refuse parameters, of NumPy, JAX or torch, that are not those of a stack.
+
+    Raises:
+        ShapeError: Names, shapes or dtypes that do not fit; all of them are named at once.
+
+    Example:
+        >>> check_parameters({"weight": np.zeros(1)}, Stack("gru", 2, 1, bidirectional=False))
+        Traceback (most recent call last):
+        ...
+        birnn.errors.ShapeError: weight is no parameter of this stack; weight_ih_l0 (3, 2) is ...
+    """
+    faults = parameter_faults(parameters, stack)
+    if faults:
+        raise ShapeError("; ".join(faults))
+
+
 def parameter_faults(
     parameters: Mapping[str, Any], stack: Stack, dtype: np.dtype[Any] | None = None
 ) -> list[str]:
-    """What is wrong with parameters of NumPy or JAX; they are of ``dtype``, or of one they share.
+    """What is wrong with parameters of NumPy, JAX or torch.
+
+    Args:
+        parameters: The arrays by their names.
+        stack: The stack that they are to be of.
+        dtype: Their dtype, which is that of the rows; None: one that they share.
 
     Example:
         >>> parameter_faults({"weight_ih_l0": np.zeros((1, 1))}, Stack("gru", 2, 1))[0]
         'weight_ih_l0 has shape (1, 1), it must be (3, 2)'
     """
-    shapes = stack.shapes()
+    shapes, like = stack.shapes(), "x"
     faults = [f"{name} is no parameter of this stack" for name in parameters if name not in shapes]
     for name, shape in shapes.items():
         if name not in parameters:
             faults.append(f"{name} {shape} is missing")
             continue
-        dtype = parameters[name].dtype if dtype is None else dtype
-        faults += _array_faults(name, parameters[name], shape, dtype)
+        array = parameters[name]
+        if dtype is None:
+            like, dtype = name, getattr(array, "dtype", None)
+        faults += _array_faults(name, array, shape, like, dtype)
     return faults
 
 
@@ -258,22 +280,26 @@ def state_faults(sequences: int, dtype: np.dtype[Any], stack: Stack, initial: An
     if initial is None:
         return []
     shape = (stack.state_count, sequences, stack.hidden_size)
-    faults = _array_faults("initial h", initial.h, shape, dtype)
+    faults = _array_faults("initial h", initial.h, shape, "x", dtype)
     if CELLS[stack.cell].states == 1:
         if initial.c is not None:
             faults.append(f"initial c is given, {stack.cell} has none. Leave it None")
     elif initial.c is None:
         faults.append(f"initial c {shape} is missing")
     else:
-        faults += _array_faults("initial c", initial.c, shape, dtype)
+        faults += _array_faults("initial c", initial.c, shape, "x", dtype)
     return faults
 
 
-def _array_faults(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> list[str]:
-    """What is wrong with one array."""
+def _array_faults(
+    name: str, array: Any, shape: tuple[int, ...], like: str, dtype: Any
+) -> list[str]:
+    """What is wrong with one array, of the shape that it must have and the dtype of another."""
+    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+        return [f"{name} is a {type(array).__name__}, it must be an array {shape}"]
     faults = []
-    if array.shape != shape:
-        faults.append(f"{name} has shape {array.shape}, it must be {shape}")
+    if tuple(array.shape) != shape:
+        faults.append(f"{name} has shape {tuple(array.shape)}, it must be {shape}")
     if array.dtype != dtype:
-        faults.append(f"{name} is {array.dtype}, x is {dtype}. Give both the same dtype")
+        faults.append(f"{name} is {array.dtype}, {like} is {dtype}. Give both the same dtype")
     return faults

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from birnn.bundle.conventions import convention, direction, matching
-from birnn.engine.stack import parameter_faults
+from birnn.engine.stack import check_parameters, parameter_faults
 from birnn.errors import ConversionError, ShapeError, require
 from birnn.jax.initialise import SchemeName, init
 from birnn.jax.recurrent import MERGES, EngineName, RecurrentState, StackOutput, apply, run
@@ -93,7 +93,11 @@ class FlaxBiRNN(nnx.Module):
 
         Args:
             params: Arrays by the names of ``stack.shapes()``.
+
+        Raises:
+            ShapeError: A name, shape or dtype that does not fit; all of them are named at once.
         """
+        check_parameters(params, self.stack)
         for name in self.stack.shapes():
             setattr(self, name, nnx.Param(jnp.asarray(params[name])))
 
@@ -122,6 +126,7 @@ def to_flax(params: Mapping[str, Any], stack: Stack) -> list[FlaxLayer]:
     Raises:
         ConversionError: What Flax has not: a projection, residual connections, a GRU with a
             recurrent bias of its candidate.
+        ShapeError: A name, shape or dtype that does not fit; all of them are named at once.
 
     Example:
         >>> stack = Stack("lstm", 3, 4)
@@ -136,6 +141,7 @@ def to_flax(params: Mapping[str, Any], stack: Stack) -> list[FlaxLayer]:
             "Flax's Bidirectional merges by a function without parameters: merge='project' has no "
             "counterpart. Use birnn.jax.nnx.FlaxBiRNN."
         )
+    check_parameters(params, stack)
     layers: list[FlaxLayer] = []
     for layer in range(stack.num_layers):
         halves = [

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from birnn.bundle.conventions import convention
+from birnn.engine.stack import check_parameters
 from birnn.errors import Tell, log_notice
 from birnn.keras.backend import DType, load_keras, precision
 from birnn.keras.weights import set_weights, stack_placements
@@ -193,6 +194,7 @@ def stack_to_keras(
     Raises:
         MissingExtra: Keras or its backend is not installed.
         ConfigError: ``float64`` on a backend where Keras computes in float32 all the same.
+        ShapeError: Parameters that are not the stack's; all faults are named at once.
 
     Example:
         >>> from birnn.reference import initialise
@@ -201,6 +203,7 @@ def stack_to_keras(
         >>> [tuple(model.output[name].shape) for name in ("rows", "final")]
         [(None, None, 8), (None, 8)]
     """
+    check_parameters(parameters, stack)
     keras = load_keras(tell)
     ops = keras.ops
     names = ("h", "c") if stack.cell == "lstm" else ("h",)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from birnn.bundle.framework_arrays import PARTS
+from birnn.engine.stack import check_parameters
 from birnn.errors import ShapeError
 from birnn.nn._engine.tensor_layout import as_lengths
 from birnn.nn.birnn import MERGES, BiRNN, ProjectedMerge
@@ -145,7 +146,12 @@ class ManualBiRNN(nn.Module):
         return manual
 
     def share(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        """Use these parameters, by the names of ``stack.shapes()``, and not its own."""
+        """Use these parameters, by the names of ``stack.shapes()``, and not its own.
+
+        Raises:
+            ShapeError: A name, shape or dtype that does not fit; all of them are named at once.
+        """
+        check_parameters(parameters, self.stack)
         for n in range(self.stack.num_layers):
             for layer, suffix in zip(self.halves(n), self.stack.suffixes(n), strict=True):
                 for part in PARTS:

@@ -9,6 +9,7 @@ import onnx
 import onnx.reference
 import pytest
 
+from birnn.errors import ShapeError
 from birnn.export.onnx import session_of, stack_model
 from birnn.ragged import Ragged
 from birnn.reference import GATES, Stack, StackState, bidirectional, initialise
@@ -95,3 +96,11 @@ def test_states_are_inputs_only_where_they_are_asked_for() -> None:
     )
     assert with_states == ["x", "lengths", "h0", "c0"]
     assert without == ["x", "lengths"]
+
+
+def test_all_that_is_wrong_with_parameters_is_named_at_once() -> None:
+    stack = Stack("gru", 3, 4, bidirectional=False)
+    parameters = dict(initialise(stack, 0)) | {"extra": np.zeros(1)}
+    del parameters["bias_hh_l0"]
+    with pytest.raises(ShapeError, match=r"extra is no parameter.*; bias_hh_l0 \(12,\) is missing"):
+        stack_model(stack, parameters)

@@ -11,6 +11,7 @@ import numpy as np
 
 from birnn.bundle.conventions import convention
 from birnn.bundle.io import Bundle
+from birnn.engine.stack import check_parameters
 from birnn.errors import ConversionError
 from birnn.export.description import as_metadata, description
 from birnn.export.feeds import Array
@@ -97,7 +98,11 @@ def stack_model(stack: Stack, parameters: Mapping[str, Array], *, initial: bool 
         stack: Its settings.
         parameters: Arrays by the names of ``stack.shapes()``, of one dtype.
         initial: Whether initial states are inputs; zeros where they are not.
+
+    Raises:
+        ShapeError: A name, shape or dtype that does not fit; all of them are named at once.
     """
+    check_parameters(parameters, stack)
     dtype = np.result_type(*parameters.values())
     graph = GraphBuilder(f"birnn {stack.cell}")
     names = convention("onnx", stack.cell).states

@@ -67,7 +67,7 @@ def recurrent_stack(
             for zeros.
     """
     cell = convention("onnx", stack.cell)
-    parameters = {name: tensors[f"{prefix}{name}"] for name in stack.shapes()}
+    parameters = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     layers = [stacked(layer.halves) for layer in layers_to("onnx", stack, parameters)]
     zero = np.zeros((), np.result_type(*parameters.values()))
     lengths = graph.add("Cast", batch.lengths, to=graph.number_of(np.int32), name="lengths")
