@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -90,6 +91,31 @@ def test_a_write_that_fails_leaves_what_stood_there(
         export_model(model("mixed"), path, to="torch", overwrite=True)
     assert path.read_text() == "what stood there"
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        pytest.param(to, marks=() if to in ("torch", "onnx") else pytest.mark.slow)
+        for to in EXPORTERS
+    ],
+)
+def test_a_full_disk_is_told_and_leaves_nothing(
+    model: Callable[..., Bundle], to: str, tmp_path: Path
+) -> None:
+    """Files may not grow beyond a size, to which systems say what they say of a full disk."""
+    path, plain = tmp_path / f"model{EXPORTERS[to].ending}", tmp_path / "plain"
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, usual[1]))
+    try:
+        with pytest.raises(OutputError, match=rf"model{EXPORTERS[to].ending}: cannot be written: "):
+            export_model(model("lstm-iob2"), path, to=to)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert not list(tmp_path.iterdir())
+    export_model(model("lstm-iob2"), path, to=to)
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode
 
 
 # ------------------------------------------------------------- what verify finds

@@ -62,7 +62,8 @@ def state_dict(bundle: Bundle) -> dict[str, Array]:
 def write(bundle: Bundle, path: Path) -> None:
     """Write the plain model's ``state_dict``."""
     told = as_metadata({**description(bundle), "allowed": _allowed(bundle)})
-    safetensors.numpy.save_file(state_dict(bundle), path, metadata=told)
+    # Not its own writing to a file, whose errors are no OSError, and which nobody else may read.
+    path.write_bytes(safetensors.numpy.save(state_dict(bundle), metadata=told))
 
 
 def bundle_from(arrays: Mapping[str, Array], metadata: Mapping[str, str], where: str) -> Bundle:
