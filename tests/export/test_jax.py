@@ -14,7 +14,7 @@ import torch
 import birnn
 from birnn.data import read
 from birnn.engine import isa
-from birnn.errors import ConversionError
+from birnn.errors import ConversionError, LengthError
 from birnn.export import EXPORTERS, export_model, feeds
 from birnn.export.feeds import unpadded
 from birnn.export.verify import random_batch
@@ -129,6 +129,25 @@ def test_an_exported_program_needs_jax_alone(model, tmp_path):
     labels = np.asarray(program.call(arrays)["labels"])
     tags = [told["vocabularies"]["labels"][number] for number in labels[0]]
     assert [tags] == Predictor(bundle).predict([("the", "bank")])
+    # A program cannot refuse a length: it is taken within 0 and the steps.
+    beyond = program.call(arrays | {"lengths": np.array([9, -1], np.int32)})
+    np.testing.assert_array_equal(beyond["labels"], labels)
+
+
+def test_lengths_beyond_the_steps_are_refused_and_clipped_under_jit():
+    random = np.random.default_rng(0)
+    emissions = random.standard_normal((3, 4, 2)).astype(np.float32)
+    chain = ChainScores(*(random.standard_normal(s).astype("f4") for s in ((2, 2), 2, 2)))
+    tags, within, beyond = np.ones((3, 4), int), np.array([4, 0, 2]), np.array([7, -2, 2])
+
+    def loss(emissions, lengths, chain):
+        return negative_log_likelihood(emissions, tags, lengths, chain)
+
+    for function in (viterbi, loss):
+        expected = function(emissions, within, chain)
+        np.testing.assert_array_equal(jax.jit(function)(emissions, beyond, chain), expected)
+        with pytest.raises(LengthError, match=r"lengths\[1\] is -2"):
+            function(emissions, beyond, chain)
 
 
 @pytest.mark.parametrize("damage", ["nothing of it", "cut", "another"])

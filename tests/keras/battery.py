@@ -112,7 +112,7 @@ def scores_are_the_runtimes(folder: Path) -> None:
 
 
 def padding_does_not_leak(folder: Path) -> None:
-    """Other numbers, or NaN, where no step is, and more of it: the same scores."""
+    """Other numbers, or NaN, where no step is, and more of it, and lengths that no row has."""
     del folder
     for name in MODELS:
         bundle = bundle_of(name)
@@ -128,6 +128,15 @@ def padding_does_not_leak(folder: Path) -> None:
             wide[~real] = np.nan if array.dtype.kind == "f" else 1
             other[key] = wide
         one, two = called(model, given), called(model, other)
+        # What no sequence can have: below 0 counts as 0, above the steps as all of them.
+        steps = {"character_lengths": "characters", "lengths": None}
+        for key in steps.keys() & given.keys():
+            array = given[key]
+            most = given[steps[key]].shape[2] if steps[key] else max(array)
+            beyond = np.where(array == 0, -3, np.where(array == most, most + 9, array))
+            assert (beyond != array).any()
+            clipped = called(model, given | {key: beyond})
+            np.testing.assert_allclose(clipped, one, rtol=1e-5, atol=1e-6, err_msg=key)
         if bundle.spec.head.per_step:
             one, two = one[real[:, : one.shape[1]]], two[real]
         np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from birnn.jax.layer import real_steps
+from birnn.jax.layer import lengths_within, real_steps
 
 # Of what is not allowed. Not minus infinity, whose gradients are NaN; and far below all scores.
 NEVER = -1e30
@@ -44,14 +44,18 @@ class ChainScores(NamedTuple):
         return ChainScores(*(jnp.where(m, s, NEVER) for m, s in zip(masks, self, strict=True)))
 
 
-@jax.jit
-def viterbi(emissions: Array, lengths: Array, chain: ChainScores) -> Array:
+def viterbi(emissions: Array, lengths: Any, chain: ChainScores) -> Array:
     """The best tag sequence of each sequence, (B, T); 0 in the padding.
 
     Args:
         emissions: Scores of the labels at each step, (B, T, L).
-        lengths: Length of each sequence, (B,).
+        lengths: Length of each sequence, (B,). Under ``jit`` they are not checked: below 0 counts
+            as 0, above T as T.
         chain: The chain.
+
+    Raises:
+        ShapeError: Another number of lengths.
+        LengthError: A length that is negative or beyond the steps.
 
     Example:
         >>> stay = ChainScores(jnp.eye(2) * 5, jnp.zeros(2), jnp.zeros(2))
@@ -59,6 +63,12 @@ def viterbi(emissions: Array, lengths: Array, chain: ChainScores) -> Array:
         >>> viterbi(emissions, jnp.array([3]), stay).tolist()
         [[1, 1, 1]]
     """
+    best: Array = _viterbi(emissions, lengths_within(lengths, *emissions.shape[:2]), chain)
+    return best
+
+
+@jax.jit
+def _viterbi(emissions: Array, lengths: Array, chain: ChainScores) -> Array:
     sequences = jnp.arange(emissions.shape[0])
 
     def forward(best_BL: Array, step: _Step) -> tuple[Array, Array]:
@@ -80,17 +90,20 @@ def viterbi(emissions: Array, lengths: Array, chain: ChainScores) -> Array:
     return tags_TB.T
 
 
-@jax.jit
 def negative_log_likelihood(
-    emissions: Array, tags: Array, lengths: Array, chain: ChainScores
+    emissions: Array, tags: Array, lengths: Any, chain: ChainScores
 ) -> Array:
     """Negative log-likelihood of tags, (B,); 0 of an empty sequence.
 
     Args:
         emissions: Scores of the labels at each step, (B, T, L), T at least 1.
         tags: Number of a label at each step, (B, T); not read in the padding.
-        lengths: Length of each sequence, (B,).
+        lengths: As for `viterbi`.
         chain: The chain.
+
+    Raises:
+        ShapeError: Another number of lengths.
+        LengthError: A length that is negative or beyond the steps.
 
     Example:
         >>> free = ChainScores(jnp.zeros((2, 2)), jnp.zeros(2), jnp.zeros(2))
@@ -100,6 +113,15 @@ def negative_log_likelihood(
         >>> round(float(loss[0]), 4)  # one of eight
         2.0794
     """
+    lengths = lengths_within(lengths, *emissions.shape[:2])
+    loss: Array = _negative_log_likelihood(emissions, tags, lengths, chain)
+    return loss
+
+
+@jax.jit
+def _negative_log_likelihood(
+    emissions: Array, tags: Array, lengths: Array, chain: ChainScores
+) -> Array:
     real_BT = real_steps(lengths, emissions.shape[1])
     tags = jnp.where(real_BT, tags, 0)
     own_BT = jnp.take_along_axis(emissions, tags[:, :, None], axis=2)[:, :, 0]

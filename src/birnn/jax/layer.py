@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from birnn.errors import ShapeError
 from birnn.jax.cells import CELL_STEPS, Carry
+from birnn.ragged import check_lengths, host_lengths
 from birnn.reference.stack import CellName
 
 
@@ -46,6 +49,31 @@ def real_steps(lengths_B: Array, steps: int) -> Array:
         [[1, 1, 0], [0, 0, 0]]
     """
     return jnp.arange(steps) < lengths_B[:, None]
+
+
+def lengths_within(lengths: Any, sequences: int, steps: int) -> Array:
+    """Lengths, (B,), checked where their values are known, and within 0 to T.
+
+    Args:
+        lengths: Length of each sequence, (B,). Under ``jit`` they are not checked: below 0 counts
+            as 0, above T as T.
+        sequences: B.
+        steps: T.
+
+    Raises:
+        ShapeError: Another number of them.
+        LengthError: A length that is negative or beyond the steps.
+
+    Example:
+        >>> jax.jit(lambda lengths: lengths_within(lengths, 2, 3))(jnp.array([-1, 9])).tolist()
+        [0, 3]
+    """
+    if not isinstance(lengths, jax.core.Tracer):
+        lengths = host_lengths(np.asarray(lengths))
+        check_lengths(lengths, steps)
+    if lengths.shape != (sequences,):
+        raise ShapeError(f"lengths are {lengths.shape} for {sequences} sequences")
+    return jnp.clip(jnp.asarray(lengths, jnp.int32), 0, steps)
 
 
 # Compiled once for all layers of a shape, also outside of a `jax.jit`.

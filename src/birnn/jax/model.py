@@ -15,7 +15,7 @@ from jax import Array
 from birnn.bundle import Bundle
 from birnn.bundle.spec import Spec
 from birnn.jax.crf import ChainScores, viterbi
-from birnn.jax.layer import real_steps
+from birnn.jax.layer import lengths_within, real_steps
 from birnn.jax.recurrent import ENGINES, EngineName, LinearFunction, Parameters, run
 from birnn.reference.activations import ActivationName
 from birnn.reference.stack import Stack
@@ -115,12 +115,12 @@ class Model:
             lengths: Length of each sequence, (B,).
         """
         if self.has_crf:
-            tags: Array = viterbi(scores, jnp.asarray(lengths), self.chain(params))
-            return tags
+            return viterbi(scores, lengths, self.chain(params))
         labels = scores.argmax(axis=-1)
         if not self.spec.head.per_step:
             return labels
-        return jnp.where(real_steps(jnp.asarray(lengths), scores.shape[1]), labels, 0)
+        real_BT = real_steps(lengths_within(lengths, *labels.shape), labels.shape[1])
+        return jnp.where(real_BT, labels, 0)
 
     @property
     def has_crf(self) -> bool:

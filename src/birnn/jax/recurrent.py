@@ -12,17 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from birnn.engine.stack import parameter_faults, state_faults
 from birnn.errors import ConfigError, DirectionError, ShapeError, nearest
 from birnn.jax.cells import Carry
-from birnn.jax.layer import LayerStates, LayerWeights, real_steps, scan_layer
+from birnn.jax.layer import LayerStates, LayerWeights, lengths_within, real_steps, scan_layer
 from birnn.jax.native import native_layer, native_linear
-from birnn.ragged import check_lengths, host_lengths
 from birnn.reference.bidirectional import direction_names
 from birnn.reference.stack import CellName, MergeName, Stack
 
@@ -139,6 +136,7 @@ def apply(
         EngineError: The native engine is not here.
 
     Example:
+        >>> import jax
         >>> from birnn.jax import init
         >>> stack = Stack("gru", 3, 4, bidirectional=False)
         >>> params = init(jax.random.key(0), stack)
@@ -189,6 +187,7 @@ def run(
         EngineError: The native engine is not here.
 
     Example:
+        >>> import jax
         >>> from birnn.jax import init
         >>> stack = Stack("lstm", 3, 4, merge="sum")
         >>> params = init(jax.random.key(0), stack)
@@ -266,16 +265,7 @@ def _checked(
         raise ShapeError("; ".join(faults))
     if initial is None:
         initial = zero_state(stack, sequences, rows.dtype)
-    return rows, _lengths(lengths, sequences, steps), initial
-
-
-def _lengths(lengths: Any, sequences: int, steps: int) -> Array:
-    """Lengths, (B,), checked where their values are known, and within 0 to T."""
-    if lengths is None:
-        return jnp.full(sequences, steps)
-    if not isinstance(lengths, jax.core.Tracer):
-        lengths = host_lengths(np.asarray(lengths))
-        check_lengths(lengths, steps)
-    if lengths.shape != (sequences,):
-        raise ShapeError(f"lengths are {lengths.shape} for {sequences} sequences")
-    return jnp.clip(jnp.asarray(lengths, jnp.int32), 0, steps)
+    lengths_B = (
+        jnp.full(sequences, steps) if lengths is None else lengths_within(lengths, sequences, steps)
+    )
+    return rows, lengths_B, initial

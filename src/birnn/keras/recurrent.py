@@ -67,11 +67,12 @@ def steps_of(keras: Any, ids: Tensor, lengths: Tensor) -> Steps:
     Args:
         keras: The module.
         ids: Any tensor (B, T).
-        lengths: Length of each sequence, (B,).
+        lengths: Length of each sequence, (B,); below 0 counts as 0, above T as T.
     """
     ops = keras.ops
     position = ops.cumsum(ops.ones_like(ids, dtype="int32"), axis=1)
-    lengths = ops.expand_dims(lengths, axis=-1)
+    # A graph cannot refuse a length. One above T has no more steps than there are.
+    lengths = ops.maximum(ops.expand_dims(lengths, axis=-1), 0)
     return Steps(position <= lengths, position <= ops.maximum(lengths, 1), ops.equal(lengths, 0))
 
 
