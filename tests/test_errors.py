@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import re
+import subprocess
 import sys
 import unicodedata
 
@@ -137,3 +138,41 @@ def test_require_does_not_hide_what_an_installed_module_lacks(tmp_path, monkeypa
 def test_nearest_names_the_closest_spelling_or_all():
     assert nearest("hiden", ["hidden", "cell"]) == "did you mean hidden?"
     assert nearest("q", {"b", "a"}) == "known: a, b"
+
+
+ROOMS = """
+import importlib, pkgutil, sys
+sys.modules |= dict.fromkeys(sys.argv[1:])
+import birnn
+from birnn.errors import MissingExtra
+told = []
+for room in pkgutil.walk_packages(birnn.__path__, "birnn.", onerror=lambda name: None):
+    if room.ispkg:
+        try:
+            importlib.import_module(room.name)
+        except MissingExtra as error:
+            told.append(f"{room.name}: {error}")
+for name in ("accelerate", "decelerate"):
+    try:
+        getattr(birnn, name)
+    except MissingExtra as error:
+        told.append(f"birnn.{name}: {error}")
+print(*told, sep="\\n")
+"""
+
+
+def test_without_any_extra_each_room_is_there_or_says_what_to_install() -> None:
+    extras = ("torch", "lightning", "jax", "flax", "keras", "h5py", "onnx", "onnxruntime")
+    done = subprocess.run(
+        [sys.executable, "-c", ROOMS, *extras, "matplotlib"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    train = "this needs torch: pip install 'birnn[train]'"
+    rooms = ("nn", "models", "explain", "demos", "studies.compare", "accelerate", "decelerate")
+    assert {name: told[f"birnn.{name}"] for name in rooms} == dict.fromkeys(rooms, train)
+    assert told["birnn.jax"] == "this needs jax: pip install 'birnn[jax]'"
+    assert not {"birnn.runtime", "birnn.export", "birnn.importing", "birnn.engine"} & set(told)

@@ -7,6 +7,10 @@
 True
 """
 
+from birnn.errors import require
+
+require("torch", extra="train")
+
 from birnn.explain.ablation import Ablation, MeanStates, mean_ablation
 from birnn.explain.attribution import Attribution, Occlusion, integrated_gradients, occlusion
 from birnn.explain.decoding import Decoding, attention, decoding

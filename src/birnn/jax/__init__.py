@@ -4,10 +4,10 @@ from birnn.errors import require
 
 require("jax", extra="jax")
 
-from birnn.jax.crf import ChainScores, negative_log_likelihood, viterbi  # noqa: E402
-from birnn.jax.initialise import SchemeName, init  # noqa: E402
-from birnn.jax.model import Model, from_bundle  # noqa: E402
-from birnn.jax.recurrent import (  # noqa: E402
+from birnn.jax.crf import ChainScores, negative_log_likelihood, viterbi
+from birnn.jax.initialise import SchemeName, init
+from birnn.jax.model import Model, from_bundle
+from birnn.jax.recurrent import (
     EngineName,
     RecurrentState,
     StackOutput,

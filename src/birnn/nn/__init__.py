@@ -1,5 +1,9 @@
 """Layers for ragged batches, in torch."""
 
+from birnn.errors import require
+
+require("torch", extra="train")
+
 from birnn.nn.accelerate import Swapped, accelerate, decelerate
 from birnn.nn.birnn import BiRNN
 from birnn.nn.causal import Forecaster, LanguageModel

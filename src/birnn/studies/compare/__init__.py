@@ -1,5 +1,10 @@
 """One direction against two, on any data: trials, their comparison, a test of significance."""
 
+from birnn.errors import require
+
+require("torch", extra="train")
+require("lightning", extra="train")
+
 from birnn.studies.compare.comparison import COMPARED, Comparison, Spread, compare
 from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.significance import McNemar, mcnemar
