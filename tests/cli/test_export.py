@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from birnn.export import EXPORTERS
 from birnn.export.verify import random_batch
 from birnn.runtime import Predictor
 
@@ -82,6 +83,42 @@ def test_what_is_refused_is_one_line_and_no_file(
     assert told.status == status
     assert said in told.complaint
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("to", "absent", "extra"),
+    [
+        ("torch", "torch", "train"),
+        ("onnx", "onnx", "onnx"),
+        ("onnx", "onnxruntime", "onnx"),
+        ("jax", "jax", "jax"),
+        ("keras", "keras", "keras"),
+        ("keras", "h5py", "keras"),
+    ],
+)
+def test_what_is_not_installed_is_told_before_a_file_is_written(
+    call: Any,
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    to: str,
+    absent: str,
+    extra: str,
+) -> None:
+    model, out = trained("chain"), tmp_path / f"x{EXPORTERS[to].ending}"
+    monkeypatch.setitem(sys.modules, absent, None)
+    told = call("export", model, "--to", to, "--out", out, "--verify")
+    assert told.status == 2
+    assert f"this needs {absent}: pip install 'birnn[{extra}]'" in told.complaint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_onnx_is_written_where_nothing_runs_it(
+    call: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    told = call("export", trained("chain"), "--to", "onnx", "--out", tmp_path / "x.onnx")
+    assert (told.status, told.err) == (0, "")
 
 
 def test_a_folder_without_a_bundle_is_refused(call: Any, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def export(
     from birnn.export.exporters import exporter_of
 
     exporter = exporter_of(to)
-    exporter.check(out, overwrite=overwrite)
+    exporter.check(out, overwrite=overwrite, run=verify)
     from birnn.runtime import Predictor
 
     predictor = Predictor.load(model)

@@ -43,6 +43,7 @@ class Exporter:
         ending: Ending of its files.
         extra: The extra of birnn that installs it.
         needs: The modules of that extra which it needs.
+        runs: The modules which run its files, beside those.
         module: The module that writes and loads its files.
     """
 
@@ -52,16 +53,18 @@ class Exporter:
     extra: str
     needs: tuple[str, ...]
     module: str
+    runs: tuple[str, ...] = ()
 
-    def check(self, path: Path, *, overwrite: bool) -> None:
+    def check(self, path: Path, *, overwrite: bool, run: bool = False) -> None:
         """Refuse a framework that is not installed, and a place that cannot be written.
 
         Args:
             path: Where the file is to be.
             overwrite: Whether a file there may be replaced.
+            run: Whether the file is to be run too.
 
         Raises:
-            MissingExtra: The framework is not installed.
+            MissingExtra: The framework, or what is to run the file, is not installed.
             UsageError: A name with another ending.
             OutputError: There is something else, or no folder that can be written to.
         """
@@ -80,7 +83,7 @@ class Exporter:
             raise OutputError(
                 f"{path}: there is no folder that can be written to. Give another --out."
             )
-        for module in self.needs:
+        for module in (*self.needs, *(self.runs if run else ())):
             require(module, extra=self.extra)
         framework = importlib.import_module(self.module)
         getattr(framework, "check_installed", lambda: None)()
@@ -110,9 +113,9 @@ EXPORTERS: dict[str, Exporter] = {
     exporter.name: exporter
     for exporter in (
         Exporter("torch", "torch", ".safetensors", "train", ("torch",), "birnn.export.torch"),
-        Exporter("onnx", "ONNX", ".onnx", "onnx", ("onnx",), "birnn.export.onnx"),
+        Exporter("onnx", "ONNX", ".onnx", "onnx", ("onnx",), "birnn.export.onnx", ("onnxruntime",)),
         Exporter("jax", "JAX", ".zip", "jax", ("jax",), "birnn.export.jax"),
-        Exporter("keras", "Keras", ".keras", "keras", (), "birnn.export.keras"),
+        Exporter("keras", "Keras", ".keras", "keras", ("h5py",), "birnn.export.keras"),
     )
 }
 
