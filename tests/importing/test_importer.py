@@ -156,6 +156,29 @@ def test_an_old_keras_file_is_refused_and_what_to_do_is_said(tmp_path):
         birnn.import_model(tmp_path / "nothing.onnx")
 
 
+def test_a_bundle_needs_no_import_and_a_folder_is_no_file(state_dict, tmp_path):
+    birnn.import_model(
+        state_dict,
+        out=tmp_path / "out",
+        task="tagger",
+        vocabulary=ITEMS,
+        labels=LABELS,
+        tell=ignore,
+    )
+    with pytest.raises(FormatError, match=r"out: is a bundle already: it needs no import\.$"):
+        birnn.import_model(tmp_path / "out")
+    with pytest.raises(FormatError, match=r": is a folder\. Give the file of a model\.$"):
+        birnn.import_model(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".keras", ".safetensors"])
+def test_an_empty_file_is_told(ending, tmp_path):
+    path = tmp_path / f"model{ending}"
+    path.touch()
+    with pytest.raises(FormatError, match=r": is empty\. Save or export the model again\.$"):
+        birnn.import_model(path)
+
+
 def changed(path, **entries):
     with zipfile.ZipFile(path) as old:
         held = {name: old.read(name) for name in old.namelist()}

@@ -12,6 +12,7 @@ import safetensors
 from birnn.bundle import Bundle, documents
 from birnn.bundle.checks import sniff_format
 from birnn.bundle.io import save
+from birnn.bundle.manifest import MANIFEST
 from birnn.errors import ConversionError, FormatError, Tell, log_notice
 from birnn.export import keras, onnx, torch
 from birnn.export.description import is_described
@@ -80,15 +81,21 @@ def import_format(path: Path) -> Format:
     """What a file is, by its first bytes.
 
     Raises:
-        FormatError: None of the three; a pickle is not read, as it could run code.
+        FormatError: None of the three; a pickle is not read, as it could run code. Or a bundle.
     """
     try:
         with path.open("rb") as stream:
             start = stream.read(9)
     except FileNotFoundError:
         raise FormatError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        if (path / MANIFEST).is_file():
+            raise FormatError(f"{path}: is a bundle already: it needs no import.") from None
+        raise FormatError(f"{path}: is a folder. Give the file of a model.") from None
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
+    if not start:
+        raise FormatError(f"{path}: is empty. Save or export the model again.")
     if start[8:] == b"{":
         return "safetensors"
     if start.startswith(b"PK") and path.suffix == ".keras":
@@ -99,18 +106,18 @@ def import_format(path: Path) -> Format:
             "Import another export of the model."
         )
     what = sniff_format(start)
-    if what is None and start:
+    if what is None:
         return "onnx"  # protobuf has no signature
     how = (
         "import torch, safetensors.torch as s; s.save_file(torch.load('model.pt', "
         "weights_only=True), 'model.safetensors')"
     )
     remedy = f"From a torch state dict make one with: {how}"
-    if what is not None and "HDF5" in what:
+    if "HDF5" in what:
         remedy = "Load it in Keras and save it as .keras: model.save('model.keras')"
     raise FormatError(
-        f"{path}: is {what or 'empty'}, which is not read"
-        + (": a pickle could run code" if what and "ickle" in what else "")
+        f"{path}: is {what}, which is not read"
+        + (": a pickle could run code" if "ickle" in what else "")
         + f". {remedy}"
     )
 

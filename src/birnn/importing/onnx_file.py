@@ -144,6 +144,10 @@ def _external(path: Path, place: Path, name: str, entries: Mapping[str, str], si
         with place.open("rb") as file:
             file.seek(offset)
             return file.read(size)
+    except FileNotFoundError:
+        raise FormatError(
+            f"{place}: is missing: array {name!r:.100} of {path} stands in it. Put it there."
+        ) from None
     except OSError as error:
         raise FormatError(f"{place}: cannot be read: {error.strerror}, {path} needs it") from None
     except ValueError as error:
