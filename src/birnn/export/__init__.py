@@ -6,7 +6,7 @@ True
 """
 
 from birnn.export.exporters import EXPORTERS, Exporter, Loaded, export_model
-from birnn.export.feeds import feeds
+from birnn.export.feeds import feeds, with_offset
 from birnn.export.verify import Difference, Verification, verify
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "export_model",
     "feeds",
     "verify",
+    "with_offset",
 ]

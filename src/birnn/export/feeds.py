@@ -114,15 +114,28 @@ def unpadded(bundle: Bundle, scores: Array, lengths: Array) -> list[Array]:
     return [rows[:length] for rows, length in zip(scores, lengths.tolist(), strict=True)]
 
 
-def with_offset(bundle: Bundle, values: Array) -> Array:
-    """Values with the offset of a regressor's head, in float64, as float32 cannot hold it.
+def with_offset(bundle: Bundle, values: Any) -> Array:
+    """Values in the units of a regressor's targets, of what a Keras model or JAX program gives.
+
+    A regressor has an offset only where its targets are so far from zero that float32 would lose
+    what tells them apart. Keras and JAX compute in float32, so they leave it out, and it is added
+    here, in float64. An ONNX graph and the plain model of torch add it themselves.
 
     Args:
         bundle: The model.
-        values: What an exported model gives, float32; of other heads they stay as they are.
+        values: What the exported model gives; of other heads, and without an offset, they stay as
+            they are.
+
+    Example:
+        >>> from birnn.bundle import Encoder, Spec, Values, Vectors
+        >>> head = Values(size=1, offset=(1e9,))
+        >>> bundle = Bundle(Spec(inputs=Vectors(size=1), encoder=Encoder(), head=head), {}, {})
+        >>> with_offset(bundle, np.array([[0.25]], np.float32)).tolist()
+        [[1000000000.25]]
     """
+    held = np.asarray(values)
     offset = getattr(bundle.spec.head, "offset", ())
-    return values.astype(np.float64) + offset if offset else values
+    return held.astype(np.float64) + np.array(offset) if offset else held
 
 
 def answers_of(bundle: Bundle, decoded: Array, lengths: Array) -> list[Any]:

@@ -107,7 +107,7 @@ class Program:
     def __call__(self, sequences: Sequence[Any]) -> list[Array]:
         """Scores of each sequence."""
         given, found = self._found(sequences)
-        scores = with_offset(self._bundle, np.asarray(found["scores"]))
+        scores = with_offset(self._bundle, found["scores"])
         return unpadded(self._bundle, scores, given["lengths"])
 
     def answers(self, sequences: Sequence[Any]) -> list[Any]:

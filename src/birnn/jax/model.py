@@ -81,7 +81,8 @@ class Model:
 
         Returns:
             (B, T, L) of a tagger, 0 in the padding; logits (B, L) of a classifier; values (B, L) of
-            a regressor in the units of its targets, less their offset.
+            a regressor in the units of its targets, less their offset where they have one;
+            `birnn.export.with_offset` adds it.
         """
         lengths_B = jnp.asarray(feeds["lengths"])
         encoded = run(

@@ -38,7 +38,7 @@ def to_keras(bundle: Bundle, *, dtype: DType = "float32", tell: Tell = log_notic
 
         Its output are the scores of the head: (B, T, L) where it answers for every step, which mean
         nothing where there is no step, else (B, L). Of a regressor they are its values, less the
-        offset of the bundle's head where it has one.
+        offset of the bundle's head where it has one; `birnn.export.with_offset` adds it.
 
     Raises:
         MissingExtra: Keras or its backend is not installed.

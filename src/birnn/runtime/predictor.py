@@ -237,7 +237,13 @@ class Predictor:
         """Answers for scores that `scores`, or an exported model, has given.
 
         Args:
-            scores: The scores of each sequence.
+            scores: Of each sequence what `scores` gives: (T, L) of a tagger, without padding;
+                (L,) of a classifier; (K,) of a regressor, in the units of its targets, which are
+                its answers as they stand. Where these have an offset, `birnn.export.with_offset`
+                adds it to what a Keras model or a JAX program gives.
+
+        Returns:
+            Answers, in the form of `predict`.
 
         Example:
             >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
