@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,13 +36,19 @@ GRID = [
 
 @pytest.mark.parametrize(("which", "to"), GRID)
 def test_it_is_the_same_model(which, to, model, tmp_path):
-    bundle, exporter = model(which), EXPORTERS[to]
+    exporter = EXPORTERS[to]
+    metrics = {"dev": {"score": 0.5}}
+    bundle = replace(
+        model(which), metadata={"seed": 3, "reading": {"field": "xpos"}}, metrics=metrics
+    )
     path = tmp_path / f"model{exporter.ending}"
     exporter.write(bundle, path)
     told = []
     again = imported(path, Beside(), told.append)
     assert told == []
     assert (again.spec, dict(again.vocabularies)) == (bundle.spec, dict(bundle.vocabularies))
+    origin = {"imported": {"file": path.name, "format": again.metadata["imported"]["format"]}}
+    assert (again.metadata, again.metrics) == (bundle.metadata | origin, bundle.metrics)
     if to != "keras":  # where two biases become one
         for key, tensor in bundle.tensors.items():
             np.testing.assert_array_equal(again.tensors[key], tensor, err_msg=key)

@@ -69,6 +69,7 @@ def spoilt(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     ("change", "message"),
     [
         (lambda d: d.pop("vocabularies"), "vocabularies are missing"),
+        (lambda d: d.update(metadata=[1]), "metadata is not a JSON object"),
         (lambda d: d.pop("tensors"), "lacks tensors"),
         (lambda d: d["tensors"].pop("head.crf.start"), "it lacks 'head.crf.start'"),
         (lambda d: d["tensors"].update({"head.crf.start": [[1], [1, 2]]}), "inhomogeneous"),

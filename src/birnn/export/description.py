@@ -1,7 +1,8 @@
 """What an exported file says of the bundle it was made of, and that bundle from the file.
 
-Spec and vocabularies, as JSON values. Where a format keeps texts by their names (safetensors, ONNX)
-each is a JSON text, under ``birnn.spec`` and ``birnn.vocabularies``.
+Spec, vocabularies, and how the model was trained and what it reached, as JSON values. Where a
+format keeps texts by their names (safetensors, ONNX) each is a JSON text, under ``birnn.spec``,
+``birnn.vocabularies``, ``birnn.metadata`` and ``birnn.metrics``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,16 @@ from birnn.export.feeds import Array
 
 PREFIX = "birnn."
 NEEDED = ("spec", "vocabularies")
+RECORDS = ("metadata", "metrics")
 
 
 def description(bundle: Bundle) -> dict[str, Any]:
-    """The spec and the vocabularies of a bundle as JSON values, by these names."""
+    """What a bundle is, beside its tensors, as JSON values by their names."""
+    return identity(bundle) | {name: documents.plain(getattr(bundle, name)) for name in RECORDS}
+
+
+def identity(bundle: Bundle) -> dict[str, Any]:
+    """The spec and the vocabularies of a bundle, which say what its model computes."""
     return {
         "spec": bundle.spec.model_dump(mode="json"),
         "vocabularies": {name: list(items) for name, items in bundle.vocabularies.items()},
@@ -44,7 +51,9 @@ def is_described(metadata: Mapping[str, str]) -> bool:
 
 
 def from_metadata(metadata: Mapping[str, str], where: str) -> dict[str, Any]:
-    """Spec and vocabularies as JSON values, from the metadata of a file.
+    """What `description` gave as JSON values, from the metadata of a file.
+
+    Files written before these were kept have no ``birnn.metadata`` and ``birnn.metrics``.
 
     Args:
         metadata: The texts.
@@ -54,11 +63,15 @@ def from_metadata(metadata: Mapping[str, str], where: str) -> dict[str, Any]:
         FormatError: One is missing, or no JSON.
     """
     found: list[str] = []
-    texts = {f"{PREFIX}{name}": metadata.get(f"{PREFIX}{name}", "") for name in NEEDED}
-    values = [documents.parse(text.encode(), name, found) for name, text in texts.items()]
+    texts = {name: metadata.get(f"{PREFIX}{name}", "") for name in NEEDED}
+    texts |= {name: metadata.get(f"{PREFIX}{name}", "{}") for name in RECORDS}
+    values = {
+        name: documents.parse(text.encode(), f"{PREFIX}{name}", found)
+        for name, text in texts.items()
+    }
     if found:
         raise FormatError(f"{where}: {summary(found)}")
-    return dict(zip(NEEDED, values, strict=True))
+    return values
 
 
 def described_bundle(
@@ -82,6 +95,9 @@ def described_bundle(
     vocabularies = described.get("vocabularies")
     if not isinstance(vocabularies, dict):
         raise FormatError(f"{where}: vocabularies are missing. Export the bundle anew.")
+    records = {name: described.get(name, {}) for name in RECORDS}
+    if wrong := [name for name, value in records.items() if not isinstance(value, dict)]:
+        raise FormatError(f"{where}: {wrong[0]} is not a JSON object. Export the bundle anew.")
     try:
         held = tensors(spec)
     except KeyError as error:
@@ -89,7 +105,7 @@ def described_bundle(
     except (ValueError, IndexError, ConversionError) as error:  # ShapeError is a ValueError
         raise FormatError(f"{where}: {error}") from None
     items = {n: tuple(each) if isinstance(each, list) else each for n, each in vocabularies.items()}
-    bundle = Bundle(spec, items, held)
+    bundle = Bundle(spec, items, held, **records)
     if found := faults(bundle):
         raise FormatError(f"{where}: is not what birnn exported: {summary(found)}")
     return bundle

@@ -56,9 +56,10 @@ def import_model(
         OutputError: ``out`` cannot be written.
     """
     bundle = imported(file, Beside.checked(**beside), tell)
+    predictor = Predictor(bundle)  # refuses what it cannot use, before anything is written
     if out is not None:
         save(bundle, out)
-    return Predictor(bundle)
+    return predictor
 
 
 def imported(file: str | Path, beside: Beside, tell: Tell = log_notice) -> Bundle:
@@ -74,7 +75,8 @@ def imported(file: str | Path, beside: Beside, tell: Tell = log_notice) -> Bundl
     bundle = read if isinstance(read, Bundle) else bundle_of(read, beside, notices, where=str(path))
     for line in notices:
         tell(f"{path}: {line}")
-    return replace(bundle, metadata={"imported": {"file": path.name, "format": kind}})
+    origin = {"imported": {"file": path.name, "format": kind}}
+    return replace(bundle, metadata={**bundle.metadata, **origin})
 
 
 def import_format(path: Path) -> Format:

@@ -12,7 +12,7 @@ from typing import Any
 from birnn.bundle.io import Bundle
 from birnn.engine import isa
 from birnn.errors import FormatError, require
-from birnn.export.description import as_metadata, description
+from birnn.export.description import as_metadata, identity
 from birnn.export.feeds import Array, answers_of, unpadded
 from birnn.export.onnx.inputs import graph_feeds
 from birnn.export.onnx.model import model_of
@@ -56,7 +56,7 @@ def load(path: Path, bundle: Bundle, *, optimised: bool = True) -> OnnxModel:
     session = session_of(path, optimised=optimised)
     with _faults_of(str(path)):
         kept = session.get_modelmeta().custom_metadata_map
-    if not as_metadata(description(bundle)).items() <= kept.items():
+    if not as_metadata(identity(bundle)).items() <= kept.items():
         raise FormatError(f"{path}: was made of another model. Export this bundle anew.")
     return OnnxModel(session, bundle)
 
