@@ -104,3 +104,13 @@ def test_all_that_is_wrong_with_parameters_is_named_at_once() -> None:
     del parameters["bias_hh_l0"]
     with pytest.raises(ShapeError, match=r"extra is no parameter.*; bias_hh_l0 \(12,\) is missing"):
         stack_model(stack, parameters)
+
+
+@pytest.mark.parametrize("length", [-1, 6])
+def test_onnx_runtime_refuses_a_length_that_no_sequence_has(length: int) -> None:
+    stack = Stack("gru", 3, 4)
+    model = stack_model(stack, initialise(stack, 0, dtype="float32"))
+    session = session_of(model.SerializeToString())
+    arrays = {"x": np.zeros((2, 5, 3), np.float32), "lengths": np.array([length, 5])}
+    with pytest.raises(Exception, match="sequence_lens"):
+        session.run(["final"], arrays)
