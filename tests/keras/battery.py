@@ -160,12 +160,18 @@ def files_open_without_birnn(folder: Path) -> None:
 
 
 def gradients_are_right(folder: Path) -> None:
-    """Of a sum of squares along a random direction: finite, and as differences have it."""
+    """Of a sum of squares along a random direction: finite, and as differences have it.
+
+    Also where NaN stands in padding, as a gradient of 0 times NaN is NaN.
+    """
     del folder
     keras = load_keras()
     for name in MODELS:
         bundle = bundle_of(name)
         model, given = to_keras(bundle), feeds(bundle, sequences_of(bundle))
+        padding = np.arange(max(given["lengths"])) >= given["lengths"][:, None]
+        if "vectors" in given:
+            given["vectors"][padding] = np.nan
         # As an empty sequence has no row to choose among, of a maximum too.
         weights = [np.asarray(w) for w in model.get_weights()]
         slopes = gradients(keras, model, given)

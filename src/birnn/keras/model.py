@@ -176,10 +176,11 @@ def _vectors(keras: Any, described: Vectors, tensors: Any) -> Read:
         "lengths": _input(keras, "lengths"),
     }
     steps = steps_of(keras, keras.ops.take(inputs["vectors"], 0, axis=-1), inputs["lengths"])
+    rows = zeroed(keras, inputs["vectors"], steps)
     # Two layers: x / scale - mean / scale would round where the mean is large.
     centred = keras.layers.Rescaling(1.0, offset=(-tensors["inputs.mean"]).tolist(), name="centred")
     scale = 1.0 / tensors["inputs.scale"].astype(np.float64)
-    rows = keras.layers.Rescaling(scale.tolist(), name="standardised")(centred(inputs["vectors"]))
+    rows = keras.layers.Rescaling(scale.tolist(), name="standardised")(centred(rows))
     if described.dense is not None:
         size, activation = described.dense.size, described.dense.activation
         rows = keras.layers.Dense(size, activation=activation, name="dense")(rows)

@@ -220,7 +220,8 @@ def stack_to_keras(
             states = range(stack.state_count)
             initial = [ops.take(inputs[name], k, axis=1) for k in states for name in names]
         steps = steps_of(keras, ops.take(vectors, 0, axis=-1), inputs["lengths"])
-        found = encode(keras, stack, vectors, steps, name="encoder", initial=initial)
+        rows = zeroed(keras, vectors, steps)
+        found = encode(keras, stack, rows, steps, name="encoder", initial=initial)
         outputs = {"rows": zeroed(keras, found.rows, steps), "final": found.final}
         for part, name in enumerate(names if initial_state else ()):
             outputs[name] = ops.stack(found.states[part :: len(names)], axis=1)
@@ -230,6 +231,9 @@ def stack_to_keras(
 
 
 def zeroed(keras: Any, rows: Tensor, steps: Steps) -> Tensor:
-    """Rows (B, T, W) with zeros where there is no step, whatever stood there."""
+    """Rows (B, T, W) with zeros where there is no step, whatever stood there.
+
+    So neither NaN that stands there is answered, nor a gradient, which is 0 times NaN.
+    """
     ops = keras.ops
     return ops.where(ops.expand_dims(steps.real, axis=-1), rows, ops.zeros_like(rows))
