@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from birnn.errors import ConversionError, FormatError
+from birnn.bundle import save
+from birnn.errors import BundleError, ConversionError, FormatError, UsageError
 from birnn.export import export_model
 from birnn.importing import import_model
 from birnn.keras import from_keras, to_keras
@@ -30,6 +31,22 @@ def test_a_bundle_comes_back_from_its_model(name: str) -> None:
     sequences = battery.sequences_of(bundle)
     for ours, theirs in zip(found.scores(sequences), expected.scores(sequences), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_comes_as_a_bundle_a_folder_or_a_predictor(tmp_path: Path) -> None:
+    bundle = battery.bundle_of("symbols")
+    save(bundle, tmp_path / "m")
+    wanted = to_keras(bundle).get_weights()
+    for given in (tmp_path / "m", str(tmp_path / "m"), Predictor(bundle)):
+        model = to_keras(given)
+        for own, weight in zip(model.get_weights(), wanted, strict=True):
+            np.testing.assert_array_equal(own, weight)
+        found = from_keras(model, like=given)
+        np.testing.assert_array_equal(found.tensors["head.linear.bias"], wanted[-1])
+    with pytest.raises(UsageError, match=r"model is a dict\. Give a bundle, its folder, or what"):
+        to_keras({})
+    with pytest.raises(BundleError, match="nowhere: there is no such folder"):
+        to_keras("nowhere")
 
 
 def test_weights_that_were_trained_further_are_taken() -> None:

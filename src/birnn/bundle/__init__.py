@@ -3,7 +3,7 @@
 from birnn.bundle.card import card
 from birnn.bundle.conventions import CONVENTIONS, convention, direction
 from birnn.bundle.framework_arrays import Convention
-from birnn.bundle.io import Bundle, faults, load, save
+from birnn.bundle.io import Bundle, BundleSource, as_bundle, faults, load, save
 from birnn.bundle.manifest import FORMAT_VERSION
 from birnn.bundle.spec import Encoder, Spec
 from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
@@ -13,6 +13,7 @@ __all__ = [
     "CONVENTIONS",
     "FORMAT_VERSION",
     "Bundle",
+    "BundleSource",
     "Characters",
     "Convention",
     "Encoder",
@@ -24,6 +25,7 @@ __all__ = [
     "Values",
     "Vectors",
     "Words",
+    "as_bundle",
     "card",
     "convention",
     "direction",

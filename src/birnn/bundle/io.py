@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import safetensors.numpy
@@ -149,6 +149,44 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
         # Also after Ctrl-C: the former bundle is restored, the half-written one removed.
         with suppress(OSError):
             _settle(target)
+
+
+class HasBundle(Protocol):
+    """A model at work, such as `birnn.runtime.Predictor`."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model as data."""
+
+
+BundleSource = Bundle | HasBundle | str | Path
+
+
+def as_bundle(model: BundleSource) -> Bundle:
+    """The bundle of a model, in whatever form it is given.
+
+    Args:
+        model: A bundle, its folder, or what `birnn.load` gave.
+
+    Raises:
+        BundleError: A folder that holds no whole bundle.
+        UsageError: Something else.
+
+    Example:
+        >>> as_bundle(7)
+        Traceback (most recent call last):
+        ...
+        birnn.errors.UsageError: model is a int. Give a bundle, its folder, or what birnn.load gave.
+    """
+    if isinstance(model, str | Path):
+        return load(model)
+    held = model if isinstance(model, Bundle) else getattr(model, "bundle", None)
+    if not isinstance(held, Bundle):
+        raise UsageError(
+            f"model is a {type(model).__name__}. "
+            "Give a bundle, its folder, or what birnn.load gave."
+        )
+    return held
 
 
 def load(folder: str | Path, *, tell: Tell = log_notice) -> Bundle:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from birnn.bundle import Bundle, load
+from birnn.bundle import Bundle, as_bundle
 from birnn.bundle.spec import Encoder, Spec
 from birnn.data import ReadOptions
 from birnn.data.batching import windows
@@ -112,12 +112,8 @@ class InspectedModel:
         match model:
             case InspectedModel():
                 return model
-            case str() | Path():
-                return cls._of_bundle(load(model))
-            case Predictor():
-                return cls._of_bundle(model.bundle)
-            case Bundle():
-                return cls._of_bundle(model)
+            case str() | Path() | Predictor() | Bundle():
+                return cls._of_bundle(as_bundle(model))
             case BiRNN():
                 return cls._of_encoder(model)
             case _:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from birnn.bundle import Bundle, load
+from birnn.bundle import Bundle, BundleSource, as_bundle
 from birnn.errors import OutputError, UsageError, nearest, require
 from birnn.export.feeds import Array
 
@@ -139,13 +139,11 @@ def exporter_of(name: str) -> Exporter:
     return EXPORTERS[name]
 
 
-def export_model(
-    model: Bundle | str | Path, out: str | Path, *, to: str, overwrite: bool = False
-) -> Path:
+def export_model(model: BundleSource, out: str | Path, *, to: str, overwrite: bool = False) -> Path:
     """Write a bundle as a file of another framework.
 
     Args:
-        model: A bundle, or its folder.
+        model: A bundle, its folder, or what `birnn.load` gave.
         out: The file to write.
         to: The framework, a name of `EXPORTERS`.
         overwrite: Whether a file there is replaced.
@@ -154,7 +152,7 @@ def export_model(
         The path of the file.
 
     Raises:
-        UsageError: No such framework, or a name with another ending.
+        UsageError: No such framework, no model, or a name with another ending.
         MissingExtra: It is not installed.
         ConversionError: It cannot represent the model.
         OutputError: A place that cannot be written.
@@ -162,7 +160,7 @@ def export_model(
     """
     exporter, path = exporter_of(to), Path(out)
     exporter.check(path, overwrite=overwrite)
-    exporter.write(model if isinstance(model, Bundle) else load(model), path)
+    exporter.write(as_bundle(model), path)
     return path
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from birnn.bundle import Bundle
+from birnn.bundle import BundleSource, as_bundle
 from birnn.bundle.spec import Spec
 from birnn.jax.crf import ChainScores, viterbi
 from birnn.jax.layer import lengths_within, real_steps
@@ -29,11 +29,13 @@ ACTIVATIONS: dict[ActivationName, Callable[[Array], Array]] = {
 }
 
 
-def from_bundle(bundle: Bundle, *, engine: EngineName = "scan") -> tuple[Model, dict[str, Array]]:
+def from_bundle(
+    model: BundleSource, *, engine: EngineName = "scan"
+) -> tuple[Model, dict[str, Array]]:
     """A trained model as a pure function of its parameters, and these.
 
     Args:
-        bundle: The model.
+        model: A bundle, its folder, or what `birnn.load` gave.
         engine: What runs recurrent and linear layers: ``scan``, or ``native`` for the compiled
             kernels on CPU.
 
@@ -41,9 +43,13 @@ def from_bundle(bundle: Bundle, *, engine: EngineName = "scan") -> tuple[Model, 
         The function, ``function(params, arrays) -> scores``, and the bundle's tensors by their
         names. It works under ``jit``, ``grad`` and ``vmap``; `birnn.export.feeds` makes the arrays.
 
+    Raises:
+        BundleError: A folder that holds no whole bundle.
+        UsageError: No model.
+
     Example:
         >>> import numpy as np
-        >>> from birnn.bundle import Encoder, Symbols, Tags
+        >>> from birnn.bundle import Bundle, Encoder, Symbols, Tags
         >>> spec = Spec(inputs=Symbols(size=3, dim=2), encoder=Encoder(), head=Tags(size=2))
         >>> tensors = {name: np.zeros(shape, "f4") for name, shape in spec.tensors().items()}
         >>> bundle = Bundle(spec, {"symbols": ("<unk>", "A", "C"), "labels": ("x", "y")}, tensors)
@@ -51,6 +57,7 @@ def from_bundle(bundle: Bundle, *, engine: EngineName = "scan") -> tuple[Model, 
         >>> model(params, {"lengths": [3, 0], "symbols": np.zeros((2, 3), int)}).shape
         (2, 3, 2)
     """
+    bundle = as_bundle(model)
     allowed = bundle.spec.head.constraints(bundle.vocabularies.get("labels", ()))
     params = {name: jnp.asarray(tensor) for name, tensor in bundle.tensors.items()}
     return Model(bundle.spec, engine, allowed), params

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.bundle import Bundle, faults
+from birnn.bundle import Bundle, BundleSource, as_bundle, faults
 from birnn.bundle.checks import summary
 from birnn.errors import ConversionError, Tell, log_notice
 from birnn.foreign import Beside, bundle_of, keras_layers, mask_notices
@@ -18,7 +18,7 @@ LOOKUPS = ("StringLookup", "TextVectorization")
 
 
 def from_keras(
-    model: Any, *, like: Bundle | None = None, tell: Tell = log_notice, **beside: Any
+    model: Any, *, like: BundleSource | None = None, tell: Tell = log_notice, **beside: Any
 ) -> Bundle:
     """A Keras model as a bundle, which predicts without Keras.
 
@@ -29,8 +29,8 @@ def from_keras(
 
     Args:
         model: The model, built, ``Sequential`` or functional.
-        like: The bundle that `to_keras` made the model of, where it did: the bundle is that one
-            with the weights of the model, which may have been trained further.
+        like: What `to_keras` made the model of, where it did: the bundle is that one with the
+            weights of the model, which may have been trained further.
         tell: Takes each notice of what was guessed or changed, one line.
         beside: What the model does not say: ``vocabulary`` (the items of its embedding in order;
             where the model has a ``StringLookup`` or ``TextVectorization``, that says it),
@@ -51,7 +51,7 @@ def from_keras(
         ('mean', 'last')
     """
     if like is not None:
-        return _updated(like, model)
+        return _updated(as_bundle(like), model)
     refuse_own_class({"class_name": type(model).__name__, "module": type(model).__module__})
     layers = {layer.name: layer for layer in model.layers}
     if {"encoder_l0", "scores"} <= set(layers):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from birnn.bundle.io import Bundle
+from birnn.bundle.io import BundleSource, as_bundle
 from birnn.errors import Tell, log_notice
 from birnn.inputs import Symbols, Vectors, Words
 from birnn.keras.backend import DType, load_keras, precision
@@ -19,14 +19,14 @@ from birnn.keras.weights import placements, set_weights
 from birnn.tasks import Values
 
 
-def to_keras(bundle: Bundle, *, dtype: DType = "float32", tell: Tell = log_notice) -> Any:
+def to_keras(model: BundleSource, *, dtype: DType = "float32", tell: Tell = log_notice) -> Any:
     """A bundle as a functional Keras 3 model, of layers and operations of Keras alone.
 
     It can be saved, loaded, trained further and exported as any Keras model; nothing of birnn is
     in it. Sequences stand at the left of their rows, any numbers beside them.
 
     Args:
-        bundle: The model.
+        model: A bundle, its folder, or what `birnn.load` gave.
         dtype: Of its weights and results; ``float64`` on TensorFlow only.
         tell: Takes a notice of the backend that was chosen.
 
@@ -43,9 +43,11 @@ def to_keras(bundle: Bundle, *, dtype: DType = "float32", tell: Tell = log_notic
     Raises:
         MissingExtra: Keras or its backend is not installed.
         ConfigError: ``float64`` on a backend where Keras computes in float32 all the same.
+        BundleError: A folder that holds no whole bundle.
+        UsageError: No model.
 
     Example:
-        >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
+        >>> from birnn.bundle import Bundle, Encoder, Spec, Symbols, Tags
         >>> spec = Spec(
         ...     inputs=Symbols(size=3, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2)
         ... )
@@ -57,6 +59,7 @@ def to_keras(bundle: Bundle, *, dtype: DType = "float32", tell: Tell = log_notic
         ... ).shape
         (1, 3, 2)
     """
+    bundle = as_bundle(model)
     keras = load_keras(tell)
     spec = bundle.spec
     with precision(keras, dtype):
@@ -81,9 +84,9 @@ def to_keras(bundle: Bundle, *, dtype: DType = "float32", tell: Tell = log_notic
                 offset=bundle.tensors["head.mean"].tolist(),
                 name="values",
             )(scores)
-        model = keras.Model(read.inputs, scores, name=spec.task)
-        set_weights(model, placements(spec), bundle.tensors)
-    return model
+        made = keras.Model(read.inputs, scores, name=spec.task)
+        set_weights(made, placements(spec), bundle.tensors)
+    return made
 
 
 class Read(NamedTuple):
