@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from birnn.errors import ConfigError
-from birnn.jax import init
+from birnn.bundle.conventions import layers_to
+from birnn.errors import ConfigError, UsageError
+from birnn.jax import apply, init, run
 from birnn.reference import Stack
 
 
@@ -78,3 +79,30 @@ def test_an_lstm_has_a_forget_bias_and_a_gru_none():
 def test_a_scheme_that_does_not_exist_is_named():
     with pytest.raises(ConfigError, match="scheme is 'glorott': did you mean glorot"):
         init(jax.random.key(0), Stack("gru", 3, 2), scheme="glorott")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scheme": "normal", "sigma": -1}, "sigma is -1, a standard deviation is 0 or more"),
+        ({"scheme": "normal", "sigma": float("nan")}, "sigma is nan, a standard deviation"),
+        ({"sigma": 0.1}, "sigma is 0.1, and scheme 'glorot' has none.*scheme 'normal'"),
+        ({"scheme": "torch", "forget_bias": 2}, "forget_bias is 2, and.*'glorot' or 'orthogonal'"),
+    ],
+)
+def test_settings_that_a_scheme_has_not_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        init(jax.random.key(0), Stack("gru", 3, 2), **settings)
+
+
+def test_what_is_no_stack_is_refused():
+    for function in (
+        lambda: init(jax.random.key(0), "lstm"),
+        lambda: apply({}, np.zeros((1, 2, 3)), stack="lstm"),
+        lambda: run({}, np.zeros((1, 2, 3)), stack="lstm"),
+        lambda: layers_to("keras", "lstm", {}),
+    ):
+        with pytest.raises(
+            UsageError, match=r"^stack is a str\. Give a birnn\.reference\.Stack\.$"
+        ):
+            function()

@@ -327,8 +327,8 @@ def layers_to(
         >>> {name: a.shape for name, a in layers_to("keras", stack, zeros)[1].merge.items()}
         {'kernel': (4, 2), 'bias': (2,)}
     """
-    cell, linear = convention(framework, stack.cell), convention(framework, "linear")
     check_parameters(parameters, stack)
+    cell, linear = convention(framework, stack.cell), convention(framework, "linear")
     return [
         LayerArrays(
             tuple(cell.to(direction(parameters, ending)) for ending in endings),

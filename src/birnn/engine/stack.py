@@ -14,7 +14,7 @@ import numpy.typing as npt
 from birnn.engine import isa, recurrent
 from birnn.engine.arrays import DTYPES, RowLayout
 from birnn.engine.linear import Linear
-from birnn.errors import ShapeError
+from birnn.errors import ShapeError, UsageError
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
 from birnn.reference.bidirectional import Outcome, StackState
@@ -225,11 +225,28 @@ def _row_faults(rows: Array, stack: Stack, dtype: np.dtype[Any]) -> list[str]:
     return faults
 
 
+def check_stack(stack: Any) -> None:
+    """Refuse what is no `Stack`, such as the name of a cell.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> check_stack("lstm")
+        Traceback (most recent call last):
+        ...
+        birnn.errors.UsageError: stack is a str. Give a birnn.reference.Stack.
+    """
+    if not isinstance(stack, Stack):
+        raise UsageError(f"stack is a {type(stack).__name__}. Give a birnn.reference.Stack.")
+
+
 def check_parameters(parameters: Mapping[str, Any], stack: Stack) -> None:
     """Refuse parameters, of NumPy, JAX or torch, that are not those of a stack.
 
     Raises:
         ShapeError: Names, shapes or dtypes that do not fit; all of them are named at once.
+        UsageError: No stack.
 
     Example:
         >>> check_parameters({"weight": np.zeros(1)}, Stack("gru", 2, 1, bidirectional=False))
@@ -237,6 +254,7 @@ def check_parameters(parameters: Mapping[str, Any], stack: Stack) -> None:
         ...
         birnn.errors.ShapeError: weight is no parameter of this stack; weight_ih_l0 (3, 2) is ...
     """
+    check_stack(stack)
     faults = parameter_faults(parameters, stack)
     if faults:
         raise ShapeError("; ".join(faults))

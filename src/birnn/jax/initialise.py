@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from birnn.engine.stack import check_stack
 from birnn.errors import ConfigError, nearest
 from birnn.reference.stack import Stack
 
@@ -28,8 +29,8 @@ def init(
     stack: Stack,
     *,
     scheme: SchemeName = "glorot",
-    sigma: float = 0.01,
-    forget_bias: float = 1.0,
+    sigma: float | None = None,
+    forget_bias: float | None = None,
     dtype: Any = jnp.float32,
 ) -> dict[str, Array]:
     """Random parameters of a stack, the same for the same key.
@@ -49,16 +50,17 @@ def init(
         key: Key of `jax.random`.
         stack: Settings of the stack.
         scheme: ``glorot``, ``orthogonal``, ``normal`` or ``torch``.
-        sigma: Standard deviation of ``normal``.
-        forget_bias: Bias of the LSTM's forget gate, all of it in ``bias_ih``, as the two biases of
-            a gate add up.
+        sigma: Standard deviation of ``normal``, 0.01 where none is given.
+        forget_bias: Of ``glorot`` and ``orthogonal``: bias of the LSTM's forget gate, all of it in
+            ``bias_ih``, as the two biases of a gate add up; 1 where none is given.
         dtype: Type of the arrays.
 
     Returns:
         Arrays by the names of ``stack.shapes()``.
 
     Raises:
-        ConfigError: A scheme that does not exist.
+        ConfigError: A scheme that does not exist, or a setting that it has not.
+        UsageError: A stack that is no `Stack`.
 
     Source: Glorot and Bengio 2010, equation 16; orthogonal: Saxe et al. 2014; forget bias:
     Jozefowicz et al. 2015.
@@ -70,19 +72,49 @@ def init(
     """
     if scheme not in SCHEMES:
         raise ConfigError(f"scheme is {scheme!r}: {nearest(str(scheme), SCHEMES)}")
+    check_stack(stack)
+    made = SCHEMES[scheme]
+    settings = {"sigma": sigma, "forget_bias": forget_bias}
+    given = {name: value for name, value in settings.items() if value is not None}
+    _check_settings(scheme, given, made.setting)
     shapes = stack.shapes()
     keys = jax.random.split(key, len(shapes))
-    draw = SCHEMES[scheme](stack, sigma, forget_bias)
+    draw = made.initialiser(stack, *given.values())
     return {
         name: draw(own, name, shape, dtype)
         for own, (name, shape) in zip(keys, shapes.items(), strict=True)
     }
 
 
-def _by_gate(weight: Initialiser) -> Callable[[Stack, float, float], Initialiser]:
+def _check_settings(scheme: str, given: dict[str, float], known: str | None) -> None:
+    """Refuse settings that a scheme has not, and a standard deviation that nothing can have."""
+    for name, value in given.items():
+        if name != known:
+            own = [each for each, row in SCHEMES.items() if row.setting == name]
+            raise ConfigError(
+                f"{name} is {value}, and scheme {scheme!r} has none. "
+                f"Leave it out, or give scheme {' or '.join(map(repr, own))}."
+            )
+        if name == "sigma" and not 0 <= value < math.inf:
+            raise ConfigError(f"sigma is {value}, a standard deviation is 0 or more")
+
+
+class Scheme(NamedTuple):
+    """A scheme of initialisation.
+
+    Args:
+        initialiser: Makes the drawing function of a stack, of its setting where it has one.
+        setting: Name of that argument of `init`.
+    """
+
+    initialiser: Callable[..., Initialiser]
+    setting: str | None = None
+
+
+def _by_gate(weight: Initialiser) -> Callable[..., Initialiser]:
     """Input weights by ``weight``, recurrent ones orthogonal."""
 
-    def scheme(stack: Stack, _sigma: float, forget_bias: float) -> Initialiser:
+    def scheme(stack: Stack, forget_bias: float = 1.0) -> Initialiser:
         hidden = stack.hidden_size
 
         def draw(key: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -102,7 +134,7 @@ def _by_gate(weight: Initialiser) -> Callable[[Stack, float, float], Initialiser
     return scheme
 
 
-def _normal(_stack: Stack, sigma: float, _forget_bias: float) -> Initialiser:
+def _normal(_stack: Stack, sigma: float = 0.01) -> Initialiser:
     weight = jax.nn.initializers.normal(sigma)
 
     def draw(key: Any, _name: str, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -111,7 +143,7 @@ def _normal(_stack: Stack, sigma: float, _forget_bias: float) -> Initialiser:
     return draw
 
 
-def _torch(stack: Stack, _sigma: float, _forget_bias: float) -> Initialiser:
+def _torch(stack: Stack) -> Initialiser:
     def draw(key: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         fan_in = stack.hidden_size * (2 if name.startswith("merge") else 1)
         bound = 1 / math.sqrt(fan_in)
@@ -120,9 +152,9 @@ def _torch(stack: Stack, _sigma: float, _forget_bias: float) -> Initialiser:
     return draw
 
 
-SCHEMES: dict[SchemeName, Callable[[Stack, float, float], Initialiser]] = {
-    "glorot": _by_gate(_GLOROT),
-    "orthogonal": _by_gate(_ORTHOGONAL),
-    "normal": _normal,
-    "torch": _torch,
+SCHEMES: dict[SchemeName, Scheme] = {
+    "glorot": Scheme(_by_gate(_GLOROT), "forget_bias"),
+    "orthogonal": Scheme(_by_gate(_ORTHOGONAL), "forget_bias"),
+    "normal": Scheme(_normal, "sigma"),
+    "torch": Scheme(_torch),
 }

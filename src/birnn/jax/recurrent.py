@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import jax.numpy as jnp
 from jax import Array
 
-from birnn.engine.stack import parameter_faults, state_faults
+from birnn.engine.stack import check_stack, parameter_faults, state_faults
 from birnn.errors import ConfigError, DirectionError, ShapeError, nearest
 from birnn.jax.cells import Carry
 from birnn.jax.layer import LayerStates, LayerWeights, lengths_within, real_steps, scan_layer
@@ -134,6 +134,7 @@ def apply(
         ShapeError: A name, shape or dtype that does not fit; all of them are named at once.
         LengthError: A length that is negative or beyond the steps.
         EngineError: The native engine is not here.
+        UsageError: A stack that is no `Stack`.
 
     Example:
         >>> import jax
@@ -147,6 +148,7 @@ def apply(
         >>> bool(jnp.allclose(jnp.concatenate([start, rest], axis=1), whole, atol=1e-6))
         True
     """
+    check_stack(stack)
     if state is not None and stack.bidirectional:
         raise DirectionError.of(
             "carrying a state from piece to piece",
@@ -185,6 +187,7 @@ def run(
         ShapeError: A name, shape or dtype that does not fit; all of them are named at once.
         LengthError: A length that is negative or beyond the steps.
         EngineError: The native engine is not here.
+        UsageError: A stack that is no `Stack`.
 
     Example:
         >>> import jax
@@ -197,6 +200,7 @@ def run(
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine is {engine!r}: {nearest(str(engine), ENGINES)}")
+    check_stack(stack)
     run_layer, linear = ENGINES[engine]
     x_BTD, lengths_B, initial = _checked(params, x, lengths, initial, stack)
     real_BT1 = real_steps(lengths_B, x_BTD.shape[1])[:, :, None]
