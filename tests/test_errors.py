@@ -135,6 +135,14 @@ def test_require_does_not_hide_what_an_installed_module_lacks(tmp_path, monkeypa
     assert not isinstance(caught.value, MissingExtra)
 
 
+def test_require_passes_on_what_a_module_says_it_needs(tmp_path, monkeypatch):
+    # As jax does where there is no jaxlib.
+    (tmp_path / "half_there.py").write_text("raise ModuleNotFoundError('half needs halflib.')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingExtra, match=r"^half needs halflib: pip install 'birnn\[jax\]'$"):
+        require("half_there", extra="jax")
+
+
 def test_nearest_names_the_closest_spelling_or_all():
     assert nearest("hiden", ["hidden", "cell"]) == "did you mean hidden?"
     assert nearest("q", {"b", "a"}) == "known: a, b"

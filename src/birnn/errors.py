@@ -209,7 +209,7 @@ def require(module: str, *, extra: str) -> ModuleType:
         The imported module.
 
     Raises:
-        MissingExtra: The module is not installed.
+        MissingExtra: The module is not installed, or says that it needs another.
 
     Example:
         >>> require("json", extra="train").__name__
@@ -222,7 +222,9 @@ def require(module: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+        if error.name is None:  # the module itself says what it needs, as jax does of jaxlib
+            raise MissingExtra(f"{error.msg.rstrip('.')}: pip install 'birnn[{extra}]'") from None
+        if error.name.partition(".")[0] != module.partition(".")[0]:
             raise
         raise MissingExtra(f"this needs {module}: pip install 'birnn[{extra}]'") from None
 
