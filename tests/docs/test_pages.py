@@ -47,6 +47,10 @@ LEFT_OUT = {
 }
 
 
+# Pages that take more than ten seconds; `make docs` and `make test-all` run them.
+LONG = {"docs/how/jax.md"}
+
+
 @dataclass(frozen=True)
 class Block:
     """A block of a page."""
@@ -109,8 +113,15 @@ def test_what_is_left_out_is_counted() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if any(block.language in RUN for block in ALL[page])],
-    ids=lambda page: str(page.relative_to(ROOT)),
+    [
+        pytest.param(
+            page,
+            id=str(page.relative_to(ROOT)),
+            marks=[pytest.mark.slow] * (str(page.relative_to(ROOT)) in LONG),
+        )
+        for page in PAGES
+        if any(block.language in RUN for block in ALL[page])
+    ],
 )
 def test_every_block_runs(
     page: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
