@@ -1,0 +1,199 @@
+"""Scores of labels and of tags: accuracy, span F1, macro F1."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from birnn.data.schemes import SchemeName, spans, unseen
+from birnn.errors import LengthError
+
+Pairs = Counter[tuple[str, str]]
+
+SHOWN = 10  # labels that a message names
+
+
+def named_counts(counts: Mapping[str, int]) -> str:
+    """Labels with their counts for a message: the ten most frequent, and how many more there are.
+
+    Example:
+        >>> named_counts({"A": 1, "B": 3})
+        'B (3), A (1)'
+        >>> named_counts({str(i): 1 for i in range(12)})[-24:]
+        '6 (1), 7 (1), and 2 more'
+    """
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    named = [f"{label} ({count:,})" for label, count in ordered[:SHOWN]]
+    if len(ordered) > SHOWN:
+        named.append(f"and {len(ordered) - SHOWN:,} more")
+    return ", ".join(named)
+
+
+class LabelScorer:
+    """Scores of one label for each sequence.
+
+    Args:
+        labels: Labels that the model knows; they come first in tables. A gold label beyond them
+            is counted as wrong and named in ``unknown_labels``.
+
+    Example:
+        >>> scorer = LabelScorer(["good", "bad"])
+        >>> for gold, predicted in [("good", "good"), ("bad", "good"), ("bad", "bad")]:
+        ...     scorer.update(gold, predicted)
+        >>> result = scorer.result()
+        >>> round(result["accuracy"], 3), round(result["macro_f1"], 3), result["confusion"]["bad"]
+        (0.667, 0.667, {'good': 1, 'bad': 1})
+    """
+
+    def __init__(self, labels: Iterable[str]) -> None:
+        self._labels = tuple(labels)
+        self._pairs: Pairs = Counter()
+
+    def update(self, gold: str, predicted: str) -> None:
+        """Count one sequence."""
+        self._pairs[gold, predicted] += 1
+
+    def result(self) -> dict[str, Any]:
+        """Scores of all that was counted.
+
+        Returns:
+            ``accuracy``; ``precision``, ``recall``, ``f1`` and ``macro_f1``: means over the labels
+            that occur (``f1_kind`` is "macro"); ``per_label``, ``confusion[gold][predicted]``,
+            ``unknown_labels``, ``sequences``.
+        """
+        table = _table(self._pairs, self._labels)
+        return _macro(self._pairs, table, self._labels) | {"sequences": self._pairs.total()}
+
+
+class TagScorer:
+    """Scores of one tag for each step.
+
+    Where a scheme marks spans, F1 is that of whole spans by conlleval's rules, micro-averaged;
+    elsewhere it is the mean over the tags.
+
+    Args:
+        labels: Tags that the model knows, as for `LabelScorer`.
+        scheme: How tags mark spans.
+
+    Source: Tjong Kim Sang and Buchholz 2000, conlleval.
+
+    Example:
+        >>> scorer = TagScorer(["O", "B-X", "I-X"], "iob2")
+        >>> scorer.update(["B-X", "I-X", "O", "B-X"], ["B-X", "I-X", "O", "O"])
+        >>> result = scorer.result()
+        >>> result["accuracy"], result["precision"], result["recall"], result["f1_kind"]
+        (0.75, 1.0, 0.5, 'spans')
+    """
+
+    def __init__(self, labels: Iterable[str], scheme: SchemeName = "none") -> None:
+        self._labels = tuple(labels)
+        self._scheme = scheme
+        self._pairs: Pairs = Counter()
+        self._sequences = 0
+        self._gold: Counter[str] = Counter()
+        self._predicted: Counter[str] = Counter()
+        self._right: Counter[str] = Counter()
+
+    def update(self, gold: Sequence[str], predicted: Sequence[str]) -> None:
+        """Count one sequence.
+
+        Raises:
+            LengthError: Not as many predicted tags as gold ones.
+        """
+        if len(gold) != len(predicted):
+            raise LengthError(
+                f"{len(gold)} gold tags and {len(predicted)} predicted ones. Give every step both."
+            )
+        self._sequences += 1
+        self._pairs.update(zip(gold, predicted, strict=True))
+        if self._scheme != "none":
+            of_gold = set(spans(gold, self._scheme))
+            of_predicted = set(spans(predicted, self._scheme))
+            self._gold.update(span.type for span in of_gold)
+            self._predicted.update(span.type for span in of_predicted)
+            self._right.update(span.type for span in of_gold & of_predicted)
+
+    def result(self) -> dict[str, Any]:
+        """Scores of all that was counted.
+
+        Returns:
+            What `LabelScorer.result` returns, and ``tokens``; with spans, ``precision``,
+            ``recall`` and ``f1`` are those of spans (``f1_kind`` is "spans"), ``macro_f1`` and
+            ``per_label`` are over the types of spans, and ``unknown_labels`` are those of types
+            that no label of the model has.
+        """
+        table = _table(self._pairs, self._labels)
+        result = _macro(self._pairs, table, self._labels, self._scheme)
+        if self._scheme != "none":
+            types = sorted(self._gold | self._predicted)
+            table = {
+                type_: _ratios(self._right[type_], self._predicted[type_], self._gold[type_])
+                for type_ in types
+            }
+            whole = _ratios(self._right.total(), self._predicted.total(), self._gold.total())
+            result |= {name: whole[name] for name in ("precision", "recall", "f1")}
+            result |= {"f1_kind": "spans", "macro_f1": _mean(table, "f1"), "per_label": table}
+        return result | {"tokens": self._pairs.total(), "sequences": self._sequences}
+
+
+def _ratios(right: int, predicted: int, gold: int) -> dict[str, Any]:
+    return {
+        "precision": right / predicted if predicted else 0.0,
+        "recall": right / gold if gold else 0.0,
+        # 2 p r / (p + r), without dividing by nothing
+        "f1": 2 * right / (predicted + gold) if predicted + gold else 0.0,
+        "support": gold,
+    }
+
+
+def _table(pairs: Pairs, labels: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Scores of each label that occurs, the known ones first and in their order."""
+    gold: Counter[str] = Counter()
+    predicted: Counter[str] = Counter()
+    for (one, other), count in pairs.items():
+        gold[one] += count
+        predicted[other] += count
+    return {
+        label: _ratios(pairs[label, label], predicted[label], gold[label])
+        for label in _ordered(gold | predicted, labels)
+    }
+
+
+def _macro(
+    pairs: Pairs,
+    table: dict[str, dict[str, Any]],
+    labels: tuple[str, ...],
+    scheme: SchemeName = "none",
+) -> dict[str, Any]:
+    unknown = unseen(table, labels, scheme)
+    right = sum(count for (gold, predicted), count in pairs.items() if gold == predicted)
+    confusion: dict[str, dict[str, int]] = {}
+    for gold in table:
+        row = {predicted: pairs[gold, predicted] for predicted in table if pairs[gold, predicted]}
+        if row:
+            confusion[gold] = row
+    return {
+        "accuracy": right / pairs.total() if pairs else 0.0,
+        "precision": _mean(table, "precision"),
+        "recall": _mean(table, "recall"),
+        "f1": _mean(table, "f1"),
+        "f1_kind": "macro",
+        "macro_f1": _mean(table, "f1"),
+        "per_label": table,
+        "confusion": confusion,
+        "unknown_labels": {
+            label: row["support"]
+            for label, row in table.items()
+            if label in unknown and row["support"]
+        },
+    }
+
+
+def _mean(table: dict[str, dict[str, Any]], name: str) -> float:
+    return sum(row[name] for row in table.values()) / len(table) if table else 0.0
+
+
+def _ordered(present: Iterable[str], labels: tuple[str, ...]) -> list[str]:
+    occurring = set(present)
+    return [label for label in labels if label in occurring] + sorted(occurring - set(labels))
