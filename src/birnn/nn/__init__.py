@@ -6,6 +6,7 @@ require("torch", extra="train")
 
 from birnn.nn.accelerate import Swapped, accelerate, decelerate
 from birnn.nn.birnn import BiRNN
+from birnn.nn.bridge import Bridge
 from birnn.nn.causal import Forecaster, LanguageModel
 from birnn.nn.crf import CRF
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
@@ -23,6 +24,7 @@ __all__ = [
     "AdditiveAttention",
     "BiRNN",
     "BiRNNOutput",
+    "Bridge",
     "Forecaster",
     "LanguageModel",
     "LayerOutput",

@@ -21,6 +21,16 @@ class State:
     h: Tensor
     c: Tensor | None = None
 
+    @property
+    def hx(self) -> Tensor | tuple[Tensor, Tensor]:
+        """The same as ``torch.nn.LSTM``, ``GRU`` and ``RNN`` take and give it."""
+        return self.h if self.c is None else (self.h, self.c)
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """h, and c where there is one."""
+        return (self.h,) if self.c is None else (self.h, self.c)
+
 
 @dataclass(frozen=True, slots=True)
 class BiRNNOutput:
@@ -71,7 +81,7 @@ def initial_states(
         raise ShapeError(f"initial is a birnn.nn.State, got {type(initial).__name__}")
     shape = (stack.states_of(layers - 1).stop, sequences, stack.hidden_size)
     wants_c = stack.cell == "lstm"
-    parts = (initial.h,) if initial.c is None else (initial.h, initial.c)
+    parts = initial.parts
     if len(parts) != 1 + wants_c:
         needs = "h and c" if wants_c else "h alone"
         raise ShapeError(f"the initial state of a {stack.cell} is {needs}")
