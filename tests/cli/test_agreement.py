@@ -17,7 +17,7 @@ from birnn.inputs import restored
 from birnn.models import build
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
-from birnn.runtime.layers import NumpyNetwork
+from birnn.runtime.network import NumpyNetwork
 
 Trained = Callable[[str], Path]
 
@@ -51,8 +51,8 @@ def test_scores_and_answers_are_those_of_torch(trained: Trained, kind: str) -> N
     answers = network.answer(batch)
 
     rows = codec.embedding(bundle.tensors)([example.inputs for example in examples])
-    network = NumpyNetwork(bundle.spec, bundle.tensors)
-    scores = network(Ragged(rows.values, batch.lengths), table=rows.table)
+    network = NumpyNetwork(bundle.spec, bundle.tensors, bundle.vocabularies)
+    scores = network.head(network.encode(Ragged(rows.values, batch.lengths), table=rows.table))
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
 
     predicted = model.predict(example.inputs for example in examples)

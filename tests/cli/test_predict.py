@@ -17,7 +17,7 @@ import pytest
 from birnn.bundle import save
 from birnn.data import read, tokenise
 from birnn.runtime import Predictor
-from birnn.runtime.predictor import WINDOW
+from birnn.runtime.batches import WINDOW
 
 Trained = Callable[[str], Path]
 

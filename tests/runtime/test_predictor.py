@@ -34,7 +34,7 @@ from birnn.inputs import Dense
 from birnn.reference.activations import ActivationName
 from birnn.reference.stack import CellName, MergeName
 from birnn.runtime import Predictor
-from birnn.runtime import predictor as module
+from birnn.runtime import batches as module
 from birnn.tasks import PoolingName
 
 LENGTHS = [3, 0, 7, 1, 1, 12, 0, 5]

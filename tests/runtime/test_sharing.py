@@ -36,7 +36,7 @@ from birnn.bundle import (
 )
 from birnn.engine import isa
 from birnn.inputs.word_vectors import WordVectorCache
-from birnn.runtime import Predictor, predictor
+from birnn.runtime import Predictor, batches, predictor
 
 WORDS = Words(
     size=30,
@@ -161,7 +161,8 @@ def test_interrupts_at_random_leave_every_later_answer_right(
     # An interrupt inside somebody's callback of the garbage collector would be lost, and one inside
     # logging leaves its lock locked for the rest of the process.
     gc.disable()
-    monkeypatch.setattr(predictor, "log_notice", lambda line: None)
+    for module in (batches, predictor):
+        monkeypatch.setattr(module, "log_notice", lambda line: None)
     former = signal.signal(signal.SIGALRM, interrupt)
     try:
         for trial in range(150):

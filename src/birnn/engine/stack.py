@@ -56,6 +56,11 @@ class PackedStack:
         self._states = [stack.states_of(layer) for layer in layers]
         self._adds_input = [stack.adds_input(layer) for layer in layers]
 
+    @classmethod
+    def of(cls, tensors: Parameters, prefix: str, stack: Stack) -> PackedStack:
+        """The stack whose parameters are ``prefix.weight_ih_l0`` ... among a model's tensors."""
+        return cls({name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}, stack)
+
     def run(
         self, x: Ragged[Array], initial: StackState | None = None, *, table: Array | None = None
     ) -> Outcome:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,25 +16,18 @@ import numpy.typing as npt
 from birnn.bundle.checks import LONGEST_FAULT
 from birnn.bundle.io import Bundle, load
 from birnn.bundle.spec import Spec
-from birnn.data.batching import arrivals, in_order, windows
 from birnn.data.examples import Example
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
 from birnn.data.tokeniser import SplitMode
-from birnn.errors import BundleError, ConfigError, DataError, Tell, UsageError, log_notice
-from birnn.inputs import Steps, restored
-from birnn.ragged import Ragged
-from birnn.runtime.layers import NumpyNetwork
+from birnn.errors import BundleError, ConfigError, Tell, UsageError, log_notice
+from birnn.inputs import Steps
+from birnn.runtime.batches import WINDOW, BatchRunner
+from birnn.runtime.evaluation import evaluate
+from birnn.runtime.heads import Answering
 from birnn.runtime.streaming import Online
 from birnn.runtime.validation import validated
-from birnn.tasks.head import Decode
-
-# Sequences and rows that are read ahead, sorted by length, and answered in their order.
-WINDOW = 4096
-WINDOW_ROWS = 1 << 16
-# Rows that go through the network together; the more, the more words recur in a batch.
-BATCH_ROWS = 1 << 14
 
 
 class Predictor:
@@ -59,10 +51,8 @@ class Predictor:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
-        self._embed = self._codec.embedding(bundle.tensors)
-        self._network = NumpyNetwork(bundle.spec, bundle.tensors)
-        self._decoder = bundle.spec.head.decoding(self.labels, bundle.tensors)
+        self._runner = BatchRunner(bundle)
+        self._head = self._runner.network.head
 
     @classmethod
     def load(cls, folder: str | Path, *, tell: Tell = log_notice) -> Predictor:
@@ -150,7 +140,7 @@ class Predictor:
             self.spec.head.target,
             self.read_options(options),
             labelled=labelled,
-            alphabet=self._codec.alphabet,
+            alphabet=self._runner.codec.alphabet,
             labels=self.labels,
             tell=tell,
         )
@@ -202,10 +192,8 @@ class Predictor:
             UsageError: The model is a regressor.
             DataError: A sequence that the model cannot read.
         """
-        probabilities = self._decoder.probabilities
-        if probabilities is None:
-            raise self.spec.head.no_probabilities("Call predict for its values.")
-        found = list(self._stream(self._validated(sequences), probabilities))
+        answering = self._head.probabilities(with_answers=False)
+        found = list(self._runner.stream(self._validated(sequences), answering))
         if self.spec.head.per_step:
             return found
         return np.array(found, np.float32).reshape(len(found), len(self.labels))
@@ -223,15 +211,7 @@ class Predictor:
         Raises:
             DataError: A sequence that the model cannot read.
         """
-
-        def each(scores: Any, lengths: Any) -> list[Any]:
-            if self.spec.head.per_step:
-                return Ragged(scores, lengths).to_list()
-            if not self.spec.head.has_labels:
-                return list(map(np.array, self._decoder.answers(scores, lengths)))
-            return list(scores)
-
-        return self._run(list(self._validated(sequences)), each)
+        return self._runner.run(list(self._validated(sequences)), self._head.scores())
 
     def decode(self, scores: Sequence[npt.NDArray[Any]]) -> list[Any]:
         """Answers for scores that `scores`, or an exported model, has given.
@@ -254,12 +234,7 @@ class Predictor:
             >>> predictor.decode([np.array([[0.1, 0.9], [0.8, 0.2]], np.float32)])
             [['helix', 'coil']]
         """
-        if not scores or not self.spec.head.has_labels:
-            return [values.tolist() for values in scores]
-        if self.spec.head.per_step:
-            lengths = np.array(list(map(len, scores)), np.int64)
-            return self._decoder.answers(np.concatenate(scores), lengths)
-        return self._decoder.answers(np.stack(scores), np.ones(len(scores), np.int64))
+        return self._head.decode(scores)
 
     def stream(
         self, sequences: Iterable[Any], *, window: int = WINDOW, wait: bool = True
@@ -276,9 +251,7 @@ class Predictor:
             UsageError: A window below 1.
             DataError: A sequence that the model cannot read; full windows before it are answered.
         """
-        if window < 1:
-            raise UsageError(f"window is {window}, it must be a whole number from 1 on")
-        return self._stream(self._validated(sequences), self._decoder.answers, window, wait)
+        return self._stream(sequences, self._head.answers(None), window, wait)
 
     def stream_proba(
         self, sequences: Iterable[Any], *, window: int = WINDOW, wait: bool = True
@@ -301,17 +274,7 @@ class Predictor:
             UsageError: The model is a regressor, or a window below 1.
             DataError: A sequence that the model cannot read; full windows before it are answered.
         """
-        answers, probabilities = self._decoder.answers, self._decoder.probabilities
-        if probabilities is None:
-            raise self.spec.head.no_probabilities("Call predict for its values.")
-        if window < 1:
-            raise UsageError(f"window is {window}, it must be a whole number from 1 on")
-
-        def both(scores: Any, lengths: Any) -> list[Any]:
-            pairs = zip(answers(scores, lengths), probabilities(scores, lengths), strict=True)
-            return list(pairs)
-
-        return self._stream(self._validated(sequences), both, window, wait)
+        return self._stream(sequences, self._head.probabilities(with_answers=True), window, wait)
 
     def online(self) -> Online:
         """A streaming session, which answers at each step of a sequence as it arrives.
@@ -330,7 +293,7 @@ class Predictor:
             >>> [session.step(symbol) for symbol in "ACA"]
             ['coil', 'coil', 'coil']
         """
-        return Online(self.spec, self._codec, self._embed, self._network, self._decoder)
+        return Online(self.spec, self._runner.codec, self._runner.embed, self._runner.network)
 
     def evaluate(
         self,
@@ -365,39 +328,24 @@ class Predictor:
             examples = self.read(examples, options, labelled=True, tell=tell)
         else:
             target = self.spec.head.target
-            request = ReadRequest(target, options=options, alphabet=self._codec.alphabet, tell=tell)
+            request = ReadRequest(
+                target, options=options, alphabet=self._runner.codec.alphabet, tell=tell
+            )
             examples = labelled_examples(examples, request)
-        scorer, gold = self.spec.head.scorer(self.labels), self.spec.head.golds(self.labels, tell)
-        sequences = empty = tokens = 0
-        seconds = 0.0
-        for window in windows(examples, tokens=WINDOW_ROWS, sequences=WINDOW):
-            golds = [gold(example, sequences + i) for i, example in enumerate(window)]
-            inputs = list(self._validated((example.inputs for example in window), first=sequences))
-            if not sequences:
-                self._notice(inputs, tell)
-            started = time.perf_counter()
-            answers = self._run(inputs, self._decoder.answers)
-            seconds += time.perf_counter() - started
-            for target, answer in zip(golds, answers, strict=True):
-                scorer.update(target, answer)
-            sequences += len(window)
-            empty += sum(len(example) == 0 for example in window)
-            tokens += sum(map(len, window))
-        if not sequences:
-            raise DataError("no example to evaluate on. Give at least one.")
-        measures: dict[str, Any] = scorer.result()
-        return measures | {
-            "sequences": sequences,
-            "empty_sequences": empty,
-            "tokens": tokens,
-            "seconds": seconds,
-            "tokens_per_second": tokens / seconds if seconds > 0 else 0.0,
-        }
+        return evaluate(
+            examples,
+            self.spec.head,
+            self.labels,
+            self._runner,
+            self._head.answers(None),
+            self._validated,
+            tell,
+        )
 
     def _validated(self, sequences: Any, first: int = 0) -> Iterator[Steps]:
         return validated(
             self.spec,
-            self._codec,
+            self._runner.codec,
             sequences,
             first=first,
             split=self._split,
@@ -409,32 +357,9 @@ class Predictor:
     def _split(self) -> SplitMode:
         return self.read_options().split
 
-    def _notice(self, sequences: list[Steps], tell: Tell) -> None:
-        for line in self._codec.notices(sequences):
-            tell(line)
-
     def _stream(
-        self,
-        sequences: Iterator[Steps],
-        decode: Decode,
-        window: int = WINDOW,
-        wait: bool = True,
+        self, sequences: Any, answering: Answering, window: int, wait: bool
     ) -> Iterator[Any]:
-        pieces = windows if wait else arrivals
-        first = True
-        for ahead in pieces(sequences, tokens=WINDOW_ROWS, sequences=window):
-            if first:
-                self._notice(ahead, log_notice)
-                first = False
-            yield from self._run(ahead, decode)
-
-    def _run(self, sequences: list[Steps], decode: Decode) -> list[Any]:
-        """Answers of a window in its order, computed in batches of similar lengths."""
-        answers: list[Any] = [None] * len(sequences)
-        lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-        for batch in in_order(lengths, tokens=BATCH_ROWS):
-            rows = self._embed([sequences[i] for i in batch.tolist()])
-            scores = self._network(Ragged(rows.values, lengths[batch]), table=rows.table)
-            for i, answer in zip(batch.tolist(), decode(scores, lengths[batch]), strict=True):
-                answers[i] = answer
-        return answers
+        if window < 1:
+            raise UsageError(f"window is {window}, it must be a whole number from 1 on")
+        return self._runner.stream(self._validated(sequences), answering, window, wait)

@@ -14,8 +14,9 @@ from birnn.errors import DirectionError, UsageError
 from birnn.inputs.kind import Codec, Embed
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import StackState
-from birnn.runtime.layers import NumpyNetwork
-from birnn.tasks.head import Decode, Decoder
+from birnn.runtime.heads import ScoringHead
+from birnn.runtime.network import NumpyNetwork
+from birnn.tasks.head import Decode
 
 ONE = np.ones(1, np.int64)
 
@@ -32,22 +33,24 @@ class Online:
         codec: The codec of its inputs.
         embed: From validated sequences to input rows.
         network: Its layers.
-        decoder: From scores to answers.
 
     Raises:
         DirectionError: The encoder has two directions.
-        UsageError: The tags are decoded by a CRF, which needs the whole sequence.
+        UsageError: The tags are decoded by a CRF, which needs the whole sequence, or the task has
+            no answer before the last step.
     """
 
-    def __init__(
-        self, spec: Spec, codec: Codec[Any], embed: Embed, network: NumpyNetwork, decoder: Decoder
-    ) -> None:
+    def __init__(self, spec: Spec, codec: Codec[Any], embed: Embed, network: NumpyNetwork) -> None:
+        if not isinstance(network.head, ScoringHead):
+            raise UsageError(
+                f"a {spec.task} answers once it has read the whole sequence. Call predict."
+            )
         _check_causal(spec)
+        self._head = network.head
         self._spec = spec
         self._codec = codec
         self._embed = embed
         self._network = network
-        self._decoder = decoder
         self.reset()
 
     def __repr__(self) -> str:
@@ -62,7 +65,7 @@ class Online:
         """Begin a new sequence."""
         self._steps = 0
         self._state: StackState | None = None
-        self._pool = self._network.stream()
+        self._pool = self._head.stream()
 
     def step(self, given: Any) -> Any:
         """Take the next step.
@@ -76,7 +79,7 @@ class Online:
         Raises:
             DataError: Something else; the state of the session is unchanged.
         """
-        return self._first(self._decoder.answers, self._scores(given))
+        return self._first(self._head.decoder.answers, self._scores(given))
 
     def step_proba(self, given: Any) -> tuple[Any, npt.NDArray[np.float32]]:
         """Take the next step, as `step` does.
@@ -92,18 +95,17 @@ class Online:
             UsageError: The model is a regressor.
             DataError: As for `step`.
         """
-        probabilities = self._decoder.probabilities
+        probabilities = self._head.decoder.probabilities
         if probabilities is None:
             raise self._spec.head.no_probabilities("Call step for its values.")
         scores = self._scores(given)
-        answer = self._first(self._decoder.answers, scores)
+        answer = self._first(self._head.decoder.answers, scores)
         return answer, self._first(probabilities, scores)
 
     def _scores(self, given: Any) -> npt.NDArray[np.float32]:
         rows = self._embed([self._codec.validated_step(given, f"step {self._steps}")])
-        scores, self._state = self._network.step(
-            Ragged(rows.values, ONE), self._state, self._pool, table=rows.table
-        )
+        encoded = self._network.encode(Ragged(rows.values, ONE), self._state, table=rows.table)
+        scores, self._state = self._head.step(encoded, self._pool), encoded.state
         self._steps += 1
         return scores
 

@@ -1,0 +1,51 @@
+"""A model in NumPy, float32, over the tensors of a bundle."""
+
+# N rows of all sequences, W width of a row, F distinct rows
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from birnn.bundle.spec import Spec
+from birnn.engine.stack import PackedStack
+from birnn.ragged import Ragged
+from birnn.reference.bidirectional import Outcome, StackState
+from birnn.reference.stack import Stack
+from birnn.runtime.heads import Floats, RuntimeHead, ScoringHead, Tensors, Vocabularies
+
+HEADS: dict[str, Callable[[Any, Stack, Tensors, Vocabularies], RuntimeHead]] = {
+    "tags": ScoringHead,
+    "label": ScoringHead,
+    "values": ScoringHead,
+}
+"""The half of each task at work, by the kind of its head."""
+
+
+class NumpyNetwork:
+    """The encoder, and the head that reads what it gives.
+
+    Args:
+        spec: What the model is.
+        tensors: Its tensors.
+        vocabularies: Its vocabularies.
+    """
+
+    head: RuntimeHead
+    """From the encoder's rows to scores or answers, of the class that `HEADS` names."""
+
+    def __init__(self, spec: Spec, tensors: Tensors, vocabularies: Vocabularies) -> None:
+        self._encoder = PackedStack.of(tensors, "encoder", spec.stack)
+        self.head = HEADS[spec.head.kind](spec.head, spec.stack, tensors, vocabularies)
+
+    def encode(
+        self, x: Ragged[Any], state: StackState | None = None, *, table: Floats | None = None
+    ) -> Outcome:
+        """The encoder's rows and states.
+
+        Args:
+            x: Input rows, (N, W), or with ``table`` (F, W) the numbers of its rows, (N,).
+            state: States that it starts from; zeros where it is None.
+            table: Distinct rows.
+        """
+        return self._encoder.run(x, state, table=table)
