@@ -5,6 +5,7 @@ from birnn.errors import require
 require("torch", extra="train")
 
 from birnn.nn.accelerate import Swapped, accelerate, decelerate
+from birnn.nn.attention import Attention
 from birnn.nn.birnn import BiRNN
 from birnn.nn.bridge import Bridge
 from birnn.nn.causal import Forecaster, LanguageModel
@@ -22,6 +23,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "AdditiveAttention",
+    "Attention",
     "BiRNN",
     "BiRNNOutput",
     "Bridge",

@@ -159,7 +159,9 @@ class LogPartition(torch.autograd.Function):
 
 
 def gradients_with_graph(
-    function: Callable[..., Tensor], inputs: Sequence[Tensor], d_output: Tensor
+    function: Callable[..., Tensor | Sequence[Tensor]],
+    inputs: Sequence[Tensor],
+    d_output: Tensor | Sequence[Tensor],
 ) -> Sequence[Tensor | None]:
     """Gradients that have gradients themselves: by autograd through all that ``function`` does.
 
