@@ -7,19 +7,23 @@ import pytest
 
 from birnn.bundle import Encoder, Spec
 from birnn.data import Example
-from birnn.errors import BundleError, DataError, UsageError
+from birnn.errors import BundleError, ConfigError, DataError, DirectionError, UsageError
 from birnn.inputs import Symbols, Vocabulary
 from birnn.models.heads import HEADS
-from birnn.tasks import TASKS, Label, Tags, Values
+from birnn.ragged import Ragged
+from birnn.tasks import TASKS, Label, Scored, Tags, TargetSequence, Values
 from birnn.training.recipe import Recipe
 
 TARGETS = {
     "tagger": [("X", "Y"), (), ("Y",)],
     "classifier": ["X", "Y", "X"],
     "regressor": [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 7.0])],
+    "seq2seq": [("X", "YY", "X"), ("YY",), ()],
 }
 INPUTS = [("a", "b"), (), ("b",)]
-OTHER = {"tagger": "X", "classifier": ("X",), "regressor": "X"}
+ENCODER = Encoder(hidden_size=4).stack(2)
+OTHER = {"tagger": "X", "classifier": ("X",), "regressor": "X", "seq2seq": "X"}
+SCORING = sorted(name for name, head in TASKS.items() if issubclass(head, Scored))
 
 
 @pytest.fixture(params=sorted(TASKS))
@@ -36,7 +40,7 @@ def examples(task):
 @pytest.fixture
 def fitted(task, examples):
     notes = []
-    found = TASKS[task].fit(examples, examples[:1], Recipe.load(task).head, notes)
+    found = TASKS[task].fit(examples, examples[:1], Recipe.load(task).head, ENCODER, notes)
     assert all(isinstance(note, str) for note in notes)
     return found
 
@@ -49,8 +53,16 @@ def labels(fitted):
 @pytest.fixture
 def codec(fitted):
     known = {"symbols": Vocabulary("ab")}
-    known |= {} if fitted.labels is None else {"labels": fitted.labels}
+    known |= {} if fitted.labels is None else {fitted.head.vocabulary: fitted.labels}
     return Symbols(size=3, dim=2).codec(known)
+
+
+def named(head, batch, labels):
+    """The targets of a batch, by name."""
+    if batch.target_lengths is None:
+        return head.answers_of(batch.targets, batch.lengths, labels)
+    each = Ragged(batch.targets, batch.target_lengths).to_list()
+    return [tuple(labels[number] for number in target) for target in each]
 
 
 def plain(targets):
@@ -59,42 +71,46 @@ def plain(targets):
 
 def test_every_task_has_a_half_in_torch_and_a_name_of_its_own():
     kinds = [head.model_fields["kind"].default for head in TASKS.values()]
-    assert sorted(kinds) == sorted(HEADS)
+    assert sorted(kinds) == sorted({*HEADS, "sequence"})
     assert all(head.task == name for name, head in TASKS.items())
     assert len({head.key for head in TASKS.values()}) == len(TASKS)
 
 
 def test_a_fitted_head_is_that_of_its_task_and_starts_tensors_that_it_has(task, fitted):
     assert isinstance(fitted.head, TASKS[task])
-    shapes = fitted.head.tensors(5)
+    shapes = fitted.head.tensors(ENCODER)
     assert all(values.shape == shapes[name] for name, values in fitted.initial.items())
-    sizes = {} if fitted.labels is None else {"labels": len(fitted.labels)}
+    sizes = {} if fitted.labels is None else {fitted.head.vocabulary: len(fitted.labels)}
     assert fitted.head.vocabularies() == sizes
 
 
 def test_what_is_encoded_is_named_again_and_scores_best(fitted, examples, codec, labels):
     encoded = fitted.head.encoded(codec, examples)
-    named = fitted.head.answers_of(encoded.targets, encoded.lengths, labels)
-    assert plain(named) == plain(example.target for example in examples)
-    scorer = fitted.head.scorer(labels)
-    for example, answer in zip(examples, named, strict=True):
-        scorer.update(example.target, answer)
+    answers = named(fitted.head, encoded, labels)
+    assert plain(answers) == plain(example.target for example in examples)
+    scorer, gold = fitted.head.scorer(labels), fitted.head.golds(labels, pytest.fail)
+    for number, (example, answer) in enumerate(zip(examples, answers, strict=True)):
+        right = gold(example, number)
+        assert plain([fitted.head.right_answer(right)]) == plain([answer])
+        scorer.update(right, answer)
     score, larger = fitted.head.selection
     assert scorer.result()[score] == (1.0 if larger else 0.0)
 
 
 def test_a_batch_has_the_targets_of_its_sequences(fitted, examples, codec, labels):
     batch = fitted.head.encoded(codec, examples).batch([2, 0])
-    named = fitted.head.answers_of(batch.targets, batch.lengths, labels)
-    assert plain(named) == plain([examples[2].target, examples[0].target])
+    assert plain(named(fitted.head, batch, labels)) == plain(
+        [examples[2].target, examples[0].target]
+    )
     assert fitted.head.encoded(codec, []).targets is None
 
 
+@pytest.mark.parametrize("task", SCORING, indirect=True)
 def test_decoded_scores_are_the_best_answers(fitted, labels):
     head, lengths = fitted.head, np.array([2, 0, 1])
     rows = int(lengths.sum()) if head.per_step else len(lengths)
     scores = np.random.default_rng(0).standard_normal((rows, head.size)).astype(np.float32)
-    tensors = {f"head.{name}": np.ones(s, np.float32) for name, s in head.tensors(5).items()}
+    tensors = {f"head.{name}": np.ones(s, np.float32) for name, s in head.tensors(ENCODER).items()}
     decoder = head.decoding(labels, tensors)
     answers = decoder.answers(scores, lengths)
     if not head.has_labels:
@@ -121,12 +137,12 @@ def test_a_target_of_another_kind_is_refused_where_it_stands(task, fitted):
 
 def test_nothing_to_tell_apart_is_refused():
     with pytest.raises(DataError, match="single label, 'X'"):
-        Label.fit([Example(("a",), "X")], [], Recipe.load("classifier").head, [])
+        Label.fit([Example(("a",), "X")], [], Recipe.load("classifier").head, ENCODER, [])
     with pytest.raises(DataError, match="single label, 'X'"):
-        Tags.fit([Example(("a",), ("X",))], [], Recipe.load("tagger").head, [])
+        Tags.fit([Example(("a",), ("X",))], [], Recipe.load("tagger").head, ENCODER, [])
     widths = [Example(("a",), np.ones(k)) for k in (1, 2)]
     with pytest.raises(DataError, match=r"examples with \[1, 2\] target values"):
-        Values.fit(widths, [], Recipe.load("regressor").head, [])
+        Values.fit(widths, [], Recipe.load("regressor").head, ENCODER, [])
 
 
 def test_probabilities_are_those_of_the_answer_or_of_every_label(task, fitted):
@@ -147,8 +163,8 @@ def test_probabilities_are_those_of_the_answer_or_of_every_label(task, fitted):
 
 def test_the_drawing_counts_every_tensor_of_the_head_once(task, fitted):
     spec = Spec(inputs=Symbols(size=3, dim=2), encoder=Encoder(hidden_size=4), head=fitted.head)
-    prefixes = [prefix for stage in fitted.head.stages(8) for prefix in stage.tensors]
-    for name in fitted.head.tensors(8):
+    prefixes = [prefix for stage in fitted.head.stages(ENCODER) for prefix in stage.tensors]
+    for name in fitted.head.tensors(ENCODER):
         assert sum(map(name.startswith, prefixes)) == 1
     assert spec.task == task
 
@@ -161,3 +177,88 @@ def test_a_scheme_that_no_label_shows_is_refused():
         head.decoding(("O", "X"), {})
     with pytest.raises(ValueError, match="at least two labels"):
         Tags(size=1, scheme="iob2")
+
+
+# ---------------------------------------------------------------------- target sequences
+
+
+def sequence_head(**settings):
+    given = {f"head.{name}": value for name, value in settings.items()}
+    pairs = zip(INPUTS, TARGETS["seq2seq"], strict=True)
+    examples = [Example(*pair, f"f:{i}") for i, pair in enumerate(pairs)]
+    recipe, notes = Recipe.load("seq2seq").with_settings(given), []
+    encoder = Encoder(cell="gru", hidden_size=4, num_layers=2).stack(2)
+    return TargetSequence.fit(examples, [], recipe.head, encoder, notes), encoder, notes
+
+
+def test_a_batch_takes_the_rows_of_both_sides():
+    fitted, _, _ = sequence_head()
+    codec = Symbols(size=3, dim=2).codec({"symbols": Vocabulary("ab"), "targets": fitted.labels})
+    encoded = fitted.head.encoded(codec, fitted.train)
+    assert encoded.sizes.tolist() == [2 + 3 + 1, 0 + 1 + 1, 1 + 0 + 1]
+    batch = encoded.batch([2, 0, 2])
+    assert batch.target_lengths.tolist() == [0, 3, 0]
+    assert batch.target_count == 3
+
+
+def test_the_boundary_symbol_is_number_0_and_no_symbol_of_a_target():
+    fitted, _, _ = sequence_head()
+    assert fitted.labels.items == ("<s>", "X", "YY")
+    assert fitted.labels.counts.tolist() == [3, 2, 2]
+    assert fitted.head.vocabulary_faults({"targets": fitted.labels.items}) == []
+    assert "must begin with <s>" in fitted.head.vocabulary_faults({"targets": ("X",)})[0]
+    settings, encoder = Recipe.load("seq2seq").head, ENCODER
+    with pytest.raises(DataError, match="f:3: <s> is a symbol of a target"):
+        TargetSequence.fit([Example((), ("<s>",), "f:3")], [], settings, encoder, [])
+    with pytest.raises(DataError, match="all targets of the training data are empty"):
+        TargetSequence.fit([Example(("a",), ())], [], settings, encoder, [])
+
+
+def test_the_longest_answer_is_learnt_and_no_training_target_is_beyond_it():
+    fitted, _, notes = sequence_head()
+    lengths = np.array([len(example) for example in fitted.train])
+    targets = np.array([len(example.target) for example in fitted.train])
+    assert (fitted.head.longest_answers(lengths) >= targets).all()
+    fixed, each = fitted.head.longest
+    [note] = notes
+    assert note == (
+        "targets of 1 symbols (median), 3 at most (f:0), 1 empty; an answer ends after "
+        f"{fixed} + {each:g} symbols for each step of its source"
+    )
+
+
+def test_the_decoder_fits_the_encoder_unless_it_is_told_not_to():
+    for bridge, size in (("concat", 8), ("project", 8), ("none", 8), ("sum", 4), ("mean", 4)):
+        fitted, encoder, _ = sequence_head(bridge=bridge)
+        assert fitted.head.encoder_faults(encoder) == []
+        assert (fitted.head.cell, fitted.head.hidden_size) == ("gru", size)
+    fitted, encoder, _ = sequence_head(bridge="sum", hidden_size=8, attention="dot")
+    [fault] = fitted.head.encoder_faults(encoder)
+    assert "bridge is sum" in fault
+    fitted, encoder, _ = sequence_head(hidden_size=5, attention="dot")
+    [fault] = fitted.head.encoder_faults(encoder)
+    assert "rows of 5 units with the encoder's of 8" in fault
+    with pytest.raises(ValueError, match="rows of 5 units"):
+        Spec(
+            inputs=Symbols(size=3, dim=2),
+            encoder=Encoder(cell="gru", hidden_size=4, num_layers=2),
+            head=fitted.head,
+        )
+
+
+def test_a_decoder_of_two_directions_is_refused_with_the_reason():
+    for given in ({"head.bidirectional": True}, {"head.directions": ["both"]}):
+        with pytest.raises(DirectionError, match="a decoder needs one direction"):
+            Recipe.load("seq2seq").with_settings(given)
+    with pytest.raises(ConfigError, match="bidirectional is no setting"):
+        Recipe.load("seq2seq").with_settings({"head.bidirectional": False})
+
+
+def test_symbols_are_printed_with_a_separator_that_keeps_them_apart():
+    assert sequence_head()[0].head.separator == " "
+    example = [Example(("a",), ("x", "y"))]
+    head = TargetSequence.fit(example, [], Recipe.load("seq2seq").head, ENCODER, []).head
+    assert head.lines(example[0], ["x", "y"], None, (), {}) == "xy\n"
+    assert (
+        sequence_head(separator="_")[0].head.lines(example[0], ["x", "y"], None, (), {}) == "x_y\n"
+    )

@@ -79,7 +79,7 @@ def outline(spec: Spec) -> str:
     merge = f" ({encoder.merge}{width})" if encoder.bidirectional else ""
     residual = " + input" if encoder.residual else ""
     middle = f"{layers}{_CELLS[encoder.cell]} {arrows} {encoder.hidden_size}{merge}{residual}"
-    return f"{start} → {middle} → {spec.head.outline(stack.output_size)}"
+    return f"{start} → {middle} → {spec.head.outline(stack)}"
 
 
 def _summary(spec: Spec) -> str:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from birnn.bundle.spec import Spec
 from birnn.data.alphabet import UNKNOWN
+from birnn.inputs.vocabulary import WITHOUT_UNKNOWN
 from birnn.schema import Shape
 
 # Most faults and names in a message, and characters of each: a damaged file may have any number.
@@ -118,7 +119,7 @@ def vocabulary_faults(spec: Spec, vocabularies: Mapping[str, Any]) -> list[str]:
             twice = Counter(items).most_common(1)[0][0]
             twice = _cut(twice, LONGEST_NAME)
             found.append(f"the vocabulary of {name} has {twice!r} more than once")
-        elif name != "labels" and items[0] != UNKNOWN:
+        elif name not in WITHOUT_UNKNOWN and items[0] != UNKNOWN:
             first = _cut(items[0], LONGEST_NAME)
             found.append(f"the vocabulary of {name} must begin with {UNKNOWN}, got {first!r}")
     if not found:

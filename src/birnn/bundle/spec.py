@@ -122,6 +122,13 @@ class Spec(Frozen):
     encoder: Encoder
     head: AnyHead
 
+    @model_validator(mode="after")
+    def _check_head(self) -> Spec:
+        faults = self.head.encoder_faults(self.stack)
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
     @property
     def task(self) -> str:
         """Name of the task, as on the command line."""
@@ -137,7 +144,7 @@ class Spec(Frozen):
         return (
             prefixed("inputs", self.inputs.tensors())
             | prefixed("encoder", self.stack.shapes())
-            | prefixed("head", self.head.tensors(self.stack.output_size))
+            | prefixed("head", self.head.tensors(self.stack))
         )
 
     def mean_states(self) -> dict[str, Shape]:

@@ -51,7 +51,7 @@ def stages(spec: Spec) -> Iterator[Stage]:
     stack = spec.stack
     yield from _layers(spec)
     half = "both" if stack.directions_of(-1) == 2 else "forward"
-    for stage in spec.head.stages(stack.output_size):
+    for stage in spec.head.stages(stack):
         boxes = [Box(*box, half) if stage.encoder else Box(*box) for box in stage.boxes]
         yield Stage(stage.name, _count(spec, *(f"head.{name}" for name in stage.tensors)), boxes)
 

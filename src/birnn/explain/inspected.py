@@ -282,7 +282,7 @@ class InspectedModel:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what the head answers with: labels, or ``value 0``, ``value 1``, ..."""
-        return self._whole.spec.head.outputs(self.labels)
+        return self._whole.spec.head.scored("a list of outputs").outputs(self.labels)
 
     @property
     def tags(self) -> bool:

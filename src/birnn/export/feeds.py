@@ -147,7 +147,7 @@ def answers_of(bundle: Bundle, decoded: Array, lengths: Array) -> list[Any]:
             values (B, K).
         lengths: Length of each sequence, (B,).
     """
-    head = bundle.spec.head
+    head = bundle.spec.head.scored("an exported file")
     if head.per_step:
         decoded = decoded[np.arange(decoded.shape[1]) < lengths[:, None]]
     return head.answers_of(decoded, lengths, bundle.vocabularies.get("labels", ()))

@@ -90,7 +90,8 @@ def bundle_from(arrays: Mapping[str, Array], metadata: Mapping[str, str], where:
 
 def _allowed(bundle: Bundle) -> dict[str, Any]:
     """Which tags may follow which, begin and end a sequence; none where all may."""
-    masks = bundle.spec.head.constraints(bundle.vocabularies.get("labels", ()))
+    head = bundle.spec.head.scored("a plain model of PyTorch")
+    masks = head.constraints(bundle.vocabularies.get("labels", ()))
     if masks is None:
         return {}
     return {name: mask.tolist() for name, mask in zip(CRF_PARTS, masks, strict=True)}

@@ -291,7 +291,7 @@ def _largest(
         batch=batch,
         sequence=number,
         step=int(place[0]) if apart.ndim == 2 else None,
-        output=predictor.spec.head.outputs(predictor.labels)[int(place[-1])],
+        output=predictor.spec.head.scored("verify").outputs(predictor.labels)[int(place[-1])],
         expected=float(expected[place]),
         found=float(found[place]),
     )

@@ -1,6 +1,6 @@
 """Encoded sequences: a whole set in arrays, and the batches cut out of it."""
 
-# N rows of all sequences, B sequences, K target values
+# N rows of all sequences, B sequences, K target values, M target symbols of all sequences
 
 from __future__ import annotations
 
@@ -31,17 +31,24 @@ class Batch:
         inputs: Their N rows.
         lengths: Length of each, (B,).
         targets: Tags, int64 (N,); labels, int64 (B,); values less their offset, float32
-            (B, K); or ``None``.
-            A label that the vocabulary does not know is -1.
+            (B, K); target symbols, int64 (M,); or ``None``.
+            A label or symbol that the vocabulary does not know is -1.
+        target_lengths: Length of each target (B,) where it is a sequence of its own, else ``None``.
     """
 
     inputs: EncodedRows
     lengths: Integers
     targets: npt.NDArray[Any] | None = None
+    target_lengths: Integers | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""
         return len(self.lengths)
+
+    @property
+    def target_count(self) -> int:
+        """Targets: symbols or tags of all sequences, or one for each sequence."""
+        return 0 if self.targets is None else len(self.targets)
 
 
 class Encoded:
@@ -52,9 +59,18 @@ class Encoded:
         lengths: Length of each sequence, (B,).
         targets: As in `Batch`, for all sequences.
         per_step: Whether each row has a target; otherwise each sequence has one.
+        target_lengths: As in `Batch`, for all sequences.
     """
 
-    __slots__ = ("_starts", "inputs", "lengths", "per_step", "targets")
+    __slots__ = (
+        "_starts",
+        "_target_starts",
+        "inputs",
+        "lengths",
+        "per_step",
+        "target_lengths",
+        "targets",
+    )
 
     def __init__(
         self,
@@ -63,20 +79,41 @@ class Encoded:
         targets: npt.NDArray[Any] | None = None,
         *,
         per_step: bool = False,
+        target_lengths: Integers | None = None,
     ) -> None:
         self.inputs = inputs
         self.lengths = lengths
         self.targets = targets
         self.per_step = per_step
-        self._starts = np.cumsum(lengths) - lengths
+        self.target_lengths = target_lengths
+        self._starts = _starts(lengths)
+        self._target_starts = None if target_lengths is None else _starts(target_lengths)
 
     def __len__(self) -> int:
         """Number of sequences."""
         return len(self.lengths)
 
-    def with_targets(self, targets: npt.NDArray[Any] | None, *, per_step: bool) -> Encoded:
+    def with_targets(
+        self,
+        targets: npt.NDArray[Any] | None,
+        *,
+        per_step: bool,
+        target_lengths: Integers | None = None,
+    ) -> Encoded:
         """The same sequences with targets."""
-        return Encoded(self.inputs, self.lengths, targets, per_step=per_step)
+        return Encoded(
+            self.inputs, self.lengths, targets, per_step=per_step, target_lengths=target_lengths
+        )
+
+    @property
+    def sizes(self) -> Integers:
+        """Rows that each sequence takes in a batch: its steps, and those of a target sequence.
+
+        A target sequence takes one more than its symbols, for its end.
+        """
+        return (
+            self.lengths if self.target_lengths is None else self.lengths + self.target_lengths + 1
+        )
 
     def batch(self, indices: npt.ArrayLike) -> Batch:
         """The sequences that ``indices`` name, in that order.
@@ -86,9 +123,24 @@ class Encoded:
         """
         order = np.asarray(indices, dtype=np.int64)
         lengths = self.lengths[order]
-        first = self._starts[order] - (np.cumsum(lengths) - lengths)
-        rows = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(first, lengths)
-        targets = self.targets
-        if targets is not None:
-            targets = targets[rows if self.per_step else order]
-        return Batch(self.inputs.take(rows), lengths, targets)
+        rows = _rows(self._starts[order], lengths)
+        inputs, targets = self.inputs.take(rows), self.targets
+        if targets is None:
+            return Batch(inputs, lengths)
+        if self.target_lengths is None or self._target_starts is None:
+            return Batch(inputs, lengths, targets[rows if self.per_step else order])
+        target_lengths = self.target_lengths[order]
+        symbols = _rows(self._target_starts[order], target_lengths)
+        return Batch(inputs, lengths, targets[symbols], target_lengths)
+
+
+def _starts(lengths: Integers) -> Integers:
+    """Where each sequence starts among the rows of all."""
+    starts: Integers = np.cumsum(lengths) - lengths
+    return starts
+
+
+def _rows(starts: Integers, lengths: Integers) -> Integers:
+    """Numbers of the rows of sequences that start there."""
+    first = starts - _starts(lengths)
+    return np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(first, lengths)

@@ -14,6 +14,8 @@ from birnn.data.tokeniser import canonical
 from birnn.errors import DataError
 
 NOT_THERE = -1
+WITHOUT_UNKNOWN = frozenset({"labels", "targets"})
+"""Vocabularies that have no item for unknown ones: what a model answers is known."""
 
 _DIGIT = re.compile(r"\d")
 
@@ -131,14 +133,17 @@ Vocabularies = Mapping[str, Vocabulary]
 
 
 def restored(stored: Mapping[str, Sequence[str]]) -> dict[str, Vocabulary]:
-    """The vocabularies that a bundle holds; all but that of the labels know an unknown item.
+    """The vocabularies that a bundle holds; all but those of answers know an unknown item.
 
     Example:
         >>> known = restored({"symbols": ["<unk>", "A", "C"], "labels": ["x", "y"]})
         >>> known["symbols"].id("G"), known["labels"].id("z")
         (0, -1)
     """
-    return {name: Vocabulary(items, unknown=name != "labels") for name, items in stored.items()}
+    return {
+        name: Vocabulary(items, unknown=name not in WITHOUT_UNKNOWN)
+        for name, items in stored.items()
+    }
 
 
 def normalise(word: str, lowercase: bool, digits: bool) -> str:

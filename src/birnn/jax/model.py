@@ -19,6 +19,7 @@ from birnn.jax.layer import lengths_within, real_steps
 from birnn.jax.recurrent import ENGINES, EngineName, LinearFunction, Parameters, run
 from birnn.reference.activations import ActivationName
 from birnn.reference.stack import Stack
+from birnn.tasks import Scored
 from birnn.tasks.tagger import CRF_PARTS
 
 Feeds = Mapping[str, Any]
@@ -58,7 +59,8 @@ def from_bundle(
         (2, 3, 2)
     """
     bundle = as_bundle(model)
-    allowed = bundle.spec.head.constraints(bundle.vocabularies.get("labels", ()))
+    head = bundle.spec.head.scored("a function of JAX")
+    allowed = head.constraints(bundle.vocabularies.get("labels", ()))
     params = {name: jnp.asarray(tensor) for name, tensor in bundle.tensors.items()}
     return Model(bundle.spec, engine, allowed), params
 
@@ -100,7 +102,7 @@ class Model:
             engine=self.engine,
         )
         real_BT = real_steps(lengths_B, encoded.output.shape[1])
-        own, head = _below(params, "head"), self.spec.head
+        own, head = _below(params, "head"), self._head
         rows = encoded.output
         if not head.per_step:
             rows = self._pooled(own, rows, real_BT, encoded.final)
@@ -142,6 +144,10 @@ class Model:
         return chain if self.allowed is None else chain.where(*self.allowed)
 
     # ------------------------------------------------------------------ parts
+
+    @property
+    def _head(self) -> Scored:
+        return self.spec.head.scored("a function of JAX")
 
     @property
     def _linear(self) -> LinearFunction:
@@ -192,7 +198,7 @@ class Model:
         real_BT1 = real_BT[:, :, None]
         some_B1 = real_BT.any(axis=1)[:, None]
         parts = []
-        for pooling in self.spec.head.pooling_parts:
+        for pooling in self._head.pooling_parts:
             if pooling == "last":
                 parts.append(final_BW)
             elif pooling == "max":

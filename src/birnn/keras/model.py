@@ -62,9 +62,10 @@ def to_keras(model: BundleSource, *, dtype: DType = "float32", tell: Tell = log_
     bundle = as_bundle(model)
     keras = load_keras(tell)
     spec = bundle.spec
+    head = spec.head.scored("a Keras model")
     with precision(keras, dtype):
         read = INPUTS[type(spec.inputs)](keras, spec.inputs, bundle.tensors)
-        parts = spec.head.pooling_parts
+        parts = head.pooling_parts
         encoded = encode(
             keras,
             spec.stack,
@@ -74,11 +75,11 @@ def to_keras(model: BundleSource, *, dtype: DType = "float32", tell: Tell = log_
             rows_wanted=parts != ("last",),
             final_wanted="last" in parts,
         )
-        rows = _pooled(keras, spec.head, encoded, read.steps)
-        for name, size in zip(spec.head.hidden_layers, spec.head.hidden, strict=True):
-            rows = keras.layers.Dense(size, activation=spec.head.activation, name=name)(rows)
-        scores = keras.layers.Dense(spec.head.size, name="scores")(rows)
-        if isinstance(spec.head, Values):
+        rows = _pooled(keras, head, encoded, read.steps)
+        for name, size in zip(head.hidden_layers, head.hidden, strict=True):
+            rows = keras.layers.Dense(size, activation=head.activation, name=name)(rows)
+        scores = keras.layers.Dense(head.size, name="scores")(rows)
+        if isinstance(head, Values):
             scores = keras.layers.Rescaling(
                 bundle.tensors["head.scale"].tolist(),
                 offset=bundle.tensors["head.mean"].tolist(),

@@ -73,7 +73,7 @@ def placements(spec: Spec) -> list[Placement]:
     if characters is not None:
         placed += stack_placements(characters.stack, "inputs.characters.encoder.", "characters")
     placed += stack_placements(spec.stack, "encoder.", "encoder")
-    hidden = {f"head.{name}": name for name in spec.head.hidden_layers}
+    hidden = {f"head.{name}": name for name in spec.head.scored("a Keras model").hidden_layers}
     placed += [
         _linear(layer, tensor)
         for tensor, layer in (DENSE | hidden | {"head.linear": "scores"}).items()

@@ -16,7 +16,7 @@ from birnn.errors import ConfigError
 from birnn.models.inputs import ActivatedLinear
 from birnn.nn import CRF, AdditiveAttention, pool
 from birnn.ragged import Ragged
-from birnn.tasks import Head, Label, Pooled, Tags, Values
+from birnn.tasks import Label, Pooled, Scored, Tags, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class HeadModule(Protocol):
 class ScoringModule(nn.Module):
     """Base of heads: hidden layers and a linear layer, from rows to scores."""
 
-    def add_layers(self, spec: Head, width: int) -> None:
+    def add_layers(self, spec: Scored, width: int) -> None:
         """Make the layers, on rows of ``width``."""
         self._hidden_layers = spec.hidden_layers
         for name, size in zip(spec.hidden_layers, spec.hidden, strict=True):

@@ -18,7 +18,7 @@ from birnn.reference.bidirectional import Outcome
 from birnn.reference.stack import Stack
 from birnn.runtime.pooling import POOLINGS, Attention, Concatenated, Pooling, Stream
 from birnn.runtime.search import Search
-from birnn.tasks.head import Decode, Head
+from birnn.tasks.head import Decode, Scored
 
 Floats = npt.NDArray[np.float32]
 Tensors = Mapping[str, npt.NDArray[np.float32]]
@@ -71,7 +71,7 @@ class ScoringHead:
     """
 
     def __init__(
-        self, head: Head, stack: Stack, tensors: Tensors, vocabularies: Vocabularies
+        self, head: Scored, stack: Stack, tensors: Tensors, vocabularies: Vocabularies
     ) -> None:
         del stack
         self._head = head

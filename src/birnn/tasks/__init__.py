@@ -1,19 +1,27 @@
-"""Tasks, a file each: tagger, classifier, regressor."""
+"""Tasks, a file each: tagger, classifier, regressor, seq2seq."""
 
 from typing import Annotated
 
 from pydantic import Field
 
 from birnn.tasks.classifier import Label
-from birnn.tasks.head import Decoder, FittedHead, Head, Scorer, softmax
+from birnn.tasks.head import (
+    Decoder,
+    FittedHead,
+    Head,
+    Scored,
+    Scorer,
+    softmax,
+)
 from birnn.tasks.pooling import Pooled, PoolingName
 from birnn.tasks.regressor import Values
+from birnn.tasks.seq2seq import TargetSequence
 from birnn.tasks.tagger import Tags
 
-AnyHead = Annotated[Tags | Label | Values, Field(discriminator="kind")]
+AnyHead = Annotated[Tags | Label | Values | TargetSequence, Field(discriminator="kind")]
 """The description of the head of any task."""
 
-TASKS: dict[str, type[Head]] = {head.task: head for head in (Tags, Label, Values)}
+TASKS: dict[str, type[Head]] = {head.task: head for head in (Tags, Label, Values, TargetSequence)}
 """The tasks by the names that the command line has for them."""
 
 __all__ = [
@@ -25,8 +33,10 @@ __all__ = [
     "Label",
     "Pooled",
     "PoolingName",
+    "Scored",
     "Scorer",
     "Tags",
+    "TargetSequence",
     "Values",
     "softmax",
 ]

@@ -13,6 +13,7 @@ from birnn.data.examples import Example
 from birnn.errors import DataError, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import LabelScorer
+from birnn.reference.stack import Stack
 from birnn.schema import Size
 from birnn.tasks.head import (
     Array,
@@ -71,10 +72,11 @@ class Label(Pooled):
         train: Sequence[Example],
         dev: Sequence[Example],
         settings: PoolingSettings,
+        encoder: Stack,
         notices: list[str],
     ) -> FittedHead:
         """The head for the labels of training."""
-        del notices
+        del encoder, notices
         labels = count_labels(str(example.target) for example in train)
         return FittedHead(cls(size=len(labels), **pooling_of(settings)), train, dev, labels)
 
@@ -118,10 +120,10 @@ class Label(Pooled):
         """An empty scorer of labels."""
         return LabelScorer(labels)
 
-    def stages(self, width: int) -> list[HeadLayer]:
+    def stages(self, encoder: Stack) -> list[HeadLayer]:
         """The pooling and a linear layer."""
         name = "linear, one label for the sequence"
-        return [*super().stages(width), HeadLayer(name, ("linear.",), [(self.size, "labels")])]
+        return [*super().stages(encoder), HeadLayer(name, ("linear.",), [(self.size, "labels")])]
 
     def limitation(self) -> str:
         """A limitation of its answers."""

@@ -20,10 +20,11 @@ from pydantic import Field
 
 from birnn.data.examples import Example, TargetKind
 from birnn.errors import DataError, Tell, UsageError
-from birnn.inputs.encoding import Encoded
+from birnn.inputs.encoding import Batch, Encoded
 from birnn.inputs.kind import Codec
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.reference.activations import ActivationName
+from birnn.reference.stack import Stack
 from birnn.schema import Frozen, Shape, Size, linear_shapes
 
 Array = npt.NDArray[Any]
@@ -110,7 +111,7 @@ class HiddenSettings(Frozen):
         return tuple(f"hidden_{number}" for number in range(len(self.hidden)))
 
 
-class Head(HiddenSettings, ABC):
+class Head(Frozen, ABC):
     """A task: the head of a model as data, and all that depends on the kind of target."""
 
     task: ClassVar[str]
@@ -131,58 +132,32 @@ class Head(HiddenSettings, ABC):
     """What `predict` gives, a comment in the model card's example."""
     per_step: ClassVar[bool] = False
     """Whether it answers for every step, or once for a sequence."""
-    has_labels: ClassVar[bool] = True
+    has_labels: ClassVar[bool] = False
     """Whether it chooses among labels; scores of labels must be finite."""
-
-    added: ClassVar = frozenset({"hidden", "activation"})
+    vocabulary: ClassVar[str | None] = "labels"
+    """Name of the vocabulary that its answers are made of; None where they are numbers."""
 
     size: Size
 
     # ------------------------------------------------------------------ as data
 
     @abstractmethod
-    def tensors(self, width: int) -> dict[str, Shape]:
-        """Names and shapes of its tensors on encoder rows of ``width``."""
+    def tensors(self, encoder: Stack) -> dict[str, Shape]:
+        """Names and shapes of its tensors behind an encoder."""
 
-    def layer_tensors(self, width: int) -> dict[str, Shape]:
-        """Names and shapes of its hidden layers and its last, on rows of ``width``.
-
-        Example:
-            >>> from birnn.tasks import Tags
-            >>> Tags(size=3, hidden=(8,)).layer_tensors(4)["hidden_0.weight"]
-            (8, 4)
-        """
-        shapes: dict[str, Shape] = {}
-        for name, size in zip(self.hidden_layers, self.hidden, strict=True):
-            shapes |= linear_shapes(name, size, width)
-            width = size
-        return shapes | linear_shapes("linear", self.size, width)
+    def encoder_faults(self, encoder: Stack) -> list[str]:
+        """Why it cannot stand behind an encoder, a line for each reason; most heads always can."""
+        del encoder
+        return []
 
     def vocabularies(self) -> dict[str, int]:
         """Names and sizes of its vocabularies."""
-        return {"labels": self.size} if self.has_labels else {}
+        return {} if self.vocabulary is None else {self.vocabulary: self.size}
 
     def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
         """What is wrong with vocabularies of the right sizes."""
         del vocabularies
         return []
-
-    def constraints(self, labels: Sequence[str]) -> tuple[Array, Array, Array] | None:
-        """Which labels may follow which, begin and end a sequence; None where all may.
-
-        Args:
-            labels: Names of the labels by number.
-
-        Returns:
-            Truth values, [from, to] (L, L), (L,) and (L,).
-        """
-        del labels
-        return None
-
-    @property
-    def pooling_parts(self) -> tuple[str, ...]:
-        """The poolings that are concatenated; none where it answers for every step."""
-        return ()
 
     # ------------------------------------------------------------------ training
 
@@ -193,6 +168,7 @@ class Head(HiddenSettings, ABC):
         train: Sequence[Example],
         dev: Sequence[Example],
         settings: Any,
+        encoder: Stack,
         notices: list[str],
     ) -> FittedHead:
         """The head that fits training examples.
@@ -201,12 +177,25 @@ class Head(HiddenSettings, ABC):
             train: Training examples.
             dev: Examples that decide which weights are kept.
             settings: An object of the class ``settings``.
+            encoder: The encoder that it stands behind; its rows are of any width.
             notices: Receives notices, a line each.
 
         Raises:
             DataError: Targets of another kind, or all of one label.
             ConfigError: Settings that do not fit the targets.
         """
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any]) -> None:
+        """Refuse settings of the head that have a reason to be refused for.
+
+        Args:
+            given: What was set, by name; some of it may not exist.
+
+        Raises:
+            DirectionError: Two directions of a decoder.
+        """
+        del given
 
     @abstractmethod
     def check_target(self, example: Example, where: str) -> Any:
@@ -224,18 +213,43 @@ class Head(HiddenSettings, ABC):
     def encode(self, examples: Sequence[Example], labels: Vocabulary | None) -> Array:
         """Targets as numbers: (N,) of a head that answers for every step, else (B,) or (B, K).
 
+        Where targets are sequences of their own it is (M,), one after another.
+
         Args:
             examples: Examples with targets.
-            labels: The vocabulary of labels; a label that it does not know becomes -1.
+            labels: The vocabulary of labels or target symbols; one that it does not know
+                becomes -1.
 
         Raises:
             DataError: As `check_target` does.
         """
 
+    def target_lengths(self, examples: Sequence[Example]) -> Lengths | None:
+        """Lengths of the targets (B,) where they are sequences of their own, else None."""
+        del examples
+        return None
+
     def encoded(self, codec: Codec[Any], examples: Sequence[Example]) -> Encoded:
         """Encode examples with their targets; without examples there are no targets."""
-        targets = self.encode(examples, codec.vocabularies.get("labels")) if examples else None
-        return codec.encode(examples).with_targets(targets, per_step=self.per_step)
+        encoded = codec.encode(examples)
+        if not examples:
+            return encoded
+        known = None if self.vocabulary is None else codec.vocabularies.get(self.vocabulary)
+        return encoded.with_targets(
+            self.encode(examples, known),
+            per_step=self.per_step,
+            target_lengths=self.target_lengths(examples),
+        )
+
+    def training_batch(self, batch: Batch, random: np.random.Generator) -> Batch:
+        """A batch as training sees it; most heads change nothing.
+
+        Args:
+            batch: Sequences with targets.
+            random: The only source of random numbers: each batch of a run has one of its own.
+        """
+        del random
+        return batch
 
     @property
     @abstractmethod
@@ -243,28 +257,6 @@ class Head(HiddenSettings, ABC):
         """The score of the dev set that chooses among epochs, and whether higher is better."""
 
     # ------------------------------------------------------------------ answers
-
-    @abstractmethod
-    def decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
-        """From scores to answers.
-
-        Args:
-            labels: Its labels, by number; empty where it has none.
-            tensors: The tensors of the model.
-
-        Raises:
-            BundleError: Labels that do not fit.
-        """
-
-    @abstractmethod
-    def answers_of(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
-        """Decoded numbers as answers, one for each sequence.
-
-        Args:
-            decoded: Numbers of labels, (N,) or (B,), or values (B, K).
-            lengths: Lengths of the sequences, (B,).
-            labels: The labels by number.
-        """
 
     @abstractmethod
     def scorer(self, labels: Sequence[str]) -> Scorer:
@@ -287,14 +279,28 @@ class Head(HiddenSettings, ABC):
 
         return gold
 
-    def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """Names of the columns of its scores, for explanations."""
-        return tuple(labels)
+    def right_answer(self, gold: Any) -> Any:
+        """An answer that fits what `golds` gave."""
+        return gold
 
     @property
     def streaming_settings(self) -> tuple[str, ...]:
         """Settings of training needed for streaming answers; empty if it can stream."""
         return ()
+
+    def scored(self, needing: str) -> Scored:
+        """The head itself, where it scores rows.
+
+        Args:
+            needing: What is made for such heads alone, for the message.
+
+        Raises:
+            UsageError: It does not.
+        """
+        raise UsageError(
+            f"{needing} is made for models that score labels or values. A {self.task} gives "
+            f"{self.gives}: there is none for it."
+        )
 
     def no_probabilities(self, remedy: str) -> UsageError:
         """The error for a call that asks for probabilities where there are none."""
@@ -303,23 +309,12 @@ class Head(HiddenSettings, ABC):
     # ------------------------------------------------------------------ in words
 
     @abstractmethod
-    def outline(self, width: int) -> str:
-        """The head in one line, on encoder rows of ``width``."""
-
-    def hidden_outline(self) -> str:
-        """The hidden layers within that line."""
-        return "".join(f" → {size} {self.activation}" for size in self.hidden)
+    def outline(self, encoder: Stack) -> str:
+        """The head in one line, from the rows of an encoder on."""
 
     @abstractmethod
-    def stages(self, width: int) -> list[HeadLayer]:
-        """Its layers, for the drawing of the model, on encoder rows of ``width``."""
-
-    def hidden_stages(self) -> list[HeadLayer]:
-        """The hidden layers in that drawing."""
-        return [
-            HeadLayer(f"hidden layer, {self.activation}", (f"{name}.",), [(size, "units")])
-            for name, size in zip(self.hidden_layers, self.hidden, strict=True)
-        ]
+    def stages(self, encoder: Stack) -> list[HeadLayer]:
+        """Its layers behind an encoder, for the drawing of the model."""
 
     @abstractmethod
     def limitation(self) -> str:
@@ -357,6 +352,90 @@ class Head(HiddenSettings, ABC):
         """
         del answer, probabilities, labels, every
         raise self.no_probabilities("Leave them out.")
+
+
+class Scored(Head, HiddenSettings, ABC):
+    """Base of the heads that score rows: hidden layers and a linear layer, then a decoder.
+
+    The rows are those of the encoder, or for `birnn.tasks.pooling.Pooled` one for each sequence.
+    """
+
+    has_labels: ClassVar[bool] = True
+
+    added: ClassVar = frozenset({"hidden", "activation"})
+
+    def scored(self, needing: str) -> Scored:
+        """Itself."""
+        del needing
+        return self
+
+    def layer_tensors(self, width: int) -> dict[str, Shape]:
+        """Names and shapes of its hidden layers and its last, on rows of ``width``.
+
+        Example:
+            >>> from birnn.tasks import Tags
+            >>> Tags(size=3, hidden=(8,)).layer_tensors(4)["hidden_0.weight"]
+            (8, 4)
+        """
+        shapes: dict[str, Shape] = {}
+        for name, size in zip(self.hidden_layers, self.hidden, strict=True):
+            shapes |= linear_shapes(name, size, width)
+            width = size
+        return shapes | linear_shapes("linear", self.size, width)
+
+    def constraints(self, labels: Sequence[str]) -> tuple[Array, Array, Array] | None:
+        """Which labels may follow which, begin and end a sequence; None where all may.
+
+        Args:
+            labels: Names of the labels by number.
+
+        Returns:
+            Truth values, [from, to] (L, L), (L,) and (L,).
+        """
+        del labels
+        return None
+
+    @property
+    def pooling_parts(self) -> tuple[str, ...]:
+        """The poolings that are concatenated; none where it answers for every step."""
+        return ()
+
+    @abstractmethod
+    def decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
+        """From scores to answers.
+
+        Args:
+            labels: Its labels, by number; empty where it has none.
+            tensors: The tensors of the model.
+
+        Raises:
+            BundleError: Labels that do not fit.
+        """
+
+    @abstractmethod
+    def answers_of(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
+        """Decoded numbers as answers, one for each sequence.
+
+        Args:
+            decoded: Numbers of labels, (N,) or (B,), or values (B, K).
+            lengths: Lengths of the sequences, (B,).
+            labels: The labels by number.
+        """
+
+    def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Names of the columns of its scores, for explanations."""
+        return tuple(labels)
+
+    def hidden_outline(self) -> str:
+        """The hidden layers within that line."""
+        return "".join(f" → {size} {self.activation}" for size in self.hidden)
+
+    def hidden_stages(self) -> list[HeadLayer]:
+        """The hidden layers in that drawing."""
+        return [
+            HeadLayer(f"hidden layer, {self.activation}", (f"{name}.",), [(size, "units")])
+            for name, size in zip(self.hidden_layers, self.hidden, strict=True)
+        ]
 
 
 def softmax(scores: Array) -> Array:

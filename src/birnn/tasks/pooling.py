@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size, linear_shapes
-from birnn.tasks.head import Head, HeadLayer, HiddenSettings, hidden_of
+from birnn.tasks.head import HeadLayer, HiddenSettings, Scored, hidden_of
 
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
 
@@ -24,7 +25,7 @@ class PoolingSettings(HiddenSettings):
     attention_size: Size = Field(default=64, description="hidden units of the attention")
 
 
-class Pooled(Head, ABC):
+class Pooled(Scored, ABC):
     """Base of the heads that answer once for a sequence: pooling, then layers."""
 
     pooling: PoolingName = "last+max+mean"
@@ -39,24 +40,27 @@ class Pooled(Head, ABC):
         """Width of a pooled sequence."""
         return width * len(self.pooling_parts)
 
-    def tensors(self, width: int) -> dict[str, Shape]:
-        """Names and shapes on encoder rows of ``width``; of the poolings only attention has any."""
+    def tensors(self, encoder: Stack) -> dict[str, Shape]:
+        """Names and shapes behind an encoder; of the poolings only attention has any."""
+        width = encoder.output_size
         attention: dict[str, Shape] = {}
         if self.pooling == "attention":
             attention = linear_shapes("attention", self.attention_size, width)
             attention["attention.query"] = (self.attention_size,)
         return attention | self.layer_tensors(self.pooled_width(width))
 
-    def stages(self, width: int) -> list[HeadLayer]:
+    def stages(self, encoder: Stack) -> list[HeadLayer]:
         """The pooling and the hidden layers; the layer above them is the task's."""
+        width = encoder.output_size
         name, boxes = "one row for the whole sequence", [(width, p) for p in self.pooling_parts]
         if self.pooling == "attention":
             name = f"attention over all steps, {self.attention_size} hidden units"
             boxes = [(width, "weighted mean")]
         return [HeadLayer(name, ("attention.",), boxes, encoder=True), *self.hidden_stages()]
 
-    def outline(self, width: int) -> str:
-        """The head in one line, on encoder rows of ``width``."""
+    def outline(self, encoder: Stack) -> str:
+        """The head in one line, from the rows of an encoder on."""
+        width = encoder.output_size
         what = "labels" if self.has_labels else "values"
         pooled = f"{self.pooling} pooling {self.pooled_width(width)}{self.hidden_outline()}"
         return f"{width} → {pooled} → {self.size} {what}"

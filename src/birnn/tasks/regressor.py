@@ -17,6 +17,7 @@ from birnn.errors import DataError
 from birnn.inputs.vectors import Offset, standard_units
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import ValueScorer
+from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
 from birnn.tasks.head import Array, Decoder, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
@@ -32,19 +33,20 @@ class Values(Pooled, Offset):
     settings: ClassVar = PoolingSettings
     defaults: ClassVar = {None: {"dropout": {"words": 0.05, "inputs": 0.1, "output": 0.2}}}
     has_labels: ClassVar = False
+    vocabulary: ClassVar = None
     added: ClassVar = Pooled.added | Offset.added
     answer_comment: ClassVar = "# a list of values for each sequence"
 
     kind: Literal["values"] = "values"
     size: Size = Field(description="target values of a sequence")
 
-    def tensors(self, width: int) -> dict[str, Shape]:
-        """Names and shapes on encoder rows of ``width``.
+    def tensors(self, encoder: Stack) -> dict[str, Shape]:
+        """Names and shapes behind an encoder.
 
         Answers are raw * scale + mean + offset.
         """
         units: dict[str, Shape] = {"mean": (self.size,), "scale": (self.size,)}
-        return super().tensors(width) | units
+        return super().tensors(encoder) | units
 
     @classmethod
     def fit(
@@ -52,10 +54,11 @@ class Values(Pooled, Offset):
         train: Sequence[Example],
         dev: Sequence[Example],
         settings: PoolingSettings,
+        encoder: Stack,
         notices: list[str],
     ) -> FittedHead:
         """The head, with mean and scale of the training targets."""
-        del notices
+        del encoder, notices
         targets = [reals(example.target) for example in train]
         widths = {len(target) for target in targets}
         if len(widths) > 1:
@@ -112,10 +115,10 @@ class Values(Pooled, Offset):
         del labels
         return tuple(f"value {number}" for number in range(self.size))
 
-    def stages(self, width: int) -> list[HeadLayer]:
+    def stages(self, encoder: Stack) -> list[HeadLayer]:
         """The pooling and a linear layer."""
         name, units = "linear, values in their own units", ("linear.", "mean", "scale")
-        return [*super().stages(width), HeadLayer(name, units, [(self.size, "values")])]
+        return [*super().stages(encoder), HeadLayer(name, units, [(self.size, "values")])]
 
     def limitation(self) -> str:
         """A limitation of its answers."""

@@ -19,16 +19,17 @@ from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import TagScorer
 from birnn.ragged import Ragged
 from birnn.reference.crf import Chain
+from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
 from birnn.tasks.classifier import label_limitation
 from birnn.tasks.head import (
     Array,
     Decoder,
     FittedHead,
-    Head,
     HeadLayer,
     HiddenSettings,
     Lengths,
+    Scored,
     Tensors,
     count_labels,
     hidden_of,
@@ -55,7 +56,7 @@ class TagSettings(HiddenSettings):
     )
 
 
-class Tags(Head):
+class Tags(Scored):
     """A label for every step, each on its own (softmax) or as a sequence (CRF)."""
 
     task: ClassVar = "tagger"
@@ -105,9 +106,9 @@ class Tags(Head):
 
     # ------------------------------------------------------------------ as data
 
-    def tensors(self, width: int) -> dict[str, Shape]:
-        """Names and shapes on encoder rows of ``width``; transitions are [from, to]."""
-        shapes = self.layer_tensors(width)
+    def tensors(self, encoder: Stack) -> dict[str, Shape]:
+        """Names and shapes behind an encoder; transitions are [from, to]."""
+        shapes = self.layer_tensors(encoder.output_size)
         if self.decoder == "crf":
             sizes = (self.size, self.size), (self.size,), (self.size,)
             shapes |= {f"crf.{name}": shape for name, shape in zip(CRF_PARTS, sizes, strict=True)}
@@ -133,9 +134,11 @@ class Tags(Head):
         train: Sequence[Example],
         dev: Sequence[Example],
         settings: TagSettings,
+        encoder: Stack,
         notices: list[str],
     ) -> FittedHead:
         """The head for the scheme of the tags, detected or set."""
+        del encoder
         scheme = tag_scheme(train, dev, settings.scheme, notices)
         train, dev = with_legal_tags(train, scheme, notices), with_letters_of(scheme, dev, notices)
         labels = count_labels(chain.from_iterable(map(tags_of, train)))
@@ -257,14 +260,15 @@ class Tags(Head):
 
     # ------------------------------------------------------------------ in words
 
-    def outline(self, width: int) -> str:
-        """The head in one line, on encoder rows of ``width``."""
+    def outline(self, encoder: Stack) -> str:
+        """The head in one line, from the rows of an encoder on."""
         scheme = "" if self.scheme == "none" else f", {self.scheme}"
-        return f"{width}{self.hidden_outline()} → {self.size} labels ({self.decoder}{scheme})"
+        hidden = self.hidden_outline()
+        return f"{encoder.output_size}{hidden} → {self.size} labels ({self.decoder}{scheme})"
 
-    def stages(self, width: int) -> list[HeadLayer]:
+    def stages(self, encoder: Stack) -> list[HeadLayer]:
         """Hidden layers, a linear layer, and the CRF if there is one."""
-        del width
+        del encoder
         boxes = [(self.size, "labels")]
         stages = self.hidden_stages()
         stages.append(HeadLayer("linear, a label for every step", ("linear.",), boxes))

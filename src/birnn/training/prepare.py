@@ -77,13 +77,16 @@ def prepare(
     _check_learnable(train)
     if TASKS[task].per_step:
         reject_shifted_targets(train, recipe.encoder)
-    fitted = TASKS[task].fit(train, dev, recipe.head, notes)
+    encoder = recipe.encoder.stack(1)
+    fitted = TASKS[task].fit(train, dev, recipe.head, encoder, notes)
     head, labels = fitted.head, fitted.labels
+    if faults := head.encoder_faults(encoder):
+        raise ConfigError("; ".join(faults))
     kind = KINDS[kind_of(fitted.train, recipe.inputs)]
     learnt = kind.learn(fitted.train, recipe.inputs, notes)
     inputs, vocabularies, initial = learnt.inputs, learnt.vocabularies, dict(learnt.initial)
     if labels is not None:
-        vocabularies = vocabularies | {"labels": labels}
+        vocabularies = vocabularies | {str(head.vocabulary): labels}
     if labels is not None and not head.per_step:
         # Pretrained vectors know more than ratios do.
         initial = inputs.class_tensors(fitted.train, vocabularies, recipe.inputs) | initial
@@ -107,7 +110,7 @@ def prepare(
     )
     unknown = prepared.new_scorer()
     for target in prepared.dev_golds:
-        unknown.update(target, target)
+        unknown.update(target, head.right_answer(target))
     if strange := unknown.result().get("unknown_labels"):
         named = named_counts(strange)
         notes.append(f"labels in dev that training never saw, counted as wrong: {named}")

@@ -141,6 +141,8 @@ class Recipe(Frozen):
 
     def _changed(self, changes: Mapping[str, Any], *, where: str) -> Recipe:
         settings = self.model_dump()
+        if self.task and isinstance(changes.get("head"), Mapping):
+            TASKS[self.task].check_settings(changes["head"])
         _merge(settings, changes, where=where)
         chosen = self.chosen | {
             f"{section}.{name}" for section, values in changes.items() for name in values

@@ -14,7 +14,7 @@ from birnn.export.onnx.crf import chain_of, viterbi
 from birnn.export.onnx.graph import GraphBuilder
 from birnn.export.onnx.layers import Tensors, dense, linear, on_steps, step_numbers, time_first
 from birnn.export.onnx.recurrent import StackTensors
-from birnn.tasks import Head, Label, Tags, Values
+from birnn.tasks import Head, Label, Scored, Tags, Values
 
 NO_TAG = -1  # beyond the end of a sequence
 
@@ -54,6 +54,7 @@ def head(
     graph: GraphBuilder, spec: Head, labels: Sequence[str], tensors: Tensors, encoded: StackTensors
 ) -> list[GraphOutput]:
     """Add the head; returns its outputs."""
+    spec = spec.scored("an ONNX file")
     batch = encoded.batch
     steps = step_numbers(graph, batch.rows)
     sequences = Sequences(encoded, steps, graph.add("Less", steps, batch.lengths, name="is_real"))
@@ -125,7 +126,7 @@ HEADS: dict[
 }
 
 
-def _layers(graph: GraphBuilder, spec: Head, tensors: Tensors) -> Callable[[str], str]:
+def _layers(graph: GraphBuilder, spec: Scored, tensors: Tensors) -> Callable[[str], str]:
     """The hidden layers and the last one, on rows (N, W)."""
     hidden = [dense(graph, f"head.{name}", spec.activation, tensors) for name in spec.hidden_layers]
     layers = [*hidden, linear(graph, "head.linear", tensors)]

@@ -1,0 +1,399 @@
+"""Sequence to sequence: a target of any length, written symbol by symbol by a decoder."""
+
+# M target symbols of all sequences, B sequences, H hidden units of the decoder,
+# W width of the encoder's rows, A hidden units of the attention, C width of a combined row
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from birnn.data.examples import Example
+from birnn.errors import ConfigError, DataError, Tell, escaped
+from birnn.inputs.vocabulary import Vocabulary
+from birnn.metrics import SequenceScorer
+from birnn.reference.attention import shapes as attention_shapes
+from birnn.reference.bridge import BridgeName, BridgeSpec, check_decoder
+from birnn.reference.stack import CellName, Stack
+from birnn.schema import Frozen, Shape, Size, linear_shapes, prefixed
+from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
+
+AttentionName = Literal["additive", "dot", "general", "none"]
+
+BOUNDARY = "<s>"
+"""Starts a target, as the decoder's first input, and ends it, as its last output: number 0."""
+
+# An answer may be longer than every target of training by this many symbols.
+LONGER = 10
+
+
+class DecoderSettings(Frozen):
+    """What the decoder is, in training and in its description."""
+
+    dim: Size = Field(default=256, description="width of the vector of a target symbol")
+    num_layers: int = Field(default=1, ge=1, le=256, description="layers of the decoder")
+    bridge: BridgeName = Field(
+        default="project",
+        description="from the encoder's final states to the decoder's first: concat, sum, mean, "
+        "project or none",
+    )
+    attention: AttentionName = Field(
+        default="general", description="additive, dot, general or none"
+    )
+    attention_size: Size = Field(default=256, description="hidden units of additive attention")
+    input_feeding: bool = Field(
+        default=False, description="the decoder also reads what attention gave at the step before"
+    )
+    tied: bool = Field(
+        default=False, description="target symbols have one vector, as input and as output"
+    )
+
+
+class Seq2SeqSettings(DecoderSettings):
+    """Settings of the decoder in training."""
+
+    cell: Literal["auto", CellName] = Field(
+        default="auto",
+        description="of the decoder: rnn_tanh, rnn_relu, lstm or gru; auto: the encoder's",
+    )
+    hidden_size: Size | None = Field(
+        default=None,
+        description="hidden units of the decoder, which writes in one direction; by default what "
+        "the bridge makes of the encoder's states: both halves, or for sum and mean one",
+    )
+    separator: str = Field(
+        default="auto",
+        max_length=10,
+        description="between the symbols of an answer when it is printed; auto: nothing where all "
+        "are single characters, a space otherwise",
+    )
+    scheduled_sampling: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the symbols that the decoder reads in training that are its own "
+        "answers; it grows from 0 to this",
+    )
+
+
+class TargetSequence(Head, DecoderSettings):
+    """A target of any length: bridge, attention decoder, and a score for each target symbol.
+
+    With h the decoder's state after its layers read the symbol before:
+
+    ```
+    a = tanh(combine [attention(h, encoder's rows); h])
+    scores of the next symbol = linear a
+    ```
+
+    Source:
+        Bahdanau et al. 2015, Neural Machine Translation by Jointly Learning to Align and Translate;
+        Luong et al. 2015, Effective Approaches to Attention-based Neural Machine Translation.
+    """
+
+    task: ClassVar = "seq2seq"
+    target: ClassVar = "sequence"
+    gives: ClassVar = "a sequence of symbols, of any length, for each sequence"
+    key: ClassVar = "target"
+    settings: ClassVar = Seq2SeqSettings
+    answer_comment: ClassVar = "# a list of symbols for each sequence"
+    vocabulary: ClassVar = "targets"
+
+    kind: Literal["sequence"] = "sequence"
+    size: Size = Field(description="target symbols, the boundary symbol included")
+    cell: CellName = "lstm"
+    hidden_size: Size = Field(description="hidden units of the decoder")
+    separator: str = Field(default=" ", max_length=10, description="between printed symbols")
+    longest: tuple[Size, float] = Field(
+        default=(100, 2.0),
+        description="most symbols of an answer: so many, and so many for each step of its source",
+    )
+
+    # ------------------------------------------------------------------ as data
+
+    @property
+    def decoder_stack(self) -> Stack:
+        """The decoder's layers."""
+        fed = self.combined_size if self.input_feeding else 0
+        return Stack(
+            self.cell,
+            self.dim + fed,
+            self.hidden_size,
+            num_layers=self.num_layers,
+            bidirectional=False,
+        )
+
+    @property
+    def combined_size(self) -> int:
+        """Width of the rows that the last layer reads."""
+        return self.dim if self.tied else self.hidden_size
+
+    def bridge_spec(self, encoder: Stack) -> BridgeSpec:
+        """Rules of the bridge behind an encoder.
+
+        Raises:
+            ConfigError: There is none for these two.
+        """
+        return BridgeSpec(encoder, self.decoder_stack, self.bridge)
+
+    def encoder_faults(self, encoder: Stack) -> list[str]:
+        """Sizes, depths and cells for which the bridge or the attention has no rule."""
+        faults = []
+        try:
+            self.bridge_spec(encoder)
+        except ConfigError as error:
+            faults.append(str(error))
+        if self.attention == "dot" and encoder.output_size != self.hidden_size:
+            faults.append(
+                f"dot attention multiplies the decoder's rows of {self.hidden_size} units with the "
+                f"encoder's of {encoder.output_size}. Give both one width, or use general or "
+                "additive."
+            )
+        return faults
+
+    def tensors(self, encoder: Stack) -> dict[str, Shape]:
+        """Names and shapes behind an encoder."""
+        width, hidden, combined = encoder.output_size, self.hidden_size, self.combined_size
+        attention: dict[str, Shape] = {}
+        read = hidden if self.attention == "none" else width + hidden
+        if self.attention != "none":
+            size = self.attention_size if self.attention == "additive" else None
+            attention = attention_shapes(self.attention, hidden, width, size)
+        last = linear_shapes("linear", self.size, combined)
+        if self.tied:
+            del last["linear.weight"]
+        return (
+            {"embedding.weight": (self.size, self.dim)}
+            | prefixed("bridge", self.bridge_spec(encoder).shapes())
+            | prefixed("decoder", self.decoder_stack.shapes())
+            | prefixed("attention", attention)
+            | linear_shapes("combine", combined, read)
+            | last
+        )
+
+    def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
+        """A fault if number 0 is not the boundary symbol."""
+        first = vocabularies["targets"][0]
+        if first == BOUNDARY:
+            return []
+        return [f"the vocabulary of targets must begin with {BOUNDARY}, got {first[:100]!r}"]
+
+    def longest_answers(self, lengths: Lengths) -> Lengths:
+        """The most symbols of an answer to sources of these lengths, (B,).
+
+        Example:
+            >>> head = TargetSequence(size=3, hidden_size=2, longest=(10, 1.5))
+            >>> head.longest_answers(np.array([0, 4])).tolist()
+            [10, 16]
+        """
+        fixed, each = self.longest
+        most: Lengths = fixed + np.floor(each * lengths).astype(np.int64)
+        return most
+
+    # ------------------------------------------------------------------ training
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any]) -> None:
+        """Refuse a decoder of two directions with the reason."""
+        asked = given.get("bidirectional"), given.get("directions")
+        if asked[0] not in (None, False) or "both" in str(asked[1]):
+            check_decoder(Stack("lstm", 1, 1))
+
+    @classmethod
+    def fit(
+        cls,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        settings: Seq2SeqSettings,
+        encoder: Stack,
+        notices: list[str],
+    ) -> FittedHead:
+        """The head for the symbols of the training targets."""
+        targets = [_symbols(example, example.where or "an example") for example in train]
+        counted = Vocabulary.count(chain.from_iterable(targets), unknown=False)
+        if not len(counted):
+            raise DataError(
+                "all targets of the training data are empty: there is nothing to write. "
+                "Check the column that they are read from."
+            )
+        if BOUNDARY in counted:
+            where = next(e.where or "an example" for e in train if BOUNDARY in (e.target or ()))
+            raise DataError(
+                f"{where}: {BOUNDARY} is a symbol of a target, and stands for its ends in the "
+                "model. Write it in another way."
+            )
+        assert counted.counts is not None
+        vocabulary = Vocabulary(
+            (BOUNDARY, *counted.items), np.insert(counted.counts, 0, len(train)), unknown=False
+        )
+        longest = _longest(train, targets)
+        notices.append(_of_lengths(train, targets, longest))
+        chosen = settings.model_dump(include=set(DecoderSettings.model_fields))
+        head = cls(
+            size=len(vocabulary),
+            cell=encoder.cell if settings.cell == "auto" else settings.cell,
+            hidden_size=settings.hidden_size or _fitting_size(settings, encoder),
+            separator=_separator(counted.items)
+            if settings.separator == "auto"
+            else settings.separator,
+            longest=longest,
+            **chosen,
+        )
+        return FittedHead(head, train, dev, vocabulary)
+
+    def check_target(self, example: Example, where: str) -> tuple[str, ...]:
+        """The target symbols of an example, as many as there are."""
+        return _symbols(example, where)
+
+    def encode(self, examples: Sequence[Example], labels: Vocabulary | None) -> Array:
+        """Numbers of the target symbols of all sequences, (M,), without the boundary symbol."""
+        assert labels is not None
+        return labels.ids(
+            symbol for example in examples for symbol in self.check_target(example, example.where)
+        )
+
+    def target_lengths(self, examples: Sequence[Example]) -> Lengths:
+        """Lengths of the targets, (B,)."""
+        return np.array([len(example.target or ()) for example in examples], np.int64)
+
+    @property
+    def selection(self) -> tuple[str, bool]:
+        """The share of wrong target symbols; lower is better."""
+        return "token_error_rate", False
+
+    # ------------------------------------------------------------------ answers
+
+    def scorer(self, labels: Sequence[str]) -> SequenceScorer:
+        """An empty scorer of sequences."""
+        return SequenceScorer(labels[1:], separator=self.separator)
+
+    def right_answer(self, gold: Any) -> Any:
+        """The first of its right answers."""
+        return gold[0]
+
+    def golds(self, labels: Sequence[str], tell: Tell) -> Callable[[Example, int], Any]:
+        """A function from an example and its number to all its right answers."""
+        checked = super().golds(labels, tell)
+
+        def gold(example: Example, number: int) -> Any:
+            return checked(example, number), *getattr(example, "references", ())
+
+        return gold
+
+    # ------------------------------------------------------------------ in words
+
+    def outline(self, encoder: Stack) -> str:
+        """The head in one line, from the rows of an encoder on."""
+        layers = f"{self.num_layers} × " if self.num_layers > 1 else ""
+        attention = "" if self.attention == "none" else f", {self.attention} attention"
+        fed = ", input feeding" if self.input_feeding else ""
+        tied = ", tied" if self.tied else ""
+        return (
+            f"{encoder.output_size} → bridge {self.bridge} → {layers}{self.cell} → "
+            f"{self.hidden_size}{attention}{fed} → {self.size - 1} target symbols{tied}"
+        )
+
+    def stages(self, encoder: Stack) -> list[HeadLayer]:
+        """The bridge, the decoder's input and layers, its attention, and the scores."""
+        hidden, combined = self.hidden_size, self.combined_size
+        stages = [
+            HeadLayer(
+                f"bridge, {self.bridge}: the decoder's first states",
+                ("bridge.",),
+                [(hidden, "state")] * self.num_layers,
+            ),
+            HeadLayer("the symbol before", ("embedding.",), self._inputs()),
+            HeadLayer(
+                f"decoder, {self.num_layers} layer(s) {self.cell}, left to right",
+                ("decoder.",),
+                [(hidden, "units")],
+            ),
+        ]
+        if self.attention != "none":
+            boxes = [(encoder.output_size, "weighted mean of the encoder's rows")]
+            stages.append(HeadLayer(f"{self.attention} attention", ("attention.",), boxes))
+        name = "linear, the next symbol" + (" (by the symbols' vectors)" if self.tied else "")
+        return [
+            *stages,
+            HeadLayer("combined, tanh", ("combine.",), [(combined, "units")]),
+            HeadLayer(name, ("linear.",), [(self.size, "symbols and the end")]),
+        ]
+
+    def _inputs(self) -> list[tuple[int, str]]:
+        symbol = (self.dim, "symbol")
+        return [symbol, (self.combined_size, "combined")] if self.input_feeding else [symbol]
+
+    def limitation(self) -> str:
+        """A limitation of its answers."""
+        fixed, each = self.longest
+        return (
+            "It writes symbols of its training targets alone, at most "
+            f"{fixed} + {each:g} for each step of the source, and may leave out or repeat parts of "
+            "what it read."
+        )
+
+    def lines(
+        self,
+        example: Example,
+        answer: Sequence[str],
+        probabilities: Any,
+        labels: Sequence[str],
+        tensors: Tensors,
+    ) -> str:
+        """One line: the symbols with the separator between them."""
+        del example, probabilities, labels, tensors
+        return f"{escaped(self.separator.join(answer))}\n"
+
+
+def _symbols(example: Example, where: str) -> tuple[str, ...]:
+    target = example.target
+    if not isinstance(target, tuple | list):
+        raise DataError(f"{where}: its target is {target!r}, a seq2seq model needs target symbols")
+    return tuple(target)
+
+
+def _fitting_size(settings: Seq2SeqSettings, encoder: Stack) -> int:
+    """Hidden units of a decoder that the encoder's last states fit."""
+    if settings.attention == "dot" and settings.bridge in ("project", "none"):
+        return encoder.output_size
+    if settings.bridge in ("sum", "mean"):
+        return encoder.hidden_size
+    return encoder.directions_of(-1) * encoder.hidden_size
+
+
+def _separator(symbols: Sequence[str]) -> str:
+    return "" if all(len(symbol) == 1 for symbol in symbols) else " "
+
+
+def _longest(train: Sequence[Example], targets: Sequence[Sequence[str]]) -> tuple[int, float]:
+    """The bound of an answer's length: twice what is usual, and no training target is beyond it.
+
+    Example:
+        >>> _longest([Example("ab"), Example("abcd")], ["x", "xyz"])
+        (10, 1.34)
+    """
+    steps, symbols = sum(map(len, train)), sum(map(len, targets))
+    each = math.ceil(200 * symbols / max(1, steps)) / 100
+    beyond = (len(t) - math.floor(each * len(e)) for e, t in zip(train, targets, strict=True))
+    return LONGER + max(0, *beyond), each
+
+
+def _of_lengths(
+    train: Sequence[Example], targets: Sequence[Sequence[str]], longest: tuple[int, float]
+) -> str:
+    """The notice of how long targets are."""
+    lengths = sorted(map(len, targets))
+    most = max(range(len(targets)), key=lambda number: len(targets[number]))
+    where = f" ({train[most].where})" if train[most].where else ""
+    empty = sum(length == 0 for length in lengths)
+    none = f", {empty:,} empty" if empty else ""
+    return (
+        f"targets of {lengths[len(lengths) // 2]:,} symbols (median), {lengths[-1]:,} at most"
+        f"{where}{none}; an answer ends after {longest[0]:,} + {longest[1]:g} symbols for each "
+        "step of its source"
+    )
