@@ -105,6 +105,8 @@ def every_figure() -> Iterator[Figure]:
         {half: {gate: saturation(16) for gate in "ifo"} for half in ("forward", "backward")}
     )
     yield figures.attention_weights(WORDS, random.dirichlet(np.ones(STEPS)))
+    looked = random.dirichlet(np.full(STEPS, 0.1), 2 * STEPS)
+    yield figures.attention_matrix(WORDS, 2 * WORDS, looked, overlooked=[1])
     marginals = random.dirichlet(np.ones(4), STEPS)
     order = np.argsort(-marginals, axis=1)
     yield figures.tag_marginals(WORDS, LABELS, marginals, order[:, 0], order[:, 1])

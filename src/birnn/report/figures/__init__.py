@@ -6,6 +6,7 @@ of a model (`blueprint`, `unrolled`) and of causality (`no_generation`). `alt_te
 a figure shows.
 """
 
+from birnn.report.figures.alignment import attention_matrix
 from birnn.report.figures.blueprint import blueprint
 from birnn.report.figures.causality import no_generation
 from birnn.report.figures.comparisons import (
@@ -58,6 +59,7 @@ __all__ = [
     "accuracy_by_position",
     "activations",
     "alt_text",
+    "attention_matrix",
     "attention_weights",
     "attribution",
     "attribution_over_time",
