@@ -10,6 +10,7 @@ from birnn.nn.birnn import BiRNN
 from birnn.nn.bridge import Bridge
 from birnn.nn.causal import Forecaster, LanguageModel
 from birnn.nn.crf import CRF
+from birnn.nn.decoder import AttentionDecoder, DecoderState, DecoderStep
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.manual import ManualBiRNN
 from birnn.nn.outputs import BiRNNOutput, LayerOutput, State
@@ -24,9 +25,12 @@ __all__ = [
     "RNN",
     "AdditiveAttention",
     "Attention",
+    "AttentionDecoder",
     "BiRNN",
     "BiRNNOutput",
     "Bridge",
+    "DecoderState",
+    "DecoderStep",
     "Forecaster",
     "LanguageModel",
     "LayerOutput",

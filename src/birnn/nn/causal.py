@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from birnn.errors import ConfigError, DataError, DirectionError, ShapeError, UsageError
+from birnn.errors import ConfigError, DirectionError, ShapeError, UsageError
 from birnn.nn._engine.tensor_layout import INTEGERS
 from birnn.nn.birnn import BiRNN
-from birnn.nn.conversions import as_ragged
+from birnn.nn.conversions import as_ragged, ragged_symbols
 from birnn.ragged import Ragged
 
 
@@ -223,19 +223,7 @@ class LanguageModel(nn.Module):
 
     def _symbols(self, x: Any, lengths: Any) -> Ragged[Tensor]:
         batch = as_ragged(x, lengths, what="symbols").batch
-        if batch.values.ndim != 1 or batch.values.dtype not in INTEGERS:
-            raise ShapeError(
-                f"symbols are whole numbers (N,), got rows of shape "
-                f"{tuple(batch.values.shape[1:])} of {batch.values.dtype}"
-            )
-        batch = batch.map(Tensor.long)
-        known = self.embedding.num_embeddings
-        strange = batch.values[(batch.values < 0) | (batch.values >= known)]
-        if strange.numel():
-            raise DataError(
-                f"a symbol is {int(strange[0])}, the model has numbers 0 to {known - 1}"
-            )
-        return batch
+        return ragged_symbols(batch, self.embedding.num_embeddings, what="symbols")
 
 
 def _is(kind: type, value: Any) -> bool:

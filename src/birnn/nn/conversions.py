@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from birnn.errors import ShapeError, UsageError
-from birnn.nn._engine.tensor_layout import TensorLayout, as_lengths
+from birnn.errors import DataError, ShapeError, UsageError
+from birnn.nn._engine.tensor_layout import INTEGERS, TensorLayout, as_lengths
 from birnn.ragged import Ragged
 
 
@@ -156,6 +156,45 @@ def ragged_rows(x: Any, what: str) -> Ragged[Tensor]:
             f"{tuple(x.values.shape)} of {x.values.dtype}"
         )
     return x
+
+
+def ragged_symbols(x: Any, known: int, *, what: str, first: int = 0) -> Ragged[Tensor]:
+    """The batch, where it is ragged numbers (N,) of symbols that there are, as int64.
+
+    Args:
+        x: What was given.
+        known: How many symbols there are.
+        what: What they are, for messages.
+        first: The least number that they may have.
+
+    Raises:
+        ShapeError: No ragged whole numbers.
+        DataError: A number that no symbol has.
+
+    Example:
+        >>> import numpy as np
+        >>> ragged_symbols(Ragged(torch.tensor([1, 7]), np.array([2])), 5, what="targets")
+        Traceback (most recent call last):
+        ...
+        birnn.errors.DataError: a symbol is 7, the model has numbers 0 to 4 in targets
+    """
+    if not isinstance(x, Ragged) or not isinstance(x.values, Tensor):
+        raise ShapeError(
+            f"{what} are Ragged of tensors, got {_type_name(x)}. "
+            "Ragged.from_list makes it of a tensor for each sequence."
+        )
+    if x.values.ndim != 1 or x.values.dtype not in INTEGERS:
+        raise ShapeError(
+            f"{what} are whole numbers (N,), got rows of shape {tuple(x.values.shape[1:])} of "
+            f"{x.values.dtype}"
+        )
+    batch = x.map(Tensor.long)
+    strange = batch.values[(batch.values < first) | (batch.values >= known)]
+    if strange.numel():
+        raise DataError(
+            f"a symbol is {int(strange[0])}, the model has numbers {first} to {known - 1} in {what}"
+        )
+    return batch
 
 
 def _type_name(x: Any) -> str:
