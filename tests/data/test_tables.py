@@ -10,18 +10,23 @@ from hypothesis import strategies as st
 from mutations import limits
 
 from birnn.data import ReadRequest
+from birnn.data.pairs import split_pairs
 from birnn.data.records import read_jsonl
 from birnn.data.source import Source
 from birnn.data.tables import read_csv, read_tsv
 from birnn.data.tokeniser import part
-from birnn.errors import FormatError
+from birnn.errors import FormatError, no_notice
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=20)
 LABELS = st.sampled_from(["good", "bad", "0", "so, so", 'a "quoted" one'])
 
 
 def read_all(reader, text, target="label", **wanted):
-    return list(reader(Source.from_text(text), ReadRequest(target, **wanted)))
+    request = ReadRequest(target, **wanted)
+    examples = reader(Source.from_text(text), request)
+    if target == "sequence":
+        examples = split_pairs(examples, request, no_notice)
+    return list(examples)
 
 
 @given(st.lists(st.tuples(TEXTS, LABELS), min_size=1, max_size=6))

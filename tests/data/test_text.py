@@ -36,13 +36,6 @@ def test_each_line_is_split_as_it_looks_or_as_it_is_set():
     assert notice.endswith("--text")
 
 
-def test_sources_are_letters_unless_parted():
-    steps = ReadRequest("sequence").steps
-    assert steps(" cat ", "") == ("c", "a", "t")
-    assert steps("le chat", "") == ("le", "chat")
-    assert steps("", "") == ()
-
-
 @pytest.mark.parametrize(
     ("target", "hint"), [("tags", r"conll\|conllu"), ("label", "tsv"), ("values", "tsv")]
 )

@@ -97,6 +97,15 @@ _OPTIONS: dict[str, Any] = {
     "as_text": Annotated[
         bool, typer.Option("--text", help="Texts are raw: split by the tokeniser.")
     ],
+    "source_split": Annotated[
+        str | None,
+        typer.Option(
+            metavar="WAY", help="How sources are split: characters, spaces or a separator."
+        ),
+    ],
+    "target_split": Annotated[
+        str | None, typer.Option(metavar="WAY", help="How target sequences are, likewise.")
+    ],
     "skip_unlabelled": Annotated[
         bool, typer.Option("--skip-unlabelled", help="Leave rows without a label out.")
     ],

@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
 UNKNOWN = "<unk>"  # the item of a vocabulary that all others are read as
+
+CHARACTERS, SPACES = "characters", "spaces"  # ways to split a text; any other is a separator
+
+
+def split_symbols(text: str, way: str) -> tuple[str, ...]:
+    r"""The symbols of a text: its characters, or what spaces or a separator part.
+
+    White space around the text and around what a separator parts is no part of it, and neither is
+    what is empty between two separators. White space within is a character. Characters are the code
+    points of the text in NFC, in which letters with accents are one, so that a text is read alike
+    however it was typed.
+
+    Args:
+        text: Any text; an empty one has no symbols.
+        way: ``characters``, ``spaces`` (any white space), or the separator.
+
+    Example:
+        >>> split_symbols(" le chat", "characters"), split_symbols("K AE1  T", "spaces")
+        (('l', 'e', ' ', 'c', 'h', 'a', 't'), ('K', 'AE1', 'T'))
+        >>> split_symbols("new york | ny", "|"), split_symbols("cafe\u0301", "characters")[-1]
+        (('new york', 'ny'), 'é')
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    if way == CHARACTERS:
+        return tuple(text.strip())
+    if way == SPACES:
+        return tuple(text.split())
+    return tuple(symbol for part in text.split(way) if (symbol := part.strip()))
 
 
 class Alphabet:
@@ -24,7 +54,7 @@ class Alphabet:
 
     def __init__(self, symbols: Iterable[str] = ()) -> None:
         self.known = frozenset(symbols) - {UNKNOWN}
-        self._single = all(len(symbol) == 1 for symbol in self.known)
+        self.single = all(len(symbol) == 1 for symbol in self.known)
         self._capitals = {
             symbol.lower(): symbol
             for symbol in self.known
@@ -33,7 +63,7 @@ class Alphabet:
 
     def split(self, text: str) -> tuple[str, ...]:
         """The symbols of a string."""
-        if not self._single:
+        if not self.single:
             return tuple(text.split())
         if any(map(str.isspace, self.known)):
             return tuple(c for c in text if c in self.known or not c.isspace())
@@ -47,7 +77,7 @@ class Alphabet:
             >>> alphabet.is_string("MKVX"), alphabet.is_string("M"), alphabet.is_string("<pad>")
             (True, False, False)
         """
-        if not self._single or len(symbol) < 2:
+        if not self.single or len(symbol) < 2:
             return False
         return 2 * sum(c in self.known for c in self.capitals(symbol)) > len(symbol)
 

@@ -13,6 +13,7 @@ from birnn.data.headers import (
     INDEX,
     LABEL,
     PLAIN,
+    called,
     has_header,
     known_places,
     lexicons,
@@ -84,6 +85,7 @@ class _ColumnChoice:
         self.rows = rest if self.header else [first, *rest]
         self.names = list(map(plain_name, first)) if self.header else [None] * len(first)
         self.lexicons = lexicons(request.target)
+        self.called = called(request.target)
 
     def _take_options(self, rows: Sequence[Sequence[str]]) -> None:
         """Take the columns that options name; those of a model only where the table has them."""
@@ -127,7 +129,7 @@ class _ColumnChoice:
         index = self._index()
         text = self._text(index, labels) if self.text is None else self._place(self.text, "text")
         if text in labels:
-            raise DataError(f"{self._name(text)} cannot be the text and what is learnt")
+            raise DataError(f"{self._name(text)} cannot be the {self.called[0]} and what is learnt")
         targets = labels if self.request.labelled else ()
         if self.request.labelled and not targets:
             find = self._values if self.request.target == "values" else self._label
@@ -183,9 +185,10 @@ class _ColumnChoice:
             wanted = self.request.options.label_column
             named = f" (the model's is {wanted!r})" if wanted is not None else ""
             raise DataError(
-                f"no column of labels{named}: {self._count()}. Add one, or name it: --label-column"
+                f"no column of {self.called[1]}s{named}: {self._count()}. Add one, or name it: "
+                "--label-column"
             )
-        raise DataError(self._too_few("a label"))
+        raise DataError(self._too_few(f"a {self.called[1]}"))
 
     def _values(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
         left = self._without(text, *index)
@@ -262,9 +265,10 @@ class _ColumnChoice:
             notices.append("no header")
         unclear = not self.header or self._is_ambiguous(text, targets)
         if len(self.first) > 1 and (unclear or not labelled or values):
-            notices.append(f"the text is {self._name(text)}")
+            notices.append(f"the {self.called[0]} is {self._name(text)}")
         if targets and (unclear or values):
-            what = "targets are" if len(targets) > 1 else "target is" if values else "label is"
+            what = f"{'target' if values else self.called[1]} is"
+            what = "targets are" if len(targets) > 1 else what
             notices.append(f"the {what} {', '.join(map(self._name, targets))}")
         unread = self._without(text, *targets)
         if unread and (values or not labelled):
@@ -282,12 +286,13 @@ class _ColumnChoice:
                 f"{len(self.first)} columns and no header that says which is which. "
                 "Set --text-column and --label-column to their numbers"
             )
-        return f"{self._count()}, none of them known as the {what}. Set --{what}-column"
+        known = self.called[what == "label"]
+        return f"{self._count()}, none of them known as the {known}. Set --{what}-column"
 
     def _too_few(self, what: str) -> str:
         return (
-            f"{self._count()}, a text and {what} are needed. Separate the columns (--delimiter), "
-            "or name the --format of the file"
+            f"{self._count()}, a {self.called[0]} and {what} are needed. Separate the columns "
+            "(--delimiter), or name the --format of the file"
         )
 
     def _count(self) -> str:

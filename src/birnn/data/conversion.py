@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from birnn.data.examples import Example
+from birnn.data.headers import plain_name
 from birnn.data.numeric import Reals, as_array, is_array, reals, require_finite
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
 
 # Keys under which numbers are tokens.
 NUMBERED = ("tokens", "words", "forms", "source")
+# Names of several target sequences of one source, in a list.
+SEVERAL = ("targets", "references")
 
 
 def example_of(
@@ -26,6 +29,7 @@ def example_of(
     *,
     names: Sequence[str] = ("inputs", "target"),
     called: Any = None,
+    others: tuple[Any, str] = ((), ""),
 ) -> Example:
     """The example of a sequence and its target; a target that is missing becomes None.
 
@@ -36,16 +40,22 @@ def example_of(
         where: ``file:line`` of the example.
         names: What messages call inputs and target.
         called: Name of the sequence in the data, of any type.
+        others: Further target sequences, and what messages call them.
 
     Raises:
         DataError: One of them is something else, or tags are not as many as steps.
     """
     steps = _inputs(inputs, request, names[0], where or "a text")
+    text = inputs if isinstance(inputs, str) else None
+    name = None if called is None else str(called)
+    if request.target == "sequence":
+        targets = () if is_missing(target) else _targets(target, names[-1])
+        targets += _targets(others[0], others[1]) if targets else ()
+        return Example(steps, targets[0] if targets else None, where, name, text, None, targets[1:])
     answer = None if is_missing(target) else _target(target, request, names[-1])
     if request.target == "tags" and answer is not None and len(answer) != len(steps):
         raise DataError(f"{len(steps)} steps and {len(answer)} tags. Give every step one tag.")
-    text = inputs if isinstance(inputs, str) else None
-    return Example(steps, answer, where, None if called is None else str(called), text)
+    return Example(steps, answer, where, name, text)
 
 
 def is_missing(value: Any) -> bool:
@@ -60,6 +70,11 @@ def is_missing(value: Any) -> bool:
 def is_list(given: Any) -> bool:
     """Whether something is a list, a tuple or an array or tensor of one axis or more."""
     return isinstance(given, list | tuple) or (is_array(given) and getattr(given, "ndim", 0) > 0)
+
+
+def is_several(name: str) -> bool:
+    """Whether a name says that a list holds several target sequences, and not one."""
+    return plain_name(name) in SEVERAL
 
 
 def shortened(value: Any, most: int = 60) -> str:
@@ -107,19 +122,38 @@ def _target(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...
         return _label(given, name)
     if request.target == "values":
         return _values(given, name)
-    sequence = request.target == "sequence"
-    if sequence and isinstance(given, str):
-        return tuple(given.split())
     if not is_list(given):
-        what = "a string or a list of symbols" if sequence else "a list of tags"
-        each = "" if sequence else ", one for each step"
-        raise DataError(f"{name} is {shortened(given, 40)}, {what} is needed{each}.")
-    if sequence:
-        return _strings(given, name)
+        raise DataError(
+            f"{name} is {shortened(given, 40)}, a list of tags is needed, one for each step."
+        )
     tags = tuple(map(str.strip, _strings(given, name)))
     if "" in tags:
         raise DataError(f"{name}[{tags.index('')}] is blank. Give every step a tag.")
     return tags
+
+
+def _targets(given: Any, name: str) -> tuple[Any, ...]:
+    """Target sequences of one source: symbols, or texts that `birnn.data.pairs` splits.
+
+    A list of lists holds several; of strings it is the symbols of one, unless its name says that
+    it holds several.
+    """
+    if isinstance(given, str):
+        return (str(given),)
+    if not is_list(given):
+        what = "a string or a list of symbols"
+        raise DataError(f"{name} is {shortened(given, 40)}, {what} is needed.")
+    given = given.tolist() if hasattr(given, "tolist") else list(given)
+    if not is_several(name) and not any(map(is_list, given)):
+        return (_strings(given, name),)
+    found: tuple[Any, ...] = ()
+    for at, each in enumerate(given):
+        called = f"{name}[{at}]"
+        if not isinstance(each, str) and not is_list(each):
+            what = "a string or a list of symbols"
+            raise DataError(f"{called} is {shortened(each, 40)}, {what} is needed.")
+        found += (str(each) if isinstance(each, str) else _strings(each, called),)
+    return found
 
 
 def _values(given: Any, name: str) -> Reals:

@@ -29,6 +29,7 @@ class Example:
         id: Its name in the file, where the file names sequences.
         text: The text that ``inputs`` are the tokens of, where it was one.
         lines: The line of each step, where the steps of a file have lines.
+        references: Other target sequences that are right, too.
 
     Example:
         >>> Example(("the", "bank"), ("DET", "NOUN")) == Example(("the", "bank"), ("DET", "NOUN"))
@@ -43,6 +44,7 @@ class Example:
     id: str | None = None
     text: str | None = None
     lines: Sequence[int] | None = None
+    references: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         """Number of steps."""
@@ -54,6 +56,7 @@ class Example:
         return (
             _same(self.inputs, other.inputs)
             and _same(self.target, other.target)
+            and self.references == other.references
             and self.where == other.where
         )
 

@@ -26,10 +26,13 @@ LABEL = (
     "language", "lang", "stance", "annotation", "gold", "answer", "output", "type", "y", "tags",
     "star", "ratings", "scores", "value", "values",
 )
-# fmt: on
-SOURCE = ("source", "src", "input", "text", "word", "graphemes")
-TARGET = ("target", "tgt", "output", "pronunciation", "phonemes", "label")
+SOURCE = ("source", "src", "input", "text", "word", "graphemes", "spelling", "sentence", "question")
+TARGET = (
+    "target", "tgt", "output", "pronunciation", "phonemes", "label", "translation", "transcription",
+    "ipa", "answer", "summary",
+)
 INDEX = ("id", "index", "unnamed: 0", "unnamed 0", "idx", "uid", "guid", "row", "no", "nr", "#", "")
+# fmt: on
 
 # Names that leave no doubt; any other gives a notice.
 PLAIN = ("text", "sentence", "source", "label", "target")
@@ -53,6 +56,11 @@ def plain_name(name: str) -> str:
 def lexicons(target: TargetKind) -> tuple[Sequence[str], Sequence[str]]:
     """The names of the texts, and of the targets, where targets are of this kind."""
     return (SOURCE, TARGET) if target == "sequence" else (TEXT, LABEL)
+
+
+def called(target: TargetKind) -> tuple[str, str]:
+    """What messages call the text and what is learnt of it, where targets are of this kind."""
+    return ("source", "target") if target == "sequence" else ("text", "label")
 
 
 def known_places(names: Sequence[str | None], lexicon: Sequence[str]) -> list[int]:
@@ -176,7 +184,12 @@ def _name_recurs(first: Sequence[str], rest: Sequence[Sequence[str]], target: Ta
     found = known_places(names, text)
     if len(first) != 2 or (found and known_places(names, label)):
         return False
-    return any(row[at] == first[at] for row in rest for at in {0, 1} - set(found[:1]))
+    others = {0, 1} - set(found[:1])
+    if target == "sequence":
+        # "source<TAB>S AO R S" is a pair: its symbols stand in other targets, a name does not.
+        symbols = [({s for row in rest for s in row[at].split()}, first[at]) for at in others]
+        return any(symbols_of.issuperset(name.split()) for symbols_of, name in symbols)
+    return any(row[at] == first[at] for row in rest for at in others)
 
 
 def _names_over_texts(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:

@@ -14,6 +14,7 @@ from birnn.data.conversion import example_of, is_list, is_missing, shortened
 from birnn.data.examples import Example, TargetKind
 from birnn.data.headers import PLAIN, plain_name
 from birnn.data.options import ReadOptions, ReadRequest
+from birnn.data.pairs import split_pairs
 from birnn.data.records import Keys, keys_of
 from birnn.errors import DataError, Tell, no_notice
 
@@ -23,7 +24,7 @@ ACCEPTED = {
     "{'tokens': [...], 'tags': [...]}",
     "label": "('a text', 'label') or {'text': ..., 'label': ...}",
     "values": "('a text', 4.5) or {'text': ..., 'values': ...}",
-    "sequence": "('source', 'target')",
+    "sequence": "('source', 'target') or {'source': ..., 'target': ...}",
 }
 
 
@@ -50,8 +51,16 @@ def examples(given: Any, request: ReadRequest, *, name: str = "") -> Iterator[Ex
 Give ('a text', 'label') or {'text': ..., 'label': ...}.
     """
     where = f"{name}: " if name else ""
-    skipped = 0
     tell = request.tell or no_notice
+    found = _labelled(given, request, tell, where)
+    if request.target == "sequence":
+        return split_pairs(found, request, lambda line: tell(where + _in_python(line)))
+    return found
+
+
+def _labelled(given: Any, request: ReadRequest, tell: Tell, where: str) -> Iterator[Example]:
+    """The examples that have a target; others are refused, or left out by the options."""
+    skipped = 0
     found = _examples(given, request, lambda line: tell(where + line), where)
     for number, example in enumerate(found):
         if example.target is not None or not request.labelled:
@@ -321,7 +330,8 @@ def _rows(
     for number, text in enumerate(texts):
         row = f"{where}row {number}"
         try:
-            if not isinstance(text, str):
+            listed = request.target == "sequence" and is_list(text)
+            if not isinstance(text, str) and not listed:
                 raise DataError(f": {names[found.text]!r} is {shortened(text)}, no text.")
             cells = [column[number] for _, column in targets]
             missing = all(map(is_missing, cells))

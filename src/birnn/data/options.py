@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_validator
 
-from birnn.data.alphabet import Alphabet
+from birnn.data.alphabet import CHARACTERS, SPACES, Alphabet
 from birnn.data.examples import TargetKind
 from birnn.data.source import MAX_LINE, Source
 from birnn.data.tokeniser import SplitMode, Splitter
@@ -17,9 +17,14 @@ from birnn.schema import Frozen
 
 FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}  # CoNLL-U: place of each in a line
 
+SPLITS = ("source_split", "target_split")  # options of pairs alone
+
 # Options that a bundle keeps, so that evaluate and predict read as training did. A format belongs
 # to one file, limits to one machine.
-_KEPT = ("field", "columns", "text_column", "label_column", "delimiter", "header", "split")
+_KEPT = (
+    *("field", "columns", "text_column", "label_column", "delimiter", "header", "split"),
+    *SPLITS,
+)
 
 
 class ReadOptions(Frozen):
@@ -67,6 +72,12 @@ class ReadOptions(Frozen):
         description="how words are found in a text: tokens at white space, text by the tokeniser, "
         "auto by what the text looks like (auto-tokens: at white space where that says nothing)",
     )
+    source_split: str | None = Field(
+        default=None,
+        description="how a source is split into symbols, where targets are sequences: characters, "
+        "spaces, or what separates them",
+    )
+    target_split: str | None = Field(default=None, description="how a target sequence is, likewise")
     skip_unlabelled: bool = Field(
         default=False, description="leave rows without a label out, instead of refusing them"
     )
@@ -96,6 +107,21 @@ class ReadOptions(Frozen):
         if isinstance(given, list | tuple):
             return ",".join(map(str, given))
         return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+    @field_validator(*SPLITS)
+    @classmethod
+    def _splits(cls, way: str | None) -> str | None:
+        if way is None or way in (CHARACTERS, SPACES):
+            return way
+        if not way.strip():
+            return SPACES
+        # A word is more likely a name that is mistyped than a separator.
+        if len(way) > 1 and way.isalnum():
+            raise ValueError(
+                f"no way to split {way!r}: {nearest(way, (CHARACTERS, SPACES))}; a separator of "
+                "several characters is not of letters and digits alone"
+            )
+        return way
 
     @field_validator("field")
     @classmethod
@@ -185,19 +211,17 @@ class ReadRequest:
     def steps(self, text: str, where: str) -> tuple[str, ...]:
         """The steps of a text at this ``file:line``: words, or symbols where symbols are read.
 
-        The source of a target sequence is read as symbols, too. A guess gives one notice.
+        A guess gives one notice. The source of a target sequence has none yet: it is split when
+        more of its file has been seen, by `birnn.data.pairs.split_pairs`.
 
         Example:
             >>> ReadRequest("label").steps("so good!", ""), ReadRequest("sequence").steps("cat", "")
-            (('so', 'good', '!'), ('c', 'a', 't'))
-            >>> ReadRequest("sequence").steps("k ae t", "")
-            ('k', 'ae', 't')
+            (('so', 'good', '!'), ())
         """
+        if self.target == "sequence":
+            return ()
         if self.alphabet is not None:
             return self.alphabet.split(text)
-        if self.target == "sequence":
-            symbols = text.split()
-            return tuple(symbols if any(map(str.isspace, text.strip())) else "".join(symbols))
         return self._split(text, where)
 
 

@@ -11,7 +11,8 @@ from birnn.data.alphabet import Alphabet
 from birnn.data.conll import read_conll, read_conllu
 from birnn.data.examples import Example, TargetKind
 from birnn.data.fasta import read_fasta, read_three_line
-from birnn.data.options import ReadOptions, ReadRequest
+from birnn.data.options import SPLITS, ReadOptions, ReadRequest
+from birnn.data.pairs import split_pairs
 from birnn.data.records import read_jsonl
 from birnn.data.source import STANDARD_INPUT, Source
 from birnn.data.tables import read_csv, read_tsv
@@ -94,6 +95,8 @@ SERVES = {
     "label_column": ("csv", "tsv", "jsonl"),
     "delimiter": ("csv", "tsv"),
     "header": ("csv", "tsv", "conll"),
+    "source_split": ("csv", "tsv", "jsonl", "text"),
+    "target_split": ("csv", "tsv", "jsonl"),
     "skip_unlabelled": ("csv", "tsv", "jsonl", "ts"),
 }
 SERVED = {name: "format " + ", ".join(formats) for name, formats in SERVES.items()}
@@ -155,10 +158,17 @@ def read(
     for option, formats in SERVES.items():
         if name not in formats and options.given(option):
             source.notice(f"the option {option} serves {SERVED[option]}, this is {name}")
+    for option in SPLITS:
+        if target != "sequence" and options.given(option):
+            wanted = f"{TARGET_NAMES['sequence']}, these are {TARGET_NAMES[target]}"
+            source.notice(f"the option {option} serves {wanted}")
     request = ReadRequest(
         target, labelled, options, {} if found is None else found, alphabet, frozenset(labels), tell
     )
-    return _checked(source, FORMATS[name].reader(source, request), options.max_tokens)
+    examples = FORMATS[name].reader(source, request)
+    if target == "sequence":
+        examples = split_pairs(examples, request, source.notice, live=source.live)
+    return _checked(source, examples, options.max_tokens)
 
 
 def ending_of(path: str | os.PathLike[str]) -> str:
@@ -236,9 +246,11 @@ def _checked(source: Source, examples: Iterator[Example], max_tokens: int) -> It
     empty = True
     for example in examples:
         empty = False
-        if len(example) > max_tokens and isinstance(example.inputs, tuple):
+        targets = (example.target, *example.references)
+        longest = max([len(example), *(len(each) for each in targets if isinstance(each, tuple))])
+        if longest > max_tokens and isinstance(example.inputs, tuple):
             raise FormatError(
-                f"{example.where}: a sequence of {len(example):,} tokens, {max_tokens:,} are read "
+                f"{example.where}: a sequence of {longest:,} tokens, {max_tokens:,} are read "
                 "at most: a model keeps some kilobytes of each. Part it, or set --max-tokens N "
                 "(max_tokens in Python)."
             )

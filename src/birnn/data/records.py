@@ -11,9 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from birnn.data.conversion import example_of, is_list, is_missing
+from birnn.data.conversion import SEVERAL, example_of, is_list, is_missing, is_several
 from birnn.data.examples import Example, TargetKind
-from birnn.data.headers import INDEX, LABEL, PLAIN, TARGET, lexicons, listed, plain_name
+from birnn.data.headers import (
+    INDEX,
+    LABEL,
+    PLAIN,
+    TARGET,
+    called,
+    lexicons,
+    listed,
+    plain_name,
+)
 from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
 from birnn.data.timeseries import check_vectors
@@ -29,7 +38,7 @@ TARGET_KEYS: dict[TargetKind, tuple[str, ...]] = {
     ),
     "label": LABEL,
     "values": ("values", "value", "targets", "target", *LABEL),
-    "sequence": TARGET,
+    "sequence": ("target", *SEVERAL, *TARGET),
 }
 LEARNT = {"tags": "tags are", "label": "label is", "values": "target is", "sequence": "target is"}
 
@@ -41,8 +50,9 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
 
     Sequence: ``tokens`` (strings), ``vectors`` (T rows of D numbers), ``text``, or ``source``.
     Target: ``tags``, ``label``, ``values`` (a number or a list of K), or, where it is a sequence,
-    ``target`` (a list, or a string with spaces between symbols). Other usual names of columns are
-    known, too; the first record decides.
+    ``target`` (a list of symbols, or a string), ``targets`` or ``references`` (a list of these, or
+    beside ``target`` the other ones). Other usual names of columns are known, too; the first record
+    decides.
 
     Raises:
         FormatError: Not JSON, a key that is missing, a value of a wrong kind.
@@ -69,7 +79,9 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
                 if keys.notices:
                     guessed = f"{'; '.join(keys.notices)}. Options: --text-column, --label-column"
                     source.notice(guessed, number)
-            if keys.target is not None and _is_blank(label := record.get(keys.target)):
+            if keys.target is not None and _is_blank(
+                label := record.get(keys.target), keys.target, request
+            ):
                 shown = json.dumps(label) if keys.target in record else "missing"
                 unlabelled.skip(f"{keys.target} is {shown}", number)
                 continue
@@ -88,7 +100,10 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
     unlabelled.report()
 
 
-def _is_blank(label: Any) -> bool:
+def _is_blank(label: Any, key: str, request: ReadRequest) -> bool:
+    """Whether a record has no target; a target sequence may be empty, a list of them not."""
+    if request.target == "sequence":
+        return is_missing(label) or (is_several(key) and is_list(label) and not len(label))
     return is_missing(label) or (isinstance(label, str) and not label.strip())
 
 
@@ -137,6 +152,7 @@ class Keys:
     target: str | None  # None where it is not read
     id: str | None
     notices: tuple[str, ...] = ()  # what was guessed, in words
+    others: str | None = None  # further target sequences, in a list
 
     def example(self, record: Mapping[Any, Any], request: ReadRequest, where: str = "") -> Example:
         """The example that a record holds.
@@ -149,8 +165,16 @@ class Keys:
             if name not in record:
                 raise DataError(_no_key(name, record))
         target = None if self.target is None else record[self.target]
-        called = None if self.id is None else record.get(self.id)
-        return example_of(record[self.inputs], target, request, where, names=names, called=called)
+        others = None if self.others is None else record.get(self.others)
+        return example_of(
+            record[self.inputs],
+            target,
+            request,
+            where,
+            names=names,
+            called=None if self.id is None else record.get(self.id),
+            others=([] if is_missing(others) else others, self.others or ""),
+        )
 
 
 def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
@@ -162,7 +186,7 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
     Example:
         >>> keys_of({"id": 7, "review": "so good", "stars": 4}, ReadRequest("label"))
         Keys(inputs='review', target='stars', id='id', notices=("the text is 'review'", \
-"the label is 'stars'"))
+"the label is 'stars'"), others=None)
     """
     names = {str(key): plain_name(str(key)) for key in record}
     notices: list[str] = []
@@ -179,7 +203,7 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
             raise DataError(_no_key(wanted, record))
         inputs = found[0]
         if lists or names[inputs] not in PLAIN or len(found) > 1:
-            notices.append(f"the text is {inputs!r}")
+            notices.append(f"the {called(request.target)[0]} is {inputs!r}")
     target = None
     if request.labelled:
         lexicon = TARGET_KEYS[request.target]
@@ -198,12 +222,15 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
                 raise DataError(_no_key(lexicon[0], record))
             target = found[0]
             notices.append(f"the {LEARNT[request.target]} {target!r}")
+    others = None
+    if target is not None and request.target == "sequence" and not is_several(target):
+        others = next((key for key, name in names.items() if name in SEVERAL), None)
     ids = [key for key, name in names.items() if name in INDEX and key not in (inputs, target)]
     ids.sort(key=lambda key: names[key] != "id")
     unread = [key for key in names if key not in (inputs, *ids[:1])]
     if not request.labelled and unread:
         notices.append(f"not read: {listed(unread[:SHOWN])}")
-    return Keys(inputs, target, ids[0] if ids else None, tuple(notices))
+    return Keys(inputs, target, ids[0] if ids else None, tuple(notices), others)
 
 
 def _set_key(option: str, names: Mapping[str, str], request: ReadRequest) -> str | None:

@@ -29,7 +29,8 @@ def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""Columns separated by tabs: text and target.
 
     A first row that names the columns is recognised, see `birnn.data.headers`; without one the
-    text comes first, then the label, the values or the target sequence. Values are every column of
+    text comes first, then the label, the values or the target sequence. Both sides of a pair stay
+    texts, see `birnn.data.pairs`. Values are every column of
     numbers that does not number the rows. A cell that is quoted as a whole is unquoted; any other
     quote is a character.
 
@@ -109,9 +110,12 @@ class _Table:
         for number, row in table if columns.header else itertools.chain([first], table):
             if len(row) != columns.width:
                 has = "the header names" if columns.header else "the first row has"
+                remedy = f"Quote cells that hold {delimiter!r}, or set another --delimiter."
+                if request.target == "sequence" and len(row) < columns.width:
+                    remedy = f"A target may be empty, but {delimiter!r} has to stand before it."
                 raise source.fault(
                     f"{len(row)} {'cell' if len(row) == 1 else 'cells'}, {has} {columns.width}. "
-                    f"Quote cells that hold {delimiter!r}, or set another --delimiter.",
+                    f"{remedy}",
                     number,
                 )
             answers = [row[at].strip() for at in columns.targets]
@@ -171,7 +175,9 @@ class _Table:
             found["label_column"] = ",".join(targets)
 
     def _is_missing(self, cell: str) -> bool:
-        """Whether a cell stands for a missing target."""
+        """Whether a cell stands for a missing target; a target sequence may be empty."""
+        if self.request.target == "sequence":
+            return False
         return not cell or (self.request.target == "values" and cell.lower() in ("nan", "na", "?"))
 
     def _example(
@@ -185,7 +191,6 @@ class _Table:
             except DataError as error:
                 raise self.source.fault(error, line) from None
         elif answers:
-            sequence = self.request.target == "sequence"
-            target = tuple(answers[0].split()) if sequence else answers[0]
+            target = answers[0]
         name = row[columns.id].strip() if columns.id is not None else ""
         return Example(self.request.steps(text, where), target, where, name or None, text)

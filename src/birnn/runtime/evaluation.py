@@ -8,6 +8,7 @@ from typing import Any
 
 from birnn.data.batching import windows
 from birnn.data.examples import Example
+from birnn.data.pairs import grouped
 from birnn.errors import DataError, Tell
 from birnn.inputs import Steps
 from birnn.runtime.batches import WINDOW, WINDOW_ROWS, BatchRunner
@@ -41,6 +42,7 @@ def evaluate(
     scorer, gold = head.scorer(labels), head.golds(labels, tell)
     sequences = empty = tokens = 0
     seconds = 0.0
+    examples = grouped(examples, head.target, tell)
     for window in windows(examples, tokens=WINDOW_ROWS, sequences=WINDOW):
         golds = [gold(example, sequences + i) for i, example in enumerate(window)]
         inputs = list(validate((example.inputs for example in window), sequences))
@@ -56,8 +58,7 @@ def evaluate(
         tokens += sum(map(len, window))
     if not sequences:
         raise DataError("no example to evaluate on. Give at least one.")
-    measures: dict[str, Any] = scorer.result()
-    return measures | {
+    return scorer.result() | head.overlap(scorer, tell) | {
         "sequences": sequences,
         "empty_sequences": empty,
         "tokens": tokens,

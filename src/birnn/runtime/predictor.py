@@ -20,7 +20,6 @@ from birnn.data.examples import Example
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
-from birnn.data.tokeniser import SplitMode
 from birnn.errors import BundleError, ConfigError, Tell, UsageError, log_notice
 from birnn.inputs import Steps
 from birnn.runtime.batches import WINDOW, BatchRunner
@@ -348,14 +347,15 @@ class Predictor:
             self._runner.codec,
             sequences,
             first=first,
-            split=self._split,
+            split=self._reading.split,
+            source_split=self._reading.source_split,
             tell=log_notice,
             options=self.read_options,
         )
 
     @cached_property
-    def _split(self) -> SplitMode:
-        return self.read_options().split
+    def _reading(self) -> ReadOptions:
+        return self.read_options()
 
     def _stream(
         self, sequences: Any, answering: Answering, window: int, wait: bool

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from birnn.bundle.spec import Spec
+from birnn.data.alphabet import split_symbols
 from birnn.data.conversion import described
 from birnn.data.objects import is_iterable, is_table, unpacked
 from birnn.data.options import ReadOptions
@@ -24,6 +25,7 @@ def validated(
     *,
     first: int = 0,
     split: SplitMode = "auto",
+    source_split: str | None = None,
     tell: Tell | None = None,
     options: Callable[[], ReadOptions] = ReadOptions,
 ) -> Iterator[Steps]:
@@ -37,6 +39,7 @@ def validated(
             `birnn.data.objects.unpacked` takes them.
         first: Number of the first sequence, for messages.
         split: How words are found in plain texts, see `birnn.data.ReadOptions`.
+        source_split: How a string is split where targets are sequences, likewise.
         tell: Takes each notice, one line.
         options: Gives the options of reading; called only for tables and dicts.
 
@@ -69,6 +72,8 @@ def validated(
             text = sequence
         if not spec.head.per_step:
             _refuse_pair(sequence, number)
+        if source_split is not None and isinstance(sequence, str):
+            sequence = split_symbols(sequence, source_split)
         yield codec.validated(sequence, f"sequence {number}", splitter)
 
 

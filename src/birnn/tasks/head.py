@@ -422,6 +422,16 @@ class Scored(Head, HiddenSettings, ABC):
             labels: The labels by number.
         """
 
+    def overlap(self, scorer: Any, tell: Tell) -> dict[str, float]:
+        """Scores that take too long for every epoch, of a scorer that has counted all answers.
+
+        Args:
+            scorer: What `scorer` gave.
+            tell: Takes a notice where something is missing that they need.
+        """
+        del scorer, tell
+        return {}
+
     def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Names of the columns of its scores, for explanations."""
         return tuple(labels)

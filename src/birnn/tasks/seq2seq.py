@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from birnn.data.examples import Example
-from birnn.errors import ConfigError, DataError, Tell, escaped
+from birnn.errors import ConfigError, DataError, MissingExtra, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import SequenceScorer
 from birnn.reference.attention import shapes as attention_shapes
@@ -272,6 +272,14 @@ class TargetSequence(Head, DecoderSettings):
         """An empty scorer of sequences."""
         return SequenceScorer(labels[1:], separator=self.separator)
 
+    def overlap(self, scorer: SequenceScorer, tell: Tell) -> dict[str, float]:
+        """BLEU and chrF, where sacrebleu is installed."""
+        try:
+            return scorer.overlap()
+        except MissingExtra as error:
+            tell(f"no BLEU and no chrF: {error}")
+            return {}
+
     def right_answer(self, gold: Any) -> Any:
         """The first of its right answers."""
         return gold[0]
@@ -281,7 +289,7 @@ class TargetSequence(Head, DecoderSettings):
         checked = super().golds(labels, tell)
 
         def gold(example: Example, number: int) -> Any:
-            return checked(example, number), *getattr(example, "references", ())
+            return checked(example, number), *example.references
 
         return gold
 

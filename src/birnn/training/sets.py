@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from birnn.data import Example, ReadOptions, ReadRequest, read
+from birnn.data import Example, ReadOptions, ReadRequest, TargetKind, read
 from birnn.data.alphabet import Alphabet
 from birnn.data.objects import examples as labelled_examples
+from birnn.data.options import SPLITS
+from birnn.data.pairs import each_target, grouped
 from birnn.data.tokeniser import SplitMode, looks, part, tokenise
 from birnn.errors import DataError, Tell
 from birnn.inputs import KINDS, KindName
@@ -100,18 +102,22 @@ class DataSources:
         alphabet = None if kind == "auto" else KINDS[kind].alphabet
         names = {"train": name_of(self.train)}
         train = _examples("train", self.train, task, reading, tell, alphabet, found)
-        if reading.split == "auto" and alphabet is None:
+        target: TargetKind = TASKS[task].target
+        paired = target == "sequence"
+        if reading.split == "auto" and alphabet is None and not paired:
             split = _found_split(names["train"], train, tell)
             if split != "auto":
                 found["split"] = split
                 train = [_split_again(example, split) for example in train]
         # The other files are read as the first, as far as they have its columns.
         kept = found | reading.kept()
+        if not paired:
+            kept = {name: value for name, value in kept.items() if name not in SPLITS}
         reading = reading.over(kept)
         labels = frozenset(e.target for e in train if isinstance(e.target, str))
         test: list[Example] = []
         if self.dev is None:
-            train, dev = hold_out(train, seed)
+            train, dev = hold_out(train, seed, by_source=paired)
             tell(
                 f"no dev file: {len(dev)} of the training examples, drawn with seed {seed}, "
                 "are held out"
@@ -121,25 +127,46 @@ class DataSources:
             dev = _examples("dev", self.dev, task, reading, tell, alphabet, labels=labels)
         if self.test is not None:
             test = _examples("test", self.test, task, reading, tell, alphabet, labels=labels)
+        # Training learns each target of a source; an answer is right if it is one of them.
+        train = list(each_target(train))
+        dev = list(grouped(dev, target, lambda line: tell(f"dev: {line}")))
+        test = list(grouped(test, target, lambda line: tell(f"test: {line}")))
         require_uniform_inputs(train, dev, test)
         empty = sum(len(example) == 0 for example in (*train, *dev))
         notes = [f"{empty} examples of length 0 are kept"] if empty else []
+        if paired and (empty := sum(example.target == () for example in (*train, *dev))):
+            notes.append(f"{empty} empty targets are kept")
         return Sets(train, dev, test, notes, kept, names, held_out=self.dev is None)
 
 
-def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
+def hold_out(
+    examples: Sequence[Example], seed: int, *, by_source: bool = False
+) -> tuple[list[Example], list[Example]]:
     """A seeded tenth of the examples, at least one, and the rest.
+
+    Args:
+        examples: The examples.
+        seed: Which tenth.
+        by_source: Keep examples of one sequence together: what a model was trained on would
+            choose its weights otherwise.
 
     Raises:
         DataError: Fewer than two examples.
     """
-    if len(examples) < 2:
-        raise DataError(f"{len(examples)} training example(s): a dev set cannot be held out")
-    count = max(1, len(examples) // DEV_SHARE)
-    order = np.random.default_rng(seed).permutation(len(examples))
-    held = set(order[:count].tolist())
-    rest = [example for i, example in enumerate(examples) if i not in held]
-    return rest, [examples[i] for i in sorted(held)]
+    sources: dict[Any, int] = {}
+    keys = (
+        (e.inputs if by_source and isinstance(e.inputs, tuple) else i)
+        for i, e in enumerate(examples)
+    )
+    group = [sources.setdefault(key, len(sources)) for key in keys]
+    if len(sources) < 2:
+        raise DataError(f"{len(sources)} training example(s): a dev set cannot be held out")
+    count = max(1, len(sources) // DEV_SHARE)
+    held = set(np.random.default_rng(seed).permutation(len(sources))[:count].tolist())
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for example, of in zip(examples, group, strict=True):
+        parts[of in held].append(example)
+    return parts
 
 
 def _examples(
@@ -167,7 +194,13 @@ def _examples(
                 found=found,
             )
         )
-    request = ReadRequest(TASKS[task].target, options=reading, alphabet=alphabet, tell=tell)
+    request = ReadRequest(
+        TASKS[task].target,
+        options=reading,
+        found={} if found is None else found,
+        alphabet=alphabet,
+        tell=tell,
+    )
     examples = list(labelled_examples(source, request, name=name))
     if not examples:
         raise DataError(f"{name}: no example in it. Give at least one.")
