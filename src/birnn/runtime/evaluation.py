@@ -58,10 +58,14 @@ def evaluate(
         tokens += sum(map(len, window))
     if not sequences:
         raise DataError("no example to evaluate on. Give at least one.")
-    return scorer.result() | head.overlap(scorer, tell) | {
-        "sequences": sequences,
-        "empty_sequences": empty,
-        "tokens": tokens,
-        "seconds": seconds,
-        "tokens_per_second": tokens / seconds if seconds > 0 else 0.0,
-    }
+    return (
+        scorer.result()
+        | head.overlap(scorer, tell)
+        | {
+            "sequences": sequences,
+            "empty_sequences": empty,
+            "tokens": tokens,
+            "seconds": seconds,
+            "tokens_per_second": tokens / seconds if seconds > 0 else 0.0,
+        }
+    )

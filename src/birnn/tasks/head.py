@@ -262,6 +262,16 @@ class Head(Frozen, ABC):
     def scorer(self, labels: Sequence[str]) -> Scorer:
         """An empty scorer of its answers."""
 
+    def overlap(self, scorer: Any, tell: Tell) -> dict[str, float]:
+        """Scores that take too long for every epoch, of a scorer that has counted all answers.
+
+        Args:
+            scorer: What `scorer` gave.
+            tell: Takes a notice where something is missing that they need.
+        """
+        del scorer, tell
+        return {}
+
     def golds(self, labels: Sequence[str], tell: Tell) -> Callable[[Example, int], Any]:
         """A function from an example and its number to the target that its answer is compared with.
 
@@ -421,16 +431,6 @@ class Scored(Head, HiddenSettings, ABC):
             lengths: Lengths of the sequences, (B,).
             labels: The labels by number.
         """
-
-    def overlap(self, scorer: Any, tell: Tell) -> dict[str, float]:
-        """Scores that take too long for every epoch, of a scorer that has counted all answers.
-
-        Args:
-            scorer: What `scorer` gave.
-            tell: Takes a notice where something is missing that they need.
-        """
-        del scorer, tell
-        return {}
 
     def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Names of the columns of its scores, for explanations."""
