@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @with_read_options
 def compare(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="tagger or classifier.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="tagger, classifier or seq2seq.")],
     train: Annotated[str, typer.Option(metavar="F", help="File of labelled examples.")],
     test: Annotated[str, typer.Option(metavar="F", help="What every model is asked.")],
     dev: Dev = None,
@@ -64,7 +64,7 @@ def compare(
 
     if task not in comparing.COMPARED:
         known = nearest(task, comparing.COMPARED)
-        raise UsageError(f"compare takes {' or '.join(comparing.COMPARED)}, got {task!r}: {known}")
+        raise UsageError(f"compare takes {', '.join(comparing.COMPARED)}, got {task!r}: {known}")
     overrides = with_epochs(settings, epochs)
     recipe = Recipe.load(task, config=config, overrides=overrides)
     found = comparing.compare(

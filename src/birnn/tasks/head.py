@@ -298,6 +298,17 @@ class Head(Frozen, ABC):
         """Settings of training needed for streaming answers; empty if it can stream."""
         return ()
 
+    def settings_behind(self, encoder: Stack) -> dict[str, Any]:
+        """The sizes that it has behind another encoder: its own, or those that the encoder needs.
+
+        Comparisons of encoders set them, so that models differ in the encoder alone.
+
+        Args:
+            encoder: The other encoder.
+        """
+        del encoder
+        return {}
+
     def scored(self, needing: str) -> Scored:
         """The head itself, where it scores rows.
 

@@ -261,6 +261,11 @@ class TargetSequence(Head, DecoderSettings):
         """Lengths of the targets, (B,)."""
         return np.array([len(example.target or ()) for example in examples], np.int64)
 
+    def settings_behind(self, encoder: Stack) -> dict[str, Any]:
+        """The decoder's size, which bridges without a projection and dot attention ask for."""
+        fixed = self.bridge in ("project", "none") and self.attention != "dot"
+        return {"hidden_size": self.hidden_size if fixed else _fitting_size(self, encoder)}
+
     @property
     def selection(self) -> tuple[str, bool]:
         """The share of wrong target symbols; lower is better."""
@@ -365,7 +370,7 @@ def _symbols(example: Example, where: str) -> tuple[str, ...]:
     return tuple(target)
 
 
-def _fitting_size(settings: Seq2SeqSettings, encoder: Stack) -> int:
+def _fitting_size(settings: DecoderSettings, encoder: Stack) -> int:
     """Hidden units of a decoder that the encoder's last states fit."""
     if settings.attention == "dot" and settings.bridge in ("project", "none"):
         return encoder.output_size

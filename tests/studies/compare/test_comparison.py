@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from birnn.bundle import Encoder, Label, Spec, Symbols, Tags
 from birnn.demos import brackets
 from birnn.errors import UsageError
-from birnn.metrics import TagScorer
+from birnn.metrics import SequenceScorer, TagScorer
 from birnn.studies.compare import page
 from birnn.studies.compare.comparison import Comparison, compare
 from birnn.studies.compare.groups import FEWEST, groups_of
 from birnn.studies.compare.trials import Trial
+from birnn.tasks import TargetSequence
 
 SPEC = Spec(inputs=Symbols(size=5, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2))
 
@@ -239,7 +240,64 @@ def test_the_table_and_the_dictionary_tell_the_same() -> None:
 
 def test_what_cannot_be_compared_is_refused() -> None:
     data = brackets.generate(10, 1)
-    with pytest.raises(UsageError, match="compare takes tagger or classifier, got 'regressor'"):
+    with pytest.raises(
+        UsageError, match="compare takes tagger, classifier, seq2seq, got 'regressor'"
+    ):
         compare("regressor", train=data, test=data)
     with pytest.raises(UsageError, match="'two' is no way of reading"):
         compare("tagger", train=data, test=data, ways=("two",))
+
+
+def of_targets(one: list[str], two: list[str], references: list[tuple[str, ...]]) -> Comparison:
+    """Answers to sources whose right answer is ``abc``, or another of its references."""
+    head = TargetSequence(size=4, hidden_size=4)
+    spec = SPEC.model_copy(update={"head": head})
+    golds = ["abc"] * len(one)
+    trials = {}
+    for way, answers in (("forward", one), ("both", two)):
+        scorer = SequenceScorer()
+        for answer, others in zip(answers, references, strict=True):
+            scorer.update([tuple("abc"), *map(tuple, others)], answer)
+        scores = scorer.result()
+        curve = (1.0, scores["token_error_rate"])
+        made = Trial(way, 1, spec, tuple(map(tuple, answers)), scores, curve, (1.0,), 2.0, 0.01)
+        trials[way] = [made]
+    return Comparison(
+        "seq2seq",
+        list(map(tuple, golds)),
+        [3] * len(one),
+        trials,
+        references=[tuple(map(tuple, others)) for others in references],
+    )
+
+
+def test_of_target_sequences_errors_are_counted_and_fewer_are_better(tmp_path: Path) -> None:
+    one = ["xyz"] * 8 + ["abc"] * 2
+    two = ["abx"] * 6 + ["abc"] * 2 + ["d", "abc"]
+    found = of_targets(one, two, [()] * 8 + [("d",), ()])
+    [forward], [both] = (found.trials[way] for way in found.ways)
+    assert found.errors(forward) == [3] * 8 + [0, 0]
+    assert found.errors(both) == [1] * 6 + [0] * 4  # "d" is right, too
+    assert [bool(each.all()) for each in found.right(both)] == [False] * 6 + [True] * 4
+    assert found.metric == "token_error_rate"
+    tests = found.tests()
+    assert list(tests) == ["symbols", "sequences"]
+    assert tests["symbols"][0].p == pytest.approx(2 / 2**8)
+    assert tests["sequences"][0].only_second == 2
+    assert found.answer().startswith(
+        "Two directions are better than one here: they reach a token error rate of 21.4 % against "
+        "80.0 % for one, and they make fewer errors on 8 of 10 test sequences, one direction on 0"
+    )
+    told = found.to_dict()
+    assert told["permutation"]["symbols"][0]["errors_both"] == 6
+    assert list(told["mcnemar"]) == ["sequences"]
+    reached = found.tables()[0]
+    assert reached.header[3:] == [
+        "token error rate", "least", "most", "sequence error rate",
+    ]  # fmt: skip
+    assert [row[-1] for row in reached.rows] == ["0.8000", "0.6000"]
+    text = page.write(tmp_path / "page.html", found, name="test.tsv").read_text("utf-8")
+    assert "lower is better" in text
+    assert "an exact permutation test" in text
+    worse = of_targets(two, one, [()] * 8 + [("d",), ()])
+    assert worse.answer().startswith("Two directions are worse than one here")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.errors import ShapeError
-from birnn.studies.compare.significance import LEVEL, mcnemar, p_value
+from birnn.studies.compare.significance import LEVEL, mcnemar, p_value, paired_permutation
 
 answers = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
 
@@ -70,3 +70,44 @@ def test_verdicts_name_both_and_admit_what_cannot_be_told() -> None:
     even = mcnemar([True] * 8 + [False] * 7, [False] * 8 + [True] * 7).verdict("one", "two")
     assert even.endswith("p = 1, no more than chance may do.")
     assert p_value(0.00009) == "p < 0.0001"
+
+
+errors = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=9)
+
+
+@given(pairs=errors)
+def test_p_of_errors_is_the_share_of_exchanges_as_far_apart(pairs: list[tuple[int, int]]) -> None:
+    one, two = [a for a, _ in pairs], [b for _, b in pairs]
+    found = paired_permutation(one, two)
+    exchanged = [
+        sum((a - b) * sign for (a, b), sign in zip(pairs, signs, strict=True))
+        for signs in product((1, -1), repeat=len(pairs))
+    ]
+    here = abs(sum(one) - sum(two))
+    assert found.p == pytest.approx(np.mean([abs(each) >= here for each in exchanged]))
+    assert (found.errors_first, found.errors_second) == (sum(one), sum(two))
+    assert found.only_second == sum(b < a for a, b in pairs)
+    swapped = paired_permutation(two, one)
+    assert (swapped.only_first, swapped.p) == (found.only_second, pytest.approx(found.p))
+
+
+@given(pairs=answers)
+def test_errors_of_one_each_are_mcnemars_test(pairs: list[tuple[bool, bool]]) -> None:
+    one, two = [a for a, _ in pairs], [b for _, b in pairs]
+    rights = mcnemar(one, two)
+    wrong = paired_permutation([not a for a in one], [not b for b in two])
+    assert wrong.p == pytest.approx(rights.p)
+    assert (wrong.decidable, wrong.only_second) == (rights.decidable, rights.only_second)
+    assert wrong.second_is_better == rights.second_is_better
+
+
+def test_errors_of_thousands_of_answers() -> None:
+    random = np.random.default_rng(0)
+    one, two = random.poisson(2, 20_000), random.poisson(2, 20_000)
+    assert 0.001 < paired_permutation(one, two).p <= 1
+    better = paired_permutation(one, np.maximum(two - (random.random(20_000) < 0.1), 0))
+    assert better.second_is_better
+    assert better.p < 1e-6
+    assert "fewer on" in better.verdict("one", "two")
+    with pytest.raises(ShapeError, match="2 numbers of errors of the first model, 1 of the second"):
+        paired_permutation([1, 2], [1])

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.bundle import Label, Spec, Symbols, Tags, Words
+from birnn.bundle import Encoder, Label, Spec, Symbols, Tags, Words
 from birnn.demos import brackets
 from birnn.errors import UsageError
 from birnn.runtime import Predictor
 from birnn.studies.compare.trials import WAYS, TrialPlan, equal_width, run_trial, run_trials, way_of
+from birnn.tasks import TargetSequence
 from birnn.training.fit import fit
 from birnn.training.recipe import Recipe
 from birnn.training.sets import Sets
@@ -29,6 +30,7 @@ specs = st.builds(
     head=st.one_of(
         st.builds(Tags, size=st.integers(1, 5)),
         st.builds(Label, size=st.integers(1, 5), pooling=st.just("last+max+mean")),
+        st.builds(TargetSequence, size=st.integers(1, 5), dim=st.just(4), hidden_size=st.just(3)),
     ),
 )
 
@@ -110,3 +112,19 @@ def test_a_misspelt_way_is_refused_before_training(plan: TrialPlan) -> None:
         run_trials(plan, ["forward", "boht"], [1])
     with pytest.raises(UsageError, match="at least one way of reading and one seed"):
         run_trials(plan, ["forward"], [])
+
+
+def test_a_decoder_stays_as_wide_as_it_is_unless_the_bridge_hands_over_the_states() -> None:
+    spec = Spec(
+        inputs=Symbols(size=5, dim=4),
+        encoder=Encoder(hidden_size=6),
+        head=TargetSequence(size=4, dim=3, hidden_size=12),
+    )
+    assert {way_of(spec, way).head.hidden_size for way in WAYS} == {12}
+    handed = spec.model_copy(update={"head": spec.head.model_copy(update={"bridge": "concat"})})
+    for way in WAYS:
+        changed = way_of(handed, way)
+        assert changed.head.hidden_size == changed.stack.output_size
+        assert not changed.head.encoder_faults(changed.stack)
+    one, equal = (way_of(handed, way).parameter_count() for way in ("forward", "equal"))
+    assert abs(one - equal) < one / 4

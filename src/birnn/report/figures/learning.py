@@ -42,6 +42,7 @@ def learning_curves(
     losses: Curves | None = None,
     *,
     metric: str = "accuracy",
+    lower_is_better: bool = False,
 ) -> Figure:
     """A metric of each reader on held-out data after each epoch, and its loss under it.
 
@@ -55,6 +56,7 @@ def learning_curves(
         losses: Reader to the mean training loss in each epoch, likewise; no second panel by
             default.
         metric: What is measured, for the axis.
+        lower_is_better: Whether it counts errors: its scale begins at 0.
 
     Raises:
         DataError: No reader, a reader that is not known, no epoch, or losses of other readers.
@@ -72,12 +74,12 @@ def learning_curves(
         raise DataError(f"losses are of {', '.join(losses)}, the metric of {', '.join(curves)}")
     figure = blank(3.2 if losses is None else 4.9)
     axes, *under = figure.subplots(1 if losses is None else 2, sharex=True, squeeze=False)[:, 0]
-    ends, least = {}, []
+    ends, extremes = {}, []
     for key, reader in readers.items():
-        low, middle = _median_and_range(axes, curves[key], reader, 100, "{:.1f} %")
-        least.append(low)
+        low, middle, high = _median_and_range(axes, curves[key], reader, 100, "{:.1f} %")
+        extremes += [low, high]
         ends[key] = {"first": middle[0] / 100, "last": middle[-1] / 100}
-    percent_scale(axes, metric, *least)
+    percent_scale(axes, metric, *extremes, lower_is_better=lower_is_better)
     facts = [f"{capital(metric)} after each epoch.", describe(ends)]
     if losses is not None:
         facts += ["Training loss in each epoch.", *_losses(under[0], losses, readers)]
@@ -122,8 +124,8 @@ def _epochs(axes: Axes) -> None:
 def _median_and_range(
     axes: Axes, curves: Sequence[float] | Sequence[Sequence[float]], reader: Reader, scale: float,
     written: str,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """Draw a reader's runs, and give the least and the median of each epoch as they are drawn."""
+) -> tuple[FloatArray, FloatArray, FloatArray]:  # fmt: skip
+    """Draw a reader's runs, and give least, median and most of each epoch as they are drawn."""
     at_SE = scale * _runs(curves, reader)
     low, middle, high = (pick(at_SE, axis=0) for pick in (np.nanmin, np.nanmedian, np.nanmax))
     epochs = range(1, at_SE.shape[1] + 1)
@@ -133,14 +135,14 @@ def _median_and_range(
         axes, epochs, middle, reader.colour, name=reader.name, marker=reader.marker,
         tooltips=lambda at: f"epoch {at + 1}, {reader.name}: {written.format(middle[at])}",
     )  # fmt: skip
-    return low, middle
+    return low, middle, high
 
 
 def _losses(axes: Axes, losses: Curves, readers: Mapping[str, Reader]) -> Iterator[str]:
     """The panel of losses, and a sentence for each reader."""
     drawn = []
     for key, reader in readers.items():
-        low, middle = _median_and_range(axes, losses[key], reader, 1, "{:.3g}")
+        low, middle, _ = _median_and_range(axes, losses[key], reader, 1, "{:.3g}")
         drawn += [low, middle]
         yield sentence(reader.name, [("first", number(middle[0])), ("last", number(middle[-1]))])
     every = np.concatenate(drawn)

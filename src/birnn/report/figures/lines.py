@@ -55,16 +55,26 @@ def line(
     return found
 
 
-def percent_scale(axes: Axes, metric: str, *least: FloatArray) -> None:
-    """A scale of percents: the part that lines use, with room above 100 for markers.
+def percent_scale(
+    axes: Axes, metric: str, *extremes: FloatArray, lower_is_better: bool = False
+) -> None:
+    """A scale of percents: the part that lines use, up to 100 with room above it for markers.
+
+    Where lower is better it begins at 0.
 
     Args:
         axes: Where lines are drawn.
         metric: What is measured.
-        least: Values that have to be on the scale as well.
+        extremes: Values that have to be on the scale as well.
+        lower_is_better: Whether the metric counts errors.
     """
     drawn = [np.asarray(one.get_ydata(), dtype=float) for one in axes.lines]
-    lowest = float(np.nanmin(np.concatenate([*drawn, *least])))
-    floor = max(0.0, lowest - 0.15 * (100 - lowest) - 0.5)
-    axes.set_ylim(floor, 100 + 0.06 * (100 - floor))
+    every = np.concatenate([*drawn, *extremes])
+    if lower_is_better:
+        most = max(1.0, float(np.nanmax(every)))
+        axes.set_ylim(-0.03 * most, 1.06 * most)
+    else:
+        lowest = float(np.nanmin(every))
+        floor = max(0.0, lowest - 0.15 * (100 - lowest) - 0.5)
+        axes.set_ylim(floor, 100 + 0.06 * (100 - floor))
     axes.set_ylabel(f"{metric}, %")

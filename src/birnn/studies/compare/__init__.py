@@ -7,7 +7,12 @@ require("lightning", extra="train")
 
 from birnn.studies.compare.comparison import COMPARED, Comparison, Spread, compare
 from birnn.studies.compare.contest import Contest
-from birnn.studies.compare.significance import McNemar, mcnemar
+from birnn.studies.compare.significance import (
+    McNemar,
+    PairedPermutation,
+    mcnemar,
+    paired_permutation,
+)
 from birnn.studies.compare.trials import WAYS, Trial, TrialPlan, run_trial, run_trials, way_of
 
 __all__ = [
@@ -16,11 +21,13 @@ __all__ = [
     "Comparison",
     "Contest",
     "McNemar",
+    "PairedPermutation",
     "Spread",
     "Trial",
     "TrialPlan",
     "compare",
     "mcnemar",
+    "paired_permutation",
     "run_trial",
     "run_trials",
     "way_of",

@@ -10,26 +10,60 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from birnn.data import Example, ReadOptions
 from birnn.errors import Tell, UsageError, nearest, no_notice
+from birnn.metrics import edit_distance
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
 from birnn.studies.compare.groups import group_name, groups_of, places_of
-from birnn.studies.compare.significance import McNemar, mcnemar, p_value, percent
+from birnn.studies.compare.significance import (
+    McNemar,
+    PairedPermutation,
+    PairedTest,
+    mcnemar,
+    p_value,
+    paired_permutation,
+    percent,
+)
 from birnn.studies.compare.trials import WAYS, Trial, TrialPlan, run_trials
 from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSource, DataSources
 
-COMPARED = tuple(name for name, head in TASKS.items() if head.has_labels)
-"""The tasks whose answers are right or wrong, which tests of significance count."""
-PAIR = ("forward", "both")  # who meet in McNemar's test
 
-METRICS = {"accuracy": "accuracy", "f1": "span F1"}
+class Metric(NamedTuple):
+    """What counts in a comparison.
+
+    Args:
+        name: In words.
+        lower_is_better: Whether it counts errors.
+        beside: A second measure in the table, a key of a scorer's result, and its name.
+    """
+
+    name: str
+    lower_is_better: bool = False
+    beside: tuple[str, str] | None = None
+
+
+METRICS = {
+    "accuracy": Metric("accuracy"),
+    "f1": Metric("span F1"),
+    "token_error_rate": Metric(
+        "token error rate",
+        lower_is_better=True,
+        beside=("sequence_error_rate", "sequence error rate"),
+    ),
+}
+
+COMPARED = tuple(
+    name for name, head in TASKS.items() if head.has_labels or head.target == "sequence"
+)
+"""The tasks whose answers are right or wrong, which tests of significance count."""
+PAIR = ("forward", "both")  # who meet in the tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +98,13 @@ class Comparison:
     """Ways of reading, trained with several seeds and asked for one test set.
 
     Args:
-        task: ``tagger`` or ``classifier``.
-        golds: The right answers: tags of each sequence, or its label.
+        task: One of `COMPARED`.
+        golds: The right answers: tags of each sequence, its label, or its target symbols.
         lengths: Steps of each test sequence.
         trials: Way of reading to its trials, in the order of the seeds.
         threads: Threads of each trial, where they were set.
         jobs: Trials that ran side by side.
+        references: Of each sequence the answers that are right as well; none where it is empty.
     """
 
     task: str
@@ -78,6 +113,7 @@ class Comparison:
     trials: Mapping[str, Sequence[Trial]]
     threads: int | None = None
     jobs: int = 1
+    references: Sequence[Sequence[Any]] = ()
 
     @classmethod
     def of(
@@ -93,7 +129,8 @@ class Comparison:
         test: Sequence[Example] = plan.sets.test
         golds = [example.target for example in test]
         lengths = [len(example) for example in test]
-        return cls(plan.task, golds, lengths, trials, plan.threads, jobs)
+        references = [getattr(example, "references", ()) for example in test]
+        return cls(plan.task, golds, lengths, trials, plan.threads, jobs, references)
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -107,9 +144,11 @@ class Comparison:
 
     @property
     def metric(self) -> str:
-        """What counts: ``f1`` of spans where the tags mark spans, else ``accuracy``."""
+        """What counts, a key of `METRICS`: of spans ``f1`` where the tags mark spans."""
         scores = next(iter(self.trials.values()))[0].scores
-        return "f1" if scores.get("f1_kind") == "spans" else "accuracy"
+        if scores.get("f1_kind") == "spans":
+            return "f1"
+        return next(name for name in METRICS if name in scores)
 
     def scores(self) -> dict[str, list[float]]:
         """The metric on the test set, for each way and seed."""
@@ -133,13 +172,28 @@ class Comparison:
         return {way: [trial.losses for trial in trials] for way, trials in self.trials.items()}
 
     def right(self, trial: Trial) -> list[np.ndarray]:
-        """For each test sequence, whether each of its steps, or its one label, is right."""
-        pairs = zip(self.golds, trial.answers, strict=True)
+        """For each test sequence, whether each of its steps, or its one answer, is right."""
         if not TASKS[self.task].per_step:
-            return [np.array([gold == answer]) for gold, answer in pairs]
+            return [
+                np.array([answer in references])
+                for references, answer in zip(self._references(), trial.answers, strict=True)
+            ]
         return [
-            np.array([g == a for g, a in zip(gold, answer, strict=True)]) for gold, answer in pairs
+            np.array([g == a for g, a in zip(gold, answer, strict=True)])
+            for gold, answer in zip(self.golds, trial.answers, strict=True)
         ]
+
+    def errors(self, trial: Trial) -> list[int]:
+        """For each test sequence, the edits from its answer to the closest right one."""
+        return [
+            min(edit_distance(reference, answer) for reference in references)
+            for references, answer in zip(self._references(), trial.answers, strict=True)
+        ]
+
+    def _references(self) -> list[tuple[Any, ...]]:
+        """Of each sequence all its right answers."""
+        others = self.references or [()] * len(self.golds)
+        return [(gold, *more) for gold, more in zip(self.golds, others, strict=True)]
 
     def by_position(self) -> tuple[list[str], dict[str, list[float]]]:
         """Accuracy of steps by their position, or of labels by the sequence's length.
@@ -161,28 +215,34 @@ class Comparison:
             ]
         return names, accuracy
 
-    def tests(self) -> dict[str, list[McNemar]]:
-        """McNemar's test of one direction against two, for each seed.
+    def tests(self) -> dict[str, list[PairedTest]]:
+        """Tests of one direction against two, for each seed.
 
         Returns:
-            What is counted (``steps``, ``sequences``: all of a sequence right or not) to the
-            tests, in the order of the seeds; nothing where one of the two was left out. Steps of
-            one sequence are no independent questions, so that of sequences is the careful test.
+            What is counted to the tests, in the order of the seeds; nothing where one of the two
+            was left out. ``steps`` and ``sequences`` (all of a sequence right or not) are counted
+            by McNemar's test, ``symbols`` (edits of each sequence) by a permutation test.
         """
         if any(way not in self.trials for way in PAIR):
             return {}
-        pairs = [
-            (self.right(one), self.right(two))
-            for one, two in zip(*(self.trials[way] for way in PAIR), strict=True)
+        pairs = list(zip(*(self.trials[way] for way in PAIR), strict=True))
+        rights = [(self.right(one), self.right(two)) for one, two in pairs]
+        found: dict[str, list[PairedTest]] = {}
+        if TASKS[self.task].per_step:
+            found["steps"] = [mcnemar(*map(np.concatenate, both)) for both in rights]  # type: ignore[arg-type]
+        if self._counts_errors:
+            found["symbols"] = [
+                paired_permutation(self.errors(one), self.errors(two)) for one, two in pairs
+            ]
+        found["sequences"] = [
+            mcnemar(*([bool(right.all()) for right in one] for one in both)) for both in rights
         ]
-        whole = [
-            mcnemar([bool(r.all()) for r in one], [bool(r.all()) for r in two])
-            for one, two in pairs
-        ]
-        if not TASKS[self.task].per_step:
-            return {"sequences": whole}
-        steps = [mcnemar(np.concatenate(one), np.concatenate(two)) for one, two in pairs]  # type: ignore[arg-type]
-        return {"steps": steps, "sequences": whole}
+        return found
+
+    @property
+    def _counts_errors(self) -> bool:
+        """Whether answers are sequences, which are more or less wrong."""
+        return TASKS[self.task].target == "sequence"
 
     def verdicts(self) -> list[str]:
         """What the tests say: for each unit, that of the seed with the median p."""
@@ -194,25 +254,23 @@ class Comparison:
     def answer(self) -> str:
         """Whether two directions are better than one here, in a sentence or two.
 
-        McNemar's test of whole sequences decides, since steps of one sequence are no independent
-        questions; where only the steps differ beyond chance, or the metric says otherwise, that is
-        said. Empty where one of the two was left out.
+        Of errors in symbols the permutation test decides, of other answers McNemar's test of whole
+        sequences, since steps of one sequence are no independent questions; where only the steps
+        differ beyond chance, or the metric says otherwise, that is said. Empty where one of the two
+        was left out.
         """
         tests = {unit: _middle(each) for unit, each in self.tests().items()}
         if not tests:
             return ""
         one, two = (self.spread(way).median for way in PAIR)
         metric, seeds = METRICS[self.metric], len(self.seeds)
-        whole = tests["sequences"]
-        article = "an" if metric[0] in "aeiou" else "a"
-        reached = f"{article} {metric} of {percent(two)} against {percent(one)} for one"
+        whole = tests["symbols" if self._counts_errors else "sequences"]
+        article = "an" if metric.name[0] in "aeiou" else "a"
+        reached = f"{article} {metric.name} of {percent(two)} against {percent(one)} for one"
         reached += f" (medians of {seeds} seeds)" if seeds > 1 else ""
-        alone = (
-            f"they alone are right on {whole.only_second} of {len(self.golds):,} test sequences, "
-            f"one direction alone on {whole.only_first}"
-        )
-        test = f"McNemar's test, {p_value(whole.p)}"
-        better = whole.only_second > whole.only_first
+        alone = whole.apart(len(self.golds))
+        test = f"{whole.name}, {p_value(whole.p)}"
+        better = whole.second_is_better
         if not whole.significant:
             why = test if whole.decidable else "too few answers differ for a test"
             steps = tests.get("steps")
@@ -223,29 +281,42 @@ class Comparison:
                 else ""
             )
             return f"No difference is shown: two directions reach {reached}; {alone} ({why}).{more}"
-        if one != two and better != (two > one):
-            least = "fewer" if two > one else "more"
-            return (
-                f"It depends on what counts: two directions reach {reached}, but get {least} whole "
-                f"sequences right: {alone}, a difference beyond chance ({test})."
-            )
+        if one != two and better != ((two < one) if metric.lower_is_better else (two > one)):
+            return self._contrary(whole, reached, f"{alone}, a difference beyond chance ({test})")
         verdict = "better" if better else "worse"
         return (
             f"Two directions are {verdict} than one here: they reach {reached}, and {alone}, a "
             f"difference beyond chance ({test})."
         )
 
+    def _contrary(self, whole: PairedTest, reached: str, alone: str) -> str:
+        """The answer where the metric's medians say other than the test of the middle seed."""
+        if self._counts_errors:
+            least = "fewer" if whole.second_is_better else "more"
+            what = f"make {least} errors with the seed of the median p"
+        else:
+            least = "more" if whole.second_is_better else "fewer"
+            what = f"get {least} whole sequences right"
+        return f"It depends on what counts: two directions reach {reached}, but {what}: {alone}."
+
     def tables(self) -> list[Table]:
         """What each way of reading reached, and what it took."""
-        seeds = len(self.seeds)
+        seeds, metric = len(self.seeds), METRICS[self.metric]
+        key, beside = metric.beside or ("", "")
         reached = Table(
-            ["way of reading", "hidden", "parameters", METRICS[self.metric], "least", "most"],
+            ["way of reading", "hidden", "parameters", metric.name, "least", "most"]
+            + [beside] * bool(key),
             [
                 [
                     READERS[way].name,
                     f"{trials[0].spec.encoder.hidden_size}",
                     f"{trials[0].spec.parameter_count():,}",
                     *(f"{value:.4f}" for value in self.spread(way).values()),
+                    *(
+                        [f"{statistics.median(trial.scores[key] for trial in trials):.4f}"]
+                        if key
+                        else []
+                    ),
                 ]
                 for way, trials in self.trials.items()
             ],
@@ -274,7 +345,7 @@ class Comparison:
         names, accuracy = self.by_position()
         numbers: dict[str, Any] = {
             "task": self.task,
-            "metric": METRICS[self.metric],
+            "metric": METRICS[self.metric].name,
             "test_sequences": len(self.golds),
             "test_steps": sum(self.lengths),
             "seeds": list(self.seeds),
@@ -291,13 +362,12 @@ class Comparison:
                 "loss_by_epoch": [list(trial.losses) for trial in trials],
                 "by_position": dict(zip(names, accuracy[way], strict=True)),
             }
-        numbers["mcnemar"] = {
-            unit: [
-                {"only_forward": test.only_first, "only_both": test.only_second, "p": test.p}
-                for test in tests
-            ]
-            for unit, tests in self.tests().items()
-        }
+        for key, kind in (("mcnemar", McNemar), ("permutation", PairedPermutation)):
+            numbers[key] = {
+                unit: [test.to_dict(*PAIR) for test in tests]
+                for unit, tests in self.tests().items()
+                if isinstance(tests[0], kind)
+            }
         numbers["verdicts"] = self.verdicts()
         numbers["answer"] = self.answer()
         return numbers
@@ -320,7 +390,7 @@ def compare(
     """Train every way of reading with every seed and ask each for the test set.
 
     Args:
-        task: ``tagger`` or ``classifier``.
+        task: One of `COMPARED`.
         train: File of labelled examples, or the examples themselves.
         test: What all are asked.
         dev: What decides which weights are kept; a tenth of ``train``, the same for all, where
@@ -351,7 +421,7 @@ def compare(
     """
     if task not in COMPARED:
         raise UsageError(
-            f"compare takes {' or '.join(COMPARED)}, got {task!r}: {nearest(task, COMPARED)}"
+            f"compare takes {', '.join(COMPARED)}, got {task!r}: {nearest(task, COMPARED)}"
         )
     for way in ways:
         if way not in WAYS:
@@ -366,6 +436,6 @@ def compare(
     return Comparison.of(plan, trials, jobs=jobs)
 
 
-def _middle(tests: Sequence[McNemar]) -> McNemar:
+def _middle(tests: Sequence[PairedTest]) -> PairedTest:
     """The test of the seed with the median p."""
     return sorted(tests, key=lambda test: test.p)[len(tests) // 2]

@@ -8,7 +8,7 @@ from birnn import report
 from birnn.report import figures
 from birnn.report.figures import READERS
 from birnn.report.parts import Part, Picture, Section, Text, Tiles
-from birnn.studies.compare.comparison import METRICS, Comparison
+from birnn.studies.compare.comparison import METRICS, Comparison, Metric
 from birnn.studies.compare.significance import percent
 from birnn.studies.turns import footer
 from birnn.tasks import TASKS
@@ -27,7 +27,7 @@ def write(path: Path | str, found: Comparison, *, name: str) -> Path:
     """
     metric = METRICS[found.metric]
     medians = [
-        (f"{READERS[way].name}: {metric}", percent(found.spread(way).median), way)
+        (f"{READERS[way].name}: {metric.name}", percent(found.spread(way).median), way)
         for way in found.ways
     ]
     asked = Text(
@@ -51,22 +51,28 @@ def write(path: Path | str, found: Comparison, *, name: str) -> Path:
     )
 
 
-def _scores(found: Comparison, metric: str) -> Picture:
-    figure = figures.scores_by_seed(found.scores(), metric=metric)
+def _scores(found: Comparison, metric: Metric) -> Picture:
+    figure = figures.scores_by_seed(found.scores(), metric=metric.name)
+    lower = "; lower is better" if metric.lower_is_better else ""
     return Picture(
         figure,
-        f"{metric[0].upper()}{metric[1:]} on the test set, a point for each seed.",
+        f"{figures.capital(metric.name)} on the test set, a point for each seed{lower}.",
     )
 
 
 def _verdicts(found: Comparison) -> list[Part]:
     lines = found.verdicts()
     if not lines:
-        return [Text("For McNemar's test both one direction and two have to be compared.")]
+        return [Text("For a test both one direction and two have to be compared.")]
     parts: list[Part] = [Text(line) for line in lines]
     seeds = len(found.seeds)
     note = "McNemar's exact test on the answers that differ"
     note += f"; of {seeds} seeds the one with the middle p. " if seeds > 1 else ". "
+    if "symbols" in found.tests():
+        note = (
+            "Of symbols, an exact permutation test: were both models equally good, either might "
+            "have made the other's errors on a sequence. Of sequences, " + note
+        )
     if TASKS[found.task].per_step:
         note += (
             "Steps of one sequence hang together, so that the test of sequences is the careful one."
@@ -79,15 +85,20 @@ def _positions(found: Comparison) -> Picture:
     steps = TASKS[found.task].per_step
     of = "position" if steps else "length"
     figure = figures.accuracy_by_position(accuracy, positions=names, of=of)
-    what = "steps by their position" if steps else "labels by the sequence's length"
+    what = "steps by their position" if steps else "answers by the sequence's length"
     return Picture(figure, f"Accuracy of {what}, mean over seeds.")
 
 
-def _curves(found: Comparison, metric: str) -> Picture:
-    figure = figures.learning_curves(found.curves, found.losses, metric=f"{metric} on dev")
+def _curves(found: Comparison, metric: Metric) -> Picture:
+    figure = figures.learning_curves(
+        found.curves,
+        found.losses,
+        metric=f"{metric.name} on dev",
+        lower_is_better=metric.lower_is_better,
+    )
     return Picture(
         figure,
-        f"{metric[0].upper()}{metric[1:]} on the dev set after each epoch, and the mean training "
+        f"{figures.capital(metric.name)} on the dev set after each epoch, and the mean training "
         "loss in it: median and range of the seeds.",
     )
 

@@ -1,12 +1,18 @@
-"""McNemar's test: do two models, asked the same questions, differ by more than chance?"""
+"""Do two models, asked the same questions, differ by more than chance? Two exact tests.
+
+McNemar's test is of answers that are right or wrong, the permutation test of numbers of errors.
+"""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from birnn.errors import ShapeError
 
@@ -14,15 +20,18 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class McNemar:
+class PairedTest(ABC):
     """Two models on the same questions; the questions on which they agree say nothing.
 
     Args:
-        only_first: Questions that the first alone answers right.
-        only_second: Questions that the second alone answers right.
-        p: Chance of a split at least this uneven, in either direction, where both are equally
+        only_first: Questions on which the first is the better one.
+        only_second: Questions on which the second is.
+        p: Chance of a difference at least this great, in either direction, where both are equally
             good.
     """
+
+    name: ClassVar[str]
+    """As a sentence names it."""
 
     only_first: int
     only_second: int
@@ -30,9 +39,9 @@ class McNemar:
 
     @property
     def decidable(self) -> bool:
-        """Whether any split of so few differing answers could be significant.
+        """Whether any outcome of so few differing answers could be significant.
 
-        The most uneven split of n has p = 2 / 2^n, so that five or fewer tell nothing.
+        The most uneven outcome of n has p = 2 / 2^n, so that five or fewer tell nothing.
 
         Example:
             >>> mcnemar([True] * 5, [False] * 5).decidable
@@ -47,6 +56,23 @@ class McNemar:
         """Whether p is at most 0.05."""
         return self.decidable and self.p <= LEVEL
 
+    @property
+    @abstractmethod
+    def second_is_better(self) -> bool:
+        """Which of the two the difference speaks for."""
+
+    @abstractmethod
+    def counts(self, first: str, second: str) -> str:
+        """What was counted of both, by their names."""
+
+    @abstractmethod
+    def apart(self, questions: int) -> str:
+        """On how many of the questions two directions, the second, and one direction differ."""
+
+    @abstractmethod
+    def to_dict(self, first: str, second: str) -> dict[str, Any]:
+        """The numbers as plain Python objects, by short names of both."""
+
     def verdict(self, first: str, second: str) -> str:
         """What the test says, as a sentence.
 
@@ -58,12 +84,82 @@ class McNemar:
             >>> mcnemar([True] * 9, [False] * 9).verdict("one", "two")
             'one alone is right on 9, two alone on 0: p = 0.0039, a difference beyond chance.'
         """
-        counts = f"{first} alone is right on {self.only_first}, {second} alone on "
-        counts += f"{self.only_second}"
+        counts = self.counts(first, second)
         if not self.decidable:
             return f"{counts}: too few differing answers for a test of significance."
         outcome = "a difference beyond chance" if self.significant else "no more than chance may do"
         return f"{counts}: {p_value(self.p)}, {outcome}."
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar(PairedTest):
+    """Questions that are answered right or wrong: only those count that one alone has right."""
+
+    name: ClassVar[str] = "McNemar's test"
+
+    @property
+    def second_is_better(self) -> bool:
+        """Whether it alone is right more often."""
+        return self.only_second > self.only_first
+
+    def counts(self, first: str, second: str) -> str:
+        """On how many questions each alone is right."""
+        return f"{first} alone is right on {self.only_first}, {second} alone on {self.only_second}"
+
+    def apart(self, questions: int) -> str:
+        """On how many questions each alone is right, of how many."""
+        return (
+            f"they alone are right on {self.only_second} of {questions:,} test sequences, "
+            f"one direction alone on {self.only_first}"
+        )
+
+    def to_dict(self, first: str, second: str) -> dict[str, Any]:
+        """Both counts, and p."""
+        return {f"only_{first}": self.only_first, f"only_{second}": self.only_second, "p": self.p}
+
+
+@dataclass(frozen=True, slots=True)
+class PairedPermutation(PairedTest):
+    """Numbers of errors on the same questions.
+
+    Args:
+        errors_first: Errors of the first model on all questions.
+        errors_second: Errors of the second one.
+    """
+
+    name: ClassVar[str] = "the paired permutation test"
+
+    errors_first: int
+    errors_second: int
+
+    @property
+    def second_is_better(self) -> bool:
+        """Whether it makes fewer errors in all."""
+        return self.errors_second < self.errors_first
+
+    def counts(self, first: str, second: str) -> str:
+        """How many errors each makes."""
+        return (
+            f"{first} makes {self.errors_first:,} errors, {second} {self.errors_second:,}, fewer "
+            f"on {self.only_second:,} sequences and more on {self.only_first:,}"
+        )
+
+    def apart(self, questions: int) -> str:
+        """On how many questions each makes fewer errors, of how many."""
+        return (
+            f"they make fewer errors on {self.only_second:,} of {questions:,} test sequences, "
+            f"one direction on {self.only_first:,}"
+        )
+
+    def to_dict(self, first: str, second: str) -> dict[str, Any]:
+        """The errors of both, on how many questions each makes fewer, and p."""
+        return {
+            f"errors_{first}": self.errors_first,
+            f"errors_{second}": self.errors_second,
+            f"fewer_{first}": self.only_first,
+            f"fewer_{second}": self.only_second,
+            "p": self.p,
+        }
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
@@ -92,6 +188,61 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     return McNemar(only_first, only_second, _fair_coin(only_first, only_second))
 
 
+def paired_permutation(first: Sequence[int], second: Sequence[int]) -> PairedPermutation:
+    """The exact test: under equal quality either model might have made the errors of the other.
+
+    The errors on a question belong together, so that a question is exchanged as a whole. The
+    distribution of the difference in errors over all 2^n exchanges is not sampled but computed, by
+    a convolution.
+
+    Args:
+        first: Number of errors of the first model on each question.
+        second: Number of errors of the second one, on the same questions.
+
+    Raises:
+        ShapeError: Different numbers of questions.
+
+    Source:
+        Fisher 1935, The Design of Experiments, section 21; Pitman 1937.
+
+    Example:
+        >>> paired_permutation([3, 1, 0], [0, 1, 1])
+        PairedPermutation(only_first=1, only_second=1, p=1.0, errors_first=4, errors_second=2)
+    """
+    one, other = np.asarray(first, np.int64), np.asarray(second, np.int64)
+    if one.shape != other.shape:
+        raise ShapeError(f"{one.size} numbers of errors of the first model, {other.size} of the "
+                         "second")  # fmt: skip
+    differences = one - other
+    return PairedPermutation(
+        int((differences < 0).sum()),
+        int((differences > 0).sum()),
+        _exchanged(differences),
+        int(one.sum()),
+        int(other.sum()),
+    )
+
+
+def _exchanged(differences: npt.NDArray[np.int64]) -> float:
+    """Chance of a sum as far from 0 as that of the differences, with signs drawn at random."""
+    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    chances = np.ones(1)  # of how much in all is of one sign, from 0 on
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        of_size = np.zeros(size * count + 1)
+        of_size[::size] = _binomial(count)
+        chances = np.convolve(chances, of_size)
+    total = chances.size - 1
+    sums = np.abs(2 * np.arange(chances.size) - total)
+    return min(1.0, float(chances[sums >= abs(int(differences.sum()))].sum()))
+
+
+def _binomial(n: int) -> npt.NDArray[np.float64]:
+    """Chances of 0 to n heads of n fair coins."""
+    whole = math.lgamma(n + 1) - n * math.log(2)
+    logs = [whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(n + 1)]
+    return np.exp(np.array(logs))
+
+
 def p_value(p: float) -> str:
     """A probability as it is shown: no more digits than it deserves.
 
@@ -117,9 +268,6 @@ def percent(share: float) -> str:
 
 def _fair_coin(heads: int, tails: int) -> float:
     """Chance of a split as uneven as this one or more: 2 P(X <= min), X binomial(n, 1/2)."""
-    n, few = heads + tails, min(heads, tails)
     if heads == tails:
         return 1.0
-    whole = math.lgamma(n + 1) - n * math.log(2)
-    logs = [whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(few + 1)]
-    return min(1.0, 2 * math.fsum(math.exp(log) for log in logs))
+    return min(1.0, 2 * math.fsum(_binomial(heads + tails)[: min(heads, tails) + 1]))

@@ -148,7 +148,7 @@ class Trial:
         way: Way of reading, a key of `WAYS`.
         seed: Of the model and the order of the data.
         spec: What the model is.
-        answers: Its answer to each test sequence: tags or a label.
+        answers: Its answer to each test sequence: tags, a label, or target symbols.
         scores: Its measures on the test set.
         curve: Its score on the dev set after each epoch.
         losses: Its mean training loss in each epoch.
@@ -188,9 +188,11 @@ def run_trial(
         UsageError: No such way.
         Interrupted: Ctrl-C.
     """
-    wanted = way_of(spec, way).encoder
+    wanted = way_of(spec, way)
     changed = ("bidirectional", "hidden_size", "directions", "num_layers")
-    settings = {f"encoder.{name}": getattr(wanted, name) for name in changed}
+    settings = {f"encoder.{name}": getattr(wanted.encoder, name) for name in changed}
+    sizes = wanted.head.settings_behind(wanted.stack)
+    settings |= {f"head.{name}": value for name, value in sizes.items()}
     recipe = plan.recipe.with_settings(settings)
     sets = plan.sets
     learnt = replace(sets, test=())  # the test set is asked below, apart from training
@@ -299,4 +301,6 @@ def _changed(spec: Spec, hidden_size: int, *, bidirectional: bool) -> Spec:
     # Directions of its own layers say what two directions are, unless none has two.
     if not (bidirectional and spec.encoder.bidirectional):
         encoder["directions"] = None
-    return spec.model_copy(update={"encoder": spec.encoder.model_copy(update=encoder)})
+    changed = spec.model_copy(update={"encoder": spec.encoder.model_copy(update=encoder)})
+    sizes = spec.head.settings_behind(changed.stack)
+    return changed.model_copy(update={"head": spec.head.model_copy(update=sizes)})

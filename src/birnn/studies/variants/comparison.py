@@ -167,7 +167,7 @@ class VariantComparison:
 
     def tables(self) -> list[Table]:
         """The measured models, and the cases."""
-        metric = METRICS[next(iter(self.of.values())).metric]
+        metric = METRICS[next(iter(self.of.values())).metric].name
         rows = [
             [
                 name,
