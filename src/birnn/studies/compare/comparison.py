@@ -129,7 +129,7 @@ class Comparison:
         test: Sequence[Example] = plan.sets.test
         golds = [example.target for example in test]
         lengths = [len(example) for example in test]
-        references = [getattr(example, "references", ()) for example in test]
+        references = [example.references for example in test]
         return cls(plan.task, golds, lengths, trials, plan.threads, jobs, references)
 
     @property
