@@ -240,7 +240,8 @@ def _binomial(n: int) -> npt.NDArray[np.float64]:
     """Chances of 0 to n heads of n fair coins."""
     whole = math.lgamma(n + 1) - n * math.log(2)
     logs = [whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(n + 1)]
-    return np.exp(np.array(logs))
+    chances: npt.NDArray[np.float64] = np.exp(np.array(logs))
+    return chances
 
 
 def p_value(p: float) -> str:
