@@ -15,7 +15,7 @@ import pytest
 from birnn.bundle import Bundle, Spec
 from birnn.bundle.checks import vocabulary_sizes
 from birnn.ragged import Ragged
-from birnn.reference import bidirectional
+from birnn.reference import bidirectional, bridge, decoder
 from birnn.reference.stack import Stack
 from random_tensors import random_tensors
 
@@ -51,6 +51,8 @@ def build(spec: Spec, seed: int = 0) -> Bundle:
     if "labels" in sizes:
         scheme = getattr(spec.head, "scheme", "none")
         vocabularies["labels"] = tuple(LABELS[scheme][: sizes["labels"]])
+    if "targets" in sizes:
+        vocabularies["targets"] = ("<s>", *"ABCDEFGH")[: sizes["targets"]]
     tensors = random_tensors(spec, random)
     return Bundle(spec, vocabularies, tensors)
 
@@ -148,6 +150,51 @@ class Slow:
         for number in range(len(spec.hidden)):
             x = self.dense(f"head.hidden_{number}", spec.activation, x)
         return self.linear("head.linear", x)
+
+    def log_probabilities(self, source: Any, target: Any) -> np.ndarray:
+        """Of each symbol of a target and of its end, (T + 1,), by teacher forcing."""
+        spec, names = self.bundle.spec, self.bundle.vocabularies["targets"]
+        head, stack = spec.head, spec.stack
+        outcome = self.recurrent("encoder", stack, self.rows(source))
+        own = {
+            name.removeprefix("head."): self.tensor(name)
+            for name in self.bundle.tensors
+            if name.startswith("head.")
+        }
+        rules = head.bridge_spec(stack)
+        layers = {name.removeprefix("bridge."): part for name, part in own.items()}
+        initial = bridge.initial_state(
+            rules,
+            bridge.linear_layers({name: layers[name] for name in rules.shapes()}),
+            outcome.state,
+        )
+        settings = decoder.DecoderSpec(
+            head.size,
+            head.dim,
+            head.hidden_size,
+            stack.output_size,
+            cell=head.cell,
+            num_layers=head.num_layers,
+            attention=head.attention,
+            attention_size=head.attention_size if head.attention == "additive" else None,
+            input_feeding=head.input_feeding,
+            tied=head.tied,
+        )
+        numbers = np.array([0, *(names.index(symbol) for symbol in target)])
+        found = decoder.run(
+            Ragged(numbers, np.array([len(numbers)])),
+            outcome.output,
+            initial,
+            {name: own[name] for name in settings.shapes()},
+            settings,
+        )
+        right = [*numbers[1:], 0]
+        return np.array(
+            [
+                logits[number] - np.log(np.sum(np.exp(logits)))
+                for logits, number in zip(found.logits.values, right, strict=True)
+            ]
+        )
 
     def scores(self, sequence: Any) -> np.ndarray:
         """(T, L) for tags, (L,) for the other heads."""

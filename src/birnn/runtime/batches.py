@@ -59,7 +59,8 @@ class BatchRunner:
         for batch in in_order(lengths, tokens=BATCH_ROWS, sequences=answering.sequences):
             rows = self.embed([sequences[i] for i in batch.tolist()])
             encoded = self.network.encode(Ragged(rows.values, lengths[batch]), table=rows.table)
-            for i, answer in zip(batch.tolist(), answering.decode(encoded), strict=True):
+            numbers = batch.tolist()
+            for i, answer in zip(numbers, answering.decode(encoded, numbers), strict=True):
                 answers[i] = answer
         return answers
 

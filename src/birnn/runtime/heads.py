@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.engine.linear import DenseLayer, Linear
-from birnn.errors import BundleError, UsageError
+from birnn.errors import BundleError, Tell, UsageError
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import Outcome
 from birnn.reference.stack import Stack
@@ -30,11 +30,12 @@ class Answering:
     """How a batch is answered, and how large it may be.
 
     Args:
-        decode: From what the encoder gave for a batch to one answer for each sequence.
+        decode: From what the encoder gave for a batch, and the numbers of its sequences in their
+            window, to one answer for each of them.
         sequences: Sequences of a batch at most; None for any number within its rows.
     """
 
-    decode: Callable[[Outcome], list[Any]]
+    decode: Callable[[Outcome, Sequence[int]], list[Any]]
     sequences: int | None = None
 
 
@@ -44,14 +45,24 @@ class RuntimeHead(Protocol):
     What a task does not have is refused with a `UsageError`.
     """
 
-    def answers(self, search: Search | None) -> Answering:
-        """The answers of `Predictor.predict`; None for a search with the default settings."""
+    def answers(self, search: Search | None, tell: Tell) -> Answering:
+        """The answers of `Predictor.predict`.
+
+        Args:
+            search: Settings of the search; None for those by default.
+            tell: Takes each notice about the answers, one line.
+        """
 
     def probabilities(self, *, with_answers: bool) -> Answering:
         """The probabilities of labels; with answers pairs of both."""
 
-    def hypotheses(self, search: Search | None, *, attention: bool) -> Answering:
+    def hypotheses(self, search: Search | None, tell: Tell, *, attention: bool) -> Answering:
         """The n best targets of each source, a list of `Hypothesis`."""
+
+    def given_targets(
+        self, targets: Sequence[Any], search: Search | None, *, attention: bool
+    ) -> Answering:
+        """A `Hypothesis` for each source, of its own target among those of a window."""
 
     def scores(self) -> Answering:
         """Scores before they are decoded."""
@@ -116,8 +127,9 @@ class ScoringHead:
         """The pooling of a new sequence row by row; None where each step has an answer."""
         return None if self._pooling is None else self._pooling.stream()
 
-    def answers(self, search: Search | None) -> Answering:
+    def answers(self, search: Search | None, tell: Tell) -> Answering:
         """Tags, a label or values."""
+        del tell
         if search is not None:
             raise self._no_search()
         return self._decoded(self.decoder.answers)
@@ -136,10 +148,19 @@ class ScoringHead:
 
         return self._decoded(both)
 
-    def hypotheses(self, search: Search | None, *, attention: bool) -> Answering:
+    def hypotheses(self, search: Search | None, tell: Tell, *, attention: bool) -> Answering:
         """Refused: nothing is searched for."""
-        del search, attention
+        del search, tell, attention
         raise self._no_search()
+
+    def given_targets(
+        self, targets: Sequence[Any], search: Search | None, *, attention: bool
+    ) -> Answering:
+        """Refused: targets are no sequences that are written symbol by symbol."""
+        del targets, search, attention
+        raise UsageError(
+            f"a {self._head.task} writes no targets that could be scored. Call predict_proba."
+        )
 
     def scores(self) -> Answering:
         """Scores of labels; values in the units of their targets."""
@@ -163,7 +184,7 @@ class ScoringHead:
         return self.decoder.answers(np.stack(scores), np.ones(len(scores), np.int64))
 
     def _decoded(self, decode: Decode) -> Answering:
-        return Answering(lambda encoded: decode(self(encoded), encoded.output.lengths))
+        return Answering(lambda encoded, _: decode(self(encoded), encoded.output.lengths))
 
     def _no_search(self) -> UsageError:
         return UsageError(

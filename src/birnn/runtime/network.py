@@ -13,11 +13,13 @@ from birnn.ragged import Ragged
 from birnn.reference.bidirectional import Outcome, StackState
 from birnn.reference.stack import Stack
 from birnn.runtime.heads import Floats, RuntimeHead, ScoringHead, Tensors, Vocabularies
+from birnn.runtime.sequences import SequenceHead
 
 HEADS: dict[str, Callable[[Any, Stack, Tensors, Vocabularies], RuntimeHead]] = {
     "tags": ScoringHead,
     "label": ScoringHead,
     "values": ScoringHead,
+    "sequence": SequenceHead,
 }
 """The half of each task at work, by the kind of its head."""
 

@@ -20,11 +20,12 @@ from birnn.data.examples import Example
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.read import read
-from birnn.errors import BundleError, ConfigError, Tell, UsageError, log_notice
+from birnn.errors import BundleError, ConfigError, DataError, Tell, UsageError, log_notice
 from birnn.inputs import Steps
 from birnn.runtime.batches import WINDOW, BatchRunner
 from birnn.runtime.evaluation import evaluate
 from birnn.runtime.heads import Answering
+from birnn.runtime.search import Hypothesis, Search
 from birnn.runtime.streaming import Online
 from birnn.runtime.validation import validated
 
@@ -86,8 +87,11 @@ class Predictor:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels it answers with, by id; empty for a regressor."""
-        return self._bundle.vocabularies.get("labels", ())
+        """The labels or target symbols it answers with, by id; empty for a regressor.
+
+        Number 0 of target symbols is the boundary symbol, which is part of no answer.
+        """
+        return self._bundle.vocabularies.get(self.spec.head.vocabulary or "", ())
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -159,7 +163,7 @@ class Predictor:
         """
         return [str(token) for token in next(self._validated([text]))]
 
-    def predict(self, sequences: Iterable[Any]) -> list[Any]:
+    def predict(self, sequences: Iterable[Any], *, search: Search | None = None) -> list[Any]:
         """Answers for sequences, in their order.
 
         Args:
@@ -167,15 +171,88 @@ class Predictor:
                 symbols also plain strings; for vectors arrays (steps, channels). Length 0 is legal.
                 Of a data frame or a dict of columns the column of texts or tokens is read, of a
                 dict or a `birnn.data.Example` the sequence.
+            search: How targets are searched for, by a model that writes sequences; by default a
+                beam of 5.
 
         Returns:
-            For each sequence its tags (a list of strings), its label (a string) or its values
-            (a list of numbers).
+            For each sequence its tags (a list of strings), its label (a string), its values
+            (a list of numbers) or the symbols of its best target (a list of strings).
 
         Raises:
             DataError: A sequence that the model cannot read; the message names it, and the step.
+            UsageError: A search, and a model that does not search.
         """
-        return list(self.stream(sequences))
+        return list(self.stream(sequences, search=search))
+
+    def predict_nbest(
+        self,
+        sequences: Iterable[Any],
+        *,
+        search: Search | None = None,
+        attention: bool = False,
+    ) -> list[list[Hypothesis]]:
+        """The best targets of each sequence, with scores, by a model that writes sequences.
+
+        Args:
+            sequences: As for `predict`.
+            search: How they are searched for, and how many are given.
+            attention: Whether each comes with its attention.
+
+        Returns:
+            For each sequence at most ``search.nbest`` distinct targets: those that ended first,
+            the best score first.
+
+        Raises:
+            UsageError: A model of another task.
+            DataError: A sequence that the model cannot read.
+
+        Example:
+            >>> from birnn.bundle import Encoder, Spec, Symbols
+            >>> from birnn.tasks import TargetSequence
+            >>> head = TargetSequence(size=3, dim=2, hidden_size=4)
+            >>> spec = Spec(
+            ...     inputs=Symbols(size=3, dim=2), encoder=Encoder(hidden_size=2), head=head
+            ... )
+            >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
+            >>> vocabularies = {"symbols": ("<unk>", "A", "C"), "targets": ("<s>", "AA1", "K")}
+            >>> predictor = Predictor(Bundle(spec, vocabularies, tensors))
+            >>> [nbest] = predictor.predict_nbest(["CA"], search=Search(nbest=2, length_penalty=0))
+            >>> [(found.symbols, round(found.score, 3)) for found in nbest]
+            [((), -1.099), (('AA1',), -2.197)]
+        """
+        return list(self.stream_nbest(sequences, search=search, attention=attention))
+
+    def score_targets(
+        self,
+        sequences: Iterable[Any],
+        targets: Iterable[Any],
+        *,
+        search: Search | None = None,
+        attention: bool = False,
+    ) -> list[Hypothesis]:
+        """Log-probabilities of given targets, by a model that writes sequences.
+
+        Args:
+            sequences: As for `predict`.
+            targets: The target of each: a list of symbols, or a string where each symbol of the
+                model is one character.
+            search: Its ``length_penalty`` is that of the scores.
+            attention: Whether each comes with its attention.
+
+        Returns:
+            Each target with its scores, to the bit those that a search finds for it.
+
+        Raises:
+            UsageError: A model of another task.
+            DataError: A sequence that the model cannot read, a symbol that it cannot write, or
+                another number of targets.
+        """
+        given = list(targets)
+        answering = self._head.given_targets(given, search, attention=attention)
+        inputs = list(self._validated(sequences))
+        if len(given) != len(inputs):
+            raise DataError(f"there are {len(inputs)} sequences and {len(given)} targets")
+        return self._runner.run(inputs, answering)
 
     def predict_proba(self, sequences: Iterable[Any]) -> Any:
         """Probabilities of the labels, in the order of `labels`.
@@ -236,7 +313,12 @@ class Predictor:
         return self._head.decode(scores)
 
     def stream(
-        self, sequences: Iterable[Any], *, window: int = WINDOW, wait: bool = True
+        self,
+        sequences: Iterable[Any],
+        *,
+        window: int = WINDOW,
+        wait: bool = True,
+        search: Search | None = None,
     ) -> Iterator[Any]:
         """As `predict`, answer by answer; memory does not grow with the number of sequences.
 
@@ -245,12 +327,38 @@ class Predictor:
             window: Sequences that are sorted by length and run together; 1 answers each at once.
             wait: Whether to wait until a window is full. If not, sequences are answered as they
                 arrive, read in a thread of their own.
+            search: As for `predict`.
 
         Raises:
-            UsageError: A window below 1.
+            UsageError: A window below 1; a search, and a model that does not search.
             DataError: A sequence that the model cannot read; full windows before it are answered.
         """
-        return self._stream(sequences, self._head.answers(None), window, wait)
+        return self._stream(sequences, self._head.answers(search, log_notice), window, wait)
+
+    def stream_nbest(
+        self,
+        sequences: Iterable[Any],
+        *,
+        search: Search | None = None,
+        attention: bool = False,
+        window: int = WINDOW,
+        wait: bool = True,
+    ) -> Iterator[list[Hypothesis]]:
+        """As `predict_nbest`, source by source.
+
+        Args:
+            sequences: As for `predict`; read ahead by at most ``window`` sequences.
+            search: As for `predict_nbest`.
+            attention: As for `predict_nbest`.
+            window: As for `stream`.
+            wait: As for `stream`.
+
+        Raises:
+            UsageError: A window below 1; a model of another task.
+            DataError: A sequence that the model cannot read; full windows before it are answered.
+        """
+        answering = self._head.hypotheses(search, log_notice, attention=attention)
+        return self._stream(sequences, answering, window, wait)
 
     def stream_proba(
         self, sequences: Iterable[Any], *, window: int = WINDOW, wait: bool = True
@@ -298,6 +406,7 @@ class Predictor:
         self,
         examples: str | Path | Iterable[Any],
         *,
+        search: Search | None = None,
         tell: Tell = log_notice,
         **reading: Any,
     ) -> dict[str, Any]:
@@ -306,6 +415,7 @@ class Predictor:
         Args:
             examples: A file, or examples with targets: `birnn.data.Example` objects, pairs
                 (sequence, target), dicts, a data frame.
+            search: As for `predict`.
             tell: Takes each notice about the file, one line; by default the logger ``birnn`` does.
             reading: How the file is read, the arguments of `birnn.data.ReadOptions`; what is not
                 given is as in training, where the model says so.
@@ -336,7 +446,7 @@ class Predictor:
             self.spec.head,
             self.labels,
             self._runner,
-            self._head.answers(None),
+            self._head.answers(search, tell),
             self._validated,
             tell,
         )
