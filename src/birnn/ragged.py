@@ -98,6 +98,22 @@ class Ragged(Generic[A]):
         """Apply a row-wise function to all rows at once."""
         return self.with_values(function(self.values))
 
+    def kept(self, keep: npt.NDArray[np.bool_]) -> Ragged[A]:
+        """Some rows of each sequence, in their order.
+
+        Args:
+            keep: Which rows, (N,).
+
+        Example:
+            >>> batch = Ragged(np.array([1, 2, 3, 9, 8]), np.array([3, 2]))
+            >>> kept = batch.kept(np.array([True, False, True, False, False]))
+            >>> kept.values.tolist(), kept.lengths.tolist()
+            ([1, 3], [2, 0])
+        """
+        counts = np.bincount(self.sequence_of_row[keep], minlength=len(self))
+        values: Any = self.values
+        return Ragged(values[np.flatnonzero(keep)], counts.astype(np.int64))
+
     def reversed(self) -> Ragged[A]:
         """Each sequence reversed within its own length.
 

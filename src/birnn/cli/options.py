@@ -32,7 +32,9 @@ Settings = Annotated[
     ),
 ]
 # Names stand here in words: the tasks themselves would make `birnn --help` a quarter slower.
-Task = Annotated[str, typer.Argument(metavar="TASK", help="tagger, classifier or regressor.")]
+Task = Annotated[
+    str, typer.Argument(metavar="TASK", help="tagger, classifier, regressor or filler.")
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Threads of each; as many as are set by default.")
 ]

@@ -63,7 +63,11 @@ def predict(
     wait = not _arrives(data)
     line = _json_lines(predictor, all_probabilities) if as_json else _plain_lines(predictor)
     answered = _answered(
-        predictor, examples, data, probabilities=probabilities or all_probabilities, wait=wait
+        predictor,
+        examples,
+        data,
+        probabilities=probabilities or all_probabilities or (as_json and spec.head.likely),
+        wait=wait,
     )
     with open_output(out, reading=data) as stream:
         for example, answer, chances in answered:

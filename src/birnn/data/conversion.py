@@ -122,6 +122,8 @@ def _target(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...
         return _label(given, name)
     if request.target == "values":
         return _values(given, name)
+    if request.target == "gaps" and is_list(given):
+        return _strings(given, name)
     if not is_list(given):
         raise DataError(
             f"{name} is {shortened(given, 40)}, a list of tags is needed, one for each step."

@@ -12,8 +12,9 @@ import numpy as np
 
 from birnn.data.numeric import Reals
 
-TargetKind = Literal["tags", "label", "values", "sequence"]
-"""Kind of target of a sequence: a tag for each step, a label, K numbers, another sequence."""
+TargetKind = Literal["tags", "label", "values", "sequence", "gaps"]
+"""Kind of target of a sequence: a tag for each step, a label, K numbers, another sequence; or the
+words of its gaps, which raw text has none of until some are drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +25,8 @@ class Example:
         inputs: Tokens or symbols, one string for each step; or vectors of shape (T, D), in the
             precision they came with (float32 or float64).
         target: By its `TargetKind` tags (one string for each step), a label, values of shape (K,),
-            or the symbols of a target sequence of any length; ``None`` where there is none.
+            the symbols of a target sequence of any length, or a word for each gap; ``None`` where
+            there is none.
         where: ``file:line`` of its start, for messages.
         id: Its name in the file, where the file names sequences.
         text: The text that ``inputs`` are the tokens of, where it was one.

@@ -25,6 +25,7 @@ ACCEPTED = {
     "label": "('a text', 'label') or {'text': ..., 'label': ...}",
     "values": "('a text', 4.5) or {'text': ..., 'values': ...}",
     "sequence": "('source', 'target') or {'source': ..., 'target': ...}",
+    "gaps": "'a text', ['its', 'tokens'] or {'text': ...}",
 }
 
 
@@ -187,6 +188,8 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
                 example = example_of(item.inputs, item.target, request)
                 text = example.text if item.text is None else item.text
                 yield replace(item, inputs=example.inputs, target=example.target, text=text)
+            elif not request.labelled:
+                yield example_of(item, None, request)
             else:
                 yield _of_pair(item, request)
         except DataError as error:

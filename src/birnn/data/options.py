@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_val
 
 from birnn.data.alphabet import CHARACTERS, SPACES, Alphabet
 from birnn.data.examples import TargetKind
+from birnn.data.gaps import marked, with_gaps
 from birnn.data.source import MAX_LINE, Source
 from birnn.data.tokeniser import SplitMode, Splitter
 from birnn.errors import ConfigError, Tell, nearest
@@ -222,6 +223,8 @@ class ReadRequest:
             return ()
         if self.alphabet is not None:
             return self.alphabet.split(text)
+        if self.target == "gaps":
+            return with_gaps(self._split(marked(text), where))
         return self._split(text, where)
 
 

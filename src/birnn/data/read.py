@@ -58,6 +58,7 @@ TARGET_NAMES: dict[TargetKind, str] = {
     "label": "labels",
     "values": "values",
     "sequence": "target sequences",
+    "gaps": "raw text",
 }
 
 
@@ -72,8 +73,8 @@ class Format(NamedTuple):
 FORMATS = {
     "conllu": Format((".conllu",), read_conllu, ("tags",)),
     "conll": Format((".conll", ".bio", ".iob", ".iob2", ".tsv"), read_conll, ("tags",)),
-    "csv": Format((".csv",), read_csv, ("label", "values", "sequence")),
-    "tsv": Format((".tsv",), read_tsv, ("label", "values", "sequence")),
+    "csv": Format((".csv",), read_csv, ("label", "values", "sequence", "gaps")),
+    "tsv": Format((".tsv",), read_tsv, ("label", "values", "sequence", "gaps")),
     "jsonl": Format((".jsonl", ".ndjson"), read_jsonl, tuple(TARGET_NAMES)),
     "ts": Format((".ts",), read_ts, ("label", "values")),
     "npz": Format((".npz",), read_npz, ("tags", "label", "values")),
@@ -119,7 +120,7 @@ def read(
     Args:
         path: The file, ``.gz`` of any format too; ``-`` is standard input, of plain text unless
             ``options.format`` says otherwise.
-        target: The kind of target: ``tags``, ``label``, ``values`` or ``sequence``.
+        target: The kind of target: ``tags``, ``label``, ``values``, ``sequence`` or ``gaps``.
         options: What is set about the reading; ``format`` is a key of `FORMATS`, by default the
             file's ending says it.
         labelled: Whether targets are read. Without, the file may lack them.

@@ -39,6 +39,7 @@ TARGET_KEYS: dict[TargetKind, tuple[str, ...]] = {
     "label": LABEL,
     "values": ("values", "value", "targets", "target", *LABEL),
     "sequence": ("target", *SEVERAL, *TARGET),
+    "gaps": (),
 }
 LEARNT = {"tags": "tags are", "label": "label is", "values": "target is", "sequence": "target is"}
 

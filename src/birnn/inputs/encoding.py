@@ -34,12 +34,15 @@ class Batch:
             (B, K); target symbols, int64 (M,); or ``None``.
             A label or symbol that the vocabulary does not know is -1.
         target_lengths: Length of each target (B,) where it is a sequence of its own, else ``None``.
+        asked: Which rows the head answers for, (N,), where it does for some alone; ``targets``
+            are of all rows then.
     """
 
     inputs: EncodedRows
     lengths: Integers
     targets: npt.NDArray[Any] | None = None
     target_lengths: Integers | None = None
+    asked: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -60,11 +63,13 @@ class Encoded:
         targets: As in `Batch`, for all sequences.
         per_step: Whether each row has a target; otherwise each sequence has one.
         target_lengths: As in `Batch`, for all sequences.
+        asked: As in `Batch`, for all sequences.
     """
 
     __slots__ = (
         "_starts",
         "_target_starts",
+        "asked",
         "inputs",
         "lengths",
         "per_step",
@@ -80,12 +85,14 @@ class Encoded:
         *,
         per_step: bool = False,
         target_lengths: Integers | None = None,
+        asked: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self.inputs = inputs
         self.lengths = lengths
         self.targets = targets
         self.per_step = per_step
         self.target_lengths = target_lengths
+        self.asked = asked
         self._starts = _starts(lengths)
         self._target_starts = None if target_lengths is None else _starts(target_lengths)
 
@@ -99,10 +106,16 @@ class Encoded:
         *,
         per_step: bool,
         target_lengths: Integers | None = None,
+        asked: npt.NDArray[np.bool_] | None = None,
     ) -> Encoded:
         """The same sequences with targets."""
         return Encoded(
-            self.inputs, self.lengths, targets, per_step=per_step, target_lengths=target_lengths
+            self.inputs,
+            self.lengths,
+            targets,
+            per_step=per_step,
+            target_lengths=target_lengths,
+            asked=asked,
         )
 
     @property
@@ -125,10 +138,12 @@ class Encoded:
         lengths = self.lengths[order]
         rows = _rows(self._starts[order], lengths)
         inputs, targets = self.inputs.take(rows), self.targets
+        asked = None if self.asked is None else self.asked[rows]
         if targets is None:
-            return Batch(inputs, lengths)
+            return Batch(inputs, lengths, asked=asked)
         if self.target_lengths is None or self._target_starts is None:
-            return Batch(inputs, lengths, targets[rows if self.per_step else order])
+            targets = targets[rows if self.per_step else order]
+            return Batch(inputs, lengths, targets, asked=asked)
         target_lengths = self.target_lengths[order]
         symbols = _rows(self._target_starts[order], target_lengths)
         return Batch(inputs, lengths, targets[symbols], target_lengths)

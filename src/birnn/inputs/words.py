@@ -122,6 +122,24 @@ class WordRows:
         """Number of rows."""
         return len(self.words)
 
+    def joined(self, other: WordRows) -> WordRows:
+        """These rows and further ones of the same codec after them."""
+        characters, features = self.characters, self.features
+        if characters is not None and other.characters is not None:
+            characters = Ragged(
+                np.concatenate([characters.values, other.characters.values]),
+                np.concatenate([characters.lengths, other.characters.lengths]),
+            )
+        if features is not None and other.features is not None:
+            features = np.concatenate([features, other.features])
+        return WordRows(
+            np.concatenate([self.words, other.words]),
+            np.concatenate([self.forms, other.forms + len(self.written)]),
+            np.concatenate([self.written, other.written]),
+            characters,
+            features,
+        )
+
     def take(self, rows: Integers) -> WordRows:
         """A selection of rows, with the forms that occur in them."""
         present, forms = np.unique(self.forms[rows], return_inverse=True)

@@ -16,7 +16,7 @@ from birnn.errors import ConfigError
 from birnn.models.inputs import ActivatedLinear
 from birnn.nn import CRF, AdditiveAttention, pool
 from birnn.ragged import Ragged
-from birnn.tasks import Label, Pooled, Scored, Tags, Values
+from birnn.tasks import Gaps, Label, Pooled, Scored, Tags, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,36 @@ class TagsHead(ScoringModule):
         return scores.new_zeros(0)
 
 
+class GapsHead(ScoringModule):
+    """A word for each gap, whose rows are all that it reads."""
+
+    def __init__(self, spec: Gaps, width: int, loss: LossSettings) -> None:
+        super().__init__()
+        self.add_layers(spec, width)
+        self.cross_entropy = WeightedCrossEntropy(loss.class_weights, loss.label_smoothing)
+
+    def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
+        """Scores of the words at each gap, (N, L)."""
+        return self.score(rows.values)
+
+    def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
+        """Mean negative log-likelihood of the words at gaps."""
+        loss: Tensor = self.cross_entropy(scores, targets)
+        return loss
+
+    def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
+        """Numbers of words, (N,)."""
+        return scores.argmax(dim=1)
+
+    def measured(self, scores: Tensor) -> Tensor:
+        """Logits of the words, as they are."""
+        return scores
+
+    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """None: epochs are chosen by the perplexity alone."""
+        return scores.new_zeros(0)
+
+
 class PooledHead(ScoringModule):
     """Base of the heads that answer once for a sequence: pooling, then layers."""
 
@@ -226,5 +256,10 @@ class WeightedCrossEntropy(nn.Module):
         )
 
 
-HEADS: dict[str, type[nn.Module]] = {"tags": TagsHead, "label": LabelHead, "values": ValuesHead}
+HEADS: dict[str, type[nn.Module]] = {
+    "tags": TagsHead,
+    "label": LabelHead,
+    "values": ValuesHead,
+    "gaps": GapsHead,
+}
 """The torch half of each task, by the kind of its head."""

@@ -26,7 +26,7 @@ class Answer:
     """Scores of a batch, and the rows that the head read."""
 
     scores: Tensor  # (N, L) for tags, (B, L) for a label, (B, K) for values
-    rows: Ragged[Tensor]  # what the head read, (N, W)
+    rows: Ragged[Tensor]  # what the head read, (N, W): of a batch where rows are asked, these
 
 
 class Network(nn.Module):
@@ -51,7 +51,8 @@ class Network(nn.Module):
         rows = Ragged(self.inputs(batch.inputs), batch.lengths)
         rows = self.encoder_rows(self.inputs.noise(rows))
         encoded = self.encoder(self.input_dropout(rows))
-        read = self.output_dropout(encoded.output)
+        read = encoded.output if batch.asked is None else encoded.output.kept(batch.asked)
+        read = self.output_dropout(read)
         return Answer(self.head(read, encoded.final), read)
 
     def encoder_rows(self, rows: Ragged[Tensor]) -> Ragged[Tensor]:
@@ -66,10 +67,11 @@ class Network(nn.Module):
         """
         if batch.targets is None:
             raise DataError("a loss needs targets, this batch has none")
-        if batch.targets.dtype == np.int64 and (batch.targets < 0).any():
+        wanted = batch.targets if batch.asked is None else batch.targets[batch.asked]
+        if wanted.dtype == np.int64 and (wanted < 0).any():
             raise DataError("a loss needs known labels, this batch has one the model never saw")
         answer = self(batch)
-        targets = torch.from_numpy(batch.targets).to(answer.scores.device)
+        targets = torch.from_numpy(wanted).to(answer.scores.device)
         head: HeadModule = self.head  # type: ignore[assignment]
         return head.loss(answer.scores, answer.rows, targets)
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from birnn.runtime.network import NumpyNetwork
 # Sequences and rows that are read ahead, sorted by length, and answered in their order.
 WINDOW = 4096
 WINDOW_ROWS = 1 << 16
-# Rows that go through the network together; the more, the more words recur in a batch.
+# Rows that go through the network together; the more, the more words recur in a batch. Of a head
+# with thousands of labels its scores take the memory.
 BATCH_ROWS = 1 << 14
+BATCH_SCORES = 1 << 25
 
 
 class BatchRunner:
@@ -32,6 +35,7 @@ class BatchRunner:
     """
 
     def __init__(self, bundle: Bundle) -> None:
+        self.head = bundle.spec.head
         self.codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
         self.embed = self.codec.embedding(bundle.tensors)
         self.network = NumpyNetwork(bundle.spec, bundle.tensors, bundle.vocabularies)
@@ -45,22 +49,41 @@ class BatchRunner:
     ) -> Iterator[Any]:
         """Answers in the order of the sequences, as `Predictor.stream` gives them."""
         pieces = windows if wait else arrivals
-        first = True
-        for ahead in pieces(sequences, tokens=WINDOW_ROWS, sequences=window):
-            if first:
+        told: set[str] = set()
+        for number, ahead in enumerate(pieces(sequences, tokens=WINDOW_ROWS, sequences=window)):
+            if not number:
                 self.notice(ahead, log_notice)
-                first = False
+            notices = self.head.notices(ahead)
+            for name in [name for name in notices if name not in told]:
+                log_notice(notices[name])
+            told |= notices.keys()
             yield from self.run(ahead, answering)
 
-    def run(self, sequences: list[Steps], answering: Answering) -> list[Any]:
-        """Answers of a window in its order, computed in batches of similar lengths."""
+    def run(
+        self, sequences: list[Steps], answering: Answering, golds: Sequence[Any] | None = None
+    ) -> list[Any]:
+        """Answers of a window in its order, computed in batches of similar lengths.
+
+        Args:
+            sequences: The window.
+            answering: How.
+            golds: The right answers, where what a scorer counts is wanted and not the answers.
+        """
         answers: list[Any] = [None] * len(sequences)
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-        for batch in in_order(lengths, tokens=BATCH_ROWS, sequences=answering.sequences):
-            rows = self.embed([sequences[i] for i in batch.tolist()])
+        tokens = max(1, min(BATCH_ROWS, BATCH_SCORES // self.head.size))
+        for batch in in_order(lengths, tokens=tokens, sequences=answering.sequences):
+            given = [sequences[i] for i in batch.tolist()]
+            rows, asked = self.embed(given), self.head.asked(given)
             encoded = self.network.encode(Ragged(rows.values, lengths[batch]), table=rows.table)
+            if asked is not None:
+                encoded = replace(encoded, output=encoded.output.kept(asked))
             numbers = batch.tolist()
-            for i, answer in zip(numbers, answering.decode(encoded, numbers), strict=True):
+            if golds is None or answering.judge is None:
+                found = answering.decode(encoded, numbers)
+            else:
+                found = answering.judge(encoded, [golds[i] for i in numbers])
+            for i, answer in zip(numbers, found, strict=True):
                 answers[i] = answer
         return answers
 

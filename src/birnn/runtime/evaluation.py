@@ -43,13 +43,14 @@ def evaluate(
     sequences = empty = tokens = 0
     seconds = 0.0
     examples = grouped(examples, head.target, tell)
+    examples = (head.question(example, number) for number, example in enumerate(examples))
     for window in windows(examples, tokens=WINDOW_ROWS, sequences=WINDOW):
         golds = [gold(example, sequences + i) for i, example in enumerate(window)]
         inputs = list(validate((example.inputs for example in window), sequences))
         if not sequences:
             runner.notice(inputs, tell)
         started = time.perf_counter()
-        answers = runner.run(inputs, answering)
+        answers = runner.run(inputs, answering, golds)
         seconds += time.perf_counter() - started
         for target, answer in zip(golds, answers, strict=True):
             scorer.update(target, answer)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,11 +32,14 @@ class Answering:
     Args:
         decode: From what the encoder gave for a batch, and the numbers of its sequences in their
             window, to one answer for each of them.
+        judge: From what the encoder gave and the right answers of a batch to what the scorer of
+            the task counts of each sequence; None where it counts answers.
         sequences: Sequences of a batch at most; None for any number within its rows.
     """
 
     decode: Callable[[Outcome, Sequence[int]], list[Any]]
     sequences: int | None = None
+    judge: Callable[[Outcome, Sequence[Any]], list[Any]] | None = None
 
 
 class RuntimeHead(Protocol):
@@ -95,7 +98,8 @@ class ScoringHead:
             self._pooling = Attention(AttentionScores(tensors, "head.attention"))
         elif not head.per_step:
             self._pooling = Concatenated([POOLINGS[part] for part in head.pooling_parts])
-        self.decoder = head.decoding(tuple(vocabularies.get("labels", ())), tensors)
+        self._labels = tuple(vocabularies.get("labels", ()))
+        self.decoder = head.decoding(self._labels, tensors)
 
     # An overflow affects the answer of its own sequence alone, and is no fault of the run.
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
@@ -132,7 +136,8 @@ class ScoringHead:
         del tell
         if search is not None:
             raise self._no_search()
-        return self._decoded(self.decoder.answers)
+        answering = self._decoded(self.decoder.answers)
+        return replace(answering, judge=self._judged) if self._head.judges else answering
 
     def probabilities(self, *, with_answers: bool) -> Answering:
         """Probabilities of labels, of each step or of the sequence."""
@@ -182,6 +187,9 @@ class ScoringHead:
             lengths = np.array(list(map(len, scores)), np.int64)
             return self.decoder.answers(np.concatenate(scores), lengths)
         return self.decoder.answers(np.stack(scores), np.ones(len(scores), np.int64))
+
+    def _judged(self, encoded: Outcome, golds: Sequence[Any]) -> list[Any]:
+        return self._head.judged(self(encoded), encoded.output.lengths, golds, self._labels)
 
     def _decoded(self, decode: Decode) -> Answering:
         return Answering(lambda encoded, _: decode(self(encoded), encoded.output.lengths))

@@ -20,6 +20,7 @@ HEADS: dict[str, Callable[[Any, Stack, Tensors, Vocabularies], RuntimeHead]] = {
     "label": ScoringHead,
     "values": ScoringHead,
     "sequence": SequenceHead,
+    "gaps": ScoringHead,
 }
 """The half of each task at work, by the kind of its head."""
 

@@ -142,7 +142,7 @@ class Predictor:
             path,
             self.spec.head.target,
             self.read_options(options),
-            labelled=labelled,
+            labelled=labelled and self.spec.head.labelled,
             alphabet=self._runner.codec.alphabet,
             labels=self.labels,
             tell=tell,
@@ -436,9 +436,9 @@ class Predictor:
         if isinstance(examples, str | Path):
             examples = self.read(examples, options, labelled=True, tell=tell)
         else:
-            target = self.spec.head.target
+            head, alphabet = self.spec.head, self._runner.codec.alphabet
             request = ReadRequest(
-                target, options=options, alphabet=self._runner.codec.alphabet, tell=tell
+                head.target, head.labelled, options=options, alphabet=alphabet, tell=tell
             )
             examples = labelled_examples(examples, request)
         return evaluate(

@@ -115,6 +115,7 @@ class Online:
 
 
 def _check_causal(spec: Spec) -> None:
+    spec.head.check_streams()
     stack = spec.stack
     if stack.bidirectional:
         settings = ("encoder.bidirectional=false", *spec.head.streaming_settings)

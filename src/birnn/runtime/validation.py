@@ -74,7 +74,7 @@ def validated(
             _refuse_pair(sequence, number)
         if source_split is not None and isinstance(sequence, str):
             sequence = split_symbols(sequence, source_split)
-        yield codec.validated(sequence, f"sequence {number}", splitter)
+        yield spec.head.validated(codec, sequence, f"sequence {number}", splitter)
 
 
 def _refuse_pair(sequence: Any, number: int) -> None:

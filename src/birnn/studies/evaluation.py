@@ -12,8 +12,8 @@ from birnn.report import figures
 from birnn.report.parts import Part, Picture, Section, Table, Text, Tiles
 from birnn.studies.turns import footer
 
-HEADLINES = ("accuracy", "f1", "precision", "recall", "macro_f1", "rmse", "mae", "r2")
-COUNTS = ("sequences", "tokens", "empty_sequences")
+HEADLINES = ("perplexity", "accuracy", "accuracy_at_5", "f1", "precision", "recall", "macro_f1", "rmse", "mae", "r2")
+COUNTS = ("gaps", "unknown_words", "sequences", "tokens", "empty_sequences")
 MOST_LABELS = 20
 MOST_PAIRS = 10  # of labels taken for each other
 

@@ -1,10 +1,11 @@
-"""Tasks, a file each: tagger, classifier, regressor, seq2seq."""
+"""Tasks, a file each: tagger, classifier, regressor, seq2seq, filler."""
 
 from typing import Annotated
 
 from pydantic import Field
 
 from birnn.tasks.classifier import Label
+from birnn.tasks.filler import Gaps
 from birnn.tasks.head import (
     Decoder,
     FittedHead,
@@ -18,10 +19,14 @@ from birnn.tasks.regressor import Values
 from birnn.tasks.seq2seq import TargetSequence
 from birnn.tasks.tagger import Tags
 
-AnyHead = Annotated[Tags | Label | Values | TargetSequence, Field(discriminator="kind")]
+AnyHead = Annotated[
+    Tags | Label | Values | TargetSequence | Gaps, Field(discriminator="kind")
+]
 """The description of the head of any task."""
 
-TASKS: dict[str, type[Head]] = {head.task: head for head in (Tags, Label, Values, TargetSequence)}
+TASKS: dict[str, type[Head]] = {
+    head.task: head for head in (Tags, Label, Values, TargetSequence, Gaps)
+}
 """The tasks by the names that the command line has for them."""
 
 __all__ = [
@@ -29,6 +34,7 @@ __all__ = [
     "AnyHead",
     "Decoder",
     "FittedHead",
+    "Gaps",
     "Head",
     "Label",
     "Pooled",

@@ -21,7 +21,7 @@ from pydantic import Field
 from birnn.data.examples import Example, TargetKind
 from birnn.errors import DataError, Tell, UsageError
 from birnn.inputs.encoding import Batch, Encoded
-from birnn.inputs.kind import Codec
+from birnn.inputs.kind import Codec, Split, Steps
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.reference.activations import ActivationName
 from birnn.reference.stack import Stack
@@ -31,6 +31,7 @@ Array = npt.NDArray[Any]
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 Lengths = npt.NDArray[np.int64]
 Decode = Callable[[Array, Lengths], list[Any]]
+BatchChange = Callable[[Batch, np.random.Generator], Batch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Decoder:
     """From the scores of a head to answers.
 
     Both functions take the scores, (N, L) of a head that answers for every step and (B, L)
-    otherwise, and the lengths of the sequences (B,), and give one answer for each sequence.
+    otherwise, and the lengths of the sequences (B,), and give one answer for each sequence. Where
+    a head answers for some steps alone, N and the lengths count these.
 
     Args:
         answers: Labels of the steps, the label, or the values of each sequence.
@@ -70,6 +72,8 @@ class FittedHead:
         dev: The examples that decide which weights are kept, likewise.
         labels: The labels with their counts; None where the task has none.
         initial: Tensors of the head that start from the data, by their names in it.
+        further: Examples that the inputs are learnt from beside those of training: of tokens that
+            training puts into them.
     """
 
     head: Head
@@ -77,6 +81,7 @@ class FittedHead:
     dev: Sequence[Example]
     labels: Vocabulary | None = None
     initial: dict[str, Array] = field(default_factory=dict)
+    further: Sequence[Example] = ()
 
 
 class HeadLayer(NamedTuple):
@@ -136,6 +141,14 @@ class Head(Frozen, ABC):
     """Whether it chooses among labels; scores of labels must be finite."""
     vocabulary: ClassVar[str | None] = "labels"
     """Name of the vocabulary that its answers are made of; None where they are numbers."""
+    labelled: ClassVar[bool] = True
+    """Whether data has targets; otherwise they are drawn from what it holds."""
+    kinds: ClassVar[tuple[str, ...]] = ("words", "symbols", "vectors")
+    """The kinds of input that it is learnt from."""
+    judges: ClassVar[bool] = False
+    """Whether its scorer counts what `judged` gives, and not answers."""
+    likely: ClassVar[bool] = False
+    """Whether a JSON line has the probabilities of its answer unasked."""
 
     size: Size
 
@@ -229,6 +242,28 @@ class Head(Frozen, ABC):
         del examples
         return None
 
+    def question(self, example: Example, number: int) -> Example:
+        """An example of an evaluation as it is asked, with what is then the right answer.
+
+        Args:
+            example: As it was read.
+            number: Its number in the evaluation, from 0 on.
+        """
+        del number
+        return example
+
+    def training_batches(self, codec: Codec[Any]) -> BatchChange:
+        """A function from a batch to what training sees of it; most heads change nothing.
+
+        The function takes the batch, and its only source of random numbers: each batch of a run
+        has one of its own.
+
+        Args:
+            codec: Of the model's inputs.
+        """
+        del codec
+        return _unchanged
+
     def encoded(self, codec: Codec[Any], examples: Sequence[Example]) -> Encoded:
         """Encode examples with their targets; without examples there are no targets."""
         encoded = codec.encode(examples)
@@ -241,22 +276,39 @@ class Head(Frozen, ABC):
             target_lengths=self.target_lengths(examples),
         )
 
-    def training_batch(self, batch: Batch, random: np.random.Generator) -> Batch:
-        """A batch as training sees it; most heads change nothing.
-
-        Args:
-            batch: Sequences with targets.
-            random: The only source of random numbers: each batch of a run has one of its own.
-        """
-        del random
-        return batch
-
     @property
     @abstractmethod
     def selection(self) -> tuple[str, bool]:
         """The score of the dev set that chooses among epochs, and whether higher is better."""
 
     # ------------------------------------------------------------------ answers
+
+    def validated(self, codec: Codec[Any], given: Any, name: str, split: Split) -> Steps:
+        """One sequence of a caller, validated by the codec; arguments as of `Codec.validated`."""
+        return codec.validated(given, name, split)
+
+    def asked(self, sequences: Sequence[Steps]) -> npt.NDArray[np.bool_] | None:
+        """Which rows of validated sequences it answers for, (N,); None: as `per_step` says."""
+        del sequences
+        return None
+
+    def notices(self, sequences: Sequence[Steps]) -> Mapping[str, str]:
+        """Notices of validated sequences, a line each, by a name for what is told once."""
+        del sequences
+        return {}
+
+    def judged(
+        self, scores: Array, lengths: Lengths, golds: Sequence[Any], labels: Sequence[str]
+    ) -> list[Any]:
+        """What its scorer counts of each sequence, where that is more than the answer.
+
+        Args:
+            scores: As for `Decoder`.
+            lengths: Likewise.
+            golds: The right answer of each sequence.
+            labels: The labels by number.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def scorer(self, labels: Sequence[str]) -> Scorer:
@@ -292,6 +344,13 @@ class Head(Frozen, ABC):
     def right_answer(self, gold: Any) -> Any:
         """An answer that fits what `golds` gave."""
         return gold
+
+    def check_streams(self) -> None:
+        """Refuse answers step by step where there are none.
+
+        Raises:
+            UsageError: There are none.
+        """
 
     @property
     def streaming_settings(self) -> tuple[str, ...]:
@@ -373,6 +432,11 @@ class Head(Frozen, ABC):
         """
         del answer, probabilities, labels, every
         raise self.no_probabilities("Leave them out.")
+
+
+def _unchanged(batch: Batch, random: np.random.Generator) -> Batch:
+    del random
+    return batch
 
 
 class Scored(Head, HiddenSettings, ABC):
@@ -469,6 +533,23 @@ def softmax(scores: Array) -> Array:
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     out: Array = powers / powers.sum(axis=1, keepdims=True)
     return out
+
+
+def labels_by_step(decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
+    """A list of labels for each sequence.
+
+    Args:
+        decoded: Numbers of labels, (N,).
+        lengths: How many each sequence has, (B,).
+        labels: The labels by number.
+
+    Example:
+        >>> labels_by_step(np.array([1, 0, 1]), np.array([1, 2]), "ab")
+        [['b'], ['a', 'b']]
+    """
+    named = [labels[number] for number in decoded.tolist()]
+    ends = np.cumsum(lengths).tolist()
+    return [named[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
 
 
 def hidden_of(settings: Any) -> dict[str, Any]:

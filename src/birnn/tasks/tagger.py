@@ -33,6 +33,7 @@ from birnn.tasks.head import (
     Tensors,
     count_labels,
     hidden_of,
+    labels_by_step,
     named_probabilities,
     softmax,
 )
@@ -214,11 +215,7 @@ class Tags(Scored):
 
     def answers_of(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
         """A list of tags for each sequence."""
-        tags = [labels[number] for number in decoded.tolist()]
-        ends = np.cumsum(lengths).tolist()
-        return [
-            tags[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)
-        ]
+        return labels_by_step(decoded, lengths, labels)
 
     def scorer(self, labels: Sequence[str]) -> TagScorer:
         """An empty scorer of tags."""

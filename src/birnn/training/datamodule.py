@@ -34,6 +34,28 @@ class Batches:
             yield self._encoded.batch(group)
 
 
+class TrainingBatches(Batches):
+    """Training batches as the task learns them, each with random numbers of its own.
+
+    Args:
+        prepared: The encoded sets.
+        groups: Indices of each batch.
+        seed: Names the stream of random numbers, with the number of the batch.
+    """
+
+    def __init__(
+        self, prepared: Prepared, groups: list[np.ndarray[Any, Any]], seed: tuple[int, ...]
+    ) -> None:
+        super().__init__(prepared.train, groups)
+        self._change = prepared.spec.head.training_batches(prepared.codec)
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[Batch]:
+        """One batch after another."""
+        for number, batch in enumerate(super().__iter__()):
+            yield self._change(batch, np.random.default_rng((*self._seed, number)))
+
+
 class DevBatches(Batches):
     """Batches of the dev set, each with the targets that answers are compared with."""
 
@@ -72,10 +94,10 @@ class DataModule(lightning.LightningDataModule):
             epoch=epoch,
         )
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> TrainingBatches:
         """The batches of the epoch that is about to start."""
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
-        return Batches(self._prepared.train, self.groups(epoch))
+        return TrainingBatches(self._prepared, self.groups(epoch), (self._seed, epoch))
 
     def val_dataloader(self) -> DevBatches:
         """The dev set."""

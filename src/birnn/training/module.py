@@ -142,8 +142,12 @@ class TrainingModule(lightning.LightningModule):
         answer = self.network(batch.batch)
         if not bool(torch.isfinite(answer.scores).all()):
             raise self._not_finite("an answer to the dev set is not finite", batch=None)
-        lengths, head = batch.batch.lengths, self.network.spec.head.scored("a dev score")
-        answers = head.answers_of(self.network.decode(answer), lengths, self.labels)
+        lengths, head = answer.rows.lengths, self.network.spec.head.scored("a dev score")
+        if head.judges:
+            scores = answer.scores.cpu().numpy()
+            answers = head.judged(scores, lengths, batch.gold, self.labels)
+        else:
+            answers = head.answers_of(self.network.decode(answer), lengths, self.labels)
         for gold, predicted in zip(batch.gold, answers, strict=True):
             self.scorer.update(gold, predicted)
         if not head.per_step and batch.batch.targets is not None:

@@ -74,7 +74,7 @@ def prepare(
         DirectionError: Two directions for tags that are the next step's token.
     """
     notes: list[str] = []
-    _check_learnable(train)
+    _check_learnable(train, labelled=TASKS[task].labelled)
     if TASKS[task].per_step:
         reject_shifted_targets(train, recipe.encoder)
     encoder = recipe.encoder.stack(1)
@@ -82,8 +82,12 @@ def prepare(
     head, labels = fitted.head, fitted.labels
     if faults := head.encoder_faults(encoder):
         raise ConfigError("; ".join(faults))
-    kind = KINDS[kind_of(fitted.train, recipe.inputs)]
-    learnt = kind.learn(fitted.train, recipe.inputs, notes)
+    kind = kind_of(fitted.train, recipe.inputs)
+    if kind not in head.kinds:
+        raise ConfigError(
+            f"inputs.kind is {kind}, a {task} learns from {' or '.join(head.kinds)}. Leave it out."
+        )
+    learnt = KINDS[kind].learn([*fitted.train, *fitted.further], recipe.inputs, notes)
     inputs, vocabularies, initial = learnt.inputs, learnt.vocabularies, dict(learnt.initial)
     if labels is not None:
         vocabularies = vocabularies | {str(head.vocabulary): labels}
@@ -117,11 +121,11 @@ def prepare(
     return prepared
 
 
-def _check_learnable(train: Sequence[Example]) -> None:
+def _check_learnable(train: Sequence[Example], *, labelled: bool) -> None:
     if not any(len(example.inputs) for example in train):
         raise DataError("the training data holds no sequence with a step in it")
     for example in train:
-        if example.target is None:
+        if labelled and example.target is None:
             raise DataError(f"{example.where or 'an example'}: training needs a target here")
 
 

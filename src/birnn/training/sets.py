@@ -188,14 +188,17 @@ def _examples(
                 source,
                 TASKS[task].target,
                 reading,
+                labelled=TASKS[task].labelled,
                 alphabet=alphabet,
                 labels=labels,
                 tell=tell,
                 found=found,
             )
         )
+    head = TASKS[task]
     request = ReadRequest(
-        TASKS[task].target,
+        head.target,
+        head.labelled,
         options=reading,
         found={} if found is None else found,
         alphabet=alphabet,
