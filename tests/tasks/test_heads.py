@@ -19,11 +19,14 @@ TARGETS = {
     "classifier": ["X", "Y", "X"],
     "regressor": [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 7.0])],
     "seq2seq": [("X", "YY", "X"), ("YY",), ()],
+    "filler": [("b",), (), ("a", "b")],
 }
-INPUTS = [("a", "b"), (), ("b",)]
+INPUTS = {task: [("a", "b"), (), ("b",)] for task in TARGETS}
+INPUTS["filler"] = [("a", "___", "b"), (), ("___", "b", "___")]
 ENCODER = Encoder(hidden_size=4).stack(2)
-OTHER = {"tagger": "X", "classifier": ("X",), "regressor": "X", "seq2seq": "X"}
+OTHER = dict.fromkeys(TARGETS, "X") | {"classifier": ("X",)}
 SCORING = sorted(name for name, head in TASKS.items() if issubclass(head, Scored))
+BEST = {"perplexity": 1.0}  # where the best score is neither 1 nor 0
 
 
 @pytest.fixture(params=sorted(TASKS))
@@ -33,7 +36,7 @@ def task(request):
 
 @pytest.fixture
 def examples(task):
-    pairs = zip(INPUTS, TARGETS[task], strict=True)
+    pairs = zip(INPUTS[task], TARGETS[task], strict=True)
     return [Example(inputs, target, f"f:{i}") for i, (inputs, target) in enumerate(pairs)]
 
 
@@ -59,10 +62,14 @@ def codec(fitted):
 
 def named(head, batch, labels):
     """The targets of a batch, by name."""
-    if batch.target_lengths is None:
-        return head.answers_of(batch.targets, batch.lengths, labels)
-    each = Ragged(batch.targets, batch.target_lengths).to_list()
-    return [tuple(labels[number] for number in target) for target in each]
+    if batch.target_lengths is not None:
+        each = Ragged(batch.targets, batch.target_lengths).to_list()
+        return [tuple(labels[number] for number in target) for target in each]
+    targets, lengths = batch.targets, batch.lengths
+    if batch.asked is not None:
+        asked = Ragged(targets, lengths).kept(batch.asked)
+        targets, lengths = asked.values, asked.lengths
+    return head.answers_of(targets, lengths, labels)
 
 
 def plain(targets):
@@ -91,10 +98,12 @@ def test_what_is_encoded_is_named_again_and_scores_best(fitted, examples, codec,
     scorer, gold = fitted.head.scorer(labels), fitted.head.golds(labels, pytest.fail)
     for number, (example, answer) in enumerate(zip(examples, answers, strict=True)):
         right = gold(example, number)
-        assert plain([fitted.head.right_answer(right)]) == plain([answer])
-        scorer.update(right, answer)
+        scored = fitted.head.right_answer(right)
+        if not fitted.head.judges:
+            assert plain([scored]) == plain([answer])
+        scorer.update(right, scored)
     score, larger = fitted.head.selection
-    assert scorer.result()[score] == (1.0 if larger else 0.0)
+    assert scorer.result()[score] == BEST.get(score, 1.0 if larger else 0.0)
 
 
 def test_a_batch_has_the_targets_of_its_sequences(fitted, examples, codec, labels):
@@ -151,6 +160,11 @@ def test_probabilities_are_those_of_the_answer_or_of_every_label(task, fitted):
     if not fitted.head.has_labels:
         with pytest.raises(UsageError, match=f"a {task} has no probabilities"):
             record([0.5], None, (), every=False)
+    elif fitted.head.likely:
+        found = record(["b", "a"], [row, row[::-1]], "ab", every=False)
+        assert found == {"likeliest": [{"b": 0.75, "a": 0.25}, {"a": 0.75, "b": 0.25}]}
+        found = record(["b"], [row], "ab", every=True)
+        assert found == {"probabilities": [{"a": 0.25, "b": 0.75}]}
     elif fitted.head.per_step:
         found = record(["b", "a"], [row, row], "ab", every=False)
         assert found == {"probabilities": [0.75, 0.25]}
@@ -184,7 +198,7 @@ def test_a_scheme_that_no_label_shows_is_refused():
 
 def sequence_head(**settings):
     given = {f"head.{name}": value for name, value in settings.items()}
-    pairs = zip(INPUTS, TARGETS["seq2seq"], strict=True)
+    pairs = zip(INPUTS["seq2seq"], TARGETS["seq2seq"], strict=True)
     examples = [Example(*pair, f"f:{i}") for i, pair in enumerate(pairs)]
     recipe, notes = Recipe.load("seq2seq").with_settings(given), []
     encoder = Encoder(cell="gru", hidden_size=4, num_layers=2).stack(2)

@@ -12,7 +12,18 @@ from birnn.report import figures
 from birnn.report.parts import Part, Picture, Section, Table, Text, Tiles
 from birnn.studies.turns import footer
 
-HEADLINES = ("perplexity", "accuracy", "accuracy_at_5", "f1", "precision", "recall", "macro_f1", "rmse", "mae", "r2")
+HEADLINES = (
+    "perplexity",
+    "accuracy",
+    "accuracy_at_5",
+    "f1",
+    "precision",
+    "recall",
+    "macro_f1",
+    "rmse",
+    "mae",
+    "r2",
+)
 COUNTS = ("gaps", "unknown_words", "sequences", "tokens", "empty_sequences")
 MOST_LABELS = 20
 MOST_PAIRS = 10  # of labels taken for each other
@@ -92,7 +103,11 @@ def write(path: Path | str, scores: Mapping[str, Any], *, model: str, data: str)
 
 
 def _tiles(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    if "accuracy" in scores:
+    if "perplexity" in scores:
+        yield "perplexity of the words at gaps", f"{scores['perplexity']:.1f}", ""
+        yield "the likeliest word is right", f"{100 * scores['accuracy']:.1f} %", ""
+        yield "one of the likeliest five is", f"{100 * scores['accuracy_at_5']:.1f} %", ""
+    elif "accuracy" in scores:
         yield "accuracy", f"{100 * scores['accuracy']:.1f} %", ""
         yield f1_name(scores), f"{100 * scores['f1']:.1f} %", ""
     else:
