@@ -19,9 +19,7 @@ from birnn.tasks.regressor import Values
 from birnn.tasks.seq2seq import TargetSequence
 from birnn.tasks.tagger import Tags
 
-AnyHead = Annotated[
-    Tags | Label | Values | TargetSequence | Gaps, Field(discriminator="kind")
-]
+AnyHead = Annotated[Tags | Label | Values | TargetSequence | Gaps, Field(discriminator="kind")]
 """The description of the head of any task."""
 
 TASKS: dict[str, type[Head]] = {

@@ -228,7 +228,7 @@ class Gaps(Scored):
             rows = len(batch.inputs)
             gaps = drawn(batch.targets >= 0, batch.lengths, self.share, random)
             inputs = batch.inputs.joined(gap).take(np.where(gaps, rows, np.arange(rows)))
-            return Batch(inputs, batch.lengths, batch.targets, gaps)
+            return Batch(inputs, batch.lengths, batch.targets, asked=gaps)
 
         return change
 
