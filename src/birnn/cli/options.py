@@ -33,7 +33,7 @@ Settings = Annotated[
 ]
 # Names stand here in words: the tasks themselves would make `birnn --help` a quarter slower.
 Task = Annotated[
-    str, typer.Argument(metavar="TASK", help="tagger, classifier, regressor or filler.")
+    str, typer.Argument(metavar="TASK", help="tagger, classifier, regressor, seq2seq or filler.")
 ]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Threads of each; as many as are set by default.")
