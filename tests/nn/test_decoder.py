@@ -244,6 +244,40 @@ def spy(function, name, calls):
     return called
 
 
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("feeding", [False, True])
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_a_sequence_has_the_same_bits_alone_and_in_any_batch(draw, randomised, kind, feeding):
+    targets, sources = [7, 0, 4, 14, 1], [9, 4, 0, 11, 1]
+    width = 40
+    decoder = randomised(
+        AttentionDecoder(
+            V, 24, 40, width, cell="lstm", attention=kind, num_layers=2, input_feeding=feeding
+        )
+    ).float()
+    symbols = symbols_of(targets)
+    memory = draw(sources, width, dtype=torch.float32)
+    state = State(*(part.float() for part in state_of(decoder, 5).parts))
+
+    def run(order):
+        rows = memory.select(order)
+        given = rows.map(lambda values: values.detach().requires_grad_())
+        own = State(*(part[:, order].detach().requires_grad_() for part in state.parts))
+        logits = decoder(symbols.select(order), given, own)
+        logits.values.square().sum().backward()
+        d_rows = torch.zeros_like(rows.values) if kind == "none" else given.values.grad
+        grads = [rows.with_values(d_rows), *(part.grad for part in own.parts)]
+        return logits.map(torch.Tensor.detach), *grads
+
+    whole, d_memory, *d_state = run([0, 1, 2, 3, 4])
+    for order in ([3], [1], [2], [4, 3, 2, 1, 0], [0, 0, 3]):
+        logits, d_rows, *d_own = run(order)
+        assert torch.equal(logits.values, whole.select(order).values)
+        assert torch.equal(d_rows.values, d_memory.select(order).values)
+        for one, other in zip(d_own, d_state, strict=True):
+            assert torch.equal(one, other[:, order])
+
+
 # ---------------------------------------------------------------------- edges
 
 

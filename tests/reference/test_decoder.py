@@ -11,14 +11,8 @@ from birnn.errors import ConfigError, DirectionError
 from birnn.ragged import Ragged
 from birnn.reference import GATES, StackState, attention
 from birnn.reference import run as run_stack
-from birnn.reference.decoder import (
-    DecoderSpec,
-    answers_of,
-    gradients,
-    inputs_of,
-    run,
-    run_saving,
-)
+from birnn.reference.decoder import answers_of, gradients, inputs_of, run, run_saving
+from birnn.reference.decoder_spec import DecoderSpec
 
 CELLS = sorted(GATES)
 ATTENTIONS = ("additive", "dot", "general", "none")

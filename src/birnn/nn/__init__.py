@@ -10,10 +10,10 @@ from birnn.nn.birnn import BiRNN
 from birnn.nn.bridge import Bridge
 from birnn.nn.causal import Forecaster, LanguageModel
 from birnn.nn.crf import CRF
-from birnn.nn.decoder import AttentionDecoder, DecoderState, DecoderStep
+from birnn.nn.decoder import AttentionDecoder
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.manual import ManualBiRNN
-from birnn.nn.outputs import BiRNNOutput, LayerOutput, State
+from birnn.nn.outputs import BiRNNOutput, DecoderState, DecoderStep, LayerOutput, State
 from birnn.nn.pooling import AdditiveAttention, pool
 from birnn.nn.recurrent import GRU, LSTM, RNN
 from birnn.nn.torch_layers import from_torch, to_torch

@@ -9,10 +9,10 @@ from typing import Literal, overload
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from birnn.errors import LengthError, ShapeError
 from birnn.nn._engine import attention_ops
+from birnn.nn._engine.linear_ops import linear
 from birnn.nn._engine.private_torch import autocasts, without_autocast
 from birnn.nn.conversions import ragged_rows
 from birnn.ragged import Ragged
@@ -81,18 +81,42 @@ class Attention(nn.Module):
         elif self.kind == "general":
             nn.init.uniform_(self.weight, -(self.query_size**-0.5), self.query_size**-0.5)
 
+    def keys(self, memory: Ragged[Tensor]) -> Tensor:
+        """What each row of the memory is compared with a query by, (M, A).
+
+        Steps that read one memory after another make it once.
+        """
+        rows = ragged_rows(memory, "attention").values
+        self._check_rows("memory", rows, self.memory_size)
+        return rows if self.size is None else linear(rows, self.key.weight, self.key.bias)
+
     @overload
     def forward(
-        self, queries: Ragged[Tensor], memory: Ragged[Tensor], *, weights: Literal[False] = False
+        self,
+        queries: Ragged[Tensor],
+        memory: Ragged[Tensor],
+        *,
+        keys: Tensor | None = None,
+        weights: Literal[False] = False,
     ) -> Ragged[Tensor]: ...
 
     @overload
     def forward(
-        self, queries: Ragged[Tensor], memory: Ragged[Tensor], *, weights: Literal[True]
+        self,
+        queries: Ragged[Tensor],
+        memory: Ragged[Tensor],
+        *,
+        keys: Tensor | None = None,
+        weights: Literal[True],
     ) -> tuple[Ragged[Tensor], Tensor]: ...
 
     def forward(
-        self, queries: Ragged[Tensor], memory: Ragged[Tensor], *, weights: bool = False
+        self,
+        queries: Ragged[Tensor],
+        memory: Ragged[Tensor],
+        *,
+        keys: Tensor | None = None,
+        weights: bool = False,
     ) -> Ragged[Tensor] | tuple[Ragged[Tensor], Tensor]:
         """The context of each query row.
 
@@ -100,6 +124,7 @@ class Attention(nn.Module):
             queries: Decoder rows (N, H), grouped by source: all of a target, one step, or the
                 hypotheses of a beam; any number for each source.
             memory: Encoder rows of the same sources, (M, W).
+            keys: What `keys` made of the memory; None: it is made here.
             weights: Whether to give the weights too.
 
         Returns:
@@ -111,12 +136,18 @@ class Attention(nn.Module):
             LengthError: Queries and memory of different numbers of sources.
         """
         queries, memory = ragged_rows(queries, "attention"), ragged_rows(memory, "attention")
-        self._check(queries, memory)
-        query_NA, key_MA, vector_A = queries.values, memory.values, None
+        if len(queries) != len(memory):
+            raise LengthError(
+                f"queries are of {len(queries)} sources, memory of {len(memory)}. "
+                "Give a length 0 to a source without queries."
+            )
+        self._check_rows("queries", queries.values, self.query_size)
+        query_NA, vector_A = queries.values, None
+        key_MA = self.keys(memory) if keys is None else keys
         if self.size is not None:
-            query_NA, key_MA, vector_A = self.query(query_NA), self.key(key_MA), self.vector
+            query_NA, vector_A = linear(query_NA, self.query.weight), self.vector
         elif self.kind == "general":
-            query_NA = functional.linear(query_NA, self.weight)
+            query_NA = linear(query_NA, self.weight)
         parts = [query_NA, key_MA, memory.values, *([] if vector_A is None else [vector_A])]
         wide = torch.float32
         for part in parts:
@@ -135,23 +166,13 @@ class Attention(nn.Module):
         found = queries.with_values(contexts_NW.to(memory.values.dtype))
         return found if weights_P is None else (found, weights_P)
 
-    def _check(self, queries: Ragged[Tensor], memory: Ragged[Tensor]) -> None:
-        if len(queries) != len(memory):
-            raise LengthError(
-                f"queries are of {len(queries)} sources, memory of {len(memory)}. "
-                "Give a length 0 to a source without queries."
+    def _check_rows(self, name: str, rows: Tensor, size: int) -> None:
+        like = next(self.parameters(), rows).dtype
+        if rows.shape[1] != size or not (rows.dtype == like or autocasts(rows)):
+            raise ShapeError(
+                f"{name} of this attention are rows {size} wide of {like}, got rows "
+                f"{rows.shape[1]} wide of {rows.dtype}"
             )
-        for name, batch, size in (
-            ("queries", queries, self.query_size),
-            ("memory", memory, self.memory_size),
-        ):
-            rows = batch.values
-            like = next(self.parameters(), memory.values).dtype
-            if rows.shape[1] != size or not (rows.dtype == like or autocasts(rows)):
-                raise ShapeError(
-                    f"{name} of this attention are rows {size} wide of {like}, got rows "
-                    f"{rows.shape[1]} wide of {rows.dtype}"
-                )
 
     def extra_repr(self) -> str:
         """The arguments it was made with."""

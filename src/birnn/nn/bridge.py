@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from birnn.errors import ShapeError
+from birnn.nn._engine.linear_ops import linear
 from birnn.nn.birnn import MERGES
 from birnn.nn.outputs import State, check_kind
 from birnn.reference.bridge import BridgeName, BridgeSpec
@@ -112,8 +113,8 @@ class Bridge(nn.Module):
         """One part of the state of one layer of the decoder, (B, H), of one or two halves."""
         each = halves.unbind()
         if self.spec.kind == "project":
-            projected: Tensor = getattr(self, name)(torch.cat(each, dim=1))
-            return projected.tanh()
+            layer: nn.Linear = getattr(self, name)
+            return linear(torch.cat(each, dim=1), layer.weight, layer.bias).tanh()
         if len(each) == 1:
             return each[0]
         assert self.spec.kind != "none"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,52 +16,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from birnn.errors import ConfigError, LengthError, ShapeError, UsageError
+from birnn.nn._engine.linear_ops import linear
 from birnn.nn._engine.ops import parameters_of, run_stack
 from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.nn.attention import Attention
 from birnn.nn.birnn import BiRNN
 from birnn.nn.conversions import ragged_rows, ragged_symbols
 from birnn.nn.dropout import VariationalDropout
-from birnn.nn.outputs import State, initial_states
+from birnn.nn.outputs import DecoderState, DecoderStep, State, initial_states
 from birnn.ragged import Ragged, host_lengths
 from birnn.reference import decoder as reference
 from birnn.reference.bidirectional import direction_names
-from birnn.reference.decoder import BOUNDARY, AttentionName, DecoderSpec
+from birnn.reference.decoder_spec import BOUNDARY, AttentionName, DecoderSpec
 from birnn.reference.scan import Schedule
 from birnn.reference.stack import CellName
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderState:
-    """What a decoder hands from one step to the next.
-
-    Args:
-        layers: States of its recurrent layers, (K, R, H).
-        fed: What the step before combined, (R, C); None without input feeding.
-    """
-
-    layers: State
-    fed: Tensor | None = None
-
-    def rows(self, which: Any) -> DecoderState:
-        """The state of some of the rows, as a slice or a tensor of numbers names them."""
-        layers = State(*(part[:, which] for part in self.layers.parts))
-        return DecoderState(layers, None if self.fed is None else self.fed[which])
-
-
-class DecoderStep(NamedTuple):
-    """What one step gives.
-
-    Args:
-        logits: Scores of the symbols that may follow, (R, V).
-        state: What the next step is to be given.
-        weights: Attention weights, one for each row of the source of each of the R rows in turn;
-            None where they were not asked for.
-    """
-
-    logits: Tensor
-    state: DecoderState
-    weights: Tensor | None
 
 
 class _Masks(NamedTuple):
@@ -359,6 +327,7 @@ class AttentionDecoder(nn.Module):
         sampled_N = None
         if sampling:
             sampled_N = torch.rand(given_N.shape, device=device)[rows] < sampling
+        keys = None if self.attention is None else self.attention.keys(memory)
         found: list[Tensor] = []
         for count, here in schedule.steps():
             state, masks = state.rows(slice(count)), masks.rows(slice(count))
@@ -367,7 +336,8 @@ class AttentionDecoder(nn.Module):
                 read_R = torch.where(sampled_N[here], found[-1][:count].argmax(dim=1), read_R)
             lengths = np.zeros(len(memory), np.int64)
             lengths[:count] = 1
-            state, combined_RC, _ = self._advanced(Ragged(read_R, lengths), state, memory, masks)
+            read = Ragged(read_R, lengths)
+            state, combined_RC, _ = self._advanced(read, state, memory, masks, keys=keys)
             found.append(self._logits(combined_RC, masks))
         back = torch.empty_like(rows)
         back[rows] = torch.arange(rows.shape[0], device=device)
@@ -381,6 +351,7 @@ class AttentionDecoder(nn.Module):
         memory: Ragged[Tensor],
         masks: _Masks,
         *,
+        keys: Tensor | None = None,
         weights: bool = False,
     ) -> tuple[DecoderState, Tensor, Tensor | None]:
         """The state after a step of each row, what it combined (R, C), and attention weights."""
@@ -390,7 +361,7 @@ class AttentionDecoder(nn.Module):
         layout = TensorLayout.padded(read.shape[0], 1)
         hidden_RH, layers = self._run_layers(read, layout, state.layers, masks)
         hidden = symbols.with_values(hidden_RH)
-        combined_RC, found = self._combined(hidden, memory, weights=weights)
+        combined_RC, found = self._combined(hidden, memory, keys=keys, weights=weights)
         fed = None if state.fed is None else combined_RC
         return DecoderState(layers, fed), combined_RC, found
 
@@ -413,22 +384,26 @@ class AttentionDecoder(nn.Module):
         return hidden, State(*ended)
 
     def _combined(
-        self, hidden: Ragged[Tensor], memory: Ragged[Tensor], *, weights: bool = False
+        self,
+        hidden: Ragged[Tensor],
+        memory: Ragged[Tensor],
+        *,
+        keys: Tensor | None = None,
+        weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """tanh(W_c [context; h] + b_c) of each row, and attention weights where asked."""
         beside, found = hidden.values, None
         if self.attention is not None:
             if weights:
-                contexts, found = self.attention(hidden, memory, weights=True)
+                contexts, found = self.attention(hidden, memory, keys=keys, weights=True)
             else:
-                contexts = self.attention(hidden, memory)
+                contexts = self.attention(hidden, memory, keys=keys)
             beside = torch.cat([contexts.values, beside], dim=1)
-        combined: Tensor = self.combine(beside).tanh()
-        return combined, found
+        return linear(beside, self.combine.weight, self.combine.bias).tanh(), found
 
     def _logits(self, combined: Tensor, masks: _Masks) -> Tensor:
         weight = self.embedding.weight if self.spec.tied else self.linear.weight
-        return functional.linear(_dropped(combined, masks.output), weight, self.linear.bias)
+        return linear(_dropped(combined, masks.output), weight, self.linear.bias)
 
     def _masks(self, like: Tensor) -> _Masks:
         """Masks of dropout for each sequence of a batch, (B, ...), drawn now."""

@@ -1,11 +1,12 @@
-"""What a `BiRNN` takes and gives beside its rows: states, halves, the outputs of its layers."""
+"""What layers take and give beside rows: states, halves, outputs of layers, steps of a decoder."""
 
-# B sequences, S states of all layers and directions, H hidden units, W width out
+# B sequences, S states of all layers and directions, H hidden units, W width out; of a decoder R
+# rows of one step, K layers, C width of what is combined, V symbols
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -58,6 +59,39 @@ class LayerOutput:
     forward: Any  # its forward half, H wide
     backward: Any  # its backward half, H wide; None with one direction
     final: tuple[Tensor, ...]  # final hidden state of each half, (B, H)
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderState:
+    """What a decoder hands from one step to the next.
+
+    Args:
+        layers: States of its recurrent layers, (K, R, H).
+        fed: What the step before combined, (R, C); None without input feeding.
+    """
+
+    layers: State
+    fed: Tensor | None = None
+
+    def rows(self, which: Any) -> DecoderState:
+        """The state of some of the rows, as a slice or a tensor of numbers names them."""
+        layers = State(*(part[:, which] for part in self.layers.parts))
+        return DecoderState(layers, None if self.fed is None else self.fed[which])
+
+
+class DecoderStep(NamedTuple):
+    """What one step gives.
+
+    Args:
+        logits: Scores of the symbols that may follow, (R, V).
+        state: What the next step is to be given.
+        weights: Attention weights, one for each row of the source of each of the R rows in turn;
+            None where they were not asked for.
+    """
+
+    logits: Tensor
+    state: DecoderState
+    weights: Tensor | None
 
 
 def initial_states(
