@@ -80,8 +80,8 @@ def test_the_worst_answers_come_first_and_unknown_symbols_are_named():
     counted = [([("a", "b")], ("a",)), ([("a", "z")], ("b", "b")), ([("a",)], ("a",))]
     result = scorer_of(counted, ["a", "b"]).result()
     assert result["worst"] == [
-        {"gold": ["a", "z"], "predicted": ["b", "b"], "edits": 2},
-        {"gold": ["a", "b"], "predicted": ["a"], "edits": 1},
+        {"gold": "a z", "predicted": "b b", "edits": 2},
+        {"gold": "a b", "predicted": "a", "edits": 1},
     ]
     assert result["unknown_labels"] == {"z": 1}
 

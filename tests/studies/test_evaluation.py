@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from birnn.metrics import LabelScorer, TagScorer, ValueScorer
+from birnn.metrics import LabelScorer, SequenceScorer, TagScorer, ValueScorer
 from birnn.studies.evaluation import tables, write
 
 RAN = {"sequences": 9, "tokens": 30, "seconds": 0.5, "tokens_per_second": 60.0}
@@ -76,6 +76,27 @@ def test_the_page_of_values_has_no_matrix(tmp_path: Path) -> None:
     assert "0.7071 root mean squared error" in text
     assert "<svg" not in path.read_text("utf-8")
     assert "taken for which" not in text
+
+
+def test_the_page_of_sequences_shows_rates_worst_answers_and_confusions(tmp_path: Path) -> None:
+    pairs = [
+        ([["K", "AE", "T"]], ["K", "T"]),
+        ([["R", "EH", "D"], ["R", "IY", "D"]], ["R", "IY", "D"]),
+        ([["D", "AO", "G"]], ["D", "AA", "G", "Z"]),
+    ]
+    scores = scores_of(SequenceScorer(), *pairs)
+    path = write(tmp_path / "page.html", scores | {"bleu": 12.5}, model="m", data="d")
+    text = visible(path)
+    assert f"{100 * 3 / 9:.1f} % of symbols wrong: token error rate" in text
+    assert f"{100 * 2 / 3:.1f} % of answers wrong: sequence error rate" in text
+    assert "BLEU 12.5000" in text
+    assert "substitutions 1 insertions 1 deletions 1 reference tokens 9" in text
+    assert "several references 1" in text
+    assert "answers of most errors" in text
+    assert "D AO G D AA G Z 2 K AE T K T 1" in text
+    assert "(none) Z 1 100.0 %" in text
+    assert "AE (none) 1 100.0 %" in text
+    assert path.read_text("utf-8").count("<svg") == 1
 
 
 @pytest.mark.slow  # test_browser.py opens a page with the figure

@@ -123,3 +123,56 @@ def test_labels_that_stand_first_in_dev_are_known_by_those_of_train(tmp_path):
     sets = DataSources(*files).read("classifier", tell=told.append)
     assert [(e.text, e.target) for e in sets.dev] == rows
     assert "the model's text column '1'" in told[-1]
+
+
+# ------------------------------------------------------------------ pairs of sequences
+
+PAIRS = [("read", "R EH D"), ("read", "R IY D"), ("cat", "K AE T"), ("", "AH"), ("dog", "")]
+
+
+def test_training_learns_each_target_and_dev_takes_any_of_them(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"{source}\t{target}\n" for source, target in PAIRS))
+    told = []
+    sets = DataSources(path, path, path).read("seq2seq", tell=told.append)
+    assert [("".join(e.inputs), " ".join(e.target)) for e in sets.train] == PAIRS
+    for found in (sets.dev, sets.test):
+        assert [("".join(e.inputs), len(e.references)) for e in found] == [
+            ("read", 1),
+            ("cat", 0),
+            ("", 0),
+            ("dog", 0),
+        ]
+    assert sets.reading["source_split"] == "characters"
+    assert sets.reading["target_split"] == "spaces"
+    assert sets.notes == ["2 examples of length 0 are kept", "2 empty targets are kept"]
+    for role in ("dev", "test"):
+        assert f"{role}: 1 source has several targets, any of which is right: 5 pairs are 4 " in (
+            "\n".join(told)
+        )
+
+
+def test_records_of_several_targets_are_learnt_as_pairs():
+    records = [{"source": "red", "targets": ["R EH D", "R IY D"]}, {"source": "a", "targets": "A"}]
+    sets = DataSources(records, records).read("seq2seq", tell=[].append)
+    assert [e.target for e in sets.train] == [("R", "EH", "D"), ("R", "IY", "D"), ("A",)]
+    assert [len(e.references) for e in sets.dev] == [1, 0]
+
+
+def test_what_is_held_out_shares_no_source_with_training():
+    pairs = [(f"w{n % 30}", f"T{n}") for n in range(90)]
+    sets = DataSources(pairs).read("seq2seq", seed=3, tell=[].append)
+    trained, held = ({e.inputs for e in s} for s in (sets.train, sets.dev))
+    assert not trained & held
+    assert (len(trained), len(held), len(sets.train)) == (27, 3, 81)
+    assert all(len(e.references) == 2 for e in sets.dev)
+
+
+def test_dev_is_split_as_train_is(tmp_path):
+    for name, rows in (("train", "a b\tx\nc d\ty\n"), ("dev", "ab\tx\n")):
+        (tmp_path / f"{name}.tsv").write_text(rows)
+    told = []
+    files = (tmp_path / "train.tsv", tmp_path / "dev.tsv")
+    sets = DataSources(*files).read("seq2seq", tell=told.append)
+    assert [e.inputs for e in sets.dev] == [("ab",)]
+    assert sum("are split" in line for line in told) == 1

@@ -50,7 +50,8 @@ def example_of(
     name = None if called is None else str(called)
     if request.target == "sequence":
         targets = () if is_missing(target) else _targets(target, names[-1])
-        targets += _targets(others[0], others[1]) if targets else ()
+        if targets and others[1]:
+            targets += _targets(*others)
         return Example(steps, targets[0] if targets else None, where, name, text, None, targets[1:])
     answer = None if is_missing(target) else _target(target, request, names[-1])
     if request.target == "tags" and answer is not None and len(answer) != len(steps):

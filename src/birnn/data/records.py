@@ -222,7 +222,8 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
             if not found:
                 raise DataError(_no_key(lexicon[0], record))
             target = found[0]
-            notices.append(f"the {LEARNT[request.target]} {target!r}")
+            if not (request.target == "sequence" and is_several(target)):
+                notices.append(f"the {LEARNT[request.target]} {target!r}")
     others = None
     if target is not None and request.target == "sequence" and not is_several(target):
         others = next((key for key, name in names.items() if name in SEVERAL), None)

@@ -24,7 +24,8 @@ class SequenceScorer:
     Args:
         symbols: Symbols that the model knows. Others in references are named in
             ``unknown_labels``.
-        separator: What stands between symbols where they are written as a text, for chrF.
+        separator: What stands between symbols where they are written as a text, for chrF and in
+            ``worst``.
 
     Example:
         >>> scorer = SequenceScorer()
@@ -83,9 +84,9 @@ class SequenceScorer:
             their references; ``substitutions``, ``insertions``, ``deletions``: how an answer
             differs from the closest reference, see `alignment`; ``reference_tokens``, the symbols
             of the closest references; ``confusion[symbol][answer]``, where an empty string stands
-            for none; ``worst``: the answers of most edits, each ``gold``, ``predicted`` and
-            ``edits``; ``unknown_labels``; ``references`` in all, ``several_references``: sequences
-            that have more than one; ``sequences``.
+            for none; ``worst``: the answers of most edits, each ``gold`` and ``predicted`` as texts
+            and ``edits``; ``unknown_labels``; ``references`` in all, ``several_references``:
+            sequences that have more than one; ``sequences``.
         """
         inserted = sum(n for (gold, _), n in self._pairs.items() if not gold)
         deleted = sum(n for (_, said), n in self._pairs.items() if not said)
@@ -104,8 +105,8 @@ class SequenceScorer:
             "confusion": confusion,
             "worst": [
                 {
-                    "gold": list(self._closest[number]),
-                    "predicted": list(self._answers[number]),
+                    "gold": self._separator.join(self._closest[number]),
+                    "predicted": self._separator.join(self._answers[number]),
                     "edits": count,
                 }
                 for number, count in self._wrong.most_common(WORST)

@@ -13,24 +13,21 @@ from birnn.report.parts import Part, Picture, Section, Table, Text, Tiles
 from birnn.studies.turns import footer
 
 HEADLINES = (
-    "perplexity",
-    "accuracy",
-    "accuracy_at_5",
-    "f1",
-    "precision",
-    "recall",
-    "macro_f1",
-    "rmse",
-    "mae",
-    "r2",
+    *("perplexity", "accuracy", "accuracy_at_5", "f1", "precision", "recall", "macro_f1"),
+    *("rmse", "mae", "r2", "token_error_rate", "sequence_error_rate", "bleu", "chrf"),
 )
-COUNTS = ("gaps", "unknown_words", "sequences", "tokens", "empty_sequences")
+CALLED = {"bleu": "BLEU", "chrf": "chrF"}
+COUNTS = (
+    *("gaps", "unknown_words", "substitutions", "insertions", "deletions", "reference_tokens"),
+    *("sequences", "tokens", "empty_sequences", "references", "several_references"),
+)
 MOST_LABELS = 20
 MOST_PAIRS = 10  # of labels taken for each other
+NOTHING = "(none)"  # in the place of a symbol that is left out, or of one that none stands for
 
 
 def tables(scores: Mapping[str, Any], *, title: str) -> Iterator[Table]:
-    """The scores of a model on a set: the headline first, then label by label.
+    """The scores of a model on a set: the headline first, then label by label or answer by answer.
 
     Args:
         scores: What `birnn.runtime.Predictor.evaluate` gives.
@@ -43,7 +40,7 @@ def tables(scores: Mapping[str, Any], *, title: str) -> Iterator[Table]:
     """
     f1 = f1_name(scores)
     rows = [
-        (f1 if name == "f1" else name.replace("_", " "), f"{scores[name]:.4f}")
+        (f1 if name == "f1" else CALLED.get(name, name.replace("_", " ")), f"{scores[name]:.4f}")
         for name in HEADLINES
         if scores.get(name) is not None and not (name == "macro_f1" and f1 == "macro F1")
     ]
@@ -67,6 +64,12 @@ def tables(scores: Mapping[str, Any], *, title: str) -> Iterator[Table]:
             ],
             "by label" if len(labels) <= MOST_LABELS else f"the {MOST_LABELS} commonest labels",
         )
+    if worst := scores.get("worst"):
+        yield Table(
+            ("correct", "answer", "edits"),
+            [(row["gold"] or NOTHING, row["predicted"] or NOTHING, row["edits"]) for row in worst],
+            "answers of most errors",
+        )
 
 
 def f1_name(scores: Mapping[str, Any]) -> str:
@@ -86,11 +89,13 @@ def write(path: Path | str, scores: Mapping[str, Any], *, model: str, data: str)
     Raises:
         OutputError: The file cannot be written.
     """
-    [reached, *by_label] = tables(scores, title=f"on {data}")
+    [reached, *others] = tables(scores, title=f"on {data}")
+    sequences = "token_error_rate" in scores
+    what = "symbols" if sequences else "labels"
     sections: dict[str, Sequence[Part]] = {
         "What it reached": [Tiles(list(_tiles(scores))), reached],
-        "Label by label": by_label,
-        "Which labels are taken for which": list(_confusion(scores)),
+        "Where it errs most" if sequences else "Label by label": others,
+        f"Which {what} are taken for which": list(_confusion(scores)),
     }
     return report.write(
         path,
@@ -107,6 +112,10 @@ def _tiles(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "perplexity of the words at gaps", f"{scores['perplexity']:.1f}", ""
         yield "the likeliest word is right", f"{100 * scores['accuracy']:.1f} %", ""
         yield "one of the likeliest five is", f"{100 * scores['accuracy_at_5']:.1f} %", ""
+    elif "token_error_rate" in scores:
+        yield "of symbols wrong: token error rate", f"{100 * scores['token_error_rate']:.1f} %", ""
+        rate = scores["sequence_error_rate"]
+        yield "of answers wrong: sequence error rate", f"{100 * rate:.1f} %", ""
     elif "accuracy" in scores:
         yield "accuracy", f"{100 * scores['accuracy']:.1f} %", ""
         yield f1_name(scores), f"{100 * scores['f1']:.1f} %", ""
@@ -116,22 +125,33 @@ def _tiles(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _confusion(scores: Mapping[str, Any]) -> Iterator[Part]:
-    """The matrix, and the pairs of labels that were confused most often."""
+    """The matrix, and the pairs of labels or symbols that were confused most often."""
     if not scores.get("confusion"):
         return
-    found = confusion_matrix(scores["confusion"])
+    sequences = "token_error_rate" in scores
+    what = "symbol" if sequences else "label"
+    confusion = {
+        gold or NOTHING: {said or NOTHING: count for said, count in row.items()}
+        for gold, row in scores["confusion"].items()
+    }
+    found = confusion_matrix(confusion)
     others = len(found.folded)
     caption = (
         "Rows are the correct labels, columns the answers; a cell is inked by its share of the row."
     )
     if others:
         caption += (
-            f" The {len(found.labels)} labels that are most often confused have a row of their "
+            f" The {len(found.labels)} {what}s that are most often confused have a row of their "
             f"own, the last is of the {others} others together; {found.within:,} answers that "
             "confuse two of these are not in it."
         )
     if scores.get("f1_kind") == "spans":
         caption += " Single tags are counted here, whole spans in the F1."
+    if sequences:
+        caption += (
+            " Symbols stand side by side as the fewest edits put them; the row "
+            f"{NOTHING} holds those that are too many, the column {NOTHING} those left out."
+        )
     yield Picture(
         figures.confusion_matrix(found.labels, found.counts, others=others, within=found.within),
         caption,
@@ -139,9 +159,9 @@ def _confusion(scores: Mapping[str, Any]) -> Iterator[Part]:
     if not found.confused:
         yield Text("Not one answer is wrong.")
         return
-    asked = {gold: sum(row.values()) for gold, row in scores["confusion"].items()}
+    asked = {gold: sum(row.values()) for gold, row in confusion.items()}
     yield Table(
-        ("correct", "answer", "times", "of the correct label"),
+        ("correct", "answer", "times", f"of the correct {what}"),
         [
             (gold, said, f"{count:,}", f"{100 * count / asked[gold]:.1f} %")
             for gold, said, count in found.confused[:MOST_PAIRS]

@@ -56,7 +56,7 @@ def describe(
 def _digest(examples: Iterable[Example]) -> str:
     digest = hashlib.sha256()
     for example in examples:
-        for part in (example.inputs, example.target):
+        for part in (example.inputs, example.target, *example.references):
             if isinstance(part, np.ndarray):
                 digest.update(f"{part.dtype} {part.shape}".encode())
                 digest.update(np.ascontiguousarray(part).tobytes())
