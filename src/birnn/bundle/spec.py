@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from birnn.inputs import Inputs
+from birnn.reference.cells import CELLS
 from birnn.reference.stack import (
     CellName,
     Direction,
@@ -22,6 +23,8 @@ from birnn.reference.stack import (
 )
 from birnn.schema import Frozen, Shape, Size, prefixed
 from birnn.tasks import AnyHead
+
+FINAL_STATES = ("final_h", "final_c")  # mean states of all layers, as a cell has them
 
 
 def _parts(given: Any) -> Any:
@@ -151,10 +154,15 @@ class Spec(Frozen):
         """Names and shapes of the mean states over data, used for mean ablation by explanations.
 
         Of each direction of the last layer: over all steps (``rows``), and over the final states
-        (``last``).
+        (``last``). Of a head that begins in the encoder's final states, these of all layers and
+        directions, too (``final_h``, and ``final_c`` of an LSTM).
         """
-        shape = (self.stack.directions_of(-1), self.encoder.hidden_size)
-        return {"rows": shape, "last": shape}
+        shape: Shape = (self.stack.directions_of(-1), self.encoder.hidden_size)
+        shapes = {"rows": shape, "last": shape}
+        if self.head.begins_in_states:
+            final: Shape = (self.stack.state_count, self.encoder.hidden_size)
+            shapes |= dict.fromkeys(FINAL_STATES[: CELLS[self.stack.cell].states], final)
+        return shapes
 
     def parameter_count(self) -> int:
         """Number of values in all tensors."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from birnn.bundle.spec import FINAL_STATES
 from birnn.inputs import Batch
 from birnn.models.network import Network
 from birnn.ragged import Ragged
@@ -35,6 +36,7 @@ class StateSums:
     def __init__(self) -> None:
         self._rows: Any = 0.0
         self._last: Any = 0.0
+        self._final: list[Any] = [0.0, 0.0]
         self.steps = 0
         self.sequences = 0
 
@@ -44,6 +46,20 @@ class StateSums:
         self._last = self._last + _sums(last_BH)
         self.steps += halves_NH[0].shape[0]
         self.sequences += last_BH[0].shape[0]
+
+    def add_final(self, parts_KBH: Sequence[Tensor]) -> None:
+        """Count the final states of all layers and directions of a batch that `add` counted."""
+        for at, part in enumerate(parts_KBH):
+            self._final[at] = self._final[at] + part.double().sum(dim=1).cpu().numpy()
+
+    @property
+    def final(self) -> dict[str, Array]:
+        """Mean final state of all layers and directions, h and c, as far as these were counted."""
+        return {
+            name: part / max(1, self.sequences)
+            for name, part in zip(FINAL_STATES, self._final, strict=True)
+            if isinstance(part, np.ndarray)
+        }
 
     @property
     def rows(self) -> Array:
@@ -65,7 +81,8 @@ def mean_states(network: Network, batches: Iterable[Batch]) -> dict[str, npt.NDA
         batches: Data; sequences without steps count for nothing.
 
     Returns:
-        ``rows`` and ``last``, (D, H); nothing where there is not one step.
+        ``rows`` and ``last``, (D, H), and what else a head needs; nothing where there is not one
+        step.
     """
     sums = StateSums()
     directions = network.spec.stack.directions_of(-1)
@@ -73,11 +90,15 @@ def mean_states(network: Network, batches: Iterable[Batch]) -> dict[str, npt.NDA
         rows = Ragged(network.inputs(batch.inputs), batch.lengths)
         out = network.encoder(network.encoder_rows(rows))
         halves = [out.forward.values, *([] if out.backward is None else [out.backward.values])]
-        filled = torch.from_numpy(batch.lengths > 0)
-        sums.add(halves, [final[filled.to(final.device)] for final in out.state.h[-directions:]])
+        filled = torch.from_numpy(batch.lengths > 0).to(out.state.h.device)
+        sums.add(halves, [final[filled] for final in out.state.h[-directions:]])
+        if network.spec.head.begins_in_states:
+            states = [out.state.h, *([] if out.state.c is None else [out.state.c])]
+            sums.add_final([part[:, filled] for part in states])
     if not sums.steps:
         return {}
-    return {"rows": sums.rows.astype(np.float32), "last": sums.last.astype(np.float32)}
+    found = {"rows": sums.rows, "last": sums.last} | sums.final
+    return {name: means.astype(np.float32) for name, means in found.items()}
 
 
 def _sums(parts: Sequence[Tensor]) -> Array:

@@ -3,5 +3,6 @@
 from birnn.runtime.predictor import Predictor
 from birnn.runtime.search import Hypothesis, Search
 from birnn.runtime.streaming import Online
+from birnn.runtime.tracing import TargetTrace, trace_target
 
-__all__ = ["Hypothesis", "Online", "Predictor", "Search"]
+__all__ = ["Hypothesis", "Online", "Predictor", "Search", "TargetTrace", "trace_target"]

@@ -139,6 +139,8 @@ class Head(Frozen, ABC):
     """Whether it answers for every step, or once for a sequence."""
     has_labels: ClassVar[bool] = False
     """Whether it chooses among labels; scores of labels must be finite."""
+    begins_in_states: ClassVar[bool] = False
+    """Whether it begins in the final states of all layers of the encoder."""
     vocabulary: ClassVar[str | None] = "labels"
     """Name of the vocabulary that its answers are made of; None where they are numbers."""
     labelled: ClassVar[bool] = True

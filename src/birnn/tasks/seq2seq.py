@@ -102,6 +102,7 @@ class TargetSequence(Head, DecoderSettings):
     key: ClassVar = "target"
     settings: ClassVar = Seq2SeqSettings
     answer_comment: ClassVar = "# a list of symbols for each sequence"
+    begins_in_states: ClassVar = True
     vocabulary: ClassVar = "targets"
 
     kind: Literal["sequence"] = "sequence"

@@ -1,0 +1,452 @@
+"""How a target came about: what each step gave, where it looked, what each direction did for it.
+
+A direction is ablated by putting its mean over data in the place of its states (mean ablation): of
+the last layer at each step of the source, and of all layers at the end, where the bridge reads
+them. The decoder then reads the same target again, so that the log-probabilities can be compared
+step by step.
+"""
+
+# S steps of the source, T symbols of the target, V symbols that may come, C conditions,
+# N rows of all sequences, B sequences, K states of all layers and directions, D directions,
+# H hidden units
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from birnn.bundle.io import Bundle
+from birnn.bundle.spec import Spec
+from birnn.data.batching import windows
+from birnn.errors import DataError
+from birnn.ragged import Ragged
+from birnn.reference.bidirectional import Outcome, StackState, merge_projection
+from birnn.reference.merge import MERGES
+from birnn.runtime.batches import BATCH_ROWS, BatchRunner
+from birnn.runtime.beam import END
+from birnn.runtime.decoder import DecoderLayers
+from birnn.runtime.predictor import Predictor
+from birnn.runtime.search import Hypothesis, Search, checked
+from birnn.runtime.validation import validated
+from birnn.tasks.seq2seq import TargetSequence
+
+Array = npt.NDArray[Any]
+
+DIRECTIONS = ("forward", "backward")
+FULL = "full"
+CONDITIONS: dict[str, tuple[str, ...]] = {
+    FULL: (),
+    "without forward": ("forward",),
+    "without backward": ("backward",),
+    "without both": DIRECTIONS,
+}
+"""Which directions are ablated in each; with one direction the first two are all."""
+
+RUNNERS_UP = 3  # other symbols of a step
+OVERLOOKED = 0.05  # a source symbol that no step gives this weight is said to be never looked at
+
+
+class TracedStep(NamedTuple):
+    """One step of a target.
+
+    Args:
+        symbol: What was said; None for the end.
+        probability: Of that symbol, after those before it.
+        runners_up: The likeliest others with their probabilities; None for the end.
+        added: Direction to what it adds to the symbol's log-probability: what is lost where it is
+            ablated.
+    """
+
+    symbol: str | None
+    probability: float
+    runners_up: tuple[tuple[str | None, float], ...]
+    added: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetTrace:
+    """A target of one source, and how it came about; `trace_target` makes one.
+
+    Args:
+        spec: What the model is.
+        source: Steps of the source as written; of vectors their numbers from 1 on.
+        unknown: Which of them the model does not know, (S,) bool.
+        nbest: The best targets that a search found, the best first.
+        target: The one that is traced: the best, or the one that was asked for.
+        log_probabilities: Condition to the log-probability of each step of it, the end last,
+            (T + 1,); ``full`` alone where there are no mean states.
+        runners_up: At each step the likeliest other symbols with their probabilities; None stands
+            for the end.
+        attention: How each step's weight is spread over the source, (T + 1, S); None where the
+            model has no attention.
+        mean_of: Steps that the mean states are taken over; None where training left them.
+        left_out: What is not here, and why: a line each.
+    """
+
+    spec: Spec
+    source: tuple[str, ...]
+    unknown: Array
+    nbest: tuple[Hypothesis, ...]
+    target: Hypothesis
+    log_probabilities: Mapping[str, Array]
+    runners_up: Sequence[Sequence[tuple[str | None, float]]]
+    attention: Array | None
+    mean_of: int | None
+    left_out: tuple[str, ...]
+
+    @property
+    def steps(self) -> list[TracedStep]:
+        """The steps of the target, the end last."""
+        added = self.added()
+        return [
+            TracedStep(
+                symbol, float(np.exp(each)), tuple(others),
+                {direction: float(adds[at]) for direction, adds in added.items()},
+            )
+            for at, (symbol, each, others) in enumerate(
+                zip((*self.target.symbols, None), self.log_probabilities[FULL], self.runners_up,
+                    strict=True)
+            )
+        ]  # fmt: skip
+
+    @property
+    def text(self) -> str:
+        """The target as `birnn predict` prints it."""
+        return self.written(self.target)
+
+    def written(self, hypothesis: Hypothesis) -> str:
+        """A target as `birnn predict` prints it."""
+        assert isinstance(self.spec.head, TargetSequence)
+        return self.spec.head.separator.join(hypothesis.symbols)
+
+    @property
+    def coverage(self) -> Array | None:
+        """Sum of the attention that all steps gave to each step of the source, (S,)."""
+        return None if self.attention is None else self.attention.sum(axis=0)
+
+    @property
+    def overlooked(self) -> list[int]:
+        """Steps of the source, from 0 on, to which no step gave more than a twentieth."""
+        if self.attention is None:
+            return []
+        return np.flatnonzero(self.attention.max(axis=0) < OVERLOOKED).tolist()
+
+    def totals(self) -> dict[str, float]:
+        """Log-probability of the whole target in each condition."""
+        every = self.log_probabilities.items()
+        return {condition: float(each.sum()) for condition, each in every}
+
+    def added(self) -> dict[str, Array]:
+        """What each direction adds to the log-probability of each step, (T + 1,)."""
+        full = self.log_probabilities[FULL]
+        return {
+            CONDITIONS[condition][0]: full - each
+            for condition, each in self.log_probabilities.items()
+            if len(CONDITIONS[condition]) == 1
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers as plain Python objects; the end of a target is ``None``."""
+        coverage = self.coverage
+        return {
+            "tokens": list(self.source),
+            "unknown": [t for t, new in zip(self.source, self.unknown, strict=True) if new],
+            "answer": list(self.nbest[0].symbols),
+            "target": list(self.target.symbols),
+            "score": self.target.score,
+            "log_probability": self.target.log_probability,
+            "ended": self.target.ended,
+            "nbest": [
+                {
+                    "target": list(one.symbols),
+                    "score": one.score,
+                    "log_probability": one.log_probability,
+                }
+                for one in self.nbest
+            ],
+            "steps": [
+                {
+                    "symbol": step.symbol,
+                    "probability": step.probability,
+                    "runners_up": [[symbol, p] for symbol, p in step.runners_up],
+                    "added": dict(step.added),
+                }
+                for step in self.steps
+            ],
+            "attention": None if self.attention is None else self.attention.tolist(),
+            "coverage": None if coverage is None else coverage.tolist(),
+            "never_looked_at": [at + 1 for at in self.overlooked],
+            "log_probabilities": self.totals(),
+            "left_out": list(self.left_out),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Means:
+    """Mean states of an encoder over data.
+
+    Args:
+        rows: Of each direction of the last layer over all steps, (D, H).
+        final: Final states of all layers and directions, h and for an LSTM c, each (K, H).
+        steps: Steps that they are taken over; None where training left them.
+    """
+
+    rows: Array
+    final: tuple[Array, ...]
+    steps: int | None
+
+    @classmethod
+    def of_training(cls, bundle: Bundle) -> _Means | None:
+        """Those that training left in the bundle; None where it left none."""
+        names = [name for name in bundle.spec.mean_states() if name.startswith("final_")]
+        if not bundle.mean_states or not names:
+            return None
+        final = tuple(bundle.mean_states[name] for name in names)
+        return cls(bundle.mean_states["rows"], final, None)
+
+    @classmethod
+    def over(cls, runner: BatchRunner, sequences: Iterable[Any]) -> _Means:
+        """Those over validated sequences; sequences without steps count for nothing."""
+        rows: Any = 0.0
+        final: list[Any] = [0.0, 0.0]
+        steps = count = 0
+        for window in windows(sequences, tokens=BATCH_ROWS, sequences=BATCH_ROWS):
+            filled = [sequence for sequence in window if len(sequence)]
+            if not filled:
+                continue
+            encoded = _encode(runner, filled)
+            rows = rows + np.stack(
+                [half.sum(axis=0, dtype=np.float64) for half in _halves(encoded)]
+            )
+            for at, part in enumerate(encoded.state.parts):
+                final[at] = final[at] + part.sum(axis=1, dtype=np.float64)
+            steps, count = steps + len(encoded.output.values), count + len(filled)
+        if not count:
+            raise DataError("not one of the sequences has a step. Give some that have.")
+        parts = (part / count for part in final if not np.isscalar(part))
+        return cls(rows / steps, tuple(parts), steps)
+
+
+def trace_target(
+    model: Predictor,
+    sequence: Any,
+    *,
+    target: Sequence[str] | str | None = None,
+    search: Search | None = None,
+    data: Iterable[Any] | None = None,
+) -> TargetTrace:
+    """How the answer of a model that writes sequences came about.
+
+    Args:
+        model: The model.
+        sequence: As ``predict`` takes one, at least one step long.
+        target: The target that is traced, as `Predictor.score_targets` takes one; by default the
+            best that the search finds.
+        search: How answers are searched for; by default a beam of 5, all of whose answers are
+            given.
+        data: Sequences to take mean states over; by default those that training left in the bundle.
+
+    Raises:
+        UsageError: A model of another task.
+        DataError: A sequence that the model cannot read, one without steps, or a symbol that it
+            cannot write.
+
+    Example:
+        >>> from birnn.bundle import Encoder, Symbols
+        >>> from birnn.tasks import TargetSequence
+        >>> spec = Spec(
+        ...     inputs=Symbols(size=3, dim=2),
+        ...     encoder=Encoder(hidden_size=2),
+        ...     head=TargetSequence(size=3, dim=2, hidden_size=4),
+        ... )
+        >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
+        >>> vocabularies = {"symbols": ("<unk>", "A", "C"), "targets": ("<s>", "AA1", "K")}
+        >>> model = Predictor(Bundle(spec, vocabularies, tensors))
+        >>> found = trace_target(model, "CA", target=["K"])
+        >>> found.attention.tolist(), found.coverage.tolist(), found.overlooked
+        ([[0.5, 0.5], [0.5, 0.5]], [1.0, 1.0], [])
+        >>> [(step.symbol, round(step.probability, 3)) for step in found.steps]
+        [('K', 0.333), (None, 0.333)]
+    """
+    settings = Search(nbest=5) if search is None else checked(search)
+    [nbest] = model.predict_nbest([sequence], search=settings)
+    runner, spec = BatchRunner(model.bundle), model.spec
+    assert isinstance(spec.head, TargetSequence), "others have no n-best"
+    [source] = _validated(model, runner, [sequence])
+    if not len(source):
+        raise DataError("the sequence has no steps. Give one with at least one.")
+    traced = nbest[0]
+    if target is not None:
+        [traced] = model.score_targets([sequence], [target], search=settings)
+    means = _Means.of_training(model.bundle)
+    if data is not None:
+        means = _Means.over(runner, _validated(model, runner, data))
+    encoded = _encode(runner, [source])
+    conditions = list(CONDITIONS)[: 2 * spec.stack.directions_of(-1)] if means else [FULL]
+    ablated = [_ablated(encoded, model.bundle, means, CONDITIONS[each]) for each in conditions]
+    decoder = DecoderLayers(spec.head, spec.stack, model.bundle.tensors)
+    numbers = {symbol: number for number, symbol in enumerate(model.labels)}
+    walk = _walk(decoder, _side_by_side(ablated), [numbers[s] for s in traced.symbols])
+    return TargetTrace(
+        spec=spec,
+        source=tuple(map(str, source))
+        if spec.inputs.holds != "vectors"
+        else tuple(str(step) for step in range(1, len(source) + 1)),
+        unknown=runner.codec.unknown(source),
+        nbest=tuple(nbest),
+        target=traced,
+        log_probabilities=dict(zip(conditions, walk.said.T, strict=True)),
+        runners_up=[
+            tuple((None if n == END else model.labels[n], p) for n, p in others)
+            for others in walk.runners_up
+        ],
+        attention=walk.attention,
+        mean_of=None if means is None else means.steps,
+        left_out=tuple(_left_out(means, walk, traced)),
+    )
+
+
+def _left_out(means: _Means | None, walk: _Walk, traced: Hypothesis) -> Iterator[str]:
+    if walk.attention is None:
+        yield (
+            "Attention and coverage: this model has none, its decoder begins in the encoder's "
+            "final states and never looks at the source again."
+        )
+    if means is None:
+        yield (
+            "What each direction adds: the bundle has no mean states. Give sequences to take them "
+            "over (--data)."
+        )
+    if not traced.ended:
+        yield "The end of the answer: it was cut at the most symbols that the model allows."
+
+
+def _validated(model: Predictor, runner: BatchRunner, sequences: Iterable[Any]) -> Iterator[Any]:
+    reading = model.read_options()
+    return validated(
+        model.spec,
+        runner.codec,
+        sequences,
+        split=reading.split,
+        source_split=reading.source_split,
+        options=model.read_options,
+    )
+
+
+def _encode(runner: BatchRunner, sequences: Sequence[Any]) -> Outcome:
+    """What the encoder gives for validated sequences."""
+    rows = runner.embed(sequences)
+    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+    return runner.network.encode(Ragged(rows.values, lengths), table=rows.table)
+
+
+def _halves(encoded: Outcome) -> list[Array]:
+    """States of each direction of the last layer, (N, H)."""
+    backward = [] if encoded.backward is None else [encoded.backward.values]
+    return [encoded.forward.values, *backward]
+
+
+def _ablated(
+    encoded: Outcome, bundle: Bundle, means: _Means | None, gone: Sequence[str]
+) -> Outcome:
+    """What the encoder gave for one sequence, with means in the place of some directions."""
+    if means is None or not gone:
+        return encoded
+    stack = bundle.spec.stack
+    halves = _halves(encoded)
+    kept = [
+        np.broadcast_to(mean.astype(half.dtype), half.shape) if name in gone else half
+        for name, half, mean in zip(DIRECTIONS, halves, means.rows, strict=False)
+    ]
+    # What a residual layer added to its merged halves stays.
+    merged = _merged(kept, bundle)
+    if stack.adds_input(stack.num_layers - 1):
+        merged = merged + (encoded.output.values - _merged(halves, bundle))
+    parts = []
+    for part, mean in zip(encoded.state.parts, means.final, strict=True):
+        replaced = part.copy()
+        for layer in range(stack.num_layers):
+            states = range(part.shape[0])[stack.states_of(layer)]
+            for name, at in zip(DIRECTIONS, states, strict=False):
+                if name in gone:
+                    replaced[at] = mean[at]
+        parts.append(replaced)
+    tops = list(parts[0][stack.states_of(stack.num_layers - 1)])
+    return Outcome(
+        encoded.output.with_values(merged),
+        encoded.forward.with_values(kept[0]),
+        None if encoded.backward is None else encoded.backward.with_values(kept[1]),
+        _merged(tops, bundle),
+        StackState(*parts),
+    )
+
+
+def _merged(halves: Sequence[Array], bundle: Bundle) -> Array:
+    """The last layer's halves, (N, H), as one row each, (N, W)."""
+    if len(halves) == 1:
+        return halves[0]
+    stack, prefix = bundle.spec.stack, "encoder."
+    own = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in bundle.tensors.items()
+        if name.startswith(prefix)
+    }
+    projection = merge_projection(own, stack.num_layers - 1, stack)
+    return MERGES[stack.merge].forward(halves[0], halves[1], projection)
+
+
+def _side_by_side(outcomes: Sequence[Outcome]) -> Outcome:
+    """One source in several conditions as a batch, (C,)."""
+
+    def ragged(each: Sequence[Ragged[Array]]) -> Ragged[Array]:
+        return Ragged(
+            np.concatenate([one.values for one in each]),
+            np.concatenate([one.lengths for one in each]),
+        )
+
+    backward = [one.backward for one in outcomes if one.backward is not None]
+    states = zip(*(one.state.parts for one in outcomes), strict=True)
+    return Outcome(
+        ragged([one.output for one in outcomes]),
+        ragged([one.forward for one in outcomes]),
+        ragged(backward) if backward else None,
+        np.concatenate([one.final for one in outcomes]),
+        StackState(*(np.concatenate(parts, axis=1) for parts in states)),
+    )
+
+
+class _Walk(NamedTuple):
+    """What a decoder gave as it read a target.
+
+    Args:
+        said: Log-probability of each step in each condition, (T + 1, C).
+        runners_up: In the first condition the likeliest other symbols of each step, with their
+            probabilities.
+        attention: Of the first condition, (T + 1, S); None without attention.
+    """
+
+    said: Array
+    runners_up: list[list[tuple[int, float]]]
+    attention: Array | None
+
+
+def _walk(decoder: DecoderLayers, encoded: Outcome, target: Sequence[int]) -> _Walk:
+    """Read a target in several conditions of its source, its end last."""
+    memory, state = decoder.begin(encoded)
+    each = np.ones(len(memory.lengths), np.int64)
+    said, runners_up, weights = [], [], []
+    for read, next_symbol in zip([END, *target], [*target, END], strict=True):
+        found = decoder.step(read * each, state, memory, each, weights=True)
+        state = found.state
+        said.append(found.log_probabilities[:, next_symbol])
+        first = np.exp(found.log_probabilities[0])
+        ranked = np.argsort(-first, kind="stable")[: RUNNERS_UP + 1].tolist()
+        others = [number for number in ranked if number != next_symbol][:RUNNERS_UP]
+        runners_up.append([(number, float(first[number])) for number in others])
+        if found.weights is not None:
+            weights.append(found.weights[: int(memory.lengths[0])])
+    return _Walk(np.stack(said), runners_up, np.stack(weights) if weights else None)
