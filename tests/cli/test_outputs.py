@@ -132,7 +132,7 @@ def test_a_prediction_that_ends_early_leaves_the_older_file(
     monkeypatch: pytest.MonkeyPatch,
     fault: type[BaseException],
 ) -> None:
-    def broken(self: Predictor, sequences: Any, *, wait: bool) -> Any:
+    def broken(self: Predictor, sequences: Any, *, search: Any, wait: bool) -> Any:
         yield ["NOUN"] * len(next(iter(sequences)))
         raise fault
 

@@ -347,7 +347,7 @@ def test_a_fault_in_a_pipe_comes_after_the_answers_before_it(start: Any, trained
 def test_json_has_no_word_for_infinity(
     call: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answers(self: Predictor, sequences: Any, *, wait: bool) -> Any:
+    def answers(self: Predictor, sequences: Any, *, search: Any, wait: bool) -> Any:
         return ([1.5, (np.nan, np.inf)[n % 2]] for n, _ in enumerate(sequences))
 
     monkeypatch.setattr(Predictor, "stream", answers)

@@ -275,7 +275,8 @@ def test_a_model_that_never_ends_is_cut_and_says_so_once(
     [told] = [record.message for record in caplog.records if "did not end" in record.message]
     assert told == (
         "an answer to a source of 0 steps did not end within 2 symbols, the most that the model "
-        "allows, and is cut there; predict_nbest marks such answers, Search(longest=) allows more"
+        "allows, and is cut there: `ended` is false of such answers. Search(longest=) sets another "
+        "bound."
     )
     caplog.clear()
     [answer] = model.predict(["ab"], search=Search(longest=40))

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from birnn.cli.options import Json, Labelled, Model, Page, with_read_options, with_threads
+from birnn.cli.options import (
+    Beam,
+    Json,
+    Labelled,
+    Model,
+    Page,
+    search_of,
+    with_read_options,
+    with_threads,
+)
 from birnn.cli.output import STANDARD_INPUT, check_page, naming_file, print_json
 from birnn.errors import UsageError, print_notice
 
@@ -18,6 +27,7 @@ def evaluate(
     model: Model,
     data: Labelled,
     out: Page = None,
+    beam: Beam = None,
     as_json: Json = False,
     *,
     reading: ReadOptions,
@@ -33,7 +43,10 @@ def evaluate(
     predictor = Predictor.load(model)
     with naming_file(data):
         scores = predictor.evaluate(
-            data, tell=print_notice, **reading.model_dump(exclude_unset=True)
+            data,
+            search=search_of(predictor.spec.head, beam),
+            tell=print_notice,
+            **reading.model_dump(exclude_unset=True),
         )
     unknown = scores.get("unknown_labels", {})
     if unknown:

@@ -6,12 +6,24 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from birnn.errors import UsageError
 
+if TYPE_CHECKING:
+    from birnn.runtime import Search
+    from birnn.tasks import Head
+
+Beam = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Of seq2seq: hypotheses side by side, 5 by default; 1 is greedy.",
+        show_default=False,
+    ),
+]
 Config = Annotated[Path | None, typer.Option(metavar="C.toml", help="Settings.")]
 Dev = Annotated[str | None, typer.Option(metavar="F", help="Decides which weights are kept.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")]
@@ -63,6 +75,31 @@ def with_epochs(settings: Sequence[str] | None, epochs: int | None) -> list[str]
         ['encoder.cell=gru', 'training.epochs=3']
     """
     return [*(settings or ()), *([] if epochs is None else [f"training.epochs={epochs}"])]
+
+
+def search_of(head: Head, beam: int | None, nbest: int | None = None) -> Search | None:
+    """The search that ``--beam`` and ``--nbest`` ask for; None where both are left out.
+
+    Args:
+        head: The head of the model that is to search.
+        beam: The width of its beam; by default 5, or as wide as ``nbest``.
+        nbest: How many targets are given.
+
+    Raises:
+        UsageError: It does not search.
+        ConfigError: More targets than the beam is wide.
+    """
+    from birnn.runtime import Search
+
+    if beam is None and nbest is None:
+        return None
+    if not head.searches:
+        option = "--beam" if nbest is None else "--nbest"
+        raise UsageError(
+            f"{option} is for models that search for their answers, such as seq2seq; this is a "
+            f"{head.task}. Leave it out."
+        )
+    return Search(beam=beam or max(Search().beam, nbest or 1), nbest=nbest or 1)
 
 
 # Name of each argument, its type and its help.

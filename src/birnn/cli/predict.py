@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from birnn.cli.options import Model, with_read_options, with_threads
+from birnn.cli.options import Beam, Model, search_of, with_read_options, with_threads
 from birnn.cli.output import STANDARD_INPUT, finite, naming_file, open_output
 from birnn.errors import UsageError, escaped, print_notice
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from birnn.data.options import ReadOptions
     from birnn.runtime import Predictor
 
-# An example, its answer and, where asked for, its probabilities.
+# An example, its answer and, where asked for, its probabilities; of a search the n best.
 Answered = tuple["Example", Any, Any]
 
 
@@ -42,33 +42,44 @@ def predict(
         bool,
         typer.Option("--all-probabilities", help="With --json: the probability of every label."),
     ] = False,
+    beam: Beam = None,
+    nbest: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of seq2seq: the N best of each source, with rank and score."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object for each sequence, a line each.")
     ] = False,
     *,
     reading: ReadOptions,
 ) -> int:
-    """Label the sequences of a file as a stream: memory does not grow with it."""
+    """Answer for the sequences of a file as a stream: memory does not grow with it."""
     from birnn.runtime import Predictor
 
     if all_probabilities and not as_json:
         raise UsageError("--all-probabilities goes with --json. For the answer's: --probabilities.")
     predictor = Predictor.load(model)
     spec = predictor.spec
-    if (probabilities or all_probabilities) and not predictor.labels:
+    search = search_of(spec.head, beam, nbest)
+    with_probabilities = probabilities or all_probabilities
+    if with_probabilities and (spec.head.searches or not predictor.labels):
         raise spec.head.no_probabilities("Leave --probabilities out.")
     if data == STANDARD_INPUT and reading.format is None and spec.inputs.holds == "vectors":
         raise UsageError("this model reads vectors: name the --format of standard input.")
     examples = predictor.read(data, reading, tell=print_notice)
     wait = not _arrives(data)
-    line = _json_lines(predictor, all_probabilities) if as_json else _plain_lines(predictor)
-    answered = _answered(
-        predictor,
-        examples,
-        data,
-        probabilities=probabilities or all_probabilities or (as_json and spec.head.likely),
-        wait=wait,
-    )
+    every = all_probabilities or nbest is not None
+    line = _json_lines(predictor, every) if as_json else _plain_lines(predictor)
+
+    def answers(inputs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        if with_probabilities or (as_json and spec.head.likely):
+            return predictor.stream_proba(inputs, wait=wait)
+        if spec.head.searches and (as_json or nbest is not None):
+            found = predictor.stream_nbest(inputs, search=search, wait=wait)
+            return ((list(targets[0].symbols), targets) for targets in found)
+        return ((a, None) for a in predictor.stream(inputs, search=search, wait=wait))
+
+    answered = _answered(examples, answers, data)
     with open_output(out, reading=data) as stream:
         for example, answer, chances in answered:
             stream.write(line(example, answer, chances))
@@ -87,7 +98,9 @@ def _arrives(data: str) -> bool:
 
 
 def _answered(
-    model: Predictor, examples: Iterable[Example], data: str, *, probabilities: bool, wait: bool
+    examples: Iterable[Example],
+    answers: Callable[[Iterable[Any]], Iterator[tuple[Any, Any]]],
+    data: str,
 ) -> Iterator[Answered]:
     """Each example with its answer, in order."""
     waiting: deque[Example] = deque()
@@ -97,13 +110,8 @@ def _answered(
             waiting.append(example)
             yield example.inputs
 
-    answers: Iterator[tuple[Any, Any]]
-    if probabilities:
-        answers = model.stream_proba(inputs(), wait=wait)
-    else:
-        answers = ((answer, None) for answer in model.stream(inputs(), wait=wait))
     with naming_file(data):
-        for answer, chances in answers:
+        for answer, chances in answers(inputs()):
             yield waiting.popleft(), answer, chances
 
 
@@ -113,7 +121,7 @@ def _plain_lines(model: Predictor) -> Callable[[Example, Any, Any], str]:
     return lambda example, answer, chances: head.lines(example, answer, chances, labels, tensors)
 
 
-def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example, Any, Any], str]:
+def _json_lines(model: Predictor, every: bool) -> Callable[[Example, Any, Any], str]:
     """An object for each sequence: what the file calls it, what was read, the answer."""
     head, labels, told = model.spec.head, model.labels, False
 
@@ -128,7 +136,7 @@ def _json_lines(model: Predictor, all_probabilities: bool) -> Callable[[Example,
             record["tokens"] = list(example.inputs)
         record[head.key] = answer
         if chances is not None:
-            record |= head.probability_record(answer, chances, labels, every=all_probabilities)
+            record |= head.probability_record(answer, chances, labels, every=every)
         whole = finite(record)
         if whole != record and not told:
             told = True

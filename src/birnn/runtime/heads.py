@@ -196,8 +196,8 @@ class ScoringHead:
 
     def _no_search(self) -> UsageError:
         return UsageError(
-            f"a {self._head.task} answers without a search: it has no beam and no n-best. "
-            "Call predict."
+            f"a {self._head.task} answers without a search: it has no beam and no n best. "
+            "Leave them out."
         )
 
     def _score(self, rows: Floats) -> Floats:

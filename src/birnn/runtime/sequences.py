@@ -130,8 +130,8 @@ class SequenceHead:
         whose = "the search" if settings.longest is not None else "the model"
         return (
             f"an answer to a source of {steps:,} steps did not end within {symbols:,} symbols, the "
-            f"most that {whose} allows, and is cut there; predict_nbest marks such answers, "
-            "Search(longest=) allows more"
+            f"most that {whose} allows, and is cut there: `ended` is false of such answers. "
+            "Search(longest=) sets another bound."
         )
 
     def _named(self, target: Target) -> Hypothesis:

@@ -141,6 +141,8 @@ class Head(Frozen, ABC):
     """Whether it chooses among labels; scores of labels must be finite."""
     begins_in_states: ClassVar[bool] = False
     """Whether it begins in the final states of all layers of the encoder."""
+    searches: ClassVar[bool] = False
+    """Whether it searches for its answers, among which there are an n best with scores."""
     vocabulary: ClassVar[str | None] = "labels"
     """Name of the vocabulary that its answers are made of; None where they are numbers."""
     labelled: ClassVar[bool] = True

@@ -103,6 +103,7 @@ class TargetSequence(Head, DecoderSettings):
     settings: ClassVar = Seq2SeqSettings
     answer_comment: ClassVar = "# a list of symbols for each sequence"
     begins_in_states: ClassVar = True
+    searches: ClassVar = True
     vocabulary: ClassVar = "targets"
 
     kind: Literal["sequence"] = "sequence"
@@ -359,9 +360,46 @@ class TargetSequence(Head, DecoderSettings):
         labels: Sequence[str],
         tensors: Tensors,
     ) -> str:
-        """One line: the symbols with the separator between them."""
-        del example, probabilities, labels, tensors
-        return f"{escaped(self.separator.join(answer))}\n"
+        """One line: the symbols with the separator between them.
+
+        Where ``probabilities`` are the n best targets, a line for each: source, rank, score and
+        target, between tabs.
+        """
+        del labels, tensors
+        if probabilities is None:
+            return f"{escaped(self.separator.join(answer))}\n"
+        source = escaped(_source(example))
+        return "".join(
+            f"{source}\t{rank}\t{found.score:.4f}\t{escaped(self.separator.join(found.symbols))}\n"
+            for rank, found in enumerate(probabilities, 1)
+        )
+
+    def probability_record(
+        self, answer: Sequence[str], probabilities: Any, labels: Sequence[str], *, every: bool
+    ) -> dict[str, Any]:
+        """The score of the target, or of each of the n best."""
+        del answer, labels
+        nbest = [
+            {
+                "target": list(found.symbols),
+                "score": round(found.score, 6),
+                "log_probability": round(found.log_probability, 6),
+                "ended": found.ended,
+            }
+            for found in probabilities
+        ]
+        own = {name: nbest[0][name] for name in ("score", "log_probability", "ended")}
+        return own | {"nbest": nbest} if every else own
+
+
+def _source(example: Example) -> str:
+    """A source as one column has it: its text, its name, or where it stands."""
+    if example.text is not None:
+        return example.text
+    if isinstance(example.inputs, tuple):
+        single = all(len(step) == 1 for step in example.inputs)
+        return ("" if single else " ").join(example.inputs)
+    return example.id or example.where
 
 
 def _symbols(example: Example, where: str) -> tuple[str, ...]:

@@ -1,0 +1,164 @@
+"""`birnn predict` and `birnn evaluate` of a model that writes sequences."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from birnn.bundle import Bundle, Encoder, Spec, Symbols, save
+from birnn.runtime import Predictor, Search
+from birnn.tasks import TargetSequence
+from random_tensors import random_tensors
+
+TARGETS = ("<s>", "AE1", "K", "T", "S")
+SOURCES = ["cat", "", "tac", "xyz", "a"]
+
+
+def write_model(place: Path, separator: str = " ", end: float = 0.0) -> None:
+    spec = Spec(
+        inputs=Symbols(size=4, dim=3),
+        encoder=Encoder(hidden_size=4),
+        head=TargetSequence(size=5, dim=4, hidden_size=8, longest=(2, 1.0), separator=separator),
+    )
+    tensors = random_tensors(spec, np.random.default_rng(1))
+    tensors["head.linear.bias"][0] += end
+    vocabularies = {"symbols": ("<unk>", "a", "c", "t"), "targets": TARGETS}
+    reading = {"source_split": "characters", "target_split": "spaces"}
+    save(Bundle(spec, vocabularies, tensors, metadata={"reading": reading}), place)
+
+
+@pytest.fixture(scope="session")
+def model(made_once: Callable[..., Path]) -> Path:
+    return made_once("bundle seq2seq random", write_model)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "words.txt"
+    path.write_text("".join(f"{source}\n" for source in SOURCES))
+    return path
+
+
+def test_a_line_for_each_source(call: Any, model: Path, data: Path) -> None:
+    predictor = Predictor.load(model)
+    for options, search in (((), Search()), (("--beam", 1), Search(beam=1))):
+        told = call("predict", model, data, *options)
+        assert told.status == 0
+        answers = predictor.predict(SOURCES, search=search)
+        assert told.out == "".join(f"{' '.join(answer)}\n" for answer in answers)
+    # Sources of a table, whose targets are not read, or need not be there.
+    for number, cells in enumerate((["AE1 K"] * 5, None)):
+        pairs = data.with_name(f"{number}.jsonl")
+        rows = [{"source": s, **({} if cells is None else {"target": cells[0]})} for s in SOURCES]
+        pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert call("predict", model, pairs, "--beam", 1).out == told.out
+
+
+def test_the_n_best_in_columns(call: Any, model: Path, data: Path) -> None:
+    told = call("predict", model, data, "--nbest", 7)
+    found = Predictor.load(model).predict_nbest(SOURCES, search=Search(beam=7, nbest=7))
+    rows = [line.split("\t") for line in told.out.splitlines()]
+    assert rows == [
+        [source, str(rank), f"{each.score:.4f}", " ".join(each.symbols)]
+        for source, nbest in zip(SOURCES, found, strict=True)
+        for rank, each in enumerate(nbest, 1)
+    ]
+    assert {len(nbest) for nbest in found} == {7}
+
+
+def test_the_n_best_as_json(call: Any, model: Path, data: Path) -> None:
+    found = Predictor.load(model).predict_nbest(SOURCES, search=Search(nbest=2))
+    plain = call("predict", model, data, "--json").objects
+    every = call("predict", model, data, "--json", "--nbest", 2).objects
+    for source, nbest, one, all_of_it in zip(SOURCES, found, plain, every, strict=True):
+        records = [
+            {
+                "target": list(each.symbols),
+                "score": round(each.score, 6),
+                "log_probability": round(each.log_probability, 6),
+                "ended": each.ended,
+            }
+            for each in nbest
+        ]
+        assert one == {"text": source, "tokens": list(source), **records[0]}
+        assert all_of_it == {**one, "nbest": records}
+
+
+def test_a_target_with_tabs_stays_one_column(call: Any, tmp_path: Path, data: Path) -> None:
+    write_model(tmp_path / "model", separator="\t")
+    for line in call("predict", tmp_path / "model", data, "--nbest", 1).out.splitlines():
+        assert line.count("\t") == 3
+
+
+def test_answers_that_are_cut_are_told_once(
+    call: Any, tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_model(tmp_path / "model", end=-60.0)
+    told = call("predict", tmp_path / "model", data, "--beam", 1)
+    assert told.status == 0
+    assert [len(line.split()) for line in told.out.splitlines()] == [5, 2, 5, 5, 3]
+    assert caplog.text.count("did not end within") == 1
+    assert (
+        call("predict", tmp_path / "model", data, "--beam", 1, "--json").objects[0]["ended"]
+        is False
+    )
+
+
+def test_evaluation(call: Any, model: Path, tmp_path: Path) -> None:
+    predictor = Predictor.load(model)
+    best, greedy = predictor.predict(SOURCES), predictor.predict(SOURCES, search=Search(beam=1))
+    pairs = tmp_path / "pairs.tsv"
+    rows = list(zip(SOURCES, best, strict=True))
+    pairs.write_text("".join(f"{s}\t{' '.join(t)}\n" for s, t in rows if s))
+    told = call("evaluate", model, pairs, "--json")
+    assert told.status == 0
+    [scores] = told.objects
+    assert scores["token_error_rate"] == scores["sequence_error_rate"] == 0
+    [scores] = call("evaluate", model, pairs, "--json", "--beam", 1).objects
+    wrong = sum(b != g for s, b, g in zip(SOURCES, best, greedy, strict=True) if s)
+    assert scores["sequence_error_rate"] == pytest.approx(wrong / 4)
+    assert call("evaluate", model, pairs).status == 0
+
+
+def test_a_pipe_is_answered_line_by_line(start: Any, model: Path) -> None:
+    with start("predict", model, "--nbest", 2, stdin=subprocess.PIPE) as process:
+        for text in ("cat", "", "tact"):
+            process.stdin.write(text.encode() + b"\n")
+            process.stdin.flush()
+            # The next line is written when this one is answered: it is not waited for.
+            for rank in (b"1", b"2"):
+                assert process.stdout.readline().split(b"\t")[:2] == [text.encode(), rank]
+        process.stdin.close()
+        assert (process.stdout.read(), process.wait(timeout=60)) == (b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--beam", 2, "--nbest", 3), "nbest is 3, a beam of 2 gives at most 2"),
+        (("--beam", 0), "--beam"),
+        (("--beam", 10**6), "beam is 1000000, it must be from 1 to 1,000"),
+        (("--probabilities",), "a seq2seq has no probabilities. Leave --probabilities out"),
+        (("--json", "--all-probabilities"), "a seq2seq has no probabilities"),
+    ],
+)
+def test_wrong_use(call: Any, model: Path, data: Path, options: Any, message: str) -> None:
+    told = call("predict", model, data, *options)
+    assert told.status == 2
+    assert message in told.complaint
+
+
+@pytest.mark.parametrize("option", ["--beam", "--nbest"])
+def test_other_tasks_do_not_search(
+    call: Any, trained: Callable[[str], Path], files: Path, option: str
+) -> None:
+    for command in ("predict", "evaluate") if option == "--beam" else ("predict",):
+        told = call(command, trained("tagger"), files / "test.tsv", option, 3)
+        assert told.status == 2
+        assert f"{option} is for models that search for their answers" in told.complaint
