@@ -4,40 +4,28 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "array_checks.h"
+#include "batch_parts.h"
 #include "buffers.h"
 #include "dispatch.h"
 #include "kernels.h"
-#include "parallel.h"
 
 namespace birnn {
 
 namespace {
 
-using Offsets = std::vector<std::int64_t>;
-
-// A batch is divided into parts that follow from the number of sequences and labels alone, so that
-// gradients are added up in one order on any number of threads.
-constexpr std::int64_t few_parts = 8, most_parts = 32, sequences_in_part = 4;
 constexpr std::int64_t most_gradients = std::int64_t{8} << 20;  // doubles in all parts
 
 // Additions below which another thread costs more than it brings.
 constexpr std::int64_t min_work = 200'000;
-
-std::int64_t parts_of(std::int64_t sequences, std::int64_t labels) {
-  const auto wanted = std::clamp(sequences / sequences_in_part, few_parts, most_parts);
-  const auto most = std::min(sequences, most_gradients / (labels * labels));
-  return std::max<std::int64_t>(std::min(wanted, most), 1);
-}
 
 // A batch whose arrays fit together, and the threads that work on it.
 struct CrfBatch {
   Crf crf{};
   std::int64_t rows = 0, longest = 0, parts = 1;
   WorkerThreads threads;
-  Offsets offsets;  // a copy: nobody changes it while the kernels run
+  Offsets offsets;
 };
 
 CrfBatch batch_of(const In& emissions, const Integers& offsets, const In& transitions,
@@ -53,14 +41,9 @@ CrfBatch batch_of(const In& emissions, const Integers& offsets, const In& transi
   check(transitions, "transitions", nb::dtype<double>(), {crf.labels, crf.labels});
   check(start, "start", nb::dtype<double>(), {crf.labels});
   check(end, "end", nb::dtype<double>(), {crf.labels});
-  check_integers(offsets, "offsets");
-  batch.offsets.assign(offsets.data(), offsets.data() + offsets.shape(0));
+  batch.offsets = checked_offsets(offsets, "offsets", batch.rows);
   const Offsets& edges = batch.offsets;
-  if (edges.empty() || edges.front() != 0 || edges.back() != batch.rows) {
-    throw std::invalid_argument("offsets begin with 0 and end with the number of rows");
-  }
   for (std::size_t i = 1; i < edges.size(); ++i) {
-    if (edges[i] < edges[i - 1]) throw std::invalid_argument("offsets must not fall");
     batch.longest = std::max(batch.longest, edges[i] - edges[i - 1]);
   }
   crf.sequences = static_cast<std::int64_t>(edges.size()) - 1;
@@ -69,7 +52,7 @@ CrfBatch batch_of(const In& emissions, const Integers& offsets, const In& transi
   crf.transitions = static_cast<const double*>(transitions.data());
   crf.start = static_cast<const double*>(start.data());
   crf.end = static_cast<const double*>(end.data());
-  batch.parts = parts_of(crf.sequences, crf.labels);
+  batch.parts = parts_of(crf.sequences, most_gradients / (crf.labels * crf.labels));
   const auto work =
       uses_all_threads() ? batch.parts : batch.rows * crf.labels * (crf.labels + 40) / min_work;
   const int threads = useful_threads(std::max(threads_wanted(asked.count), 1));
@@ -79,25 +62,13 @@ CrfBatch batch_of(const In& emissions, const Integers& offsets, const In& transi
   return batch;
 }
 
-// Calls run(begin, end, part, workspace) for the sequences of every part, each thread with a
-// workspace of its own of `bytes`, which `memory` holds one after another.
+// Calls run(begin, end, part, workspace) for the sequences of every part.
 template <class Run>
 void run_parts(const CrfBatch& batch, char* memory, std::int64_t bytes, Run run) {
   for (int rank = 0; rank < batch.threads.count; ++rank) {
     std::memset(memory + rank * bytes, 0, sizeof(std::int64_t));  // nothing is prepared there yet
   }
-  const auto sequences = batch.crf.sequences, parts = batch.parts;
-  run_parallel(batch.threads, parts, [&](std::int64_t part, int rank) {
-    run(sequences * part / parts, sequences * (part + 1) / parts, part, memory + rank * bytes);
-  });
-}
-
-// to = sum of `parts` rows of `count`, first to last
-void add_parts(const double* from, std::int64_t parts, std::int64_t count, double* to) {
-  std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(double));
-  for (std::int64_t part = 1; part < parts; ++part) {
-    for (std::int64_t i = 0; i < count; ++i) to[i] += from[part * count + i];
-  }
+  run_parts(batch.threads, batch.crf.sequences, batch.parts, memory, bytes, run);
 }
 
 void crf_sums(const In& emissions, const Integers& offsets, const In& transitions, const In& start,
@@ -139,7 +110,7 @@ void crf_sums(const In& emissions, const Integers& offsets, const In& transition
               kernels.sums(&batch.crf, &sums, first, last, part, here);
             });
   for (int i = 0; i < 3; ++i) {
-    if (to[i] != nullptr) add_parts(*parts[i], batch.parts, count[i], to[i]);
+    if (to[i] != nullptr) add_parts<double>(*parts[i], batch.parts, count[i], to[i]);
   }
   thread_workspace().trim();
 }

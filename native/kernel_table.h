@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "attention.h"
 #include "backward.h"
 #include "cells.h"
 #include "crf_sums.h"
@@ -57,9 +58,20 @@ struct Table {
     BIRNN_BY_CELL(call->shape.cell, backward, call, direction, rank, threads)
   }
   static constexpr Kernels kernels = {
-      packed_forward_size, pack,           saved_elements,    forward_bytes,
-      run_forward,         backward_bytes, run_backward,      packed_linear<T>,
-      pack_linear<T>,      linear<T>,      fma_operations<T>,
+      packed_forward_size,
+      pack,
+      saved_elements,
+      forward_bytes,
+      run_forward,
+      backward_bytes,
+      run_backward,
+      packed_linear<T>,
+      pack_linear<T>,
+      linear<T>,
+      fma_operations<T>,
+      attention::workspace_size<T>,
+      attention::forward<T>,
+      attention::backward<T>,
   };
 };
 

@@ -163,6 +163,37 @@ struct CrfPaths {
   double* scores;  // (sequences)
 };
 
+// Attention of query rows over the key rows of their own source, and a value for each key row.
+struct Attention {
+  int64_t sources;
+  int64_t width;                  // A of a query and a key
+  int64_t value_width;            // V
+  int64_t longest;                // most key rows of a source
+  const int64_t* query_offsets;   // (sources + 1)
+  const int64_t* key_offsets;     // (sources + 1)
+  const int64_t* weight_offsets;  // (sources + 1) pairs of a query and a key before each source
+  const void* queries;            // (N, A)
+  const void* keys;               // (M, A)
+  const void* values;             // (M, V)
+  const void* vector;             // (A) of the additive score; null: dot product
+};
+
+struct AttentionForward {
+  void* contexts;  // (N, V)
+  void* weights;   // (pairs), or null
+};
+
+struct AttentionBackward {
+  const void* weights;     // (pairs) of the forward pass
+  const void* d_contexts;  // (N, V) or null
+  const void* d_weights;   // (pairs) or null
+  void* d_queries;         // (N, A)
+  void* d_keys;            // (M, A)
+  void* d_values;          // (M, V)
+  void* d_vector;          // (parts, A) zeros at first, one row for each part of the batch: the
+                           // caller adds them up
+};
+
 // The kernels for one instruction set and one floating type. Each runs the share of thread `rank`
 // of `threads`; sizes of workspaces and packed weights are in bytes.
 struct Kernels {
@@ -177,6 +208,12 @@ struct Kernels {
   void (*pack_linear)(const void* weight, int64_t inputs, int64_t outputs, void* packed);
   void (*linear)(const Linear*, int rank, int threads);
   double (*fma)(int64_t rounds);  // floating point operations done in that many rounds
+  // Of sources [begin, end), the backward pass into part `part`.
+  int64_t (*attention_workspace)(int64_t longest);  // of one thread
+  void (*attention)(const Attention*, const AttentionForward*, int64_t begin, int64_t end,
+                    char* workspace);
+  void (*attention_gradient)(const Attention*, const AttentionBackward*, int64_t begin,
+                             int64_t end, int64_t part, char* workspace);
 };
 
 // The CRF is computed in float64 alone. Sequences [begin, end) go into part `part`.

@@ -16,6 +16,7 @@ namespace birnn {
 void bind_layer(nb::module_& m);
 void bind_linear(nb::module_& m);
 void bind_crf(nb::module_& m);
+void bind_attention(nb::module_& m);
 void bind_memory(nb::module_& m);
 
 namespace {
@@ -75,5 +76,6 @@ NB_MODULE(_native, m) {
   birnn::bind_layer(m);
   birnn::bind_linear(m);
   birnn::bind_crf(m);
+  birnn::bind_attention(m);
   birnn::bind_memory(m);
 }

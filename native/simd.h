@@ -85,45 +85,53 @@ inline Vec<T> clamp(Vec<T> x, T low, T high) {
 #endif
 }
 
-// What follows is of float64 alone, as the CRF is that uses it.
+constexpr double INFINITE = __builtin_inf();
+constexpr double LARGEST = __DBL_MAX__;
+
+// Of float64 unless another type is given: the CRF is computed in float64 alone.
 
 using Doubles = Vec<double>;
 using Mask = Int<double>;
 constexpr int DOUBLE_LANES = LANES<double>;
-constexpr double INFINITE = __builtin_inf();
-constexpr double LARGEST = __DBL_MAX__;
 
 // Lane i becomes lane i - BY.
-template <int BY>
-inline Doubles rotate_lanes(Doubles v) {
+template <int BY, class T = double>
+inline Vec<T> rotate_lanes(Vec<T> v) {
 #if defined(__clang__)
-  Doubles out;
-  for (int lane = 0; lane < DOUBLE_LANES; ++lane) {
-    out[lane] = v[(lane + BY) % DOUBLE_LANES];
+  Vec<T> out;
+  for (int lane = 0; lane < LANES<T>; ++lane) {
+    out[lane] = v[(lane + BY) % LANES<T>];
   }
   return out;
 #else
-  Mask from;
-  for (int lane = 0; lane < DOUBLE_LANES; ++lane) {
-    from[lane] = (lane + BY) % DOUBLE_LANES;
+  Int<T> from;
+  for (int lane = 0; lane < LANES<T>; ++lane) {
+    from[lane] = (lane + BY) % LANES<T>;
   }
   return __builtin_shuffle(v, from);
 #endif
 }
 
-inline Doubles lanewise_max(Doubles a, Doubles b) { return a > b ? a : b; }
-
-// The largest of all lanes, in every lane. A NaN may get lost.
-inline Doubles horizontal_max(Doubles v) {
-  if constexpr (DOUBLE_LANES > 4) v = lanewise_max(v, rotate_lanes<4>(v));
-  if constexpr (DOUBLE_LANES > 2) v = lanewise_max(v, rotate_lanes<2>(v));
-  return lanewise_max(v, rotate_lanes<1>(v));
+template <class T = double>
+inline Vec<T> lanewise_max(Vec<T> a, Vec<T> b) {
+  return a > b ? a : b;
 }
 
-inline double horizontal_sum(Doubles v) {
-  if constexpr (DOUBLE_LANES > 4) v += rotate_lanes<4>(v);
-  if constexpr (DOUBLE_LANES > 2) v += rotate_lanes<2>(v);
-  v += rotate_lanes<1>(v);
+// The largest of all lanes, in every lane. A NaN may get lost.
+template <class T = double>
+inline Vec<T> horizontal_max(Vec<T> v) {
+  if constexpr (LANES<T> > 8) v = lanewise_max<T>(v, rotate_lanes<8, T>(v));
+  if constexpr (LANES<T> > 4) v = lanewise_max<T>(v, rotate_lanes<4, T>(v));
+  if constexpr (LANES<T> > 2) v = lanewise_max<T>(v, rotate_lanes<2, T>(v));
+  return lanewise_max<T>(v, rotate_lanes<1, T>(v));
+}
+
+template <class T = double>
+inline T horizontal_sum(Vec<T> v) {
+  if constexpr (LANES<T> > 8) v += rotate_lanes<8, T>(v);
+  if constexpr (LANES<T> > 4) v += rotate_lanes<4, T>(v);
+  if constexpr (LANES<T> > 2) v += rotate_lanes<2, T>(v);
+  v += rotate_lanes<1, T>(v);
   return v[0];
 }
 
@@ -136,35 +144,38 @@ inline bool any_lane(Mask mask) {
 }
 
 // True in the first `count` lanes.
-inline Mask first_lanes(int64_t count) {
-  Mask lane;
-  for (int i = 0; i < DOUBLE_LANES; ++i) {
+template <class T = double>
+inline Int<T> first_lanes(int64_t count) {
+  Int<T> lane;
+  for (int i = 0; i < LANES<T>; ++i) {
     lane[i] = i;
   }
-  return lane < Mask{} + count;
+  return lane < Int<T>{} + static_cast<decltype(lane[0] + 0)>(count);
 }
 
 inline bool is_finite(double x) { return __builtin_fabs(x) <= LARGEST; }
 
 // The vector at `p`, of which `count` lanes belong to the row; the other lanes are `other`. Nothing
 // is read from `stop` on, where the array ends.
-inline Doubles load_partial(const double* p, int64_t count, const double* stop, double other) {
-  if (count >= DOUBLE_LANES) {
-    return load(p);
+template <class T>
+inline Vec<T> load_partial(const T* p, int64_t count, const T* stop, T other) {
+  if (count >= LANES<T>) {
+    return load<T>(p);
   }
-  if (stop - p >= DOUBLE_LANES) {
-    return first_lanes(count) ? load(p) : broadcast(other);
+  if (stop - p >= LANES<T>) {
+    return first_lanes<T>(count) ? load<T>(p) : broadcast<T>(other);
   }
-  Doubles v = broadcast(other);
+  Vec<T> v = broadcast<T>(other);
   for (int64_t lane = 0; lane < count; ++lane) {
     v[lane] = p[lane];
   }
   return v;
 }
 
-inline void store_partial(double* p, int64_t count, Doubles v) {
-  if (count >= DOUBLE_LANES) {
-    store(p, v);
+template <class T>
+inline void store_partial(T* p, int64_t count, Vec<T> v) {
+  if (count >= LANES<T>) {
+    store<T>(p, v);
     return;
   }
   for (int64_t lane = 0; lane < count; ++lane) {

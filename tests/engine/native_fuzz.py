@@ -26,13 +26,14 @@ UNTOUCHED = 0xA5
 REFUSALS = (ValueError, TypeError, MemoryError, BufferError)
 
 # Read by nanobind, which knows capsules and no tables.
-INTEGERS = {"lengths", "starts", "steps", "numbers", "offsets"}
+INTEGERS = {"lengths", "starts", "steps", "numbers", "offsets", "query_offsets", "key_offsets"}
 
 DTYPES = ["f4", "f8", "f2", ">f4", ">f8", "i8", "i4", "u1", "?", "c8", "O"]
 NUMBERS = [-(2**63), -(2**31), -1, 0, 1, 2, 3, 4, 5, 2**24, 2**24 + 1, 2**31, 2**62, 2**63 - 1]
 OUTPUTS = (
     *("output", "h_n", "c_n", "saved", "d_x", "d_weights", "d_h0", "d_c0", "packed", "y", "tags"),
     *("scores", "log_partition", "marginals", "d_emissions", "d_transitions", "d_start", "d_end"),
+    *("contexts", "weights", "d_queries", "d_keys", "d_values", "d_vector"),
 )
 
 
@@ -236,6 +237,45 @@ class Fuzz:
             "scores": self.array(self.count),
         }
 
+    def attention(self):
+        """What forward and backward have in common."""
+        some = self.some
+        self.dtype = some("float32", "float64")
+        width, self.value_width = some(1, 3, 16, 33), some(1, 5, 16)
+        sources = some(0, 1, 6, 20)
+        queries, keys = self.rng.integers(0, 12, (2, sources))
+        self.pairs = int(queries @ keys)
+        return {
+            "queries": self.array(int(queries.sum()), width),
+            "keys": self.array(int(keys.sum()), width),
+            "values": self.array(int(keys.sum()), self.value_width),
+            "vector": some(self.array(width), None),
+            "query_offsets": self.integers([0, *np.cumsum(queries)]),
+            "key_offsets": self.integers([0, *np.cumsum(keys)]),
+            "threads": some(1, 3),
+        }
+
+    def attention_forward(self):
+        call = self.attention()
+        return call | {
+            "contexts": self.array(call["queries"].shape[0], self.value_width),
+            "weights": self.some(self.array(self.pairs), None),
+        }
+
+    def attention_backward(self):
+        call = self.attention()
+        d_contexts = self.array(call["queries"].shape[0], self.value_width)
+        outputs = {
+            f"d_{name}": None if call[name] is None else self.array(*call[name].shape)
+            for name in ("queries", "keys", "values", "vector")
+        }
+        return call | {
+            "weights": self.array(self.pairs),
+            "d_contexts": self.some(d_contexts, None),
+            "d_weights": self.some(self.array(self.pairs), None),
+            **outputs,
+        }
+
     def lend(self):
         return {"size": self.some(0, 1, 1000, 3 << 20)}
 
@@ -321,7 +361,7 @@ class Fuzz:
 
 CALLS = [n for n in vars(Fuzz) if n[0] != "_" and hasattr(isa.native_module(), n)]
 # There is more to get wrong in the larger ones.
-CALLS += 3 * ["layer_forward", "layer_backward", "chain_sums", "linear"]
+CALLS += 3 * ["layer_forward", "layer_backward", "chain_sums", "linear", "attention_backward"]
 
 
 def trial(seed, number):

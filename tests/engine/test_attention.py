@@ -300,3 +300,21 @@ def test_memory_that_cannot_be_had_is_told(monkeypatch):
         case.answers()
     with pytest.raises(MemoryError, match=r"sources of up to 7 rows\. Cut"):
         attention.attend_gradient(*case.arguments, weights=case.d_weights, d_contexts=None)
+
+
+@pytest.mark.parametrize("offsets", [[0, 3, 2], [0, 2], [1, 3], [], [0, 1, 2, 3], [0, 2**62, 3]])
+def test_offsets_that_do_not_fit_the_rows_are_refused(compiled, offsets):
+    rows, right, wrong = np.zeros((3, 2)), np.array([0, 1, 3]), np.array(offsets, np.int64)
+    for both in ((right, wrong), (wrong, right)):
+        with pytest.raises(ValueError, match="offsets"):
+            compiled.attention_forward(rows, rows, rows, None, *both, rows.copy(), None, 1)
+
+
+def test_a_vector_and_its_gradient_come_together(compiled):
+    rows, vector, edges = np.zeros((3, 2)), np.zeros(2), np.array([0, 3])
+    outputs = [rows.copy() for _ in range(3)]
+    for one, other in ((None, vector), (vector, None)):
+        with pytest.raises(ValueError, match="d_vector"):
+            compiled.attention_backward(
+                rows, rows, rows, one, edges, edges, np.zeros(9), None, None, *outputs, other, 1
+            )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from birnn.engine import crf, isa, recurrent
+from birnn.engine import attention, crf, isa, recurrent
 from birnn.engine.arrays import RowLayout
 from birnn.engine.linear import Linear
 from birnn.ragged import Ragged
@@ -107,6 +107,28 @@ def chains() -> Iterator[tuple[str, Work]]:
     )
 
 
+def attentions() -> Iterator[tuple[str, Work]]:
+    """Attention and its gradients, both scores."""
+    own = random.integers(0, 12, (2, 64))
+    queries, keys, values = (
+        numbers(own[0].sum(), 33),
+        numbers(own[1].sum(), 33),
+        numbers(own[1].sum(), 20),
+    )
+    for name, vector in (("dot", None), ("additive", numbers(33))):
+
+        def work(threads, vector=vector):
+            arguments = (queries, keys, values, *own)
+            options = {"vector": vector, "threads": threads}
+            found = attention.attend(*arguments, weights=True, **options)
+            assert found.weights is not None
+            return found, attention.attend_gradient(
+                *arguments, weights=found.weights, d_contexts=found.contexts, **options
+            )
+
+        yield f"{name} attention", work
+
+
 def products() -> Iterator[tuple[str, Work]]:
     """A linear layer."""
     linear, x = Linear(numbers(70, 40), numbers(70)), numbers(500, 40)
@@ -119,7 +141,7 @@ def main() -> None:
     if module is None or module.__file__ != os.environ.get("BIRNN_NATIVE"):
         sys.exit("nothing would be found without the sanitizer: run `make races`")
     module.use_all_threads(True)
-    everything = [*layers(), *distinct_rows(), *chains(), *products()]
+    everything = [*layers(), *distinct_rows(), *chains(), *attentions(), *products()]
     for engine in isa.available():
         if engine == isa.REFERENCE:
             continue

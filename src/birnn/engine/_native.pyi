@@ -145,3 +145,36 @@ def chain_paths(
     openmp: bool = False,
 ) -> None:
     """The best tag sequences."""
+
+def attention_forward(
+    queries: Array,
+    keys: Array,
+    values: Array,
+    vector: Array | None,
+    query_offsets: Integers,
+    key_offsets: Integers,
+    contexts: Array,
+    weights: Array | None,
+    threads: int,
+    openmp: bool = False,
+) -> None:
+    """Contexts and weights of attention over the key rows of each query's source."""
+
+def attention_backward(
+    queries: Array,
+    keys: Array,
+    values: Array,
+    vector: Array | None,
+    query_offsets: Integers,
+    key_offsets: Integers,
+    weights: Array,
+    d_contexts: Array | None,
+    d_weights: Array | None,
+    d_queries: Array,
+    d_keys: Array,
+    d_values: Array,
+    d_vector: Array | None,
+    threads: int,
+    openmp: bool = False,
+) -> None:
+    """Gradients of attention, from the weights of the forward pass."""

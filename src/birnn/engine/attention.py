@@ -10,13 +10,15 @@ threads.
 
 from __future__ import annotations
 
+import math
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.engine import isa
-from birnn.engine.arrays import DTYPES, contiguous
+from birnn.engine.arrays import DTYPES, contiguous, pooled_empty
 from birnn.errors import LengthError, ShapeError
 from birnn.ragged import Lengths, Ragged, host_lengths
 from birnn.reference import attention as reference
@@ -103,11 +105,11 @@ def attend(
     batch = _checked(queries, keys, values, query_lengths, key_lengths, vector)
     dtype = batch.queries.dtype
     native = isa.selected_engine()
-    if native is None or not hasattr(native, "attention_forward"):
+    if native is None:
         found = reference.attend(*batch.reference_arguments, vector_A=batch.vector)
         contexts, each = (part.astype(dtype, copy=False) for part in found)
         return Attended(contexts, each if weights else None)
-    contexts = np.empty((batch.queries.shape[0], batch.values.shape[1]), dtype)
+    contexts = _empty(native, (batch.queries.shape[0], batch.values.shape[1]), dtype)
     each_P = np.empty(batch.pairs, dtype) if weights else None
     try:
         native.attention_forward(
@@ -173,7 +175,7 @@ def attend_gradient(
     if faults:
         raise ShapeError("; ".join(faults))
     native = isa.selected_engine()
-    if native is None or not hasattr(native, "attention_backward"):
+    if native is None:
         if d_contexts is None:
             d_contexts = np.zeros(given["d_contexts"][1], dtype)
         wide = reference.attend_gradient(
@@ -189,9 +191,9 @@ def attend_gradient(
             None if wide.vector is None else wide.vector.astype(dtype),
         )
     found = AttendGradient(
-        np.empty(queries.shape, dtype),
-        np.empty(keys.shape, dtype),
-        np.empty(values.shape, dtype),
+        _empty(native, queries.shape, dtype),
+        _empty(native, keys.shape, dtype),
+        _empty(native, values.shape, dtype),
         None if vector is None else np.empty(vector.shape, dtype),
     )
     arguments = (
@@ -257,6 +259,10 @@ def _checked(
         part if part is None else contiguous(part) for part in (queries, keys, values, vector)
     )
     return _Batch(*arrays, *own)  # type: ignore[arg-type]
+
+
+def _empty(native: ModuleType, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    return pooled_empty(native, math.prod(shape), dtype).reshape(shape)
 
 
 def _no_memory(batch: _Batch) -> MemoryError:
