@@ -108,8 +108,9 @@ def test_a_scheme_forbids_what_its_rules_forbid(describe, make, codec, draw, lab
             network.head.linear.bias.copy_(torch.tensor([0.0, 0, 300, 0, 300]))
         encoded = codec(spec).encode(draw(spec, [6, 0, 1, 9], seed))
         batch = encoded.batch(range(4))
-        tags = network.answer(batch)
-        plain = network(batch).scores.argmax(dim=1).numpy()
+        answer = network(batch)
+        tags = network.head.decode(answer.scores, answer.rows)
+        plain = answer.scores.argmax(dim=1).numpy()
         stops = np.cumsum(batch.lengths)
         for begin, stop in itertools.pairwise([0, *stops.tolist()]):
             path = tags[begin:stop].tolist()

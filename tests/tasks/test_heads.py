@@ -78,7 +78,7 @@ def plain(targets):
 
 def test_every_task_has_a_half_in_torch_and_a_name_of_its_own():
     kinds = [head.model_fields["kind"].default for head in TASKS.values()]
-    assert sorted(kinds) == sorted({*HEADS, "sequence"})
+    assert sorted(kinds) == sorted(HEADS)
     assert all(head.task == name for name, head in TASKS.items())
     assert len({head.key for head in TASKS.values()}) == len(TASKS)
 
@@ -212,7 +212,7 @@ def test_a_batch_takes_the_rows_of_both_sides():
     assert encoded.sizes.tolist() == [2 + 3 + 1, 0 + 1 + 1, 1 + 0 + 1]
     batch = encoded.batch([2, 0, 2])
     assert batch.target_lengths.tolist() == [0, 3, 0]
-    assert batch.target_count == 3
+    assert (batch.answers, batch.rows) == (3 + 3, 2 * 1 + 2 + 3 + 3)
 
 
 def test_the_boundary_symbol_is_number_0_and_no_symbol_of_a_target():
@@ -251,8 +251,8 @@ def test_the_decoder_fits_the_encoder_unless_it_is_told_not_to():
     assert "bridge is sum" in fault
     fitted, encoder, _ = sequence_head(hidden_size=5, attention="dot")
     [fault] = fitted.head.encoder_faults(encoder)
-    assert "rows of 5 units with the encoder's of 8" in fault
-    with pytest.raises(ValueError, match="rows of 5 units"):
+    assert "queries 5 wide and memory 8 wide" in fault
+    with pytest.raises(ValueError, match="queries 5 wide"):
         Spec(
             inputs=Symbols(size=3, dim=2),
             encoder=Encoder(cell="gru", hidden_size=4, num_layers=2),

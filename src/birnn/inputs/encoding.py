@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from birnn.errors import DataError
+
 Integers = npt.NDArray[np.int64]
 
 
@@ -49,9 +51,28 @@ class Batch:
         return len(self.lengths)
 
     @property
-    def target_count(self) -> int:
-        """Targets: symbols or tags of all sequences, or one for each sequence."""
-        return 0 if self.targets is None else len(self.targets)
+    def wanted(self) -> npt.NDArray[Any]:
+        """The targets that are asked for.
+
+        Raises:
+            DataError: There are none.
+        """
+        if self.targets is None:
+            raise DataError("a loss needs targets, this batch has none")
+        return self.targets if self.asked is None else self.targets[self.asked]
+
+    @property
+    def rows(self) -> int:
+        """Rows that a model computes: steps, and those of target sequences with their ends."""
+        targets = 0 if self.target_lengths is None else self.answers
+        return int(self.lengths.sum()) + targets
+
+    @property
+    def answers(self) -> int:
+        """Rows by which the loss is weighed: those of target sequences, otherwise the steps."""
+        if self.target_lengths is None:
+            return int(self.lengths.sum())
+        return int(self.target_lengths.sum()) + len(self)
 
 
 class Encoded:

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from birnn.bundle.spec import Spec
-from birnn.models.heads import HEADS, LossSettings
+from birnn.models.head import HeadTraining
+from birnn.models.heads import HEADS
 from birnn.models.inputs import INPUTS, Dropout
 from birnn.models.network import Network
 from birnn.nn import BiRNN
+from birnn.schema import Frozen
 
 
 def build(
@@ -22,6 +24,7 @@ def build(
     word_counts: Any = None,
     class_weights: Any = None,
     label_smoothing: float = 0.0,
+    head_settings: Frozen | None = None,
     checkpoint: bool = False,
 ) -> Network:
     """Build the model that ``spec`` describes, freshly initialised.
@@ -33,6 +36,7 @@ def build(
         word_counts: Count of each word in training, (V,), for the dropout of rare words.
         class_weights: Weight of each label in the loss, (L,).
         label_smoothing: Share of the probability spread over all labels in the loss.
+        head_settings: Settings of the task's head; those by default where they are not given.
         checkpoint: Whether the encoder keeps only its states for the backward pass, see `BiRNN`.
 
     Raises:
@@ -50,7 +54,7 @@ def build(
     dropout = Dropout() if dropout is None else dropout
     if class_weights is not None:
         class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
-    loss = LossSettings(labels, class_weights, label_smoothing)
+    training = HeadTraining(labels, class_weights, label_smoothing, dropout, head_settings)
     before = torch.get_default_dtype()
     # A bundle's tensors are float32, whatever torch's default is.
     torch.set_default_dtype(torch.float32)
@@ -59,7 +63,7 @@ def build(
             spec,
             inputs=INPUTS[spec.inputs.kind](spec.inputs, dropout, word_counts),
             encoder=BiRNN.from_stack(spec.stack, dropout=dropout.layers, checkpoint=checkpoint),
-            head=HEADS[spec.head.kind](spec.head, spec.stack.output_size, loss),
+            head=HEADS[spec.head.kind](spec.head, spec.stack, training),
             dropout=dropout,
         )
     finally:

@@ -1,67 +1,35 @@
-"""Heads in torch: from the encoder's rows to scores, loss and answers."""
+"""Heads that score rows, in torch; and the table of all heads."""
 
 # N rows of all sequences, B sequences, W width of the encoder's output, L labels, K values
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from birnn.errors import ConfigError
-from birnn.models.inputs import ActivatedLinear
+from birnn.inputs import Batch
+from birnn.models.head import Answered, HeadModule, HeadTraining
+from birnn.models.inputs import ActivatedLinear, from_host
+from birnn.models.sequence import SequenceHead
 from birnn.nn import CRF, AdditiveAttention, pool
+from birnn.nn.outputs import BiRNNOutput
 from birnn.ragged import Ragged
+from birnn.reference.stack import Stack
 from birnn.tasks import Gaps, Label, Pooled, Scored, Tags, Values
 
 
-@dataclass(frozen=True, slots=True)
-class LossSettings:
-    """Settings of losses; each head uses those that its loss has.
-
-    Args:
-        labels: Names of the labels by number, for the constraints of a tag scheme.
-        class_weights: Weight of each label, (L,).
-        label_smoothing: Share of the probability spread over all labels.
-    """
-
-    labels: Sequence[str] | None = None
-    class_weights: Tensor | None = None
-    label_smoothing: float = 0.0
-
-
-class HeadModule(Protocol):
-    """Interface of a head in torch."""
-
-    def __call__(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
-        """Scores: (N, L) for tags, (B, L) for a label, (B, K) for values."""
-
-    def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
-        """Mean loss of a batch, a scalar."""
-
-    def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
-        """Answers: label ids (N,) or (B,), or values (B, K) in the targets' units."""
-
-    def measured(self, scores: Tensor) -> Tensor:
-        """Scores for explanations: logits of labels, values in their own units."""
-
-    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Negative log-likelihood of each known target; (0,) where there is none.
-
-        Used to choose among epochs by heads that answer once for a sequence, see
-        `birnn.training.module`.
-        """
-
-
 class ScoringModule(nn.Module):
-    """Base of heads: hidden layers and a linear layer, from rows to scores."""
+    """Base of the heads of `birnn.tasks.Scored`: hidden layers and a linear layer, row by row."""
 
     def add_layers(self, spec: Scored, width: int) -> None:
         """Make the layers, on rows of ``width``."""
+        self.spec = spec
         self._hidden_layers = spec.hidden_layers
         for name, size in zip(spec.hidden_layers, spec.hidden, strict=True):
             self.add_module(name, ActivatedLinear(width, size, spec.activation))
@@ -75,25 +43,72 @@ class ScoringModule(nn.Module):
         scores: Tensor = self.linear(rows)
         return scores
 
+    def batch_scores(self, encoded: BiRNNOutput, batch: Batch) -> Tensor:
+        """Scores of the rows, or of each sequence."""
+        del batch
+        scores: Tensor = self(encoded.output, encoded.final)
+        return scores
+
+    def batch_loss(self, encoded: BiRNNOutput, batch: Batch) -> Tensor:
+        """Mean loss of a batch with targets."""
+        scores = self.batch_scores(encoded, batch)
+        return self.loss(scores, encoded.output, from_host(batch.wanted, scores))
+
+    @torch.no_grad()
+    def answered(
+        self, encoded: BiRNNOutput, batch: Batch, golds: Sequence[Any], labels: Sequence[str]
+    ) -> Answered:
+        """The best tags of the steps, the best label, or the values."""
+        scores, lengths = self.batch_scores(encoded, batch), encoded.output.lengths
+        if self.spec.judges:
+            answers = self.spec.judged(scores.cpu().numpy(), lengths, golds, labels)
+        else:
+            decoded = self.decode(scores, encoded.output).cpu().numpy()
+            answers = self.spec.answers_of(decoded, lengths, labels)
+        likelihoods = scores.new_zeros(0)
+        if batch.targets is not None:
+            likelihoods = self.likelihoods(scores, from_host(batch.targets, scores))
+        return Answered(answers, bool(torch.isfinite(scores).all()), likelihoods.tolist())
+
+    def advance(self, progress: float) -> None:
+        """Nothing changes as training goes on."""
+
+    @abstractmethod
+    def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
+        """Mean loss of scores, a scalar."""
+
+    @abstractmethod
+    def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
+        """Answers: label ids (N,) or (B,), or values (B, K) in the targets' units."""
+
+    @abstractmethod
+    def measured(self, scores: Tensor) -> Tensor:
+        """Scores for explanations: logits of labels, values in their own units."""
+
+    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Negative log-likelihood of each known target; (0,) where the score alone selects."""
+        del targets
+        return scores.new_zeros(0)
+
 
 class TagsHead(ScoringModule):
     """A label for every step: each on its own, or the best sequence by a CRF."""
 
-    def __init__(self, spec: Tags, width: int, loss: LossSettings) -> None:
+    def __init__(self, spec: Tags, encoder: Stack, training: HeadTraining) -> None:
         super().__init__()
-        self.add_layers(spec, width)
+        self.add_layers(spec, encoder.output_size)
         self.crf: CRF | None = None
         if spec.decoder == "crf":
-            if loss.class_weights is not None or loss.label_smoothing:
+            if training.class_weights is not None or training.label_smoothing:
                 raise ConfigError(
                     "class weights and label smoothing need single labels: set head.decoder=softmax"
                 )
-            if loss.labels is None and spec.scheme != "none":
+            if training.labels is None and spec.scheme != "none":
                 raise ConfigError(f"the constraints of {spec.scheme} need the labels' names")
-            allowed = spec.constraints(loss.labels or ())
+            allowed = spec.constraints(training.labels or ())
             follow, start, end = allowed if allowed is not None else (None, None, None)
             self.crf = CRF(spec.size, allowed=follow, allowed_start=start, allowed_end=end)
-        self.cross_entropy = WeightedCrossEntropy(loss.class_weights, loss.label_smoothing)
+        self.cross_entropy = WeightedCrossEntropy(training.class_weights, training.label_smoothing)
 
     def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
         """Scores of the labels at each step, (N, L)."""
@@ -118,18 +133,14 @@ class TagsHead(ScoringModule):
         """Logits of the tags, as they are."""
         return scores
 
-    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """None: epochs are chosen by the score alone."""
-        return scores.new_zeros(0)
-
 
 class GapsHead(ScoringModule):
     """A word for each gap, whose rows are all that it reads."""
 
-    def __init__(self, spec: Gaps, width: int, loss: LossSettings) -> None:
+    def __init__(self, spec: Gaps, encoder: Stack, training: HeadTraining) -> None:
         super().__init__()
-        self.add_layers(spec, width)
-        self.cross_entropy = WeightedCrossEntropy(loss.class_weights, loss.label_smoothing)
+        self.add_layers(spec, encoder.output_size)
+        self.cross_entropy = WeightedCrossEntropy(training.class_weights, training.label_smoothing)
 
     def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
         """Scores of the words at each gap, (N, L)."""
@@ -148,16 +159,13 @@ class GapsHead(ScoringModule):
         """Logits of the words, as they are."""
         return scores
 
-    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """None: epochs are chosen by the perplexity alone."""
-        return scores.new_zeros(0)
-
 
 class PooledHead(ScoringModule):
     """Base of the heads that answer once for a sequence: pooling, then layers."""
 
-    def __init__(self, spec: Pooled, width: int) -> None:
+    def __init__(self, spec: Pooled, encoder: Stack) -> None:
         super().__init__()
+        width = encoder.output_size
         self.pooling = spec.pooling
         self.attention = (
             AdditiveAttention(width, spec.attention_size) if spec.pooling == "attention" else None
@@ -180,9 +188,9 @@ class PooledHead(ScoringModule):
 class LabelHead(PooledHead):
     """One label for a sequence."""
 
-    def __init__(self, spec: Label, width: int, loss: LossSettings) -> None:
-        super().__init__(spec, width)
-        self.cross_entropy = WeightedCrossEntropy(loss.class_weights, loss.label_smoothing)
+    def __init__(self, spec: Label, encoder: Stack, training: HeadTraining) -> None:
+        super().__init__(spec, encoder)
+        self.cross_entropy = WeightedCrossEntropy(training.class_weights, training.label_smoothing)
 
     def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
         """Mean negative log-likelihood of the labels."""
@@ -205,8 +213,8 @@ class ValuesHead(PooledHead):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, spec: Values, width: int, loss: LossSettings) -> None:
-        super().__init__(spec, width)
+    def __init__(self, spec: Values, encoder: Stack, training: HeadTraining) -> None:
+        super().__init__(spec, encoder)
         self.register_buffer("mean", torch.zeros(spec.size))
         self.register_buffer("scale", torch.ones(spec.size))
         self.offset = spec.offset
@@ -225,10 +233,6 @@ class ValuesHead(PooledHead):
         if not self.offset:
             return values
         return values.double() + values.new_tensor(self.offset, dtype=torch.float64)
-
-    def likelihoods(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """None: epochs are chosen by the score alone."""
-        return scores.new_zeros(0)
 
 
 class WeightedCrossEntropy(nn.Module):
@@ -256,10 +260,11 @@ class WeightedCrossEntropy(nn.Module):
         )
 
 
-HEADS: dict[str, type[nn.Module]] = {
+HEADS: dict[str, Callable[[Any, Stack, HeadTraining], HeadModule]] = {
     "tags": TagsHead,
     "label": LabelHead,
     "values": ValuesHead,
+    "sequence": SequenceHead,
     "gaps": GapsHead,
 }
 """The torch half of each task, by the kind of its head."""

@@ -58,8 +58,16 @@ class Dropout(Frozen):
     )
     characters: float = Field(default=0.0, ge=0, lt=1, description="of character vectors")
     inputs: float = Field(default=0.0, ge=0, lt=1, description="of the encoder's input rows")
-    layers: float = Field(default=0.0, ge=0, lt=1, description="between encoder layers")
+    layers: float = Field(
+        default=0.0, ge=0, lt=1, description="between layers of the encoder, and of a decoder"
+    )
     output: float = Field(default=0.0, ge=0, lt=1, description="of the encoder's output rows")
+    targets: float = Field(
+        default=0.0, ge=0, lt=1, description="of the vectors of target symbols that a decoder reads"
+    )
+    decoder: float = Field(
+        default=0.0, ge=0, lt=1, description="of a decoder's rows before the scores of symbols"
+    )
     noise: float = Field(
         default=0.0, ge=0, description="standard deviation of noise added to standardised vectors"
     )

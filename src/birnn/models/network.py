@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from birnn.bundle.spec import Spec
 from birnn.errors import DataError
 from birnn.inputs import Batch
-from birnn.models.heads import HeadModule
+from birnn.models.head import Answered, HeadModule
 from birnn.models.inputs import Dropout, InputModule
 from birnn.nn import BiRNN, VariationalDropout
+from birnn.nn.outputs import BiRNNOutput
 from birnn.ragged import Ragged
 
 
@@ -25,7 +26,7 @@ from birnn.ragged import Ragged
 class Answer:
     """Scores of a batch, and the rows that the head read."""
 
-    scores: Tensor  # (N, L) for tags, (B, L) for a label, (B, K) for values
+    scores: Tensor  # (N, L) for tags, (B, L) for a label, (B, K) for values, or of target symbols
     rows: Ragged[Tensor]  # what the head read, (N, W): of a batch where rows are asked, these
 
 
@@ -36,7 +37,7 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, spec: Spec, *, inputs: InputModule, encoder: BiRNN, head: nn.Module, dropout: Dropout
+        self, spec: Spec, *, inputs: InputModule, encoder: BiRNN, head: HeadModule, dropout: Dropout
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -44,16 +45,21 @@ class Network(nn.Module):
         self.input_dropout = VariationalDropout(dropout.inputs)
         self.encoder = encoder
         self.output_dropout = VariationalDropout(dropout.output)
+        assert isinstance(head, nn.Module)
         self.head = head
 
     def forward(self, batch: Batch) -> Answer:
-        """Scores of a batch."""
+        """Scores of a batch; of a target sequence those of its symbols, which it must have."""
+        encoded = self.encode(batch)
+        return Answer(self._head.batch_scores(encoded, batch), encoded.output)
+
+    def encode(self, batch: Batch) -> BiRNNOutput:
+        """What the head reads of a batch: rows of the encoder, after dropout, and states."""
         rows = Ragged(self.inputs(batch.inputs), batch.lengths)
         rows = self.encoder_rows(self.inputs.noise(rows))
-        encoded = self.encoder(self.input_dropout(rows))
+        encoded: BiRNNOutput = self.encoder(self.input_dropout(rows))
         read = encoded.output if batch.asked is None else encoded.output.kept(batch.asked)
-        read = self.output_dropout(read)
-        return Answer(self.head(read, encoded.final), read)
+        return replace(encoded, output=self.output_dropout(read))
 
     def encoder_rows(self, rows: Ragged[Tensor]) -> Ragged[Tensor]:
         """What the encoder reads of input rows: the same, through the dense layer if any."""
@@ -65,34 +71,29 @@ class Network(nn.Module):
         Raises:
             DataError: No targets, or a label that the model does not know.
         """
-        if batch.targets is None:
-            raise DataError("a loss needs targets, this batch has none")
-        wanted = batch.targets if batch.asked is None else batch.targets[batch.asked]
-        if wanted.dtype == np.int64 and (wanted < 0).any():
+        if batch.wanted.dtype == np.int64 and (batch.wanted < 0).any():
             raise DataError("a loss needs known labels, this batch has one the model never saw")
-        answer = self(batch)
-        targets = torch.from_numpy(wanted).to(answer.scores.device)
-        head: HeadModule = self.head  # type: ignore[assignment]
-        return head.loss(answer.scores, answer.rows, targets)
+        return self._head.batch_loss(self.encode(batch), batch)
 
     @torch.no_grad()
-    def decode(self, answer: Answer) -> np.ndarray[Any, Any]:
-        """Label ids (N,) or (B,), or values (B, K), on the host."""
-        head: HeadModule = self.head  # type: ignore[assignment]
-        decoded: np.ndarray[Any, Any] = head.decode(answer.scores, answer.rows).cpu().numpy()
-        return decoded
+    def answered(self, batch: Batch, labels: Sequence[str], golds: Sequence[Any] = ()) -> Answered:
+        """Answers to a batch.
 
-    @torch.no_grad()
-    def likelihoods(self, answer: Answer, targets: np.ndarray[Any, Any]) -> list[float]:
-        """Negative log-likelihood of each target that is known; none where there is none."""
-        head: HeadModule = self.head  # type: ignore[assignment]
-        each = head.likelihoods(answer.scores, torch.as_tensor(targets).to(answer.scores.device))
-        return each.tolist()
+        Args:
+            batch: The batch; its targets, if any, are no part of the answers.
+            labels: Names of what it answers with, by number.
+            golds: Right answers, which some heads judge instead of answering.
+        """
+        return self._head.answered(self.encode(batch), batch, golds, labels)
 
-    @torch.no_grad()
-    def answer(self, batch: Batch) -> np.ndarray[Any, Any]:
-        """Label ids (N,) or (B,), or values (B, K), of a batch, on the host."""
-        return self.decode(self(batch))
+    def advance(self, progress: float) -> None:
+        """Take note of the share of the training that is done, from 0 to 1."""
+        self._head.advance(progress)
+
+    @property
+    def _head(self) -> HeadModule:
+        head: HeadModule = self.head
+        return head
 
     def tensors(self) -> dict[str, np.ndarray[Any, Any]]:
         """All tensors of the model as float32 arrays of their own, by the names of the spec."""

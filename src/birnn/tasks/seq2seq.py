@@ -17,13 +17,11 @@ from birnn.data.examples import Example
 from birnn.errors import ConfigError, DataError, MissingExtra, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import SequenceScorer
-from birnn.reference.attention import shapes as attention_shapes
 from birnn.reference.bridge import BridgeName, BridgeSpec, check_decoder
+from birnn.reference.decoder_spec import AttentionName, DecoderSpec
 from birnn.reference.stack import CellName, Stack
-from birnn.schema import Frozen, Shape, Size, linear_shapes, prefixed
+from birnn.schema import Frozen, Shape, Size, prefixed
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
-
-AttentionName = Literal["additive", "dot", "general", "none"]
 
 BOUNDARY = "<s>"
 """Starts a target, as the decoder's first input, and ends it, as its last output: number 0."""
@@ -118,22 +116,38 @@ class TargetSequence(Head, DecoderSettings):
 
     # ------------------------------------------------------------------ as data
 
+    def decoder_spec(self, encoder: Stack) -> DecoderSpec:
+        """The decoder behind an encoder.
+
+        Raises:
+            ConfigError: Its attention does not fit the encoder's rows.
+        """
+        return self._decoder(encoder.output_size if self.attention != "none" else None)
+
     @property
     def decoder_stack(self) -> Stack:
         """The decoder's layers."""
-        fed = self.combined_size if self.input_feeding else 0
-        return Stack(
-            self.cell,
-            self.dim + fed,
-            self.hidden_size,
-            num_layers=self.num_layers,
-            bidirectional=False,
-        )
+        return self._decoder(None).stack
 
     @property
     def combined_size(self) -> int:
         """Width of the rows that the last layer reads."""
-        return self.dim if self.tied else self.hidden_size
+        return self._decoder(None).combined_size
+
+    def _decoder(self, memory_size: int | None) -> DecoderSpec:
+        attention = "none" if memory_size is None else self.attention
+        return DecoderSpec(
+            self.size,
+            self.dim,
+            self.hidden_size,
+            memory_size,
+            cell=self.cell,
+            num_layers=self.num_layers,
+            attention=attention,
+            attention_size=self.attention_size if attention == "additive" else None,
+            input_feeding=self.input_feeding,
+            tied=self.tied,
+        )
 
     def bridge_spec(self, encoder: Stack) -> BridgeSpec:
         """Rules of the bridge behind an encoder.
@@ -146,37 +160,17 @@ class TargetSequence(Head, DecoderSettings):
     def encoder_faults(self, encoder: Stack) -> list[str]:
         """Sizes, depths and cells for which the bridge or the attention has no rule."""
         faults = []
-        try:
-            self.bridge_spec(encoder)
-        except ConfigError as error:
-            faults.append(str(error))
-        if self.attention == "dot" and encoder.output_size != self.hidden_size:
-            faults.append(
-                f"dot attention multiplies the decoder's rows of {self.hidden_size} units with the "
-                f"encoder's of {encoder.output_size}. Give both one width, or use general or "
-                "additive."
-            )
+        for rule in (self.bridge_spec, self.decoder_spec):
+            try:
+                rule(encoder)
+            except ConfigError as error:
+                faults.append(str(error))
         return faults
 
     def tensors(self, encoder: Stack) -> dict[str, Shape]:
         """Names and shapes behind an encoder."""
-        width, hidden, combined = encoder.output_size, self.hidden_size, self.combined_size
-        attention: dict[str, Shape] = {}
-        read = hidden if self.attention == "none" else width + hidden
-        if self.attention != "none":
-            size = self.attention_size if self.attention == "additive" else None
-            attention = attention_shapes(self.attention, hidden, width, size)
-        last = linear_shapes("linear", self.size, combined)
-        if self.tied:
-            del last["linear.weight"]
-        return (
-            {"embedding.weight": (self.size, self.dim)}
-            | prefixed("bridge", self.bridge_spec(encoder).shapes())
-            | prefixed("decoder", self.decoder_stack.shapes())
-            | prefixed("attention", attention)
-            | linear_shapes("combine", combined, read)
-            | last
-        )
+        bridge = prefixed("bridge", self.bridge_spec(encoder).shapes())
+        return bridge | self.decoder_spec(encoder).shapes()
 
     def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
         """A fault if number 0 is not the boundary symbol."""

@@ -87,7 +87,7 @@ class DataModule(lightning.LightningDataModule):
     def groups(self, epoch: int) -> list[np.ndarray[Any, Any]]:
         """Indices of each batch of an epoch."""
         return batches(
-            self._prepared.train.lengths,
+            self._prepared.train.sizes,
             tokens=self._settings.batch_tokens,
             sequences=self._settings.batch_sequences,
             seed=self._seed,

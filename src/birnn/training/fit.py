@@ -237,6 +237,7 @@ def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
         word_counts=prepared.word_counts,
         class_weights=prepared.class_weights,
         label_smoothing=recipe.training.label_smoothing,
+        head_settings=recipe.head,
         checkpoint=recipe.training.checkpoint,
     )
     network.load_tensors(network.tensors() | prepared.initial)

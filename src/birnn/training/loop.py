@@ -69,7 +69,7 @@ def run_loop(
         callbacks: Besides those that training needs.
         tell: Takes each notice, one line.
     """
-    epochs = planned_epochs(settings, int(prepared.train.lengths.sum()))
+    epochs = planned_epochs(settings, int(prepared.train.sizes.sum()))
     data = DataModule(prepared, settings, seed=seed)
     module = TrainingModule(
         network,

@@ -97,7 +97,8 @@ class TrainingModule(lightning.LightningModule):
         self.monitor = monitor
         self.scorer: Any = None
         self._rows = 0
-        self._loss: Tensor | float = 0.0  # summed over the epoch's rows
+        self._answers = 0
+        self._loss: Tensor | float = 0.0  # summed over what the epoch's answers are to say
         self._clock = 0.0
         self._speed = 0.0
         self._likelihoods: list[float] = []  # negative logarithms
@@ -115,18 +116,20 @@ class TrainingModule(lightning.LightningModule):
             torch.default_generator.manual_seed(seed)
         else:
             torch.manual_seed(seed)
-        self._rows, self._loss, self._clock = 0, 0.0, time.perf_counter()
+        self._rows, self._answers, self._loss = 0, 0, 0.0
+        self._clock = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of the batch."""
         self._batch = batch_idx
+        self.network.advance(self.global_step / self.steps)
         loss = self.network.loss(batch)
         if not math.isfinite(value := float(loss.detach())):
             raise self._not_finite(f"the loss is {value}", batch=batch_idx)
-        rows = int(batch.lengths.sum())
-        self._rows += rows
+        self._rows += batch.rows
+        self._answers += batch.answers
         # Lightning's own mean over an epoch takes a tenth of the time of a step.
-        self._loss += loss.detach() * rows
+        self._loss += loss.detach() * batch.answers
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -139,26 +142,19 @@ class TrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: DevBatch, batch_idx: int) -> None:
         """Score the answers to a dev batch."""
-        answer = self.network(batch.batch)
-        if not bool(torch.isfinite(answer.scores).all()):
+        found = self.network.answered(batch.batch, self.labels, batch.gold)
+        if not found.finite:
             raise self._not_finite("an answer to the dev set is not finite", batch=None)
-        lengths, head = answer.rows.lengths, self.network.spec.head.scored("a dev score")
-        if head.judges:
-            scores = answer.scores.cpu().numpy()
-            answers = head.judged(scores, lengths, batch.gold, self.labels)
-        else:
-            answers = head.answers_of(self.network.decode(answer), lengths, self.labels)
-        for gold, predicted in zip(batch.gold, answers, strict=True):
+        for gold, predicted in zip(batch.gold, found.answers, strict=True):
             self.scorer.update(gold, predicted)
-        if not head.per_step and batch.batch.targets is not None:
-            self._likelihoods += self.network.likelihoods(answer, batch.batch.targets)
+        self._likelihoods += found.likelihoods
 
     def on_validation_epoch_end(self) -> None:
         """Log the dev score, what weights are selected by, and the training speed."""
         score = float(self.scorer.result()[self.monitor])
         count = len(self._likelihoods)
         likelihood = float(np.mean(self._likelihoods)) / count**0.5 if count else 0.0
-        self.log("loss", self._loss / max(1, self._rows), prog_bar=True, batch_size=1)
+        self.log("loss", self._loss / max(1, self._answers), prog_bar=True, batch_size=1)
         self.log(f"dev_{self.monitor}", score, prog_bar=True, batch_size=1)
         self.log(SELECTION, score - LIKELIHOOD_WEIGHT * likelihood, batch_size=1)
         self.log("tokens_per_second", self._speed, prog_bar=True, batch_size=1)

@@ -44,8 +44,9 @@ class Prepared:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the labels in the order of their ids; none for values."""
-        return self.vocabularies["labels"].items if "labels" in self.vocabularies else ()
+        """Names of what is answered with, in the order of their ids; none for values."""
+        known = self.vocabularies.get(self.spec.head.vocabulary or "")
+        return () if known is None else known.items
 
     def new_scorer(self) -> Scorer:
         """An empty scorer of answers."""
@@ -91,7 +92,7 @@ def prepare(
     inputs, vocabularies, initial = learnt.inputs, learnt.vocabularies, dict(learnt.initial)
     if labels is not None:
         vocabularies = vocabularies | {str(head.vocabulary): labels}
-    if labels is not None and not head.per_step:
+    if head.has_labels and not head.per_step:
         # Pretrained vectors know more than ratios do.
         initial = inputs.class_tensors(fitted.train, vocabularies, recipe.inputs) | initial
     codec = inputs.codec(vocabularies)
@@ -133,7 +134,7 @@ def _class_weights(task: str, labels: Vocabulary | None, recipe: Recipe) -> Tens
     wanted = recipe.training.class_weights
     if wanted == "none":
         return None
-    if labels is None:
+    if labels is None or not TASKS[task].has_labels:
         raise ConfigError(f"training.class_weights: a {task} has no classes")
     if wanted == "balanced":
         assert labels.counts is not None
