@@ -269,6 +269,26 @@ def test_a_record_may_hold_several_targets(record):
     assert (example.inputs, example.target, example.references) == expected
 
 
+def test_records_may_have_one_target_or_several_in_any_order():
+    one, several = {"source": "a", "target": "X Y"}, {"source": "b", "targets": ["X Z", "Y Y"]}
+    both = {"source": "c", "target": "Z Y", "references": ["X X"]}
+    for records in ([one, several, both], [several, one, both], [both, several, one]):
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        pairs = {
+            source: (target, *others) for source, target, others in pairs_of(read_jsonl, text)[0]
+        }
+        assert pairs == {
+            ("a",): (("X", "Y"),),
+            ("b",): (("X", "Z"), ("Y", "Y")),
+            ("c",): (("Z", "Y"), ("X", "X")),
+        }
+        found = {
+            e.inputs: (e.target, *e.references)
+            for e in from_python(records, ReadRequest("sequence"))
+        }
+        assert found == pairs
+
+
 @pytest.mark.parametrize(
     ("record", "says"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from random import Random
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 
 from birnn import explain
 from birnn.bundle import Bundle, Encoder, Label, Spec, Symbols, Tags, Values, Vectors, Words
-from birnn.data import Example
+from birnn.data import Example, ReadOptions
 from birnn.errors import BirnnError, DataError
 from birnn.runtime import Predictor
+from birnn.tasks import TargetSequence
 from random_tensors import random_tensors
 
 TEXTS = ["so good", "so bad a film", "good"]
@@ -249,3 +251,60 @@ def test_vectors_for_a_model_of_words_say_what_it_reads(vectors):
     model = predictor(Label(size=3))
     with pytest.raises(DataError, match=r"sequence 0, step 0: .* reads words, not vectors"):
         model.predict([vectors])
+
+
+# ------------------------------------------------------------------ sources of targets
+
+
+def seq2seq(inputs, symbols, **reading):
+    spec = Spec(
+        inputs=inputs,
+        encoder=Encoder(hidden_size=3),
+        head=TargetSequence(size=3, dim=2, hidden_size=6, longest=(3, 0.0)),
+    )
+    vocabularies = {spec.inputs.kind: symbols, "targets": ("<s>", "X", "Y")}
+    tensors = random_tensors(spec, np.random.default_rng(1))
+    return Predictor(Bundle(spec, vocabularies, tensors, {"reading": reading}))
+
+
+@pytest.mark.parametrize(
+    ("way", "text", "steps"),
+    [
+        ("characters", " a cat", list("a cat")),
+        ("spaces", "K AE  T", ["K", "AE", "T"]),
+        ("-", "a cat-T", ["a cat", "T"]),
+        ("characters", "", []),
+    ],
+)
+def test_a_source_as_a_string_is_split_as_in_training(way, text, steps, tmp_path):
+    model = seq2seq(Symbols(size=4, dim=2), ("<unk>", "a", "K", "AE"), source_split=way)
+    assert model.tokens(text) == steps
+    assert model.predict([text]) == model.predict([steps]) == model.predict([{"source": text}])
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"source": text}) + "\n")
+    [example] = model.read(path)
+    assert list(example.inputs) == steps
+    [given] = model.read(path, ReadOptions(source_split="spaces"))
+    assert list(given.inputs) == text.split()
+
+
+def test_without_a_rule_a_source_is_split_as_the_symbols_of_the_model_are(tmp_path):
+    model = seq2seq(Symbols(size=3, dim=2), ("<unk>", "a", "t"))
+    (tmp_path / "a.txt").write_text("a tat\n")
+    [example] = model.read(tmp_path / "a.txt")
+    assert example.inputs == tuple("a tat")
+
+
+def test_an_evaluation_takes_any_target_of_a_source(tmp_path):
+    model = seq2seq(Symbols(size=3, dim=2), ("<unk>", "a", "t"), source_split="characters")
+    [answer] = model.predict(["ta"])
+    path = tmp_path / "a.jsonl"
+    other = [*answer, "X"]
+    pairs = [("ta", other), ("a", ["Y"] * 9), ("ta", answer)]
+    path.write_text("".join(json.dumps({"source": s, "target": t}) + "\n" for s, t in pairs))
+    told = []
+    scores = model.evaluate(path, tell=told.append)
+    assert (scores["sequences"], scores["references"], scores["several_references"]) == (2, 3, 1)
+    assert scores["sequence_error_rate"] == 0.5
+    assert any("1 source has several targets" in line for line in told)
+    assert model.evaluate([("ta", answer)], tell=told.append)["token_error_rate"] == 0

@@ -182,7 +182,8 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
                     keys = keys_of(item, request)
                     for line in keys.notices:
                         tell(line)
-                missing = keys.target is not None and is_missing(item.get(keys.target))
+                target, _ = keys.targets(item, request)
+                missing = target is not None and is_missing(item.get(target))
                 yield Example(()) if missing else keys.example(item, request)
             elif isinstance(item, Example):
                 example = example_of(item.inputs, item.target, request)

@@ -80,11 +80,10 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
                 if keys.notices:
                     guessed = f"{'; '.join(keys.notices)}. Options: --text-column, --label-column"
                     source.notice(guessed, number)
-            if keys.target is not None and _is_blank(
-                label := record.get(keys.target), keys.target, request
-            ):
-                shown = json.dumps(label) if keys.target in record else "missing"
-                unlabelled.skip(f"{keys.target} is {shown}", number)
+            target, _ = keys.targets(record, request)
+            if target is not None and _is_blank(label := record.get(target), target, request):
+                shown = json.dumps(label) if target in record else "missing"
+                unlabelled.skip(f"{target} is {shown}", number)
                 continue
             example = keys.example(record, request, source.where(number))
             if isinstance(inputs := example.inputs, np.ndarray):
@@ -153,7 +152,21 @@ class Keys:
     target: str | None  # None where it is not read
     id: str | None
     notices: tuple[str, ...] = ()  # what was guessed, in words
-    others: str | None = None  # further target sequences, in a list
+
+    def targets(
+        self, record: Mapping[Any, Any], request: ReadRequest
+    ) -> tuple[str | None, str | None]:
+        """The keys of a record's target and of further ones, None where there is none.
+
+        A target sequence may stand under another key than in the first record: one target has the
+        one name, several the other.
+        """
+        if self.target is None or request.target != "sequence":
+            return self.target, None
+        several = [key for key in record if is_several(str(key)) and not is_missing(record[key])]
+        usual = [key for key in (self.target, TARGET[0]) if key in record]
+        target = (usual or several or [self.target])[0]
+        return target, next((key for key in several if key != target), None)
 
     def example(self, record: Mapping[Any, Any], request: ReadRequest, where: str = "") -> Example:
         """The example that a record holds.
@@ -161,20 +174,19 @@ class Keys:
         Raises:
             DataError: A key that is missing, a value of a wrong kind.
         """
-        names = (self.inputs, self.target or self.inputs)
+        key, further = self.targets(record, request)
+        names = (self.inputs, key or self.inputs)
         for name in names:
             if name not in record:
                 raise DataError(_no_key(name, record))
-        target = None if self.target is None else record[self.target]
-        others = None if self.others is None else record.get(self.others)
         return example_of(
             record[self.inputs],
-            target,
+            None if key is None else record[key],
             request,
             where,
             names=names,
             called=None if self.id is None else record.get(self.id),
-            others=([] if is_missing(others) else others, self.others or ""),
+            others=((), "") if further is None else (record[further], further),
         )
 
 
@@ -187,7 +199,7 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
     Example:
         >>> keys_of({"id": 7, "review": "so good", "stars": 4}, ReadRequest("label"))
         Keys(inputs='review', target='stars', id='id', notices=("the text is 'review'", \
-"the label is 'stars'"), others=None)
+"the label is 'stars'"))
     """
     names = {str(key): plain_name(str(key)) for key in record}
     notices: list[str] = []
@@ -224,15 +236,12 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
             target = found[0]
             if not (request.target == "sequence" and is_several(target)):
                 notices.append(f"the {LEARNT[request.target]} {target!r}")
-    others = None
-    if target is not None and request.target == "sequence" and not is_several(target):
-        others = next((key for key, name in names.items() if name in SEVERAL), None)
     ids = [key for key, name in names.items() if name in INDEX and key not in (inputs, target)]
     ids.sort(key=lambda key: names[key] != "id")
     unread = [key for key in names if key not in (inputs, *ids[:1])]
     if not request.labelled and unread:
         notices.append(f"not read: {listed(unread[:SHOWN])}")
-    return Keys(inputs, target, ids[0] if ids else None, tuple(notices), others)
+    return Keys(inputs, target, ids[0] if ids else None, tuple(notices))
 
 
 def _set_key(option: str, names: Mapping[str, str], request: ReadRequest) -> str | None:

@@ -68,7 +68,7 @@ class Seq2SeqSettings(DecoderSettings):
         default="auto",
         max_length=10,
         description="between the symbols of an answer when it is printed; auto: nothing where all "
-        "are single characters, a space otherwise",
+        "are single characters, a space otherwise, a bar where they hold spaces",
     )
     scheduled_sampling: float = Field(
         default=0.0,
@@ -413,7 +413,18 @@ def _fitting_size(settings: DecoderSettings, encoder: Stack) -> int:
 
 
 def _separator(symbols: Sequence[str]) -> str:
-    return "" if all(len(symbol) == 1 for symbol in symbols) else " "
+    """What parts printed symbols so that they can be told apart.
+
+    Example:
+        >>> _separator("ab"), _separator(["K", "AE"]), _separator(["new york", "la"])
+        ('', ' ', ' | ')
+    """
+    if all(len(symbol) == 1 for symbol in symbols):
+        return ""
+    written = "".join(symbols)
+    if not any(map(str.isspace, written)):
+        return " "
+    return next((f" {mark} " for mark in "|;,/" if mark not in written), "\t")
 
 
 def _longest(train: Sequence[Example], targets: Sequence[Sequence[str]]) -> tuple[int, float]:
