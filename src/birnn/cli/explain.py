@@ -38,7 +38,7 @@ def explain(
         typer.Option(
             metavar="N|TOKEN",
             help="Of a tagger: the step explained, by its number or a token that occurs once; the "
-            "least sure by default.",
+            "least sure by default. Of a filler: the gap; the first by default.",
         ),
     ] = None,
     target: Annotated[
@@ -99,7 +99,7 @@ def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
         raise DataError(f"{text}: no {'series' if vectors else 'sequence'} in it")
     if inputs.alphabet is not None:
         return text
-    return Splitter(reading.split, print_notice)(text, "the text")
+    return Splitter(reading.split, print_notice)(model.spec.head.unsplit(text), "the text")
 
 
 def _refuse_missing_file(text: str) -> None:
@@ -149,7 +149,7 @@ def _show(found: Explanation) -> None:
     header = ["step", "token", "tag", "adds", "lost without it"]
     if len(rows) > MOST_ROWS:
         rows = sorted(rows, key=lambda row: -abs(float(row[3])))[:MOST_ROWS]
-    if at is None:
+    if at is None or found.asked is not None:
         header, rows = _without(header, 2), [_without(row, 2) for row in rows]
     print_table(f"what each step does for {found.target}", header, rows)
     for line in found.left_out:

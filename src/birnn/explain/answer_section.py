@@ -54,7 +54,9 @@ def _tiles(found: Explanation) -> Iterator[tuple[str, str, str]]:
         yield found.target, f"{value:.4g}", ""
     else:
         name = "the answer"
-        if found.position is not None:
+        if found.asked is not None:
+            name = f"the word at step {(found.position or 0) + 1}"
+        elif found.position is not None:
             name = f"the tag of {found.unit} {found.position + 1}"
             name += f", “{found.tokens[found.position]}”" if found.series is None else ""
         yield name, found.target, ""
@@ -135,8 +137,9 @@ def _likeliest(found: Explanation, probabilities: Array) -> Table:
         [ablation.outputs[number], f"{100 * probabilities[number]:.2f} %", f"{scores[number]:.3f}"]
         for number in np.argsort(-probabilities, kind="stable")[:LIKELIEST]
     ]
-    header = ["label", "probability", "logit"]
-    title = "The likeliest labels"
+    what = "label" if found.asked is None else "word"
+    header = [what, "probability", "logit"]
+    title = f"The likeliest {what}s"
     if found.decoding is not None and found.decoding.crf:
         header = ["label", "probability (marginal)", f"logit ({found.unit} alone)"]
         title += ", by the marginals of the CRF"

@@ -95,7 +95,7 @@ def decoding(model: Model | Reading, sequence: Any = None) -> Decoding | None:
         sequence: As ``predict`` takes one; of a reading its own.
 
     Returns:
-        None where the model is no tagger.
+        None where the model is no tagger: gaps of a text are filled each for itself.
 
     Raises:
         ConfigError: A bare `BiRNN`.
@@ -120,7 +120,7 @@ def decoding(model: Model | Reading, sequence: Any = None) -> Decoding | None:
     """
     reading = Reading.of(model, sequence)
     inspected = reading.model
-    if not inspected.tags:
+    if not inspected.tags or reading.asked is not None:
         return None
     emissions = Ragged(array(reading.scores).astype(np.float64), reading.rows.lengths)
     chain = _chain(inspected)

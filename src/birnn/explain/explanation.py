@@ -70,6 +70,7 @@ class Explanation:
         attention: Weight of each step, (T,); None without attention.
         decoding: Marginals and the runner-up of tags; None for other heads.
         left_out: What is not here, and why: a line each.
+        asked: Which steps have an answer, (T,) bool, where some alone have; else None.
     """
 
     spec: Spec
@@ -88,6 +89,7 @@ class Explanation:
     attention: Array | None
     decoding: Decoding | None
     left_out: tuple[str, ...]
+    asked: Array | None = None
 
     @property
     def unit(self) -> str:
@@ -106,11 +108,16 @@ class Explanation:
 
     @property
     def answer(self) -> Any:
-        """What the model says: a label for each step, one label, or values."""
+        """What the model says: a label for each step, one label, or values.
+
+        Of steps that are not asked for it is empty.
+        """
         given = self.ablation.answers[0]
         if self.ablation.regresses:
             return [float(value) for value in given]
         labels = [self.ablation.outputs[number] for number in np.atleast_1d(given)]
+        if self.asked is not None:
+            labels = [x if at else "" for x, at in zip(labels, self.asked.tolist(), strict=True)]
         return labels if given.ndim else labels[0]
 
     @property
@@ -121,6 +128,8 @@ class Explanation:
         if self.decoding is not None and self.position is not None:
             return np.asarray(self.decoding.marginals[self.position])
         scores = self.ablation.scores[0]
+        if self.position is not None:
+            scores = scores[self.position]
         powers = np.exp(scores - scores.max())
         return np.asarray(powers / powers.sum())
 
@@ -156,7 +165,7 @@ class Explanation:
         return {
             "tokens": list(self.tokens),
             "unknown": [t for t, new in zip(self.tokens, self.unknown, strict=True) if new],
-            "answer": self.answer,
+            "answer": self.answer if self.asked is None else list(filter(None, self.answer)),
             "step": None if self.position is None else self.position + 1,
             "target": self.target,
             "probability": self.probability,
@@ -195,7 +204,8 @@ def explanation(
         model: As for `InspectedModel.of`, but no bare `BiRNN`.
         sequence: As ``predict`` takes one, at least one step long.
         step: Of a tagger, the step whose tag is explained: its number from 1 on, or a token that
-            occurs once. By default the step of which the model is least sure.
+            occurs once. By default the step of which the model is least sure. Of a filler the
+            number of the gap's step; by default the first gap.
         target: The answer that is explained; by default the one that the model gives.
         data: Sequences to take means over (what ablated halves are replaced by, correlation,
             saturation); by default the means that training left in the bundle, where there are
@@ -230,14 +240,17 @@ def explanation(
     ablation = mean_ablation(reading, means=means)
     tokens = reading.tokens or tuple(str(at + 1) for at in range(reading.steps))
     decoded = decoding(reading)
-    position = _position(tokens, step, decoded)
+    left_out: list[str] = []
+    if reading.asked is None:
+        position = _position(tokens, step, decoded)
+    else:
+        position = _gap(tokens, step, reading.asked, left_out)
     if target is None:
         answers = ablation.answers[0] if decoded is None or position is None else decoded.best
         number = answers if position is None else answers[position]
         target = outputs[0 if ablation.regresses else int(number)]
-    left_out: list[str] = []
     weights = attention(reading)
-    if weights is None and decoded is None:
+    if weights is None and position is None:
         left_out.append("Attention weights: this model pools its steps without attention.")
     if decoded is not None and not decoded.crf:
         left_out.append("Transitions between tags: this model has no CRF, each tag stands alone.")
@@ -258,6 +271,7 @@ def explanation(
         attention=weights,
         decoding=decoded,
         left_out=tuple(left_out),
+        asked=reading.asked,
     )
 
 
@@ -274,6 +288,27 @@ def _position(
     if step is None:
         sure = np.take_along_axis(decoded.marginals, decoded.best[:, None], axis=1)
         return int(sure.argmin())
+    return _step(tokens, step)
+
+
+def _gap(tokens: Sequence[str], step: int | str | None, asked: Array, left_out: list[str]) -> int:
+    """The step of the gap that is explained; the others are said."""
+    places = np.flatnonzero(asked).tolist()
+    if not places:
+        raise UsageError("the text has no gap to explain. Write ___ in the place of a word.")
+    position = places[0] if step is None else _step(tokens, step)
+    every = ", ".join(str(place + 1) for place in places[:MOST_PLACES])
+    if position not in places:
+        raise UsageError(
+            f"step {position + 1}, {_quoted(tokens[position])}, is no gap. Gaps are at: {every}."
+        )
+    if len(places) > 1:
+        left_out.append(f"Other gaps: this is of step {position + 1}; gaps are at {every}.")
+    return position
+
+
+def _step(tokens: Sequence[str], step: int | str) -> int:
+    """The step of that number, from 1 on, or of a token that occurs once."""
     # Of more digits than these no text has as many steps, and Python reads no more than 4,300.
     short = isinstance(step, str) and step.isdecimal() and len(step) <= MOST_DIGITS
     number = int(step) if isinstance(step, int) or short else 0

@@ -294,14 +294,22 @@ class InspectedModel:
         """Whether it answers with numbers and not with labels."""
         return not self._whole.spec.head.has_labels
 
-    def scores(self, halves: Halves) -> tuple[Tensor, Rows]:
+    def scores(self, halves: Halves, position: int | None = None) -> tuple[Tensor, Rows]:
         """What the head makes of the last layer's halves, and the merged rows that it read.
+
+        Args:
+            halves: The halves.
+            position: Of a head that answers for steps, the one step of each sequence that it is
+                asked for; None for all.
 
         Returns:
             Logits, (N, L) for tags (with a CRF its emissions) and (B, L) for a label, or values
             (B, L) in the units of their targets; and the rows, (N, W).
         """
         rows, final_BW = self.merge(halves)
+        if position is not None:
+            places = torch.from_numpy(rows.rows_at(position)).to(rows.values.device)
+            rows = Ragged(rows.values[places], np.ones(len(rows), np.int64))
         scores: Tensor = self.head(rows, final_BW)
         return self.head.measured(scores), rows
 

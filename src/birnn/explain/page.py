@@ -73,7 +73,7 @@ def _ablation(found: Explanation) -> Iterator[Part]:
     yield Text(f"{who} is ablated (mean ablation): in the place of its states stands {means}.")
     figure = figures.deciding_direction(found.logits(), found.target, of=found.measure)
     yield Picture(figure, f"{figures.capital(found.measured)} {conditions}.")
-    if two and found.position is not None and not ablation.regresses:
+    if two and found.position is not None and found.asked is None and not ablation.regresses:
         adds = ablation.contributions()
         figure = figures.deciding_by_position(
             adds["forward"], adds["backward"], found.tokens, unit=found.unit

@@ -52,9 +52,7 @@ class TargetLogit:
 
     def over(self, halves: Halves) -> Tensor:
         """The logit of each sequence of a batch, (B,)."""
-        scores, rows = self.model.scores(halves)
-        if self.position is not None:
-            scores = scores[torch.from_numpy(rows.rows_at(self.position)).to(scores.device)]
+        scores, _ = self.model.scores(halves, self.position)
         return scores[:, self.target]
 
 

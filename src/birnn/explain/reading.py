@@ -107,6 +107,11 @@ class Reading:
         return self.model.answers(self.scores, self.rows)
 
     @cached_property
+    def asked(self) -> Array | None:
+        """Which steps the head answers for, (T,) bool, where it does for some alone; else None."""
+        return None if self.tokens is None else self.model.spec.head.asked([self.tokens])
+
+    @cached_property
     def unknown(self) -> Array:
         """Which steps are tokens that the model does not know, (T,) bool."""
         if self.tokens is None:

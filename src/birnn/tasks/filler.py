@@ -243,9 +243,14 @@ class Gaps(Scored):
 
     # ------------------------------------------------------------------ answers
 
+    def unsplit(self, text: str) -> str:
+        """A text whose marks of gaps are `GAP`, which the tokeniser leaves whole."""
+        return marked(text)
+
     def validated(self, codec: Codec[Any], given: Any, name: str, split: Split) -> Steps:
         """A text or a list of tokens, in which all usual marks of gaps are `GAP`."""
-        steps = codec.validated(marked(given) if isinstance(given, str) else given, name, split)
+        given = self.unsplit(given) if isinstance(given, str) else given
+        steps = codec.validated(given, name, split)
         return with_gaps(map(str, steps))
 
     def asked(self, sequences: Sequence[Steps]) -> Truths:

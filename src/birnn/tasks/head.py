@@ -287,6 +287,10 @@ class Head(Frozen, ABC):
 
     # ------------------------------------------------------------------ answers
 
+    def unsplit(self, text: str) -> str:
+        """A text of a caller as it is split into words; most heads change nothing."""
+        return text
+
     def validated(self, codec: Codec[Any], given: Any, name: str, split: Split) -> Steps:
         """One sequence of a caller, validated by the codec; arguments as of `Codec.validated`."""
         return codec.validated(given, name, split)
