@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 @with_read_options
 def compare(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="tagger, classifier or seq2seq.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="tagger, classifier, seq2seq or filler.")
+    ],
     train: Annotated[str, typer.Option(metavar="F", help="File of labelled examples.")],
     test: Annotated[str, typer.Option(metavar="F", help="What every model is asked.")],
     dev: Dev = None,

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from birnn.data.examples import Example
+from birnn.data.gaps import GAP
 from birnn.errors import ConfigError
 from birnn.studies.compare.groups import Member, by_step
 
@@ -64,10 +65,16 @@ class Sample:
     clues: tuple[int, ...] = ()
 
     @property
+    def place(self) -> int:
+        """Place of the answer in question: its step, or which of the gaps it is of."""
+        gaps = self.example.inputs if isinstance(self.example.inputs, tuple) else ()
+        return gaps[: self.position].count(GAP) if GAP in gaps else self.position
+
+    @property
     def tag(self) -> str:
         """The right tag of the word in question."""
         assert isinstance(self.example.target, tuple)
-        tag: str = self.example.target[self.position]
+        tag: str = self.example.target[self.place]
         return tag
 
 
@@ -167,7 +174,7 @@ def by_kind(*kinds: str) -> Callable[[Sequence[Sample]], Groups]:
     def groups(samples: Sequence[Sample]) -> Groups:
         found: dict[str, list[Member]] = {kind: [] for kind in kinds}
         for number, sample in enumerate(samples):
-            found[sample.kind].append((number, sample.position))
+            found[sample.kind].append((number, sample.place))
         return {kind: members for kind, members in found.items() if members}
 
     return groups

@@ -25,6 +25,7 @@ from birnn.report.parts import (
     Text,
     Tiles,
 )
+from birnn.studies.compare.comparison import METRICS
 from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.groups import Member
 from birnn.studies.compare.significance import percent
@@ -269,10 +270,17 @@ def accuracy(contest: Contest) -> Picture:
 def learning(contest: Contest) -> Picture:
     """The score on the dev set and the training loss, epoch by epoch."""
     found = contest.comparison
-    figure = figures.learning_curves(found.curves, found.losses, metric="accuracy on dev")
+    metric = METRICS[found.metric]
+    figure = figures.learning_curves(
+        found.curves,
+        found.losses,
+        metric=f"{metric.name} on dev",
+        lower_is_better=metric.lower_is_better,
+        share=metric.share,
+    )
     return Picture(
         figure,
-        f"{contest.name.capitalize()}: accuracy on the dev set after each epoch, and the mean "
+        f"{contest.name.capitalize()}: {metric.name} on the dev set after each epoch, and the mean "
         f"training loss in it. The best epoch's weights are kept.{_band(len(found.seeds))}",
     )
 
@@ -298,7 +306,7 @@ def _of_kinds(shown: DemoResult) -> list[Part]:
 
 def _sentence(shown: DemoResult, number: int, note: str) -> Sentence:
     contest, sample = shown.contest, shown.samples[number]
-    member = (number, sample.position)
+    member = (number, sample.place)
     return Sentence(
         words=[str(token) for token in contest.inputs[number]],
         position=sample.position if TASKS[contest.comparison.task].per_step else -1,

@@ -163,15 +163,16 @@ class Gaps(Scored):
             >>> asked == Gaps(size=1).question(asked, 5)
             True
         """
-        tokens = _tokens(example)
-        if example.target is not None or not tokens:
-            return replace(example, inputs=tokens)
+        tokens, given = _tokens(example), example.target
+        if given is not None:
+            known = tuple(map(self.word, given)) if isinstance(given, tuple | list) else given
+            return replace(example, inputs=tokens, target=known)
         own = np.array([token == GAP for token in tokens], np.bool_)
         random = np.random.default_rng((SEED, number))
         gaps = drawn(~own, np.array([len(tokens)]), ASKED, random)
         inputs = tuple(GAP if gap else t for t, gap in zip(tokens, gaps.tolist(), strict=True))
         # Of a gap that the text has itself the word is not known.
-        words = tuple(t for t, new in zip(tokens, gaps | own, strict=True) if new)
+        words = tuple(self.word(t) for t, new in zip(tokens, gaps | own, strict=True) if new)
         return replace(example, inputs=inputs, target=words, text=None)
 
     def check_target(self, example: Example, where: str) -> tuple[str, ...]:

@@ -168,12 +168,15 @@ def accuracy_by_position(
 
 
 @in_house_style
-def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accuracy") -> Figure:
+def scores_by_seed(
+    scores: Mapping[str, Sequence[float]], *, metric: str = "accuracy", share: bool = True
+) -> Figure:
     """The score of every seed as a point, and each reader's median as a line across.
 
     Args:
-        scores: Reader (a key of `READERS`) to the score of each seed, between 0 and 1.
+        scores: Reader (a key of `READERS`) to the score of each seed.
         metric: What is measured, for the axis.
+        share: Whether it is between 0 and 1, and drawn in percent.
 
     Raises:
         DataError: No reader, a reader that is not known, or one without a score.
@@ -188,8 +191,9 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
     figure, axes = canvas(0.9 + 0.55 * len(readers))
     facts: list[str] = []
     drawn: list[float] = []
+    unit, factor = (" %", 100) if share else ("", 1)
     for row, (key, reader) in enumerate(readers.items()):
-        percents = 100 * np.asarray(scores[key], dtype=float)
+        percents = factor * np.asarray(scores[key], dtype=float)
         if percents.size == 0:
             raise DataError(f"nothing to draw: {reader.name} has no score")
         drawn += percents.tolist()
@@ -197,7 +201,7 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
         offsets = np.linspace(-0.18, 0.18, len(percents)) if len(percents) > 1 else np.zeros(1)
 
         def text(seed: int, name: str = reader.name, percents: FloatArray = percents) -> str:
-            return f"{name}, seed {seed}: {percents[seed]:.2f} %"
+            return f"{name}, seed {seed}: {percents[seed]:.2f}{unit}"
 
         line(axes, percents, row + offsets, reader.colour, marker=reader.marker, tooltips=text,
              joined=False, markersize=6, alpha=0.75, markeredgewidth=0)  # fmt: skip
@@ -209,12 +213,12 @@ def scores_by_seed(scores: Mapping[str, Sequence[float]], *, metric: str = "accu
             bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
         )  # fmt: skip
         ends = {"median": middle, "least": percents.min(), "most": percents.max()}
-        each = [(name, f"{value:.1f} %") for name, value in ends.items()]
+        each = [(name, f"{value:.1f}{unit}") for name, value in ends.items()]
         facts.append(sentence(reader.name, [*each, ("seeds", str(len(percents)))]))
     rows(axes, _in_two_lines(readers))
     axes.set_ylim(len(readers) - 0.5, -0.75)
     axes.set_xlim(*_around(drawn))
-    axes.set_xlabel(f"{metric}, %: every seed, and the median")
+    axes.set_xlabel(f"{metric}{',' * share}{unit}: every seed, and the median")
     return with_alt_text(figure, f"{capital(metric)} of each seed.", *facts)
 
 

@@ -18,7 +18,6 @@ from birnn.report.figures.style import (
     blank,
     canvas,
     capital,
-    describe,
     in_house_style,
     legend,
     number,
@@ -43,6 +42,7 @@ def learning_curves(
     *,
     metric: str = "accuracy",
     lower_is_better: bool = False,
+    share: bool = True,
 ) -> Figure:
     """A metric of each reader on held-out data after each epoch, and its loss under it.
 
@@ -51,12 +51,13 @@ def learning_curves(
     losses is logarithmic where the greatest is more than 50 times the least.
 
     Args:
-        curves: Reader (a key of `READERS`) to the metric after each epoch, between 0 and 1; or
+        curves: Reader (a key of `READERS`) to the metric after each epoch; or
             to such numbers for each of several runs.
         losses: Reader to the mean training loss in each epoch, likewise; no second panel by
             default.
         metric: What is measured, for the axis.
         lower_is_better: Whether it counts errors: its scale begins at 0.
+        share: Whether it is between 0 and 1, and drawn in percent.
 
     Raises:
         DataError: No reader, a reader that is not known, no epoch, or losses of other readers.
@@ -74,13 +75,17 @@ def learning_curves(
         raise DataError(f"losses are of {', '.join(losses)}, the metric of {', '.join(curves)}")
     figure = blank(3.2 if losses is None else 4.9)
     axes, *under = figure.subplots(1 if losses is None else 2, sharex=True, squeeze=False)[:, 0]
-    ends, extremes = {}, []
+    facts, extremes = [f"{capital(metric)} after each epoch."], []
+    factor, written = (100, "{:.1f} %") if share else (1, "{:.1f}")
     for key, reader in readers.items():
-        low, middle, high = _median_and_range(axes, curves[key], reader, 100, "{:.1f} %")
+        low, middle, high = _median_and_range(axes, curves[key], reader, factor, written)
         extremes += [low, high]
-        ends[key] = {"first": middle[0] / 100, "last": middle[-1] / 100}
-    percent_scale(axes, metric, *extremes, lower_is_better=lower_is_better)
-    facts = [f"{capital(metric)} after each epoch.", describe(ends)]
+        ends = {"first": written.format(middle[0]), "last": written.format(middle[-1])}
+        facts.append(sentence(reader.name, ends.items()))
+    if share:
+        percent_scale(axes, metric, *extremes, lower_is_better=lower_is_better)
+    else:
+        axes.set_ylabel(metric)
     if losses is not None:
         facts += ["Training loss in each epoch.", *_losses(under[0], losses, readers)]
     _epochs(figure.axes[-1])

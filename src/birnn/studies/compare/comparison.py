@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from birnn.data import Example, ReadOptions
+from birnn.data import ReadOptions
 from birnn.errors import Tell, UsageError, nearest, no_notice
 from birnn.metrics import edit_distance
 from birnn.report.figures import READERS
@@ -41,15 +41,33 @@ class Metric(NamedTuple):
     Args:
         name: In words.
         lower_is_better: Whether it counts errors.
+        share: Whether it is a share, which is shown in percent.
         beside: A second measure in the table, a key of a scorer's result, and its name.
     """
 
     name: str
     lower_is_better: bool = False
     beside: tuple[str, str] | None = None
+    share: bool = True
+
+    def shown(self, value: float) -> str:
+        """A value as it is written in texts.
+
+        Example:
+            >>> METRICS["accuracy"].shown(0.5), METRICS["perplexity"].shown(81.25)
+            ('50.0 %', '81.2')
+        """
+        return percent(value) if self.share else f"{value:.1f}"
+
+    def cell(self, value: float) -> str:
+        """The same in a table."""
+        return f"{value:.4f}" if self.share else f"{value:.1f}"
 
 
 METRICS = {
+    "perplexity": Metric(
+        "perplexity", lower_is_better=True, beside=("accuracy", "accuracy"), share=False
+    ),
     "accuracy": Metric("accuracy"),
     "f1": Metric("span F1"),
     "token_error_rate": Metric(
@@ -105,6 +123,7 @@ class Comparison:
         threads: Threads of each trial, where they were set.
         jobs: Trials that ran side by side.
         references: Of each sequence the answers that are right as well; none where it is empty.
+        steps: Of each sequence the steps that have an answer, from 1 on, where some alone have.
     """
 
     task: str
@@ -114,6 +133,7 @@ class Comparison:
     threads: int | None = None
     jobs: int = 1
     references: Sequence[Sequence[Any]] = ()
+    steps: Sequence[np.ndarray] = ()
 
     @classmethod
     def of(
@@ -126,11 +146,14 @@ class Comparison:
             trials: Way of reading to its trials.
             jobs: Trials that ran side by side.
         """
-        test: Sequence[Example] = plan.sets.test
+        head = next(iter(trials.values()))[0].spec.head
+        test = [head.question(example, number) for number, example in enumerate(plan.sets.test)]
         golds = [example.target for example in test]
         lengths = [len(example) for example in test]
         references = [example.references for example in test]
-        return cls(plan.task, golds, lengths, trials, plan.threads, jobs, references)
+        asked = [head.asked([example.inputs]) for example in test]
+        steps = [np.flatnonzero(rows) + 1 for rows in asked if rows is not None]
+        return cls(plan.task, golds, lengths, trials, plan.threads, jobs, references, steps)
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -204,7 +227,8 @@ class Comparison:
             Names of the groups, such as ``"1"`` and ``"11-20"``; and for each way its accuracy in
             each, over all seeds.
         """
-        place = np.concatenate([np.zeros(0, int), *places_of(self.task, self.lengths)])
+        places = self.steps or places_of(self.task, self.lengths)
+        place = np.concatenate([np.zeros(0, int), *places])
         edges = groups_of(place)
         names = [group_name(first, last) for first, last in edges]
         accuracy = {}
@@ -266,7 +290,9 @@ class Comparison:
         metric, seeds = METRICS[self.metric], len(self.seeds)
         whole = tests["symbols" if self._counts_errors else "sequences"]
         article = "an" if metric.name[0] in "aeiou" else "a"
-        reached = f"{article} {metric.name} of {percent(two)} against {percent(one)} for one"
+        reached = (
+            f"{article} {metric.name} of {metric.shown(two)} against {metric.shown(one)} for one"
+        )
         reached += f" (medians of {seeds} seeds)" if seeds > 1 else ""
         alone = whole.apart(len(self.golds))
         test = f"{whole.name}, {p_value(whole.p)}"
@@ -311,7 +337,7 @@ class Comparison:
                     READERS[way].name,
                     f"{trials[0].spec.encoder.hidden_size}",
                     f"{trials[0].spec.parameter_count():,}",
-                    *(f"{value:.4f}" for value in self.spread(way).values()),
+                    *map(metric.cell, self.spread(way).values()),
                     *(
                         [f"{statistics.median(trial.scores[key] for trial in trials):.4f}"]
                         if key

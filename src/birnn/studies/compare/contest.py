@@ -115,7 +115,7 @@ class Contest:
                 "by_group": self.by_group(way),
                 "parameters": trials[0].spec.parameter_count(),
                 "train_seconds": [round(trial.train_seconds, 3) for trial in trials],
-                "dev_accuracy_by_epoch": [list(trial.curve) for trial in trials],
+                f"dev_{self.comparison.metric}_by_epoch": [list(trial.curve) for trial in trials],
                 "loss_by_epoch": [list(trial.losses) for trial in trials],
             }
         return numbers | {

