@@ -116,6 +116,20 @@ SAMPLES: dict[str, tuple[str, str, bytes]] = {
             {"vectors": [], "values": [0, 1]},
         ),
     ),
+    "tsv of pairs": (
+        "tsv",
+        "seq2seq",
+        "read\tR EH D\nread\tR IY D\nçà\tS AA\n\tX\nno\t\n".encode(),
+    ),
+    "jsonl of pairs": (
+        "jsonl",
+        "seq2seq",
+        lines_of_json(
+            {"source": "rôle", "target": "R OW L", "references": [["R", "AO", "L"]]},
+            {"source": ["n", "o"], "target": ["N", "OW"]},
+            {"source": "", "targets": ["", "X"]},
+        ),
+    ),
     "ts": (
         "ts",
         "classifier",
