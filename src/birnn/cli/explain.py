@@ -10,14 +10,15 @@ import typer
 
 from birnn.cli.options import Json, Model, Page, with_read_options, with_threads
 from birnn.cli.output import check_page, print_json
-from birnn.errors import DataError, escaped, print_notice, require
+from birnn.errors import DataError, UsageError, escaped, print_notice, require
 
 if TYPE_CHECKING:
     from birnn.data.options import ReadOptions
     from birnn.explain.explanation import Explanation
-    from birnn.runtime import Predictor
+    from birnn.runtime import Predictor, TargetTrace
 
 MOST_SEQUENCES = 1000  # of a file that means are taken over
+MOST_LETTERS = 60  # of an answer in a table
 MOST_ROWS = 40  # of the table of steps
 
 
@@ -53,27 +54,35 @@ def explain(
 ) -> int:
     """Show what each direction knew, which of them decided, and which steps mattered."""
     check_page(out)
-    require("torch", extra="train")
     from birnn.runtime import Predictor
 
     predictor = Predictor.load(model)
-    from birnn.explain.explanation import explanation
+    writes = predictor.spec.head.target == "sequence"
+    if not writes or out is not None:
+        require("torch", extra="train")
+    sequence = _sequence(predictor, text, reading)
+    pool = None if data is None else _pool(predictor, data, reading)
+    found: Any
+    if writes:
+        from birnn.runtime import trace_target
 
-    found = explanation(
-        predictor,
-        _sequence(predictor, text, reading),
-        step=step,
-        target=target,
-        data=None if data is None else _pool(predictor, data, reading),
-    )
+        if step is not None:
+            raise UsageError(
+                "--step is of a tagger. All steps of an answer are shown: leave it out."
+            )
+        found = trace_target(predictor, sequence, target=target, data=pool)
+    else:
+        from birnn.explain.explanation import explanation
+
+        found = explanation(predictor, sequence, step=step, target=target, data=pool)
     if as_json:
         print_json(found.to_dict())
     else:
-        _show(found)
+        (_show_target if writes else _show)(found)
     if out is not None:
-        from birnn.explain import page
+        from birnn.explain import page, target_page
 
-        page.write(out, found, name=str(model))
+        (target_page if writes else page).write(out, found, name=str(model))
         print_notice(f"report: {out}")
     return 0
 
@@ -97,7 +106,7 @@ def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
         for example in model.read(text, reading, tell=print_notice):
             return example.inputs
         raise DataError(f"{text}: no {'series' if vectors else 'sequence'} in it")
-    if inputs.alphabet is not None:
+    if inputs.alphabet is not None or model.spec.head.target == "sequence":
         return text
     return Splitter(reading.split, print_notice)(model.spec.head.unsplit(text), "the text")
 
@@ -152,6 +161,54 @@ def _show(found: Explanation) -> None:
     if at is None or found.asked is not None:
         header, rows = _without(header, 2), [_without(row, 2) for row in rows]
     print_table(f"what each step does for {found.target}", header, rows)
+    for line in found.left_out:
+        print(escaped(f"left out: {line}"))
+
+
+def _show_target(found: TargetTrace) -> None:
+    """The answer, what else was found, and its steps."""
+    import math
+
+    from birnn.cli.printing import print_table
+
+    def shortened(text: str) -> str:
+        return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+
+    chance = 100 * math.exp(found.target.log_probability)
+    print(escaped(f"{found.text or 'nothing'} ({chance:.3g} %)"))
+    if len(found.log_probabilities) > 1:
+        told = ", ".join(f"{case} {value:.3f}" for case, value in found.totals().items())
+        print(f"log-probability, with and without the halves: {told}")
+    print_table(
+        "the best answers",
+        ["answer", "score", "probability"],
+        [
+            [
+                shortened(found.written(one)),
+                f"{one.score:.3f}",
+                f"{100 * math.exp(one.log_probability):.3g} %",
+            ]
+            for one in found.nbest
+        ],
+    )
+    header = ["step", "symbol", "probability", *(f"{half} adds" for half in found.added())]
+    rows = []
+    for number, step in enumerate(found.steps[:MOST_ROWS], start=1):
+        adds = [f"{value:+.3f}" for value in step.added.values()]
+        rows.append([number, step.symbol or "end", f"{100 * step.probability:.1f} %", *adds])
+    if found.attention is not None:
+        header.append("looked at")
+        for row, weights in zip(rows, found.attention, strict=False):
+            at = int(weights.argmax())
+            row.append(f"{found.source[at]} ({at + 1}) {100 * weights[at]:.0f} %")
+    header.append("instead")
+    for row, step in zip(rows, found.steps, strict=False):
+        [(other, p), *_] = step.runners_up or [("", 0.0)]
+        row.append(f"{other or 'end'} {100 * p:.1f} %")
+    print_table("what it said, step by step", header, rows)
+    if found.overlooked:
+        never = ", ".join(f"{found.source[at]} ({at + 1})" for at in found.overlooked[:MOST_ROWS])
+        print(escaped(f"never looked at: {never}"))
     for line in found.left_out:
         print(escaped(f"left out: {line}"))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from birnn.bundle.spec import Spec
 from birnn.explain.explanation import Explanation
 from birnn.explain.inspected import Array
 from birnn.report import figures
@@ -16,20 +17,21 @@ MOST_WORDS = 1200  # of a text that are written out
 MOST_UNKNOWN = 10  # tokens that are listed
 
 
-def what_was_read(found: Explanation) -> str:
+def what_was_read(spec: Spec, steps: int) -> str:
     """What the model read, and how long it is, such as ``a text of 7 words``."""
-    what = {"word": "a text", "symbol": "a sequence", "step": "a series"}[found.unit]
-    text = f"{what} of {_counted(len(found.tokens), found.unit)}"
-    if found.series is not None:
-        text += f" in {_counted(found.series.shape[1], 'channel')}"
+    unit = spec.inputs.unit
+    what = {"word": "a text", "symbol": "a sequence", "step": "a series"}[unit]
+    text = f"{what} of {counted(steps, unit)}"
+    if spec.inputs.holds == "vectors":
+        text += f" in {counted(spec.inputs.size, 'channel')}"
     return text
 
 
-def _counted(count: int, unit: str) -> str:
+def counted(count: int, unit: str) -> str:
     """A number of things.
 
     Example:
-        >>> _counted(1, "word"), _counted(1200, "step")
+        >>> counted(1, "word"), counted(1200, "step")
         ('1 word', '1,200 steps')
     """
     return f"{count:,} {unit}{'' if count == 1 else 's'}"
@@ -41,7 +43,7 @@ def answer_section(found: Explanation) -> Iterator[Part]:
     if not found.ablation.regresses:
         yield Text(_logit(found))
     if found.unknown.any():
-        yield Text(_unknown(found))
+        yield Text(unknown_tokens(found.tokens, found.unknown, found.unit))
     yield _words(found) if found.series is None else _series(found)
     if found.probabilities is not None and len(found.probabilities) > 1:
         yield _likeliest(found, found.probabilities)
@@ -89,14 +91,19 @@ def _logit(found: Explanation) -> str:
     return text
 
 
-def _unknown(found: Explanation) -> str:
-    """Which tokens the model does not know."""
-    pairs = zip(found.tokens, found.unknown, strict=True)
-    new = list(dict.fromkeys(token for token, unknown in pairs if unknown))
+def unknown_tokens(tokens: Sequence[str], unknown: Array, unit: str) -> str:
+    """Which tokens the model does not know.
+
+    Args:
+        tokens: All tokens.
+        unknown: Which of them, (T,) bool.
+        unit: What they are.
+    """
+    new = list(dict.fromkeys(t for t, one in zip(tokens, unknown, strict=True) if one))
     listed = ", ".join(f"“{token}”" for token in new[:MOST_UNKNOWN])
     listed += ", ..." if len(new) > MOST_UNKNOWN else ""
-    of = _counted(len(found.tokens), found.unit)
-    return f"The model does not know {int(found.unknown.sum())} of the {of}: {listed}."
+    of = counted(len(tokens), unit)
+    return f"The model does not know {int(unknown.sum())} of the {of}: {listed}."
 
 
 def _series(found: Explanation) -> Picture:

@@ -46,11 +46,12 @@ def write(path: Path | str, found: Explanation, *, name: str) -> Path:
         "Not on this page": iter([Notes(found.left_out)] if found.left_out else []),
     }
     every = [Section(heading, list(parts)) for heading, parts in sections.items()]
+    read = what_was_read(found.spec, len(found.tokens))
     return report.write(
         path,
         "What each direction knew" if two else "What the one direction knew",
         [section for section in every if section.parts],
-        lead=f"The {found.spec.task} “{name}” read {what_was_read(found)}. Every figure here is "
+        lead=f"The {found.spec.task} “{name}” read {read}. Every figure here is "
         "measured from this model at work on it.",
         footer=f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
     )

@@ -244,8 +244,8 @@ def trace_target(
     Args:
         model: The model.
         sequence: As ``predict`` takes one, at least one step long.
-        target: The target that is traced, as `Predictor.score_targets` takes one; by default the
-            best that the search finds.
+        target: The target that is traced: its symbols, or a text with the model's separator between
+            them; by default the best that the search finds.
         search: How answers are searched for; by default a beam of 5, all of whose answers are
             given.
         data: Sequences to take mean states over; by default those that training left in the bundle.
@@ -281,7 +281,8 @@ def trace_target(
         raise DataError("the sequence has no steps. Give one with at least one.")
     traced = nbest[0]
     if target is not None:
-        [traced] = model.score_targets([sequence], [target], search=settings)
+        asked = spec.head.symbols_of(target) if isinstance(target, str) else list(target)
+        [traced] = model.score_targets([sequence], [asked], search=settings)
     means = _Means.of_training(model.bundle)
     if data is not None:
         means = _Means.over(runner, _validated(model, runner, data))

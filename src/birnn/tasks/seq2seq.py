@@ -269,6 +269,19 @@ class TargetSequence(Head, DecoderSettings):
 
     # ------------------------------------------------------------------ answers
 
+    def symbols_of(self, text: str) -> list[str]:
+        """The symbols of a target that is written as `lines` writes it.
+
+        Example:
+            >>> TargetSequence(size=3, hidden_size=2).symbols_of("HH AH0")
+            ['HH', 'AH0']
+            >>> TargetSequence(size=3, hidden_size=2, separator="").symbols_of("ab")
+            ['a', 'b']
+        """
+        if not self.separator:
+            return list(text)
+        return text.split(None if self.separator == " " else self.separator)
+
     def scorer(self, labels: Sequence[str]) -> SequenceScorer:
         """An empty scorer of sequences."""
         return SequenceScorer(labels[1:], separator=self.separator)

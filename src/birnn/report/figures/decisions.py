@@ -67,7 +67,7 @@ def deciding_direction(logits: Mapping[str, float], label: str, *, of: str = "lo
         logits: ``full``, ``without forward``, ``without backward``, ``without both`` (or some of
             them: a model of one direction has no backward half to lose) to the logit.
         label: The label.
-        of: What is measured: the ``logit`` of a label, or a ``value``.
+        of: What is measured: the ``logit`` or ``log-probability`` of a label, or a ``value``.
 
     Raises:
         DataError: No logit, or a key that is not one of the four.
@@ -96,13 +96,18 @@ def deciding_direction(logits: Mapping[str, float], label: str, *, of: str = "lo
     signed_scale(axes, values)
     axes.set_xlabel(measured(label, of))
     facts = ", ".join(f"{name} {number(value)}" for name, value in zip(names, values, strict=True))
-    what = f"Logit of '{label}'" if of == "logit" else capital(label)
+    what = capital(label) if of == "value" else f"{capital(of)} of '{label}'"
     return with_alt_text(figure, f"{what}.", f"{capital(facts)}.")
 
 
 @in_house_style
 def deciding_by_position(
-    forward_T: ArrayLike, backward_T: ArrayLike | None, tokens: Sequence[str], *, unit: str = "word"
+    forward_T: ArrayLike,
+    backward_T: ArrayLike | None,
+    tokens: Sequence[str],
+    *,
+    unit: str = "word",
+    of: str = "logit",
 ) -> Figure:
     """What each half adds at each word to the logit of the label that the word got.
 
@@ -113,6 +118,8 @@ def deciding_by_position(
         backward_T: What the backward half adds, or None where there is none.
         tokens: The words.
         unit: What they are: word, symbol or step.
+        of: What it adds to: the ``logit`` of each word's label, or the ``log-probability`` of the
+            word itself, which was answered.
 
     Raises:
         DataError: Not one number for each word, or no word.
@@ -130,12 +137,15 @@ def deciding_by_position(
     def text(name: str, at: int) -> str:
         return f"{named(tokens, at)}, {name}: {number(called[name][at])}"
 
+    whose, plural = f"the {unit}'s label", "logits"
+    if of != "logit":
+        whose, plural = f"the {unit}", of
     if steps <= MOST and unit != "step":
         figure, axes = canvas(1.05 + 0.25 * steps)
         bars(axes, called, [READERS[key].colour for key in adds], text)
         rows(axes, [abbreviated(token) for token in tokens])
         signed_scale(axes, [*adds.values()])
-        axes.set_xlabel(f"adds to the logit of the {unit}'s label")
+        axes.set_xlabel(f"adds to the {of} of {whose}")
     else:
         figure, axes = canvas()
         wide = 1.2 if steps <= 100 else 0.8
@@ -144,7 +154,7 @@ def deciding_by_position(
                  tooltips=partial(text, HALVES[key]), linewidth=wide)  # fmt: skip
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"{unit}, counted from 1")
-        axes.set_ylabel(f"adds to the {unit}'s logit")
+        axes.set_ylabel(f"adds to the {unit}'s {of}")
     legend(figure)
     facts = [
         f"{capital(name)}: in sum {number(values.sum())}, most {number(values.max())} at "
@@ -152,7 +162,7 @@ def deciding_by_position(
         f"{named(tokens, int(values.argmin()))}."
         for name, values in called.items()
     ]
-    return with_alt_text(figure, f"What each half adds at each {unit}, in logits.", *facts)
+    return with_alt_text(figure, f"What each half adds at each {unit}, in {plural}.", *facts)
 
 
 @in_house_style

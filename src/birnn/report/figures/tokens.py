@@ -31,11 +31,15 @@ def abbreviated(token: object) -> str:
 def measured(label: str, of: str) -> str:
     """What is measured of an answer: the logit of a label, or a value itself.
 
+    Args:
+        label: The answer.
+        of: What is measured of it: its ``logit``, its ``log-probability``; or ``value``.
+
     Example:
         >>> measured("positive", "logit"), measured("value 0", "value")
         ('the logit of positive', 'value 0')
     """
-    return f"the {of} of {abbreviated(label)}" if of == "logit" else abbreviated(label)
+    return abbreviated(label) if of == "value" else f"the {of} of {abbreviated(label)}"
 
 
 def named(tokens: Sequence[str], index: int, first: int = 0) -> str:
