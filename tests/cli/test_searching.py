@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,39 @@ def test_other_tasks_do_not_search(
         told = call(command, trained("tagger"), files / "test.tsv", option, 3)
         assert told.status == 2
         assert f"{option} is for models that search for their answers" in told.complaint
+
+
+def test_an_answer_is_explained_and_only_its_page_needs_torch(
+    call: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.html"
+    told = call("explain", model, "cat", "--json", "--out", page)
+    assert told.status == 0, told.err
+    found = json.loads(told.out)
+    assert found["answer"] == Predictor.load(model).predict(["cat"])[0]
+    assert np.array(found["attention"]).shape == (len(found["steps"]), 3)
+    np.testing.assert_allclose(found["coverage"], np.sum(found["attention"], axis=0))
+    assert page.read_text("utf-8").count("<svg") == 2
+    assert "the bundle has no mean states" in found["left_out"][0]
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "pip install 'birnn[train]'" in call("explain", model, "cat", "--out", page).err
+    other = call("explain", model, "cat", "--target", "K T S", "--data", write_sources(tmp_path))
+    assert other.status == 0, other.err
+    assert other.out.startswith("K T S (")
+    assert "without backward" in other.out
+    for given, line in (
+        (("--step", "1"), "--step is of a tagger"),
+        (("--target", "K X"), "'X' is no symbol that this model writes"),
+    ):
+        refused = call("explain", model, "cat", *given)
+        assert refused.status in (1, 2)
+        assert line in refused.err
+    empty = call("explain", model, "")
+    assert (empty.status, empty.out) == (1, "")
+    assert "the sequence has no steps" in empty.err
+
+
+def write_sources(place: Path) -> Path:
+    path = place / "sources.txt"
+    path.write_text("cat\n\ntac\n")
+    return path

@@ -12,6 +12,7 @@ from birnn.demos import senses
 from birnn.explain import MeanStates
 from birnn.models import mean_states
 from birnn.ragged import Ragged
+from birnn.tasks import TargetSequence
 from birnn.training.fit import fit
 from birnn.training.recipe import Recipe
 from birnn.training.sets import Sets
@@ -65,3 +66,24 @@ def test_training_leaves_the_means_of_the_kept_weights_over_dev() -> None:
     again = MeanStates.over(bundle, [case.inputs for case in cases[40:]])
     np.testing.assert_allclose(bundle.mean_states["rows"], again.rows, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(bundle.mean_states["last"], again.last, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_decoder_gets_the_means_of_all_final_states(
+    describe: Any, make: Any, codec: Any, draw: Any, cell: str
+) -> None:
+    spec = describe("symbols", "tags", directions=("both", "forward"), cell=cell)
+    spec = spec.model_copy(update={"head": TargetSequence(size=4, dim=2, hidden_size=3, cell=cell)})
+    network = make(spec).eval()
+    encoded = codec(spec).encode(draw(spec, [3, 0, 5]))
+    found = mean_states(network, [encoded.batch([0, 1]), encoded.batch([2])])
+    states = []
+    for number in (0, 2):
+        one = encoded.batch([number])
+        with torch.no_grad():
+            out = network.encoder(Ragged(network.inputs(one.inputs), one.lengths))
+        parts = [out.state.h, *([out.state.c] if cell == "lstm" else [])]
+        states.append(np.stack([part[:, 0].numpy() for part in parts]))
+    for at, name in enumerate(("final_h", "final_c")[: len(states[0])]):
+        np.testing.assert_allclose(found[name], np.mean(states, axis=0)[at], atol=1e-6)
+    assert {name: array.shape for name, array in found.items()} == spec.mean_states()

@@ -116,21 +116,20 @@ def _overlooked(found: TargetTrace) -> str:
 
 
 def _steps(found: TargetTrace) -> Iterator[Part]:
-    header = ["step", "symbol", "probability", "instead"]
+    header = ["symbol", "probability", "instead"]
     rows = [
         [
-            str(number),
-            step.symbol or END,
+            f"{number} {step.symbol or END}",
             f"{100 * step.probability:.1f} %",
             ", ".join(f"{symbol or END} {100 * p:.1f} %" for symbol, p in step.runners_up),
         ]
         for number, step in enumerate(found.steps[:MOST_STEPS], start=1)
     ]
     if found.attention is not None:
-        header.insert(3, "looked at")
+        header.insert(2, "looked at")
         for row, weights in zip(rows, found.attention, strict=False):
             at = int(weights.argmax())
-            row.insert(3, f"{figures.named(found.source, at)} {100 * weights[at]:.0f} %")
+            row.insert(2, f"{figures.named(found.source, at)} {100 * weights[at]:.0f} %")
     title = "Each symbol after those before it, and the likeliest others."
     if len(found.steps) > MOST_STEPS:
         title += f" The first {MOST_STEPS} of {len(found.steps):,} steps."

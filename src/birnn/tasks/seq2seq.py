@@ -323,6 +323,7 @@ class TargetSequence(Head, DecoderSettings):
     def stages(self, encoder: Stack) -> list[HeadLayer]:
         """The bridge, the decoder's input and layers, its attention, and the scores."""
         hidden, combined = self.hidden_size, self.combined_size
+        layers = f"{self.num_layers} layers of " if self.num_layers > 1 else ""
         stages = [
             HeadLayer(
                 f"bridge, {self.bridge}: the decoder's first states",
@@ -331,7 +332,7 @@ class TargetSequence(Head, DecoderSettings):
             ),
             HeadLayer("the symbol before", ("embedding.",), self._inputs()),
             HeadLayer(
-                f"decoder, {self.num_layers} layer(s) {self.cell}, left to right",
+                f"decoder, {layers}{self.cell}, left to right",
                 ("decoder.",),
                 [(hidden, "units")],
             ),
