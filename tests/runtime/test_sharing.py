@@ -36,7 +36,8 @@ from birnn.bundle import (
 )
 from birnn.engine import isa
 from birnn.inputs.word_vectors import WordVectorCache
-from birnn.runtime import Predictor, batches, predictor
+from birnn.runtime import Predictor, Search, batches, predictor
+from birnn.tasks import TargetSequence
 
 WORDS = Words(
     size=30,
@@ -57,6 +58,11 @@ SPECS = {
     ),
     "symbols, steps": Spec(
         inputs=Symbols(size=10, dim=5), encoder=Encoder(hidden_size=8), head=Tags(size=4)
+    ),
+    "symbols, sequence": Spec(
+        inputs=Symbols(size=10, dim=5),
+        encoder=Encoder(hidden_size=8),
+        head=TargetSequence(size=7, dim=4, hidden_size=8, longest=(2, 0.2), input_feeding=True),
     ),
     "vectors, values": Spec(
         inputs=Vectors(size=3),
@@ -84,6 +90,9 @@ def questions(spec: Spec, seed: int, count: int = 12) -> list[Any]:
 
 def told(model: Predictor, asked: list[Any]) -> list[Any]:
     """Answers and, where there are any, probabilities, to the bit."""
+    if model.spec.head.searches:
+        found = model.predict_nbest(asked, search=Search(beam=2, nbest=2), attention=True)
+        return [(each, each.attention.tobytes()) for nbest in found for each in nbest]
     answers = model.predict(asked)
     if model.spec.head.kind == "values":
         return answers
