@@ -27,6 +27,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cases = [case.example for case in senses.generate(count, number)]
         _write(folder / f"{name}.conllu", map(_conllu, cases))
         _write(folder / f"{name}.iob2", (_names(draw) for _ in range(count)))
+        _write(folder / f"{name}.tsv", (_pronounced(draw) for _ in range(count)))
         _write(folder / f"{name}.csv", ["text,label", *(_review(draw) for _ in range(count))])
         _write(folder / f"{name}.jsonl", (_rating(draw) for _ in range(count)))
         _write(folder / f"{name}.3line", (_protein(draw, n) for n in range(count)))
@@ -70,6 +71,22 @@ def _review(draw: random.Random) -> str:
 def _rating(draw: random.Random) -> str:
     word = draw.choice((*GOOD, *BAD))
     return json.dumps({"text": f"it was {word}", "values": [5.0 if word in GOOD else 1.0]})
+
+
+def _pronounced(draw: random.Random) -> str:
+    """A word and its phonemes: c is soft before e and i, a final e is silent and changes a."""
+    word = "".join(
+        draw.choice("bcdst") + draw.choice("aei") for _ in range(draw.randint(1, 3))
+    ) + draw.choice(("", "t", "te"))
+    phonemes = []
+    for letter, following in zip(word, [*word[1:], "", ""], strict=False):
+        if letter == "c":
+            phonemes.append("S" if following in ("e", "i") else "K")
+        elif letter == "a":
+            phonemes.append("EY1" if word.endswith("te") else "AE1")
+        elif letter != "e" or following:
+            phonemes.append({"e": "EH1", "i": "IH1"}.get(letter, letter.upper()))
+    return f"{word}\t{' '.join(phonemes)}"
 
 
 def _protein(draw: random.Random, number: int) -> str:
