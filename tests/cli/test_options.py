@@ -17,6 +17,7 @@ def asked(**given):
     """What a command is handed for these arguments of the command line."""
     names = (
         *("format", "field", "columns", "text_column", "label_column", "delimiter", "header"),
+        *("source_split", "target_split"),
         *("as_tokens", "as_text", "skip_unlabelled", "max_line", "max_tokens", "max_unpacked"),
     )
     defaults = dict.fromkeys(names) | {"as_tokens": False, "as_text": False}
@@ -39,6 +40,8 @@ def test_what_is_not_given_is_not_set():
 def test_columns_and_splits_are_read():
     assert asked(columns="token=2,tag=-1").columns == {"token": 2, "tag": -1}
     assert [asked(as_tokens=True).split, asked(as_text=True).split] == ["tokens", "text"]
+    pair = asked(source_split="characters", target_split="-").model_dump(exclude_unset=True)
+    assert pair == {"source_split": "characters", "target_split": "-"}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,7 @@ def test_columns_and_splits_are_read():
         ({"columns": "token=1,tag=1"}, "columns: token and tag are one column"),
         ({"as_tokens": True, "as_text": True}, "choose one"),
         ({"delimiter": "::"}, "delimiter"),
+        ({"target_split": "space"}, "did you mean spaces"),
     ],
 )
 def test_what_cannot_be_is_refused(given, says):
@@ -61,6 +65,7 @@ def test_every_command_that_reads_files_takes_them(name):
     command = typer.main.get_command(app).commands[name]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {"--format", "--columns", "--text-column", "--header", "--tokens"} <= options
+    assert {"--source-split", "--target-split"} <= options
 
 
 def test_a_model_reads_as_it_was_trained_unless_told_otherwise():

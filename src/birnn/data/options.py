@@ -119,8 +119,8 @@ class ReadOptions(Frozen):
         # A word is more likely a name that is mistyped than a separator.
         if len(way) > 1 and way.isalnum():
             raise ValueError(
-                f"no way to split {way!r}: {nearest(way, (CHARACTERS, SPACES))}; a separator of "
-                "several characters is not of letters and digits alone"
+                f"no way to split {way!r} (letters and digits alone are no separator): "
+                f"{nearest(way, (CHARACTERS, SPACES))}"
             )
         return way
 
