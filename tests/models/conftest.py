@@ -13,11 +13,12 @@ from birnn.bundle import Bundle
 from birnn.bundle.spec import Encoder, Spec
 from birnn.inputs import Characters, Codec, Dense, Surface, Symbols, Vectors, Words, restored
 from birnn.models import Network, build
-from birnn.tasks import Label, Tags, Values
+from birnn.tasks import Label, Tags, TargetSequence, Values
 from random_tensors import random_tensors
 
 WORDS = ("<unk>", "the", "bank", "river", "of", "0")
 CHARACTERS = ("<unk>", *"abehiknrtvT1")
+TARGETS = ("<s>", "x", "yy", "z", "w")
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TRAITS = ("<unk>", "p1=b", "p2=ba", "p2=th", "s3=the", "shape=xx", "shape=Xxx")
 WRITTEN = ("the", "The", "bank", "river", "of", "1", "baker", "Tvk", "x" * 80)
@@ -50,6 +51,19 @@ HEADS: dict[str, Any] = {
     "values-hidden": Values(size=2, pooling="last+max+mean", hidden=(4,), activation="tanh"),
     "values-max": Values(size=2, pooling="max"),
     "values-attention": Values(size=2, pooling="attention", attention_size=3),
+    "sequence": TargetSequence(size=5, dim=3, hidden_size=6, longest=(5, 0.5)),
+    "sequence-fed": TargetSequence(
+        size=5,
+        dim=3,
+        cell="gru",
+        hidden_size=4,
+        num_layers=3,
+        attention="additive",
+        attention_size=2,
+        input_feeding=True,
+        tied=True,
+        longest=(5, 0.5),
+    ),
 }
 
 
@@ -68,8 +82,8 @@ def vocabularies_of(spec: Spec) -> dict[str, tuple[str, ...]]:
             found["traits"] = TRAITS
     if isinstance(spec.inputs, Symbols):
         found["symbols"] = ("<unk>", "A", "C", "G")
-    if not isinstance(spec.head, Values):
-        found["labels"] = LABELS
+    if spec.head.vocabulary is not None:
+        found[spec.head.vocabulary] = {"labels": LABELS, "targets": TARGETS}[spec.head.vocabulary]
     return found
 
 

@@ -11,8 +11,10 @@ from birnn.errors import DataError
 from birnn.models import Dropout, build
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
+from birnn.runtime.search import GREEDY
 
 LENGTHS = [4, 0, 1, 7, 0, 3]
+TARGETS = ("x", "yy", "z", "w")
 
 
 def targets_of(spec, lengths, labels, seed=0):
@@ -22,6 +24,8 @@ def targets_of(spec, lengths, labels, seed=0):
         return list(random.standard_normal((len(lengths), spec.head.size)).astype(np.float32))
     if spec.head.kind == "label":
         return [str(label) for label in random.choice(labels, size=len(lengths))]
+    if spec.head.kind == "sequence":
+        return [tuple(map(str, random.choice(TARGETS, size=random.integers(5)))) for _ in lengths]
     return [tuple(str(label) for label in random.choice(labels, size=t)) for t in lengths]
 
 
@@ -44,12 +48,18 @@ def test_the_runtime_answers_as_the_model_does(describe, make, codec, draw, bund
     sequences = draw(spec, LENGTHS)
     batch = codec(spec).encode(sequences).batch(np.arange(len(LENGTHS)))
     predictor = Predictor(bundled(network))
-    found = predictor.predict(sequences)
+    if spec.head.kind == "sequence":
+        found = predictor.predict(sequences, search=GREEDY)
+        assert any(found)
+    else:
+        found = predictor.predict(sequences)
     answers = network.answered(batch, predictor.labels).answers
     if spec.head.kind == "values":
         np.testing.assert_allclose(np.array(found), answers, rtol=1e-5, atol=1e-5)
         return
     assert found == answers
+    if spec.head.kind == "sequence":
+        return
     probabilities = predictor.predict_proba(sequences)
     with torch.no_grad():
         answer = network(batch)

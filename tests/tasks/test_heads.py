@@ -157,6 +157,8 @@ def test_nothing_to_tell_apart_is_refused():
 def test_probabilities_are_those_of_the_answer_or_of_every_label(task, fitted):
     record = fitted.head.probability_record
     row = np.array([0.25, 0.75])
+    if task == "seq2seq":  # the n best targets, see tests/runtime/test_beam.py
+        return
     if not fitted.head.has_labels:
         with pytest.raises(UsageError, match=f"a {task} has no probabilities"):
             record([0.5], None, (), every=False)

@@ -67,17 +67,17 @@ def seeded() -> Iterator[None]:
 
 
 @pytest.fixture
-def score_as(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
+def score_as(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``score_as([0.3, 0.8])``: dev scores by epoch, whatever the model answers."""
 
-    def patch(scores: list[float]) -> None:
+    def patch(scores: list[float], monitor: str = "accuracy") -> None:
         start = TrainingModule.on_validation_epoch_start
 
         def begin(self: TrainingModule) -> None:
             start(self)
             self.scorer = SimpleNamespace(
                 update=lambda gold, answer: None,
-                result=lambda: {"accuracy": scores[self.current_epoch]},
+                result=lambda: {monitor: scores[self.current_epoch]},
             )
 
         monkeypatch.setattr(TrainingModule, "on_validation_epoch_start", begin)

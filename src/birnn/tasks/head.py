@@ -214,6 +214,16 @@ class Head(Frozen, ABC):
         """
         del given
 
+    @classmethod
+    def settings_of_reading(cls, reading: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Defaults that follow from how the files were read, by full names; most tasks have none.
+
+        Args:
+            reading: The options of reading that a bundle keeps.
+        """
+        del reading
+        return {}
+
     @abstractmethod
     def check_target(self, example: Example, where: str) -> Any:
         """Validate and return the target of an example.

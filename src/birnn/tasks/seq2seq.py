@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from statistics import median
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -25,6 +26,9 @@ from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensor
 
 BOUNDARY = "<s>"
 """Starts a target, as the decoder's first input, and ends it, as its last output: number 0."""
+
+# What stands between symbols that were split so; others were split at what stands between them.
+SEPARATORS = {"characters": "", "spaces": " "}
 
 # An answer may be longer than every target of training by this many symbols.
 LONGER = 10
@@ -67,8 +71,9 @@ class Seq2SeqSettings(DecoderSettings):
     separator: str = Field(
         default="auto",
         max_length=10,
-        description="between the symbols of an answer when it is printed; auto: nothing where all "
-        "are single characters, a space otherwise, a bar where they hold spaces",
+        description="between the symbols of an answer when it is printed; auto: as in the files, "
+        "or nothing where all are single characters, a space otherwise, a bar where they hold "
+        "spaces",
     )
     scheduled_sampling: float = Field(
         default=0.0,
@@ -199,6 +204,17 @@ class TargetSequence(Head, DecoderSettings):
         asked = given.get("bidirectional"), given.get("directions")
         if asked[0] not in (None, False) or "both" in str(asked[1]):
             check_decoder(Stack("lstm", 1, 1))
+
+    @classmethod
+    def settings_of_reading(cls, reading: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Symbols are printed as the targets of the files are written.
+
+        Example:
+            >>> TargetSequence.settings_of_reading({"target_split": "spaces"})
+            {'head.separator': ' '}
+        """
+        way = reading.get("target_split")
+        return {} if way is None else {"head.separator": SEPARATORS.get(way, way)}
 
     @classmethod
     def fit(
@@ -445,13 +461,14 @@ def _longest(train: Sequence[Example], targets: Sequence[Sequence[str]]) -> tupl
     """The bound of an answer's length: twice what is usual, and no training target is beyond it.
 
     Example:
-        >>> _longest([Example("ab"), Example("abcd")], ["x", "xyz"])
-        (10, 1.34)
+        >>> _longest([Example("ab"), Example("abcd"), Example("")], ["x", "xyz", "x"])
+        (11, 1.25)
     """
-    steps, symbols = sum(map(len, train)), sum(map(len, targets))
-    each = math.ceil(200 * symbols / max(1, steps)) / 100
-    beyond = (len(t) - math.floor(each * len(e)) for e, t in zip(train, targets, strict=True))
-    return LONGER + max(0, *beyond), each
+    pairs = [(len(example), len(target)) for example, target in zip(train, targets, strict=True)]
+    ratios = [symbols / steps for steps, symbols in pairs if steps]
+    each = math.ceil(200 * median(ratios or [0.0])) / 100
+    beyond = max(symbols - math.floor(each * steps) for steps, symbols in pairs)
+    return LONGER + max(0, beyond), each
 
 
 def _of_lengths(

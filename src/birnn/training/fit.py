@@ -93,7 +93,7 @@ def fit(
     begun = time.perf_counter()
     recipe = Recipe.load(task) if recipe is None else recipe
     check_device(recipe.training.device)
-    recipe = recipe.for_kind(task, kind_of(sets.train, recipe.inputs))
+    recipe = recipe.for_kind(task, kind_of(sets.train, recipe.inputs), sets.reading)
     prepared = prepare(task, sets.train, sets.dev, recipe)
     check_size(prepared.spec)
     for note in (*sets.notes, *prepared.notes):

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from birnn.bundle.spec import Spec
 from birnn.data import Example
 from birnn.errors import ConfigError, DataError
-from birnn.inputs import KINDS, Codec, Encoded, Vocabularies, Vocabulary, kind_of
+from birnn.inputs import KINDS, Codec, Encoded, Steps, Vocabularies, Vocabulary, kind_of
 from birnn.metrics import named_counts
 from birnn.schema import prefixed
 from birnn.tasks import TASKS, Scorer
@@ -118,7 +119,11 @@ def prepare(
         unknown.update(target, head.right_answer(target))
     if strange := unknown.result().get("unknown_labels"):
         named = named_counts(strange)
-        notes.append(f"labels in dev that training never saw, counted as wrong: {named}")
+        what = "labels" if head.has_labels else f"{head.vocabulary}"
+        notes.append(f"{what} in dev that training never saw, counted as wrong: {named}")
+    if kind == "symbols" and (unknown_symbols := _unknown(codec, fitted.dev)):
+        named = named_counts(unknown_symbols)
+        notes.append(f"symbols in dev that the model does not know, read as unknown: {named}")
     return prepared
 
 
@@ -128,6 +133,15 @@ def _check_learnable(train: Sequence[Example], *, labelled: bool) -> None:
     for example in train:
         if labelled and example.target is None:
             raise DataError(f"{example.where or 'an example'}: training needs a target here")
+
+
+def _unknown(codec: Codec[Any], examples: Sequence[Example]) -> Counter[str]:
+    """The tokens that a model does not know."""
+    counts: Counter[str] = Counter()
+    for example in examples:
+        places = np.flatnonzero(codec.unknown(cast("Steps", example.inputs)))
+        counts.update(str(example.inputs[place]) for place in places)
+    return counts
 
 
 def _class_weights(task: str, labels: Vocabulary | None, recipe: Recipe) -> Tensor | None:

@@ -82,8 +82,15 @@ class Recipe(Frozen):
             for name in getattr(self, section).model_fields_set
         )
 
-    def for_kind(self, task: str, kind: KindName) -> Recipe:
-        """This recipe with the defaults that suit a kind of input; what was chosen stays.
+    def for_kind(
+        self, task: str, kind: KindName, reading: Mapping[str, Any] | None = None
+    ) -> Recipe:
+        """This recipe with the defaults that suit the data; what was chosen stays.
+
+        Args:
+            task: What is learnt.
+            kind: The kind of its input.
+            reading: How files were read, see `birnn.training.sets.Sets.reading`.
 
         Example:
             >>> recipe = Recipe.load("tagger", overrides=["dropout.output=0.1"])
@@ -91,11 +98,13 @@ class Recipe(Frozen):
             >>> symbols.dropout.output, symbols.encoder.num_layers
             (0.1, 2)
         """
-        chosen = {}
+        settings = dict(TASKS[task].settings_of_reading(reading or {}))
         for key in self.chosen:
             section, _, name = key.partition(".")
-            chosen[key] = getattr(getattr(self, section), name)
-        return default(task, kind).with_settings(chosen)
+            settings[key] = getattr(getattr(self, section), name)
+        recipe = default(task, kind).with_settings(settings)
+        recipe._chosen = self.chosen
+        return recipe
 
     @classmethod
     def load(
