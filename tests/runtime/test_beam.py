@@ -8,15 +8,19 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from birnn.bundle import Bundle, Encoder, Spec, Symbols
 from birnn.engine import isa
 from birnn.errors import BundleError, ConfigError, DataError, UsageError
 from birnn.runtime import Hypothesis, Predictor, Search, sequences
+from birnn.runtime import beam as beam_search
 from birnn.tasks import Tags, TargetSequence
 
 Make = Callable[..., Bundle]
@@ -251,6 +255,23 @@ def test_ties_go_to_what_ended_first_and_to_the_lower_symbols(make: Make) -> Non
     assert ["".join(each.symbols) for each in nbest] == ["", "A"]
 
 
+@given(data=st.data())
+def test_the_best_extensions_are_those_of_a_sort(data: st.DataObject) -> None:
+    """With few distinct numbers, so that most are equal to others."""
+    size, beam = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 8))
+    counts = data.draw(st.lists(st.integers(1, 1 if beam == 1 else 4), min_size=1, max_size=4))
+    rows = sum(counts)
+    numbers = st.lists(st.integers(-3, 0), min_size=rows * size, max_size=rows * size)
+    totals = np.array(data.draw(numbers), float).reshape(rows, size)
+    parents, symbols = beam_search._best(totals, np.repeat(np.arange(len(counts)), counts), beam)
+    expected, first = [], 0
+    for count in counts:
+        own = [(-totals[r, s], r, s) for r in range(first, first + count) for s in range(size)]
+        expected += [(r, s) for _, r, s in sorted(own)[:beam]]
+        first += count
+    assert list(zip(parents.tolist(), symbols.tolist(), strict=True)) == expected
+
+
 # ------------------------------------------------------------------ bounds
 
 
@@ -365,6 +386,13 @@ def test_what_the_task_does_not_have_is_refused(make: Make, model: Predictor) ->
             refused()
     with pytest.raises(UsageError, match="a tagger writes no targets"):
         tagger.score_targets(["ab"], [["A"]])
+
+
+def test_targets_of_texts_are_split_as_in_training(model: Predictor) -> None:
+    listed = model.score_targets(["ab"], [["A", "C"]])
+    for way, text in (("spaces", "A C"), ("characters", "AC"), ("|", "A|C")):
+        bundle = replace(model.bundle, metadata={"reading": {"target_split": way}})
+        assert Predictor(bundle).score_targets(["ab"], [text]) == listed
 
 
 def test_targets_that_cannot_be_scored(model: Predictor) -> None:

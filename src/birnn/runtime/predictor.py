@@ -16,6 +16,7 @@ import numpy.typing as npt
 from birnn.bundle.checks import LONGEST_FAULT
 from birnn.bundle.io import Bundle, load
 from birnn.bundle.spec import Spec
+from birnn.data.alphabet import split_symbols
 from birnn.data.examples import Example
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
@@ -234,8 +235,8 @@ class Predictor:
 
         Args:
             sequences: As for `predict`.
-            targets: The target of each: a list of symbols, or a string where each symbol of the
-                model is one character.
+            targets: The target of each: a list of symbols, or a text that is split as training
+                split its targets.
             search: Its ``length_penalty`` is that of the scores.
             attention: Whether each comes with its attention.
 
@@ -247,7 +248,11 @@ class Predictor:
             DataError: A sequence that the model cannot read, a symbol that it cannot write, or
                 another number of targets.
         """
-        given = list(targets)
+        way = self.read_options().target_split
+        given = [
+            split_symbols(target, way) if isinstance(target, str) and way else target
+            for target in targets
+        ]
         answering = self._head.given_targets(given, search, attention=attention)
         inputs = list(self._validated(sequences))
         if len(given) != len(inputs):

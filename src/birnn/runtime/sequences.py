@@ -21,8 +21,9 @@ from birnn.runtime.heads import Answering, Tensors, Vocabularies
 from birnn.runtime.search import Hypothesis, Search, checked
 from birnn.tasks.seq2seq import TargetSequence
 
-# Hypotheses that go through the decoder together.
+# Hypotheses that go through the decoder together, and the most scores of their next symbols.
 HYPOTHESES = 1024
+SCORES = 1 << 22
 
 
 class SequenceHead:
@@ -70,7 +71,7 @@ class SequenceHead:
                 tell(self._cut(encoded, found, settings))
             return [[self._named(target) for target in nbest] for nbest in found]
 
-        return Answering(decode, max(1, HYPOTHESES // settings.beam))
+        return Answering(decode, self._sources(settings.beam))
 
     def given_targets(
         self, targets: Sequence[Any], search: Search | None, *, attention: bool
@@ -84,20 +85,19 @@ class SequenceHead:
             found = score_targets(self._layers, encoded, own, settings, attention=attention)
             return list(map(self._named, found))
 
-        return Answering(decode, HYPOTHESES)
+        return Answering(decode, self._sources(1))
 
     def _numbered(self, target: Any, where: str) -> npt.NDArray[np.int64]:
-        """The numbers of a target's symbols; it may be a text where each is one character."""
-        symbols = list(target) if self._head.separator == "" and isinstance(target, str) else target
-        if not isinstance(symbols, list | tuple):
+        """The numbers of a target's symbols."""
+        if not isinstance(target, list | tuple):
             raise DataError(f"{where} is {described(target)}. Give a list of its symbols.")
-        unknown = [s for s in symbols if not isinstance(s, str) or s not in self._numbers]
+        unknown = [s for s in target if not isinstance(s, str) or s not in self._numbers]
         if unknown:
             raise DataError(
                 f"{where}: {unknown[0]!r} is no symbol that this model writes. It knows the "
                 f"{len(self._numbers):,} of its training targets."
             )
-        return np.array([self._numbers[symbol] for symbol in symbols], np.int64)
+        return np.array([self._numbers[symbol] for symbol in target], np.int64)
 
     def probabilities(self, *, with_answers: bool) -> Answering:
         """Refused: log-probabilities are those of whole targets and their steps."""
@@ -115,6 +115,10 @@ class SequenceHead:
 
     def _refuse(self, what: str, instead: str) -> NoReturn:
         raise UsageError(f"a {self._head.task} has no {what}. Call {instead}.")
+
+    def _sources(self, beam: int) -> int:
+        """Sources that are answered together, where each has so many hypotheses."""
+        return max(1, min(HYPOTHESES, SCORES // self._head.size) // beam)
 
     def _search(self, encoded: Outcome, settings: Search, *, attention: bool) -> list[list[Target]]:
         lengths = encoded.output.lengths
