@@ -20,6 +20,7 @@ from birnn.bundle.conventions import CONVENTIONS
 from birnn.demos import DEMOS
 from birnn.inputs.kinds import KINDS
 from birnn.reference import CELLS, MERGES
+from birnn.reference.bridge import BRIDGES
 from birnn.report import figures
 from birnn.studies.compare import WAYS
 from birnn.studies.variants import VARIATIONS
@@ -37,6 +38,7 @@ HEAVY = ("birnn.jax", "birnn.keras")
 LISTED: dict[str, Iterable[str]] = {
     "cell": CELLS,
     "merge": MERGES,
+    "bridge": BRIDGES,
     "pooling": get_args(PoolingName),
     "task": TASKS,
     "input": KINDS,
