@@ -288,6 +288,14 @@ def test_a_source_as_a_string_is_split_as_in_training(way, text, steps, tmp_path
     assert list(given.inputs) == text.split()
 
 
+def test_a_source_with_its_target_is_no_sequence_of_two():
+    model = seq2seq(Symbols(size=3, dim=2), ("<unk>", "a", " "), source_split="characters")
+    with pytest.raises(DataError, match="looks like a source and its target"):
+        model.predict([("cat", "K AE T")])
+    # a space is a symbol of this model
+    assert model.predict([(" ", "a"), ("a", " ")]) == model.predict([[" ", "a"], ["a", " "]])
+
+
 def test_without_a_rule_a_source_is_split_as_the_symbols_of_the_model_are(tmp_path):
     model = seq2seq(Symbols(size=3, dim=2), ("<unk>", "a", "t"))
     (tmp_path / "a.txt").write_text("a tat\n")

@@ -8,6 +8,7 @@ from typing import Any
 from birnn.bundle.spec import Spec
 from birnn.data.alphabet import split_symbols
 from birnn.data.conversion import described
+from birnn.data.headers import called
 from birnn.data.objects import is_iterable, is_table, unpacked
 from birnn.data.options import ReadOptions
 from birnn.data.tokeniser import SplitMode, Splitter
@@ -71,20 +72,23 @@ def validated(
                 codec.check_texts(text, sequence, first)
             text = sequence
         if not spec.head.per_step:
-            _refuse_pair(sequence, number)
+            _refuse_pair(sequence, number, called(spec.head.target))
         if source_split is not None and isinstance(sequence, str):
             sequence = split_symbols(sequence, source_split)
         yield spec.head.validated(codec, sequence, f"sequence {number}", splitter)
 
 
-def _refuse_pair(sequence: Any, number: int) -> None:
+def _refuse_pair(sequence: Any, number: int, names: tuple[str, str]) -> None:
     """("so good", "positive") is an example with its label, and no sequence of two words."""
     if not isinstance(sequence, tuple) or len(sequence) != 2:
         return
     text, label = sequence
     listed = isinstance(text, list | tuple) and isinstance(label, str)
-    if listed or (isinstance(text, str) and any(map(str.isspace, text))):
+    # A space alone may be a symbol.
+    strings = [each.strip() for each in sequence if isinstance(each, str)]
+    if listed or any(any(map(str.isspace, each)) for each in strings):
+        one, other = names
         raise DataError(
-            f"sequence {number} is {described(sequence)}, which looks like a text and its label. "
-            "Give the text alone, or its tokens as a list."
+            f"sequence {number} is {described(sequence)}, which looks like a {one} and its {other}. "
+            f"Give the {one} alone, or its tokens as a list."
         )
