@@ -89,6 +89,6 @@ def _refuse_pair(sequence: Any, number: int, names: tuple[str, str]) -> None:
     if listed or any(any(map(str.isspace, each)) for each in strings):
         one, other = names
         raise DataError(
-            f"sequence {number} is {described(sequence)}, which looks like a {one} and its {other}. "
-            f"Give the {one} alone, or its tokens as a list."
+            f"sequence {number} is {described(sequence)}, which looks like a {one} and its "
+            f"{other}. Give the {one} alone, or its tokens as a list."
         )
