@@ -38,8 +38,8 @@ def demo(
         str,
         typer.Argument(
             metavar="NAME",
-            help="brackets, sentiment, senses, frames, anomaly, residues, bases, prices or "
-            "forecast.",
+            help="brackets, sentiment, senses, frames, anomaly, residues, bases, prices, numbers "
+            "or forecast.",
         ),
     ],
     seeds: Seeds = 5,

@@ -23,6 +23,7 @@ from birnn.demos import (
     brackets,
     forecast,
     frames,
+    numbers,
     prices,
     residues,
     senses,
@@ -44,7 +45,7 @@ from birnn.training.sets import DataSource, DataSources, Sets
 
 DEMOS: dict[str, Demo] = {
     module.DEMO.name: module.DEMO
-    for module in (brackets, sentiment, senses, frames, anomaly, residues, bases, prices)
+    for module in (brackets, sentiment, senses, frames, anomaly, residues, bases, prices, numbers)
 }
 WAYS = ("forward", "both")
 VARIANT = "pooling"

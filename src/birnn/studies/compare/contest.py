@@ -12,6 +12,7 @@ from birnn.studies.compare.comparison import Comparison, Spread
 from birnn.studies.compare.groups import Member
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Trial
+from birnn.tasks import TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +137,6 @@ class Contest:
     def _pick(self, answers: Sequence[Any], member: Member) -> str:
         number, at = member
         answer = answers[number]
+        if TASKS[self.comparison.task].target == "sequence":
+            return " ".join(answer)
         return str(answer if isinstance(answer, str) else answer[at])
