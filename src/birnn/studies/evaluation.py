@@ -137,7 +137,8 @@ def _confusion(scores: Mapping[str, Any]) -> Iterator[Part]:
     found = confusion_matrix(confusion)
     others = len(found.folded)
     caption = (
-        "Rows are the correct labels, columns the answers; a cell is inked by its share of the row."
+        f"Rows are the correct {what}s, columns the answers; a cell is inked by its share of the "
+        "row."
     )
     if others:
         caption += (
