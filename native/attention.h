@@ -41,19 +41,43 @@ constexpr int TILE_LEFT = BIRNN_REGISTERS == 32 ? 4 : 2;
 constexpr int TILE_RIGHT = 4;
 constexpr int TILE_COLUMNS = BIRNN_REGISTERS == 32 ? 4 : 2;
 
-// Rows of an array that ends at `stop`, which partial vectors must not be read across.
 template <class T>
 struct Rows {
   const T* first;
   int64_t width;
-  const T* stop;
 
   const T* row(int64_t i) const { return first + i * width; }
-  Rows from(int64_t i) const { return {row(i), width, stop}; }
-  Vec<T> at(int64_t i, int64_t column) const {
-    return load_partial<T>(row(i) + column, width - column, stop, T(0));
-  }
+  Rows from(int64_t i) const { return {row(i), width}; }
 };
+
+// The `count` numbers at `from`, then zeros; and back. Not inlined: their branches would cut the code
+// around them into pieces, in which the compiler fuses products with additions or not, as it comes.
+template <class T>
+__attribute__((noinline)) Vec<T> load_first(const T* from, int64_t count) {
+  T numbers[LANES<T>] = {};
+  copy<T>(numbers, from, count);
+  return load<T>(numbers);
+}
+
+template <class T>
+__attribute__((noinline)) void store_first(T* to, int64_t count, Vec<T> v) {
+  T numbers[LANES<T>];
+  store<T>(numbers, v);
+  copy<T>(to, numbers, count);
+}
+
+// A vector of columns, WHOLE or the last of its row, which has `count` of them.
+template <class T, bool WHOLE>
+inline Vec<T> load_columns(const T* from, int64_t count) {
+  if constexpr (WHOLE) return load<T>(from);
+  return load_first<T>(from, count);
+}
+
+template <class T, bool WHOLE>
+inline void store_columns(T* to, int64_t count, Vec<T> v) {
+  if constexpr (WHOLE) return store<T>(to, v);
+  store_first<T>(to, count, v);
+}
 
 // Columns of a block of scores: a vector may be read and written from each multiple of its lanes.
 template <class T>
@@ -82,11 +106,14 @@ __attribute__((noinline)) void product_tile(const Rows<T>& left, const Rows<T>& 
     }
   }
   if (whole < width) {
+    Vec<T> b[RIGHT];
+#pragma GCC unroll 8
+    for (int j = 0; j < RIGHT; ++j) b[j] = load_first<T>(right.row(j) + whole, width - whole);
 #pragma GCC unroll 8
     for (int i = 0; i < LEFT; ++i) {
-      const Vec<T> a = left.at(i, whole);
+      const Vec<T> a = load_first<T>(left.row(i) + whole, width - whole);
 #pragma GCC unroll 8
-      for (int j = 0; j < RIGHT; ++j) sum[i][j] += a * right.at(j, whole);
+      for (int j = 0; j < RIGHT; ++j) sum[i][j] += a * b[j];
     }
   }
 #pragma GCC unroll 8
@@ -131,9 +158,12 @@ __attribute__((noinline)) void tanh_tile(const Rows<T>& query, const Rows<T>& ke
     for (int j = 0; j < COUNT; ++j) sum[j] += v * tanh<T>(q + load<T>(keys.row(j) + at));
   }
   if (whole < width) {
-    const Vec<T> q = query.at(0, whole), v = vector.at(0, whole);
+    const Vec<T> q = load_first<T>(query.first + whole, width - whole);
+    const Vec<T> v = load_first<T>(vector.first + whole, width - whole);
 #pragma GCC unroll 4
-    for (int j = 0; j < COUNT; ++j) sum[j] += v * tanh<T>(q + keys.at(j, whole));
+    for (int j = 0; j < COUNT; ++j) {
+      sum[j] += v * tanh<T>(q + load_first<T>(keys.row(j) + whole, width - whole));
+    }
   }
 #pragma GCC unroll 4
   for (int j = 0; j < COUNT; ++j) to[j] = horizontal_sum<T>(sum[j]);
@@ -183,28 +213,27 @@ struct Factors {
 };
 
 // to[i] = sum_j factor[i, j] rows[j], or to[i] += that, for R rows and V vectors of columns
-// beginning at `column`; the last of them may be partial where V is 1.
-template <class T, int R, int V>
+// beginning at `column`, WHOLE or a single one that is the last part of the rows.
+template <class T, int R, int V, bool WHOLE>
 __attribute__((noinline)) void sum_tile(const Factors<T>& factors, const Rows<T>& rows,
                                         int64_t count, int64_t column, bool add, T* to) {
   constexpr int L = LANES<T>;
   const int64_t width = rows.width, left = width - column;
-  Vec<T> sum[R][V];
+  Vec<T> sum[R][V] = {};
+  if (add) {
 #pragma GCC unroll 4
-  for (int i = 0; i < R; ++i) {
-    T* const here = to + i * width + column;
+    for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      sum[i][v] = !add    ? Vec<T>{}
-                  : V > 1 ? load<T>(here + v * L)
-                          : load_partial<T>(here, left, here + left, T(0));
+      for (int v = 0; v < V; ++v) {
+        sum[i][v] = load_columns<T, WHOLE>(to + i * width + column + v * L, left);
+      }
     }
   }
   for (int64_t j = 0; j < count; ++j) {
     Vec<T> b[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      b[v] = V > 1 ? load<T>(rows.row(j) + column + v * L) : rows.at(j, column);
+      b[v] = load_columns<T, WHOLE>(rows.row(j) + column + v * L, left);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < R; ++i) {
@@ -215,14 +244,9 @@ __attribute__((noinline)) void sum_tile(const Factors<T>& factors, const Rows<T>
   }
 #pragma GCC unroll 4
   for (int i = 0; i < R; ++i) {
-    T* const here = to + i * width + column;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      if (V > 1) {
-        store<T>(here + v * L, sum[i][v]);
-      } else {
-        store_partial<T>(here, left, sum[i][v]);
-      }
+      store_columns<T, WHOLE>(to + i * width + column + v * L, left, sum[i][v]);
     }
   }
 }
@@ -232,22 +256,25 @@ template <class T>
 void weighted_sums(Factors<T> factors, int64_t results, const Rows<T>& rows, int64_t count,
                    bool add, T* to) {
   using Tile = void (*)(const Factors<T>&, const Rows<T>&, int64_t, int64_t, bool, T*);
-  static constexpr Tile wide[] = {sum_tile<T, 1, TILE_COLUMNS>, sum_tile<T, 2, TILE_COLUMNS>,
-                                  sum_tile<T, 3, TILE_COLUMNS>, sum_tile<T, 4, TILE_COLUMNS>};
-  static constexpr Tile narrow[] = {sum_tile<T, 1, 1>, sum_tile<T, 2, 1>, sum_tile<T, 3, 1>,
-                                    sum_tile<T, 4, 1>};
-  constexpr int64_t span = TILE_COLUMNS * LANES<T>;
+  constexpr int V = TILE_COLUMNS;
+  static constexpr Tile wide[] = {sum_tile<T, 1, V, true>, sum_tile<T, 2, V, true>,
+                                  sum_tile<T, 3, V, true>, sum_tile<T, 4, V, true>};
+  static constexpr Tile narrow[] = {sum_tile<T, 1, 1, true>, sum_tile<T, 2, 1, true>,
+                                    sum_tile<T, 3, 1, true>, sum_tile<T, 4, 1, true>};
+  static constexpr Tile last[] = {sum_tile<T, 1, 1, false>, sum_tile<T, 2, 1, false>,
+                                  sum_tile<T, 3, 1, false>, sum_tile<T, 4, 1, false>};
+  constexpr int64_t L = LANES<T>;
+  const int64_t width = rows.width;
   for (int64_t i = 0; i < results; i += 4) {
     const int64_t tile = min(4, results - i) - 1;
     int64_t column = 0;
-    for (; column + span <= rows.width; column += span) {
+    for (; column + V * L <= width; column += V * L) {
       wide[tile](factors, rows, count, column, add, to);
     }
-    for (; column < rows.width; column += LANES<T>) {
-      narrow[tile](factors, rows, count, column, add, to);
-    }
+    for (; column + L <= width; column += L) narrow[tile](factors, rows, count, column, add, to);
+    if (column < width) last[tile](factors, rows, count, column, add, to);
     factors.first += 4 * factors.row;
-    to += 4 * rows.width;
+    to += 4 * width;
   }
 }
 
@@ -256,7 +283,7 @@ void weighted_sums(Factors<T> factors, int64_t results, const Rows<T>& rows, int
 // One source's share of a call.
 template <class T>
 struct Source {
-  int64_t query, queries, all_queries;  // first row, number of rows, rows of all sources
+  int64_t query, queries;  // first row and number of rows
   int64_t key, keys;
   int64_t weight;  // first of its weights
   Rows<T> query_rows, key_rows, value_rows, vector;
@@ -267,17 +294,14 @@ struct Source {
     key = call->key_offsets[number];
     keys = call->key_offsets[number + 1] - key;
     weight = call->weight_offsets[number];
-    all_queries = call->query_offsets[call->sources];
-    const int64_t all_keys = call->key_offsets[call->sources];
-    query_rows = rows_of(call->queries, query, call->width, all_queries);
-    key_rows = rows_of(call->keys, key, call->width, all_keys);
-    value_rows = rows_of(call->values, key, call->value_width, all_keys);
-    vector = rows_of(call->vector, 0, call->width, call->vector == nullptr ? 0 : 1);
+    query_rows = rows_of(call->queries, query, call->width);
+    key_rows = rows_of(call->keys, key, call->width);
+    value_rows = rows_of(call->values, key, call->value_width);
+    vector = rows_of(call->vector, 0, call->width);
   }
 
-  static Rows<T> rows_of(const void* data, int64_t first, int64_t width, int64_t all) {
-    const T* const begin = static_cast<const T*>(data);
-    return {begin + first * width, width, begin + all * width};
+  static Rows<T> rows_of(const void* data, int64_t first, int64_t width) {
+    return {static_cast<const T*>(data) + first * width, width};
   }
 };
 
@@ -341,32 +365,46 @@ void softmax_gradient(const T* weights, T* d_weights, int64_t keys) {
 }
 
 // Gradients of the additive score of a block of queries: stores those of the queries, adds those of
-// the keys and the vector.
+// the keys and the vector. Of one vector of columns from `at` on, which is WHOLE or the last part of
+// the rows.
+template <class T, bool WHOLE>
+__attribute__((noinline)) void tanh_gradient_columns(const Rows<T>& queries, int64_t count,
+                                                     const Rows<T>& keys, int64_t key_count,
+                                                     const Rows<T>& vector, const T* d_scores,
+                                                     int64_t stride, int64_t at, T* d_queries,
+                                                     T* d_keys, T* d_vector) {
+  const int64_t width = queries.width, left = width - at;
+  const auto load_here = [&](const T* row) { return load_columns<T, WHOLE>(row + at, left); };
+  const auto store_here = [&](T* row, Vec<T> v) { store_columns<T, WHOLE>(row + at, left, v); };
+  const Vec<T> v = load_here(vector.first);
+  Vec<T> d_v = load_here(d_vector);
+  for (int64_t i = 0; i < count; ++i) {
+    const Vec<T> q = load_here(queries.row(i));
+    Vec<T> d_q = {};
+    for (int64_t j = 0; j < key_count; ++j) {
+      const Vec<T> t = tanh<T>(q + load_here(keys.row(j)));
+      const Vec<T> d_score = broadcast<T>(d_scores[i * stride + j]);
+      Vec<T> d_sum = d_score * (v * (T(1) - t * t));
+      // It is added twice: the compiler may fuse its last product with either addition, or with none.
+      keep_in_register<T>(d_sum);
+      d_v += d_score * t;
+      d_q += d_sum;
+      store_here(d_keys + j * width, load_here(d_keys + j * width) + d_sum);
+    }
+    store_here(d_queries + i * width, d_q);
+  }
+  store_here(d_vector, d_v);
+}
+
+// The same of all columns.
 template <class T>
 void tanh_gradient(const Rows<T>& queries, int64_t count, const Rows<T>& keys, int64_t key_count,
                    const Rows<T>& vector, const T* d_scores, int64_t stride, T* d_queries,
                    T* d_keys, T* d_vector) {
-  constexpr int L = LANES<T>;
-  const int64_t width = queries.width;
-  for (int64_t at = 0; at < width; at += L) {
-    const int64_t left = width - at;
-    const Vec<T> v = vector.at(0, at);
-    Vec<T> d_v = load_partial<T>(d_vector + at, left, d_vector + width, T(0));
-    for (int64_t i = 0; i < count; ++i) {
-      const Vec<T> q = queries.at(i, at);
-      Vec<T> d_q = {};
-      for (int64_t j = 0; j < key_count; ++j) {
-        const Vec<T> t = tanh<T>(q + keys.at(j, at));
-        const Vec<T> d_score = broadcast<T>(d_scores[i * stride + j]);
-        const Vec<T> d_sum = d_score * (v * (T(1) - t * t));
-        d_v += d_score * t;
-        d_q += d_sum;
-        T* const d_key = d_keys + j * width + at;
-        store_partial<T>(d_key, left, load_partial<T>(d_key, left, d_key + left, T(0)) + d_sum);
-      }
-      store_partial<T>(d_queries + i * width + at, left, d_q);
-    }
-    store_partial<T>(d_vector + at, left, d_v);
+  for (int64_t at = 0; at < queries.width; at += LANES<T>) {
+    const bool whole = at + LANES<T> <= queries.width;
+    (whole ? tanh_gradient_columns<T, true> : tanh_gradient_columns<T, false>)(
+        queries, count, keys, key_count, vector, d_scores, stride, at, d_queries, d_keys, d_vector);
   }
 }
 
@@ -392,8 +430,8 @@ void backward_source(const Source<T>& source, const AttentionBackward* in, T* d_
     if (in->d_contexts == nullptr) {
       zero<T>(blocks.scores, count * stride);
     } else {
-      const Rows<T> d_contexts = Source<T>::rows_of(in->d_contexts, source.query + first,
-                                                    value_width, source.all_queries);
+      const auto d_contexts =
+          Source<T>::rows_of(in->d_contexts, source.query + first, value_width);
       products<T>(d_contexts, count, source.value_rows, keys, blocks.scores, stride);
       weighted_sums<T>({blocks.weights, 1, stride}, keys, d_contexts, count, true, d_values);
     }

@@ -59,12 +59,14 @@ inline Vec<T> broadcast(T value) {
   return value - Vec<T>{};  // what is taken off is +0: the compiler sees a plain broadcast
 }
 
-// Holds the value in a register from here on: the compiler would rather read it from memory at each
-// use.
+// Holds the value in a register from here on, and rounded: the compiler would rather read it from
+// memory at each use, or fuse the product that it is with an addition.
 template <class T>
 inline void keep_in_register(Vec<T>& value) {
 #if defined(__x86_64__)
   asm("" : "+v"(value));
+#elif defined(__aarch64__)
+  asm("" : "+w"(value));
 #endif
 }
 
