@@ -238,7 +238,7 @@ def test_the_longest_answer_is_learnt_and_no_training_target_is_beyond_it():
     fixed, each = fitted.head.longest
     [note] = notes
     assert note == (
-        "targets of 1 symbols (median), 3 at most (f:0), 1 empty; an answer ends after "
+        "targets of 1 symbols (median), 3 at most (f:0); an answer ends after "
         f"{fixed} + {each:g} symbols for each step of its source"
     )
 

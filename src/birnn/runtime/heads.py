@@ -18,7 +18,7 @@ from birnn.reference.bidirectional import Outcome
 from birnn.reference.stack import Stack
 from birnn.runtime.pooling import POOLINGS, Attention, Concatenated, Pooling, Stream
 from birnn.runtime.search import Search
-from birnn.tasks.head import Decode, Scored
+from birnn.tasks.scored import Decode, Scored
 
 Floats = npt.NDArray[np.float32]
 Tensors = Mapping[str, npt.NDArray[np.float32]]

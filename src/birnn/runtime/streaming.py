@@ -16,7 +16,7 @@ from birnn.ragged import Ragged
 from birnn.reference.bidirectional import StackState
 from birnn.runtime.heads import ScoringHead
 from birnn.runtime.network import NumpyNetwork
-from birnn.tasks.head import Decode
+from birnn.tasks.scored import Decode
 
 ONE = np.ones(1, np.int64)
 

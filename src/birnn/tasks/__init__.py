@@ -6,16 +6,10 @@ from pydantic import Field
 
 from birnn.tasks.classifier import Label
 from birnn.tasks.filler import Gaps
-from birnn.tasks.head import (
-    Decoder,
-    FittedHead,
-    Head,
-    Scored,
-    Scorer,
-    softmax,
-)
+from birnn.tasks.head import FittedHead, Head, Scorer
 from birnn.tasks.pooling import Pooled, PoolingName
 from birnn.tasks.regressor import Values
+from birnn.tasks.scored import Decoder, Scored, softmax
 from birnn.tasks.seq2seq import TargetSequence
 from birnn.tasks.tagger import Tags
 

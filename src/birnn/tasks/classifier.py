@@ -15,18 +15,9 @@ from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import LabelScorer
 from birnn.reference.stack import Stack
 from birnn.schema import Size
-from birnn.tasks.head import (
-    Array,
-    Decoder,
-    FittedHead,
-    HeadLayer,
-    Lengths,
-    Tensors,
-    count_labels,
-    named_probabilities,
-    softmax,
-)
+from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
+from birnn.tasks.scored import Decoder, count_labels, named_probabilities, softmax
 
 
 class Label(Pooled):

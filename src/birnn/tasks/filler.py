@@ -25,16 +25,11 @@ from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
 from birnn.tasks.gap_scores import GapScorer, ScoredGaps
-from birnn.tasks.head import (
-    Array,
-    BatchChange,
+from birnn.tasks.head import Array, BatchChange, FittedHead, HeadLayer, Lengths, Tensors
+from birnn.tasks.scored import (
     Decoder,
-    FittedHead,
-    HeadLayer,
     HiddenSettings,
-    Lengths,
     Scored,
-    Tensors,
     count_labels,
     hidden_of,
     labels_by_step,

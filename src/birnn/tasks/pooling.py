@@ -11,7 +11,8 @@ from pydantic import Field
 
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size, linear_shapes
-from birnn.tasks.head import HeadLayer, HiddenSettings, Scored, hidden_of
+from birnn.tasks.head import HeadLayer
+from birnn.tasks.scored import HiddenSettings, Scored, hidden_of
 
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
 

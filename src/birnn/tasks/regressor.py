@@ -19,8 +19,9 @@ from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import ValueScorer
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
-from birnn.tasks.head import Array, Decoder, FittedHead, HeadLayer, Lengths, Tensors
+from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
+from birnn.tasks.scored import Decoder
 
 
 class Values(Pooled, Offset):

@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
-from statistics import median
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from birnn.data.examples import Example
-from birnn.errors import ConfigError, DataError, MissingExtra, Tell, escaped
+from birnn.errors import ConfigError, MissingExtra, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import SequenceScorer
 from birnn.reference.bridge import BridgeName, BridgeSpec, check_decoder
@@ -23,15 +20,15 @@ from birnn.reference.decoder_spec import AttentionName, DecoderSpec
 from birnn.reference.stack import CellName, Stack
 from birnn.schema import Frozen, Shape, Size, prefixed
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
-
-BOUNDARY = "<s>"
-"""Starts a target, as the decoder's first input, and ends it, as its last output: number 0."""
-
-# What stands between symbols that were split so; others were split at what stands between them.
-SEPARATORS = {"characters": "", "spaces": " "}
-
-# An answer may be longer than every target of training by this many symbols.
-LONGER = 10
+from birnn.tasks.target_symbols import (
+    BOUNDARY,
+    SEPARATORS,
+    count_symbols,
+    lengths_notice,
+    longest_of,
+    separator_of,
+    symbols_of,
+)
 
 
 class DecoderSettings(Frozen):
@@ -226,31 +223,16 @@ class TargetSequence(Head, DecoderSettings):
         notices: list[str],
     ) -> FittedHead:
         """The head for the symbols of the training targets."""
-        targets = [_symbols(example, example.where or "an example") for example in train]
-        counted = Vocabulary.count(chain.from_iterable(targets), unknown=False)
-        if not len(counted):
-            raise DataError(
-                "all targets of the training data are empty: there is nothing to write. "
-                "Check the column that they are read from."
-            )
-        if BOUNDARY in counted:
-            where = next(e.where or "an example" for e in train if BOUNDARY in (e.target or ()))
-            raise DataError(
-                f"{where}: {BOUNDARY} is a symbol of a target, and stands for its ends in the "
-                "model. Write it in another way."
-            )
-        assert counted.counts is not None
-        vocabulary = Vocabulary(
-            (BOUNDARY, *counted.items), np.insert(counted.counts, 0, len(train)), unknown=False
-        )
-        longest = _longest(train, targets)
-        notices.append(_of_lengths(train, targets, longest))
+        targets = [symbols_of(example, example.where or "an example") for example in train]
+        vocabulary = count_symbols(train, targets)
+        longest = longest_of(train, targets)
+        notices.append(lengths_notice(train, targets, longest))
         chosen = settings.model_dump(include=set(DecoderSettings.model_fields))
         head = cls(
             size=len(vocabulary),
             cell=encoder.cell if settings.cell == "auto" else settings.cell,
             hidden_size=settings.hidden_size or _fitting_size(settings, encoder),
-            separator=_separator(counted.items)
+            separator=separator_of(vocabulary.items[1:])
             if settings.separator == "auto"
             else settings.separator,
             longest=longest,
@@ -260,7 +242,7 @@ class TargetSequence(Head, DecoderSettings):
 
     def check_target(self, example: Example, where: str) -> tuple[str, ...]:
         """The target symbols of an example, as many as there are."""
-        return _symbols(example, where)
+        return symbols_of(example, where)
 
     def encode(self, examples: Sequence[Example], labels: Vocabulary | None) -> Array:
         """Numbers of the target symbols of all sequences, (M,), without the boundary symbol."""
@@ -416,23 +398,6 @@ class TargetSequence(Head, DecoderSettings):
         return own | {"nbest": nbest} if every else own
 
 
-def _source(example: Example) -> str:
-    """A source as one column has it: its text, its name, or where it stands."""
-    if example.text is not None:
-        return example.text
-    if isinstance(example.inputs, tuple):
-        single = all(len(step) == 1 for step in example.inputs)
-        return ("" if single else " ").join(example.inputs)
-    return example.id or example.where
-
-
-def _symbols(example: Example, where: str) -> tuple[str, ...]:
-    target = example.target
-    if not isinstance(target, tuple | list):
-        raise DataError(f"{where}: its target is {target!r}, a seq2seq model needs target symbols")
-    return tuple(target)
-
-
 def _fitting_size(settings: DecoderSettings, encoder: Stack) -> int:
     """Hidden units of a decoder that the encoder's last states fit."""
     if settings.attention == "dot" and settings.bridge in ("project", "none"):
@@ -442,46 +407,11 @@ def _fitting_size(settings: DecoderSettings, encoder: Stack) -> int:
     return encoder.directions_of(-1) * encoder.hidden_size
 
 
-def _separator(symbols: Sequence[str]) -> str:
-    """What parts printed symbols so that they can be told apart.
-
-    Example:
-        >>> _separator("ab"), _separator(["K", "AE"]), _separator(["new york", "la"])
-        ('', ' ', ' | ')
-    """
-    if all(len(symbol) == 1 for symbol in symbols):
-        return ""
-    written = "".join(symbols)
-    if not any(map(str.isspace, written)):
-        return " "
-    return next((f" {mark} " for mark in "|;,/" if mark not in written), "\t")
-
-
-def _longest(train: Sequence[Example], targets: Sequence[Sequence[str]]) -> tuple[int, float]:
-    """The bound of an answer's length: twice what is usual, and no training target is beyond it.
-
-    Example:
-        >>> _longest([Example("ab"), Example("abcd"), Example("")], ["x", "xyz", "x"])
-        (11, 1.25)
-    """
-    pairs = [(len(example), len(target)) for example, target in zip(train, targets, strict=True)]
-    ratios = [symbols / steps for steps, symbols in pairs if steps]
-    each = math.ceil(200 * median(ratios or [0.0])) / 100
-    beyond = max(symbols - math.floor(each * steps) for steps, symbols in pairs)
-    return LONGER + max(0, beyond), each
-
-
-def _of_lengths(
-    train: Sequence[Example], targets: Sequence[Sequence[str]], longest: tuple[int, float]
-) -> str:
-    """The notice of how long targets are."""
-    lengths = sorted(map(len, targets))
-    most = max(range(len(targets)), key=lambda number: len(targets[number]))
-    where = f" ({train[most].where})" if train[most].where else ""
-    empty = sum(length == 0 for length in lengths)
-    none = f", {empty:,} empty" if empty else ""
-    return (
-        f"targets of {lengths[len(lengths) // 2]:,} symbols (median), {lengths[-1]:,} at most"
-        f"{where}{none}; an answer ends after {longest[0]:,} + {longest[1]:g} symbols for each "
-        "step of its source"
-    )
+def _source(example: Example) -> str:
+    """A source as one column has it: its text, its name, or where it stands."""
+    if example.text is not None:
+        return example.text
+    if isinstance(example.inputs, tuple):
+        single = all(len(step) == 1 for step in example.inputs)
+        return ("" if single else " ").join(example.inputs)
+    return example.id or example.where

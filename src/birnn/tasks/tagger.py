@@ -22,15 +22,11 @@ from birnn.reference.crf import Chain
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
 from birnn.tasks.classifier import label_limitation
-from birnn.tasks.head import (
-    Array,
+from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
+from birnn.tasks.scored import (
     Decoder,
-    FittedHead,
-    HeadLayer,
     HiddenSettings,
-    Lengths,
     Scored,
-    Tensors,
     count_labels,
     hidden_of,
     labels_by_step,

@@ -30,7 +30,7 @@ from birnn.inputs import restored
 from birnn.ragged import Ragged
 from birnn.reference import crf
 from birnn.runtime import Predictor
-from birnn.tasks.head import softmax
+from birnn.tasks.scored import softmax
 
 Model = Callable[..., Bundle]
 

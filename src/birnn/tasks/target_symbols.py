@@ -1,0 +1,113 @@
+"""Target symbols: what training examples say of them, and how they are printed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+from statistics import median
+
+import numpy as np
+
+from birnn.data.examples import Example
+from birnn.errors import DataError
+from birnn.inputs.vocabulary import Vocabulary
+
+BOUNDARY = "<s>"
+"""Starts a target, as the decoder's first input, and ends it, as its last output: number 0."""
+
+# What stands between symbols that were split so; others were split at what stands between them.
+SEPARATORS = {"characters": "", "spaces": " "}
+
+# An answer may be longer than every target of training by this many symbols.
+LONGER = 10
+
+
+def symbols_of(example: Example, where: str) -> tuple[str, ...]:
+    """The target symbols of an example.
+
+    Args:
+        example: The example.
+        where: Its name in messages.
+
+    Raises:
+        DataError: Its target is of another kind.
+    """
+    target = example.target
+    if not isinstance(target, tuple | list):
+        raise DataError(f"{where}: its target is {target!r}, a seq2seq model needs target symbols")
+    return tuple(target)
+
+
+def count_symbols(train: Sequence[Example], targets: Sequence[Sequence[str]]) -> Vocabulary:
+    """The symbols of training targets with their counts, the boundary symbol before them.
+
+    Args:
+        train: Training examples, which are named in messages.
+        targets: Their target symbols.
+
+    Raises:
+        DataError: There is no symbol, or one that is written as the boundary symbol.
+
+    Example:
+        >>> count_symbols([], ["ab", "b"]).items
+        ('<s>', 'b', 'a')
+    """
+    counted = Vocabulary.count(chain.from_iterable(targets), unknown=False)
+    if not len(counted):
+        raise DataError(
+            "all targets of the training data are empty: there is nothing to write. "
+            "Check the column that they are read from."
+        )
+    if BOUNDARY in counted:
+        where = next(e.where or "an example" for e in train if BOUNDARY in (e.target or ()))
+        raise DataError(
+            f"{where}: {BOUNDARY} is a symbol of a target, and stands for its ends in the "
+            "model. Write it in another way."
+        )
+    assert counted.counts is not None
+    counts = np.insert(counted.counts, 0, len(targets))
+    return Vocabulary((BOUNDARY, *counted.items), counts, unknown=False)
+
+
+def separator_of(symbols: Sequence[str]) -> str:
+    """What parts printed symbols so that they can be told apart.
+
+    Example:
+        >>> separator_of("ab"), separator_of(["K", "AE"]), separator_of(["new york", "la"])
+        ('', ' ', ' | ')
+    """
+    if all(len(symbol) == 1 for symbol in symbols):
+        return ""
+    written = "".join(symbols)
+    if not any(map(str.isspace, written)):
+        return " "
+    return next((f" {mark} " for mark in "|;,/" if mark not in written), "\t")
+
+
+def longest_of(train: Sequence[Example], targets: Sequence[Sequence[str]]) -> tuple[int, float]:
+    """The bound of an answer's length: twice what is usual, and no training target is beyond it.
+
+    Example:
+        >>> longest_of([Example("ab"), Example("abcd"), Example("")], ["x", "xyz", "x"])
+        (11, 1.25)
+    """
+    pairs = [(len(example), len(target)) for example, target in zip(train, targets, strict=True)]
+    ratios = [symbols / steps for steps, symbols in pairs if steps]
+    each = math.ceil(200 * median(ratios or [0.0])) / 100
+    beyond = max(symbols - math.floor(each * steps) for steps, symbols in pairs)
+    return LONGER + max(0, beyond), each
+
+
+def lengths_notice(
+    train: Sequence[Example], targets: Sequence[Sequence[str]], longest: tuple[int, float]
+) -> str:
+    """The notice of how long targets are."""
+    lengths = sorted(map(len, targets))
+    most = max(range(len(targets)), key=lambda number: len(targets[number]))
+    where = f" ({train[most].where})" if train[most].where else ""
+    return (
+        f"targets of {lengths[len(lengths) // 2]:,} symbols (median), {lengths[-1]:,} at most"
+        f"{where}; an answer ends after {longest[0]:,} + {longest[1]:g} symbols for each "
+        "step of its source"
+    )
