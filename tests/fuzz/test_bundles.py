@@ -18,7 +18,9 @@ from birnn.bundle import (
     Encoder,
     Spec,
     Surface,
+    Symbols,
     Tags,
+    TargetSequence,
     Values,
     Vectors,
     Words,
@@ -52,16 +54,35 @@ SPECS = {
         ),
         head=Values(size=2, pooling="attention", attention_size=2),
     ),
+    "pairs": Spec(
+        inputs=Symbols(size=3, dim=2),
+        encoder=Encoder(cell="gru", hidden_size=2),
+        head=TargetSequence(
+            size=3,
+            dim=2,
+            cell="gru",
+            hidden_size=3,
+            attention="additive",
+            attention_size=2,
+            input_feeding=True,
+            longest=(3, 0.5),
+        ),
+    ),
 }
-VOCABULARIES = {
-    "words": ("<unk>", "the", "bank", "café"),
-    "characters": ("<unk>", "a", "b", "\N{GRINNING FACE}", "é"),
-    "traits": ("<unk>", "p1=b", "s2=he", "shape=xx"),
-    "labels": ("O", "B-X", "I-X"),
+VOCABULARIES: dict[str, dict[str, tuple[str, ...]]] = {
+    "words": {
+        "words": ("<unk>", "the", "bank", "café"),
+        "characters": ("<unk>", "a", "b", "\N{GRINNING FACE}", "é"),
+        "traits": ("<unk>", "p1=b", "s2=he", "shape=xx"),
+        "labels": ("O", "B-X", "I-X"),
+    },
+    "vectors": {},
+    "pairs": {"symbols": ("<unk>", "a", "b"), "targets": ("<s>", "x", "yy")},
 }
 ASKED: dict[str, Any] = {
     "words": [["the", "bank"], [], ["café", "of", "The", "9"]],
     "vectors": [np.array([[1e9, 2.0], [1e9 + 64, -3.0]]), np.zeros((0, 2))],
+    "pairs": [["a", "b", "a"], [], ["?"]],
 }
 
 
@@ -75,7 +96,7 @@ class Subject:
             {name: draw.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
             for shapes in (spec.tensors(), spec.mean_states())
         )
-        vocabularies = VOCABULARIES if kind == "words" else {}
+        vocabularies = VOCABULARIES[kind]
         facts = {"field": "xpos", "reading": {"field": "xpos", "split": "tokens"}}
         save(
             Bundle(spec, vocabularies, tensors, facts, {"test": {"f1": 0.5}}, background),

@@ -7,7 +7,7 @@ from birnn.bundle.io import Bundle, BundleSource, as_bundle, faults, load, save
 from birnn.bundle.manifest import FORMAT_VERSION
 from birnn.bundle.spec import Encoder, Spec
 from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
-from birnn.tasks import Label, Tags, Values
+from birnn.tasks import Label, Tags, TargetSequence, Values
 
 __all__ = [
     "CONVENTIONS",
@@ -22,6 +22,7 @@ __all__ = [
     "Surface",
     "Symbols",
     "Tags",
+    "TargetSequence",
     "Values",
     "Vectors",
     "Words",

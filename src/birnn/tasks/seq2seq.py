@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,8 @@ from birnn.schema import Frozen, Shape, Size, prefixed
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
 from birnn.tasks.target_symbols import (
     BOUNDARY,
+    MOST_EACH,
+    MOST_FIXED,
     SEPARATORS,
     count_symbols,
     lengths_notice,
@@ -29,6 +31,10 @@ from birnn.tasks.target_symbols import (
     separator_of,
     symbols_of,
 )
+
+# A damaged bundle must not make a model write for hours.
+Fixed = Annotated[int, Field(ge=1, le=MOST_FIXED)]
+Each = Annotated[float, Field(ge=0, le=MOST_EACH)]
 
 
 class DecoderSettings(Frozen):
@@ -111,7 +117,7 @@ class TargetSequence(Head, DecoderSettings):
     cell: CellName = "lstm"
     hidden_size: Size = Field(description="hidden units of the decoder")
     separator: str = Field(default=" ", max_length=10, description="between printed symbols")
-    longest: tuple[Size, float] = Field(
+    longest: tuple[Fixed, Each] = Field(
         default=(100, 2.0),
         description="most symbols of an answer: so many, and so many for each step of its source",
     )

@@ -19,6 +19,10 @@ BOUNDARY = "<s>"
 # What stands between symbols that were split so; others were split at what stands between them.
 SEPARATORS = {"characters": "", "spaces": " "}
 
+# Most symbols of an answer, whatever its source, and for each step of the source.
+MOST_FIXED = 100_000
+MOST_EACH = 1_000.0
+
 # An answer may be longer than every target of training by this many symbols.
 LONGER = 10
 
@@ -86,7 +90,9 @@ def separator_of(symbols: Sequence[str]) -> str:
 
 
 def longest_of(train: Sequence[Example], targets: Sequence[Sequence[str]]) -> tuple[int, float]:
-    """The bound of an answer's length: twice what is usual, and no training target is beyond it.
+    """The bound of an answer's length: twice what is usual.
+
+    No training target is beyond it, but one of more than `MOST_FIXED` symbols.
 
     Example:
         >>> longest_of([Example("ab"), Example("abcd"), Example("")], ["x", "xyz", "x"])
@@ -94,9 +100,9 @@ def longest_of(train: Sequence[Example], targets: Sequence[Sequence[str]]) -> tu
     """
     pairs = [(len(example), len(target)) for example, target in zip(train, targets, strict=True)]
     ratios = [symbols / steps for steps, symbols in pairs if steps]
-    each = math.ceil(200 * median(ratios or [0.0])) / 100
+    each = min(math.ceil(200 * median(ratios or [0.0])) / 100, MOST_EACH)
     beyond = max(symbols - math.floor(each * steps) for steps, symbols in pairs)
-    return LONGER + max(0, beyond), each
+    return min(LONGER + max(0, beyond), MOST_FIXED), each
 
 
 def lengths_notice(
