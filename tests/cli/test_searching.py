@@ -53,7 +53,12 @@ def test_a_line_for_each_source(call: Any, model: Path, data: Path) -> None:
         assert told.status == 0
         answers = predictor.predict(SOURCES, search=search)
         assert told.out == "".join(f"{' '.join(answer)}\n" for answer in answers)
-    # Sources of a table, whose targets are not read, or need not be there.
+    # A table of sources alone, with and without a header, in which an empty line is a source, too.
+    for header in ("", "source\n"):
+        table = data.with_name("sources.tsv")
+        table.write_text(header + data.read_text())
+        assert call("predict", model, table, "--beam", 1).out == told.out
+    # Sources with targets, which are not read, or need not be there.
     for number, cells in enumerate((["AE1 K"] * 5, None)):
         pairs = data.with_name(f"{number}.jsonl")
         rows = [{"source": s, **({} if cells is None else {"target": cells[0]})} for s in SOURCES]

@@ -23,7 +23,7 @@ _INSIDE = re.compile(r'(?:[^"]|"")*+')
 def rows(
     source: Source, lines: Iterator[NumberedLine], delimiter: str, *, quoted: bool, longest: int
 ) -> Iterator[NumberedRow]:
-    """The rows of a table, each with the number of its first line; empty lines are skipped.
+    """The rows of a table, each with the number of its first line; of an empty line no cells.
 
     In a ``quoted`` file a cell that begins with a quote ends with one, may hold delimiters and line
     ends, and doubles the quotes inside. Otherwise only cells that are quoted as a whole, on one
@@ -35,8 +35,8 @@ def rows(
     whole = re.compile(_WHOLE % re.escape(delimiter))
     for number, line in lines:
         if not line:
-            continue
-        if '"' not in line:
+            yield number, []
+        elif '"' not in line:
             yield number, line.split(delimiter)
         elif quoted:
             yield number, _quoted(source, number, line, lines, delimiter, longest)
@@ -81,7 +81,7 @@ def sampled(
     # A quote that opens in the sample may close after it.
     with suppress(FormatError):
         for _, row in rows(silent, iter(sample), delimiter, quoted=quoted, longest=LONGEST):
-            found.append(row)
+            found += [row] if row else []
     return found
 
 

@@ -12,7 +12,7 @@ from birnn.data.columns import TableColumns, recognise
 from birnn.data.examples import Example
 from birnn.data.numeric import Reals
 from birnn.data.options import ReadRequest, Unlabelled
-from birnn.data.source import Source
+from birnn.data.source import NumberedRow, Source
 from birnn.data.timeseries import finite_numbers
 from birnn.errors import DataError
 
@@ -91,10 +91,13 @@ class _Table:
             quoted=delimited.is_quoted(self.default, delimiter),
             longest=request.options.max_line,
         )
-        first = next(table, None)
-        if first is None:
+        empty: list[NumberedRow] = []  # lines before the first row
+        for number, names in table:
+            if names:
+                break
+            empty.append((number, names))
+        else:
             return
-        number, names = first
         try:
             columns = recognise(names, self._sampled(delimiter)[1:], request)
         except DataError as error:
@@ -107,7 +110,14 @@ class _Table:
             options = "--text-column, --label-column, --delimiter, --header"
             source.notice(f"{'; '.join(notices)}. Options: {options}", number)
         unlabelled = Unlabelled(source, request)
-        for number, row in table if columns.header else itertools.chain([first], table):
+        # Where a row is a source and nothing else, an empty line is one without a step.
+        lone = columns.width == 1 and request.target == "sequence"
+        above = [] if columns.header else [*empty, (number, names)]
+        for number, row in itertools.chain(above, table):
+            if not row:
+                if not lone:
+                    continue
+                row = [""]
             if len(row) != columns.width:
                 has = "the header names" if columns.header else "the first row has"
                 remedy = f"Quote cells that hold {delimiter!r}, or set another --delimiter."
