@@ -66,6 +66,16 @@ def test_the_rate_warms_up_and_decays_in_lines(module_of, warmup, final):
     np.testing.assert_allclose(found[-1], 0.5 * final, atol=1e-12)
 
 
+def test_the_rate_falls_as_half_a_cosine(module_of):
+    settings = {"training__warmup": 0.1, "training__learning_rate": 0.5}
+    line = rates(module_of(training__final_rate=0.02, **settings))
+    made = rates(module_of(training__schedule="cosine", training__final_rate=0.02, **settings))
+    np.testing.assert_allclose(made[:11], line[:11])
+    angles = np.pi * np.arange(91) / 90
+    expected = 0.5 * (0.02 + 0.98 * (1 + np.cos(angles)) / 2)
+    np.testing.assert_allclose(made[10:], expected, atol=1e-12)
+
+
 def test_a_run_of_one_step_learns(module_of):
     assert rates(module_of(steps=1, training__warmup=0.5))[0] > 0
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from birnn.bundle.spec import Spec
 from birnn.errors import escaped
+from birnn.reference.stack import CELL_TITLES
 
-_CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN (tanh)", "rnn_relu": "RNN (relu)"}
 _KNOWS = (
     "The model knows what its training data shows and nothing else: on data from elsewhere expect "
     "less than the metrics above, which hold for data like the file they were measured on."
@@ -78,7 +78,7 @@ def outline(spec: Spec) -> str:
     width = "" if encoder.merge_size is None else f", {encoder.merge_size}"
     merge = f" ({encoder.merge}{width})" if encoder.bidirectional else ""
     residual = " + input" if encoder.residual else ""
-    middle = f"{layers}{_CELLS[encoder.cell]} {arrows} {encoder.hidden_size}{merge}{residual}"
+    middle = f"{layers}{CELL_TITLES[encoder.cell]} {arrows} {encoder.hidden_size}{merge}{residual}"
     return f"{start} → {middle} → {spec.head.outline(stack)}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from birnn.bundle.spec import Spec
+from birnn.reference.stack import CELL_TITLES
 from birnn.report.figures import HALVES, blueprint
 from birnn.report.figures.blueprint import Box, Stage
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DRAWN = 4  # layers; of a higher stack the first two and the last
-CELLS = {"rnn_tanh": "RNN (tanh)", "rnn_relu": "RNN (ReLU)", "lstm": "LSTM", "gru": "GRU"}
 MERGED = {
     "concat": "halves side by side",
     "sum": "sum of the halves",
@@ -58,7 +58,7 @@ def stages(spec: Spec) -> Iterator[Stage]:
 
 def _layers(spec: Spec) -> Iterator[Stage]:
     stack = spec.stack
-    cell, hidden = CELLS[stack.cell], stack.hidden_size
+    cell, hidden = CELL_TITLES[stack.cell], stack.hidden_size
     shown = set(range(stack.num_layers))
     if stack.num_layers > DRAWN:
         shown = {0, 1, stack.num_layers - 1}

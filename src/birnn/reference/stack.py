@@ -23,6 +23,12 @@ MergeName = Literal["concat", "sum", "mean", "product", "project"]
 Direction = Literal["both", "forward"]  # of a layer: two directions, or one
 
 GATES: dict[CellName, int] = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
+CELL_TITLES: dict[CellName, str] = {
+    "rnn_tanh": "RNN (tanh)",
+    "rnn_relu": "RNN (ReLU)",
+    "lstm": "LSTM",
+    "gru": "GRU",
+}
 MERGE_WIDTH: dict[MergeName, int] = {"concat": 2, "sum": 1, "mean": 1, "product": 1, "project": 1}
 
 

@@ -17,7 +17,7 @@ from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import SequenceScorer
 from birnn.reference.bridge import BridgeName, BridgeSpec, check_decoder
 from birnn.reference.decoder_spec import AttentionName, DecoderSpec
-from birnn.reference.stack import CellName, Stack
+from birnn.reference.stack import CELL_TITLES, CellName, Stack
 from birnn.schema import Frozen, Shape, Size, prefixed
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
 from birnn.tasks.target_symbols import (
@@ -107,6 +107,29 @@ class TargetSequence(Head, DecoderSettings):
     gives: ClassVar = "a sequence of symbols, of any length, for each sequence"
     key: ClassVar = "target"
     settings: ClassVar = Seq2SeqSettings
+    defaults: ClassVar = {
+        None: {
+            "dropout": {
+                "inputs": 0.1,
+                "layers": 0.3,
+                "output": 0.2,
+                "targets": 0.1,
+                "decoder": 0.3,
+            },
+            "training": {
+                "batch_sequences": 128,
+                "warmup": 0.02,
+                "schedule": "cosine",
+                "label_smoothing": 0.1,
+                "rows": 20_000_000,
+                "epochs_range": [10, 100],
+            },
+        },
+        "symbols": {
+            "encoder": {"cell": "gru", "hidden_size": 256, "num_layers": 2},
+            "head": {"dim": 64, "attention": "dot"},
+        },
+    }
     answer_comment: ClassVar = "# a list of symbols for each sequence"
     begins_in_states: ClassVar = True
     searches: ClassVar = True
@@ -320,7 +343,7 @@ class TargetSequence(Head, DecoderSettings):
         fed = ", input feeding" if self.input_feeding else ""
         tied = ", tied" if self.tied else ""
         return (
-            f"{encoder.output_size} → bridge {self.bridge} → {layers}{self.cell} → "
+            f"{encoder.output_size} → bridge {self.bridge} → {layers}{CELL_TITLES[self.cell]} → "
             f"{self.hidden_size}{attention}{fed} → {self.size - 1} target symbols{tied}"
         )
 

@@ -61,7 +61,7 @@ class DevBatch:
 
 
 class TrainingModule(lightning.LightningModule):
-    """Trains a `Network` by AdamW with warm-up, linear decay and clipping.
+    """Trains a `Network` by AdamW with warm-up, decay and clipping.
 
     Args:
         network: The model.
@@ -73,7 +73,8 @@ class TrainingModule(lightning.LightningModule):
         monitor: Result of the scorer that decides which weights are best.
 
     Source:
-        Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization.
+        Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization; the cosine: 2017, SGDR:
+        Stochastic Gradient Descent with Warm Restarts, without restarts.
     """
 
     def __init__(
@@ -205,10 +206,12 @@ class TrainingModule(lightning.LightningModule):
         )
 
     def _rate(self, step: int) -> float:
-        """Share of the learning rate at a step: up to 1 in warm-up, then down in a line."""
+        """Share of the learning rate at a step: up to 1 in warm-up, then down by the schedule."""
         progress = step / self.steps
         if progress < self.settings.warmup:
             return max(progress / self.settings.warmup, 1 / self.steps)
-        left = (1 - progress) / (1 - self.settings.warmup)
+        left = max(0.0, min(1.0, (1 - progress) / (1 - self.settings.warmup)))
+        if self.settings.schedule == "cosine":
+            left = (1 - math.cos(math.pi * left)) / 2
         final = self.settings.final_rate
-        return final + (1 - final) * max(0.0, min(1.0, left))
+        return final + (1 - final) * left

@@ -57,6 +57,9 @@ class TrainingSettings(Frozen):
     batch_sequences: Size = Field(default=32, description="sequences of a batch, at most")
     learning_rate: float = Field(default=3e-3, gt=0, description="of AdamW, at its highest")
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of training that warms up")
+    schedule: Literal["linear", "cosine"] = Field(
+        default="linear", description="how the learning rate falls after the warm-up"
+    )
     final_rate: float = Field(
         default=0.02, ge=0, le=1, description="share of the learning rate left at the end"
     )
