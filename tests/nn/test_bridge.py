@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from birnn.errors import DirectionError, ShapeError
+from birnn.errors import ConfigError, DirectionError, ShapeError
 from birnn.nn import GRU, LSTM, BiRNN, Bridge, State
 from birnn.reference import GATES, Stack, StackState, bridge
-from birnn.reference.bridge import BRIDGES, initial_state, linear_layers
+from birnn.reference.bridge import BRIDGES, BridgeSpec, initial_state, linear_layers
 from grids import sampled
 
 CELLS = sorted(GATES)
@@ -69,7 +69,10 @@ def test_between_torchs_own_layers(kind):
     """Halves that are told apart by running each direction of torch's layer by itself."""
     own, ours = (nn.LSTM, LSTM) if kind == "lstm" else (nn.GRU, GRU)
     encoder = own(2, 4, bidirectional=True, batch_first=True)
-    module = Bridge(Stack(kind, 2, 4), decoder_of(kind, 8, 1), "concat")
+    plain = own(3, 8, batch_first=True)
+    module = Bridge(encoder, plain, "concat")
+    assert module.spec == BridgeSpec(Stack(kind, 2, 4), decoder_of(kind, 8, 1), "concat")
+    assert not list(module.children())  # the layers are not its own
     x = torch.randn(3, 5, 2)
     _, final = encoder(x)
     initial = module(final)
@@ -87,7 +90,6 @@ def test_between_torchs_own_layers(kind):
         torch.testing.assert_close(part, torch.cat([forward, backward], dim=2))
     # torch's layers and birnn's take it as it is.
     y = torch.randn(3, 4, 3)
-    plain = own(3, 8, batch_first=True)
     fast = ours(3, 8, batch_first=True)
     fast.load_state_dict(plain.state_dict())
     torch.testing.assert_close(fast(y, initial)[0], plain(y, initial)[0])
@@ -108,7 +110,13 @@ def test_what_does_not_fit_is_refused():
     encoder = BiRNN("lstm", 2, 4)
     with pytest.raises(DirectionError, match="a decoder needs one direction"):
         Bridge(encoder.stack, Stack("lstm", 3, 8), "concat")
-    module = Bridge(encoder.stack, decoder_of("lstm", 5, 1), "project")
+    with pytest.raises(ConfigError, match="recurrent layers, got Linear"):
+        Bridge(nn.Linear(2, 3), encoder)
+    with pytest.raises(ConfigError, match="projects h to 2 units"):
+        Bridge(encoder, nn.LSTM(3, 8, proj_size=2))
+    with pytest.raises(DirectionError, match="a decoder needs one direction"):
+        Bridge(encoder, nn.LSTM(3, 8, bidirectional=True))
+    module = Bridge(encoder, decoder_of("lstm", 5, 1), "project")
     h = torch.zeros(2, 3, 4)
     for wrong, words in (
         (h, "are h and c, got h"),

@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from birnn.errors import ShapeError
+from birnn.errors import ConfigError, ShapeError
 from birnn.nn._engine.linear_ops import linear
-from birnn.nn.birnn import MERGES
+from birnn.nn.birnn import MERGES, BiRNN
 from birnn.nn.outputs import State, check_kind
 from birnn.reference.bridge import BridgeName, BridgeSpec
-from birnn.reference.stack import Stack
+from birnn.reference.stack import CellName, Stack
 
 
 class Bridge(nn.Module):
@@ -29,12 +29,14 @@ class Bridge(nn.Module):
     second, and so on. That axis is why a ``view`` or a ``cat`` of its halves is so often wrong.
 
     Args:
-        encoder: Settings of the encoder: `BiRNN.stack`, or a `Stack` of what torch's layer is.
-        decoder: Settings of the decoder, of one direction.
+        encoder: Settings of the encoder; or the `BiRNN` or the layer of torch that it is, which is
+            read for its sizes alone.
+        decoder: Likewise of the decoder, which has one direction.
         kind: ``concat``, ``sum``, ``mean``, ``project`` or ``none``.
 
     Raises:
-        ConfigError: A kind that does not exist, or one that has no rule for these two.
+        ConfigError: A kind that does not exist, or one that has no rule for these two; layers that
+            are none, or with a projection.
         DirectionError: The decoder has two directions.
 
     Example:
@@ -42,20 +44,21 @@ class Bridge(nn.Module):
 
         >>> encoder = nn.LSTM(5, 8, num_layers=2, bidirectional=True, batch_first=True)
         >>> decoder = nn.LSTM(3, 16, num_layers=2, batch_first=True)
-        >>> bridge = Bridge(
-        ...     Stack("lstm", 5, 8, num_layers=2),
-        ...     Stack("lstm", 3, 16, num_layers=2, bidirectional=False),
-        ...     "concat",
-        ... )
+        >>> bridge = Bridge(encoder, decoder, "concat")
         >>> _, final = encoder(torch.randn(4, 7, 5))
         >>> output, _ = decoder(torch.randn(4, 6, 3), bridge(final))
         >>> tuple(output.shape)
         (4, 6, 16)
     """
 
-    def __init__(self, encoder: Stack, decoder: Stack, kind: BridgeName = "concat") -> None:
+    def __init__(
+        self,
+        encoder: Stack | BiRNN | nn.RNNBase,
+        decoder: Stack | BiRNN | nn.RNNBase,
+        kind: BridgeName = "concat",
+    ) -> None:
         super().__init__()
-        self.spec = BridgeSpec(encoder, decoder, kind)
+        self.spec = BridgeSpec(_stack(encoder), _stack(decoder), kind)
         for name, (inputs, outputs) in self.spec.linear_layers().items():
             self.add_module(name, nn.Linear(inputs, outputs))
         self.reset_parameters()
@@ -123,6 +126,31 @@ class Bridge(nn.Module):
     def extra_repr(self) -> str:
         """The kind."""
         return self.spec.kind
+
+
+def _stack(layers: Any) -> Stack:
+    """The settings of layers."""
+    if isinstance(layers, Stack):
+        return layers
+    if isinstance(layers, BiRNN):
+        return layers.stack
+    if not isinstance(layers, nn.RNNBase):
+        raise ConfigError(
+            f"a bridge is between recurrent layers, got {type(layers).__name__}. Give a Stack, a "
+            "BiRNN, or a layer of torch."
+        )
+    if layers.proj_size:
+        raise ConfigError(
+            f"the LSTM projects h to {layers.proj_size} units, and c has {layers.hidden_size}: no "
+            "bridge has a rule for that. Leave proj_size out."
+        )
+    return Stack(
+        cast("CellName", layers.mode.lower()),
+        layers.input_size,
+        layers.hidden_size,
+        num_layers=layers.num_layers,
+        bidirectional=layers.bidirectional,
+    )
 
 
 def _state(final: Any) -> State:
