@@ -150,9 +150,9 @@ def fit(
             metadata,
             mean_states=_mean_states(network, loop.tensors, prepared),
         )
-    metrics = {"dev": Predictor(bundle).evaluate(prepared.dev_examples)}
+    metrics = {"dev": Predictor(bundle).evaluate(prepared.dev_examples, tell=tell)}
     if sets.test:
-        metrics["test"] = Predictor(bundle).evaluate(sets.test)
+        metrics["test"] = Predictor(bundle).evaluate(sets.test, tell=tell)
         if unknown := metrics["test"].get("unknown_labels"):
             named = named_counts(unknown)
             tell(f"labels in test that training never saw, counted as wrong: {named}")

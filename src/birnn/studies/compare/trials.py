@@ -215,7 +215,7 @@ def run_trial(
             started = time.perf_counter()
             answers = model.predict(asked)
             rounds.append(time.perf_counter() - started)
-        scores = Predictor(bundle).evaluate(sets.test)
+        scores = Predictor(bundle).evaluate(sets.test, tell=no_notice)
     return Trial(
         way=way,
         seed=seed,

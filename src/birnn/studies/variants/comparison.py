@@ -13,7 +13,7 @@ from birnn.errors import Tell, UsageError, nearest, no_notice
 from birnn.reference import CELLS, MERGES
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
-from birnn.studies.compare.comparison import METRICS, Comparison, Spread
+from birnn.studies.compare.comparison import METRICS, Comparison, Metric, Spread
 from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import TrialPlan, run_trials
 from birnn.studies.variants.cases import MadeCase, merge_cases
@@ -153,12 +153,19 @@ class VariantComparison:
         """The epoch in which the dev score first reached `LEARNED`, or None: median of seeds."""
         [trials] = self.of[name].trials.values()
         never = max(trial.epochs for trial in trials) + 1
+        errors = self.metric.lower_is_better
+        curves = [[1 - e for e in trial.curve] if errors else trial.curve for trial in trials]
         first = [
-            next((e for e, score in enumerate(trial.curve, 1) if score >= LEARNED), never)
-            for trial in trials
+            next((e for e, score in enumerate(curve, 1) if score >= LEARNED), never)
+            for curve in curves
         ]
         middle = statistics.median_high(first)
         return None if middle == never else middle
+
+    @property
+    def metric(self) -> Metric:
+        """What counts."""
+        return METRICS[next(iter(self.of.values())).metric]
 
     def spec(self, name: str) -> Spec:
         """The model."""
@@ -167,7 +174,7 @@ class VariantComparison:
 
     def tables(self) -> list[Table]:
         """The measured models, and the cases."""
-        metric = METRICS[next(iter(self.of.values())).metric].name
+        metric = self.metric.name
         rows = [
             [
                 name,
@@ -192,10 +199,14 @@ class VariantComparison:
             for two in (True, False)
         )
         best, worst, one = max(of_both), min(of_both), max(of_one)
+        beyond = "above"
+        if self.metric.lower_is_better:
+            best, worst, one, beyond = min(of_both), max(of_both), min(of_one), "below"
+        apart, ahead = 100 * abs(best - worst), 100 * abs(worst - one)
         side = "above" if worst >= one else "below"
         verdict = (
-            f"In two directions the best {self.varied} is {100 * (best - worst):.1f} points above "
-            f"the worst; the worst is {100 * abs(worst - one):.1f} points {side} one direction"
+            f"In two directions the best {self.varied} is {apart:.1f} points {beyond} the worst; "
+            f"the worst is {ahead:.1f} points {side} one direction"
         )
         return [verdict + (" at its best." if len(of_one) > 1 else ".")]
 
