@@ -65,7 +65,7 @@ def fit(
     """Train a model in memory: no file is read, and none is written without a workspace.
 
     Args:
-        task: ``tagger``, ``classifier`` or ``regressor``.
+        task: A name in `birnn.tasks.TASKS`: ``tagger``, ``seq2seq`` ...
         sets: The examples, as `birnn.training.sets.DataSources.read` gives them.
         recipe: Settings; the defaults of the task where not given.
         seed: One seed gives one model, on any number of threads.
@@ -177,7 +177,7 @@ def run_training(
     """Read the examples, train a model and, where there is a workspace, write its bundle there.
 
     Args:
-        task: ``tagger``, ``classifier`` or ``regressor``.
+        task: A name in `birnn.tasks.TASKS`: ``tagger``, ``seq2seq`` ...
         sources: Files of labelled examples, or the examples themselves; or what was read of them.
         recipe: Settings.
         workspace: Open; what a resume needs stays in it where the run is interrupted.

@@ -88,7 +88,7 @@ class DataSources:
         """Read all at the start: a fault in the last file must not show after an hour of training.
 
         Args:
-            task: ``tagger``, ``classifier`` or ``regressor``.
+            task: A name in `birnn.tasks.TASKS`: ``tagger``, ``seq2seq`` ...
             seed: Of what is held out.
             kind: ``inputs.kind``: where it is symbols, a text is a string of them.
             tell: Takes each notice, one line.

@@ -34,7 +34,7 @@ def train(
     """Train a model; write its bundle where there is a folder for it.
 
     Args:
-        task: ``tagger``, ``classifier`` or ``regressor``.
+        task: A name in `birnn.tasks.TASKS`: ``tagger``, ``seq2seq`` ...
         train: File of labelled examples, or the examples themselves: `birnn.data.Example` objects,
             pairs (text or tokens, label or tags), tagged sentences as lists of tuples (word, tag),
             dicts, a data frame; gone through once.
