@@ -306,6 +306,17 @@ def test_a_model_that_never_ends_is_cut_and_says_so_once(
     assert model.predict(["ab"], search=Search(beam=1, longest=0)) == [[]]
 
 
+def test_a_target_of_a_thousand_symbols(make: Make) -> None:
+    model = biased(make(spec_of(size=9)), -90.0)
+    [[found]] = model.predict_nbest(["ab"], search=Search(beam=1, longest=1000), attention=True)
+    [given] = model.score_targets(["ab"], [found.symbols], attention=True)
+    assert given.log_probabilities[:1000] == found.log_probabilities
+    assert given.attention[:1000].tobytes() == found.attention.tobytes()
+    assert given.log_probability == pytest.approx(
+        found.log_probability + given.log_probabilities[-1]
+    )
+
+
 def test_those_that_ended_go_before_those_that_were_cut(make: Make) -> None:
     model = biased(make(spec_of(longest=(3, 0.0))), -2.0)
     mixed = 0

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 Beam = Annotated[
     int | None,
-    typer.Option(
-        min=1,
-        help="Of seq2seq: hypotheses side by side, 5 by default; 1 is greedy.",
-        show_default=False,
-    ),
+    typer.Option(metavar="N", min=1, help="Of seq2seq: 5 hypotheses by default, 1 is greedy."),
 ]
 Config = Annotated[Path | None, typer.Option(metavar="C.toml", help="Settings.")]
 Dev = Annotated[str | None, typer.Option(metavar="F", help="Decides which weights are kept.")]

@@ -45,7 +45,9 @@ def predict(
     beam: Beam = None,
     nbest: Annotated[
         int | None,
-        typer.Option(min=1, help="Of seq2seq: the N best of each source, with rank and score."),
+        typer.Option(
+            metavar="N", min=1, help="Of seq2seq: the best of each source, with rank and score."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object for each sequence, a line each.")
