@@ -210,3 +210,16 @@ def test_targets_are_printed_as_the_files_have_them(recipe, tmp_path, into):
     train.write_text("".join(f"{'ab' * n}\t{'A B ' * n}C\n" for n in range(1, 12)))
     into(tmp_path / "m", "seq2seq", train, train, recipe(training__epochs=1))
     assert io.load(tmp_path / "m").spec.head.separator == " "
+
+
+def test_sources_may_be_words_or_vectors(recipe):
+    random = np.random.default_rng(0)
+    for draw in (
+        lambda steps: tuple(map(str, random.choice(["the", "river", "bank"], size=steps))),
+        lambda steps: random.standard_normal((steps, 3)).astype(np.float32),
+    ):
+        pairs = [Example(draw(n % 4), ("x", "yy") * (n % 3)) for n in range(9)]
+        made = recipe(training__epochs=1, encoder__directions="both,forward")
+        bundle = fit("seq2seq", Sets(pairs[:6], pairs[6:], pairs[6:]), made).bundle
+        assert bundle.metrics["test"]["sequences"] == 3
+        assert len(Predictor(bundle).predict([pair.inputs for pair in pairs])) == 9

@@ -137,7 +137,7 @@ def _side(examples: Sequence[Example], side: str) -> tuple[list[str], list[Symbo
     for example in examples:
         given: Iterable[Any] = (example.target, *example.references)
         if side == "source":
-            given = (example.inputs or example.text,)
+            given = (example.inputs if len(example.inputs) else example.text,)
         for each in given:
             if isinstance(each, str):
                 texts.append(each)
