@@ -46,16 +46,17 @@ class BatchRunner:
         answering: Answering,
         window: int = WINDOW,
         wait: bool = True,
+        tell: Tell = log_notice,
     ) -> Iterator[Any]:
         """Answers in the order of the sequences, as `Predictor.stream` gives them."""
         pieces = windows if wait else arrivals
         told: set[str] = set()
         for number, ahead in enumerate(pieces(sequences, tokens=WINDOW_ROWS, sequences=window)):
             if not number:
-                self.notice(ahead, log_notice)
+                self.notice(ahead, tell)
             notices = self.head.notices(ahead)
             for name in [name for name in notices if name not in told]:
-                log_notice(notices[name])
+                tell(notices[name])
             told |= notices.keys()
             yield from self.run(ahead, answering)
 

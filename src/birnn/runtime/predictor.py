@@ -164,7 +164,9 @@ class Predictor:
         """
         return [str(token) for token in next(self._validated([text]))]
 
-    def predict(self, sequences: Iterable[Any], *, search: Search | None = None) -> list[Any]:
+    def predict(
+        self, sequences: Iterable[Any], *, search: Search | None = None, tell: Tell = log_notice
+    ) -> list[Any]:
         """Answers for sequences, in their order.
 
         Args:
@@ -174,16 +176,18 @@ class Predictor:
                 dict or a `birnn.data.Example` the sequence.
             search: How targets are searched for, by a model that writes sequences; by default a
                 beam of 5.
+            tell: Takes each notice, one line; by default the logger ``birnn`` does.
 
         Returns:
             For each sequence its tags (a list of strings), its label (a string), its values
-            (a list of numbers) or the symbols of its best target (a list of strings).
+            (a list of numbers), the symbols of its best target (a list of strings) or the best
+            word for each of its gaps (a list of strings).
 
         Raises:
             DataError: A sequence that the model cannot read; the message names it, and the step.
             UsageError: A search, and a model that does not search.
         """
-        return list(self.stream(sequences, search=search))
+        return list(self.stream(sequences, search=search, tell=tell))
 
     def predict_nbest(
         self,
@@ -324,6 +328,7 @@ class Predictor:
         window: int = WINDOW,
         wait: bool = True,
         search: Search | None = None,
+        tell: Tell = log_notice,
     ) -> Iterator[Any]:
         """As `predict`, answer by answer; memory does not grow with the number of sequences.
 
@@ -333,12 +338,13 @@ class Predictor:
             wait: Whether to wait until a window is full. If not, sequences are answered as they
                 arrive, read in a thread of their own.
             search: As for `predict`.
+            tell: As for `predict`.
 
         Raises:
             UsageError: A window below 1; a search, and a model that does not search.
             DataError: A sequence that the model cannot read; full windows before it are answered.
         """
-        return self._stream(sequences, self._head.answers(search, log_notice), window, wait)
+        return self._stream(sequences, self._head.answers(search, tell), window, wait, tell)
 
     def stream_nbest(
         self,
@@ -473,8 +479,13 @@ class Predictor:
         return self.read_options()
 
     def _stream(
-        self, sequences: Any, answering: Answering, window: int, wait: bool
+        self,
+        sequences: Any,
+        answering: Answering,
+        window: int,
+        wait: bool,
+        tell: Tell = log_notice,
     ) -> Iterator[Any]:
         if window < 1:
             raise UsageError(f"window is {window}, it must be a whole number from 1 on")
-        return self._runner.stream(self._validated(sequences), answering, window, wait)
+        return self._runner.stream(self._validated(sequences), answering, window, wait, tell)
