@@ -23,6 +23,7 @@ from birnn.demos import (
     brackets,
     forecast,
     frames,
+    gaps,
     numbers,
     prices,
     residues,
@@ -45,7 +46,18 @@ from birnn.training.sets import DataSource, DataSources, Sets
 
 DEMOS: dict[str, Demo] = {
     module.DEMO.name: module.DEMO
-    for module in (brackets, sentiment, senses, frames, anomaly, residues, bases, prices, numbers)
+    for module in (
+        brackets,
+        sentiment,
+        senses,
+        frames,
+        anomaly,
+        residues,
+        bases,
+        prices,
+        numbers,
+        gaps,
+    )
 }
 WAYS = ("forward", "both")
 VARIANT = "pooling"
