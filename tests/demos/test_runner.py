@@ -37,7 +37,8 @@ def test_every_demo_groups_every_answer_that_counts(name: str) -> None:
     assert (len(sets.train), len(sets.test)) == (TINY.train, TINY.test)
     assert sets.dev
     if name != "senses":  # there only the ambiguous words count
-        steps = [len(e) if TASKS[DEMOS[name].task].per_step else 1 for e in sets.test]
+        per_step = TASKS[DEMOS[name].task].per_step
+        steps = [len(e.target) if per_step else 1 for e in sets.test]
         assert len(members) == sum(steps)
     again = data_of(DEMOS[name], TINY, 3)
     assert again.sets.train == sets.train

@@ -176,13 +176,14 @@ DEMO = demo.Demo(
     "on the right, one direction comes to the gap with two degrees equally likely, or four states: "
     "its perplexity is 2, or 4, at best, where two directions come near 1.",
     draw=demo.from_splits(generate),
-    size=demo.Size(train=1600, test=400, epochs=16),
+    size=demo.Size(train=1600, test=400, epochs=20),
     settings=demo.BASE_SETTINGS
     | {
         "inputs.word_dim": 32,
         "inputs.min_count": 1,
         "encoder.cell": "gru",
-        "encoder.hidden_size": 48,
+        "encoder.hidden_size": 64,
+        "head.share": 0.3,
         "dropout.words": 0.01,  # so that the model has met an unknown word
         "dropout.rare_words": 0,
     },
