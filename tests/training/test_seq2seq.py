@@ -219,7 +219,7 @@ def test_sources_may_be_words_or_vectors(recipe):
         lambda steps: random.standard_normal((steps, 3)).astype(np.float32),
     ):
         pairs = [Example(draw(n % 4), ("x", "yy") * (n % 3)) for n in range(9)]
-        made = recipe(training__epochs=1, encoder__directions="both,forward")
+        made = recipe(training__epochs=1, encoder__num_layers=2)
         bundle = fit("seq2seq", Sets(pairs[:6], pairs[6:], pairs[6:]), made).bundle
         assert bundle.metrics["test"]["sequences"] == 3
         assert len(Predictor(bundle).predict([pair.inputs for pair in pairs])) == 9
