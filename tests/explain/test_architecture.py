@@ -14,7 +14,7 @@ from birnn.explain.architecture import architecture, stages
 from birnn.inputs import Characters, Dense, Surface
 from birnn.report.figures import HALVES, alt_text
 from birnn.report.figures.style import TOOLTIP
-from birnn.tasks import PoolingName
+from birnn.tasks import PoolingName, TargetSequence
 from stacks import encoders
 
 sizes = st.integers(1, 300)
@@ -36,6 +36,18 @@ heads = st.one_of(
     st.builds(Tags, size=sizes, decoder=st.sampled_from(["softmax", "crf"]), hidden=hidden),
     st.builds(Label, size=sizes, pooling=poolings, attention_size=sizes, hidden=hidden),
     st.builds(Values, size=sizes, pooling=poolings, attention_size=sizes, hidden=hidden),
+    st.builds(
+        TargetSequence,
+        size=sizes,
+        dim=sizes,
+        hidden_size=sizes,
+        num_layers=st.integers(1, 3),
+        cell=st.just("gru"),
+        bridge=st.sampled_from(["project", "none"]),
+        attention=st.sampled_from(["general", "additive", "none"]),
+        input_feeding=st.booleans(),
+        tied=st.booleans(),
+    ),
 )
 specs = st.builds(Spec, inputs=inputs, encoder=encoders(300, most_layers=7), head=heads)
 
