@@ -185,3 +185,13 @@ def test_brackets_as_promised() -> None:
     assert limit is not None
     counted = sum(total for _, total in contest.counts("forward").values()) / 3
     assert contest.spread("forward").most < limit + 3 * np.sqrt(limit * (1 - limit) / counted)
+
+
+@pytest.mark.slow
+def test_one_direction_is_worse_at_numbers_whose_places_are_decided_later() -> None:
+    contest = run("numbers", seeds=(1, 2, 3)).contest
+    one, two = (contest.by_group(way) for way in contest.ways)
+    assert two["plain"] > one["plain"] + 0.2
+    assert two["plain"] - one["plain"] > two["zeros in front"] - one["zeros in front"]
+    assert min(two.values()) > 0.9
+    assert all(test.significant for test in contest.comparison.tests()["symbols"])

@@ -68,3 +68,14 @@ def test_what_a_model_has_not_is_named(tmp_path: Path, two: bool) -> None:
     whole = traced("act", two=two)
     heading = "Which direction decided" if two else "What its states decided"
     assert heading in written(whole, tmp_path)
+
+
+@pytest.mark.slow  # test_browser.py opens a page with the figure
+def test_the_page_opens_on_a_phone_in_the_dark_and_on_a_desktop(
+    opened: Any, tmp_path: Path
+) -> None:
+    for number, source in enumerate(("cat", "cat" * 30)):
+        text = written(traced(source, "K AE T S " * 15), tmp_path)
+        path = (tmp_path / "page.html").rename(tmp_path / f"target-{number}.html")
+        for settings in ({"width": 390, "dark": True}, {"width": 1280}):
+            opened(path, **settings).check(figures=text.count("<svg"))

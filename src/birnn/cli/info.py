@@ -14,7 +14,9 @@ from birnn.cli.options import Json, Task
 from birnn.cli.output import print_json
 from birnn.errors import UsageError, nearest, require
 
-PACKAGES = ("numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "keras", "flax")
+PACKAGES = (
+    "numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "keras", "flax", "sacrebleu",
+)  # fmt: skip
 
 
 def settings(

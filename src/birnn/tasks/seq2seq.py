@@ -351,15 +351,15 @@ class TargetSequence(Head, DecoderSettings):
         """The bridge, the decoder's input and layers, its attention, and the scores."""
         hidden, combined = self.hidden_size, self.combined_size
         layers = f"{self.num_layers} layers of " if self.num_layers > 1 else ""
-        stages = [
-            HeadLayer(
-                f"bridge, {self.bridge}: the decoder's first states",
-                ("bridge.",),
-                [(hidden, "state")] * self.num_layers,
-            ),
+        stages = []
+        if self.bridge != "none":
+            boxes = [(hidden, "state")] * self.num_layers
+            name = f"bridge, {self.bridge}: the decoder's first states"
+            stages.append(HeadLayer(name, ("bridge.",), boxes))
+        stages += [
             HeadLayer("the symbol before", ("embedding.",), self._inputs()),
             HeadLayer(
-                f"decoder, {layers}{self.cell}, left to right",
+                f"decoder, {layers}{CELL_TITLES[self.cell]}, left to right",
                 ("decoder.",),
                 [(hidden, "units")],
             ),
