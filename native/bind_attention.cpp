@@ -16,7 +16,7 @@ namespace birnn {
 namespace {
 
 // Multiplications below which another thread costs more than it brings; those that a tanh takes.
-constexpr std::int64_t min_work = 500'000, tanh_work = 16;
+constexpr std::int64_t min_work = 500'000, tanh_work = 8;
 
 // Arrays that fit together, and the threads that work on them.
 struct AttentionBatch {

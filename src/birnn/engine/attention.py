@@ -57,8 +57,10 @@ class _Batch(NamedTuple):
 
     @property
     def kernel_arguments(self) -> tuple[Any, ...]:
-        offsets = (np.concatenate([[0], np.cumsum(own)]) for own in self[4:])
-        return *self[:4], *offsets
+        offsets = np.zeros((2, self.key_lengths.shape[0] + 1), np.int64)
+        np.cumsum(self.query_lengths, out=offsets[0, 1:])
+        np.cumsum(self.key_lengths, out=offsets[1, 1:])
+        return *self[:4], offsets[0], offsets[1]
 
     @property
     def reference_arguments(self) -> tuple[Ragged[Array], Ragged[Array], Array]:
