@@ -16,7 +16,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 import birnn
-from birnn.demos import DEMOS, Size, run, senses
+from birnn.demos import DEMOS, Size, numbers, run, senses
 from birnn.explain.ablation import MeanStates, mean_ablation
 from birnn.explain.architecture import architecture
 from birnn.explain.attribution import integrated_gradients, occlusion
@@ -25,6 +25,7 @@ from birnn.explain.states import output_columns, states
 from birnn.explain.unrolled import inputs_read, unrolled
 from birnn.metrics import confusion_matrix
 from birnn.report import figures
+from birnn.runtime import trace_target
 from birnn.studies.cost import cost
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "figures"
@@ -131,12 +132,34 @@ def confused(one: Path) -> Iterator[tuple[str, Figure]]:
     )
 
 
+def looking(folders: dict[str, Path]) -> Iterator[tuple[str, Figure]]:
+    """Where the decoders behind one direction and two look as they write the same answer."""
+    models = {way: birnn.load(folder) for way, folder in folders.items()}
+    source, right = next(
+        (case.example.inputs, case.example.target)
+        for case in numbers.generate(400, seed=1, split="test")
+        if case.kind == numbers.PLAIN
+        and all(
+            tuple(model.predict([case.example.inputs])[0]) == case.example.target
+            for model in models.values()
+        )
+    )
+    print("list:", "".join(map(str, source)), "->", " ".join(map(str, right)))
+    for way, model in models.items():
+        found = trace_target(model, source)
+        said = [*found.target.symbols, "</s>"]
+        yield f"attention-{way}", figures.attention_matrix(found.source, said, found.attention)
+
+
 def drawn(folder: Path, seeds: tuple[int, ...]) -> Iterator[tuple[str, Figure]]:
     """All figures that are no measured times, by name."""
     yield "generation", figures.no_generation()
     yield from learned(folder, seeds)
     yield from explained(folder / "tagger")
     yield from confused(folder / "one")
+    folders = {way: folder / f"numbers-{way}" for way in ("forward", "both")}
+    run("numbers", seeds=seeds[:1], keep=folders, tell=print)
+    yield from looking(folders)
 
 
 def costing() -> Iterator[tuple[str, Figure]]:

@@ -17,7 +17,9 @@ from birnn.runtime.search import Hypothesis
 from birnn.runtime.tracing import OVERLOOKED
 
 END = "</s>"  # the end of a target, as the page writes it
-LONGEST = 60  # characters of a target in a tile or a table
+IN_A_TILE = 24  # characters of a target that a tile has room for
+LONGEST = 60  # characters of a target in a table
+LONGEST_TEXT = 1000  # of one that is written out
 MOST_STEPS = 200  # rows of the table of steps
 MOST_OVERLOOKED = 20  # source symbols that are listed
 
@@ -57,13 +59,14 @@ def write(path: Path | str, found: TargetTrace, *, name: str) -> Path:
 def _answer(found: TargetTrace) -> Iterator[Part]:
     """What was answered, how sure of it, and what else might have been."""
     best = found.target == found.nbest[0]
-    yield Tiles(
-        [
-            ("the answer" if best else "the target asked about", _short(found, found.target), ""),
-            ("its probability", _percent(found.target.log_probability), ""),
-            *_directions(found),
-        ]
-    )
+    name, text = "the answer" if best else "the target asked about", found.text or "nothing"
+    tiles = [("its probability", _percent(found.target.log_probability), ""), *_directions(found)]
+    if len(text) <= IN_A_TILE:
+        tiles.insert(0, (name, text, ""))
+    else:
+        cut = "" if len(text) <= LONGEST_TEXT else f" ... ({len(text):,} characters)"
+        yield Text(f"{figures.capital(name)}: “{text[:LONGEST_TEXT]}”{cut}")
+    yield Tiles(tiles)
     if found.unknown.any():
         yield Text(unknown_tokens(found.source, found.unknown, found.spec.inputs.unit))
     rows = [

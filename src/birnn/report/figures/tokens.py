@@ -46,11 +46,12 @@ def named(tokens: Sequence[str], index: int, first: int = 0) -> str:
     """A token and its number, counted from 1; the first of them is number ``first``, from 0 on.
 
     Example:
-        >>> named(["the", "bank"], 1), named(["1", "2"], 1)
-        ("'bank' (2)", 'step 2')
+        >>> named(["the", "bank"], 1), named(["1", "2"], 1), named(["4", "2"], 1)
+        ("'bank' (2)", 'step 2', "'2' (2)")
     """
     position = first + index + 1
-    if str(tokens[index]) == str(position):
+    # Digits may stand at their own places: steps of a series do from the first to the last.
+    if all(str(tokens[at]) == str(first + 1 + at % len(tokens)) for at in (0, index, -1)):
         return f"step {position}"
     return f"'{abbreviated(tokens[index])}' ({position})"
 
