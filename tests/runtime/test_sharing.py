@@ -36,7 +36,7 @@ from birnn.bundle import (
 )
 from birnn.engine import isa
 from birnn.inputs.word_vectors import WordVectorCache
-from birnn.runtime import Predictor, Search, batches, predictor
+from birnn.runtime import Predictor, Search, batches, loaded, predictor
 from birnn.tasks import TargetSequence
 
 WORDS = Words(
@@ -170,7 +170,7 @@ def test_interrupts_at_random_leave_every_later_answer_right(
     # An interrupt inside somebody's callback of the garbage collector would be lost, and one inside
     # logging leaves its lock locked for the rest of the process.
     gc.disable()
-    for module in (batches, predictor):
+    for module in (batches, loaded, predictor):
         monkeypatch.setattr(module, "log_notice", lambda line: None)
     former = signal.signal(signal.SIGALRM, interrupt)
     try:
