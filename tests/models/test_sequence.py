@@ -13,7 +13,7 @@ from birnn.errors import DataError
 from birnn.models import Dropout, build
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional, bridge, decoder
-from birnn.tasks.seq2seq import Seq2SeqSettings
+from birnn.tasks.decoder_settings import Seq2SeqSettings
 
 HEADS = ("sequence", "sequence-fed")
 TARGETS = [("x", "yy"), (), ("z",), ("w", "w", "x", "yy"), ("x",)]

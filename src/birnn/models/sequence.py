@@ -21,7 +21,7 @@ from birnn.reference.stack import Stack
 from birnn.runtime.network import HEADS
 from birnn.runtime.search import GREEDY
 from birnn.tasks import TargetSequence
-from birnn.tasks.seq2seq import Seq2SeqSettings
+from birnn.tasks.decoder_settings import Seq2SeqSettings
 
 
 class SequenceHead(AttentionDecoder):

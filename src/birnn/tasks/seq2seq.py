@@ -15,10 +15,11 @@ from birnn.data.examples import Example
 from birnn.errors import ConfigError, MissingExtra, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import SequenceScorer
-from birnn.reference.bridge import BridgeName, BridgeSpec, check_decoder
-from birnn.reference.decoder_spec import AttentionName, DecoderSpec
+from birnn.reference.bridge import BridgeSpec, check_decoder
+from birnn.reference.decoder_spec import DecoderSpec
 from birnn.reference.stack import CELL_TITLES, CellName, Stack
-from birnn.schema import Frozen, Shape, Size, prefixed
+from birnn.schema import Shape, Size, prefixed
+from birnn.tasks.decoder_settings import DecoderSettings, Seq2SeqSettings, fitting_size
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
 from birnn.tasks.target_symbols import (
     BOUNDARY,
@@ -35,56 +36,6 @@ from birnn.tasks.target_symbols import (
 # A damaged bundle must not make a model write for hours.
 Fixed = Annotated[int, Field(ge=1, le=MOST_FIXED)]
 Each = Annotated[float, Field(ge=0, le=MOST_EACH)]
-
-
-class DecoderSettings(Frozen):
-    """What the decoder is, in training and in its description."""
-
-    dim: Size = Field(default=256, description="width of the vector of a target symbol")
-    num_layers: int = Field(default=1, ge=1, le=256, description="layers of the decoder")
-    bridge: BridgeName = Field(
-        default="project",
-        description="from the encoder's final states to the decoder's first: concat, sum, mean, "
-        "project or none",
-    )
-    attention: AttentionName = Field(
-        default="general", description="additive, dot, general or none"
-    )
-    attention_size: Size = Field(default=256, description="hidden units of additive attention")
-    input_feeding: bool = Field(
-        default=False, description="the decoder also reads what attention gave at the step before"
-    )
-    tied: bool = Field(
-        default=False, description="target symbols have one vector, as input and as output"
-    )
-
-
-class Seq2SeqSettings(DecoderSettings):
-    """Settings of the decoder in training."""
-
-    cell: Literal["auto", CellName] = Field(
-        default="auto",
-        description="of the decoder: rnn_tanh, rnn_relu, lstm or gru; auto: the encoder's",
-    )
-    hidden_size: Size | None = Field(
-        default=None,
-        description="hidden units of the decoder, which writes in one direction; by default what "
-        "the bridge makes of the encoder's states: both halves, or for sum and mean one",
-    )
-    separator: str = Field(
-        default="auto",
-        max_length=10,
-        description="between the symbols of an answer when it is printed; auto: as in the files, "
-        "or nothing where all are single characters, a space otherwise, a bar where they hold "
-        "spaces",
-    )
-    scheduled_sampling: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="share of the symbols that the decoder reads in training that are its own "
-        "answers; it grows from 0 to this",
-    )
 
 
 class TargetSequence(Head, DecoderSettings):
@@ -260,7 +211,7 @@ class TargetSequence(Head, DecoderSettings):
         head = cls(
             size=len(vocabulary),
             cell=encoder.cell if settings.cell == "auto" else settings.cell,
-            hidden_size=settings.hidden_size or _fitting_size(settings, encoder),
+            hidden_size=settings.hidden_size or fitting_size(settings, encoder),
             separator=separator_of(vocabulary.items[1:])
             if settings.separator == "auto"
             else settings.separator,
@@ -287,7 +238,7 @@ class TargetSequence(Head, DecoderSettings):
     def settings_behind(self, encoder: Stack) -> dict[str, Any]:
         """The decoder's size, which bridges without a projection and dot attention ask for."""
         fixed = self.bridge in ("project", "none") and self.attention != "dot"
-        return {"hidden_size": self.hidden_size if fixed else _fitting_size(self, encoder)}
+        return {"hidden_size": self.hidden_size if fixed else fitting_size(self, encoder)}
 
     @property
     def selection(self) -> tuple[str, bool]:
@@ -425,15 +376,6 @@ class TargetSequence(Head, DecoderSettings):
         ]
         own = {name: nbest[0][name] for name in ("score", "log_probability", "ended")}
         return own | {"nbest": nbest} if every else own
-
-
-def _fitting_size(settings: DecoderSettings, encoder: Stack) -> int:
-    """Hidden units of a decoder that the encoder's last states fit."""
-    if settings.attention == "dot" and settings.bridge in ("project", "none"):
-        return encoder.output_size
-    if settings.bridge in ("sum", "mean"):
-        return encoder.hidden_size
-    return encoder.directions_of(-1) * encoder.hidden_size
 
 
 def _source(example: Example) -> str:
