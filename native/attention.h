@@ -41,6 +41,7 @@ constexpr int TILE_LEFT = BIRNN_REGISTERS == 32 ? 4 : 2;
 constexpr int TILE_RIGHT = 4;
 constexpr int TILE_COLUMNS = BIRNN_REGISTERS == 32 ? 4 : 2;
 
+// Rows of an array, one after another.
 template <class T>
 struct Rows {
   const T* first;
