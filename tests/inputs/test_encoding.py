@@ -204,3 +204,27 @@ def test_a_treebank_is_encoded_within_seconds(shared_data):
     encoded = learnt.inputs.codec(learnt.vocabularies).encode(examples)
     assert time.process_time() - start < 15  # 0.6 s on an idle core
     assert (len(encoded), len(encoded.inputs)) == (3457, 64684)
+
+
+SYMBOLS = st.text("ab", max_size=4)
+
+
+@given(
+    st.lists(st.tuples(SYMBOLS, SYMBOLS), min_size=1, max_size=6),
+    st.lists(st.integers(0, 5), max_size=6),
+)
+def test_a_batch_has_the_whole_target_sequences_of_its_sources(pairs, choice):
+    choice = [number % len(pairs) for number in choice]
+    lengths = np.array([len(target) for _, target in pairs])
+    ids = np.array([ord(symbol) for _, target in pairs for symbol in target], np.int64)
+    codec = Symbols(size=3, dim=2).codec(KNOWN)
+    encoded = codec.encode([tuple(source) for source, _ in pairs])
+    encoded = encoded.with_targets(ids, per_step=False, target_lengths=lengths)
+    batch = encoded.batch(choice)
+    chosen = [pairs[number] for number in choice]
+    assert batch.targets.tolist() == [ord(symbol) for _, target in chosen for symbol in target]
+    assert batch.target_lengths.tolist() == [len(target) for _, target in chosen]
+    # A target has an end beside its symbols.
+    assert encoded.sizes.tolist() == [len(source) + len(target) + 1 for source, target in pairs]
+    assert batch.rows == sum(encoded.sizes[choice])
+    assert batch.answers == sum(len(target) + 1 for _, target in chosen)
