@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from birnn.bundle import Bundle
+from birnn.data.gaps import GAP
 from birnn.errors import DataError, UsageError
 from birnn.explain import explanation, mean_ablation, page
 from birnn.explain.ablation import MeanStates
 from birnn.explain.explanation import LONG, Explanation
 from birnn.runtime import Predictor
+from birnn.tasks import Gaps
 
 
 @pytest.fixture
@@ -196,3 +198,33 @@ def test_the_page_opens_in_a_browser(
     opened(path, dark=dark).check(figures=text.count("<svg"))
     assert text.count("<svg") >= 8
     assert text.count("<svg") == text.count('role="img"')
+
+
+def test_a_gap_is_explained_and_the_other_gaps_are_named(
+    make: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    tagger = make("words", "tags")
+    spec = tagger.spec.model_copy(update={"head": Gaps(size=5)})
+    words = (*tagger.vocabularies["words"][:-1], GAP)
+    bundle = Bundle(spec, {**tagger.vocabularies, "words": words}, tagger.tensors)
+    text = ["the", GAP, "of", "river", GAP, "the", "bank", "of", "the", "river"]
+    [filled] = Predictor(bundle).predict([text])
+    for step, position, word in ((None, 1, filled[0]), (5, 4, filled[1])):
+        found = explanation(bundle, text, step=step)
+        assert (found.position, found.target) == (position, word)
+        assert found.answer == ["", filled[0], "", "", filled[1], *[""] * 5]
+        assert found.to_dict()["answer"] == filled
+        [chances] = Predictor(bundle).predict_proba([text])
+        assert found.probability == pytest.approx(chances[int(step is not None)].max(), abs=1e-5)
+        assert found.decoding is None
+        assert any("gaps are at 2, 5" in line for line in found.left_out)
+        # The forward half has read the left side alone, the backward half the right side.
+        known = found.known
+        assert not known.norms["forward"][position + 1 :].any()
+        assert not known.norms["backward"][:position].any()
+    assert "the word at step 5" in page.write(tmp_path / "gap.html", found, name="m").read_text()
+    for given, message in ((3, "step 3, 'of', is no gap"), (GAP, "stands at steps 2 and 5")):
+        with pytest.raises(UsageError, match=message):
+            explanation(bundle, text, step=given)
+    with pytest.raises(UsageError, match="the text has no gap to explain"):
+        explanation(bundle, ["the", "bank"])

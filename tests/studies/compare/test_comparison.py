@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.bundle import Encoder, Label, Spec, Symbols, Tags
+from birnn.data import Example
+from birnn.data.gaps import GAP
 from birnn.demos import brackets
 from birnn.errors import UsageError
 from birnn.metrics import SequenceScorer, TagScorer
@@ -20,7 +22,8 @@ from birnn.studies.compare import page
 from birnn.studies.compare.comparison import Comparison, compare
 from birnn.studies.compare.groups import FEWEST, groups_of
 from birnn.studies.compare.trials import Trial
-from birnn.tasks import TargetSequence
+from birnn.tasks import Gaps, TargetSequence
+from birnn.training.recipe import Recipe
 
 SPEC = Spec(inputs=Symbols(size=5, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2))
 
@@ -301,3 +304,34 @@ def test_of_target_sequences_errors_are_counted_and_fewer_are_better(tmp_path: P
     assert "an exact permutation test" in text
     worse = of_targets(two, one, [()] * 8 + [("d",), ()])
     assert worse.answer().startswith("Two directions are worse than one here")
+
+
+def test_fillers_are_compared_by_the_perplexity_of_the_same_masked_words(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    texts = [tuple(draw.choice(list("abcdefg"), n).tolist()) for n in draw.integers(0, 9, 40)]
+    small = ["training.epochs=1", "encoder.hidden_size=3", "inputs.word_dim=3", "head.share=0.4"]
+    recipe = Recipe.load("filler", overrides=small)
+    said: list[str] = []
+    found = compare(
+        "filler", train=texts, test=texts, recipe=recipe, ways=("forward", "both"), seeds=(1,),
+        tell=said.append,
+    )  # fmt: skip
+    assert found.metric == "perplexity"
+    assert not any("several gaps" in line for line in said)
+    asked = [Gaps(size=1).question(Example(text), n) for n, text in enumerate(texts)]
+    assert list(found.golds) == [example.target for example in asked]
+    for example, steps in zip(asked, found.steps, strict=True):
+        assert [example.inputs[at - 1] for at in steps] == [GAP] * len(example.target)
+    [forward], [both] = found.trials.values()
+    for one in (forward, both):
+        right = np.concatenate(found.right(one))
+        assert one.scores["accuracy"] == pytest.approx(right.mean())
+        assert one.scores["gaps"] == len(right)
+    cells = found.tables()[0].rows[1]
+    assert cells[3] == f"{both.scores['perplexity']:.1f}"
+    assert "perplexity of" in found.answer()
+    assert "%" not in found.answer().split(";")[0]
+    written = page.write(tmp_path / "c.html", found, name="test").read_text("utf-8")
+    assert f">{both.scores['perplexity']:.1f}<" in written
+    names, accuracy = found.by_position()
+    assert len(names) == len(accuracy["both"])
