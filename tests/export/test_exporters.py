@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import birnn
 from birnn.bundle import Bundle
 from birnn.data import read
 from birnn.errors import ConversionError, OutputError, UsageError
 from birnn.export import EXPORTERS, export_model, verify
-from birnn.export.verify import BATCH_ROWS, sample, verify_loaded
+from birnn.export.verify import BATCH_ROWS, random_batch, sample, verify_loaded
 from birnn.runtime import Predictor
+from birnn.runtime.search import GREEDY, Hypothesis
 
 
 def test_an_exported_file_answers_as_the_runtime(
@@ -30,6 +33,31 @@ def test_an_exported_file_answers_as_the_runtime(
     assert found.largest is not None
     assert found.sequences >= 13
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_exported_file_writes_as_the_runtime(
+    model: Callable[..., Bundle], writer: str, to: str, tmp_path: Path
+) -> None:
+    bundle = model(writer)
+    path = export_model(bundle, tmp_path / f"model{EXPORTERS[to].ending}", to=to)
+    found = verify(bundle, path, to=to)
+    assert found.passed, found.lines()
+    assert found.largest is not None
+    assert found.sequences >= 13
+    loaded = EXPORTERS[to].load(path, bundle)
+    sources = [*random_batch(bundle, 1), *sample(bundle)]
+    expected = [best for [best] in Predictor(bundle).predict_nbest(sources, search=GREEDY)]
+    answers: list[Hypothesis] = loaded.write(sources)  # type: ignore[attr-defined]
+    assert [(a.symbols, a.ended) for a in answers] == [(e.symbols, e.ended) for e in expected]
+    for own, other in zip(answers, expected, strict=True):
+        assert own.score == pytest.approx(other.score, rel=1e-5)
+        assert len(own.log_probabilities) == len(own.symbols) + own.ended
+
+
+def test_keras_writes_no_sequences(model: Callable[..., Bundle], tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=r"symbol by symbol.*Export it to onnx, jax or torch"):
+        export_model(model("sum"), tmp_path / "model.keras", to="keras")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +222,56 @@ def test_many_sequences_are_compared_in_batches_each_with_its_own(
     assert len(sizes) > 1
     assert max(sizes) <= BATCH_ROWS
     assert sum(sizes) == found.steps == sum(map(len, many))
+
+
+class Misspelt:
+    """The runtime's greedy search and its scores of given targets, with something changed."""
+
+    def __init__(self, bundle: Bundle, number: int, change: Callable[[Hypothesis], Any]) -> None:
+        self._predictor, self._number, self._change = Predictor(bundle), number, change
+
+    def write(self, sequences: Any) -> list[Hypothesis]:
+        found = [best for [best] in self._predictor.predict_nbest(sequences, search=GREEDY)]
+        found[self._number] = self._change(found[self._number])
+        return found
+
+
+def test_targets_that_differ_are_found_where_they_do(model: Callable[..., Bundle]) -> None:
+    bundle = model("concat")
+    batch = [("the", "bank"), (), ("by", "river", "of")]
+
+    def verified(change: Callable[[Hypothesis], Any]) -> Any:
+        return verify_loaded(bundle, Misspelt(bundle, 2, change), {"sample": batch}, to="torch")
+
+    assert verified(lambda found: found).passed
+    other = verified(lambda found: replace(found, symbols=(*found.symbols[:-1], "?")))
+    assert other.different == (("sample", 2),)
+    assert other.largest.value == 0  # of the steps before it
+    assert not other.passed
+    assert verified(lambda found: replace(found, ended=not found.ended)).different
+    off = verified(
+        lambda found: replace(
+            found,
+            log_probabilities=(found.log_probabilities[0] - 0.5, *found.log_probabilities[1:]),
+        )
+    )
+    assert (off.largest.sequence, off.largest.step, off.different) == (2, 0, ())
+    assert off.largest.value == pytest.approx(0.5)
+    assert not off.passed
+
+
+def test_scores_of_given_targets_that_differ_are_found(
+    model: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    bundle = model("sum")
+    path = export_model(bundle, tmp_path / "model.safetensors", to="torch")
+    loaded = EXPORTERS["torch"].load(path, bundle)
+    plain: Any = loaded._model  # type: ignore[attr-defined]
+    own = plain.head.forward
+    plain.head.forward = lambda *given: own(*given) + torch.eye(6)[2]  # one score of each step
+    found = verify_loaded(bundle, loaded, {"sample": sample(bundle)}, to="torch")
+    assert not found.passed
+    assert not found.different
 
 
 def test_nan_on_one_side_is_an_infinite_difference(model: Callable[..., Bundle]) -> None:

@@ -14,7 +14,17 @@ from birnn.foreign import Beside
 from birnn.importing import imported
 from birnn.runtime import Predictor
 
-MODELS = ("attention", "far", "gru-tags", "lstm-iob2", "mixed", "relu-last", "rnn-three", "values")
+MODELS = (
+    "attention",
+    "far",
+    "gaps",
+    "gru-tags",
+    "lstm-iob2",
+    "mixed",
+    "relu-last",
+    "rnn-three",
+    "values",
+)
 QUICK = ("mixed",)
 
 
@@ -58,6 +68,17 @@ def test_it_is_the_same_model(which, to, model, tmp_path):
         np.testing.assert_allclose(other, own, rtol=1e-5, atol=1e-5)
     imported(path, Beside(labels=["x"]), told.append)
     assert "what was given beside is unused" in told[0]
+
+
+@pytest.mark.parametrize("holding", ["torch", "onnx"])
+def test_it_is_the_same_writer(writer, holding, model, tmp_path):
+    bundle = model(writer)
+    path = tmp_path / f"model{EXPORTERS[holding].ending}"
+    EXPORTERS[holding].write(bundle, path)
+    again = imported(path, Beside())
+    assert (again.spec, dict(again.vocabularies)) == (bundle.spec, dict(bundle.vocabularies))
+    for key, tensor in bundle.tensors.items():
+        np.testing.assert_array_equal(again.tensors[key], tensor, err_msg=key)
 
 
 def test_a_program_of_jax_is_refused(tmp_path):

@@ -26,7 +26,9 @@ class Loaded(Protocol):
     """An exported file at work in its framework.
 
     An object that also has a method ``answers(sequences)`` decodes by itself; `birnn.export.verify`
-    then compares its answers too.
+    then compares its answers too. That of a model that writes sequences has no scores of them; it
+    has ``write(sequences)``, which gives a `birnn.runtime.search.Hypothesis` of each, and
+    ``scores_of(sequences, targets)`` where it scores given targets.
     """
 
     def __call__(self, sequences: Sequence[Any]) -> list[Array]:

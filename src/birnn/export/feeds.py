@@ -9,45 +9,59 @@
 | symbols    | ``symbols`` (B, T)                                             |
 | vectors    | ``vectors`` (B, T, D), less the offset of the inputs           |
 
+Of a model that writes sequences there is also ``longest`` (B,), the most symbols of each answer;
+and where targets are given ``targets`` (B, U) with ``target_lengths`` (B,).
+
 An ONNX graph takes words by their distinct forms, see `birnn.export.onnx.graph_feeds`.
 
-Numbers are int64, vectors float32, padding is 0. T and C are at least 1, as some frameworks refuse
-an axis of length 0.
+Numbers are int64, vectors float32, padding is 0. T, C and U are at least 1, as some frameworks
+refuse an axis of length 0.
 """
 
 # N rows of all sequences, B sequences, T steps of the longest, C characters of the longest word,
-# K features of a word, D channels, L labels or values
+# K features of a word, D channels, L labels or values, U symbols of the longest target,
+# I steps in which all answers were written
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle import Bundle
+from birnn.errors import LengthError
 from birnn.inputs import restored
 from birnn.inputs.kind import Steps
 from birnn.inputs.symbols import SymbolRows
 from birnn.inputs.vectors import VectorRows
 from birnn.inputs.words import WordRows
 from birnn.ragged import Ragged
+from birnn.runtime.search import GREEDY, Hypothesis
 from birnn.runtime.validation import validated
+from birnn.tasks import TargetSequence
 
 Array = npt.NDArray[Any]
 Pad = Callable[[Array], Array]
 
 
-def feeds(bundle: Bundle, sequences: Sequence[Any]) -> dict[str, Array]:
+def feeds(
+    bundle: Bundle, sequences: Sequence[Any], targets: Sequence[Sequence[str]] | None = None
+) -> dict[str, Array]:
     """The arrays of a batch.
 
     Args:
         bundle: The model.
         sequences: As for `birnn.runtime.Predictor.predict`.
+        targets: Of a model that writes sequences the target of each, a list of symbols, where
+            scores of these are wanted.
 
     Raises:
         DataError: A sequence that the model cannot read.
+        LengthError: Another number of targets.
+        KeyError: A symbol that the model does not write.
 
     Example:
         >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
@@ -56,6 +70,25 @@ def feeds(bundle: Bundle, sequences: Sequence[Any]) -> dict[str, Array]:
         >>> {name: array.tolist() for name, array in feeds(bundle, ["CA", ""]).items()}
         {'lengths': [2, 0], 'symbols': [[2, 1], [0, 0]]}
     """
+    return fed(bundle, sequences, targets).arrays
+
+
+class Fed(NamedTuple):
+    """A batch as exported models take it.
+
+    Args:
+        arrays: What `feeds` gives.
+        asked: Which steps the head answers for, (B, T), where these are not all or none.
+    """
+
+    arrays: dict[str, Array]
+    asked: Array | None
+
+
+def fed(
+    bundle: Bundle, sequences: Sequence[Any], targets: Sequence[Sequence[str]] | None = None
+) -> Fed:
+    """The arrays of a batch, and what of it is answered for; arguments as of `feeds`."""
     codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
     steps: list[Steps] = list(validated(bundle.spec, codec, sequences))
     rows: Any = codec.rows(steps)
@@ -65,7 +98,31 @@ def feeds(bundle: Bundle, sequences: Sequence[Any]) -> dict[str, Array]:
         """Rows (N, ...) as (B, T, ...)."""
         return _padded(Ragged(values, lengths))
 
-    return {"lengths": lengths, **_ARRAYS[bundle.spec.inputs.kind](rows, pad)}
+    arrays = {"lengths": lengths, **_ARRAYS[bundle.spec.inputs.kind](rows, pad)}
+    if isinstance(bundle.spec.head, TargetSequence):
+        arrays["longest"] = bundle.spec.head.longest_answers(lengths)
+    if targets is not None:
+        arrays |= _of_targets(bundle, targets, len(lengths))
+    return Fed(arrays, asked_steps(bundle, steps))
+
+
+def asked_steps(bundle: Bundle, steps: Sequence[Steps]) -> Array | None:
+    """Which steps of validated sequences the head answers for, (B, T); None: as `per_step` says."""
+    asked = bundle.spec.head.asked(steps)
+    if asked is None:
+        return None
+    return _padded(Ragged(asked, np.array(list(map(len, steps)), np.int64)))
+
+
+def _of_targets(
+    bundle: Bundle, targets: Sequence[Sequence[str]], sequences: int
+) -> dict[str, Array]:
+    if len(targets) != sequences:
+        raise LengthError(f"there are {sequences} sequences and {len(targets)} targets")
+    numbers = {symbol: n for n, symbol in enumerate(bundle.vocabularies["targets"]) if n}
+    values = np.array([numbers[symbol] for symbol in chain.from_iterable(targets)], np.int64)
+    lengths = np.array(list(map(len, targets)), np.int64)
+    return {"targets": _padded(Ragged(values, lengths)), "target_lengths": lengths}
 
 
 def _padded(rows: Ragged[Array]) -> Array:
@@ -97,21 +154,33 @@ _ARRAYS: dict[str, Callable[[Any, Pad], dict[str, Array]]] = {
 }
 
 
-def unpadded(bundle: Bundle, scores: Array, lengths: Array) -> list[Array]:
+def unpadded(
+    bundle: Bundle, scores: Array, lengths: Array, asked: Array | None = None
+) -> list[Array]:
     """The scores of each sequence, of what an exported model gives for a batch.
 
     Args:
         bundle: The model.
         scores: (B, T, L) of a model that answers for every step, else (B, L).
         lengths: Length of each sequence, (B,).
+        asked: Which steps are answered for, (B, T); None: all.
 
     Returns:
-        (T, L) of each sequence, or (L,).
+        (T, L) of each sequence, without the steps that are not answered for; or (L,).
     """
     scores = np.asarray(scores)
     if not bundle.spec.head.per_step:
         return list(scores)
-    return [rows[:length] for rows, length in zip(scores, lengths.tolist(), strict=True)]
+    own_BT = _answered(scores.shape[1], lengths, asked)
+    return [rows[own_T] for rows, own_T in zip(scores, own_BT, strict=True)]
+
+
+def _answered(steps: int, lengths: Array, asked: Array | None) -> Array:
+    """Which of the padded steps are answered for, (B, T)."""
+    if asked is not None:
+        return asked[:, :steps]
+    real: Array = np.arange(steps) < lengths[:, None]
+    return real
 
 
 def with_offset(bundle: Bundle, values: Any) -> Array:
@@ -138,7 +207,9 @@ def with_offset(bundle: Bundle, values: Any) -> Array:
     return held.astype(np.float64) + np.array(offset) if offset else held
 
 
-def answers_of(bundle: Bundle, decoded: Array, lengths: Array) -> list[Any]:
+def answers_of(
+    bundle: Bundle, decoded: Array, lengths: Array, asked: Array | None = None
+) -> list[Any]:
     """Answers in the form of `birnn.runtime.Predictor.predict`.
 
     Args:
@@ -146,8 +217,36 @@ def answers_of(bundle: Bundle, decoded: Array, lengths: Array) -> list[Any]:
         decoded: Numbers of labels, (B, T) of a model that answers for every step, else (B,); or
             values (B, K).
         lengths: Length of each sequence, (B,).
+        asked: Which steps are answered for, (B, T); None: all.
     """
     head = bundle.spec.head.scored("an exported file")
     if head.per_step:
-        decoded = decoded[np.arange(decoded.shape[1]) < lengths[:, None]]
+        own_BT = _answered(decoded.shape[1], lengths, asked)
+        decoded, lengths = decoded[own_BT], own_BT.sum(axis=1)
     return head.answers_of(decoded, lengths, bundle.vocabularies.get("labels", ()))
+
+
+WRITTEN = ("targets", "log_probabilities", "target_lengths", "ended")
+"""Names of the arrays that are given for targets, in the order of `targets_of`."""
+
+
+def targets_of(
+    bundle: Bundle, targets: Array, log_probabilities: Array, lengths: Array, ended: Array
+) -> list[Hypothesis]:
+    """The targets that an exported model wrote, in the form of `Predictor.predict_nbest`.
+
+    Args:
+        bundle: The model.
+        targets: Numbers of the symbols, (B, I), 0 where a target ends and beyond.
+        log_probabilities: Of each symbol and of the end, (B, I).
+        lengths: Symbols of each, (B,).
+        ended: Whether the model ended it, (B,); if not, it was cut.
+    """
+    symbols, found = bundle.vocabularies["targets"], []
+    for row, steps, length, own in zip(targets, log_probabilities, lengths, ended, strict=True):
+        each = np.asarray(steps[: length + bool(own)], np.float64)
+        total = float(each.sum())
+        written = tuple(symbols[number] for number in row[:length].tolist())
+        score = float(GREEDY.normalised(total, len(written)))
+        found.append(Hypothesis(written, score, total, tuple(each.tolist()), bool(own)))
+    return found

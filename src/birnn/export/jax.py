@@ -2,8 +2,9 @@
 
 The file is a zip archive. ``model.stablehlo`` is what `jax.export` serialises: a function from the
 padded arrays of a batch, for any number of sequences and steps, to ``scores`` and, where the model
-has labels, their numbers, ``labels``; the parameters are in it, and it is lowered for CPU, CUDA,
-ROCm and TPU. ``model.json`` says what the model is, what it takes, and what its numbers stand for.
+has labels, their numbers, ``labels``; or of a model that writes sequences to what
+`birnn.jax.decoder.Written` names. The parameters are in it, and it is lowered for CPU, CUDA, ROCm
+and TPU. ``model.json`` says what the model is, what it takes, and what its numbers stand for.
 """
 
 from __future__ import annotations
@@ -20,14 +21,26 @@ import numpy as np
 from birnn.bundle import Bundle
 from birnn.errors import ConversionError
 from birnn.export.description import description
-from birnn.export.feeds import Array, answers_of, feeds, unpadded, with_offset
+from birnn.export.feeds import (
+    WRITTEN,
+    Array,
+    Fed,
+    answers_of,
+    fed,
+    feeds,
+    targets_of,
+    unpadded,
+    with_offset,
+)
 from birnn.jax import from_bundle
+from birnn.runtime.search import Hypothesis
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 PROGRAM, DESCRIPTION = "model.stablehlo", "model.json"
 # Axes of the arrays that are not (sequences, steps).
 AXES = {
     "lengths": "sequences",
+    "longest": "sequences",
     "characters": "sequences, steps, characters",
     "features": "sequences, steps, {}",
     "vectors": "sequences, steps, {}",
@@ -39,6 +52,8 @@ def write(bundle: Bundle, path: Path) -> None:
     model, params = from_bundle(bundle)
 
     def function(given: Mapping[str, Any]) -> dict[str, Any]:
+        if bundle.spec.head.searches:
+            return model.write(params, given)._asdict()
         scores = model(params, given)
         if not bundle.spec.head.has_labels:
             return {"scores": scores}
@@ -108,16 +123,22 @@ class Program:
         """Scores of each sequence."""
         given, found = self._found(sequences)
         scores = with_offset(self._bundle, found["scores"])
-        return unpadded(self._bundle, scores, given["lengths"])
+        return unpadded(self._bundle, scores, given.arrays["lengths"], given.asked)
 
     def answers(self, sequences: Sequence[Any]) -> list[Any]:
         """Answers of each sequence, decoded by the program itself."""
         given, found = self._found(sequences)
-        return answers_of(self._bundle, np.asarray(found["labels"]), given["lengths"])
+        labels = np.asarray(found["labels"])
+        return answers_of(self._bundle, labels, given.arrays["lengths"], given.asked)
 
-    def _found(self, sequences: Sequence[Any]) -> tuple[dict[str, Array], dict[str, Any]]:
-        given = feeds(self._bundle, sequences)
-        found: dict[str, Any] = self._run(_narrow(given))
+    def write(self, sequences: Sequence[Any]) -> list[Hypothesis]:
+        """The target of each sequence, of a model that writes sequences."""
+        _, found = self._found(sequences)
+        return targets_of(self._bundle, *(np.asarray(found[name]) for name in WRITTEN))
+
+    def _found(self, sequences: Sequence[Any]) -> tuple[Fed, dict[str, Any]]:
+        given = fed(self._bundle, sequences)
+        found: dict[str, Any] = self._run(_narrow(given.arrays))
         return given, found
 
 

@@ -18,7 +18,7 @@ from birnn.bundle import Bundle, documents
 from birnn.bundle.spec import Spec
 from birnn.errors import FormatError
 from birnn.export.description import described_bundle, description
-from birnn.export.feeds import Array, feeds, unpadded, with_offset
+from birnn.export.feeds import Array, fed, unpadded, with_offset
 from birnn.keras.backend import load_keras
 from birnn.keras.model import to_keras
 from birnn.keras.weights import ENTRY, placements, unplaced
@@ -34,9 +34,14 @@ def check_installed() -> None:
 
 
 def write(bundle: Bundle, path: Path) -> None:
-    """Write the file."""
+    """Write the file.
+
+    Raises:
+        ConversionError: A model that writes sequences.
+    """
+    model = to_keras(bundle)
     tensors = {name: bundle.tensors[name].tolist() for name in unplaced(bundle.spec)}
-    to_keras(bundle).save(path)
+    model.save(path)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(ENTRY, documents.written({**description(bundle), "tensors": tensors}))
 
@@ -82,9 +87,9 @@ class Opened:
 
     def __call__(self, sequences: Sequence[Any]) -> list[Array]:
         """Scores of each sequence."""
-        given = feeds(self._bundle, sequences)
+        given, asked = fed(self._bundle, sequences)
         scores = self._keras.ops.convert_to_numpy(self._model(given, training=False))
-        return unpadded(self._bundle, with_offset(self._bundle, scores), given["lengths"])
+        return unpadded(self._bundle, with_offset(self._bundle, scores), given["lengths"], asked)
 
 
 load = Opened

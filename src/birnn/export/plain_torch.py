@@ -1,10 +1,14 @@
 """A model in plain PyTorch: `nn.Embedding`, `nn.LSTM`, `nn.GRU`, `nn.RNN` and `nn.Linear` alone.
 
 This file needs torch and safetensors, and nothing of birnn: a copy of it runs an exported file.
+A model that writes sequences needs a copy of `plain_decoder.py` beside it too.
 
     model = load("tagger.safetensors")
     scores = model(lengths=lengths, words=words)   # (B, T, labels); padding is 0
     tags = model.decode(scores, lengths)           # (B, T)
+
+    model = load("speller.safetensors")
+    written = model.write(lengths=lengths, symbols=symbols)
 
 `model.spec` says what the model is, `model.vocabularies` what its numbers stand for.
 """
@@ -15,6 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +81,12 @@ class PlainEncoder(nn.Module):
                 self.merges[str(number)] = nn.Linear(2 * hidden_size, width)
         self.output_size = width
 
-    def forward(self, rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Output rows (B, T, W), 0 in padding, and merged final states (B, W).
+    def forward(
+        self, rows: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor, list[tuple[Tensor, ...]]]:
+        """Output rows (B, T, W), 0 in padding, merged final states (B, W), and those of each layer.
+
+        The last are h, and c of an LSTM, each (directions, B, H).
 
         Args:
             rows: (B, T, D); what stands in padding changes nothing.
@@ -90,20 +99,21 @@ class PlainEncoder(nn.Module):
         rows = without_padding(rows, lengths)
         # A packed sequence has no sequence of length 0: such ones run a step, which is cleared.
         counted = lengths.clamp(min=1).cpu()
-        final = rows.new_zeros(rows.shape[0], 0)
+        final, states = rows.new_zeros(rows.shape[0], 0), []
         for number, layer in enumerate(self.layers):
             packed = pack_padded_sequence(rows, counted, batch_first=True, enforce_sorted=False)
             output, state = layer(packed)
             output, _ = pad_packed_sequence(output, batch_first=True, total_length=rows.shape[1])
-            h = state[0] if isinstance(state, tuple) else state
-            h = torch.where(lengths[:, None] > 0, h, torch.zeros_like(h))
-            halves = torch.cat(list(h), dim=-1)
+            parts = state if isinstance(state, tuple) else (state,)
+            parts = tuple(torch.where(lengths[:, None] > 0, s, 0.0) for s in parts)
+            states.append(parts)
+            halves = torch.cat(list(parts[0]), dim=-1)
             merged = self._merged(number, output)
             if self.residual and merged.shape[-1] == rows.shape[-1]:
                 merged = merged + rows
             rows = without_padding(merged, lengths)
             final = self._merged(number, halves)
-        return rows, final
+        return rows, final, states
 
     def _merged(self, number: int, halves: Tensor) -> Tensor:
         """Both halves, side by side in the last axis, as one row."""
@@ -181,7 +191,7 @@ class PlainInputs(nn.Module):
             spelt = given["characters"]
             batch, steps, longest = spelt.shape
             vectors = self.characters(spelt.reshape(batch * steps, longest))
-            _, final = self.spelling(vectors, given["character_lengths"].reshape(batch * steps))
+            _, final, _ = self.spelling(vectors, given["character_lengths"].reshape(batch * steps))
             parts.append(final.reshape(batch, steps, -1))
         if self.features is not None:
             parts.append(self.features(given["features"]).sum(dim=2))
@@ -269,17 +279,27 @@ class PlainModel(nn.Module):
         directions = encoder.get("directions") or (
             ["both" if encoder["bidirectional"] else "forward"] * encoder["num_layers"]
         )
+        counts = [2 if each == "both" else 1 for each in directions]
         self.inputs = PlainInputs(spec["inputs"])
         self.encoder = PlainEncoder(
             encoder["cell"],
             self.inputs.output_size,
             encoder["hidden_size"],
-            directions=[2 if each == "both" else 1 for each in directions],
+            directions=counts,
             merge=encoder["merge"],
             merge_size=encoder.get("merge_size"),
             residual=encoder["residual"],
         )
-        self.head = PlainHead(spec["head"], self.encoder.output_size)
+        width = self.encoder.output_size
+        self.head: nn.Module
+        if self.writes:
+            # Beside this file, in birnn or where both were copied to.
+            beside = import_module(__name__.replace("plain_torch", "plain_decoder"))
+            own = spec["head"], CELLS[spec["head"]["cell"]]
+            read = encoder["cell"], encoder["hidden_size"], counts, width
+            self.head = beside.PlainDecoder(*own, *read)
+        else:
+            self.head = PlainHead(spec["head"], width)
         self.crf: nn.ParameterDict | None = None
         for name, mask in (allowed or {}).items():
             self.register_buffer(f"allowed_{name}", torch.tensor(mask), persistent=False)
@@ -288,21 +308,60 @@ class PlainModel(nn.Module):
             shapes = {"transitions": (size, size), "start": (size,), "end": (size,)}
             self.crf = nn.ParameterDict({k: torch.zeros(shape) for k, shape in shapes.items()})
 
+    @property
+    def writes(self) -> bool:
+        """Whether it writes sequences."""
+        kind: str = self.spec["head"]["kind"]
+        return kind == "sequence"
+
     def forward(self, *, lengths: Tensor, **given: Tensor) -> Tensor:
         """Scores (B, T, L), 0 in padding; or (B, L).
+
+        Of a model that writes sequences they are scores of the symbol after each of given targets,
+        (B, U + 1, symbols): the first of the first symbol, the last of the end, which is number 0.
 
         Args:
             lengths: Length of each sequence, (B,).
             given: The arrays of the inputs: ``words`` (B, T), ``characters`` (B, T, C) with
                 ``character_lengths`` (B, T), and ``features`` (B, T, K); or ``symbols`` (B, T); or
-                ``vectors`` (B, T, D) less the offset of the inputs.
+                ``vectors`` (B, T, D) less the offset of the inputs. Of a model that writes
+                sequences also ``targets`` (B, U) and ``target_lengths`` (B,).
 
         Raises:
-            ValueError: Vectors of another width.
+            ValueError: Vectors of another width, or no targets.
         """
-        rows, final = self.encoder(self.inputs(given, lengths), lengths)
-        scores: Tensor = self.head(rows, lengths, final)
+        rows, final, states = self.encoder(self.inputs(given, lengths), lengths)
+        if self.writes:
+            if not {"targets", "target_lengths"} <= set(given):
+                raise ValueError("give targets and target_lengths to score, or call write")
+            targets = given["targets"], given["target_lengths"]
+            scores: Tensor = self.head(rows, lengths, states, *targets)
+        else:
+            scores = self.head(rows, lengths, final)
         return scores
+
+    @torch.no_grad()
+    def write(self, *, lengths: Tensor, longest: Tensor | None = None, **given: Tensor) -> Any:
+        """The target of each sequence: at each step the symbol of the highest score.
+
+        Args:
+            lengths: Length of each sequence, (B,).
+            longest: Most symbols of each answer, (B,); None for what the model learnt.
+            given: The arrays of the inputs, as for the call.
+
+        Returns:
+            A `plain_decoder.Written`.
+
+        Raises:
+            ValueError: The model writes no sequences.
+        """
+        if not self.writes:
+            raise ValueError("this model writes no sequences: call it, and decode")
+        if longest is None:
+            fixed, each = self.spec["head"]["longest"]
+            longest = fixed + (each * lengths.double()).floor().long()
+        rows, _, states = self.encoder(self.inputs(given, lengths), lengths)
+        return self.head.write(rows, lengths, states, longest)  # type: ignore[operator]
 
     @torch.no_grad()
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Export to PyTorch: the ``state_dict`` of a plain model, as safetensors.
 
 Its metadata holds the spec, the vocabularies and, for a tag scheme, which tags may follow which,
-each as JSON; `birnn.export.plain_torch` is the model, which needs nothing else of birnn.
+each as JSON; `birnn.export.plain_torch` is the model, which needs nothing else of birnn (but
+`birnn.export.plain_decoder`, to write sequences).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import safetensors.numpy
 from birnn.bundle import Bundle
 from birnn.bundle.spec import Spec
 from birnn.export.description import as_metadata, described_bundle, description, from_metadata
-from birnn.export.feeds import Array, answers_of, feeds, unpadded
+from birnn.export.feeds import Array, Fed, answers_of, fed, targets_of, unpadded
+from birnn.runtime.search import Hypothesis
 from birnn.tasks.tagger import CRF_PARTS
 
-# A vector in a bundle, and the weight of a linear layer to one unit in the plain model.
-QUERY = "head.attention.query"
+# Vectors in a bundle, and weights of linear layers to one unit in the plain model.
+VECTORS = ("head.attention.query", "head.attention.vector")
 
 # From the names of a bundle's tensors to those of the plain model.
 _NAMES = (
@@ -32,6 +34,7 @@ _NAMES = (
     (r"^(encoder|inputs\.spelling)\.(\w+)_l(\d+)((?:_reverse)?)$", r"\1.layers.\3.\2_l0\4"),
     (r"^encoder\.merge_l(\d+)\.", r"encoder.merges.\1."),
     (r"^head\.attention\.query$", r"head.query.weight"),
+    (r"^head\.attention\.vector$", r"head.attention.vector.weight"),
     (r"^head\.hidden_(\d+)\.", r"head.hidden.\1."),
     (r"^head\.crf\.", r"crf."),
 )
@@ -54,8 +57,8 @@ def plain_tensor_name(name: str) -> str:
 def state_dict(bundle: Bundle) -> dict[str, Array]:
     """The tensors of a bundle by the plain model's names, float32."""
     tensors = {plain_tensor_name(name): np.array(value) for name, value in bundle.tensors.items()}
-    if QUERY in bundle.tensors:
-        tensors[plain_tensor_name(QUERY)] = bundle.tensors[QUERY][None, :]
+    for name in set(VECTORS) & bundle.tensors.keys():
+        tensors[plain_tensor_name(name)] = bundle.tensors[name][None, :]
     return tensors
 
 
@@ -81,8 +84,8 @@ def bundle_from(arrays: Mapping[str, Array], metadata: Mapping[str, str], where:
     def tensors(spec: Spec) -> dict[str, Array]:
         shapes = spec.tensors()
         held = {name: np.array(arrays[plain_tensor_name(name)], np.float32) for name in shapes}
-        if QUERY in held:
-            held[QUERY] = held[QUERY].reshape(-1)
+        for name in set(VECTORS) & held.keys():
+            held[name] = held[name].reshape(-1)
         return held
 
     return described_bundle(from_metadata(metadata, where), tensors, where)
@@ -90,6 +93,8 @@ def bundle_from(arrays: Mapping[str, Array], metadata: Mapping[str, str], where:
 
 def _allowed(bundle: Bundle) -> dict[str, Any]:
     """Which tags may follow which, begin and end a sequence; none where all may."""
+    if bundle.spec.head.searches:
+        return {}
     head = bundle.spec.head.scored("a plain model of PyTorch")
     masks = head.constraints(bundle.vocabularies.get("labels", ()))
     if masks is None:
@@ -114,23 +119,42 @@ class Plain:
     def __call__(self, sequences: Sequence[Any]) -> list[Array]:
         """Scores of each sequence."""
         given, scores = self._run(sequences)
-        return unpadded(self._bundle, scores.numpy(), given["lengths"])
+        return unpadded(self._bundle, scores.numpy(), given.arrays["lengths"], given.asked)
 
     def answers(self, sequences: Sequence[Any]) -> list[Any]:
         """Answers of each sequence, decoded by the plain model itself."""
         import torch
 
         given, scores = self._run(sequences)
-        decoded = self._model.decode(scores, torch.from_numpy(given["lengths"])).numpy()
-        return answers_of(self._bundle, decoded, given["lengths"])
+        lengths = given.arrays["lengths"]
+        decoded = self._model.decode(scores, torch.from_numpy(lengths)).numpy()
+        return answers_of(self._bundle, decoded, lengths, given.asked)
 
-    def _run(self, sequences: Sequence[Any]) -> tuple[Mapping[str, Array], Any]:
+    def write(self, sequences: Sequence[Any]) -> list[Hypothesis]:
+        """The target of each sequence, of a model that writes sequences."""
+        written = self._model.write(**_tensors(fed(self._bundle, sequences)))
+        return targets_of(self._bundle, *(part.numpy() for part in written))
+
+    def scores_of(self, sequences: Sequence[Any], targets: Sequence[Any]) -> list[Array]:
+        """Scores (T + 1, V) of the symbol after each of a target's, and of its first."""
+        _, scores = self._run(sequences, targets)
+        pairs = zip(scores.numpy(), targets, strict=True)
+        return [rows[: len(target) + 1] for rows, target in pairs]
+
+    def _run(
+        self, sequences: Sequence[Any], targets: Sequence[Any] | None = None
+    ) -> tuple[Fed, Any]:
         import torch
 
-        given = feeds(self._bundle, sequences)
+        given = fed(self._bundle, sequences, targets)
         with torch.no_grad():
-            scores = self._model(**{name: torch.from_numpy(a) for name, a in given.items()})
-        return given, scores
+            return given, self._model(**_tensors(given))
+
+
+def _tensors(given: Fed) -> dict[str, Any]:
+    import torch
+
+    return {name: torch.from_numpy(array) for name, array in given.arrays.items()}
 
 
 load = Plain

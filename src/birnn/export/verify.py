@@ -1,7 +1,8 @@
 """An exported file against the runtime: largest difference of scores, and whether answers agree.
 
 Both run two batches: the sample, sequences made of the bundle's own vocabularies (or those that are
-given), and a random ragged batch, which has sequences of length 0 and 1 among others.
+given), and a random ragged batch, which has sequences of length 0 and 1 among others. Of a model
+that writes sequences `birnn.export.written` compares what is written.
 """
 
 # B sequences, T steps, L scores of a step
@@ -11,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from birnn.bundle import Bundle
 from birnn.data.batching import in_order
+from birnn.data.examples import Example
 from birnn.errors import ConversionError, UsageError
 from birnn.export.exporters import Loaded, exporter_of
 from birnn.export.feeds import Array
+from birnn.export.written import compare_written
 from birnn.runtime import Predictor
 
 TOLERANCE = 1e-5
@@ -39,7 +42,8 @@ class Difference:
         value: How large it is; infinite where one of the two alone is NaN.
         batch: ``sample`` or ``random``.
         sequence: Number of the sequence in the batch.
-        step: Number of the step; None where there is one answer for a sequence.
+        step: Number of the step, of a filler of the gap; None where there is one answer for a
+            sequence.
         output: Name of the score: a label, or ``value 0`` and so on.
         expected: The runtime's score.
         found: The export's.
@@ -138,7 +142,7 @@ def sample(bundle: Bundle) -> list[Any]:
         length = LENGTHS[len(found) % len(LENGTHS)]
         found.append(tuple(tokens[:length]))
         tokens = tokens[length:]
-    return found
+    return _asked(bundle, found)
 
 
 def random_batch(bundle: Bundle, seed: int = 0) -> list[Any]:
@@ -155,7 +159,13 @@ def random_batch(bundle: Bundle, seed: int = 0) -> list[Any]:
         return _vectors(bundle, lengths, random)
     # Item 0 is an unknown token, as are strange ones.
     pool = np.array([*bundle.vocabularies[bundle.spec.inputs.kind], "\u00bf", "\u0416"], object)
-    return [tuple(random.choice(pool, length).tolist()) for length in lengths]
+    return _asked(bundle, [tuple(random.choice(pool, length).tolist()) for length in lengths])
+
+
+def _asked(bundle: Bundle, sequences: list[tuple[str, ...]]) -> list[Any]:
+    """Sequences as the head is asked: of a filler with gaps."""
+    questions = (bundle.spec.head.question(Example(each), n) for n, each in enumerate(sequences))
+    return [question.inputs for question in questions]
 
 
 def _vectors(bundle: Bundle, lengths: Sequence[int], random: Any) -> list[Array]:
@@ -223,26 +233,17 @@ def verify_loaded(
         ConversionError: The export gives scores of another shape.
     """
     predictor = Predictor(bundle)
+    compare = _compare_written if bundle.spec.head.searches else _compare_scores
     differences: list[Difference] = []
     different: list[tuple[str, int]] = []
     size, steps = 1.0, 0
     for batch, sequences in batches.items():
         if not sequences:
             continue
-        expected, found = predictor.scores(sequences), _in_batches(loaded, sequences)
-        steps += sum(map(len, sequences))
-        # The offset of values is added after them, and no part of their size.
-        offset = np.array(getattr(bundle.spec.head, "offset", ()) or 0.0)
-        size = max(size, *(float(np.abs(s - offset).max(initial=0)) for s in expected))
-        for number, (ours, theirs) in enumerate(zip(expected, found, strict=True)):
-            worst = _largest(predictor, ours, theirs, batch, number)
-            differences += [] if worst is None else [worst]
-        if bundle.spec.head.has_labels:
-            right = predictor.decode(expected)
-            own = getattr(loaded, "answers", None)
-            for given in (predictor.decode(found), *([_in_batches(own, sequences)] if own else [])):
-                pairs = enumerate(zip(right, given, strict=True))
-                different += [(batch, number) for number, (a, b) in pairs if a != b]
+        found = compare(predictor, loaded, sequences, batch)
+        differences += found.differences
+        different += [(batch, number) for number in found.different]
+        size, steps = max(size, found.size), steps + sum(map(len, sequences))
     return Verification(
         to=to,
         tolerance=tolerance,
@@ -254,18 +255,72 @@ def verify_loaded(
     )
 
 
-def _in_batches(run: Callable[[list[Any]], list[Any]], sequences: list[Any]) -> list[Any]:
+class _Batch(NamedTuple):
+    """What was found in a batch: size of the scores, differences, numbers of other answers."""
+
+    size: float
+    differences: list[Difference]
+    different: list[int]
+
+
+def _compare_scores(
+    predictor: Predictor, loaded: Loaded, sequences: list[Any], batch: str
+) -> _Batch:
+    head = predictor.spec.head
+    expected, found = predictor.scores(sequences), _in_batches(loaded, sequences)
+    # The offset of values is added after them, and no part of their size.
+    offset = np.array(getattr(head, "offset", ()) or 0.0)
+    size = max(float(np.abs(s - offset).max(initial=0)) for s in expected)
+    each = enumerate(zip(expected, found, strict=True))
+    worst = [_largest(predictor, *pair, batch, number) for number, pair in each]
+    different = []
+    if head.has_labels:
+        right = predictor.decode(expected)
+        own = getattr(loaded, "answers", None)
+        for given in (predictor.decode(found), *([_in_batches(own, sequences)] if own else [])):
+            pairs = enumerate(zip(right, given, strict=True))
+            different += [number for number, (a, b) in pairs if a != b]
+    return _Batch(size, [one for one in worst if one is not None], different)
+
+
+def _compare_written(
+    predictor: Predictor, loaded: Loaded, sequences: list[Any], batch: str
+) -> _Batch:
+    found = compare_written(predictor, loaded, sequences, _in_batches)
+    size = max((abs(step.expected) for step in found.steps), default=0.0)
+    differences = [
+        Difference(
+            value=_apart(np.array(step.expected), np.array(step.found)).item(),
+            batch=batch,
+            sequence=step.sequence,
+            step=step.step,
+            output=step.symbol,
+            expected=step.expected,
+            found=step.found,
+        )
+        for step in found.steps
+    ]
+    return _Batch(size, differences, found.different)
+
+
+def _in_batches(run: Callable[..., list[Any]], sequences: list[Any], *beside: Any) -> list[Any]:
     """What an export gives for sequences: few are one batch as they come, many are cut by length.
 
     All at once, padded to the longest, a test file would take more memory than many a machine has.
+
+    Args:
+        run: Gives it for a batch, and for what comes beside each sequence.
+        sequences: The sequences.
+        beside: Lists of what comes beside them.
     """
     lengths = np.array(list(map(len, sequences)), np.int64)
     if len(lengths) * int(lengths.max(initial=0)) <= BATCH_ROWS:
-        return run(sequences)
+        return run(sequences, *beside)
     found: list[Any] = [None] * len(sequences)
     for batch in in_order(lengths, tokens=BATCH_ROWS):
         numbers = batch.tolist()
-        for number, answer in zip(numbers, run([sequences[i] for i in numbers]), strict=True):
+        given = ([each[i] for i in numbers] for each in (sequences, *beside))
+        for number, answer in zip(numbers, run(*given), strict=True):
             found[number] = answer
     return found
 
@@ -281,10 +336,7 @@ def _largest(
         )
     if not expected.size:
         return None
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
-    alike = (found == expected) | (np.isnan(found) & np.isnan(expected))
-    apart = np.where(alike, 0.0, np.where(np.isnan(apart), np.inf, apart))
+    apart = _apart(expected, found)
     place = np.unravel_index(int(apart.argmax()), apart.shape)
     return Difference(
         value=float(apart[place]),
@@ -295,3 +347,11 @@ def _largest(
         expected=float(expected[place]),
         found=float(found[place]),
     )
+
+
+def _apart(expected: Array, found: Array) -> Array:
+    """How far numbers are from others; infinitely where one alone is NaN."""
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
+    alike = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    return np.where(alike, 0.0, np.where(np.isnan(apart), np.inf, apart))

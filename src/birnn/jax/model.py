@@ -14,12 +14,21 @@ from jax import Array
 
 from birnn.bundle import BundleSource, as_bundle
 from birnn.bundle.spec import Spec
+from birnn.errors import UsageError
 from birnn.jax.crf import ChainScores, viterbi
+from birnn.jax.decoder import Decoder, Written
 from birnn.jax.layer import lengths_within, real_steps
-from birnn.jax.recurrent import ENGINES, EngineName, LinearFunction, Parameters, run
+from birnn.jax.recurrent import (
+    ENGINES,
+    EngineName,
+    LinearFunction,
+    Parameters,
+    StackOutput,
+    run,
+)
 from birnn.reference.activations import ActivationName
 from birnn.reference.stack import Stack
-from birnn.tasks import Scored
+from birnn.tasks import Scored, TargetSequence
 from birnn.tasks.tagger import CRF_PARTS
 
 Feeds = Mapping[str, Any]
@@ -59,8 +68,10 @@ def from_bundle(
         (2, 3, 2)
     """
     bundle = as_bundle(model)
-    head = bundle.spec.head.scored("a function of JAX")
-    allowed = head.constraints(bundle.vocabularies.get("labels", ()))
+    allowed = None
+    if not bundle.spec.head.searches:
+        head = bundle.spec.head.scored("a function of JAX")
+        allowed = head.constraints(bundle.vocabularies.get("labels", ()))
     params = {name: jnp.asarray(tensor) for name, tensor in bundle.tensors.items()}
     return Model(bundle.spec, engine, allowed), params
 
@@ -86,21 +97,30 @@ class Model:
             params: Tensors by the names of ``spec.tensors()``.
             feeds: ``lengths`` (B,), and by the kind of inputs ``words`` (B, T), ``characters``
                 (B, T, C) with ``character_lengths`` (B, T), ``features`` (B, T, K); ``symbols``
-                (B, T); or ``vectors`` (B, T, D) less the offset of the inputs.
+                (B, T); or ``vectors`` (B, T, D) less the offset of the inputs. Of a model that
+                writes sequences also ``targets`` (B, U) and ``target_lengths`` (B,).
 
         Returns:
             (B, T, L) of a tagger, 0 in the padding; logits (B, L) of a classifier; values (B, L) of
             a regressor in the units of its targets, less their offset where they have one;
-            `birnn.export.with_offset` adds it.
+            `birnn.export.with_offset` adds it. Of a model that writes sequences scores of the
+            symbol after each of the targets, (B, U + 1, symbols), 0 in the padding: the first of
+            the first symbol, the last of the end, which is number 0.
+
+        Raises:
+            UsageError: Targets that are missing.
         """
+        if self.spec.head.searches:
+            if not {"targets", "target_lengths"} <= set(feeds):
+                raise UsageError(
+                    "a model that writes sequences scores targets: give targets and target_lengths "
+                    "beside the other arrays, or call write."
+                )
+            targets_BU = jnp.asarray(feeds["targets"])
+            lengths_B = lengths_within(feeds["target_lengths"], *targets_BU.shape)
+            return self._decoder(params, feeds).scores(targets_BU, lengths_B)
         lengths_B = jnp.asarray(feeds["lengths"])
-        encoded = run(
-            _below(params, "encoder"),
-            self._inputs(_below(params, "inputs"), feeds),
-            lengths_B,
-            stack=self.spec.stack,
-            engine=self.engine,
-        )
+        encoded = self._encoded(params, feeds)
         real_BT = real_steps(lengths_B, encoded.output.shape[1])
         own, head = _below(params, "head"), self._head
         rows = encoded.output
@@ -115,6 +135,19 @@ class Model:
             scale, mean = jax.lax.stop_gradient((own["scale"], own["mean"]))
             return scores * scale + mean
         return scores
+
+    def write(self, params: Parameters, feeds: Feeds) -> Written:
+        """The target of each sequence, by a model that writes sequences: a greedy search.
+
+        Args:
+            params: As for the call.
+            feeds: As for the call, with ``longest`` (B,), the most symbols of each, and without
+                targets.
+
+        Raises:
+            UsageError: The model writes no sequences.
+        """
+        return self._decoder(params, feeds).write(jnp.asarray(feeds["longest"]))
 
     def decode(self, params: Parameters, scores: Array, lengths: Any) -> Array:
         """Numbers of labels, (B, T) of a tagger, 0 in the padding, or (B,) of a classifier.
@@ -144,6 +177,24 @@ class Model:
         return chain if self.allowed is None else chain.where(*self.allowed)
 
     # ------------------------------------------------------------------ parts
+
+    def _encoded(self, params: Parameters, feeds: Feeds) -> StackOutput:
+        return run(
+            _below(params, "encoder"),
+            self._inputs(_below(params, "inputs"), feeds),
+            jnp.asarray(feeds["lengths"]),
+            stack=self.spec.stack,
+            engine=self.engine,
+        )
+
+    def _decoder(self, params: Parameters, feeds: Feeds) -> Decoder:
+        head, stack = self.spec.head, self.spec.stack
+        if not isinstance(head, TargetSequence):
+            raise UsageError(f"a {head.task} writes no sequences. Call it, and decode.")
+        encoded = self._encoded(params, feeds)
+        lengths_B = lengths_within(feeds["lengths"], *encoded.output.shape[:2])
+        own = _below(params, "head")
+        return Decoder(head, stack, own, encoded, lengths_B, self._linear)
 
     @property
     def _head(self) -> Scored:

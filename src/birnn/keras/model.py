@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from birnn.bundle.io import BundleSource, as_bundle
-from birnn.errors import Tell, log_notice
+from birnn.errors import ConversionError, Tell, log_notice
 from birnn.inputs import Symbols, Vectors, Words
 from birnn.keras.backend import DType, load_keras, precision
 from birnn.keras.recurrent import KerasStackOutput, Steps, Tensor, encode, steps_of, zeroed
@@ -41,6 +41,7 @@ def to_keras(model: BundleSource, *, dtype: DType = "float32", tell: Tell = log_
         offset of the bundle's head where it has one; `birnn.export.with_offset` adds it.
 
     Raises:
+        ConversionError: A model that writes sequences.
         MissingExtra: Keras or its backend is not installed.
         ConfigError: ``float64`` on a backend where Keras computes in float32 all the same.
         BundleError: A folder that holds no whole bundle.
@@ -60,9 +61,14 @@ def to_keras(model: BundleSource, *, dtype: DType = "float32", tell: Tell = log_
         (1, 3, 2)
     """
     bundle = as_bundle(model)
-    keras = load_keras(tell)
     spec = bundle.spec
+    if spec.head.searches:
+        raise ConversionError(
+            f"a {spec.task} model writes its answer symbol by symbol, each after the one before, "
+            "and a functional Keras model has no layer for that. Export it to onnx, jax or torch."
+        )
     head = spec.head.scored("a Keras model")
+    keras = load_keras(tell)
     with precision(keras, dtype):
         read = INPUTS[type(spec.inputs)](keras, spec.inputs, bundle.tensors)
         parts = head.pooling_parts

@@ -91,7 +91,7 @@ def fewer_words(weights: Any, kept: Any) -> None:
         (flat, "layer 0"),
         (other_spec, "spec.inputs"),
         (broken_spec, "birnn.spec is not whole JSON"),
-        (fewer_words, "vocabulary of words has 7 items, spec says 8"),
+        (fewer_words, "vocabulary of words has 8 items, spec says 9"),
     ],
 )
 def test_a_file_that_was_changed_is_refused(model: Model, change: Any, told: str) -> None:

@@ -9,7 +9,9 @@ from birnn.bundle.io import Bundle
 from birnn.bundle.spec import Spec
 from birnn.export.description import described_bundle, from_metadata
 from birnn.export.feeds import Array
+from birnn.export.onnx.decoder import DECODER
 from birnn.reference.stack import Stack
+from birnn.tasks import TargetSequence
 
 
 def bundle_from(weights: Mapping[str, Array], metadata: Mapping[str, str], where: str) -> Bundle:
@@ -37,7 +39,10 @@ def _stacks(spec: Spec) -> dict[str, Stack]:
     """The recurrent stacks of a model by the prefix of their parameters."""
     characters = getattr(spec.inputs, "characters", None)
     spelling = {} if characters is None else {"inputs.characters.encoder.": characters.stack}
-    return spelling | {"encoder.": spec.stack}
+    decoder = {}
+    if isinstance(spec.head, TargetSequence):
+        decoder = {DECODER: spec.head.decoder_stack}
+    return spelling | {"encoder.": spec.stack} | decoder
 
 
 def _parameters(weights: Mapping[str, Array], prefix: str, stack: Stack) -> dict[str, Array]:

@@ -13,15 +13,16 @@ from birnn.bundle.io import Bundle
 from birnn.engine import isa
 from birnn.errors import FormatError, require
 from birnn.export.description import as_metadata, identity
-from birnn.export.feeds import Array, answers_of, unpadded
+from birnn.export.feeds import WRITTEN, Array, answers_of, asked_steps, targets_of, unpadded
 from birnn.export.onnx.inputs import graph_feeds
 from birnn.export.onnx.model import model_of
 from birnn.inputs import restored
+from birnn.runtime.search import Hypothesis
 from birnn.runtime.validation import validated
 
 NO_LOG = 4  # fatal errors alone: what is wrong comes as an exception
 LONGEST_FAULT = 300
-ANSWERS = {"tags", "label", "values"}  # one of which each graph gives
+ANSWERS = {"tags", "label", "values", "likeliest"}  # one of which each graph gives
 
 
 def write(bundle: Bundle, path: Path) -> None:
@@ -131,20 +132,32 @@ class OnnxModel:
         Args:
             sequences: As for `birnn.runtime.Predictor.predict`.
         """
-        lengths, outputs = self.run(sequences)
+        arrays, asked, outputs = self._run(sequences)
         scores = "scores" if self._bundle.spec.head.has_labels else "values"
-        return unpadded(self._bundle, outputs[scores], lengths)
+        return unpadded(self._bundle, outputs[scores], arrays["lengths"], asked)
 
     def answers(self, sequences: Sequence[Any]) -> list[Any]:
         """Answers as the graph decodes them, in the form of `birnn.runtime.Predictor.predict`."""
-        lengths, outputs = self.run(sequences)
+        arrays, asked, outputs = self._run(sequences)
         [name] = ANSWERS & outputs.keys()
-        return answers_of(self._bundle, outputs[name], lengths)
+        return answers_of(self._bundle, outputs[name], arrays["lengths"], asked)
+
+    def write(self, sequences: Sequence[Any]) -> list[Hypothesis]:
+        """The target of each sequence, of a model that writes sequences."""
+        _, outputs = self.run(sequences)
+        return targets_of(self._bundle, *(outputs[name] for name in WRITTEN))
 
     def run(self, sequences: Sequence[Any]) -> tuple[Array, dict[str, Array]]:
         """Lengths of the sequences, and all outputs of the graph by their names."""
+        arrays, _, outputs = self._run(sequences)
+        return arrays["lengths"], outputs
+
+    def _run(
+        self, sequences: Sequence[Any]
+    ) -> tuple[dict[str, Array], Array | None, dict[str, Array]]:
         given = list(validated(self._bundle.spec, self._codec, sequences))
         arrays = graph_feeds(self._codec, given)
         with _faults_of("the model"):
             found = self.session.run(self._names, arrays)
-        return arrays["lengths"], dict(zip(self._names, found, strict=True))
+        outputs = dict(zip(self._names, found, strict=True))
+        return arrays, asked_steps(self._bundle, given), outputs

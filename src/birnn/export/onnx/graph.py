@@ -70,6 +70,7 @@ class GraphBuilder:
         self._onnx = require("onnx", extra="onnx")
         self._name = name
         self._outer = outer
+        self._kept: tuple[str, ...] = ()
         self._scopes: list[str] = []
         self._nodes: list[PlacedOperator] = []
         self._inputs: list[Any] = []
@@ -104,6 +105,10 @@ class GraphBuilder:
         """A weight of the model, under its own name, however often it is used."""
         self._constants.setdefault(name, value)
         return name
+
+    def keep(self, *prefixes: str) -> None:
+        """Keep weights whose names begin so, though nothing reads them: an import needs them."""
+        self._kept = prefixes
 
     def add(self, operator: str, *inputs: Operand, name: str = "", **attributes: Any) -> str:
         """Add an operator with one output.
@@ -223,7 +228,7 @@ class GraphBuilder:
             weights = [
                 from_array(np.array(value, order="C"), name)
                 for name, value in self._constants.items()
-                if name in needed
+                if name in needed or name.startswith(self._kept)
             ]
         return helper.make_graph(kept[::-1], self._name, self._inputs, self._outputs, weights)
 

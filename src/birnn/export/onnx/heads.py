@@ -14,7 +14,7 @@ from birnn.export.onnx.crf import chain_of, viterbi
 from birnn.export.onnx.graph import GraphBuilder
 from birnn.export.onnx.layers import Tensors, dense, linear, on_steps, step_numbers, time_first
 from birnn.export.onnx.recurrent import StackTensors
-from birnn.tasks import Head, Label, Scored, Tags, Values
+from birnn.tasks import Gaps, Head, Label, Scored, Tags, Values
 
 NO_TAG = -1  # beyond the end of a sequence
 
@@ -27,13 +27,14 @@ class GraphOutput(NamedTuple):
         tensor: The name of the tensor that it is: (B, T) or (B, T, L) of a head that answers for
             every step, (B,) or (B, L) otherwise.
         dtype: Its type.
-        width: L; None where it has no such axis.
+        width: L, or a name where it is known when the graph runs; None where there is no such
+            axis.
     """
 
     name: str
     tensor: str
     dtype: npt.DTypeLike
-    width: int | None
+    width: int | str | None
 
 
 class Sequences(NamedTuple):
@@ -50,15 +51,19 @@ class Sequences(NamedTuple):
     is_real: str
 
 
-def head(
-    graph: GraphBuilder, spec: Head, labels: Sequence[str], tensors: Tensors, encoded: StackTensors
-) -> list[GraphOutput]:
-    """Add the head; returns its outputs."""
-    spec = spec.scored("an ONNX file")
+def sequences_of(graph: GraphBuilder, encoded: StackTensors) -> Sequences:
+    """Encoded sequences with the numbers of their steps, and which of these are real."""
     batch = encoded.batch
     steps = step_numbers(graph, batch.rows)
-    sequences = Sequences(encoded, steps, graph.add("Less", steps, batch.lengths, name="is_real"))
-    return HEADS[spec.kind](graph, spec, labels, tensors, sequences)  # type: ignore[attr-defined]
+    return Sequences(encoded, steps, graph.add("Less", steps, batch.lengths, name="is_real"))
+
+
+def head(
+    graph: GraphBuilder, spec: Head, labels: Sequence[str], tensors: Tensors, given: Sequences
+) -> list[GraphOutput]:
+    """Add a head that scores rows; returns its outputs."""
+    spec = spec.scored("an ONNX file")
+    return HEADS[spec.kind](graph, spec, labels, tensors, given)  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------------- tasks
@@ -68,22 +73,50 @@ def tags(
     graph: GraphBuilder, spec: Tags, labels: Sequence[str], tensors: Tensors, given: Sequences
 ) -> list[GraphOutput]:
     """Scores of the labels at each step, and its tag: of the highest score, or by the CRF."""
+    if spec.decoder != "crf":
+        return step_answers(graph, spec, tensors, given, "tags")
+    scores_TBL = _step_scores(graph, spec, tensors, given)
+    with graph.scope("crf"):
+        chain = chain_of(graph, spec, labels, tensors)
+        lengths = given.encoded.batch.lengths
+        tags_TB = viterbi(graph, scores_TBL, spec.size, given.steps, lengths, chain)
+    return [
+        GraphOutput("scores", time_first(graph, scores_TBL, 3), np.float32, spec.size),
+        _of_steps(graph, tags_TB, given, "tags"),
+    ]
+
+
+def gaps(
+    graph: GraphBuilder, spec: Gaps, labels: Sequence[str], tensors: Tensors, given: Sequences
+) -> list[GraphOutput]:
+    """Scores of the words at each step, and the likeliest; they mean something at gaps alone."""
+    del labels
+    return step_answers(graph, spec, tensors, given, "likeliest")
+
+
+def step_answers(
+    graph: GraphBuilder, spec: Scored, tensors: Tensors, given: Sequences, answer: str
+) -> list[GraphOutput]:
+    """Scores at each step, their probabilities, and under the name ``answer`` the best."""
+    scores_TBL = _step_scores(graph, spec, tensors, given)
+    best_TB = graph.add("ArgMax", scores_TBL, axis=2, keepdims=0)
+    scores = GraphOutput("scores", time_first(graph, scores_TBL, 3), np.float32, spec.size)
+    probabilities = _probabilities(graph, scores.tensor, spec.size)
+    return [scores, probabilities, _of_steps(graph, best_TB, given, answer)]
+
+
+def _step_scores(graph: GraphBuilder, spec: Scored, tensors: Tensors, given: Sequences) -> str:
+    """Scores (T, B, L), zeros beyond the end, whatever a runtime's operators leave there."""
     rows = given.encoded.batch.rows
     scores_TBL = on_steps(graph, rows, spec.size, _layers(graph, spec, tensors))
     is_real_TB1 = graph.add("Unsqueeze", given.is_real, [2], name="is_real_TB1")
-    # Zeros beyond the end, whatever a runtime's operators leave there.
-    scores_TBL = graph.add("Where", is_real_TB1, scores_TBL, np.zeros((), np.float32), name="own")
-    answers = [GraphOutput("scores", time_first(graph, scores_TBL, 3), np.float32, spec.size)]
-    if spec.decoder == "crf":
-        with graph.scope("crf"):
-            chain = chain_of(graph, spec, labels, tensors)
-            lengths = given.encoded.batch.lengths
-            tags_TB = viterbi(graph, scores_TBL, spec.size, given.steps, lengths, chain)
-    else:
-        tags_TB = graph.add("ArgMax", scores_TBL, axis=2, keepdims=0)
-        answers.append(_probabilities(graph, answers[0].tensor, spec.size))
-    tags_TB = graph.add("Where", given.is_real, tags_TB, np.array(NO_TAG), name="tags")
-    return [*answers, GraphOutput("tags", time_first(graph, tags_TB), np.int64, None)]
+    return graph.add("Where", is_real_TB1, scores_TBL, np.zeros((), np.float32), name="own")
+
+
+def _of_steps(graph: GraphBuilder, numbers_TB: str, given: Sequences, name: str) -> GraphOutput:
+    """Numbers of labels as an output."""
+    numbers_TB = graph.add("Where", given.is_real, numbers_TB, np.array(NO_TAG), name=name)
+    return GraphOutput(name, time_first(graph, numbers_TB), np.int64, None)
 
 
 def label(
@@ -123,6 +156,7 @@ HEADS: dict[
     "tags": tags,
     "label": label,
     "values": values,
+    "gaps": gaps,
 }
 
 

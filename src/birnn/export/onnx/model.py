@@ -15,13 +15,15 @@ from birnn.engine.stack import check_parameters
 from birnn.errors import ConversionError
 from birnn.export.description import as_metadata, description
 from birnn.export.feeds import Array
+from birnn.export.onnx.decoder import targets
 from birnn.export.onnx.graph import Dimensions, GraphBuilder
-from birnn.export.onnx.heads import head
+from birnn.export.onnx.heads import head, sequences_of
 from birnn.export.onnx.inputs import INPUTS, LENGTHS
 from birnn.export.onnx.layers import at_least_one, time_first
 from birnn.export.onnx.recurrent import PaddedRows, recurrent_stack
 from birnn.inputs import restored
 from birnn.reference.stack import Stack
+from birnn.tasks import TargetSequence
 
 # A protobuf message ends at 2 GiB; what is beside the tensors takes less than this.
 MOST_BYTES = 2**31 - 2**24
@@ -38,7 +40,11 @@ def model_of(bundle: Bundle) -> Any:
 
     Outputs of a tagger are ``scores`` (B, T, L) and ``tags`` (B, T), -1 beyond the end of a
     sequence; of a classifier ``scores`` (B, L) and ``label`` (B,); of both, but of a CRF, also
-    ``probabilities``; of a regressor ``values`` (B, K).
+    ``probabilities``; of a regressor ``values`` (B, K). A filler has ``likeliest`` for ``tags``,
+    which like its scores mean something at gaps alone. Of a model that writes sequences they are
+    ``targets`` (B, I), 0 where one ends and beyond, ``log_probabilities`` (B, I) of each symbol and
+    of the end, ``target_lengths`` (B,), and ``ended`` (B,), false where one was cut: the greedy
+    search.
 
     Args:
         bundle: The model.
@@ -63,7 +69,11 @@ def model_of(bundle: Bundle) -> Any:
         encoded = recurrent_stack(graph, batch, spec.stack, tensors, "encoder.")
     labels = bundle.vocabularies.get("labels", ())
     with graph.scope("head"):
-        answers = head(graph, spec.head, labels, tensors, encoded)
+        sequences = sequences_of(graph, encoded)
+        if isinstance(spec.head, TargetSequence):
+            answers = targets(graph, spec.head, spec.stack, tensors, sequences)
+        else:
+            answers = head(graph, spec.head, labels, tensors, sequences)
     with graph.scope("outputs"):
         sizes = ["sequences", "steps"] if spec.head.per_step else ["sequences"]
         given = graph.add("Shape", inputs.steps if spec.head.per_step else LENGTHS, name="shape")
