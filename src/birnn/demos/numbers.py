@@ -153,6 +153,12 @@ DEMO = demo.Demo(
         "encoder.hidden_size": 32,
         "head.dim": 16,
         "head.hidden_size": 64,
+        "head.attention": "general",  # as wide a decoder behind either encoder
+        "dropout.targets": 0,
+        "dropout.decoder": 0,
+        "training.label_smoothing": 0,
+        "training.schedule": "linear",
+        "training.warmup": 0.1,
         "training.batch_sequences": 32,
         "training.learning_rate": 0.015,
     },
