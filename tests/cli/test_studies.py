@@ -55,7 +55,7 @@ def test_compare_prints_tables_for_people_and_for_pages(call: Any, compared: lis
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("regressor",), "compare takes tagger, classifier, seq2seq, got 'regressor'"),
+        (("regressor",), "got 'regressor': known: classifier"),
         (("tagger", "--way", "boht"), "'boht' is no way of reading: did you mean both?"),
         (("tagger", "--json", "--markdown"), "choose one"),
         (("tagger", "--set", "encoder.hiden=3"), "did you mean"),

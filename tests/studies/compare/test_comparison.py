@@ -243,9 +243,7 @@ def test_the_table_and_the_dictionary_tell_the_same() -> None:
 
 def test_what_cannot_be_compared_is_refused() -> None:
     data = brackets.generate(10, 1)
-    with pytest.raises(
-        UsageError, match="compare takes tagger, classifier, seq2seq, got 'regressor'"
-    ):
+    with pytest.raises(UsageError, match=r"compare takes tagger, classifier, .*, got 'regressor'"):
         compare("regressor", train=data, test=data)
     with pytest.raises(UsageError, match="'two' is no way of reading"):
         compare("tagger", train=data, test=data, ways=("two",))
