@@ -147,6 +147,8 @@ def looking(folders: dict[str, Path]) -> Iterator[tuple[str, Figure]]:
     print("list:", "".join(map(str, source)), "->", " ".join(map(str, right)))
     for way, model in models.items():
         found = trace_target(model, source)
+        for step in found.steps:
+            print(way, step.symbol, f"{step.probability:.3f}", step.runners_up[0])
         said = [*found.target.symbols, "</s>"]
         yield f"attention-{way}", figures.attention_matrix(found.source, said, found.attention)
 
