@@ -213,3 +213,29 @@ def test_cost_refuses_sizes_that_cannot_be(call: Any, arguments: Any, message: s
     told = call("cost", *arguments)
     assert told.status == 2
     assert message in told.complaint
+
+
+def test_compare_counts_the_errors_of_target_sequences(call: Any, tmp_path: Path) -> None:
+    pairs = [f"{a}{b}\t{b.upper()} {a.upper()}" for a in "abc" for b in "abcd"]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("\n".join([*pairs, "aa\tA"]) + "\n")  # one source has two targets
+    small = (
+        "--set",
+        "encoder.hidden_size=4",
+        "--set",
+        "head.dim=4",
+        "--set",
+        "head.attention=general",
+    )
+    told = call(
+        "compare", "seq2seq", "--train", path, "--dev", path, "--test", path, "--seeds", 1,
+        "--epochs", 1, "--way", "forward", "--way", "both", *small, "--json",
+    )  # fmt: skip
+    assert told.status == 0, told.err
+    found = json.loads(told.out)
+    assert (found["metric"], found["test_sequences"]) == ("token error rate", len(pairs))
+    [test] = found["permutation"]["symbols"]
+    for way in ("forward", "both"):
+        assert found[way]["token_error_rate_median"] == found[way]["scores"][0]
+        assert test[f"errors_{way}"] > 0
+    assert found["answer"]
