@@ -16,7 +16,6 @@ from birnn.cli.main import main
 from birnn.data import Example
 from birnn.data.gaps import GAP
 from birnn.errors import BirnnError, ConfigError, DataError, UsageError
-from birnn.export.exporters import EXPORTERS
 from birnn.models import build
 from birnn.runtime import Predictor
 from birnn.tasks import Gaps
@@ -339,12 +338,3 @@ def test_one_seed_gives_one_model_its_masks_included():
     again = birnn.train("filler", train=train, settings=SETTINGS, quiet=True)
     for name, tensor in whole.bundle.tensors.items():
         np.testing.assert_array_equal(tensor, again.bundle.tensors[name])
-
-
-@pytest.mark.parametrize("name", EXPORTERS)
-def test_no_framework_takes_it(trained, tmp_path, name):
-    exporter = EXPORTERS[name]
-    path = tmp_path / f"m{exporter.ending}"
-    with pytest.raises(UsageError, match=f"not exported to {exporter.title}"):
-        exporter.write(trained.bundle, path)
-    assert not path.exists()

@@ -94,11 +94,9 @@ class Exporter:
         """Write a bundle as a file of the framework, atomically; a file there is replaced.
 
         Raises:
-            UsageError: The task is not exported.
             ConversionError: The framework cannot represent the model.
             OutputError: The place cannot be written.
         """
-        bundle.spec.head.check_export(self.title)
         with _whole_file(path) as part:
             importlib.import_module(self.module).write(bundle, part)
 

@@ -286,7 +286,7 @@ def _compare_scores(
 def _compare_written(
     predictor: Predictor, loaded: Loaded, sequences: list[Any], batch: str
 ) -> _Batch:
-    found = compare_written(predictor, loaded, sequences, _in_batches)
+    found = compare_written(predictor.bundle, loaded, sequences, _in_batches)
     size = max((abs(step.expected) for step in found.steps), default=0.0)
     differences = [
         Difference(

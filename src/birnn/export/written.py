@@ -15,9 +15,10 @@ import numpy as np
 
 from birnn.bundle import Bundle
 from birnn.export.feeds import Array
-from birnn.runtime import Predictor
+from birnn.runtime.batches import BatchRunner
 from birnn.runtime.decoder import log_softmax
 from birnn.runtime.search import GREEDY, Hypothesis
+from birnn.runtime.validation import validated
 
 LONGEST = 12  # symbols of a random target
 
@@ -69,7 +70,7 @@ def random_targets(bundle: Bundle, count: int, seed: int = 0) -> list[tuple[str,
 
 
 def compare_written(
-    predictor: Predictor,
+    bundle: Bundle,
     loaded: Any,
     sequences: Sequence[Any],
     in_batches: Callable[..., list[Any]],
@@ -77,22 +78,25 @@ def compare_written(
     """Compare an export with the runtime on a batch.
 
     Args:
-        predictor: The runtime.
+        bundle: The model.
         loaded: The export, see `birnn.export.exporters.Loaded`.
         sequences: The sources.
         in_batches: Runs a function over sources, and what comes beside each, in batches that fit
             the memory.
     """
-    sources = list(sequences)
-    expected = [best for [best] in predictor.predict_nbest(sources, search=GREEDY)]
+    runner, sources = BatchRunner(bundle), list(sequences)
+    head, steps_of = runner.network.head, list(validated(bundle.spec, runner.codec, sources))
+    # What is cut here is no news: most of these sources nobody has ever written.
+    greedy = head.hypotheses(GREEDY, lambda _: None, attention=False)
+    expected = [best for [best] in runner.run(steps_of, greedy)]
     found: list[Hypothesis] = in_batches(loaded.write, sources)
     pairs = list(zip(expected, found, strict=True))
     steps = [step for number, pair in enumerate(pairs) for step in _alike(number, *pair)]
     different = [number for number, (a, b) in enumerate(pairs) if _target(a) != _target(b)]
     if hasattr(loaded, "scores_of"):
-        targets = random_targets(predictor.bundle, len(sources))
-        given = predictor.score_targets(sources, targets)
-        numbers = {symbol: n for n, symbol in enumerate(predictor.bundle.vocabularies["targets"])}
+        targets = random_targets(bundle, len(sources))
+        given = runner.run(steps_of, head.given_targets(targets, GREEDY, attention=False))
+        numbers = {symbol: n for n, symbol in enumerate(bundle.vocabularies["targets"])}
         scores: list[Array] = in_batches(loaded.scores_of, sources, targets)
         for number, (own, scores_TV) in enumerate(zip(given, scores, strict=True)):
             answers = np.array([*(numbers[symbol] for symbol in own.symbols), 0])

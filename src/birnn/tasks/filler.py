@@ -264,17 +264,6 @@ class Gaps(Scored):
             found["several"] = "where a text has several gaps, each is filled for itself"
         return found
 
-    def check_export(self, title: str) -> None:
-        """Refuse files of other frameworks.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError(
-            f"a filler is not exported to {title}: such a file would answer at every step, and not "
-            "at the gaps alone. Run it with birnn.load, which needs no torch."
-        )
-
     def check_streams(self) -> None:
         """Refuse answers step by step.
 

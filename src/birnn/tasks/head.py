@@ -328,16 +328,6 @@ class Head(Frozen, ABC):
         """An answer that fits what `golds` gave."""
         return gold
 
-    def check_export(self, title: str) -> None:
-        """Refuse a file of another framework where none gives its answers.
-
-        Args:
-            title: Name of the framework.
-
-        Raises:
-            UsageError: There is none.
-        """
-
     def check_streams(self) -> None:
         """Refuse answers step by step where there are none.
 
