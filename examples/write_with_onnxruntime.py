@@ -32,7 +32,7 @@ symbols = np.zeros((len(sources), lengths.max(initial=0)), np.int64)
 for row, source in zip(symbols, sources):
     row[: len(source)] = [numbers.get(replaced.get(s, s), 0) for s in source]
 targets, ended = session.run(["targets", "ended"], {"symbols": symbols, "lengths": lengths})
-for row, whole in zip(targets, ended):
+for row in targets:
     print(separator.join(known["targets"][n] for n in row if n))
 if not ended.all():
     print(f"{(~ended).sum()} targets were cut at the most symbols", file=sys.stderr)
