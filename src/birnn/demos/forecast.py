@@ -31,7 +31,7 @@ from birnn.nn.threads import own_threads
 from birnn.ragged import Ragged
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
-from birnn.studies.compare.comparison import Spread
+from birnn.studies.compare.metric import Spread
 from birnn.training.checks import require_uniform_inputs
 
 AHEAD = (1, 3, 6, 12)  # steps at which long forecasts are measured

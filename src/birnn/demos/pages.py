@@ -25,9 +25,9 @@ from birnn.report.parts import (
     Text,
     Tiles,
 )
-from birnn.studies.compare.comparison import METRICS
 from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.groups import Member
+from birnn.studies.compare.metric import METRICS
 from birnn.studies.compare.significance import percent
 from birnn.studies.turns import footer
 from birnn.tasks import TASKS

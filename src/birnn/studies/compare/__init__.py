@@ -5,8 +5,9 @@ from birnn.errors import require
 require("torch", extra="train")
 require("lightning", extra="train")
 
-from birnn.studies.compare.comparison import COMPARED, Comparison, Spread, compare
+from birnn.studies.compare.comparison import COMPARED, Comparison, compare
 from birnn.studies.compare.contest import Contest
+from birnn.studies.compare.metric import Spread
 from birnn.studies.compare.significance import (
     McNemar,
     PairedPermutation,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from birnn.metrics import edit_distance
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
 from birnn.studies.compare.groups import group_name, groups_of, places_of
+from birnn.studies.compare.metric import METRICS, Spread
 from birnn.studies.compare.significance import (
     McNemar,
     PairedPermutation,
@@ -27,88 +28,17 @@ from birnn.studies.compare.significance import (
     mcnemar,
     p_value,
     paired_permutation,
-    percent,
 )
 from birnn.studies.compare.trials import WAYS, Trial, TrialPlan, run_trials
 from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSource, DataSources
 
-
-class Metric(NamedTuple):
-    """What counts in a comparison.
-
-    Args:
-        name: In words.
-        lower_is_better: Whether it counts errors.
-        share: Whether it is a share, which is shown in percent.
-        beside: A second measure in the table, a key of a scorer's result, and its name.
-    """
-
-    name: str
-    lower_is_better: bool = False
-    beside: tuple[str, str] | None = None
-    share: bool = True
-
-    def shown(self, value: float) -> str:
-        """A value as it is written in texts.
-
-        Example:
-            >>> METRICS["accuracy"].shown(0.5), METRICS["perplexity"].shown(81.25)
-            ('50.0 %', '81.2')
-        """
-        return percent(value) if self.share else f"{value:.1f}"
-
-    def cell(self, value: float) -> str:
-        """The same in a table."""
-        return f"{value:.4f}" if self.share else f"{value:.1f}"
-
-
-METRICS = {
-    "perplexity": Metric(
-        "perplexity", lower_is_better=True, beside=("accuracy", "accuracy"), share=False
-    ),
-    "accuracy": Metric("accuracy"),
-    "f1": Metric("span F1"),
-    "token_error_rate": Metric(
-        "token error rate",
-        lower_is_better=True,
-        beside=("sequence_error_rate", "sequence error rate"),
-    ),
-}
-
 COMPARED = tuple(
     name for name, head in TASKS.items() if head.has_labels or head.target == "sequence"
 )
 """The tasks whose answers are right or wrong, which tests of significance count."""
 PAIR = ("forward", "both")  # who meet in the tests
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A number over seeds."""
-
-    median: float
-    least: float
-    most: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of some values, at least one.
-
-        Example:
-            >>> Spread.of([0.5, 0.9, 0.7])
-            Spread(median=0.7, least=0.5, most=0.9)
-        """
-        return cls(statistics.median(values), min(values), max(values))
-
-    def to_dict(self, name: str) -> dict[str, float]:
-        """The three numbers, by the name of what they are of."""
-        return {f"{name}_median": self.median, f"{name}_min": self.least, f"{name}_max": self.most}
-
-    def values(self) -> tuple[float, float, float]:
-        """Median, least and most."""
-        return self.median, self.least, self.most
 
 
 @dataclass(frozen=True, slots=True)

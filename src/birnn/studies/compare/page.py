@@ -8,7 +8,8 @@ from birnn import report
 from birnn.report import figures
 from birnn.report.figures import READERS
 from birnn.report.parts import Part, Picture, Section, Text, Tiles
-from birnn.studies.compare.comparison import METRICS, Comparison, Metric
+from birnn.studies.compare.comparison import Comparison
+from birnn.studies.compare.metric import METRICS, Metric
 from birnn.studies.turns import footer
 from birnn.tasks import TASKS
 
