@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from birnn.bundle import Bundle
-from birnn.export.feeds import feeds, unpadded
+from birnn.errors import DataError, LengthError, UsageError
+from birnn.export.feeds import answers_of, fed, feeds, unpadded
 from birnn.export.verify import random_batch, sample
 
 
@@ -60,3 +62,33 @@ def test_scores_of_padding_are_left_out(model: Callable[..., Bundle]) -> None:
     found = unpadded(model("mixed"), scores, np.array([2, 0]))
     assert [rows.tolist() for rows in found] == [[[0, 1], [2, 3]], []]
     assert unpadded(model("far"), scores[:, 0], np.array([2, 0]))[1].tolist() == [6, 7]
+
+
+def test_targets_and_their_bound_stand_beside_the_sources(model):
+    bundle = model("c-from-h")
+    given = feeds(bundle, ["ACG", ""], [["K", "S"], []])
+    assert {name: array.tolist() for name, array in given.items()} == {
+        "lengths": [3, 0],
+        "symbols": [[1, 2, 3], [0, 0, 0]],
+        "longest": [6, 5],  # 5 + 0.37 for each step
+        "targets": [[2, 5], [0, 0]],
+        "target_lengths": [2, 0],
+    }
+    with pytest.raises(LengthError, match="there are 2 sequences and 1 targets"):
+        feeds(bundle, ["ACG", ""], [["K"]])
+    with pytest.raises(DataError, match="'<s>' is no symbol that this model writes"):
+        feeds(bundle, [""], [["K", "<s>"]])
+    with pytest.raises(UsageError, match="a tagger writes no sequences"):
+        feeds(model("mixed"), [""], [["K"]])
+
+
+def test_of_a_filler_the_gaps_alone_are_answered_for(model):
+    bundle = model("gaps")
+    given, asked = fed(bundle, [["the", "___", "of", "[MASK]"], [], ["bank"]])
+    assert asked.tolist() == [[False, True, False, True], [False] * 4, [False] * 4]
+    scores = np.arange(3 * 4 * 5).reshape(3, 4, 5)
+    found = unpadded(bundle, scores, given["lengths"], asked)
+    assert [rows.tolist() for rows in found] == [scores[0, [1, 3]].tolist(), [], []]
+    labels = bundle.vocabularies["labels"]
+    answers = answers_of(bundle, scores.argmax(axis=2), given["lengths"], asked)
+    assert answers == [[labels[4], labels[4]], [], []]

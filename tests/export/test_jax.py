@@ -14,9 +14,10 @@ import torch
 import birnn
 from birnn.data import read
 from birnn.engine import isa
-from birnn.errors import ConversionError, LengthError
-from birnn.export import EXPORTERS, export_model, feeds, with_offset
+from birnn.errors import ConversionError, LengthError, UsageError
+from birnn.export import EXPORTERS, export_model, feeds, plain_torch, with_offset
 from birnn.export.feeds import unpadded
+from birnn.export.torch import plain_tensor_name, state_dict
 from birnn.export.verify import random_batch
 from birnn.inputs import restored
 from birnn.jax import ChainScores, from_bundle, negative_log_likelihood, viterbi
@@ -85,6 +86,68 @@ def test_gradients_of_a_loss_are_those_of_the_model_in_torch(model, which):
     expected |= {name: value.grad.numpy() for name, value in network.named_parameters()}
     for name, value in found.items():
         np.testing.assert_allclose(value, expected[name], rtol=2e-4, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        "c-from-h",
+        *(
+            pytest.param(w, marks=pytest.mark.slow)
+            for w in ("project", "concat", "sum", "mean", "one-way")
+        ),
+    ],
+)
+def test_scores_of_targets_and_their_gradients_are_those_of_the_plain_model(which, model):
+    bundle = model(which)
+    sequences = random_batch(bundle)[:4]
+    targets = [("K", "AE1", "S"), (), ("T",), ("K", "K")]
+    given = feeds(bundle, sequences, targets)
+    plain = plain_torch.PlainModel(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
+    own = {n: torch.tensor(a) for n, a in state_dict(bundle).items()}
+    plain.load_state_dict(own)
+    expected = plain(**{n: torch.from_numpy(a) for n, a in given.items()})
+    expected.square().sum().backward()
+    function, params = from_bundle(bundle)
+
+    def loss(params):
+        scores = function(params, given)
+        return (scores**2).sum(), scores
+
+    gradients, scores = jax.jit(jax.grad(loss, has_aux=True))(params)
+    np.testing.assert_allclose(scores, expected.detach(), rtol=1e-5, atol=1e-5)
+    for name, parameter in bundle.tensors.items():
+        wanted = dict(plain.named_parameters()).get(plain_tensor_name(name))
+        if wanted is not None:
+            found = np.asarray(gradients[name]).reshape(wanted.shape)
+            size = max(1.0, float(wanted.grad.abs().max()))
+            np.testing.assert_allclose(found / size, wanted.grad / size, atol=1e-4, err_msg=name)
+        assert parameter.shape == gradients[name].shape
+
+
+@pytest.mark.slow  # exported programs, which scan computes, are compared in every run
+@needs_native
+def test_the_native_engine_writes_what_scan_writes(model):
+    bundle = model("sum")
+    given = feeds(bundle, random_batch(bundle)[:5])
+    given["longest"] = np.array([0, 3, 99, 2, 9])  # there is room for what training learnt
+    written = [
+        function.write(params, given)
+        for function, params in (from_bundle(bundle, engine=e) for e in ("scan", "native"))
+    ]
+    np.testing.assert_array_equal(written[1].targets, written[0].targets)
+    assert (written[0].target_lengths <= np.minimum(given["longest"], 100)).all()
+
+
+def test_what_a_model_does_not_do_is_refused(model):
+    bundle = model("sum")
+    function, params = from_bundle(bundle)
+    given = feeds(bundle, ["ACG"])
+    with pytest.raises(UsageError, match="give targets and target_lengths"):
+        function(params, given)
+    tagger, params = from_bundle(model("mixed"))
+    with pytest.raises(UsageError, match="a tagger writes no sequences"):
+        tagger.write(params, given)
 
 
 def test_the_crf_is_the_reference_s():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +20,12 @@ from safetensors import safe_open
 from torch import nn
 
 from birnn.bundle import Bundle
-from birnn.export import export_model, feeds, plain_torch
+from birnn.export import export_model, feeds, plain_decoder, plain_torch
+from birnn.export.torch import state_dict
 from birnn.export.verify import random_batch
+from birnn.export.written import random_targets
 from birnn.runtime import Predictor
+from birnn.runtime.search import GREEDY
 
 SCRIPT = """
 import json, sys
@@ -56,12 +62,93 @@ def test_a_copy_of_the_file_runs_a_model_without_birnn(
     assert json.loads(done.stdout) == Predictor(bundle).predict(batch)
 
 
-def test_its_source_imports_nothing_of_birnn() -> None:
-    tree = ast.parse(Path(plain_torch.__file__).read_text())
+@pytest.mark.parametrize(
+    ("module", "needs"), [(plain_torch, {"torch", "safetensors"}), (plain_decoder, {"torch"})]
+)
+def test_its_source_imports_nothing_of_birnn(module: ModuleType, needs: set[str]) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text())
     names = [a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
     names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     roots = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
-    assert roots == {"torch", "safetensors"}
+    assert roots == needs
+
+
+def test_copies_of_both_files_write_as_the_runtime(
+    model: Callable[..., Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = model("concat")
+    path = export_model(bundle, tmp_path / "model.safetensors", to="torch")
+    for module in (plain_torch, plain_decoder):
+        source = Path(str(module.__file__))
+        (tmp_path / source.name).write_text(source.read_text())
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("plain_torch", "plain_decoder"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    copy = importlib.import_module("plain_torch").load(path)
+    assert type(copy.head).__module__ == "plain_decoder"
+    batch = random_batch(bundle)
+    arrays = tensors_of(bundle, batch)
+    written = copy.write(**arrays)
+    symbols = copy.vocabularies["targets"]
+    found = [[symbols[n] for n in row if n] for row in written.targets.tolist()]
+    assert found == Predictor(bundle).predict(batch, search=GREEDY)
+    # The bound that it works out by itself is the one that comes with the arrays.
+    del arrays["longest"]
+    assert copy.write(**arrays).targets.equal(written.targets)
+
+
+def tensors_of(bundle: Bundle, *batch: Any) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in feeds(bundle, *batch).items()}
+
+
+def plain_of(bundle: Bundle) -> plain_torch.PlainModel:
+    plain = plain_torch.PlainModel(bundle.spec.model_dump(mode="json"), bundle.vocabularies)
+    own = state_dict(bundle)
+    plain.load_state_dict({name: torch.tensor(array) for name, array in own.items()})
+    return plain
+
+
+def test_a_writer_is_made_of_torchs_own_layers(model: Callable[..., Bundle], writer: str) -> None:
+    bundle = model(writer)
+    plain = plain_of(bundle)
+    leaves = {type(m) for m in plain.modules() if not [*m.children()] and [*m.parameters()]}
+    assert leaves <= {nn.Embedding, nn.LSTM, nn.GRU, nn.RNN, nn.Linear, nn.ParameterDict}
+    # Buffers of vectors' means and scales are tensors of the bundle, too.
+    assert sum(t.numel() for t in plain.state_dict().values()) == bundle.spec.parameter_count()
+
+
+@pytest.mark.parametrize("which", ["concat", "project", "mean"])  # each way through its layers
+def test_padding_reaches_no_target(model: Callable[..., Bundle], which: str) -> None:
+    bundle = model(which)
+    batch = random_batch(bundle)[:4]
+    plain, targets = plain_of(bundle), random_targets(bundle, len(batch))
+    given = tensors_of(bundle, batch, targets)
+    spoilt = {name: tensor.clone() for name, tensor in given.items()}
+    beyond = torch.arange(int(given["lengths"].max())) >= given["lengths"][:, None]
+    for name in set(given) - {"lengths", "longest", "targets", "target_lengths"}:
+        spoilt[name][beyond] = 1
+    width = given["targets"].shape[1]
+    spoilt["targets"][torch.arange(width) >= given["target_lengths"][:, None]] = 1
+    torch.testing.assert_close(plain(**spoilt), plain(**given), rtol=0, atol=0)
+    for one, other in zip(plain.write(**spoilt), plain.write(**given), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_a_writer_can_be_trained_further(model: Callable[..., Bundle]) -> None:
+    bundle = model("project")
+    plain = plain_of(bundle)
+    sources = ["ACG", "", "A"]
+    given = tensors_of(bundle, sources, [["K", "S"], ["T"], []])
+    plain(**given).square().sum().backward()
+    for name, parameter in plain.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    del given["targets"]
+    with pytest.raises(ValueError, match="give targets and target_lengths to score, or call write"):
+        plain(**given)
+    tagger = plain_of(model("mixed"))
+    with pytest.raises(ValueError, match="this model writes no sequences"):
+        tagger.write(**tensors_of(model("mixed"), sources))
 
 
 def test_it_is_made_of_torchs_own_layers(model: Callable[..., Bundle], name: str) -> None:

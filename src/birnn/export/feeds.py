@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle import Bundle
-from birnn.errors import LengthError
+from birnn.errors import DataError, LengthError, UsageError
 from birnn.inputs import restored
 from birnn.inputs.kind import Steps
 from birnn.inputs.symbols import SymbolRows
@@ -59,9 +59,9 @@ def feeds(
             scores of these are wanted.
 
     Raises:
-        DataError: A sequence that the model cannot read.
+        DataError: A sequence that the model cannot read, or a symbol that it does not write.
         LengthError: Another number of targets.
-        KeyError: A symbol that the model does not write.
+        UsageError: Targets, and a model that writes no sequences.
 
     Example:
         >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
@@ -117,9 +117,13 @@ def asked_steps(bundle: Bundle, steps: Sequence[Steps]) -> Array | None:
 def _of_targets(
     bundle: Bundle, targets: Sequence[Sequence[str]], sequences: int
 ) -> dict[str, Array]:
+    if not bundle.spec.head.searches:
+        raise UsageError(f"a {bundle.spec.task} writes no sequences: leave targets out")
     if len(targets) != sequences:
         raise LengthError(f"there are {sequences} sequences and {len(targets)} targets")
     numbers = {symbol: n for n, symbol in enumerate(bundle.vocabularies["targets"]) if n}
+    if unknown := set(chain.from_iterable(targets)) - numbers.keys():
+        raise DataError(f"targets: {min(unknown)!r} is no symbol that this model writes")
     values = np.array([numbers[symbol] for symbol in chain.from_iterable(targets)], np.int64)
     lengths = np.array(list(map(len, targets)), np.int64)
     return {"targets": _padded(Ragged(values, lengths)), "target_lengths": lengths}

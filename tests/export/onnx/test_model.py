@@ -30,6 +30,7 @@ from birnn.inputs import restored
 from birnn.ragged import Ragged
 from birnn.reference import crf
 from birnn.runtime import Predictor
+from birnn.runtime.search import GREEDY
 from birnn.tasks.scored import softmax
 
 Model = Callable[..., Bundle]
@@ -62,6 +63,50 @@ def test_scores_and_answers_are_the_runtime_s(model: Model, name: str) -> None:
                 assert graph.answers(sequences) == predictor.predict(sequences)
             else:
                 assert graph.answers(sequences) == [values.tolist() for values in found]
+
+
+def test_targets_are_those_of_the_greedy_search(model: Model, writer: str) -> None:
+    bundle = model(writer)
+    predictor = Predictor(bundle)
+    for optimised in (True, False):
+        graph = opened(bundle, optimised=optimised)
+        for sequences in batches_of(bundle):
+            expected = predictor.predict_nbest(sequences, search=GREEDY)
+            found = graph.write(sequences)
+            for own, [other] in zip(found, expected, strict=True):
+                assert (own.symbols, own.ended) == (other.symbols, other.ended)
+                np.testing.assert_allclose(
+                    own.log_probabilities, other.log_probabilities, rtol=1e-5, atol=1e-5
+                )
+
+
+def test_targets_are_0_beyond_their_ends(model: Model) -> None:
+    bundle = model("c-from-h")
+    _, outputs = opened(bundle).run(random_batch(bundle))
+    targets, lengths = outputs["targets"], outputs["target_lengths"]
+    assert ((targets != 0) == (np.arange(targets.shape[1]) < lengths[:, None])).all()
+    ends = lengths + outputs["ended"]
+    told = outputs["log_probabilities"] != 0
+    assert (told == (np.arange(targets.shape[1]) < ends[:, None])).all()
+    session = session_of(model_of(bundle).SerializeToString())
+    assert {each.name: each.shape for each in session.get_outputs()} == {
+        "targets": ["sequences", "written"],
+        "log_probabilities": ["sequences", "written"],
+        "target_lengths": ["sequences"],
+        "ended": ["sequences"],
+    }
+
+
+def test_another_runtime_writes_the_same_targets(model: Model) -> None:
+    # onnx.reference knows no lengths, so all are alike.
+    bundle = model("c-from-h")
+    sequences = [("A", "C", "?"), ("G", "G", "C")]
+    codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
+    evaluator = onnx.reference.ReferenceEvaluator(model_of(bundle))
+    [targets] = evaluator.run(["targets"], graph_feeds(codec, sequences))
+    symbols = bundle.vocabularies["targets"]
+    found = [[symbols[n] for n in row if n] for row in targets.tolist()]
+    assert found == Predictor(bundle).predict(sequences, search=GREEDY)
 
 
 @pytest.mark.parametrize("named", ["gru-tags", "attention"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,10 @@ from birnn.cli.main import main
 from birnn.data import Example, read
 from birnn.export.onnx import load, write
 from birnn.runtime import Predictor
+from grids import sampled
 
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "tag_with_onnxruntime.py"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+TAGS, WRITES = EXAMPLES / "tag_with_onnxruntime.py", EXAMPLES / "write_with_onnxruntime.py"
 FILES = {"pos": "ud-english-lines/{}.conllu", "names": "wnut17/{}.conll"}
 SMALL = {
     "training.epochs": 2,
@@ -101,27 +105,51 @@ def test_the_example_tags_as_birnn_predict_does(
     bundle = Bundle(bundle.spec, bundle.vocabularies, tensors)
     birnn.bundle.save(bundle, tmp_path / "m")
     write(bundle, tmp_path / "m.onnx")
-    told = run_example(tmp_path / "m.onnx", "\n".join(SENTENCES) + "\n")
+    told = run_example(TAGS, tmp_path / "m.onnx", "\n".join(SENTENCES) + "\n")
     (tmp_path / "s.txt").write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
     assert main(["predict", str(tmp_path / "m"), str(tmp_path / "s.txt"), "--tokens"]) == 0
     assert told == capsys.readouterr().out
     assert len({line.partition("\t")[2] for line in told.splitlines()} - {""}) > 1
     if character_hidden:
         for text in ("", "\n", "\n\n"):
-            assert run_example(tmp_path / "m.onnx", text) == text
+            assert run_example(TAGS, tmp_path / "m.onnx", text) == text
 
 
-def run_example(path: Path, text: str) -> str:
-    """What the example writes, in a process that cannot import birnn."""
+SOURCES = ["CAG", "", "  A c ", "G\u0327a x?", "ACCA GAC", "\u0130"]
+
+
+@pytest.mark.parametrize("way", sampled(["characters", "spaces", "|"], ["|"]))
+def test_the_example_writes_as_birnn_predict_does(
+    way: str,
+    model: Callable[..., Bundle],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bundle = replace(model("c-from-h"), metadata={"reading": {"source_split": way}})
+    birnn.bundle.save(bundle, tmp_path / "m")
+    write(bundle, tmp_path / "m.onnx")
+    between = {"characters": "", "spaces": " "}.get(way, way)
+    text = "".join(f"{between.join(source)}\n" for source in SOURCES)
+    (tmp_path / "s.txt").write_text(text, encoding="utf-8")
+    assert main(["predict", str(tmp_path / "m"), str(tmp_path / "s.txt"), "--beam", "1"]) == 0
+    told = run_example(WRITES, tmp_path / "m.onnx", text)
+    assert told == capsys.readouterr().out
+    assert len(set(told.splitlines())) > 2
+    assert run_example(WRITES, tmp_path / "m.onnx", "") == ""
+
+
+def run_example(example: Path, path: Path, text: str) -> str:
+    """What an example writes, in a process that cannot import birnn."""
     runner = (
         "import runpy, sys; sys.modules['birnn'] = None; sys.argv = sys.argv[1:];"
         "runpy.run_path(sys.argv[0], run_name='__main__'); assert 'torch' not in sys.modules"
     )
-    command = [sys.executable, "-I", "-X", "utf8", "-c", runner, str(EXAMPLE), str(path)]
+    command = [sys.executable, "-I", "-X", "utf8", "-c", runner, str(example), str(path)]
     ran = subprocess.run(command, input=text, capture_output=True, encoding="utf-8", check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
 
-def test_the_example_is_short() -> None:
-    assert len(EXAMPLE.read_text("utf-8").splitlines()) < 60
+@pytest.mark.parametrize("example", [TAGS, WRITES])
+def test_the_example_is_short(example: Path) -> None:
+    assert len(example.read_text("utf-8").splitlines()) < 60
