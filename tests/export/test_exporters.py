@@ -18,7 +18,7 @@ from birnn.bundle import Bundle
 from birnn.data import read
 from birnn.errors import ConversionError, OutputError, UsageError
 from birnn.export import EXPORTERS, export_model, verify
-from birnn.export.verify import BATCH_ROWS, random_batch, sample, verify_loaded
+from birnn.export.verify import BATCH_ROWS, questions, random_batch, sample, verify_loaded
 from birnn.runtime import Predictor
 from birnn.runtime.search import GREEDY, Hypothesis
 
@@ -52,6 +52,25 @@ def test_an_exported_file_writes_as_the_runtime(
     for own, other in zip(answers, expected, strict=True):
         assert own.score == pytest.approx(other.score, rel=1e-5)
         assert len(own.log_probabilities) == len(own.symbols) + own.ended
+
+
+def test_raw_texts_of_a_filler_are_compared_at_gaps(
+    model: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    bundle = model("gaps")
+    path = export_model(bundle, tmp_path / "model.safetensors", to="torch")
+    tensors = dict(bundle.tensors)
+    tensors["head.linear.bias"] = tensors["head.linear.bias"] + np.float32(1)
+    other = Bundle(bundle.spec, bundle.vocabularies, tensors)
+    texts = ["the bank of the river", ["by", "the", "___"], []]
+    found = verify(other, path, to="torch", sequences=texts)
+    assert found.largest is not None
+    assert found.largest.value == pytest.approx(1, rel=1e-4)
+    only = verify_loaded(
+        other, EXPORTERS["torch"].load(path, other), {"sample": questions(other, texts)}, to="torch"
+    )
+    assert only.largest is not None
+    assert only.largest.value == pytest.approx(1, rel=1e-4)
 
 
 def test_keras_writes_no_sequences(model: Callable[..., Bundle], tmp_path: Path) -> None:

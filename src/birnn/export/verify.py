@@ -23,7 +23,9 @@ from birnn.errors import ConversionError, UsageError
 from birnn.export.exporters import Loaded, exporter_of
 from birnn.export.feeds import Array
 from birnn.export.written import compare_written
+from birnn.inputs import restored
 from birnn.runtime import Predictor
+from birnn.runtime.validation import validated
 
 TOLERANCE = 1e-5
 MOST_TOKENS = 200  # of a vocabulary, in the sample
@@ -168,6 +170,14 @@ def _asked(bundle: Bundle, sequences: list[tuple[str, ...]]) -> list[Any]:
     return [question.inputs for question in questions]
 
 
+def questions(bundle: Bundle, sequences: Sequence[Any]) -> list[Any]:
+    """Sequences of a caller as the head is asked: a raw text has no gap of its own."""
+    if bundle.spec.head.labelled:
+        return list(sequences)
+    codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
+    return _asked(bundle, [tuple(each) for each in validated(bundle.spec, codec, sequences)])
+
+
 def _vectors(bundle: Bundle, lengths: Sequence[int], random: Any) -> list[Array]:
     """Rows around the mean of training, in its units."""
     inputs: Any = bundle.spec.inputs
@@ -191,7 +201,8 @@ def verify(
         bundle: The model that was exported.
         path: The exported file.
         to: The framework.
-        sequences: The sample; by default `sample` makes one.
+        sequences: The sample; by default `sample` makes one. Of a filler some of their words
+            become gaps.
         tolerance: Largest difference that passes, relative to the size of the scores.
 
     Raises:
@@ -204,7 +215,7 @@ def verify(
         bundle,
         exporter_of(to).load(Path(path), bundle),
         {
-            "sample": sample(bundle) if sequences is None else list(sequences),
+            "sample": sample(bundle) if sequences is None else questions(bundle, sequences),
             "random": random_batch(bundle),
         },
         to=to,

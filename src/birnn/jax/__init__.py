@@ -5,6 +5,7 @@ from birnn.errors import require
 require("jax", extra="jax")
 
 from birnn.jax.crf import ChainScores, negative_log_likelihood, viterbi
+from birnn.jax.decoder import Written
 from birnn.jax.initialise import SchemeName, init
 from birnn.jax.model import Model, from_bundle
 from birnn.jax.recurrent import (
@@ -23,6 +24,7 @@ __all__ = [
     "RecurrentState",
     "SchemeName",
     "StackOutput",
+    "Written",
     "apply",
     "from_bundle",
     "init",
