@@ -55,8 +55,14 @@ def recipe(tiny):
     "settings",
     [
         {},
-        {"head__tied": True, "head__input_feeding": True, "head__attention": "dot"},
-        {"encoder__cell": "gru", "head__bridge": "concat"},
+        pytest.param(
+            {"head__tied": True, "head__input_feeding": True, "head__attention": "dot"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"encoder__cell": "gru", "head__bridge": "concat"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_twenty_pairs_are_learnt_by_heart(recipe, settings):

@@ -159,7 +159,7 @@ class Spec(Frozen):
         """
         shape: Shape = (self.stack.directions_of(-1), self.encoder.hidden_size)
         shapes = {"rows": shape, "last": shape}
-        if self.head.begins_in_states:
+        if self.head.reads_final_states:
             final: Shape = (self.stack.state_count, self.encoder.hidden_size)
             shapes |= dict.fromkeys(FINAL_STATES[: CELLS[self.stack.cell].states], final)
         return shapes

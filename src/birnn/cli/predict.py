@@ -74,7 +74,7 @@ def predict(
     line = _json_lines(predictor, every) if as_json else _plain_lines(predictor)
 
     def answers(inputs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        if with_probabilities or (as_json and spec.head.likely):
+        if with_probabilities or (as_json and spec.head.probabilities_in_json):
             return predictor.stream_proba(inputs, wait=wait)
         if spec.head.searches and (as_json or nbest is not None):
             found = predictor.stream_nbest(inputs, search=search, wait=wait)

@@ -172,7 +172,7 @@ def _asked(bundle: Bundle, sequences: list[tuple[str, ...]]) -> list[Any]:
 
 def questions(bundle: Bundle, sequences: Sequence[Any]) -> list[Any]:
     """Sequences of a caller as the head is asked: a raw text has no gap of its own."""
-    if bundle.spec.head.labelled:
+    if not bundle.spec.head.self_supervised:
         return list(sequences)
     codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
     return _asked(bundle, [tuple(each) for each in validated(bundle.spec, codec, sequences)])

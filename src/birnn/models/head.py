@@ -71,7 +71,8 @@ class HeadModule(Protocol):
         Args:
             encoded: What the encoder gave.
             batch: The batch, whose targets are no part of the answers.
-            golds: Right answers, for heads that judge them; see `birnn.tasks.Head.judged`.
+            golds: Right answers, for heads whose scorers count more than answers; see
+                `birnn.tasks.Decoder`.
             labels: Names of what it answers with, by number.
         """
 

@@ -59,12 +59,10 @@ class ScoringModule(nn.Module):
         self, encoded: BiRNNOutput, batch: Batch, golds: Sequence[Any], labels: Sequence[str]
     ) -> Answered:
         """The best tags of the steps, the best label, or the values."""
-        scores, lengths = self.batch_scores(encoded, batch), encoded.output.lengths
-        if self.spec.judges:
-            answers = self.spec.judged(scores.cpu().numpy(), lengths, golds, labels)
-        else:
-            decoded = self.decode(scores, encoded.output).cpu().numpy()
-            answers = self.spec.answers_of(decoded, lengths, labels)
+        del golds
+        scores = self.batch_scores(encoded, batch)
+        decoded = self.decode(scores, encoded.output).cpu().numpy()
+        answers = self.spec.answers_of(decoded, encoded.output.lengths, labels)
         likelihoods = scores.new_zeros(0)
         if batch.targets is not None:
             likelihoods = self.likelihoods(scores, from_host(batch.targets, scores))
@@ -139,12 +137,22 @@ class GapsHead(ScoringModule):
 
     def __init__(self, spec: Gaps, encoder: Stack, training: HeadTraining) -> None:
         super().__init__()
+        self.gaps = spec
         self.add_layers(spec, encoder.output_size)
         self.cross_entropy = WeightedCrossEntropy(training.class_weights, training.label_smoothing)
 
     def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:
         """Scores of the words at each gap, (N, L)."""
         return self.score(rows.values)
+
+    @torch.no_grad()
+    def answered(
+        self, encoded: BiRNNOutput, batch: Batch, golds: Sequence[Any], labels: Sequence[str]
+    ) -> Answered:
+        """How likely the right words were."""
+        scores = self.batch_scores(encoded, batch)
+        judged = self.gaps.judged(scores.cpu().numpy(), encoded.output.lengths, golds, labels)
+        return Answered(judged, bool(torch.isfinite(scores).all()), [])
 
     def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
         """Mean negative log-likelihood of the words at gaps."""

@@ -92,7 +92,7 @@ def mean_states(network: Network, batches: Iterable[Batch]) -> dict[str, npt.NDA
         halves = [out.forward.values, *([] if out.backward is None else [out.backward.values])]
         filled = torch.from_numpy(batch.lengths > 0).to(out.state.h.device)
         sums.add(halves, [final[filled] for final in out.state.h[-directions:]])
-        if network.spec.head.begins_in_states:
+        if network.spec.head.reads_final_states:
             states = [out.state.h, *([] if out.state.c is None else [out.state.c])]
             sums.add_final([part[:, filled] for part in states])
     if not sums.steps:

@@ -82,7 +82,7 @@ class Network(nn.Module):
         Args:
             batch: The batch; its targets, if any, are no part of the answers.
             labels: Names of what it answers with, by number.
-            golds: Right answers, which some heads judge instead of answering.
+            golds: Right answers, for heads whose scorers count more than answers.
         """
         return self._head.answered(self.encode(batch), batch, golds, labels)
 

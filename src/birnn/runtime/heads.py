@@ -136,8 +136,14 @@ class ScoringHead:
         del tell
         if search is not None:
             raise self._no_search()
-        answering = self._decoded(self.decoder.answers)
-        return replace(answering, judge=self._judged) if self._head.judges else answering
+        answering, judge = self._decoded(self.decoder.answers), self.decoder.judge
+        if judge is None:
+            return answering
+
+        def judged(encoded: Outcome, golds: Sequence[Any]) -> list[Any]:
+            return judge(self(encoded), encoded.output.lengths, golds)
+
+        return replace(answering, judge=judged)
 
     def probabilities(self, *, with_answers: bool) -> Answering:
         """Probabilities of labels, of each step or of the sequence."""
@@ -187,9 +193,6 @@ class ScoringHead:
             lengths = np.array(list(map(len, scores)), np.int64)
             return self.decoder.answers(np.concatenate(scores), lengths)
         return self.decoder.answers(np.stack(scores), np.ones(len(scores), np.int64))
-
-    def _judged(self, encoded: Outcome, golds: Sequence[Any]) -> list[Any]:
-        return self._head.judged(self(encoded), encoded.output.lengths, golds, self._labels)
 
     def _decoded(self, decode: Decode) -> Answering:
         return Answering(lambda encoded, _: decode(self(encoded), encoded.output.lengths))

@@ -120,7 +120,7 @@ class LoadedModel:
             path,
             self.spec.head.target,
             self.read_options(options),
-            labelled=labelled and self.spec.head.labelled,
+            labelled=labelled and not self.spec.head.self_supervised,
             alphabet=self._runner.codec.alphabet,
             labels=self.labels,
             tell=tell,

@@ -327,7 +327,7 @@ class Predictor(LoadedModel):
         else:
             head, alphabet = self.spec.head, self._runner.codec.alphabet
             request = ReadRequest(
-                head.target, head.labelled, options=options, alphabet=alphabet, tell=tell
+                head.target, not head.self_supervised, options=options, alphabet=alphabet, tell=tell
             )
             examples = labelled_examples(examples, request)
         return evaluate(

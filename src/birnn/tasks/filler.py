@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -75,11 +76,10 @@ class Gaps(Scored):
             "training": {"rows": 6_000_000, "epochs_range": [3, 60]},
         },
     }
-    kinds: ClassVar = ("words",)
-    labelled: ClassVar = False
+    input_kinds: ClassVar = ("words",)
+    self_supervised: ClassVar = True
     per_step: ClassVar = True
-    judges: ClassVar = True
-    likely: ClassVar = True
+    probabilities_in_json: ClassVar = True
     answer_comment: ClassVar = "# a list of words for each text, one for each gap"
 
     kind: Literal["gaps"] = "gaps"
@@ -285,7 +285,7 @@ class Gaps(Scored):
         def probabilities(scores_GL: Array, lengths: Lengths) -> list[Any]:
             return Ragged(softmax(scores_GL), lengths).to_list()
 
-        return Decoder(answers, probabilities)
+        return Decoder(answers, probabilities, partial(self.judged, labels=labels))
 
     def answers_of(self, decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
         """A list of words for each sequence, one for each gap."""
@@ -294,7 +294,14 @@ class Gaps(Scored):
     def judged(
         self, scores: Array, lengths: Lengths, golds: Sequence[Any], labels: Sequence[str]
     ) -> list[ScoredGaps]:
-        """For each sequence how likely the right words were, and how many were likelier."""
+        """For each sequence how likely the right words were, and how many were likelier.
+
+        Args:
+            scores: Scores of all words at all gaps, (G, L).
+            lengths: Gaps of each sequence, (B,).
+            golds: The right words of each.
+            labels: The words by number.
+        """
         numbers = {label: number for number, label in enumerate(labels)}
         right = [numbers.get(word, -1) for words in golds for word in words]
         return ScoredGaps.of(scores, np.array(right, np.int64), lengths)

@@ -104,19 +104,17 @@ class Head(Frozen, ABC):
     """Whether it answers for every step, or once for a sequence."""
     has_labels: ClassVar[bool] = False
     """Whether it chooses among labels; scores of labels must be finite."""
-    begins_in_states: ClassVar[bool] = False
-    """Whether it begins in the final states of all layers of the encoder."""
+    reads_final_states: ClassVar[bool] = False
+    """Whether it reads the final states of all layers of the encoder, beside its rows."""
     searches: ClassVar[bool] = False
     """Whether it searches for its answers, among which there are an n best with scores."""
     vocabulary: ClassVar[str | None] = "labels"
     """Name of the vocabulary that its answers are made of; None where they are numbers."""
-    labelled: ClassVar[bool] = True
-    """Whether data has targets; otherwise they are drawn from what it holds."""
-    kinds: ClassVar[tuple[str, ...]] = ("words", "symbols", "vectors")
+    self_supervised: ClassVar[bool] = False
+    """Whether its targets are drawn from raw sequences, which have none of their own."""
+    input_kinds: ClassVar[tuple[str, ...]] = ("words", "symbols", "vectors")
     """The kinds of input that it is learnt from."""
-    judges: ClassVar[bool] = False
-    """Whether its scorer counts what `judged` gives, and not answers."""
-    likely: ClassVar[bool] = False
+    probabilities_in_json: ClassVar[bool] = False
     """Whether a JSON line has the probabilities of its answer unasked."""
 
     size: Size
@@ -279,19 +277,6 @@ class Head(Frozen, ABC):
         """Notices of validated sequences, a line each, by a name for what is told once."""
         del sequences
         return {}
-
-    def judged(
-        self, scores: Array, lengths: Lengths, golds: Sequence[Any], labels: Sequence[str]
-    ) -> list[Any]:
-        """What its scorer counts of each sequence, where that is more than the answer.
-
-        Args:
-            scores: As for `Decoder`.
-            lengths: Likewise.
-            golds: The right answer of each sequence.
-            labels: The labels by number.
-        """
-        raise NotImplementedError
 
     @abstractmethod
     def scorer(self, labels: Sequence[str]) -> Scorer:

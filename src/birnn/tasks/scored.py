@@ -20,13 +20,14 @@ from birnn.schema import Frozen, Shape, Size, linear_shapes
 from birnn.tasks.head import Array, Head, HeadLayer, Lengths, Tensors
 
 Decode = Callable[[Array, Lengths], list[Any]]
+Judge = Callable[[Array, Lengths, Sequence[Any]], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
     """From the scores of a head to answers.
 
-    Both functions take the scores, (N, L) of a head that answers for every step and (B, L)
+    All functions take the scores, (N, L) of a head that answers for every step and (B, L)
     otherwise, and the lengths of the sequences (B,), and give one answer for each sequence. Where
     a head answers for some steps alone, N and the lengths count these.
 
@@ -34,10 +35,13 @@ class Decoder:
         answers: Labels of the steps, the label, or the values of each sequence.
         probabilities: Probabilities (T, L) of the steps' labels or (L,) of the label; None where
             there are none.
+        judge: With the right answers as well, what the scorer counts of each sequence; None where
+            it counts answers.
     """
 
     answers: Decode
     probabilities: Decode | None
+    judge: Judge | None = None
 
 
 class HiddenSettings(Frozen):

@@ -82,7 +82,7 @@ class TargetSequence(Head, DecoderSettings):
         },
     }
     answer_comment: ClassVar = "# a list of symbols for each sequence"
-    begins_in_states: ClassVar = True
+    reads_final_states: ClassVar = True
     searches: ClassVar = True
     vocabulary: ClassVar = "targets"
 

@@ -76,7 +76,7 @@ def prepare(
         DirectionError: Two directions for tags that are the next step's token.
     """
     notes: list[str] = []
-    _check_learnable(train, labelled=TASKS[task].labelled)
+    _check_learnable(train, labelled=not TASKS[task].self_supervised)
     if TASKS[task].per_step:
         reject_shifted_targets(train, recipe.encoder)
     encoder = recipe.encoder.stack(1)
@@ -85,9 +85,10 @@ def prepare(
     if faults := head.encoder_faults(encoder):
         raise ConfigError("; ".join(faults))
     kind = kind_of(fitted.train, recipe.inputs)
-    if kind not in head.kinds:
+    if kind not in head.input_kinds:
         raise ConfigError(
-            f"inputs.kind is {kind}, a {task} learns from {' or '.join(head.kinds)}. Leave it out."
+            f"inputs.kind is {kind}, a {task} learns from {' or '.join(head.input_kinds)}. "
+            "Leave it out."
         )
     learnt = KINDS[kind].learn([*fitted.train, *fitted.further], recipe.inputs, notes)
     inputs, vocabularies, initial = learnt.inputs, learnt.vocabularies, dict(learnt.initial)

@@ -188,7 +188,7 @@ def _examples(
                 source,
                 TASKS[task].target,
                 reading,
-                labelled=TASKS[task].labelled,
+                labelled=not TASKS[task].self_supervised,
                 alphabet=alphabet,
                 labels=labels,
                 tell=tell,
@@ -198,7 +198,7 @@ def _examples(
     head = TASKS[task]
     request = ReadRequest(
         head.target,
-        head.labelled,
+        not head.self_supervised,
         options=reading,
         found={} if found is None else found,
         alphabet=alphabet,
