@@ -313,7 +313,12 @@ def test_no_sequence_and_no_symbol(randomised, feeding):
     nothing = Ragged(torch.zeros(0, dtype=torch.int64), np.zeros(0, np.int64))
     memory = Ragged(torch.zeros(0, 4, dtype=torch.float64), np.zeros(0, np.int64))
     assert decoder(nothing, memory).values.shape == (0, V)
-    assert decoder.loss(nothing, memory).item() == 0
+    for sampling in (0.0, 0.5):
+        # A step of training on nothing: a loss of 0, and nothing to change.
+        loss = decoder.loss(nothing, memory, sampling=sampling)
+        loss.backward()
+        assert loss.item() == 0
+        assert not any(parameter.grad.any() for parameter in decoder.parameters())
     empty = np.zeros(2, np.int64)
     found = decoder(Ragged(nothing.values, empty), Ragged(memory.values, empty))
     assert found.lengths.tolist() == [1, 1]

@@ -303,7 +303,10 @@ def test_a_model_that_never_ends_is_cut_and_says_so_once(
     [answer] = model.predict(["ab"], search=Search(longest=40))
     assert len(answer) == 40
     assert "the most that the search allows" in caplog.text
-    assert model.predict(["ab"], search=Search(beam=1, longest=0)) == [[]]
+    none = Search(beam=1, longest=0)
+    [[cut], [empty]] = model.predict_nbest(["ab", ""], search=none, attention=True)
+    assert cut.symbols == cut.log_probabilities == ()
+    assert (cut.attention.shape, empty.attention.shape) == ((0, 2), (0, 0))
 
 
 def test_a_target_of_a_thousand_symbols(make: Make) -> None:

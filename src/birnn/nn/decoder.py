@@ -329,7 +329,8 @@ class AttentionDecoder(nn.Module):
             sampled_N = torch.rand(given_N.shape, device=device)[rows] < sampling
         keys = None if self.attention is None else self.attention.keys(memory)
         found: list[Tensor] = []
-        for count, here in schedule.steps():
+        # Of no sequences one step that none takes part in, which all parameters have gradients of.
+        for count, here in list(schedule.steps()) or [(0, slice(0))]:
             state, masks = state.rows(slice(count)), masks.rows(slice(count))
             read_R = given_N[here]
             if sampled_N is not None and found:
@@ -341,8 +342,7 @@ class AttentionDecoder(nn.Module):
             found.append(self._logits(combined_RC, masks))
         back = torch.empty_like(rows)
         back[rows] = torch.arange(rows.shape[0], device=device)
-        nothing = self.combine.weight.new_zeros(0, self.spec.size)
-        return symbols.with_values(torch.cat([nothing, *found]).index_select(0, back))
+        return symbols.with_values(torch.cat(found).index_select(0, back))
 
     def _advanced(
         self,

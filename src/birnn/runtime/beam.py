@@ -128,23 +128,28 @@ class _Record(NamedTuple):
             float(self.found.totals[which]),
             self.found.steps[which],
             self.ended,
-            attention_of(rows, attended),
+            attention_of(rows, attended, int(self.found.source[which])),
         )
 
 
-def attention_of(rows: Sequence[int] | None, attended: Sequence[Attended]) -> Any:
+def attention_of(rows: Sequence[int] | None, attended: Sequence[Attended], source: int) -> Any:
     """The attention of a target's steps, (t, S); None where it was not kept or there is none.
 
     Args:
         rows: Row of the target at each step.
-        attended: Attention at each step.
+        attended: Attention at each step; at the first each source has one row.
+        source: The target's source.
     """
+    if rows is None or attended[0].weights is None:
+        return None
     parts = [
         step.weights[step.starts[row] : step.starts[row + 1]]
-        for row, step in zip(rows or (), attended, strict=False)
+        for row, step in zip(rows, attended, strict=False)
         if step.weights is not None
     ]
-    return np.stack(parts) if parts else None
+    first, behind = attended[0].starts[source : source + 2]
+    # Cut before its first symbol, a target has no steps.
+    return np.stack(parts) if parts else np.zeros((0, behind - first), np.float32)
 
 
 def search(

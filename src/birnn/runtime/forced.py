@@ -59,5 +59,6 @@ def score_targets(
         total = float(np.cumsum(each)[-1])  # one after another, as a search adds them up
         score = float(settings.normalised(total, len(target)))
         rows = [int((lengths[:source] >= t).sum()) for t in range(len(each))] if attention else None
-        out.append(Target(target, score, total, each, True, attention_of(rows, attended)))
+        weights = attention_of(rows, attended, source)
+        out.append(Target(target, score, total, each, True, weights))
     return out
