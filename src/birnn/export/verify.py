@@ -298,7 +298,6 @@ def _compare_written(
     predictor: Predictor, loaded: Loaded, sequences: list[Any], batch: str
 ) -> _Batch:
     found = compare_written(predictor.bundle, loaded, sequences, _in_batches)
-    size = max((abs(step.expected) for step in found.steps), default=0.0)
     differences = [
         Difference(
             value=_apart(np.array(step.expected), np.array(step.found)).item(),
@@ -311,7 +310,7 @@ def _compare_written(
         )
         for step in found.steps
     ]
-    return _Batch(size, differences, found.different)
+    return _Batch(found.size, differences, found.different)
 
 
 def _in_batches(run: Callable[..., list[Any]], sequences: list[Any], *beside: Any) -> list[Any]:

@@ -47,10 +47,12 @@ class WrittenComparison(NamedTuple):
     Args:
         steps: Every step that was compared.
         different: Numbers of the sources whose targets differ.
+        size: How large log-probabilities are: the least of the runtime, without its sign.
     """
 
     steps: list[Compared]
     different: list[int]
+    size: float
 
 
 def random_targets(bundle: Bundle, count: int, seed: int = 0) -> list[tuple[str, ...]]:
@@ -93,16 +95,18 @@ def compare_written(
     pairs = list(zip(expected, found, strict=True))
     steps = [step for number, pair in enumerate(pairs) for step in _alike(number, *pair)]
     different = [number for number, (a, b) in enumerate(pairs) if _target(a) != _target(b)]
+    targets = random_targets(bundle, len(sources))
+    given = runner.run(steps_of, head.given_targets(targets, GREEDY, attention=False))
     if hasattr(loaded, "scores_of"):
-        targets = random_targets(bundle, len(sources))
-        given = runner.run(steps_of, head.given_targets(targets, GREEDY, attention=False))
         numbers = {symbol: n for n, symbol in enumerate(bundle.vocabularies["targets"])}
         scores: list[Array] = in_batches(loaded.scores_of, sources, targets)
         for number, (own, scores_TV) in enumerate(zip(given, scores, strict=True)):
             answers = np.array([*(numbers[symbol] for symbol in own.symbols), 0])
             logs_T = log_softmax(scores_TV)[np.arange(len(answers)), answers]
             steps += _steps(number, own, logs_T.tolist())
-    return WrittenComparison(steps, different)
+    # The best symbols have small log-probabilities, whatever the scores are that these come from.
+    size = max(-log for each in (*expected, *given) for log in (*each.log_probabilities, 0.0))
+    return WrittenComparison(steps, different, size)
 
 
 def _target(found: Hypothesis) -> tuple[tuple[str, ...], bool]:
