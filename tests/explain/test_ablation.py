@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from birnn.errors import ConfigError, ShapeError
-from birnn.explain.ablation import CONDITIONS, MeanStates, mean_ablation
+from birnn.explain.ablation import MeanStates, mean_ablation
 from birnn.explain.decoding import decoding
 from birnn.explain.states import states
 from birnn.runtime import Predictor
+from birnn.runtime.ablation import CONDITIONS
 
 MERGES = {
     "concat": lambda f, b: np.concatenate([f, b], axis=-1),
@@ -71,7 +72,8 @@ def test_an_ablated_half_is_its_mean_at_every_step_and_at_the_end(make, draw, me
     means = MeanStates.over(bundle, [draw(bundle, 7, seed=2)])
     found = mean_ablation(bundle, sequence, means=means)
     own = states(bundle, sequence)
-    for condition, ablated in CONDITIONS.items():
+    for condition, directions in CONDITIONS.items():
+        ablated = ("forward" in directions, "backward" in directions)
         halves = [
             np.broadcast_to(mean, half.shape) if gone else half
             for half, mean, gone in zip(

@@ -12,7 +12,7 @@ from birnn.bundle import Encoder, Spec, Symbols, Tags
 from birnn.errors import DataError, UsageError
 from birnn.reference.bidirectional import StackState
 from birnn.runtime import Predictor, Search, trace_target
-from birnn.runtime.tracing import CONDITIONS
+from birnn.runtime.ablation import CONDITIONS
 from birnn.tasks import TargetSequence
 
 CASES = {

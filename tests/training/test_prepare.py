@@ -9,7 +9,7 @@ import pytest
 
 from birnn.data import Example
 from birnn.errors import ConfigError, DataError
-from birnn.inputs.words import RATIO_SCALE
+from birnn.inputs.word_vectors import RATIO_SCALE
 from birnn.tasks import Label
 from birnn.training.datamodule import DevBatches
 from birnn.training.fit import fit

@@ -9,9 +9,9 @@ the halves of the last layer, which read rows that both directions had a part in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,17 +21,7 @@ from birnn.errors import ConfigError, ShapeError, nearest
 from birnn.explain.inspected import Array, Halves, InspectedModel, Model, array
 from birnn.explain.reading import Reading, halves_over
 from birnn.models import StateSums
-
-Condition = Literal["full", "without forward", "without backward", "without both"]
-
-# Which halves are ablated in each: forward, backward.
-CONDITIONS: dict[Condition, tuple[bool, bool]] = {
-    "full": (False, False),
-    "without forward": (True, False),
-    "without backward": (False, True),
-    "without both": (True, True),
-}
-ONE_DIRECTION: tuple[Condition, ...] = ("full", "without forward")
+from birnn.runtime.ablation import CONDITIONS, DIRECTIONS, Condition, added_by, conditions_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +83,7 @@ class Ablation:
     """What a model says in full, and without what either half or both halves know.
 
     Args:
-        conditions: All of `CONDITIONS`, or ``full`` and ``without forward`` with one direction.
+        conditions: All, or ``full`` and ``without forward`` with one direction.
         scores: In each condition the logits of all labels, (C, T, L) for tags (with a CRF its
             emissions), (C, L) for a label; or the values in their own units, (C, L).
         answers: What the model would say in each: numbers of labels, (C, T) or (C,), which with
@@ -146,16 +136,7 @@ class Ablation:
         Raises:
             ConfigError: An answer that the model does not have.
         """
-        logits = self.logits(target)
-        without: dict[str, Condition] = {
-            "forward": "without forward",
-            "backward": "without backward",
-        }
-        return {
-            half: np.asarray(logits["full"] - logits[condition])
-            for half, condition in without.items()
-            if condition in logits
-        }
+        return added_by(self.logits(target))
 
     def margins(self) -> Array:
         """How far the label of the full answer is above the best other, (C, T) or (C,).
@@ -243,9 +224,9 @@ def mean_ablation(
     with torch.no_grad():
         means = MeanStates.of_sequence(halves) if means is None else means
         _check(means, halves)
-        conditions = tuple(CONDITIONS) if len(halves.parts) == 2 else ONE_DIRECTION
+        conditions = conditions_of(len(halves.parts))
         for condition in conditions:
-            found, rows = inspected.scores(ablate(halves, means, *CONDITIONS[condition]))
+            found, rows = inspected.scores(ablate(halves, means, CONDITIONS[condition]))
             scores.append(array(found).astype(np.float64))
             answers.append(inspected.answers(found, rows))
     if not inspected.tags:
@@ -261,16 +242,15 @@ def mean_ablation(
     )
 
 
-def ablate(halves: Halves, means: MeanStates, forward: bool, backward: bool) -> Halves:
+def ablate(halves: Halves, means: MeanStates, directions: Collection[str]) -> Halves:
     """The halves with mean states in the place of one of them, or both.
 
     Args:
         halves: Of the last layer.
         means: What stands for a half that is ablated.
-        forward: Whether the forward half is.
-        backward: Whether the backward half is.
+        directions: Whose halves are.
     """
-    ablated = (forward, backward)[: len(halves.parts)]
+    ablated = [name in directions for name in DIRECTIONS[: len(halves.parts)]]
 
     def mean(mean_H: Array, states: Tensor) -> Tensor:
         return torch.tensor(mean_H).to(states).expand_as(states)

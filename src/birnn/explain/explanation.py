@@ -22,6 +22,7 @@ from birnn.explain.reading import Reading
 from birnn.explain.states import Correlation, States, correlation, states
 from birnn.explain.unrolled import inputs_read
 from birnn.nn.threads import own_threads
+from birnn.reference.softmax import softmax
 
 LONG = 400  # steps from which on leaving out each of them in turn takes too long
 MOST_ROWS = 1 << 17  # of all copies of a sequence that its flow is read off
@@ -130,8 +131,7 @@ class Explanation:
         scores = self.ablation.scores[0]
         if self.position is not None:
             scores = scores[self.position]
-        powers = np.exp(scores - scores.max())
-        return np.asarray(powers / powers.sum())
+        return softmax(scores)
 
     @property
     def probability(self) -> float | None:

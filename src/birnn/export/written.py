@@ -15,8 +15,8 @@ import numpy as np
 
 from birnn.bundle import Bundle
 from birnn.export.feeds import Array
+from birnn.reference.softmax import log_softmax
 from birnn.runtime.batches import BatchRunner
-from birnn.runtime.decoder import log_softmax
 from birnn.runtime.search import GREEDY, Hypothesis
 from birnn.runtime.validation import validated
 

@@ -1,6 +1,6 @@
-"""Vectors of words: pretrained ones before training; at run time an LRU cache of computed rows."""
+"""Vectors of words: how they start before training; at run time an LRU cache of computed rows."""
 
-# V known words, F distinct written forms, K features of a form, W width of an input row
+# V known words, L labels, F distinct written forms, K features of a form, W width of an input row
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ from birnn.inputs.forms import Characters, Surface
 from birnn.inputs.kind import Floats, Integers, Tensors
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.ragged import Ragged
+
+# Standard deviation of fresh word vectors: a rare word's vector, which is hardly ever updated,
+# starts small, so that it adds little to a row.
+WORD_SPREAD = 0.1
+# Log-count ratios reach about 4: large compared with fresh vectors, but no larger.
+RATIO_SCALE = 0.25
 
 CAPACITY = 1 << 15
 # Forms that go through the character network together: bounds its memory, fills its matrices.
@@ -50,6 +56,37 @@ def with_pretrained(
     for word, vector in vectors.items():
         table[joined.id(word)] = vector
     return joined, table
+
+
+def with_class_ratios(held_VL: npt.NDArray[np.float64], dim: int) -> Floats:
+    """Fresh vectors of words (V, dim) that start with the log-count ratio of each label.
+
+    ``r[w, k] = log p(w | k) - log p(w | other labels)``, over the share of the examples that hold
+    the word, add-one smoothed: the features by which naive Bayes weighs words. They fill the first
+    dimensions of the vectors, one for each label as far as there is room, and are trained further.
+
+    Args:
+        held_VL: How many examples of each label hold each word, (V, L); word 0 is unknown.
+        dim: Width of a vector.
+
+    Source:
+        Wang & Manning 2012, Baselines and Bigrams: Simple, Good Sentiment and Topic Classification,
+        section 2.
+
+    Example:
+        >>> with_class_ratios(np.array([[9.0, 0.0], [1.0, 1.0], [3.0, 1.0]]), 1).shape
+        (3, 1)
+    """
+    others_VL = held_VL.sum(axis=1, keepdims=True) - held_VL
+    share_VL = (held_VL + 1) / (held_VL + 1).sum(axis=0)
+    other_share_VL = (others_VL + 1) / (others_VL + 1).sum(axis=0)
+    ratios_VL = np.log(share_VL / other_share_VL)
+    ratios_VL[0] = 0.0  # unknown words are evidence for no label
+    words, labels = held_VL.shape
+    room = min(labels, dim)
+    table = np.random.default_rng(0).normal(0.0, WORD_SPREAD, (words, dim))
+    table[:, :room] = RATIO_SCALE * ratios_VL[:, :room]
+    return table.astype(np.float32)
 
 
 class WordVectors:

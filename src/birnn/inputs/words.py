@@ -44,16 +44,14 @@ from birnn.inputs.kind import (
 )
 from birnn.inputs.tokens import MOST_TOKENS, distinct, mostly_unknown, token_of, tokens_of
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary, normalise
-from birnn.inputs.word_vectors import WordVectorCache, WordVectors, with_pretrained
+from birnn.inputs.word_vectors import (
+    WordVectorCache,
+    WordVectors,
+    with_class_ratios,
+    with_pretrained,
+)
 from birnn.ragged import Ragged
 from birnn.schema import Frozen, Shape, Size, prefixed
-
-# Standard deviation of fresh word vectors: a rare word's vector, which is hardly ever updated,
-# starts small, so that it adds little to a row.
-WORD_SPREAD = 0.1
-RATIO_SCALE = (
-    0.25  # log-count ratios reach about 4: large compared with fresh vectors, but no larger
-)
 
 
 class WordSettings(Frozen):
@@ -254,17 +252,7 @@ class Words(InputSpec):
     def class_tensors(
         self, train: Sequence[Example], vocabularies: Vocabularies, settings: Any
     ) -> dict[str, npt.NDArray[Any]]:
-        """Word vectors (V, W) that start with the log-count ratio of each label, where that is set.
-
-        ``r[w, k] = log p(w | k) - log p(w | other labels)``, over the share of the examples that
-        hold the word, add-one smoothed: the features by which naive Bayes weighs words. They
-        fill the first dimensions of the vectors, one for each label as far as there is room, and
-        are trained further.
-
-        Source:
-            Wang & Manning 2012, Baselines and Bigrams: Simple, Good Sentiment and Topic
-            Classification, section 2.
-        """
+        """Word vectors (V, dim) that start with log-count ratios of labels, where that is set."""
         if not settings.class_ratios:
             return {}
         words, labels = vocabularies["words"], vocabularies["labels"]
@@ -272,15 +260,7 @@ class Words(InputSpec):
         for example in train:
             held = {self.normalised(token) for token in _tokens(example)}
             held_VL[words.ids(held), labels.id(str(example.target))] += 1
-        others_VL = held_VL.sum(axis=1, keepdims=True) - held_VL
-        share_VL = (held_VL + 1) / (held_VL + 1).sum(axis=0)
-        other_share_VL = (others_VL + 1) / (others_VL + 1).sum(axis=0)
-        ratios_VL = np.log(share_VL / other_share_VL)
-        ratios_VL[0] = 0.0  # unknown words are evidence for no label
-        room = min(len(labels), self.dim)
-        table = np.random.default_rng(0).normal(0.0, WORD_SPREAD, (len(words), self.dim))
-        table[:, :room] = RATIO_SCALE * ratios_VL[:, :room]
-        return {"words.weight": table.astype(np.float32)}
+        return {"words.weight": with_class_ratios(held_VL, self.dim)}
 
     # ------------------------------------------------------------------ at work and in words
 

@@ -24,7 +24,7 @@ from birnn.inputs import (
     WordRows,
     Words,
 )
-from birnn.inputs.words import WORD_SPREAD
+from birnn.inputs.word_vectors import WORD_SPREAD
 from birnn.nn import BiRNN, SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.dropout import dropout_mask
 from birnn.ragged import Ragged

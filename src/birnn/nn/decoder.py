@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,34 +15,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from birnn.errors import ConfigError, LengthError, ShapeError, UsageError
+from birnn.errors import ConfigError, LengthError, UsageError
 from birnn.nn._engine.linear_ops import linear
 from birnn.nn._engine.ops import parameters_of, run_stack
 from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.nn.attention import Attention
 from birnn.nn.birnn import BiRNN
 from birnn.nn.conversions import ragged_rows, ragged_symbols
-from birnn.nn.dropout import VariationalDropout
-from birnn.nn.outputs import DecoderState, DecoderStep, State, initial_states
+from birnn.nn.dropout import DecoderMasks, VariationalDropout, dropped
+from birnn.nn.outputs import (
+    DecoderState,
+    DecoderStep,
+    State,
+    check_decoder_state,
+    initial_states,
+)
 from birnn.ragged import Ragged, host_lengths
 from birnn.reference import decoder as reference
 from birnn.reference.bidirectional import direction_names
 from birnn.reference.decoder_spec import BOUNDARY, AttentionName, DecoderSpec
 from birnn.reference.scan import Schedule
 from birnn.reference.stack import CellName
-
-
-class _Masks(NamedTuple):
-    """What rows are multiplied by, a row for each sequence; None where nothing is dropped."""
-
-    embedding: Tensor | None
-    between: list[Tensor]  # before each layer but the first
-    output: Tensor | None
-
-    def rows(self, which: Any) -> _Masks:
-        """The masks of some sequences, or of each row of a batch."""
-        embedding, output = (None if m is None else m[which] for m in (self.embedding, self.output))
-        return _Masks(embedding, [mask[which] for mask in self.between], output)
 
 
 class AttentionDecoder(nn.Module):
@@ -194,7 +187,7 @@ class AttentionDecoder(nn.Module):
             return self._step_by_step(symbols, memory, start, masks, sampling)
         rows = torch.from_numpy(symbols.sequence_of_row).to(symbols.values.device)
         masks = masks.rows(rows)
-        read_ND = _dropped(self.embedding(symbols.values), masks.embedding)
+        read_ND = dropped(self.embedding(symbols.values), masks.embedding)
         layout = TensorLayout.ragged(symbols.lengths)
         hidden_NH, _ = self._run_layers(read_ND, layout, start.layers, masks)
         combined_NC, _ = self._combined(symbols.with_values(hidden_NH), memory)
@@ -302,8 +295,8 @@ class AttentionDecoder(nn.Module):
         lengths = np.ones(len(memory), np.int64) if grouping is None else host_lengths(grouping)
         rows = ragged_symbols(Ragged(symbols, lengths), self.spec.size, what="symbols")
         memory = self._checked_memory(memory, len(rows), "the grouping")
-        self._check_state(state, len(rows.values))
-        masks = _Masks(None, [], None)
+        check_decoder_state(state, self.spec, len(rows.values), self.combine.weight)
+        masks = DecoderMasks()
         state, combined_RC, found = self._advanced(rows, state, memory, masks, weights=weights)
         return DecoderStep(self._logits(combined_RC, masks), state, found)
 
@@ -314,7 +307,7 @@ class AttentionDecoder(nn.Module):
         symbols: Ragged[Tensor],
         memory: Ragged[Tensor],
         state: DecoderState,
-        masks: _Masks,
+        masks: DecoderMasks,
         sampling: float,
     ) -> Ragged[Tensor]:
         """`forward` where a step reads what the step before gave."""
@@ -349,13 +342,13 @@ class AttentionDecoder(nn.Module):
         symbols: Ragged[Tensor],
         state: DecoderState,
         memory: Ragged[Tensor],
-        masks: _Masks,
+        masks: DecoderMasks,
         *,
         keys: Tensor | None = None,
         weights: bool = False,
     ) -> tuple[DecoderState, Tensor, Tensor | None]:
         """The state after a step of each row, what it combined (R, C), and attention weights."""
-        read = _dropped(self.embedding(symbols.values), masks.embedding)
+        read = dropped(self.embedding(symbols.values), masks.embedding)
         if state.fed is not None:
             read = torch.cat([read, state.fed], dim=1)
         layout = TensorLayout.padded(read.shape[0], 1)
@@ -366,7 +359,7 @@ class AttentionDecoder(nn.Module):
         return DecoderState(layers, fed), combined_RC, found
 
     def _run_layers(
-        self, rows: Tensor, layout: TensorLayout, state: State, masks: _Masks
+        self, rows: Tensor, layout: TensorLayout, state: State, masks: DecoderMasks
     ) -> tuple[Tensor, State]:
         """The last layer's rows, and the state after them."""
         layers = range(self.spec.num_layers)
@@ -401,25 +394,23 @@ class AttentionDecoder(nn.Module):
             beside = torch.cat([contexts.values, beside], dim=1)
         return linear(beside, self.combine.weight, self.combine.bias).tanh(), found
 
-    def _logits(self, combined: Tensor, masks: _Masks) -> Tensor:
+    def _logits(self, combined: Tensor, masks: DecoderMasks) -> Tensor:
         weight = self.embedding.weight if self.spec.tied else self.linear.weight
-        return linear(_dropped(combined, masks.output), weight, self.linear.bias)
+        return linear(dropped(combined, masks.output), weight, self.linear.bias)
 
-    def _masks(self, like: Tensor) -> _Masks:
+    def _masks(self, like: Tensor) -> DecoderMasks:
         """Masks of dropout for each sequence of a batch, (B, ...), drawn now."""
-        sequences, spec = like.shape[1], self.spec
+        spec, sequences = self.spec, like.shape[1]
 
         def mask(dropout: VariationalDropout, width: int) -> Tensor | None:
             return dropout.mask(like.new_empty(0, width), sequences) if dropout.drops else None
 
         between = [mask(self.dropout, spec.hidden_size) for _ in range(spec.num_layers - 1)]
-        return _Masks(
+        return DecoderMasks(
             mask(self.embedding_dropout, spec.dim),
             [each for each in between if each is not None],
             mask(self.output_dropout, spec.combined_size),
         )
-
-    # ------------------------------------------------------------------ checks
 
     def _checked_memory(self, memory: Ragged[Tensor], sequences: int, what: str) -> Ragged[Tensor]:
         memory = ragged_rows(memory, "the decoder's memory")
@@ -429,19 +420,6 @@ class AttentionDecoder(nn.Module):
             )
         return memory
 
-    def _check_state(self, state: DecoderState, rows: int) -> None:
-        if not isinstance(state, DecoderState):
-            raise ShapeError(
-                f"the state of a step is what start() or the step before gave, "
-                f"got {type(state).__name__}"
-            )
-        spec, like = self.spec, self.combine.weight
-        initial_states(state.layers, spec.stack, spec.num_layers, rows, like)
-        fed = None if state.fed is None else tuple(state.fed.shape)
-        wanted = (rows, spec.combined_size) if spec.input_feeding else None
-        if fed != wanted:
-            raise ShapeError(f"what was fed to the step is {fed}, expected {wanted}")
-
     def extra_repr(self) -> str:
         """The settings that are not those of its parts."""
         s = self.spec
@@ -450,10 +428,6 @@ class AttentionDecoder(nn.Module):
             + ["input_feeding=True"] * s.input_feeding
             + ["tied=True"] * s.tied
         )
-
-
-def _dropped(rows: Tensor, mask: Tensor | None) -> Tensor:
-    return rows if mask is None else rows * mask
 
 
 def _with_boundary(targets: Ragged[Tensor], where: Any) -> Ragged[Tensor]:

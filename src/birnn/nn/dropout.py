@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -83,6 +83,30 @@ class VariationalDropout(nn.Module):
     def extra_repr(self) -> str:
         """The rate."""
         return f"rate={self.rate}"
+
+
+class DecoderMasks(NamedTuple):
+    """Variational dropout of a decoder: what rows are multiplied by, a mask for each sequence.
+
+    Args:
+        embedding: Of the symbols' vectors, (B, D); None where nothing is dropped.
+        between: Of what each layer but the first reads, (B, H); empty likewise.
+        output: Of what is combined, (B, C); None likewise.
+    """
+
+    embedding: Tensor | None = None
+    between: Sequence[Tensor] = ()
+    output: Tensor | None = None
+
+    def rows(self, which: Any) -> DecoderMasks:
+        """The masks of some sequences, or of each row of a batch."""
+        embedding, output = (None if m is None else m[which] for m in (self.embedding, self.output))
+        return DecoderMasks(embedding, [mask[which] for mask in self.between], output)
+
+
+def dropped(rows: Tensor, mask: Tensor | None) -> Tensor:
+    """Rows times their masks; as they are without."""
+    return rows if mask is None else rows * mask
 
 
 class SequenceNoise(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from birnn.errors import ShapeError
 from birnn.nn._engine.private_torch import autocasts
+from birnn.reference.decoder_spec import DecoderSpec
 from birnn.reference.stack import Stack
 
 
@@ -124,6 +125,30 @@ def initial_states(
             raise ShapeError(f"initial {name} is {tuple(part.shape)}, expected {shape}")
         check_kind(f"initial {name}", part, like)
     return parts
+
+
+def check_decoder_state(state: DecoderState, spec: DecoderSpec, rows: int, like: Tensor) -> None:
+    """Refuse a state that a decoder's step cannot read.
+
+    Args:
+        state: What the caller gave.
+        spec: Settings of the decoder.
+        rows: Rows R of the step.
+        like: A weight, whose dtype and device it must have.
+
+    Raises:
+        ShapeError: It does not fit.
+    """
+    if not isinstance(state, DecoderState):
+        raise ShapeError(
+            f"the state of a step is what start() or the step before gave, "
+            f"got {type(state).__name__}"
+        )
+    initial_states(state.layers, spec.stack, spec.num_layers, rows, like)
+    fed = None if state.fed is None else tuple(state.fed.shape)
+    wanted = (rows, spec.combined_size) if spec.input_feeding else None
+    if fed != wanted:
+        raise ShapeError(f"what was fed to the step is {fed}, expected {wanted}")
 
 
 def check_rows(rows: Tensor, axes: int, input_size: int, like: Tensor) -> None:

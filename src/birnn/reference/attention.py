@@ -44,6 +44,7 @@ import numpy.typing as npt
 from birnn.errors import ConfigError, nearest
 from birnn.ragged import Ragged
 from birnn.reference.cells import Array
+from birnn.reference.softmax import softmax
 
 AttentionKind = Literal["additive", "dot", "general"]
 Floats = npt.NDArray[np.float64]
@@ -163,7 +164,7 @@ def attend(
     weights_P = np.zeros(int(queries.lengths @ keys.lengths))
     with np.errstate(invalid="ignore", over="ignore"):
         for row, source, pairs in _queries(queries, keys):
-            weights_P[pairs] = _softmax(_scores(query_NA[row], key_MA[source], vector))
+            weights_P[pairs] = softmax(_scores(query_NA[row], key_MA[source], vector))
             contexts_NV[row] = (weights_P[pairs, None] * value_MV[source]).sum(axis=0)
     return Attended(contexts_NV, weights_P)
 
@@ -206,7 +207,7 @@ def attend_gradient(
     )
     with np.errstate(invalid="ignore", over="ignore"):
         for row, source, pairs in _queries(queries, keys):
-            weight_S = _softmax(_scores(query_NA[row], key_MA[source], vector))
+            weight_S = softmax(_scores(query_NA[row], key_MA[source], vector))
             found.values[source] += weight_S[:, None] * d_context_NV[row]
             d_weight_S = (value_MV[source] * d_context_NV[row]).sum(axis=1)
             if d_weights_P is not None:
@@ -325,10 +326,3 @@ def _scores(query_A: Floats, key_SA: Floats, vector_A: Floats | None) -> Floats:
     else:
         scores = (vector_A * np.tanh(query_A + key_SA)).sum(axis=1)
     return scores
-
-
-def _softmax(score_S: Floats) -> Floats:
-    """Of nothing but minus infinities, and with plus infinity or NaN, it is NaN."""
-    power_S = np.exp(score_S - score_S.max())
-    softmax: Floats = power_S / power_S.sum()
-    return softmax

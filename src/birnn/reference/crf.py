@@ -30,6 +30,7 @@ import numpy.typing as npt
 from birnn.ragged import Lengths, Ragged
 from birnn.reference.cells import Array
 from birnn.reference.scan import Schedule
+from birnn.reference.softmax import log_sum_exp
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -106,21 +107,6 @@ class Gradient(NamedTuple):
     transitions: Floats
     start: Floats
     end: Floats
-
-
-def log_sum_exp(x: Floats, axis: int) -> Floats:
-    """``log(sum(exp(x)))`` without overflow; of nothing but minus infinities, minus infinity.
-
-    Example:
-        >>> log_sum_exp(np.array([[-np.inf, -np.inf], [1000.0, -np.inf]]), axis=1).tolist()
-        [-inf, 1000.0]
-    """
-    most = x.max(axis=axis, keepdims=True)
-    # An infinite maximum cannot be taken off: inf - inf would be NaN.
-    most = np.where(np.isinf(most), 0.0, most)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        total: Floats = np.log(np.exp(x - most).sum(axis=axis)) + most.squeeze(axis)
-    return total
 
 
 def score(emissions: Ragged[Array], tags_N: Labels, chain: Chain) -> Floats:

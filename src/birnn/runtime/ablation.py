@@ -8,9 +8,9 @@ Of the last layer the rows are replaced, and of all layers the final states, whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,41 @@ from birnn.runtime.batches import BATCH_ROWS, BatchRunner
 Array = npt.NDArray[Any]
 
 DIRECTIONS = ("forward", "backward")
+
+Condition = Literal["full", "without forward", "without backward", "without both"]
+
+CONDITIONS: dict[Condition, tuple[str, ...]] = {
+    "full": (),
+    "without forward": ("forward",),
+    "without backward": ("backward",),
+    "without both": DIRECTIONS,
+}
+"""Which directions are ablated in each condition."""
+
+
+def conditions_of(directions: int) -> tuple[Condition, ...]:
+    """The conditions of an encoder of one direction or two.
+
+    Example:
+        >>> conditions_of(1)
+        ('full', 'without forward')
+    """
+    return tuple(CONDITIONS)[: 2 * directions]
+
+
+def added_by(scores: Mapping[Condition, Array]) -> dict[str, Array]:
+    """What each direction adds to a score: what the score loses where it alone is ablated.
+
+    Example:
+        >>> added_by({"full": np.array(3.0), "without forward": np.array(1.0)})
+        {'forward': array(2.)}
+    """
+    return {
+        gone[0]: np.asarray(scores["full"] - each)
+        for condition, each in scores.items()
+        for gone in [CONDITIONS[condition]]
+        if len(gone) == 1
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,12 +34,12 @@ import numpy.typing as npt
 
 from birnn.ragged import Lengths
 from birnn.reference.bidirectional import Outcome
+from birnn.reference.decoder_spec import BOUNDARY
 from birnn.runtime.decoder import DecoderLayers, Integers, Memory
 from birnn.runtime.search import Search
 
 Floats64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-END = 0  # number of the boundary symbol, which the decoder also reads first
 
 
 class Target(NamedTuple):
@@ -77,7 +77,7 @@ class _Live(NamedTuple):
     @property
     def last(self) -> Integers:
         """The symbols that the decoder reads next, (R,)."""
-        return self.symbols[:, -1] if self.length else np.full(len(self.source), END)
+        return self.symbols[:, -1] if self.length else np.full(len(self.source), BOUNDARY)
 
     def select(self, rows: Integers | Mask) -> _Live:
         """Some of them."""
@@ -187,7 +187,7 @@ def search(
         totals_RV = live.totals[:, None] + found.log_probabilities
         parents, symbols = _best(totals_RV, live.source, settings.beam)
         extended = live.extended(parents, symbols, found.log_probabilities[parents, symbols])
-        ends = symbols == END
+        ends = symbols == BOUNDARY
         answers.add(extended.select(ends), ended=True)
         goes_on: Mask = ~ends & (longest[extended.source] > live.length)
         cut: Mask = longest[live.source] == live.length

@@ -17,6 +17,7 @@ from birnn.engine.stack import PackedStack
 from birnn.ragged import Lengths, Ragged
 from birnn.reference import bridge
 from birnn.reference.bidirectional import Outcome, StackState
+from birnn.reference.softmax import log_softmax
 from birnn.reference.stack import Stack
 from birnn.runtime.heads import Floats, Tensors, check_finite
 from birnn.tasks.seq2seq import TargetSequence
@@ -182,16 +183,3 @@ class DecoderLayers:
         check_finite(scores_RV)
         fed = None if state.combined is None else combined_RC
         return NextSymbols(log_softmax(scores_RV), DecoderState(outcome.state, fed), found)
-
-
-def log_softmax(scores_RV: Floats) -> npt.NDArray[np.float64]:
-    """``s - log(sum(exp(s)))`` along each row, in float64, where sums over steps lose nothing.
-
-    Example:
-        >>> log_softmax(np.array([[1000.0, 1000.0]], np.float32)).round(3).tolist()
-        [[-0.693, -0.693]]
-    """
-    out = scores_RV.astype(np.float64)
-    out -= out.max(axis=1, keepdims=True)
-    out -= np.log(np.exp(out).sum(axis=1, keepdims=True))
-    return out

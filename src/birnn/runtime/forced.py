@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from birnn.reference.bidirectional import Outcome
-from birnn.runtime.beam import END, Attended, Target, attention_of
+from birnn.reference.decoder_spec import BOUNDARY
+from birnn.runtime.beam import Attended, Target, attention_of
 from birnn.runtime.decoder import DecoderLayers, Integers
 from birnn.runtime.search import Search
 
@@ -37,7 +38,7 @@ def score_targets(
     lengths = np.array(list(map(len, targets)), np.int64)
     longest = int(lengths.max(initial=-1))
     # What is read before each step and what is right at it; the end after each target.
-    table = np.full((len(targets), longest + 2), END)
+    table = np.full((len(targets), longest + 2), BOUNDARY)
     for row, target in zip(table, targets, strict=True):
         row[1 : 1 + len(target)] = target
     steps = np.zeros((len(targets), longest + 1))

@@ -22,9 +22,18 @@ import numpy.typing as npt
 from birnn.bundle.spec import Spec
 from birnn.errors import DataError
 from birnn.reference.bidirectional import Outcome
-from birnn.runtime.ablation import DIRECTIONS, EncoderMeans, ablated, encode, side_by_side
+from birnn.reference.decoder_spec import BOUNDARY
+from birnn.runtime.ablation import (
+    CONDITIONS,
+    Condition,
+    EncoderMeans,
+    ablated,
+    added_by,
+    conditions_of,
+    encode,
+    side_by_side,
+)
 from birnn.runtime.batches import BatchRunner
-from birnn.runtime.beam import END
 from birnn.runtime.decoder import DecoderLayers
 from birnn.runtime.predictor import Predictor
 from birnn.runtime.search import Hypothesis, Search, checked
@@ -32,15 +41,6 @@ from birnn.runtime.validation import validated
 from birnn.tasks.seq2seq import TargetSequence
 
 Array = npt.NDArray[Any]
-
-FULL = "full"
-CONDITIONS: dict[str, tuple[str, ...]] = {
-    FULL: (),
-    "without forward": ("forward",),
-    "without backward": ("backward",),
-    "without both": DIRECTIONS,
-}
-"""Which directions are ablated in each; with one direction the first two are all."""
 
 RUNNERS_UP = 3  # other symbols of a step
 OVERLOOKED = 0.05  # a source symbol that no step gives this weight is said to be never looked at
@@ -88,7 +88,7 @@ class TargetTrace:
     unknown: Array
     nbest: tuple[Hypothesis, ...]
     target: Hypothesis
-    log_probabilities: Mapping[str, Array]
+    log_probabilities: Mapping[Condition, Array]
     runners_up: Sequence[Sequence[tuple[str | None, float]]]
     attention: Array | None
     mean_of: int | None
@@ -104,7 +104,7 @@ class TargetTrace:
                 {direction: float(adds[at]) for direction, adds in added.items()},
             )
             for at, (symbol, each, others) in enumerate(
-                zip((*self.target.symbols, None), self.log_probabilities[FULL], self.runners_up,
+                zip((*self.target.symbols, None), self.log_probabilities["full"], self.runners_up,
                     strict=True)
             )
         ]  # fmt: skip
@@ -138,12 +138,7 @@ class TargetTrace:
 
     def added(self) -> dict[str, Array]:
         """What each direction adds to the log-probability of each step, (T + 1,)."""
-        full = self.log_probabilities[FULL]
-        return {
-            CONDITIONS[condition][0]: full - each
-            for condition, each in self.log_probabilities.items()
-            if len(CONDITIONS[condition]) == 1
-        }
+        return added_by(self.log_probabilities)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain Python objects; the end of a target is ``None``."""
@@ -237,7 +232,9 @@ def trace_target(
     if data is not None:
         means = EncoderMeans.over(runner, _validated(model, runner, data))
     encoded = encode(runner, [source])
-    conditions = list(CONDITIONS)[: 2 * spec.stack.directions_of(-1)] if means else [FULL]
+    conditions: tuple[Condition, ...] = ("full",)
+    if means is not None:
+        conditions = conditions_of(spec.stack.directions_of(-1))
     copies = [ablated(encoded, model.bundle, means, CONDITIONS[each]) for each in conditions]
     decoder = DecoderLayers(spec.head, spec.stack, model.bundle.tensors)
     numbers = {symbol: number for number, symbol in enumerate(model.labels)}
@@ -252,7 +249,7 @@ def trace_target(
         target=traced,
         log_probabilities=dict(zip(conditions, walk.said.T, strict=True)),
         runners_up=[
-            tuple((None if n == END else model.labels[n], p) for n, p in others)
+            tuple((None if n == BOUNDARY else model.labels[n], p) for n, p in others)
             for others in walk.runners_up
         ],
         attention=walk.attention,
@@ -308,7 +305,7 @@ def _walk(decoder: DecoderLayers, encoded: Outcome, target: Sequence[int]) -> _W
     memory, state = decoder.begin(encoded)
     each = np.ones(len(memory.lengths), np.int64)
     said, runners_up, weights = [], [], []
-    for read, next_symbol in zip([END, *target], [*target, END], strict=True):
+    for read, next_symbol in zip([BOUNDARY, *target], [*target, BOUNDARY], strict=True):
         found = decoder.step(read * each, state, memory, each, weights=True)
         state = found.state
         said.append(found.log_probabilities[:, next_symbol])

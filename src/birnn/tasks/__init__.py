@@ -9,7 +9,7 @@ from birnn.tasks.filler import Gaps
 from birnn.tasks.head import FittedHead, Head, Scorer
 from birnn.tasks.pooling import Pooled, PoolingName
 from birnn.tasks.regressor import Values
-from birnn.tasks.scored import Decoder, Scored, softmax
+from birnn.tasks.scored import Decoder, Scored
 from birnn.tasks.seq2seq import TargetSequence
 from birnn.tasks.tagger import Tags
 
@@ -36,5 +36,4 @@ __all__ = [
     "Tags",
     "TargetSequence",
     "Values",
-    "softmax",
 ]

@@ -13,11 +13,12 @@ from birnn.data.examples import Example
 from birnn.errors import DataError, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import LabelScorer
+from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Size
 from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
-from birnn.tasks.scored import Decoder, count_labels, named_probabilities, softmax
+from birnn.tasks.scored import Decoder, count_labels, named_probabilities
 
 
 class Label(Pooled):

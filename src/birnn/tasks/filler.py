@@ -23,6 +23,7 @@ from birnn.inputs.kind import Codec, Split, Steps
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.inputs.words import WordRows
 from birnn.ragged import Ragged
+from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
 from birnn.tasks.gap_scores import GapScorer, ScoredGaps
@@ -32,10 +33,8 @@ from birnn.tasks.scored import (
     HiddenSettings,
     Scored,
     count_labels,
-    hidden_of,
     labels_by_step,
     named_probabilities,
-    softmax,
 )
 
 Truths = npt.NDArray[np.bool_]
@@ -44,12 +43,9 @@ ASKED = 0.15  # share of the words that an evaluation asks for, whatever trainin
 SEED = 1729  # of the words that an evaluation asks for
 
 
-class GapSettings(HiddenSettings):
-    """Settings of the filler's head."""
+class GapFields(HiddenSettings):
+    """What the filler is, in training and in its description."""
 
-    words: Size = Field(
-        default=10_000, description="most frequent words of training that a gap is filled with"
-    )
     lowercase: bool = Field(default=True, description="answer in lower case")
     share: float = Field(
         default=0.15,
@@ -60,7 +56,15 @@ class GapSettings(HiddenSettings):
     best: Size = Field(default=5, description="words that are named for a gap with probabilities")
 
 
-class Gaps(Scored):
+class GapSettings(GapFields):
+    """Settings of the filler's head in training."""
+
+    words: Size = Field(
+        default=10_000, description="most frequent words of training that a gap is filled with"
+    )
+
+
+class Gaps(Scored, GapFields):
     """A word for each gap, read off the encoder's row there; the other rows have no answer."""
 
     task: ClassVar = "filler"
@@ -84,9 +88,6 @@ class Gaps(Scored):
 
     kind: Literal["gaps"] = "gaps"
     size: Size = Field(description="words that a gap is filled with")
-    lowercase: bool = Field(default=True, description="whether these are in lower case")
-    share: float = Field(default=0.15, gt=0, lt=1, description="share of words that training masks")
-    best: Size = Field(default=5, description="words that are named with probabilities")
 
     # ------------------------------------------------------------------ as data
 
@@ -112,13 +113,7 @@ class Gaps(Scored):
         """The head for the most frequent words of training; dev with fixed gaps."""
         del encoder
         texts = [replace(example, inputs=_tokens(example), target=None) for example in train]
-        head = cls(
-            size=1,
-            lowercase=settings.lowercase,
-            share=settings.share,
-            best=settings.best,
-            **hidden_of(settings),
-        )
+        head = cls(size=1, **settings.model_dump(include=set(GapFields.model_fields)))
         written = Counter(token for example in texts for token in _tokens(example))
         written.pop(GAP, None)
         counts: Counter[str] = Counter()

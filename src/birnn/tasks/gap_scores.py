@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.errors import LengthError
+from birnn.reference.softmax import log_sum_exp
 
 Array = npt.NDArray[Any]
 
@@ -48,9 +49,7 @@ class ScoredGaps:
         """
         known = right_G >= 0
         own_G1 = np.take_along_axis(scores_GL, np.maximum(right_G, 0)[:, None], axis=1)
-        most_G1 = scores_GL.max(axis=1, keepdims=True) if len(scores_GL) else own_G1
-        sums_G = np.exp(scores_GL - most_G1).sum(axis=1, dtype=np.float64)
-        losses = np.log(sums_G) + most_G1[:, 0] - own_G1[:, 0].astype(np.float64)
+        losses = log_sum_exp(scores_GL, axis=1) - own_G1[:, 0].astype(np.float64)
         ranks = (scores_GL > own_G1).sum(axis=1)
         losses, ranks = np.where(known, losses, np.nan), np.where(known, ranks, scores_GL.shape[1])
         ends = np.cumsum(lengths)[:-1]

@@ -144,18 +144,6 @@ class Scored(Head, HiddenSettings, ABC):
         ]
 
 
-def softmax(scores: Array) -> Array:
-    """``exp(s) / sum(exp(s))`` along each row, without overflow.
-
-    Example:
-        >>> softmax(np.array([[1000.0, 1000.0]])).tolist()
-        [[0.5, 0.5]]
-    """
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    out: Array = powers / powers.sum(axis=1, keepdims=True)
-    return out
-
-
 def labels_by_step(decoded: Array, lengths: Lengths, labels: Sequence[str]) -> list[Any]:
     """A list of labels for each sequence.
 

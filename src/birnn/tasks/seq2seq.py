@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from birnn.data.alphabet import split_symbols
 from birnn.data.examples import Example
 from birnn.errors import ConfigError, MissingExtra, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
@@ -22,7 +23,7 @@ from birnn.schema import Shape, Size, prefixed
 from birnn.tasks.decoder_settings import DecoderSettings, Seq2SeqSettings, fitting_size
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
 from birnn.tasks.target_symbols import (
-    BOUNDARY,
+    BOUNDARY_SYMBOL,
     MOST_EACH,
     MOST_FIXED,
     SEPARATORS,
@@ -157,9 +158,9 @@ class TargetSequence(Head, DecoderSettings):
     def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
         """A fault if number 0 is not the boundary symbol."""
         first = vocabularies["targets"][0]
-        if first == BOUNDARY:
+        if first == BOUNDARY_SYMBOL:
             return []
-        return [f"the vocabulary of targets must begin with {BOUNDARY}, got {first[:100]!r}"]
+        return [f"the vocabulary of targets must begin with {BOUNDARY_SYMBOL}, got {first[:100]!r}"]
 
     def longest_answers(self, lengths: Lengths) -> Lengths:
         """The most symbols of an answer to sources of these lengths, (B,).
@@ -256,9 +257,8 @@ class TargetSequence(Head, DecoderSettings):
             >>> TargetSequence(size=3, hidden_size=2, separator="").symbols_of("ab")
             ['a', 'b']
         """
-        if not self.separator:
-            return list(text)
-        return text.split(None if self.separator == " " else self.separator)
+        ways = {separator: way for way, separator in SEPARATORS.items()}
+        return list(split_symbols(text, ways.get(self.separator, self.separator)))
 
     def scorer(self, labels: Sequence[str]) -> SequenceScorer:
         """An empty scorer of sequences."""

@@ -19,6 +19,7 @@ from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import TagScorer
 from birnn.ragged import Ragged
 from birnn.reference.crf import Chain
+from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
 from birnn.tasks.classifier import label_limitation
@@ -31,7 +32,6 @@ from birnn.tasks.scored import (
     hidden_of,
     labels_by_step,
     named_probabilities,
-    softmax,
 )
 from birnn.tasks.tag_schemes import tag_scheme, tags_of, with_legal_tags, with_letters_of
 

@@ -9,15 +9,16 @@ from statistics import median
 
 import numpy as np
 
+from birnn.data.alphabet import CHARACTERS, SPACES
 from birnn.data.examples import Example
 from birnn.errors import DataError
 from birnn.inputs.vocabulary import Vocabulary
 
-BOUNDARY = "<s>"
+BOUNDARY_SYMBOL = "<s>"
 """Starts a target, as the decoder's first input, and ends it, as its last output: number 0."""
 
 # What stands between symbols that were split so; others were split at what stands between them.
-SEPARATORS = {"characters": "", "spaces": " "}
+SEPARATORS = {CHARACTERS: "", SPACES: " "}
 
 # Most symbols of an answer, whatever its source, and for each step of the source.
 MOST_FIXED = 100_000
@@ -63,15 +64,15 @@ def count_symbols(train: Sequence[Example], targets: Sequence[Sequence[str]]) ->
             "all targets of the training data are empty: there is nothing to write. "
             "Check the column that they are read from."
         )
-    if BOUNDARY in counted:
-        where = next(e.where or "an example" for e in train if BOUNDARY in (e.target or ()))
+    if BOUNDARY_SYMBOL in counted:
+        where = next(e.where or "an example" for e in train if BOUNDARY_SYMBOL in (e.target or ()))
         raise DataError(
-            f"{where}: {BOUNDARY} is a symbol of a target, and stands for its ends in the "
+            f"{where}: {BOUNDARY_SYMBOL} is a symbol of a target, and stands for its ends in the "
             "model. Write it in another way."
         )
     assert counted.counts is not None
     counts = np.insert(counted.counts, 0, len(targets))
-    return Vocabulary((BOUNDARY, *counted.items), counts, unknown=False)
+    return Vocabulary((BOUNDARY_SYMBOL, *counted.items), counts, unknown=False)
 
 
 def separator_of(symbols: Sequence[str]) -> str:

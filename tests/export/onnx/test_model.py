@@ -29,9 +29,9 @@ from birnn.export.verify import random_batch
 from birnn.inputs import restored
 from birnn.ragged import Ragged
 from birnn.reference import crf
+from birnn.reference.softmax import softmax
 from birnn.runtime import Predictor
 from birnn.runtime.search import GREEDY
-from birnn.tasks.scored import softmax
 
 Model = Callable[..., Bundle]
 
