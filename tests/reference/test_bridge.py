@@ -111,7 +111,7 @@ def test_one_direction_gives_the_state_itself(kind, rng):
 def test_a_deeper_decoder_begins_with_the_last_layer_again(rng):
     encoder = Stack("gru", 2, 2, num_layers=2)
     spec = BridgeSpec(encoder, decoder_of("gru", 3, 4), "project")
-    assert spec.source_layers == (0, 1, 1, 1)
+    assert spec.encoder_layers == (0, 1, 1, 1)
     parameters, final = draw_parameters(spec, rng), draw_parts(encoder, rng)
     found = bridged(spec, parameters, final)
     for k, (f, b) in enumerate([(0, 1), (2, 3), (2, 3), (2, 3)]):

@@ -159,7 +159,7 @@ class Decoder:
                 self._bridged(f"bridge.{part}_l{k}", source, self._encoder.states_of(layer))
                 for part, source in rules.parts.items()
             )
-            for k, layer in enumerate(rules.source_layers)
+            for k, layer in enumerate(rules.encoder_layers)
         )
         return DecoderState(layers, combined)
 

@@ -105,7 +105,7 @@ class Bridge(nn.Module):
                 torch.stack(
                     [
                         self._of_layer(f"{part}_l{k}", parts[source][spec.encoder.states_of(at)])
-                        for k, at in enumerate(spec.source_layers)
+                        for k, at in enumerate(spec.encoder_layers)
                     ]
                 )
                 for part, source in spec.parts.items()

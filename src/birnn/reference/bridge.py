@@ -58,7 +58,7 @@ class BridgeSpec:
     Example:
         >>> encoder = Stack("lstm", 10, 4, num_layers=2)
         >>> decoder = Stack("gru", 6, 8, bidirectional=False)
-        >>> BridgeSpec(encoder, decoder, "concat").source_layers
+        >>> BridgeSpec(encoder, decoder, "concat").encoder_layers
         (1,)
         >>> BridgeSpec(encoder, decoder, "project").shapes()
         {'h_l0.weight': (8, 8), 'h_l0.bias': (8,)}
@@ -93,7 +93,7 @@ class BridgeSpec:
                 "begin with. Give both the same cell."
             )
         for layer in range(decoder.num_layers):
-            directions = encoder.directions_of(self.source_layers[layer])
+            directions = encoder.directions_of(self.encoder_layers[layer])
             wanted = encoder.hidden_size * (directions if self.kind == "concat" else 1)
             if decoder.hidden_size != wanted:
                 halves = "two halves" if directions == 2 else "one half"
@@ -105,13 +105,13 @@ class BridgeSpec:
         return ""
 
     @property
-    def source_layers(self) -> tuple[int, ...]:
+    def encoder_layers(self) -> tuple[int, ...]:
         """Layer of the encoder that each layer of the decoder begins with, (K,).
 
         Example:
             >>> spec = BridgeSpec(Stack("gru", 1, 2, num_layers=2),
             ...                   Stack("gru", 1, 2, num_layers=3, bidirectional=False), "project")
-            >>> spec.source_layers
+            >>> spec.encoder_layers
             (0, 1, 1)
         """
         first = max(0, self.encoder.num_layers - self.decoder.num_layers)
@@ -133,7 +133,7 @@ class BridgeSpec:
 
     def input_size(self, layer: int) -> int:
         """Units of both halves that a layer of the decoder begins with."""
-        return self.encoder.directions_of(self.source_layers[layer]) * self.encoder.hidden_size
+        return self.encoder.directions_of(self.encoder_layers[layer]) * self.encoder.hidden_size
 
     def linear_layers(self) -> dict[str, tuple[int, int]]:
         """Inputs and outputs of each linear layer by its name; of ``project`` alone."""
@@ -279,7 +279,7 @@ def gradients(
     initial = initial_state(spec, linear_layers(parameters), final)
     whole = _halves(spec, final)
     for part, s_KBH, d_KBH in zip(spec.parts, initial.parts, d_initial.parts, strict=True):
-        for k, source in enumerate(spec.source_layers):
+        for k, source in enumerate(spec.encoder_layers):
             halves, d_BH = whole[part][k], d_KBH[k]
             d_halves: tuple[Array, ...] = (d_BH,)
             if spec.kind == "project":
@@ -301,7 +301,7 @@ def _halves(spec: BridgeSpec, final: StackState) -> dict[str, list[list[Array]]]
     """Of each part of the decoder's state, the halves that each of its layers begins with."""
     parts = dict(zip("hc", final.parts, strict=False))
     return {
-        part: [list(parts[source][spec.encoder.states_of(k)]) for k in spec.source_layers]
+        part: [list(parts[source][spec.encoder.states_of(k)]) for k in spec.encoder_layers]
         for part, source in spec.parts.items()
     }
 

@@ -164,7 +164,7 @@ def bridged(
     states = []
     for part, source in rules.parts.items():
         layers = []
-        for k, layer in enumerate(rules.source_layers):
+        for k, layer in enumerate(rules.encoder_layers):
             with graph.scope(f"{part}_l{k}"):
                 own = encoder.states_of(layer)
                 halves = graph.add(
