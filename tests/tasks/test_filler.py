@@ -223,8 +223,10 @@ def test_the_most_frequent_words_are_learnt_and_the_others_counted():
 
 
 def test_what_cannot_be_learnt_from_is_refused():
-    with pytest.raises(DataError, match="single label, 'a'"):
+    with pytest.raises(DataError, match=r"no word but 'a': .* Give texts of several words"):
         prepared([Example(("a", "A"))])
+    with pytest.raises(DataError, match="the training texts hold no word: "):
+        prepared([Example(("___", "[MASK]"))])
     with pytest.raises(DataError, match="no sequence with a step"):
         prepared([Example(())])
     with pytest.raises(DataError, match=r"f:3: vectors\. A filler learns from words"):
@@ -275,6 +277,33 @@ def test_an_evaluation_is_what_the_probabilities_say(trained, tmp_path):
 
 
 # ---------------------------------------------------------------------- answers
+
+
+def test_the_right_words_of_gaps_come_in_pairs_and_examples(trained):
+    words = tuple(trained.labels[:2])
+    [likely] = trained.predict_proba(["the ___ ___"])
+    perplexity = math.exp(-np.log(likely[[0, 1], [0, 1]]).mean())
+    for given in (
+        Example(("the", "___", "___"), words),
+        ("the ___ ___", list(words)),
+        (["the", "___", "___"], words),
+    ):
+        found = trained.evaluate([given])
+        assert (found["gaps"], found["unknown_words"]) == (2, 0)
+        assert found["perplexity"] == pytest.approx(perplexity, rel=1e-5)
+    with pytest.raises(DataError, match=r"1 words for 2 gaps\. Give every gap one"):
+        trained.evaluate([("the ___ ___", ["a"])])
+
+
+def test_training_learns_the_right_words_of_gaps_too():
+    dev = [Example(("am", "I"))]
+    recipe = Recipe.load("filler").with_settings(SETTINGS)
+    whole = prepare("filler", [Example(("I", "am", "here"))], dev, recipe)
+    asked = prepare("filler", [Example(("I", "___", "here"), ("am",))], dev, recipe)
+    assert asked.labels == whole.labels == ("am", "here", "i")
+    np.testing.assert_array_equal(asked.train.targets, whole.train.targets)
+    with pytest.raises(DataError, match=r"an example: 2 words for 1 gaps"):
+        prepared([Example(("I", "___"), ("am", "here"))])
 
 
 def test_each_gap_is_answered_for_itself(trained):

@@ -25,7 +25,7 @@ ACCEPTED = {
     "label": "('a text', 'label') or {'text': ..., 'label': ...}",
     "values": "('a text', 4.5) or {'text': ..., 'values': ...}",
     "sequence": "('source', 'target') or {'source': ..., 'target': ...}",
-    "gaps": "'a text', ['its', 'tokens'] or {'text': ...}",
+    "gaps": "'a text', ['its', 'tokens'], {'text': ...} or ('a ___', ['text'])",
 }
 
 
@@ -189,7 +189,7 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
                 example = example_of(item.inputs, item.target, request)
                 text = example.text if item.text is None else item.text
                 yield replace(item, inputs=example.inputs, target=example.target, text=text)
-            elif not request.labelled:
+            elif not request.labelled and not (request.target == "gaps" and _has_words(item)):
                 yield example_of(item, None, request)
             else:
                 yield _of_pair(item, request)
@@ -233,6 +233,15 @@ class _Pairs:
 
 def _is_pair(item: Any) -> bool:
     return isinstance(item, list | tuple) and len(item) == 2 and set(map(type, item)) <= {str}
+
+
+def _has_words(item: Any) -> bool:
+    """Whether a text comes with the words of its gaps: a list, which no token is."""
+    if not isinstance(item, list | tuple) or len(item) != 2:
+        return False
+    text, words = item
+    texts = isinstance(text, str) or (is_list(text) and all(isinstance(t, str) for t in text))
+    return texts and is_list(words) and all(isinstance(word, str) for word in words)
 
 
 def _of_pair(item: Any, request: ReadRequest) -> Example:

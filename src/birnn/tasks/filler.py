@@ -112,13 +112,19 @@ class Gaps(Scored, GapFields):
     ) -> FittedHead:
         """The head for the most frequent words of training; dev with fixed gaps."""
         del encoder
-        texts = [replace(example, inputs=_tokens(example), target=None) for example in train]
         head = cls(size=1, **settings.model_dump(include=set(GapFields.model_fields)))
-        written = Counter(token for example in texts for token in _tokens(example))
+        texts = [replace(e, inputs=head.filled_in(e), target=None) for e in train]
+        written = Counter(token for example in texts for token in example.inputs)
         written.pop(GAP, None)
         counts: Counter[str] = Counter()
         for token, count in written.items():
             counts[head.word(token)] += count
+        if len(counts) < 2:
+            only = "".join(f" but {escaped(word)!r}" for word in counts)
+            raise DataError(
+                f"the training texts hold no word{only}: there is nothing to choose from. "
+                "Give texts of several words."
+            )
         every = count_labels(counts.elements())
         assert every.counts is not None
         kept = slice(settings.words)
@@ -164,6 +170,19 @@ class Gaps(Scored, GapFields):
         # Of a gap that the text has itself the word is not known.
         words = tuple(self.word(t) for t, new in zip(tokens, gaps | own, strict=True) if new)
         return replace(example, inputs=inputs, target=words, text=None)
+
+    def filled_in(self, example: Example) -> tuple[str, ...]:
+        """The tokens of an example; its gaps are the words that its target has for them.
+
+        Example:
+            >>> Gaps(size=1).filled_in(Example(("I", "___", "here"), ("am",)))
+            ('I', 'am', 'here')
+        """
+        tokens = _tokens(example)
+        if example.target is None:
+            return tokens
+        words = iter(self.check_target(example, example.where or "an example"))
+        return tuple(next(words) if token == GAP else token for token in tokens)
 
     def check_target(self, example: Example, where: str) -> tuple[str, ...]:
         """The words of an example's gaps."""
