@@ -19,7 +19,7 @@ from birnn.errors import BirnnError, ConfigError, DataError, UsageError
 from birnn.models import build
 from birnn.runtime import Predictor
 from birnn.tasks import Gaps
-from birnn.tasks.filler import ASKED, drawn
+from birnn.tasks.gap_drawing import ASKED, drawn
 from birnn.tasks.gap_scores import GapScorer, ScoredGaps
 from birnn.training.datamodule import DataModule
 from birnn.training.prepare import prepare

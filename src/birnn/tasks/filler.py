@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from birnn.data.examples import Example
@@ -26,6 +25,7 @@ from birnn.ragged import Ragged
 from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
+from birnn.tasks.gap_drawing import Truths, asked_words, drawn
 from birnn.tasks.gap_scores import GapScorer, ScoredGaps
 from birnn.tasks.head import Array, BatchChange, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.scored import (
@@ -36,11 +36,6 @@ from birnn.tasks.scored import (
     labels_by_step,
     named_probabilities,
 )
-
-Truths = npt.NDArray[np.bool_]
-
-ASKED = 0.15  # share of the words that an evaluation asks for, whatever training masked
-SEED = 1729  # of the words that an evaluation asks for
 
 
 class GapFields(HiddenSettings):
@@ -164,8 +159,7 @@ class Gaps(Scored, GapFields):
             known = tuple(map(self.word, given)) if isinstance(given, tuple | list) else given
             return replace(example, inputs=tokens, target=known)
         own = np.array([token == GAP for token in tokens], np.bool_)
-        random = np.random.default_rng((SEED, number))
-        gaps = drawn(~own, np.array([len(tokens)]), ASKED, random)
+        gaps = asked_words(~own, number)
         inputs = tuple(GAP if gap else t for t, gap in zip(tokens, gaps.tolist(), strict=True))
         # Of a gap that the text has itself the word is not known.
         words = tuple(self.word(t) for t, new in zip(tokens, gaps | own, strict=True) if new)
@@ -379,30 +373,6 @@ class Gaps(Scored, GapFields):
         """The best words for a gap with their probabilities, the likeliest first."""
         first = np.argsort(-row_L, kind="stable")[: self.best]
         return [(labels[number], float(row_L[number])) for number in first.tolist()]
-
-
-def drawn(may_N: Truths, lengths: Lengths, share: float, random: np.random.Generator) -> Truths:
-    """Rows that become gaps: a share of those that may, and at least one of each sequence.
-
-    Args:
-        may_N: Which rows may, (N,).
-        lengths: Length of each sequence, (B,).
-        share: Chance of each.
-        random: Where the draw comes from.
-
-    Example:
-        >>> random = np.random.default_rng(0)
-        >>> drawn(np.array([True, False, False]), np.array([2, 0, 1]), 0.01, random).tolist()
-        [True, False, False]
-    """
-    weights = np.where(may_N, random.random(len(may_N)), np.inf)
-    gaps: Truths = weights < share
-    filled_lengths = lengths[lengths > 0]
-    if len(filled_lengths):
-        starts = np.cumsum(filled_lengths) - filled_lengths
-        least = np.repeat(np.minimum.reduceat(weights, starts), filled_lengths)
-        gaps |= may_N & (weights == least)
-    return gaps
 
 
 def _tokens(example: Example) -> tuple[str, ...]:
