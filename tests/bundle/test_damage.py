@@ -321,6 +321,15 @@ def test_every_list_of_faults_is_cut(folder: Path) -> None:
     assert message.count("strange") == 10
 
 
+def test_what_contradicts_across_fields_is_told_in_a_sentence(folder: Path) -> None:
+    head = {"kind": "sequence", "size": 3, "hidden_size": 1, "bridge": "sum", "num_layers": 200}
+    change(folder, lambda told: told["spec"].update(head=head))
+    message = refusal(folder)
+    assert "spec: bridge is sum: the decoder has 200 layers" in message
+    assert "Value error" not in message
+    assert ".." not in message
+
+
 def test_long_names_are_cut(folder: Path) -> None:
     header = json.dumps({"n" * 1_000_000: {}}).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)

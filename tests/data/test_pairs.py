@@ -355,3 +355,18 @@ def test_columns_and_examples_of_a_program():
     assert again == found
     with pytest.raises(DataError, match="has no target"):
         list(from_python({"source": ["a"], "target": [None]}, ReadRequest("sequence")))
+
+
+def test_sources_of_numbers_stay_in_the_column_of_training(tmp_path):
+    """Number words: without a header, a column of numbers alone is a source nevertheless."""
+    path = tmp_path / "a.tsv"
+    path.write_text("604\tsix hundred four\n12\ttwelve\n")
+    kept = {"header": False, "text_column": "1", "label_column": "2", "target_split": "spaces"}
+    options = ReadOptions().over(kept)
+    expected = [(("6", "0", "4"), ("six", "hundred", "four")), (("1", "2"), ("twelve",))]
+    told = []
+    found = list(read(path, "sequence", options, tell=told.append))
+    assert [(e.inputs, e.target) for e in found] == expected
+    asked = list(read(path, "sequence", options, labelled=False, tell=told.append))
+    assert [e.inputs for e in asked] == [inputs for inputs, _ in expected]
+    assert not any("not in this table" in line for line in told)

@@ -93,11 +93,13 @@ def spec_faults(raw: Any) -> tuple[Spec | None, list[str]]:
     try:
         return Spec.model_validate(raw), []
     except ValidationError as error:
-        return None, [
-            f"spec.{'.'.join(_cut(str(part), LONGEST_NAME) for part in fault['loc'])}: "
-            f"{_cut(fault['msg'], LONGEST_FAULT)}"
-            for fault in error.errors(include_url=False, include_context=False)
-        ]
+        found = []
+        for fault in error.errors(include_url=False, include_context=False):
+            # What contradicts across fields is a fault of the whole.
+            place = ".".join(_cut(str(part), LONGEST_NAME) for part in ("spec", *fault["loc"]))
+            what = fault["msg"].removeprefix("Value error, ").rstrip(".")
+            found.append(f"{place}: {_cut(what, LONGEST_FAULT)}")
+        return None, found
 
 
 def vocabulary_faults(spec: Spec, vocabularies: Mapping[str, Any]) -> list[str]:

@@ -107,7 +107,9 @@ class _ColumnChoice:
             if self.request.labelled:
                 self.missing.append(f"label column {options.label_column!r}")
             self.labels = ()
-        if options.of_model("text_column") and self.text is not None and _is_place(self.text):
+        # Numbers may be sources of target sequences, and so may what their symbols are written as.
+        told_apart = self.request.target != "sequence" and options.of_model("text_column")
+        if told_apart and self.text is not None and _is_place(self.text):
             self.no_text = _without_text(rows, self.request.labels)
             if int(self.text) - 1 in self.no_text:
                 self.missing.append(f"text column {self.text!r}")
