@@ -5,23 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from birnn.errors import ConfigError, LengthError, UsageError
-from birnn.nn._engine.linear_ops import linear
-from birnn.nn._engine.ops import parameters_of, run_stack
 from birnn.nn._engine.tensor_layout import TensorLayout
-from birnn.nn.attention import Attention
-from birnn.nn.birnn import BiRNN
 from birnn.nn.conversions import ragged_rows, ragged_symbols
+from birnn.nn.decoder_layers import DecoderLayers
 from birnn.nn.dropout import DecoderMasks, VariationalDropout, dropped
 from birnn.nn.outputs import (
     DecoderState,
@@ -32,13 +28,12 @@ from birnn.nn.outputs import (
 )
 from birnn.ragged import Ragged, host_lengths
 from birnn.reference import decoder as reference
-from birnn.reference.bidirectional import direction_names
 from birnn.reference.decoder_spec import BOUNDARY, AttentionName, DecoderSpec
 from birnn.reference.scan import Schedule
 from birnn.reference.stack import CellName
 
 
-class AttentionDecoder(nn.Module):
+class AttentionDecoder(DecoderLayers):
     """Writes target symbols from left to right, with attention over the encoder's rows.
 
     ```
@@ -78,7 +73,7 @@ class AttentionDecoder(nn.Module):
         sections 3 and 3.3; tied: Press & Wolf 2017; scheduled sampling: Bengio et al. 2015.
 
     Example:
-        >>> from birnn.nn import Bridge
+        >>> from birnn.nn import BiRNN, Bridge
         >>> encoder = BiRNN("gru", 6, 8)
         >>> decoder = AttentionDecoder(30, 5, 16, encoder.stack.output_size, cell="gru")
         >>> bridge = Bridge(encoder.stack, decoder.spec.stack, "concat")
@@ -109,8 +104,7 @@ class AttentionDecoder(nn.Module):
         dropout: float = 0.0,
         output_dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.spec = spec = DecoderSpec(
+        spec = DecoderSpec(
             size,
             dim,
             hidden_size,
@@ -123,22 +117,10 @@ class AttentionDecoder(nn.Module):
             tied=tied,
             bidirectional=bidirectional,
         )
-        self.embedding = nn.Embedding(size, dim)
-        self.decoder = BiRNN.from_stack(spec.stack)
-        self.attention: Attention | None = None
-        if attention != "none":
-            self.attention = Attention(
-                hidden_size, spec.context_size, attention, spec.attention_units
-            )
-        self.combine = nn.Linear(spec.context_size + hidden_size, spec.combined_size)
-        self.linear = nn.Linear(spec.combined_size, size)
-        if tied:
-            self.linear.register_parameter("weight", None)
+        super().__init__(spec)
         self.embedding_dropout = VariationalDropout(embedding_dropout)
         self.dropout = VariationalDropout(dropout)
         self.output_dropout = VariationalDropout(output_dropout)
-        # Vectors about 1 long: tied, they are weights too, whose scores are then about 1.
-        nn.init.normal_(self.embedding.weight, std=dim**-0.5)
 
     @classmethod
     def from_spec(cls, spec: DecoderSpec, **dropout: Any) -> AttentionDecoder:
@@ -300,8 +282,6 @@ class AttentionDecoder(nn.Module):
         state, combined_RC, found = self._advanced(rows, state, memory, masks, weights=weights)
         return DecoderStep(self._logits(combined_RC, masks), state, found)
 
-    # ------------------------------------------------------------------ what both are made of
-
     def _step_by_step(
         self,
         symbols: Ragged[Tensor],
@@ -336,67 +316,6 @@ class AttentionDecoder(nn.Module):
         back = torch.empty_like(rows)
         back[rows] = torch.arange(rows.shape[0], device=device)
         return symbols.with_values(torch.cat(found).index_select(0, back))
-
-    def _advanced(
-        self,
-        symbols: Ragged[Tensor],
-        state: DecoderState,
-        memory: Ragged[Tensor],
-        masks: DecoderMasks,
-        *,
-        keys: Tensor | None = None,
-        weights: bool = False,
-    ) -> tuple[DecoderState, Tensor, Tensor | None]:
-        """The state after a step of each row, what it combined (R, C), and attention weights."""
-        read = dropped(self.embedding(symbols.values), masks.embedding)
-        if state.fed is not None:
-            read = torch.cat([read, state.fed], dim=1)
-        layout = TensorLayout.padded(read.shape[0], 1)
-        hidden_RH, layers = self._run_layers(read, layout, state.layers, masks)
-        hidden = symbols.with_values(hidden_RH)
-        combined_RC, found = self._combined(hidden, memory, keys=keys, weights=weights)
-        fed = None if state.fed is None else combined_RC
-        return DecoderState(layers, fed), combined_RC, found
-
-    def _run_layers(
-        self, rows: Tensor, layout: TensorLayout, state: State, masks: DecoderMasks
-    ) -> tuple[Tensor, State]:
-        """The last layer's rows, and the state after them."""
-        layers = range(self.spec.num_layers)
-        weights = [parameters_of(self.decoder, [direction_names(k, "")]) for k in layers]
-        between: Iterator[Tensor] = iter(masks.between)
-        hidden, ended = run_stack(
-            self.spec.cell,
-            rows,
-            layout,
-            weights,
-            state.parts,
-            keep=["gates" for _ in layers],
-            read=(lambda below: below * next(between)) if masks.between else None,
-        )
-        return hidden, State(*ended)
-
-    def _combined(
-        self,
-        hidden: Ragged[Tensor],
-        memory: Ragged[Tensor],
-        *,
-        keys: Tensor | None = None,
-        weights: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        """tanh(W_c [context; h] + b_c) of each row, and attention weights where asked."""
-        beside, found = hidden.values, None
-        if self.attention is not None:
-            if weights:
-                contexts, found = self.attention(hidden, memory, keys=keys, weights=True)
-            else:
-                contexts = self.attention(hidden, memory, keys=keys)
-            beside = torch.cat([contexts.values, beside], dim=1)
-        return linear(beside, self.combine.weight, self.combine.bias).tanh(), found
-
-    def _logits(self, combined: Tensor, masks: DecoderMasks) -> Tensor:
-        weight = self.embedding.weight if self.spec.tied else self.linear.weight
-        return linear(dropped(combined, masks.output), weight, self.linear.bias)
 
     def _masks(self, like: Tensor) -> DecoderMasks:
         """Masks of dropout for each sequence of a batch, (B, ...), drawn now."""
