@@ -363,6 +363,7 @@ def test_scores_that_overflow_are_refused(make: Make) -> None:
         ({"beam": 0}, "beam is 0, it must be from 1 to 1,000"),
         ({"beam": 2.5}, "beam is 2.5, it must be a whole number"),
         ({"beam": True}, "beam is True, it must be a whole number"),
+        ({"beam": 2000, "nbest": 2000}, "nbest is 2000, it must be from 1 to 1,000"),
         ({"nbest": 6}, "nbest is 6, a beam of 5 gives at most 5. Widen the beam."),
         ({"length_penalty": -1}, "length_penalty is -1, it must be a number from 0 to 10"),
         ({"length_penalty": math.nan}, "length_penalty is nan, it must be a number from 0 to 10"),

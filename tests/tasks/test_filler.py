@@ -12,6 +12,7 @@ import torch
 
 import birnn
 from birnn.bundle import Bundle, Encoder, Spec
+from birnn.bundle.checks import vocabulary_faults
 from birnn.cli.main import main
 from birnn.data import Example
 from birnn.data.gaps import GAP
@@ -293,6 +294,14 @@ def test_the_right_words_of_gaps_come_in_pairs_and_examples(trained):
         assert found["perplexity"] == pytest.approx(perplexity, rel=1e-5)
     with pytest.raises(DataError, match=r"1 words for 2 gaps\. Give every gap one"):
         trained.evaluate([("the ___ ___", ["a"])])
+
+
+def test_a_bundle_that_would_fill_gaps_with_gaps_is_refused(trained):
+    vocabularies = dict(trained.bundle.vocabularies)
+    assert vocabulary_faults(trained.spec, vocabularies) == []
+    vocabularies["labels"] = ("___", *vocabularies["labels"][1:])
+    [fault] = vocabulary_faults(trained.spec, vocabularies)
+    assert fault == "the vocabulary of labels has ___, which stands for a gap and fills none"
 
 
 def test_training_learns_the_right_words_of_gaps_too():

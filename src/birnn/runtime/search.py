@@ -49,7 +49,8 @@ class Search:
     longest: int | None = None
 
     def __post_init__(self) -> None:
-        for name, most in (("beam", WIDEST), ("nbest", WIDEST), ("longest", LONGEST)):
+        # nbest first: where it alone is given, the beam is widened to it.
+        for name, most in (("nbest", WIDEST), ("beam", WIDEST), ("longest", LONGEST)):
             got = getattr(self, name)
             if name == "longest" and got is None:
                 continue

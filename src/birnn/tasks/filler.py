@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -89,6 +89,12 @@ class Gaps(Scored, GapFields):
     def tensors(self, encoder: Stack) -> dict[str, Shape]:
         """Names and shapes of its layers on the encoder's rows."""
         return self.layer_tensors(encoder.output_size)
+
+    def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
+        """A fault if gaps would be filled with gaps."""
+        if GAP not in vocabularies["labels"]:
+            return []
+        return [f"the vocabulary of labels has {GAP}, which stands for a gap and fills none"]
 
     def word(self, token: str) -> str:
         """A token as an answer names it."""
