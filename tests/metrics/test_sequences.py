@@ -125,6 +125,15 @@ def test_bleu_is_that_of_the_paper(counted):
         assert scorer_of(counted).overlap()["bleu"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_short_answers_have_the_bleu_of_the_rows_that_they_have(size):
+    pytest.importorskip("sacrebleu")
+    right = tuple("abcd"[:size])
+    assert scorer_of([([right], right)]).overlap()["bleu"] == pytest.approx(100)
+    # one symbol of each is wrong: of the unigrams half are right, of the bigrams none
+    assert 0 < scorer_of([([("a", "b")], ("a", "c"))]).overlap()["bleu"] < 100
+
+
 def test_symbols_that_hold_spaces_are_one_symbol_for_bleu():
     pytest.importorskip("sacrebleu")
     spaced = scorer_of([([("new york", "a", "b", "c", "d")], ("york", "a", "b", "c", "d"))])

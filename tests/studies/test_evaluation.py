@@ -105,3 +105,20 @@ def test_the_page_opens_on_a_phone(tmp_path: Path, opened: Any) -> None:
     scores = scores_of(TagScorer(names), (names, [*names[1:], names[0]]), (names, names))
     path = write(tmp_path / "evaluation.html", scores, model="a/long/path" * 9, data="test.conllu")
     opened(path, width=390).check(figures=1)
+
+
+def test_a_long_answer_is_cut_in_tables_and_whole_in_the_scores(tmp_path: Path) -> None:
+    long, right = ["K"] * 1009, ["AE", "T" * 300]
+    scores = scores_of(SequenceScorer(), ([right], long))
+    text = visible(write(tmp_path / "page.html", scores, model="m", data="d"))
+    for table in tables(scores, title="t"):
+        for row in table.rows:
+            assert all(len(str(cell)) < 120 for cell in row)
+    assert "K K K… (2,017 characters)" in text
+    assert "TTT… (303 characters)" in text
+    assert "K " * 45 not in text
+    assert scores["worst"][0] == {
+        "gold": " ".join(right),
+        "predicted": " ".join(long),
+        "edits": 1009,
+    }

@@ -12,6 +12,7 @@ from birnn.inputs import Symbols, Vocabulary
 from birnn.models.heads import HEADS
 from birnn.ragged import Ragged
 from birnn.tasks import TASKS, Gaps, Label, Scored, Tags, TargetSequence, Values
+from birnn.tasks.target_symbols import longest_of
 from birnn.training.recipe import Recipe
 
 TARGETS = {
@@ -241,6 +242,17 @@ def test_the_longest_answer_is_learnt_and_no_training_target_is_beyond_it():
         "targets of 1 symbols (median), 3 at most (f:0); an answer ends after "
         f"{fixed} + {each:g} symbols for each step of its source"
     )
+
+
+def test_a_long_target_of_a_long_source_is_within_the_bound_of_its_own():
+    train = [Example(("a",) * n, ("x",) * n) for n in (1, 2, 3, 4, 5, 20_000)]
+    fixed, each = longest_of(train, [example.target for example in train])
+    assert fixed == 10
+    assert all(fixed + each * len(e) >= len(e.target) for e in train)
+    # Many long targets are no mistake, and all fit, whatever their sources are.
+    train = [Example(("a",), ("x",) * n) for n in (1, 2, 3, 50, 60)]
+    fixed, each = longest_of(train, [example.target for example in train])
+    assert fixed + each >= 60
 
 
 def test_the_decoder_fits_the_encoder_unless_it_is_told_not_to():

@@ -123,8 +123,9 @@ class SequenceScorer:
         They take longer than all other scores together, and are no part of `result`.
 
         Returns:
-            ``bleu``: of the symbols, up to four in a row; ``chrf``: of the characters of the
-            answers as texts, white space left out. Both from 0 to 100, as they are published.
+            ``bleu``: of the symbols, up to four in a row, or up to as many as the longest answer
+            has where that is fewer (sacrebleu's effective order); ``chrf``: of the characters of
+            the answers as texts, white space left out. Both from 0 to 100, as they are published.
 
         Raises:
             MissingExtra: sacrebleu is not installed.
@@ -148,7 +149,7 @@ class SequenceScorer:
 
         found = {}
         for name, measure, text in (
-            ("bleu", metrics.BLEU(tokenize="none", force=True), numbered),
+            ("bleu", metrics.BLEU(tokenize="none", force=True, effective_order=True), numbered),
             ("chrf", metrics.CHRF(), self._separator.join),
         ):
             most = max(map(len, self._references))

@@ -23,6 +23,7 @@ COUNTS = (
 )
 MOST_LABELS = 20
 MOST_PAIRS = 10  # of labels taken for each other
+SHOWN = 80  # characters of an answer or a label; in the scores themselves it is whole
 NOTHING = "(none)"  # in the place of a symbol that is left out, or of one that none stands for
 
 
@@ -56,7 +57,7 @@ def tables(scores: Mapping[str, Any], *, title: str) -> Iterator[Table]:
             ("label", "precision", "recall", "F1", "support"),
             [
                 (
-                    label,
+                    _shown(label),
                     *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
                     f"{row['support']:,}",
                 )
@@ -67,9 +68,21 @@ def tables(scores: Mapping[str, Any], *, title: str) -> Iterator[Table]:
     if worst := scores.get("worst"):
         yield Table(
             ("correct", "answer", "edits"),
-            [(row["gold"] or NOTHING, row["predicted"] or NOTHING, row["edits"]) for row in worst],
+            [(_shown(row["gold"]), _shown(row["predicted"]), row["edits"]) for row in worst],
             "answers of most errors",
         )
+
+
+def _shown(text: str) -> str:
+    """An answer or a label as a table has it; of a long one the beginning and its length.
+
+    Example:
+        >>> _shown(""), _shown("K AE T"), len(_shown(1009 * "K ")), _shown(1009 * "K ")[-20:]
+        ('(none)', 'K AE T', 99, '… (2,018 characters)')
+    """
+    if len(text) <= SHOWN:
+        return text or NOTHING
+    return f"{text[:SHOWN].rstrip()}… ({len(text):,} characters)"
 
 
 def f1_name(scores: Mapping[str, Any]) -> str:
@@ -164,7 +177,7 @@ def _confusion(scores: Mapping[str, Any]) -> Iterator[Part]:
     yield Table(
         ("correct", "answer", "times", f"of the correct {what}"),
         [
-            (gold, said, f"{count:,}", f"{100 * count / asked[gold]:.1f} %")
+            (_shown(gold), _shown(said), f"{count:,}", f"{100 * count / asked[gold]:.1f} %")
             for gold, said, count in found.confused[:MOST_PAIRS]
         ],
         f"The commonest of {len(found.confused):,} confusions"

@@ -24,8 +24,10 @@ SEPARATORS = {CHARACTERS: "", SPACES: " "}
 MOST_FIXED = 100_000
 MOST_EACH = 1_000.0
 
-# An answer may be longer than every target of training by this many symbols.
+# An answer may be longer than the targets of training by this many symbols.
 LONGER = 10
+# The fixed part of the bound is at most so many times the length that 99 % of targets keep to.
+TIMES = 4
 
 
 def symbols_of(example: Example, where: str) -> tuple[str, ...]:
@@ -91,19 +93,25 @@ def separator_of(symbols: Sequence[str]) -> str:
 
 
 def longest_of(train: Sequence[Example], targets: Sequence[Sequence[str]]) -> tuple[int, float]:
-    """The bound of an answer's length: twice what is usual.
+    """The bound of an answer's length: twice what is usual, and more if longer targets are usual.
 
-    No training target is beyond it, but one of more than `MOST_FIXED` symbols.
+    The part for each step is twice the median of symbols for a step. The fixed part is chosen so
+    that all training targets fit, but not beyond `TIMES` the length that 99 % of them keep to: a
+    few that are far longer would have every answer that does not end go on as long.
 
     Example:
         >>> longest_of([Example("ab"), Example("abcd"), Example("")], ["x", "xyz", "x"])
         (11, 1.25)
+        >>> longest_of([Example("ab")] * 40, ["xy"] * 39 + ["x" * 20_000])
+        (18, 2.0)
     """
     pairs = [(len(example), len(target)) for example, target in zip(train, targets, strict=True)]
     ratios = [symbols / steps for steps, symbols in pairs if steps]
     each = min(math.ceil(200 * median(ratios or [0.0])) / 100, MOST_EACH)
     beyond = max(symbols - math.floor(each * steps) for steps, symbols in pairs)
-    return min(LONGER + max(0, beyond), MOST_FIXED), each
+    lengths = sorted(symbols for _, symbols in pairs)
+    usual = lengths[math.floor(0.99 * (len(lengths) - 1))]
+    return min(LONGER + max(0, min(beyond, TIMES * usual)), MOST_FIXED), each
 
 
 def lengths_notice(
@@ -113,8 +121,14 @@ def lengths_notice(
     lengths = sorted(map(len, targets))
     most = max(range(len(targets)), key=lambda number: len(targets[number]))
     where = f" ({train[most].where})" if train[most].where else ""
+    fixed, each = longest
+    beyond = sum(
+        len(target) > fixed + math.floor(each * len(example))
+        for example, target in zip(train, targets, strict=True)
+    )
+    more = f": {beyond:,} of {len(targets):,} targets are longer, and learnt whole"
     return (
         f"targets of {lengths[len(lengths) // 2]:,} symbols (median), {lengths[-1]:,} at most"
-        f"{where}; an answer ends after {longest[0]:,} + {longest[1]:g} symbols for each "
-        "step of its source"
+        f"{where}; an answer ends after {fixed:,} + {each:g} symbols for each "
+        f"step of its source{more if beyond else ''}"
     )
