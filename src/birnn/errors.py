@@ -41,6 +41,8 @@ _UNSAFE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
 
+MOST_NAMED = 60  # known names that a message lists
+
 
 def escaped(text: str, *, as_json: bool = False) -> str:
     r"""A text that is safe on one line of a terminal: what is not is written as an escape.
@@ -241,14 +243,21 @@ def torch_lacks_memory(error: RuntimeError) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names the known spelling nearest to ``name``, or all of them.
+    """A hint that names the known spelling nearest to ``name``, or all of them if they are few.
 
     Example:
         >>> nearest("hiden_size", ["hidden_size", "num_layers"])
         'did you mean hidden_size?'
         >>> nearest("zzz", ["sum", "mean"])
         'known: mean, sum'
+        >>> nearest("zzzyx", [f"y{number}" for number in range(2_000)])
+        'not among the 2,000 known, of which y9 is nearest'
     """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    if close:
+        return f"did you mean {close[0]}?"
+    if len(known) <= MOST_NAMED:
+        return f"known: {', '.join(known)}"
+    [close_by] = difflib.get_close_matches(name, known, n=1, cutoff=0)
+    return f"not among the {len(known):,} known, of which {close_by} is nearest"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ def compared(files: Path, small: tuple[str, ...]) -> list[str]:
         *("compare", "tagger", "--train", f"{files}/train.tsv", "--dev", f"{files}/dev.tsv"),
         *("--test", f"{files}/test.tsv", "--epochs", "1", "--seeds", "2", *small),
     ]
+
+
+def test_the_help_of_demo_names_every_demo(call: Any) -> None:
+    named = re.findall(r"\w+", call("demo", "--help").out)
+    assert {*demos.DEMOS, "forecast"} <= set(named)
 
 
 def test_compare_tells_all_four_ways_and_leaves_a_page(

@@ -415,7 +415,7 @@ def test_targets_that_cannot_be_scored(model: Predictor) -> None:
         model.score_targets(["ab", "a"], [["A"], ["B", "Z"]])
     with pytest.raises(DataError, match="'<s>' is no symbol"):
         model.score_targets(["ab"], [["<s>"]])
-    with pytest.raises(DataError, match=r"target 0 is .*\. Give a list of its symbols"):
+    with pytest.raises(DataError, match=r"the target is .*\. Give a list of its symbols"):
         model.score_targets(["ab"], ["A"])
     with pytest.raises(DataError, match="there are 2 sequences and 1 targets"):
         model.score_targets(["ab", "a"], [["A"]])

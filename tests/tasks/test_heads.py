@@ -260,12 +260,26 @@ def test_the_decoder_fits_the_encoder_unless_it_is_told_not_to():
         fitted, encoder, _ = sequence_head(bridge=bridge)
         assert fitted.head.encoder_faults(encoder) == []
         assert (fitted.head.cell, fitted.head.hidden_size) == ("gru", size)
+    for chosen, size, attention in (
+        ({}, 8, "dot"),
+        ({"bridge": "concat"}, 8, "dot"),
+        ({"bridge": "sum"}, 4, "general"),
+        ({"bridge": "mean"}, 4, "general"),
+        ({"hidden_size": 5}, 5, "general"),
+        ({"bridge": "sum", "attention": "additive"}, 4, "additive"),
+    ):
+        fitted, encoder, notes = sequence_head(**{"attention": "auto"} | chosen)
+        assert fitted.head.encoder_faults(encoder) == []
+        assert (fitted.head.hidden_size, fitted.head.attention) == (size, attention)
+        assert any("attention is general" in note for note in notes) == (attention == "general")
     fitted, encoder, _ = sequence_head(bridge="sum", hidden_size=8, attention="dot")
     [fault] = fitted.head.encoder_faults(encoder)
     assert "bridge is sum" in fault
     fitted, encoder, _ = sequence_head(hidden_size=5, attention="dot")
     [fault] = fitted.head.encoder_faults(encoder)
     assert "queries 5 wide and memory 8 wide" in fault
+    fitted, encoder, _ = sequence_head(bridge="sum", hidden_size=5, attention="dot")
+    assert ".;" not in "; ".join(fitted.head.encoder_faults(encoder))
     with pytest.raises(ValueError, match="queries 5 wide"):
         Spec(
             inputs=Symbols(size=3, dim=2),

@@ -38,8 +38,8 @@ def demo(
         str,
         typer.Argument(
             metavar="NAME",
-            help="brackets, sentiment, senses, frames, anomaly, residues, bases, prices, numbers "
-            "or forecast.",
+            help="brackets, sentiment, senses, frames, anomaly, residues, bases, prices, numbers, "
+            "gaps or forecast.",
         ),
     ],
     seeds: Seeds = 5,

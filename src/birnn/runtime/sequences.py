@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.data.conversion import described
-from birnn.errors import DataError, Tell, UsageError
+from birnn.errors import DataError, Tell, UsageError, nearest
 from birnn.reference.bidirectional import Outcome
 from birnn.reference.stack import Stack
 from birnn.runtime.beam import Target, search
@@ -78,7 +78,10 @@ class SequenceHead:
     ) -> Answering:
         """Targets with their log-probabilities."""
         settings = checked(search)
-        numbers = [self._numbered(target, f"target {i}") for i, target in enumerate(targets)]
+        one = len(targets) == 1
+        numbers = [
+            self._numbered(target, "" if one else f"target {i}") for i, target in enumerate(targets)
+        ]
 
         def decode(encoded: Outcome, batch: Sequence[int]) -> list[Any]:
             own = [numbers[i] for i in batch]
@@ -90,12 +93,15 @@ class SequenceHead:
     def _numbered(self, target: Any, where: str) -> npt.NDArray[np.int64]:
         """The numbers of a target's symbols."""
         if not isinstance(target, list | tuple):
-            raise DataError(f"{where} is {described(target)}. Give a list of its symbols.")
+            raise DataError(
+                f"{where or 'the target'} is {described(target)}. Give a list of its symbols."
+            )
         unknown = [s for s in target if not isinstance(s, str) or s not in self._numbers]
         if unknown:
+            place = f"{where}: " if where else ""
             raise DataError(
-                f"{where}: {unknown[0]!r} is no symbol that this model writes. It knows the "
-                f"{len(self._numbers):,} of its training targets."
+                f"{place}{unknown[0]!r} is no symbol that this model writes: "
+                f"{nearest(str(unknown[0]), self._numbers)}"
             )
         return np.array([self._numbers[symbol] for symbol in target], np.int64)
 

@@ -22,9 +22,6 @@ class DecoderSettings(Frozen):
         description="from the encoder's final states to the decoder's first: concat, sum, mean, "
         "project or none",
     )
-    attention: AttentionName = Field(
-        default="general", description="additive, dot, general or none"
-    )
     attention_size: Size = Field(default=256, description="hidden units of additive attention")
     input_feeding: bool = Field(
         default=False, description="the decoder also reads what attention gave at the step before"
@@ -46,6 +43,11 @@ class Seq2SeqSettings(DecoderSettings):
         description="hidden units of the decoder, which writes in one direction; by default what "
         "the bridge makes of the encoder's states: both halves, or for sum and mean one",
     )
+    attention: Literal["auto", AttentionName] = Field(
+        default="general",
+        description="additive, dot, general or none; auto: dot where the decoder is as wide as the "
+        "encoder's rows, general otherwise",
+    )
     separator: str = Field(
         default="auto",
         max_length=10,
@@ -62,10 +64,24 @@ class Seq2SeqSettings(DecoderSettings):
     )
 
 
-def fitting_size(settings: DecoderSettings, encoder: Stack) -> int:
+def fitting_attention(settings: Seq2SeqSettings, hidden_size: int, encoder: Stack) -> AttentionName:
+    """The attention as it is set, or else the one that the widths allow.
+
+    Example:
+        >>> settings = Seq2SeqSettings(attention="auto")
+        >>> encoder = Stack("gru", 3, 4)
+        >>> [fitting_attention(settings, size, encoder) for size in (8, 4)]
+        ['dot', 'general']
+    """
+    if settings.attention != "auto":
+        return settings.attention
+    return "dot" if hidden_size == encoder.output_size else "general"
+
+
+def fitting_size(bridge: BridgeName, attention: str, encoder: Stack) -> int:
     """Hidden units of a decoder that the encoder's last states fit."""
-    if settings.attention == "dot" and settings.bridge in ("project", "none"):
+    if attention in ("dot", "auto") and bridge in ("project", "none"):
         return encoder.output_size
-    if settings.bridge in ("sum", "mean"):
+    if bridge in ("sum", "mean"):
         return encoder.hidden_size
     return encoder.directions_of(-1) * encoder.hidden_size

@@ -17,10 +17,15 @@ from birnn.errors import ConfigError, MissingExtra, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import SequenceScorer
 from birnn.reference.bridge import BridgeSpec, check_decoder
-from birnn.reference.decoder_spec import DecoderSpec
+from birnn.reference.decoder_spec import AttentionName, DecoderSpec
 from birnn.reference.stack import CELL_TITLES, CellName, Stack
 from birnn.schema import Shape, Size, prefixed
-from birnn.tasks.decoder_settings import DecoderSettings, Seq2SeqSettings, fitting_size
+from birnn.tasks.decoder_settings import (
+    DecoderSettings,
+    Seq2SeqSettings,
+    fitting_attention,
+    fitting_size,
+)
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
 from birnn.tasks.target_symbols import (
     BOUNDARY_SYMBOL,
@@ -79,7 +84,7 @@ class TargetSequence(Head, DecoderSettings):
         },
         "symbols": {
             "encoder": {"cell": "gru", "hidden_size": 256, "num_layers": 2},
-            "head": {"dim": 64, "attention": "dot"},
+            "head": {"dim": 64, "attention": "auto"},
         },
     }
     answer_comment: ClassVar = "# a list of symbols for each sequence"
@@ -91,6 +96,7 @@ class TargetSequence(Head, DecoderSettings):
     size: Size = Field(description="target symbols, the boundary symbol included")
     cell: CellName = "lstm"
     hidden_size: Size = Field(description="hidden units of the decoder")
+    attention: AttentionName = "general"
     separator: str = Field(default=" ", max_length=10, description="between printed symbols")
     longest: tuple[Fixed, Each] = Field(
         default=(100, 2.0),
@@ -147,7 +153,7 @@ class TargetSequence(Head, DecoderSettings):
             try:
                 rule(encoder)
             except ConfigError as error:
-                faults.append(str(error))
+                faults.append(str(error).rstrip("."))
         return faults
 
     def tensors(self, encoder: Stack) -> dict[str, Shape]:
@@ -208,11 +214,21 @@ class TargetSequence(Head, DecoderSettings):
         vocabulary = count_symbols(train, targets)
         longest = longest_of(train, targets)
         notices.append(lengths_notice(train, targets, longest))
+        hidden_size = settings.hidden_size or fitting_size(
+            settings.bridge, settings.attention, encoder
+        )
+        attention = fitting_attention(settings, hidden_size, encoder)
+        if settings.attention == "auto" and attention != "dot":
+            notices.append(
+                f"attention is {attention}: dot needs a decoder as wide as the encoder's rows, and "
+                f"it has {hidden_size} units for rows of {encoder.output_size}"
+            )
         chosen = settings.model_dump(include=set(DecoderSettings.model_fields))
         head = cls(
             size=len(vocabulary),
             cell=encoder.cell if settings.cell == "auto" else settings.cell,
-            hidden_size=settings.hidden_size or fitting_size(settings, encoder),
+            hidden_size=hidden_size,
+            attention=attention,
             separator=separator_of(vocabulary.items[1:])
             if settings.separator == "auto"
             else settings.separator,
@@ -238,8 +254,9 @@ class TargetSequence(Head, DecoderSettings):
 
     def settings_behind(self, encoder: Stack) -> dict[str, Any]:
         """The decoder's size, which bridges without a projection and dot attention ask for."""
+        fitting = fitting_size(self.bridge, self.attention, encoder)
         fixed = self.bridge in ("project", "none") and self.attention != "dot"
-        return {"hidden_size": self.hidden_size if fixed else fitting_size(self, encoder)}
+        return {"hidden_size": self.hidden_size if fixed else fitting}
 
     @property
     def selection(self) -> tuple[str, bool]:
