@@ -102,6 +102,35 @@ def test_a_target_with_tabs_stays_one_column(call: Any, tmp_path: Path, data: Pa
         assert line.count("\t") == 3
 
 
+def test_answers_stand_in_the_lines_of_their_sources(
+    call: Any, model: Path, tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("cat\tK\ntac\tT\na\tK\n\ncat\tK\nt\tT\n")
+    told = call("predict", model, pairs, "--beam", 1)
+    sources = [line.split("\t")[0] for line in pairs.read_text().splitlines()]
+    answers = Predictor.load(model).predict(sources, search=Search(beam=1))
+    assert told.out == "".join(f"{' '.join(answer)}\n" for answer in answers)
+    scored = call("evaluate", model, pairs, "--json", "--beam", 1)
+    assert "4: an empty line here, left out" in scored.err
+
+
+@pytest.mark.parametrize("bad", ['{"source": null}', "{"])
+def test_what_stands_before_a_fault_is_answered(
+    call: Any, model: Path, tmp_path: Path, bad: str
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(f'{{"source": "cat"}}\n{{"source": "tac"}}\n{bad}\n{{"source": "a"}}\n')
+    told = call("predict", model, rows, "--beam", 1)
+    assert told.status == 1
+    answers = Predictor.load(model).predict(["cat", "tac"], search=Search(beam=1))
+    assert told.out == "".join(f"{' '.join(answer)}\n" for answer in answers)
+    assert "rows.jsonl:3" in told.err
+    # A file is written whole or not at all.
+    assert call("predict", model, rows, "--out", tmp_path / "answers").status == 1
+    assert not (tmp_path / "answers").exists()
+
+
 def test_answers_that_are_cut_are_told_once(
     call: Any, tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

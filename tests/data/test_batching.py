@@ -86,6 +86,19 @@ def test_windows_take_no_more_than_they_need():
     assert taken == [0, 1]
 
 
+def test_what_stands_before_a_fault_is_in_a_window():
+    def stream(fault_at):
+        for i in range(fault_at):
+            yield "ab" * i
+        raise ConfigError("broken")
+
+    for fault_at in range(6):
+        found = []
+        with pytest.raises(ConfigError, match="broken"):
+            found.extend(windows(stream(fault_at), tokens=9, sequences=2))
+        assert [item for piece in found for item in piece] == ["ab" * i for i in range(fault_at)]
+
+
 def test_faults():
     with pytest.raises(ConfigError, match="tokens=0"):
         batches([1], tokens=0, seed=0, epoch=0)

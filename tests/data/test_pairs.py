@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -370,3 +371,48 @@ def test_sources_of_numbers_stay_in_the_column_of_training(tmp_path):
     asked = list(read(path, "sequence", options, labelled=False, tell=told.append))
     assert [e.inputs for e in asked] == [inputs for inputs, _ in expected]
     assert not any("not in this table" in line for line in told)
+
+
+# ------------------------------------------------------------------ what would go unnoticed
+
+
+@pytest.mark.parametrize("cells", [("a\tX", "b\tY Z"), ("source\ttarget", "a\tX", "b\tY Z")])
+def test_empty_lines_of_pairs_are_answered_and_told_where_they_are_learnt(cells):
+    text = "".join(f"{line}\n" for line in (cells[0], "", *cells[1:], "", ""))
+    found, told, _ = pairs_of(read_tsv, text, source_split="characters", target_split="spaces")
+    assert [source for source, _, _ in found] == [("a",), ("b",)]
+    assert told == []  # of the text; those of the file are told of it
+    notices = []
+    source = replace(Source.from_text(text), tell=notices.append)
+    list(read_tsv(source, ReadRequest("sequence", True, ReadOptions(header=len(cells) == 3))))
+    assert "text:2: 3 empty lines, the first here, left out" in notices
+    answered, _, _ = pairs_of(read_tsv, text, labelled=False, source_split="characters")
+    rows = text.splitlines()[len(cells) == 3 :]
+    if len(cells) == 2:
+        assert [len(source) for source, _, _ in answered] == [len(r.split("\t")[0]) for r in rows]
+    else:
+        assert [len(source) for source, _, _ in answered] == [0, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_way_that_splits_nothing_is_told(rows):
+    text = "".join(f"cat{n}\tK AE\n" for n in range(rows))
+    found, told, _ = pairs_of(read_tsv, text, source_split="spaces", target_split="-")
+    assert found[0] == (("cat0",), ("K AE",), ())
+    [line] = told
+    assert f"--source-split=spaces splits no source: none of {rows} holds white space" in line
+    assert "--target-split=- splits no target" in line
+    assert "each is one symbol, as 'K AE'" in line
+    # one that is split is enough; single characters cannot be
+    assert (
+        pairs_of(read_tsv, text + "a b\tK-AE\n", source_split="spaces", target_split="-")[1] == []
+    )
+    assert pairs_of(read_tsv, "a\tX\nb\tY\n", source_split="spaces", target_split="-")[1] == []
+    # characters always split, and where answers alone are wanted nothing is waited for
+    assert pairs_of(read_tsv, text, source_split="characters", target_split="spaces")[1] == []
+    assert pairs_of(read_tsv, text, labelled=False, source_split="spaces")[1] == []
+
+
+def test_a_source_of_null_is_called_so():
+    with pytest.raises(FormatError, match=r"text:2: source is null .*, a string or a list of sym"):
+        pairs_of(read_jsonl, '{"source": "a", "target": "b"}\n{"source": null, "target": "b"}\n')

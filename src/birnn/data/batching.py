@@ -82,6 +82,8 @@ def in_order(
 def windows(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list[S]]:
     """A stream in pieces that fit into memory, in the order of the stream.
 
+    An exception of the stream is raised after the items before it were yielded.
+
     Args:
         items: The stream; lists and examples have a length.
         tokens: Rows at which a piece ends.
@@ -92,16 +94,21 @@ def windows(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list
         [['ab', 'c'], ['defg'], ['h']]
     """
     _check_budget(tokens, sequences)
-    window: list[S] = []
-    rows = 0
-    for item in items:
-        window.append(item)
-        rows += len(item)
-        if rows >= tokens or len(window) >= sequences:
+    waiting = iter(items)
+    ended: Exception | None = None
+    while ended is None:
+        window: list[S] = []
+        rows = 0
+        while ended is None and rows < tokens and len(window) < sequences:
+            try:
+                window.append(next(waiting))
+                rows += len(window[-1])
+            except Exception as error:
+                ended = error
+        if window:
             yield window
-            window, rows = [], 0
-    if window:
-        yield window
+    if not isinstance(ended, StopIteration):
+        raise ended
 
 
 def arrivals(items: Iterable[S], *, tokens: int, sequences: int) -> Iterator[list[S]]:

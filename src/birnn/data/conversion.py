@@ -79,8 +79,13 @@ def is_several(name: str) -> bool:
 
 
 def shortened(value: Any, most: int = 60) -> str:
-    """A value as a message shows it: on one line, cut where it is long."""
-    return _cut(repr(value), most)
+    """A value as a message shows it: on one line, cut where it is long.
+
+    Example:
+        >>> shortened("so good", 6), shortened(None)
+        ("'so...", 'null (None in Python)')
+    """
+    return "null (None in Python)" if value is None else _cut(repr(value), most)
 
 
 def described(value: Any) -> str:
@@ -102,7 +107,9 @@ def _inputs(given: Any, request: ReadRequest, name: str, where: str) -> tuple[st
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
         return _rows(given, name)
     if not is_list(given):
-        what = "a string" if name not in ("tokens", "vectors") else "a list"
+        what = "a list"
+        if name not in ("tokens", "vectors"):
+            what = "a string or a list of symbols" if request.target == "sequence" else "a string"
         raise DataError(f"{name} is {shortened(given, 40)}, {what} is needed.")
     if set(map(type, given)) == {str} and name != "vectors":
         return _strings(given, name)

@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import Any, cast
 
 from birnn.data.alphabet import CHARACTERS, SPACES, split_symbols
+from birnn.data.conversion import shortened
 from birnn.data.examples import Example, TargetKind
 from birnn.data.options import ReadRequest
 from birnn.errors import Tell
@@ -27,6 +28,7 @@ def split_pairs(
 ) -> Iterator[Example]:
     """Examples whose sources and targets are texts, with both split into symbols.
 
+    A way that is given and splits no text of a side is told.
     A side that is a list already stays as it is. Where the options and the model's symbols say
     nothing, a side is split at spaces if at least half of its texts have some inside, else into
     characters; that is told in one line, and recorded in ``request.found``.
@@ -53,7 +55,9 @@ def split_pairs(
     if not request.labelled:
         del ways["target"]
     waiting = iter(examples)
-    if None in ways.values():
+    # Where pairs are answered only, they are not waited for.
+    given = [side for side in ways if request.labelled and options.given(f"{side}_split")]
+    if None in ways.values() or given:
         sample = list(islice(waiting, LIVE_SAMPLE if live else SAMPLE))
         waiting = chain(sample, waiting)
         told = []
@@ -67,6 +71,9 @@ def split_pairs(
             names = ", ".join(f"--{side}-split" for side in ways)
             told[0] = told[0].replace("s ", "s are split ", 1)
             tell(f"{', '.join(told)}. Options: {names}")
+        whole = [line for side in given if (line := _unsplit(sample, side, ways[side] or SPACES))]
+        if whole:
+            tell("; ".join(whole))
     for example in waiting:
         yield _split(example, ways["source"] or SPACES, ways.get("target") or SPACES)
 
@@ -150,6 +157,18 @@ def _guessed(texts: Sequence[str]) -> str:
     texts = [text for text in map(str.strip, texts) if text]
     parted = sum(any(map(str.isspace, text)) for text in texts)
     return SPACES if 2 * parted >= len(texts) else CHARACTERS
+
+
+def _unsplit(examples: Sequence[Example], side: str, way: str) -> str:
+    """A line where a way that was asked for splits not one text of a side; empty elsewhere."""
+    texts = [text for text in map(str.strip, _side(examples, side)[0]) if text]
+    if all(len(text) < 2 for text in texts) or any(len(split_symbols(t, way)) > 1 for t in texts):
+        return ""
+    what = "white space" if way == SPACES else repr(way)
+    return (
+        f"--{side}-split={way} splits no {side}: none of {len(texts):,} holds {what}, so each is "
+        f"one symbol, as {shortened(texts[0], 40)}"
+    )
 
 
 def _like(lists: Sequence[Symbols]) -> str:

@@ -110,14 +110,16 @@ class _Table:
             options = "--text-column, --label-column, --delimiter, --header"
             source.notice(f"{'; '.join(notices)}. Options: {options}", number)
         unlabelled = Unlabelled(source, request)
-        # Where a row is a source and nothing else, an empty line is one without a step.
-        lone = columns.width == 1 and request.target == "sequence"
+        blank: list[int] = []
         above = [] if columns.header else [*empty, (number, names)]
         for number, row in itertools.chain(above, table):
             if not row:
-                if not lone:
+                # Nothing can be learnt from an empty line; where it is answered, it is a sequence
+                # without a step, for answers to stand in the lines of their questions.
+                if request.labelled:
+                    blank.append(number)
                     continue
-                row = [""]
+                row = [""] * columns.width
             if len(row) != columns.width:
                 has = "the header names" if columns.header else "the first row has"
                 remedy = f"Quote cells that hold {delimiter!r}, or set another --delimiter."
@@ -130,11 +132,14 @@ class _Table:
                 )
             answers = [row[at].strip() for at in columns.targets]
             if answers and all(map(self._is_missing, answers)):
-                blank = "an empty label" if not answers[0] else "a target that is not finite"
-                unlabelled.skip(blank, number)
+                fault = "an empty label" if not answers[0] else "a target that is not finite"
+                unlabelled.skip(fault, number)
             else:
                 yield self._example(row, answers, columns, number)
         unlabelled.report()
+        if blank:
+            lines = "an empty line" if len(blank) == 1 else f"{len(blank):,} empty lines, the first"
+            source.notice(f"{lines} here, left out", blank[0])
 
     def _sampled(self, delimiter: str) -> list[list[str]]:
         return delimited.sampled(self.source, self.sample, delimiter, self.default)

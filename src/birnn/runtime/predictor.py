@@ -220,7 +220,7 @@ class Predictor(LoadedModel):
 
         Raises:
             UsageError: A window below 1; a search, and a model that does not search.
-            DataError: A sequence that the model cannot read; full windows before it are answered.
+            DataError: A sequence that the model cannot read; those before it are answered.
         """
         return self._stream(sequences, self._head.answers(search, tell), window, wait, tell)
 
@@ -244,7 +244,7 @@ class Predictor(LoadedModel):
 
         Raises:
             UsageError: A window below 1; a model of another task.
-            DataError: A sequence that the model cannot read; full windows before it are answered.
+            DataError: A sequence that the model cannot read; those before it are answered.
         """
         answering = self._head.hypotheses(search, log_notice, attention=attention)
         return self._stream(sequences, answering, window, wait)
@@ -268,7 +268,7 @@ class Predictor(LoadedModel):
 
         Raises:
             UsageError: The model is a regressor, or a window below 1.
-            DataError: A sequence that the model cannot read; full windows before it are answered.
+            DataError: A sequence that the model cannot read; those before it are answered.
         """
         return self._stream(sequences, self._head.probabilities(with_answers=True), window, wait)
 
