@@ -70,6 +70,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=128, help="units of each direction")
     parser.add_argument("--words", type=int, default=10_000, help="that gaps are filled with")
+    parser.add_argument(
+        "--punctuation", action="store_true", help="gaps in the place of punctuation, too"
+    )
     parser.add_argument("--ways", nargs="+", default=["forward", "both"], choices=list(WAYS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
@@ -85,6 +88,7 @@ def main() -> None:
         "encoder.hidden_size": arguments.hidden,
         "inputs.word_dim": 128,
         "head.words": arguments.words,
+        "head.punctuation": arguments.punctuation,
     }
     found = compare(
         "filler",

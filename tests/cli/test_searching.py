@@ -218,7 +218,7 @@ def test_an_answer_is_explained_and_only_its_page_needs_torch(
     assert other.out.startswith("K T S (")
     assert "without backward" in other.out
     for given, line in (
-        (("--step", "1"), "--step is of a tagger"),
+        (("--step", "1"), "--step is of a tagger or a filler"),
         (("--target", "K X"), "'X' is no symbol that this model writes"),
     ):
         refused = call("explain", model, "cat", *given)
@@ -226,7 +226,7 @@ def test_an_answer_is_explained_and_only_its_page_needs_torch(
         assert line in refused.err
     empty = call("explain", model, "")
     assert (empty.status, empty.out) == (1, "")
-    assert "the sequence has no steps" in empty.err
+    assert "the source has no steps" in empty.err
 
 
 def write_sources(place: Path) -> Path:

@@ -217,7 +217,7 @@ def test_a_gap_is_explained_and_the_other_gaps_are_named(
         [chances] = Predictor(bundle).predict_proba([text])
         assert found.probability == pytest.approx(chances[int(step is not None)].max(), abs=1e-5)
         assert found.decoding is None
-        assert any("gaps are at 2, 5" in line for line in found.left_out)
+        assert any("is explained, of those at 2, 5." in line for line in found.left_out)
         # The forward half has read the left side alone, the backward half the right side.
         known = found.known
         assert not known.norms["forward"][position + 1 :].any()

@@ -112,6 +112,12 @@ def html() -> str:
     return render(f"Title {NASTY}", sections(), lead="In short.", footer="on a machine")
 
 
+def test_columns_of_texts_may_be_broken_into_lines_and_columns_of_numbers_not() -> None:
+    table = Table(["symbol", "p", "instead"], [["a", "93.1 %", "b 4.2 %"], ["c", "−0.2", ""]])
+    cells = [at for tag, at in Page(render("T", [Section("S", [table])])).attributes if tag == "td"]
+    assert [cell.get("class") for cell in cells] == ["number", None] * 2
+
+
 def test_the_page_is_well_formed_and_says_everything(html: str) -> None:
     page = Page(html)
     for said in (

@@ -142,7 +142,7 @@ def test_symbols_that_no_step_looks_at_are_named(make: Any) -> None:
 
 def test_what_cannot_be_traced_is_refused(make: Any) -> None:
     model = Predictor(make(spec_of("lstm, concat")))
-    with pytest.raises(DataError, match="the sequence has no steps"):
+    with pytest.raises(DataError, match="the source has no steps"):
         trace_target(model, "")
     with pytest.raises(DataError, match="'x' is no symbol that this model writes"):
         trace_target(model, "ab", target="Ax")

@@ -154,6 +154,13 @@ def test_the_gaps_of_an_evaluation_are_fixed_and_do_not_hang_on_the_training():
         assert bool(asked.target) == bool(text.inputs)
         words = iter(asked.target)
         assert tuple(next(words) if t == GAP else t for t in asked.inputs) == text.inputs
+    marked = Example(("so", ",", "what", "?", "!", "..."))
+    for number in range(20):
+        assert set(head.question(marked, number).target) <= {"so", "what"}
+    assert head.question(Example(("?", ".")), 0).target == ()
+    every = Gaps(size=3, punctuation=True)
+    found = {word for number in range(20) for word in every.question(marked, number).target}
+    assert found == set(marked.inputs)
     long = Example(("a",) * 10_000)
     gaps = head.question(long, 0).inputs.count(GAP)
     assert abs(gaps - ASKED * 10_000) < 5 * math.sqrt(10_000 * ASKED * (1 - ASKED))
@@ -213,6 +220,14 @@ def test_the_most_frequent_words_are_learnt_and_the_others_counted():
     np.testing.assert_allclose(
         np.exp(data.initial["head.linear.bias"]), [8 / 15, 7 / 15], rtol=1e-5
     )
+    marked = [*train, *[Example((mark,)) for mark in ".,.?"], Example((GAP,)), Example(())]
+    words_alone, recipe = prepared(marked)
+    assert words_alone.labels == ("a", "b", "c", "d")
+    assert any("and punctuation are read" in note for note in words_alone.notes)
+    every, _ = prepared(marked, **{"head.punctuation": True})
+    assert set(every.labels) == {"a", "b", "c", "d", ".", ",", "?"}
+    with pytest.raises(DataError, match="the training texts hold no word"):
+        prepared([Example((".", ","))] * 3)
     cased, _ = prepared(train, **{"head.lowercase": False})
     assert cased.labels == ("a", "B", "b", "c", "d")
     strange = [Example(("zebra", "a"), None, "f:1")] * 20
@@ -323,7 +338,7 @@ def test_each_gap_is_answered_for_itself(trained):
     assert all(word in trained.labels for words in answers for word in words)
     assert answers == [[trained.labels[row.argmax()] for row in rows]
                        for rows in trained.predict_proba(given)]  # fmt: skip
-    assert any("2 of the texts have no gap to fill" in line for line in said)
+    assert any("2 of 6 texts have no gap to fill" in line for line in said)
     assert any("several gaps, each is filled for itself" in line for line in said)
 
 

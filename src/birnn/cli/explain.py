@@ -68,7 +68,7 @@ def explain(
 
         if step is not None:
             raise UsageError(
-                "--step is of a tagger. All steps of an answer are shown: leave it out."
+                "--step is of a tagger or a filler. All steps of an answer are shown: leave it out."
             )
         found = trace_target(predictor, sequence, target=target, data=pool)
     else:

@@ -272,7 +272,8 @@ def _measure(work: _Work, tell: Tell) -> _Measured:
         if way == "forward":
             ahead = _ahead(model, work)
         seconds = time.perf_counter() - started
-        tell(f"{READERS[way].name}, seed {work.seed}: {work.epochs} epochs in {seconds:.1f} s")
+        epochs = f"{work.epochs} epoch{'' if work.epochs == 1 else 's'}"
+        tell(f"{READERS[way].name}, seed {work.seed}: {epochs} in {seconds:.1f} s")
     # The last value again: of changes, none.
     again_PD = torch.zeros_like(truth_PD) if work.of_changes else test.values[before]
     return _Measured(work.error(again_PD, truth_PD), errors["forward"], errors["both"], ahead)

@@ -303,7 +303,10 @@ def _gap(tokens: Sequence[str], step: int | str | None, asked: Array, left_out: 
             f"step {position + 1}, {_quoted(tokens[position])}, is no gap. Gaps are at: {every}."
         )
     if len(places) > 1:
-        left_out.append(f"Other gaps: this is of step {position + 1}; gaps are at {every}.")
+        left_out.append(
+            f"Other gaps: the one at step {position + 1} is explained, of those at {every}. "
+            "Another is chosen by its step."
+        )
     return position
 
 

@@ -104,7 +104,7 @@ class Symbols(InputSpec):
     @property
     def example(self) -> str:
         """Sequences for a call of `predict`, as Python writes them."""
-        return '["MKV", ["M", "K", "V"]]'
+        return '["abc", ["a", "b", "c"]]'
 
     def outline(self) -> str:
         """The inputs in one line of the model card."""

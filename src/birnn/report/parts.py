@@ -41,6 +41,12 @@ class Tiles:
 class Table:
     """Rows under a header; the first column names the row, numbers stand on the right.
 
+    Texts of the other columns stand on the left, and are broken into lines where they are long.
+
+    Example:
+        >>> Table(["symbol", "probability", "instead"], [["a", "93.1 %", "b 4.2 %"]]).are_numbers
+        [False, True, False]
+
     Raises:
         ShapeError: A row that is not as long as the header.
     """
@@ -55,6 +61,14 @@ class Table:
                 raise ShapeError(
                     f"row {number} has {len(row)} cells under {len(self.header)} headings"
                 )
+
+    @property
+    def are_numbers(self) -> list[bool]:
+        """Of each column but the first whether no cell begins with a word."""
+        return [
+            at > 0 and not any(str(row[at])[:1].isalpha() for row in self.rows)
+            for at in range(len(self.header))
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,10 @@ def trace_target(
     assert isinstance(spec.head, TargetSequence), "others have no n-best"
     [source] = _validated(model, runner, [sequence])
     if not len(source):
-        raise DataError("the sequence has no steps. Give one with at least one.")
+        raise DataError(
+            "the source has no steps: the decoder alone answers it, nothing was attended to and no "
+            "half of the encoder has read anything. Use predict, or give a source with a step."
+        )
     traced = nbest[0]
     if target is not None:
         asked = spec.head.symbols_of(target) if isinstance(target, str) else list(target)

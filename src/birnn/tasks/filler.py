@@ -25,7 +25,7 @@ from birnn.ragged import Ragged
 from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
-from birnn.tasks.gap_drawing import Truths, asked_words, drawn
+from birnn.tasks.gap_drawing import Truths, asked_words, drawn, is_word
 from birnn.tasks.gap_scores import GapScorer, ScoredGaps
 from birnn.tasks.head import Array, BatchChange, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.scored import (
@@ -47,6 +47,10 @@ class GapFields(HiddenSettings):
         gt=0,
         lt=1,
         description="share of the words that each epoch puts gaps in the place of",
+    )
+    punctuation: bool = Field(
+        default=False,
+        description="tokens without a letter or digit are masked and answered as words are",
     )
     best: Size = Field(default=5, description="words that are named for a gap with probabilities")
 
@@ -100,6 +104,16 @@ class Gaps(Scored, GapFields):
         """A token as an answer names it."""
         return canonical(token.lower()) if self.lowercase else canonical(token)
 
+    def may_fill(self, token: str) -> bool:
+        """Whether a token of a text is one that gaps are put in the place of, and filled with.
+
+        Example:
+            >>> head = Gaps(size=1)
+            >>> [token for token in ("so", ",", "what", "?", GAP) if head.may_fill(token)]
+            ['so', 'what']
+        """
+        return token != GAP and (self.punctuation or is_word(token))
+
     # ------------------------------------------------------------------ training
 
     @classmethod
@@ -116,10 +130,10 @@ class Gaps(Scored, GapFields):
         head = cls(size=1, **settings.model_dump(include=set(GapFields.model_fields)))
         texts = [replace(e, inputs=head.filled_in(e), target=None) for e in train]
         written = Counter(token for example in texts for token in example.inputs)
-        written.pop(GAP, None)
         counts: Counter[str] = Counter()
         for token, count in written.items():
-            counts[head.word(token)] += count
+            if head.may_fill(token):
+                counts[head.word(token)] += count
         if len(counts) < 2:
             only = "".join(f" but {escaped(word)!r}" for word in counts)
             raise DataError(
@@ -134,7 +148,9 @@ class Gaps(Scored, GapFields):
         total, known = counts.total(), int(labels.counts.sum())
         notices.append(
             f"gaps are filled with the {len(labels):,} most frequent of {len(every):,} words, "
-            f"{100 * known / total:.1f} % of the text; the others are read, and not learnt"
+            f"{100 * known / total:.1f} % of the text; the others"
+            + (" are" if head.punctuation else " and punctuation are")
+            + " read, and not learnt"
         )
         asked = [head.question(example, number) for number, example in enumerate(dev)]
         _tell_unknown(asked, labels, head, notices)
@@ -165,7 +181,8 @@ class Gaps(Scored, GapFields):
             known = tuple(map(self.word, given)) if isinstance(given, tuple | list) else given
             return replace(example, inputs=tokens, target=known)
         own = np.array([token == GAP for token in tokens], np.bool_)
-        gaps = asked_words(~own, number)
+        may = np.array([self.may_fill(token) for token in tokens], np.bool_)
+        gaps = asked_words(may, number)
         inputs = tuple(GAP if gap else t for t, gap in zip(tokens, gaps.tolist(), strict=True))
         # Of a gap that the text has itself the word is not known.
         words = tuple(self.word(t) for t, new in zip(tokens, gaps | own, strict=True) if new)
@@ -272,7 +289,9 @@ class Gaps(Scored, GapFields):
         gaps = [list(tokens).count(GAP) for tokens in sequences]
         found = {}
         if gaps and not all(gaps):
-            what = "the text has" if len(gaps) == 1 else f"{gaps.count(0):,} of the texts have"
+            none = gaps.count(0)
+            what = f"{none:,} of {len(gaps):,} texts {'has' if none == 1 else 'have'}"
+            what = "the text has" if len(gaps) == 1 else what
             found["none"] = f"{what} no gap to fill: the answer is empty. A gap is written {GAP}"
         if any(count > 1 for count in gaps):
             found["several"] = "where a text has several gaps, each is filled for itself"

@@ -304,6 +304,32 @@ def test_of_target_sequences_errors_are_counted_and_fewer_are_better(tmp_path: P
     assert worse.answer().startswith("Two directions are worse than one here")
 
 
+def test_two_that_write_nothing_right_are_said_to_have_learnt_nothing() -> None:
+    answer = of_targets(["xyzxyz"] * 10, ["xyzx"] * 10, [()] * 10).answer()
+    assert answer.startswith(
+        "Neither has learnt this: two directions reach a token error rate of 133.3 % against 200.0 "
+    )
+    one_alone = of_targets(["xyzxyz"] * 10, ["abc"] * 10, [()] * 10).answer()
+    assert one_alone.startswith("Two directions are better")
+
+
+def test_ways_of_the_same_width_are_said_to_be_one_model() -> None:
+    widths = {"forward": (8, False), "both": (8, True), "half": (4, True), "equal": (4, True)}
+    trials = {}
+    for way, (hidden_size, both) in widths.items():
+        encoder = Encoder(hidden_size=hidden_size, bidirectional=both)
+        spec = SPEC.model_copy(update={"encoder": encoder})
+        trials[way] = [trial(way, 1, [("x",)], 1.0, spec)]
+    line = (
+        "Two directions, half width and two directions, equal parameters are the same model here."
+    )
+    found = Comparison("tagger", [("x",)], [1], trials)
+    assert found.verdicts()[-1] == line
+    wider = trials["equal"][0].spec.model_copy(update={"encoder": Encoder(hidden_size=5)})
+    trials["equal"] = [trial("equal", 1, [("x",)], 1.0, wider)]
+    assert line not in Comparison("tagger", [("x",)], [1], trials).verdicts()
+
+
 def test_fillers_are_compared_by_the_perplexity_of_the_same_masked_words(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     texts = [tuple(draw.choice(list("abcdefg"), n).tolist()) for n in draw.integers(0, 9, 40)]

@@ -203,6 +203,16 @@ class Comparison:
         one, two = (READERS[way].name for way in PAIR)
         return [
             f"Of {unit}, {_middle(tests).verdict(one, two)}" for unit, tests in self.tests().items()
+        ] + self._same_models()
+
+    def _same_models(self) -> list[str]:
+        """Ways that are one model, since no other width is left between them."""
+        ways = list(self.trials)
+        return [
+            f"{READERS[one].name.capitalize()} and {READERS[other].name} are the same model here."
+            for at, one in enumerate(ways)
+            for other in ways[at + 1 :]
+            if self.trials[one][0].spec.encoder == self.trials[other][0].spec.encoder
         ]
 
     def answer(self) -> str:
@@ -224,6 +234,11 @@ class Comparison:
             f"{article} {metric.name} of {metric.shown(two)} against {metric.shown(one)} for one"
         )
         reached += f" (medians of {seeds} seeds)" if seeds > 1 else ""
+        if self._counts_errors and min(one, two) >= 1:
+            return (
+                f"Neither has learnt this: two directions reach {reached}, where empty answers "
+                "make 100.0 %. Train for longer, or on more data."
+            )
         alone = whole.apart(len(self.golds))
         test = f"{whole.name}, {p_value(whole.p)}"
         better = whole.second_is_better

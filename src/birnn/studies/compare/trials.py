@@ -268,7 +268,7 @@ def run_trials(
         found[trial.way].append(trial)
         tell(
             f"{READERS[trial.way].name}, seed {trial.seed}: "
-            f"{trial.epochs} epochs in {trial.train_seconds:.0f} s"
+            f"{trial.epochs} epoch{'' if trial.epochs == 1 else 's'} in {trial.train_seconds:.0f} s"
         )
     return found
 
