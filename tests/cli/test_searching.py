@@ -72,6 +72,7 @@ def test_the_n_best_in_columns(call: Any, model: Path, data: Path) -> None:
     rows = [line.split("\t") for line in told.out.splitlines()]
     assert rows == [
         [source, str(rank), f"{each.score:.4f}", " ".join(each.symbols)]
+        + ([] if each.ended else ["cut"])
         for source, nbest in zip(SOURCES, found, strict=True)
         for rank, each in enumerate(nbest, 1)
     ]
@@ -139,6 +140,20 @@ def test_answers_that_are_cut_are_told_once(
     assert told.status == 0
     assert [len(line.split()) for line in told.out.splitlines()] == [5, 2, 5, 5, 3]
     assert caplog.text.count("did not end within") == 1
+    assert "5 of 5 answers did not end" in caplog.text
+    assert "of sequence 0, 1, 2, 3, 4 (counted from 0)" in caplog.text
+    assert "--longest N" in caplog.text
+    nbest = call("predict", tmp_path / "model", data, "--beam", 1, "--nbest", 1, "--longest", 3).out
+    assert [line.split("\t")[3:] for line in nbest.splitlines()] == [
+        [line.split("\t")[3], "cut"] for line in nbest.splitlines()
+    ]
+    assert {len(line.split("\t")[3].split()) for line in nbest.splitlines()} == {3}
+    caplog.clear()
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("cat\tK\ntac\tT\n")
+    short = call("evaluate", tmp_path / "model", pairs, "--json", "--longest", 1, "--beam", 1)
+    assert "2 of 2 answers did not end within the most symbols that the search" in short.err
+    assert short.objects[0]["insertions"] == 0
     assert (
         call("predict", tmp_path / "model", data, "--beam", 1, "--json").objects[0]["ended"]
         is False

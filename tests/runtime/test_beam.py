@@ -295,14 +295,19 @@ def test_a_model_that_never_ends_is_cut_and_says_so_once(
         assert nbest[0].score > nbest[1].score
     [told] = [record.message for record in caplog.records if "did not end" in record.message]
     assert told == (
-        "an answer to a source of 0 steps did not end within 2 symbols, the most that the model "
-        "allows, and is cut there: `ended` is false of such answers. Search(longest=) sets another "
-        "bound."
+        "3 of 3 answers did not end within the most symbols that the model allows, and were cut: "
+        "of sequence 0, 1, 2 (counted from 0), the first after 2 symbols. `ended` is false of them "
+        "in --json and predict_nbest. Another bound: --longest N (Search(longest=N) in Python)."
     )
     caplog.clear()
     [answer] = model.predict(["ab"], search=Search(longest=40))
     assert len(answer) == 40
-    assert "the most that the search allows" in caplog.text
+    assert "1 of 1 answers did not end within the most symbols that the search" in caplog.text
+    caplog.clear()
+    # Numbers go on over windows and batches; the first of them are named.
+    assert len(list(model.stream(["abc", "a"] * 4, window=3, search=Search(beam=1)))) == 8
+    assert "8 of 8 answers" in caplog.text
+    assert "of sequence 0, 1, 2, 3, 4 and 3 more (counted from 0)" in caplog.text
     none = Search(beam=1, longest=0)
     [[cut], [empty]] = model.predict_nbest(["ab", ""], search=none, attention=True)
     assert cut.symbols == cut.log_probabilities == ()

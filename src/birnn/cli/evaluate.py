@@ -8,6 +8,7 @@ from birnn.cli.options import (
     Beam,
     Json,
     Labelled,
+    Longest,
     Model,
     Page,
     search_of,
@@ -28,6 +29,7 @@ def evaluate(
     data: Labelled,
     out: Page = None,
     beam: Beam = None,
+    longest: Longest = None,
     as_json: Json = False,
     *,
     reading: ReadOptions,
@@ -44,7 +46,7 @@ def evaluate(
     with naming_file(data):
         scores = predictor.evaluate(
             data,
-            search=search_of(predictor.spec.head, beam),
+            search=search_of(predictor.spec.head, beam, longest),
             tell=print_notice,
             **reading.model_dump(exclude_unset=True),
         )

@@ -20,6 +20,10 @@ Beam = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Of seq2seq: 5 hypotheses by default, 1 is greedy."),
 ]
+Longest = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=0, help="Of seq2seq: most symbols of an answer."),
+]
 Config = Annotated[Path | None, typer.Option(metavar="C.toml", help="Settings.")]
 Dev = Annotated[str | None, typer.Option(metavar="F", help="Decides which weights are kept.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")]
@@ -73,12 +77,15 @@ def with_epochs(settings: Sequence[str] | None, epochs: int | None) -> list[str]
     return [*(settings or ()), *([] if epochs is None else [f"training.epochs={epochs}"])]
 
 
-def search_of(head: Head, beam: int | None, nbest: int | None = None) -> Search | None:
-    """The search that ``--beam`` and ``--nbest`` ask for; None where both are left out.
+def search_of(
+    head: Head, beam: int | None, longest: int | None, nbest: int | None = None
+) -> Search | None:
+    """The search that ``--beam``, ``--longest`` and ``--nbest`` ask for; None without any of them.
 
     Args:
         head: The head of the model that is to search.
         beam: The width of its beam; by default 5, or as wide as ``nbest``.
+        longest: Most symbols of a target; by default what the model learnt.
         nbest: How many targets are given.
 
     Raises:
@@ -87,15 +94,16 @@ def search_of(head: Head, beam: int | None, nbest: int | None = None) -> Search 
     """
     from birnn.runtime import Search
 
-    if beam is None and nbest is None:
+    given = {"--nbest": nbest, "--beam": beam, "--longest": longest}
+    if all(value is None for value in given.values()):
         return None
     if not head.searches:
-        option = "--beam" if nbest is None else "--nbest"
+        option = next(name for name, value in given.items() if value is not None)
         raise UsageError(
             f"{option} is for models that search for their answers, such as seq2seq; this is a "
             f"{head.task}. Leave it out."
         )
-    return Search(beam=beam or max(Search().beam, nbest or 1), nbest=nbest or 1)
+    return Search(beam=beam or max(Search().beam, nbest or 1), nbest=nbest or 1, longest=longest)
 
 
 # Name of each argument, its type and its help.

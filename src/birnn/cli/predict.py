@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from birnn.cli.options import Beam, Model, search_of, with_read_options, with_threads
+from birnn.cli.options import Beam, Longest, Model, search_of, with_read_options, with_threads
 from birnn.cli.output import STANDARD_INPUT, finite, naming_file, open_output
 from birnn.errors import UsageError, escaped, print_notice
 
@@ -49,6 +49,7 @@ def predict(
             metavar="N", min=1, help="Of seq2seq: the best of each source, with rank and score."
         ),
     ] = None,
+    longest: Longest = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object for each sequence, a line each.")
     ] = False,
@@ -62,7 +63,7 @@ def predict(
         raise UsageError("--all-probabilities goes with --json. For the answer's: --probabilities.")
     predictor = Predictor.load(model)
     spec = predictor.spec
-    search = search_of(spec.head, beam, nbest)
+    search = search_of(spec.head, beam, longest, nbest)
     with_probabilities = probabilities or all_probabilities
     if with_probabilities and (spec.head.searches or not predictor.labels):
         raise spec.head.no_probabilities("Leave --probabilities out.")

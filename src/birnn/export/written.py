@@ -88,8 +88,7 @@ def compare_written(
     """
     runner, sources = BatchRunner(bundle), list(sequences)
     head, steps_of = runner.network.head, list(validated(bundle.spec, runner.codec, sources))
-    # What is cut here is no news: most of these sources nobody has ever written.
-    greedy = head.hypotheses(GREEDY, lambda _: None, attention=False)
+    greedy = head.hypotheses(GREEDY, attention=False)
     expected = [best for [best] in runner.run(steps_of, greedy)]
     found: list[Hypothesis] = in_batches(loaded.write, sources)
     pairs = list(zip(expected, found, strict=True))

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from birnn.errors import no_notice
 from birnn.inputs import Batch
 from birnn.models.head import Answered, HeadTraining
 from birnn.models.inputs import from_host
@@ -81,7 +80,7 @@ class SequenceHead(AttentionDecoder):
         finite = bool(torch.isfinite(rows.values).all())
         if not finite:
             return Answered([], finite, [])
-        answering = half.answers(GREEDY, no_notice)
+        answering = half.answers(GREEDY)
         return Answered(answering.decode(_outcome(encoded), range(len(batch))), finite, [])
 
     def advance(self, progress: float) -> None:

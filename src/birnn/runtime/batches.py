@@ -51,17 +51,25 @@ class BatchRunner:
         """Answers in the order of the sequences, as `Predictor.stream` gives them."""
         pieces = windows if wait else arrivals
         told: set[str] = set()
-        for number, ahead in enumerate(pieces(sequences, tokens=WINDOW_ROWS, sequences=window)):
-            if not number:
+        first = 0
+        for ahead in pieces(sequences, tokens=WINDOW_ROWS, sequences=window):
+            if not first:
                 self.notice(ahead, tell)
             notices = self.head.notices(ahead)
             for name in [name for name in notices if name not in told]:
                 tell(notices[name])
             told |= notices.keys()
-            yield from self.run(ahead, answering)
+            yield from self.run(ahead, answering, first=first)
+            first += len(ahead)
+        self.notice_answers(answering, tell)
 
     def run(
-        self, sequences: list[Steps], answering: Answering, golds: Sequence[Any] | None = None
+        self,
+        sequences: list[Steps],
+        answering: Answering,
+        golds: Sequence[Any] | None = None,
+        *,
+        first: int = 0,
     ) -> list[Any]:
         """Answers of a window in its order, computed in batches of similar lengths.
 
@@ -69,6 +77,7 @@ class BatchRunner:
             sequences: The window.
             answering: How.
             golds: The right answers, where what a scorer counts is wanted and not the answers.
+            first: The number of the first sequence among all.
         """
         answers: list[Any] = [None] * len(sequences)
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
@@ -81,12 +90,18 @@ class BatchRunner:
                 encoded = replace(encoded, output=encoded.output.kept(asked))
             numbers = batch.tolist()
             if golds is None or answering.judge is None:
-                found = answering.decode(encoded, numbers)
+                found = answering.decode(encoded, [first + i for i in numbers])
             else:
                 found = answering.judge(encoded, [golds[i] for i in numbers])
             for i, answer in zip(numbers, found, strict=True):
                 answers[i] = answer
         return answers
+
+    @staticmethod
+    def notice_answers(answering: Answering, tell: Tell) -> None:
+        """Tell what is noteworthy about all answers, once they are given."""
+        if answering.notice is not None and (line := answering.notice()) is not None:
+            tell(line)
 
     def notice(self, sequences: list[Steps], tell: Tell) -> None:
         """Tell what is noteworthy about the first sequences, a line each."""

@@ -50,7 +50,7 @@ def evaluate(
         if not sequences:
             runner.notice(inputs, tell)
         started = time.perf_counter()
-        answers = runner.run(inputs, answering, golds)
+        answers = runner.run(inputs, answering, golds, first=sequences)
         seconds += time.perf_counter() - started
         for target, answer in zip(golds, answers, strict=True):
             scorer.update(target, answer)
@@ -59,6 +59,7 @@ def evaluate(
         tokens += sum(map(len, window))
     if not sequences:
         raise DataError("no example to evaluate on. Give at least one.")
+    runner.notice_answers(answering, tell)
     return (
         scorer.result()
         | head.overlap(scorer, tell)

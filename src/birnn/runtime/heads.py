@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.engine.linear import DenseLayer, Linear
-from birnn.errors import BundleError, Tell, UsageError
+from birnn.errors import BundleError, UsageError
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import Outcome
 from birnn.reference.stack import Stack
@@ -30,16 +30,19 @@ class Answering:
     """How a batch is answered, and how large it may be.
 
     Args:
-        decode: From what the encoder gave for a batch, and the numbers of its sequences in their
-            window, to one answer for each of them.
+        decode: From what the encoder gave for a batch, and the numbers of its sequences among all
+            of them, to one answer for each.
         judge: From what the encoder gave and the right answers of a batch to what the scorer of
             the task counts of each sequence; None where it counts answers.
         sequences: Sequences of a batch at most; None for any number within its rows.
+        notice: Gives what is to be told of all answers once they are given, a line, or None; None
+            for a task that never has anything to tell.
     """
 
     decode: Callable[[Outcome, Sequence[int]], list[Any]]
     sequences: int | None = None
     judge: Callable[[Outcome, Sequence[Any]], list[Any]] | None = None
+    notice: Callable[[], str | None] | None = None
 
 
 class RuntimeHead(Protocol):
@@ -48,18 +51,17 @@ class RuntimeHead(Protocol):
     What a task does not have is refused with a `UsageError`.
     """
 
-    def answers(self, search: Search | None, tell: Tell) -> Answering:
+    def answers(self, search: Search | None) -> Answering:
         """The answers of `Predictor.predict`.
 
         Args:
             search: Settings of the search; None for those by default.
-            tell: Takes each notice about the answers, one line.
         """
 
     def probabilities(self, *, with_answers: bool) -> Answering:
         """The probabilities of labels; with answers pairs of both."""
 
-    def hypotheses(self, search: Search | None, tell: Tell, *, attention: bool) -> Answering:
+    def hypotheses(self, search: Search | None, *, attention: bool) -> Answering:
         """The n best targets of each source, a list of `Hypothesis`."""
 
     def given_targets(
@@ -131,9 +133,8 @@ class ScoringHead:
         """The pooling of a new sequence row by row; None where each step has an answer."""
         return None if self._pooling is None else self._pooling.stream()
 
-    def answers(self, search: Search | None, tell: Tell) -> Answering:
+    def answers(self, search: Search | None) -> Answering:
         """Tags, a label or values."""
-        del tell
         if search is not None:
             raise self._no_search()
         answering, judge = self._decoded(self.decoder.answers), self.decoder.judge
@@ -159,9 +160,9 @@ class ScoringHead:
 
         return self._decoded(both)
 
-    def hypotheses(self, search: Search | None, tell: Tell, *, attention: bool) -> Answering:
+    def hypotheses(self, search: Search | None, *, attention: bool) -> Answering:
         """Refused: nothing is searched for."""
-        del search, tell, attention
+        del search, attention
         raise self._no_search()
 
     def given_targets(

@@ -222,7 +222,7 @@ class Predictor(LoadedModel):
             UsageError: A window below 1; a search, and a model that does not search.
             DataError: A sequence that the model cannot read; those before it are answered.
         """
-        return self._stream(sequences, self._head.answers(search, tell), window, wait, tell)
+        return self._stream(sequences, self._head.answers(search), window, wait, tell)
 
     def stream_nbest(
         self,
@@ -246,7 +246,7 @@ class Predictor(LoadedModel):
             UsageError: A window below 1; a model of another task.
             DataError: A sequence that the model cannot read; those before it are answered.
         """
-        answering = self._head.hypotheses(search, log_notice, attention=attention)
+        answering = self._head.hypotheses(search, attention=attention)
         return self._stream(sequences, answering, window, wait)
 
     def stream_proba(
@@ -335,7 +335,7 @@ class Predictor(LoadedModel):
             self.spec.head,
             self.labels,
             self._runner,
-            self._head.answers(search, tell),
+            self._head.answers(search),
             self._validated,
             tell,
         )

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.data.conversion import described
-from birnn.errors import DataError, Tell, UsageError, nearest
+from birnn.errors import DataError, UsageError, nearest
 from birnn.reference.bidirectional import Outcome
 from birnn.reference.stack import Stack
 from birnn.runtime.beam import Target, search
@@ -24,6 +25,41 @@ from birnn.tasks.seq2seq import TargetSequence
 # Hypotheses that go through the decoder together, and the most scores of their next symbols.
 HYPOTHESES = 1024
 SCORES = 1 << 22
+NAMED = 5  # cut answers that a notice names
+
+
+class CutAnswers:
+    """Which answers did not end within the most symbols allowed.
+
+    Args:
+        search: Settings of the search.
+    """
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._answers = self._count = 0
+        self._first: list[tuple[int, int]] = []  # numbers, lengths of the answers
+
+    def count(self, numbers: Sequence[int], best: Sequence[Target]) -> None:
+        """Count the best targets of sequences with these numbers."""
+        cut = [(n, len(t.symbols)) for n, t in zip(numbers, best, strict=True) if not t.ended]
+        self._answers += len(best)
+        self._count += len(cut)
+        self._first = sorted([*self._first, *cut])[:NAMED]
+
+    def notice(self) -> str | None:
+        """How many there are, and which, in one line; None where there is none."""
+        if not self._count:
+            return None
+        named = ", ".join(str(number) for number, _ in self._first)
+        others = f" and {self._count - NAMED:,} more" if self._count > NAMED else ""
+        whose = "model" if self._search.longest is None else "search"
+        return (
+            f"{self._count:,} of {self._answers:,} answers did not end within the most symbols "
+            f"that the {whose} allows, and were cut: of sequence {named}{others} (counted from 0), "
+            f"the first after {self._first[0][1]:,} symbols. `ended` is false of them in --json "
+            "and predict_nbest. Another bound: --longest N (Search(longest=N) in Python)."
+        )
 
 
 class SequenceHead:
@@ -48,30 +84,26 @@ class SequenceHead:
         self._numbers = {symbol: i for i, symbol in enumerate(self._symbols) if i}
         self._layers = DecoderLayers(head, stack, tensors)
 
-    def answers(self, search: Search | None, tell: Tell) -> Answering:
+    def answers(self, search: Search | None) -> Answering:
         """The symbols of the best target, a list."""
-        found = self.hypotheses(search, tell, attention=False)
+        found = self.hypotheses(search, attention=False)
 
         def decode(encoded: Outcome, batch: Sequence[int]) -> list[Any]:
             return [list(nbest[0].symbols) for nbest in found.decode(encoded, batch)]
 
-        return Answering(decode, found.sequences)
+        return replace(found, decode=decode)
 
-    def hypotheses(self, search: Search | None, tell: Tell, *, attention: bool) -> Answering:
+    def hypotheses(self, search: Search | None, *, attention: bool) -> Answering:
         """The n best targets."""
         settings = checked(search)
-        told = False
+        cut = CutAnswers(settings)
 
         def decode(encoded: Outcome, batch: Sequence[int]) -> list[Any]:
-            nonlocal told
-            del batch
             found = self._search(encoded, settings, attention=attention)
-            if not told and not all(nbest[0].ended for nbest in found):
-                told = True
-                tell(self._cut(encoded, found, settings))
+            cut.count(batch, [nbest[0] for nbest in found])
             return [[self._named(target) for target in nbest] for nbest in found]
 
-        return Answering(decode, self._sources(settings.beam))
+        return Answering(decode, self._sources(settings.beam), notice=cut.notice)
 
     def given_targets(
         self, targets: Sequence[Any], search: Search | None, *, attention: bool
@@ -132,17 +164,6 @@ class SequenceHead:
         if settings.longest is not None:
             longest = np.full_like(lengths, settings.longest)
         return search(self._layers, encoded, settings, longest, attention=attention)
-
-    def _cut(self, encoded: Outcome, found: list[list[Target]], settings: Search) -> str:
-        """The notice that an answer reached the bound."""
-        source = next(i for i, nbest in enumerate(found) if not nbest[0].ended)
-        steps, symbols = int(encoded.output.lengths[source]), len(found[source][0].symbols)
-        whose = "the search" if settings.longest is not None else "the model"
-        return (
-            f"an answer to a source of {steps:,} steps did not end within {symbols:,} symbols, the "
-            f"most that {whose} allows, and is cut there: `ended` is false of such answers. "
-            "Search(longest=) sets another bound."
-        )
 
     def _named(self, target: Target) -> Hypothesis:
         return Hypothesis(

@@ -39,6 +39,8 @@ from birnn.tasks.target_symbols import (
     symbols_of,
 )
 
+CUT = "\tcut"  # one cell more, in a line of an answer that did not end
+
 # A damaged bundle must not make a model write for hours.
 Fixed = Annotated[int, Field(ge=1, le=MOST_FIXED)]
 Each = Annotated[float, Field(ge=0, le=MOST_EACH)]
@@ -366,14 +368,15 @@ class TargetSequence(Head, DecoderSettings):
         """One line: the symbols with the separator between them.
 
         Where ``probabilities`` are the n best targets, a line for each: source, rank, score and
-        target, between tabs.
+        target, between tabs, and `CUT` after one that did not end.
         """
         del labels, tensors
         if probabilities is None:
             return f"{escaped(self.separator.join(answer))}\n"
         source = escaped(_source(example))
         return "".join(
-            f"{source}\t{rank}\t{found.score:.4f}\t{escaped(self.separator.join(found.symbols))}\n"
+            f"{source}\t{rank}\t{found.score:.4f}\t{escaped(self.separator.join(found.symbols))}"
+            f"{'' if found.ended else CUT}\n"
             for rank, found in enumerate(probabilities, 1)
         )
 
