@@ -122,12 +122,15 @@ def test_what_training_found_is_kept_and_used(
     assert model.metadata["reading"]["split"] == "auto-tokens"
     assert Predictor.load(tmp_path / "set").metadata["reading"]["split"] == "text"
 
-    # A text that shows neither is split as in training; one that is running text is told.
+    # A text that shows neither is split as in training, one that is plainly running text by the
+    # tokeniser; one that shows both is told.
     caplog.set_level(logging.WARNING)
     assert model.tokens("up 5%") == ["up", "5%"]
     assert caplog.messages == []
     assert model.tokens("up 5%, well") == ["up", "5", "%", ",", "well"]
-    assert "the model was trained on texts in their tokens" in caplog.text
+    assert caplog.messages == []
+    assert model.tokens("up 5%, well , well") == ["up", "5", "%", ",", "well", ",", "well"]
+    assert "split by the tokeniser. If it is in its tokens already" in caplog.text
     for folder, tokens in (("found", ["up", "5%"]), ("set", ["up", "5", "%"])):
         told = call("predict", tmp_path / folder, "--json", stdin=b"up 5%\n")
         assert (told.objects[0]["tokens"], told.err) == (tokens, "")

@@ -177,7 +177,8 @@ def test_a_guess_is_told_once_for_each_way():
     assert told("auto", raw, parted, parted, raw, parted) == [(2, True), (4, False)]
     assert told("auto", neither, neither) == [(1, False)]
     assert told("auto", "well , (no)") == [(1, False)]
-    assert told("auto-tokens", parted, neither, raw, raw) == [(3, False)]
+    assert told("auto-tokens", parted, neither, raw, raw) == []
+    assert told("auto-tokens", parted, "well , (no)", raw) == [(2, False)]
     assert told("tokens", raw, parted) == told("text", raw, parted) == []
 
 

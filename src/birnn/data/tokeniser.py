@@ -334,11 +334,6 @@ class Splitter:
         what = ""
         if way == "tokens" and self.split == "auto":
             what = f"looks tokenised: split at white space alone. If it is running text: {running}"
-        elif way == "text" and self.split == "auto-tokens":
-            what = (
-                "looks like running text, and the model was trained on texts in their tokens: "
-                f"split by the tokeniser. If it is in tokens: {in_tokens}"
-            )
         elif way == "text" and (not seen or self._noticed):
             what = f"split by the tokeniser. If it is in its tokens already: {in_tokens}"
         if what:
