@@ -255,7 +255,7 @@ def test_class_weights_by_name(tiny):
     prepared = prepare("tagger", SYMBOLS, [], tiny(training__class_weights={"y": 3.0}))
     assert dict(zip(prepared.labels, prepared.class_weights, strict=True)) == {"x": 1.0, "y": 3.0}
     assert prepare("tagger", SYMBOLS, [], tiny()).class_weights is None
-    with pytest.raises(ConfigError, match="no label 'z'; there are x, y"):
+    with pytest.raises(ConfigError, match="no label 'z': known: x, y"):
         prepare("tagger", SYMBOLS, [], tiny(training__class_weights={"z": 3.0}))
     with pytest.raises(ConfigError, match="a regressor has no classes"):
         prepare("regressor", vectors(), [], tiny("regressor", training__class_weights="balanced"))

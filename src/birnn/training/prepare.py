@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from birnn.bundle.spec import Spec
 from birnn.data import Example
-from birnn.errors import ConfigError, DataError
+from birnn.errors import ConfigError, DataError, nearest
 from birnn.inputs import KINDS, Codec, Encoded, Steps, Vocabularies, Vocabulary, kind_of
 from birnn.metrics import named_counts
 from birnn.schema import prefixed
@@ -157,8 +157,8 @@ def _class_weights(task: str, labels: Vocabulary | None, recipe: Recipe) -> Tens
         return count_L.sum() / (len(labels) * count_L)  # type: ignore[no-any-return]
     unknown = [label for label in wanted if label not in labels]
     if unknown:
-        known = ", ".join(labels.items)
-        raise ConfigError(f"training.class_weights: no label {unknown[0]!r}; there are {known}")
+        hint = nearest(unknown[0], labels.items)
+        raise ConfigError(f"training.class_weights: no label {unknown[0]!r}: {hint}")
     weights = np.array([wanted.get(label, 1.0) for label in labels.items])
     if not weights.any():
         raise ConfigError(
