@@ -62,12 +62,17 @@ class Told:
 
     @property
     def complaint(self) -> str:
-        """The one line that a mistake gets."""
+        """The one line that a mistake gets, and nothing else."""
+        assert self.out == ""
+        return self.fault
+
+    @property
+    def fault(self) -> str:
+        """The one line that a mistake gets; what stands before it may be answered."""
         assert self.status in (1, 2, 130, 143), self
         assert "Traceback" not in self.err
         lines = self.err.splitlines()
         assert [line.startswith("birnn: ") for line in lines] == [True], self.err
-        assert self.out == ""
         return lines[0]
 
 

@@ -100,7 +100,7 @@ def test_predicting_bad_series(call: Any, trained: Trained, tmp_path: Path, name
     (tmp_path / name).write_bytes(content)
     told = call("predict", trained("series"), tmp_path / name)
     assert told.status == 1
-    assert all(word in told.complaint for word in said)
+    assert all(word in told.fault for word in said)
 
 
 def test_bad_arrays_name_sequence_and_step(call: Any, trained: Trained, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_bad_arrays_name_sequence_and_step(call: Any, trained: Trained, tmp_path
     values[3, 1] = np.inf
     np.savez(tmp_path / "a.npz", values=values, lengths=[2, 3], labels=["up", "down"])
     for command in ("predict", "evaluate"):
-        said = call(command, trained("series"), tmp_path / "a.npz").complaint
+        said = call(command, trained("series"), tmp_path / "a.npz").fault
         assert all(word in said for word in ("a.npz", "sequence 1", "step 1", "inf"))
 
 

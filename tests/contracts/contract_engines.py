@@ -129,7 +129,7 @@ def run_plain(x, parameters, stack, initial=None):
     lengths = np.zeros(len(padded), np.int64)
     lengths[: len(x)] = x.lengths
     with torch.no_grad():
-        output, final = encoder(torch.from_numpy(padded), torch.from_numpy(lengths))
+        output, final, _ = encoder(torch.from_numpy(padded), torch.from_numpy(lengths))
     rows = x.with_values(output.numpy()[: len(x), : _real(x).shape[1]][_real(x)])
     return Outcome(rows, None, None, final.numpy()[: len(x)], None)
 

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from birnn import errors
 from birnn.bundle import (
     Bundle,
     Characters,
@@ -36,7 +38,7 @@ from birnn.bundle import (
 )
 from birnn.engine import isa
 from birnn.inputs.word_vectors import WordVectorCache
-from birnn.runtime import Predictor, Search, batches, loaded, predictor
+from birnn.runtime import Predictor, Search
 from birnn.tasks import TargetSequence
 
 WORDS = Words(
@@ -170,8 +172,9 @@ def test_interrupts_at_random_leave_every_later_answer_right(
     # An interrupt inside somebody's callback of the garbage collector would be lost, and one inside
     # logging leaves its lock locked for the rest of the process.
     gc.disable()
-    for module in (batches, loaded, predictor):
-        monkeypatch.setattr(module, "log_notice", lambda line: None)
+    # Arguments have `log_notice` as their default, so that what it calls is replaced.
+    silent = SimpleNamespace(getLogger=lambda name: SimpleNamespace(warning=lambda line: None))
+    monkeypatch.setattr(errors, "logging", silent)
     former = signal.signal(signal.SIGALRM, interrupt)
     try:
         for trial in range(150):

@@ -218,8 +218,8 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
         if lists or names[inputs] not in PLAIN or len(found) > 1:
             notices.append(f"the {called(request.target)[0]} is {inputs!r}")
     target = None
-    if request.labelled:
-        lexicon = TARGET_KEYS[request.target]
+    # Gaps have no key: their words stand in the text.
+    if request.labelled and (lexicon := TARGET_KEYS[request.target]):
         target = _set_key("label_column", names, request)
         if target is None and lexicon[0] in record:
             target = lexicon[0]
