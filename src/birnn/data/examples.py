@@ -32,6 +32,7 @@ class Example:
         text: The text that ``inputs`` are the tokens of, where it was one.
         lines: The line of each step, where the steps of a file have lines.
         references: Other target sequences that are right, too.
+        offsets: Start and end (exclusive) of each token in ``text``, where a file tells them.
 
     Example:
         >>> Example(("the", "bank"), ("DET", "NOUN")) == Example(("the", "bank"), ("DET", "NOUN"))
@@ -47,6 +48,7 @@ class Example:
     text: str | None = None
     lines: Sequence[int] | None = None
     references: tuple[tuple[str, ...], ...] = ()
+    offsets: tuple[tuple[int, int], ...] | None = None
 
     def __len__(self) -> int:
         """Number of steps."""

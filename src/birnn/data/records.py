@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +21,7 @@ from birnn.data.headers import (
     listed,
     plain_name,
 )
+from birnn.data.json_text import json_lines
 from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
 from birnn.data.timeseries import check_vectors
@@ -42,8 +41,6 @@ TARGET_KEYS: dict[TargetKind, tuple[str, ...]] = {
     "gaps": (),
 }
 LEARNT = {"tags": "tags are", "label": "label is", "values": "target is", "sequence": "target is"}
-
-_HALF = re.compile("[\ud800-\udfff]")  # of a pair of surrogates
 
 
 def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
@@ -67,11 +64,8 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
     keys: Keys | None = None
     channels = index = 0
     unlabelled = Unlabelled(source, request)
-    for number, line in enumerate(source.lines(), 1):
-        if not line.strip():
-            continue
+    for number, record in json_lines(source):
         try:
-            record = _object(line)
             if keys is None:
                 keys = keys_of(record, request)
                 request.found["text_column"] = keys.inputs
@@ -105,43 +99,6 @@ def _is_blank(label: Any, key: str, request: ReadRequest) -> bool:
     if request.target == "sequence":
         return is_missing(label) or (is_several(key) and is_list(label) and not len(label))
     return is_missing(label) or (isinstance(label, str) and not label.strip())
-
-
-def _object(text: str) -> dict[str, Any]:
-    """The object of a line."""
-    try:
-        record = json.loads(text, object_pairs_hook=_once_each)
-    except RecursionError:
-        raise DataError("not JSON that can be read: it is nested too deeply.") from None
-    except json.JSONDecodeError as error:
-        raise DataError(f"not JSON: {error}. Write one object on each line.") from None
-    except DataError:
-        raise
-    except ValueError:
-        raise DataError(
-            "an integer of more digits than Python reads. Write it as a string, or shorter."
-        ) from None
-    if not isinstance(record, dict):
-        called = "a list" if isinstance(record, list) else json.dumps(record)[:40]
-        raise DataError(
-            f"the line is {called}, an object is needed. Write one on each line, without brackets "
-            'around them: {"text": ..., "label": ...}.'
-        )
-    # Half of a pair is no character and cannot be encoded.
-    if "\\ud" in text.lower() and (found := _HALF.search(json.dumps(record, ensure_ascii=False))):
-        raise DataError(
-            f"\\u{ord(found[0]):04x} is half of a character. Write both halves, or the character."
-        )
-    return record
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, refused if a key occurs twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise DataError(f"the key {twice!r} stands twice in one object. Leave one of them out.")
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,12 +223,26 @@ def convert(tags: Sequence[str], source: SchemeName, target: SchemeName) -> tupl
         return tuple(tags)
     if "none" in (source, target):
         raise ConfigError(f"tags cannot be converted from {source} to {target}: none marks no span")
-    rules, suffix = _rules(target), target.endswith("-suffix")
-    letters = dict(zip("BIES", SPAN_LETTERS[target.removesuffix("-suffix")], strict=False))
     # What marks no span is no part of any, and stays.
-    out = [tag if _parts(tag, source)[0] == "O" else "O" for tag in tags]
+    marked = tags_of(spans(tags, source), len(tags), target)
+    return tuple(
+        tag if _parts(tag, source)[0] == "O" else mark
+        for tag, mark in zip(tags, marked, strict=True)
+    )
+
+
+def tags_of(spans: Iterable[Span], length: int, scheme: SchemeName) -> tuple[str, ...]:
+    """The tags that mark spans, given in order and without overlap, in a sequence of a length.
+
+    Example:
+        >>> tags_of([Span(0, 2, "PER"), Span(3, 4, "LOC")], 5, "iobes")
+        ('B-PER', 'E-PER', 'O', 'S-LOC', 'O')
+    """
+    rules, suffix = _rules(scheme), scheme.endswith("-suffix")
+    letters = dict(zip("BIES", SPAN_LETTERS[scheme.removesuffix("-suffix")], strict=False))
+    out = ["O"] * length
     last = Span(0, 0, "")
-    for span in spans(tags, source):
+    for span in spans:
         marks = ["I"] * (span.stop - span.start)
         if rules != "iob1" or (span.start == last.stop and span.type == last.type and last.stop):
             marks[0] = "B"

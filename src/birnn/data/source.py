@@ -139,6 +139,35 @@ class Source:
             except _TooMuchError as error:
                 raise self.fault(str(error), number + 1) from None
 
+    def text(self) -> str:
+        r"""The whole text, decoded, its line ends and byte order mark as they stand.
+
+        Raises:
+            FormatError: As `lines` does, but for the length of lines.
+
+        Example:
+            >>> Source.from_text("one\r\ntwo").text()
+            'one\r\ntwo'
+        """
+        content = self.content()
+        self._check_mark(content)
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            before = content[: error.start]
+            start = before.rfind(b"\n") + 1
+            end = content.find(b"\n", error.end)
+            line = content[start : None if end < 0 else end]
+            error.start -= start
+            raise self._not_utf8(
+                line, error, before.count(b"\n") + 1, not before.isascii()
+            ) from None
+        if "\0" in text:
+            before_nul = text[: text.index("\0")]
+            number = before_nul.count("\n")
+            raise self._not_text(text.split("\n", number + 1)[number], number + 1)
+        return text
+
     def content(self) -> bytes:
         """All bytes at once.
 
