@@ -125,6 +125,12 @@ _OPTIONS: dict[str, Any] = {
     "label_column": Annotated[
         str | None, typer.Option(metavar="NAME|N", help="Column of a table that is learnt.")
     ],
+    "label_split": Annotated[
+        str | None,
+        typer.Option(
+            metavar="WAY", help="How a cell of several labels is split: separator, list or none."
+        ),
+    ],
     "delimiter": Annotated[
         str | None, typer.Option(metavar="C", help="What parts the cells of a table.")
     ],

@@ -21,6 +21,7 @@ from birnn.data.headers import (
     named_header,
     plain_name,
 )
+from birnn.data.label_sets import is_truth
 from birnn.data.numeric import is_number
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
@@ -93,7 +94,10 @@ class _ColumnChoice:
         self.text = options.text_column
         self.labels: tuple[str, ...] = ()
         if options.label_column is not None:
-            several = self.request.target == "values"
+            several = self.request.target == "values" or (
+                self.request.target == "labels"
+                and plain_name(options.label_column) not in map(plain_name, self.first)
+            )
             parts = options.label_column.split(",") if several else [options.label_column]
             self.labels = tuple(map(str.strip, parts)) if several else tuple(parts)
         self.given_header = options.header
@@ -134,8 +138,8 @@ class _ColumnChoice:
             raise DataError(f"{self._name(text)} cannot be the {self.called[0]} and what is learnt")
         targets = labels if self.request.labelled else ()
         if self.request.labelled and not targets:
-            find = self._values if self.request.target == "values" else self._label
-            targets = find(text, index)
+            find = {"values": self._values, "labels": self._label_sets}
+            targets = find.get(self.request.target, self._label)(text, index)
         ids = [at for at in index if at not in (text, *targets)]
         ids.sort(key=lambda at: self.names[at] != "id")
         return TableColumns(
@@ -192,6 +196,15 @@ class _ColumnChoice:
             )
         raise DataError(self._too_few(f"a {self.called[1]}"))
 
+    def _label_sets(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
+        """A column of labels, or several of 0 and 1, each of which is named after its label."""
+        left = self._without(text, *index) if self.header else []
+        truths = [at for at in left if self._is_truth(at)]
+        named = [at for at in known_places(self.names, self.lexicons[1]) if at in left]
+        if len(truths) > 1 and (not named or named[0] in truths):
+            return tuple(truths)
+        return self._label(text, index)
+
     def _values(self, text: int, index: Sequence[int]) -> tuple[int, ...]:
         left = self._without(text, *index)
         rows = self.rows
@@ -230,6 +243,10 @@ class _ColumnChoice:
     def _is_numeric(self, at: int) -> bool:
         return bool(self.rows) and all(is_number(row[at]) for row in self.rows)
 
+    def _is_truth(self, at: int) -> bool:
+        cells = [row[at] for row in self.rows if row[at].strip()]
+        return bool(cells) and all(map(is_truth, cells))
+
     def _is_swapped(self, one: int, other: int) -> bool:
         """Whether the label stands before the text: few short values, then longer texts."""
         if self.request.target != "label" or len(self.rows) < ENOUGH:
@@ -256,7 +273,8 @@ class _ColumnChoice:
 
     def _notices(self, text: int, targets: tuple[int, ...]) -> list[str]:
         """What was guessed and might have been meant otherwise."""
-        labelled, values = self.request.labelled, self.request.target == "values"
+        labelled, target = self.request.labelled, self.request.target
+        values = target == "values" or len(targets) > 1
         notices = []
         if self.missing:
             verb = "is" if len(self.missing) == 1 else "are"
@@ -269,8 +287,9 @@ class _ColumnChoice:
         if len(self.first) > 1 and (unclear or not labelled or values):
             notices.append(f"the {self.called[0]} is {self._name(text)}")
         if targets and (unclear or values):
-            what = f"{'target' if values else self.called[1]} is"
-            what = "targets are" if len(targets) > 1 else what
+            one = "target" if target == "values" else self.called[1]
+            many = len(targets) > 1 or target == "labels"
+            what = f"{one}s are" if many else f"{one} is"
             notices.append(f"the {what} {', '.join(map(self._name, targets))}")
         unread = self._without(text, *targets)
         if unread and (values or not labelled):

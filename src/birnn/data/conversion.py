@@ -53,7 +53,7 @@ def example_of(
         if targets and others[1]:
             targets += _targets(*others)
         return Example(steps, targets[0] if targets else None, where, name, text, None, targets[1:])
-    answer = None if is_missing(target) else _target(target, request, names[-1])
+    answer = None if is_missing(target) else _target(target, request, names[-1], where)
     if request.target == "tags" and answer is not None and len(answer) != len(steps):
         raise DataError(f"{len(steps)} steps and {len(answer)} tags. Give every step one tag.")
     return Example(steps, answer, where, name, text)
@@ -124,7 +124,11 @@ def _inputs(given: Any, request: ReadRequest, name: str, where: str) -> tuple[st
     return _strings(given, name)
 
 
-def _target(given: Any, request: ReadRequest, name: str) -> str | tuple[str, ...] | Reals:
+def _target(
+    given: Any, request: ReadRequest, name: str, where: str
+) -> str | tuple[str, ...] | Reals:
+    if request.target == "labels":
+        return request.label_sets.of(given, name, where)
     given = as_array(given)
     if request.target == "label":
         return _label(given, name)

@@ -12,9 +12,9 @@ import numpy as np
 
 from birnn.data.numeric import Reals
 
-TargetKind = Literal["tags", "label", "values", "sequence", "gaps"]
-"""Kind of target of a sequence: a tag for each step, a label, K numbers, another sequence; or the
-words of its gaps, which raw text has none of until some are drawn."""
+TargetKind = Literal["tags", "label", "labels", "values", "sequence", "gaps"]
+"""Kind of target of a sequence: a tag for each step, a label, any number of labels, K numbers,
+another sequence; or the words of its gaps, which raw text has none of until some are drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,9 +24,9 @@ class Example:
     Args:
         inputs: Tokens or symbols, one string for each step; or vectors of shape (T, D), in the
             precision they came with (float32 or float64).
-        target: By its `TargetKind` tags (one string for each step), a label, values of shape (K,),
-            the symbols of a target sequence of any length, or a word for each gap; ``None`` where
-            there is none.
+        target: By its `TargetKind` tags (one string for each step), a label, labels (each once,
+            maybe none), values of shape (K,), the symbols of a target sequence of any length, or a
+            word for each gap; ``None`` where there is none.
         where: ``file:line`` of its start, for messages.
         id: Its name in the file, where the file names sequences.
         text: The text that ``inputs`` are the tokens of, where it was one.

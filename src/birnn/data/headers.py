@@ -26,6 +26,7 @@ LABEL = (
     "language", "lang", "stance", "annotation", "gold", "answer", "output", "type", "y", "tags",
     "star", "ratings", "scores", "value", "values",
 )
+LABELS = ("labels", "categories", "classes", "tags", "topics", "genres", "emotions", *LABEL)
 SOURCE = ("source", "src", "input", "text", "word", "graphemes", "spelling", "sentence", "question")
 TARGET = (
     "target", "tgt", "output", "pronunciation", "phonemes", "label", "translation", "transcription",
@@ -35,7 +36,7 @@ INDEX = ("id", "index", "unnamed: 0", "unnamed 0", "idx", "uid", "guid", "row", 
 # fmt: on
 
 # Names that leave no doubt; any other gives a notice.
-PLAIN = ("text", "sentence", "source", "label", "target")
+PLAIN = ("text", "sentence", "source", "label", "labels", "target")
 
 ENOUGH = 4  # rows, by which the contents of a column are judged
 LONGEST_NAME = 40  # characters
@@ -55,7 +56,9 @@ def plain_name(name: str) -> str:
 
 def lexicons(target: TargetKind) -> tuple[Sequence[str], Sequence[str]]:
     """The names of the texts, and of the targets, where targets are of this kind."""
-    return (SOURCE, TARGET) if target == "sequence" else (TEXT, LABEL)
+    if target == "sequence":
+        return SOURCE, TARGET
+    return TEXT, LABELS if target == "labels" else LABEL
 
 
 def called(target: TargetKind) -> tuple[str, str]:

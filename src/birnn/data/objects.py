@@ -13,6 +13,7 @@ from birnn.data.columns import TableColumns, recognise
 from birnn.data.conversion import example_of, is_list, is_missing, shortened
 from birnn.data.examples import Example, TargetKind
 from birnn.data.headers import PLAIN, plain_name
+from birnn.data.label_sets import LIST, guess_split
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
 from birnn.data.records import Keys, keys_of
@@ -23,6 +24,7 @@ ACCEPTED = {
     "tags": "(['The', 'bank'], ['DET', 'NOUN']), [('The', 'DET'), ('bank', 'NOUN')] or "
     "{'tokens': [...], 'tags': [...]}",
     "label": "('a text', 'label') or {'text': ..., 'label': ...}",
+    "labels": "('a text', ['one', 'other']) or {'text': ..., 'labels': [...]}",
     "values": "('a text', 4.5) or {'text': ..., 'values': ...}",
     "sequence": "('source', 'target') or {'source': ..., 'target': ...}",
     "gaps": "'a text', ['its', 'tokens'], {'text': ...} or ('a ___', ['text'])",
@@ -337,6 +339,7 @@ def _rows(
     for line in found.notices:
         tell(line)
     names = list(columns)
+    request = _with_label_split(columns, found, request, tell)
     texts = columns[names[found.text]]
     ids = None if found.id is None else columns[names[found.id]]
     targets = [(names[at], columns[names[at]]) for at in found.targets]
@@ -349,11 +352,30 @@ def _rows(
             cells = [column[number] for _, column in targets]
             missing = all(map(is_missing, cells))
             target = None if missing else cells if request.target == "values" else cells[0]
+            if request.target == "labels" and len(cells) > 1 and not missing:
+                names_of = [label for label, _ in targets]
+                target = request.label_sets.of_truths(cells, names_of, row)
             name = targets[0][0] if targets else ""
             called = None if ids is None else ids[number]
             yield example_of(text, target, request, row, names=("text", name), called=called)
         except DataError as error:
             raise DataError(f"{row}{_joined(error)}") from None
+
+
+def _with_label_split(
+    columns: Mapping[str, Sequence[Any]], found: TableColumns, request: ReadRequest, tell: Tell
+) -> ReadRequest:
+    """The request that says how strings of several labels are split, by the first rows."""
+    if request.target != "labels" or len(found.targets) != 1 or request.options.label_split:
+        return request
+    cells = columns[list(columns)[found.targets[0]]][:SAMPLE]
+    way = guess_split([cell for cell in cells if isinstance(cell, str)])
+    if way is None:
+        return request
+    request.found["label_split"] = way
+    tell(f"labels are {'lists' if way == LIST else f'split at {way!r}'}. Option: label_split")
+    options = request.options.model_copy(update={"label_split": way})
+    return replace(request, options=options)
 
 
 def _in_python(message: str) -> str:

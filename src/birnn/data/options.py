@@ -6,11 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from birnn.data.alphabet import CHARACTERS, SPACES, Alphabet
 from birnn.data.examples import TargetKind
 from birnn.data.gaps import marked, with_gaps
+from birnn.data.label_sets import LIST, ONE, WAYS, LabelSets
 from birnn.data.source import MAX_LINE, Source
 from birnn.data.tokeniser import SplitMode, Splitter
 from birnn.errors import ConfigError, Tell, nearest
@@ -23,7 +31,8 @@ SPLITS = ("source_split", "target_split")  # options of pairs alone
 # Options that a bundle keeps, so that evaluate and predict read as training did. A format belongs
 # to one file, limits to one machine.
 _KEPT = (
-    *("field", "columns", "text_column", "label_column", "delimiter", "header", "split"),
+    *("field", "columns", "text_column", "label_column", "label_split", "delimiter", "header"),
+    "split",
     *SPLITS,
 )
 
@@ -60,7 +69,12 @@ class ReadOptions(Frozen):
     label_column: str | None = Field(
         default=None,
         description="column of a table that is learnt: its name or number; of values "
-        "several, separated by commas",
+        "several, separated by commas; of sets of labels several columns of 0 and 1, likewise",
+    )
+    label_split: str | None = Field(
+        default=None,
+        description="how a cell or string that holds several labels is split: by a separator, "
+        f"spaces, {LIST} (as JSON and Python write it), or {ONE}: it is one label",
     )
     delimiter: str | None = Field(
         default=None, min_length=1, max_length=1, description="delimiter of the cells of a table"
@@ -109,10 +123,11 @@ class ReadOptions(Frozen):
             return ",".join(map(str, given))
         return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
 
-    @field_validator(*SPLITS)
+    @field_validator(*SPLITS, "label_split")
     @classmethod
-    def _splits(cls, way: str | None) -> str | None:
-        if way is None or way in (CHARACTERS, SPACES):
+    def _splits(cls, way: str | None, info: ValidationInfo) -> str | None:
+        ways = WAYS if info.field_name == "label_split" else (CHARACTERS, SPACES)
+        if way is None or way in ways:
             return way
         if not way.strip():
             return SPACES
@@ -120,7 +135,7 @@ class ReadOptions(Frozen):
         if len(way) > 1 and way.isalnum():
             raise ValueError(
                 f"no way to split {way!r} (letters and digits alone are no separator): "
-                f"{nearest(way, (CHARACTERS, SPACES))}"
+                f"{nearest(way, ways)}"
             )
         return way
 
@@ -205,9 +220,11 @@ class ReadRequest:
     labels: frozenset[str] = frozenset()
     tell: Tell | None = None
     _split: Splitter = field(init=False, repr=False, compare=False)
+    label_sets: LabelSets = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_split", Splitter(self.options.split, self.tell))
+        object.__setattr__(self, "label_sets", LabelSets(self.options.label_split, self.tell))
 
     def steps(self, text: str, where: str) -> tuple[str, ...]:
         """The steps of a text at this ``file:line``: words, or symbols where symbols are read.

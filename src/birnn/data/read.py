@@ -56,6 +56,7 @@ def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
 TARGET_NAMES: dict[TargetKind, str] = {
     "tags": "tags",
     "label": "labels",
+    "labels": "sets of labels",
     "values": "values",
     "sequence": "target sequences",
     "gaps": "raw text",
@@ -70,11 +71,13 @@ class Format(NamedTuple):
     targets: tuple[TargetKind, ...]  # they distinguish the two formats of .tsv
 
 
+_OF_TABLES: tuple[TargetKind, ...] = ("label", "labels", "values", "sequence", "gaps")
+
 FORMATS = {
     "conllu": Format((".conllu",), read_conllu, ("tags",)),
     "conll": Format((".conll", ".bio", ".iob", ".iob2", ".tsv"), read_conll, ("tags",)),
-    "csv": Format((".csv",), read_csv, ("label", "values", "sequence", "gaps")),
-    "tsv": Format((".tsv",), read_tsv, ("label", "values", "sequence", "gaps")),
+    "csv": Format((".csv",), read_csv, _OF_TABLES),
+    "tsv": Format((".tsv",), read_tsv, _OF_TABLES),
     "jsonl": Format((".jsonl", ".ndjson"), read_jsonl, tuple(TARGET_NAMES)),
     "ts": Format((".ts",), read_ts, ("label", "values")),
     "npz": Format((".npz",), read_npz, ("tags", "label", "values")),
@@ -94,6 +97,7 @@ SERVES = {
     "columns": ("conll",),
     "text_column": ("csv", "tsv", "jsonl"),
     "label_column": ("csv", "tsv", "jsonl"),
+    "label_split": ("csv", "tsv", "jsonl"),
     "delimiter": ("csv", "tsv"),
     "header": ("csv", "tsv", "conll"),
     "source_split": ("csv", "tsv", "jsonl", "text"),
@@ -102,6 +106,9 @@ SERVES = {
 }
 SERVED = {name: "format " + ", ".join(formats) for name, formats in SERVES.items()}
 SERVED["field"] = "CoNLL-U"
+
+# The options that apply to one kind of target alone.
+ONLY_FOR: dict[str, TargetKind] = {**dict.fromkeys(SPLITS, "sequence"), "label_split": "labels"}
 
 
 def read(
@@ -120,7 +127,8 @@ def read(
     Args:
         path: The file, ``.gz`` of any format too; ``-`` is standard input, of plain text unless
             ``options.format`` says otherwise.
-        target: The kind of target: ``tags``, ``label``, ``values``, ``sequence`` or ``gaps``.
+        target: The kind of target: ``tags``, ``label``, ``labels``, ``values``, ``sequence`` or
+            ``gaps``.
         options: What is set about the reading; ``format`` is a key of `FORMATS`, by default the
             file's ending says it.
         labelled: Whether targets are read. Without, the file may lack them.
@@ -159,9 +167,9 @@ def read(
     for option, formats in SERVES.items():
         if name not in formats and options.given(option):
             source.notice(f"the option {option} serves {SERVED[option]}, this is {name}")
-    for option in SPLITS:
-        if target != "sequence" and options.given(option):
-            wanted = f"{TARGET_NAMES['sequence']}, these are {TARGET_NAMES[target]}"
+    for option, served in ONLY_FOR.items():
+        if target != served and options.given(option):
+            wanted = f"{TARGET_NAMES[served]}, these are {TARGET_NAMES[target]}"
             source.notice(f"the option {option} serves {wanted}")
     request = ReadRequest(
         target, labelled, options, {} if found is None else found, alphabet, frozenset(labels), tell

@@ -14,6 +14,7 @@ from birnn.data.examples import Example, TargetKind
 from birnn.data.headers import (
     INDEX,
     LABEL,
+    LABELS,
     PLAIN,
     TARGET,
     called,
@@ -22,6 +23,7 @@ from birnn.data.headers import (
     plain_name,
 )
 from birnn.data.json_text import json_lines
+from birnn.data.label_sets import is_truth
 from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
 from birnn.data.timeseries import check_vectors
@@ -36,21 +38,28 @@ TARGET_KEYS: dict[TargetKind, tuple[str, ...]] = {
         *("upos", "xpos", "ner", "labels", "label"),
     ),
     "label": LABEL,
+    "labels": LABELS,
     "values": ("values", "value", "targets", "target", *LABEL),
     "sequence": ("target", *SEVERAL, *TARGET),
     "gaps": (),
 }
-LEARNT = {"tags": "tags are", "label": "label is", "values": "target is", "sequence": "target is"}
+LEARNT = {
+    "tags": "tags are",
+    "label": "label is",
+    "labels": "labels are",
+    "values": "target is",
+    "sequence": "target is",
+}
 
 
 def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""A JSON object on each line.
 
     Sequence: ``tokens`` (strings), ``vectors`` (T rows of D numbers), ``text``, or ``source``.
-    Target: ``tags``, ``label``, ``values`` (a number or a list of K), or, where it is a sequence,
-    ``target`` (a list of symbols, or a string), ``targets`` or ``references`` (a list of these, or
-    beside ``target`` the other ones). Other usual names of columns are known, too; the first record
-    decides.
+    Target: ``tags``, ``label``, ``labels`` (a list, maybe empty, or several keys of 0 and 1),
+    ``values`` (a number or a list of K), or, where it is a sequence, ``target`` (a list of symbols,
+    or a string), ``targets`` or ``references`` (a list of these, or beside ``target`` the other
+    ones). Other usual names of columns are known, too; the first record decides.
 
     Raises:
         FormatError: Not JSON, a key that is missing, a value of a wrong kind.
@@ -70,7 +79,7 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
                 keys = keys_of(record, request)
                 request.found["text_column"] = keys.inputs
                 if keys.target is not None:
-                    request.found["label_column"] = keys.target
+                    request.found["label_column"] = ",".join(keys.truths) or keys.target
                 if keys.notices:
                     guessed = f"{'; '.join(keys.notices)}. Options: --text-column, --label-column"
                     source.notice(guessed, number)
@@ -95,9 +104,11 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
 
 
 def _is_blank(label: Any, key: str, request: ReadRequest) -> bool:
-    """Whether a record has no target; a target sequence may be empty, a list of them not."""
+    """Whether a record has no target; target sequences and sets of labels may be empty."""
     if request.target == "sequence":
         return is_missing(label) or (is_several(key) and is_list(label) and not len(label))
+    if request.target == "labels":
+        return is_missing(label)
     return is_missing(label) or (isinstance(label, str) and not label.strip())
 
 
@@ -109,6 +120,7 @@ class Keys:
     target: str | None  # None where it is not read
     id: str | None
     notices: tuple[str, ...] = ()  # what was guessed, in words
+    truths: tuple[str, ...] = ()  # keys that say of one label each whether it holds; one is target
 
     def targets(
         self, record: Mapping[Any, Any], request: ReadRequest
@@ -133,12 +145,16 @@ class Keys:
         """
         key, further = self.targets(record, request)
         names = (self.inputs, key or self.inputs)
-        for name in names:
+        for name in (*names, *self.truths):
             if name not in record:
                 raise DataError(_no_key(name, record))
+        target = None if key is None else record[key]
+        if self.truths and not is_missing(target):
+            cells = [record[name] for name in self.truths]
+            target = request.label_sets.of_truths(cells, self.truths, where)
         return example_of(
             record[self.inputs],
-            None if key is None else record[key],
+            target,
             request,
             where,
             names=names,
@@ -156,10 +172,11 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
     Example:
         >>> keys_of({"id": 7, "review": "so good", "stars": 4}, ReadRequest("label"))
         Keys(inputs='review', target='stars', id='id', notices=("the text is 'review'", \
-"the label is 'stars'"))
+"the label is 'stars'"), truths=())
     """
     names = {str(key): plain_name(str(key)) for key in record}
     notices: list[str] = []
+    truths: tuple[str, ...] = ()
     lists = request.target == "tags" and request.labelled
     inputs = _set_key("text_column", names, request)
     if inputs is None:
@@ -177,7 +194,8 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
     target = None
     # Gaps have no key: their words stand in the text.
     if request.labelled and (lexicon := TARGET_KEYS[request.target]):
-        target = _set_key("label_column", names, request)
+        truths = _truths(record, names, request)
+        target = truths[0] if truths else _set_key("label_column", names, request)
         if target is None and lexicon[0] in record:
             target = lexicon[0]
         if target is None:
@@ -188,17 +206,45 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
             if lists and len(found) > 1:
                 both = " and ".join(map(repr, found))
                 raise DataError(f"{both} might be the tags. Choose: --label-column.")
+            if not found and request.target == "labels":
+                found = list(_truths(record, names, request, guess=True))
             if not found:
                 raise DataError(_no_key(lexicon[0], record))
             target = found[0]
-            if not (request.target == "sequence" and is_several(target)):
+            if request.target == "labels" and is_truth(record[target]):
+                truths = _truths(record, names, request, guess=True)
+            if truths:
+                notices.append(f"the labels are {listed(truths)}")
+            elif not (request.target == "sequence" and is_several(target)):
                 notices.append(f"the {LEARNT[request.target]} {target!r}")
     ids = [key for key, name in names.items() if name in INDEX and key not in (inputs, target)]
     ids.sort(key=lambda key: names[key] != "id")
     unread = [key for key in names if key not in (inputs, *ids[:1])]
     if not request.labelled and unread:
         notices.append(f"not read: {listed(unread[:SHOWN])}")
-    return Keys(inputs, target, ids[0] if ids else None, tuple(notices))
+    return Keys(inputs, target, ids[0] if ids else None, tuple(notices), truths)
+
+
+def _truths(
+    record: Mapping[Any, Any],
+    names: Mapping[str, str],
+    request: ReadRequest,
+    *,
+    guess: bool = False,
+) -> tuple[str, ...]:
+    """The keys that say of one label each whether it holds: those set, or all of 0 and 1."""
+    if request.target != "labels":
+        return ()
+    if guess:
+        found = tuple(key for key in names if names[key] not in INDEX and is_truth(record[key]))
+        return found if len(found) > 1 else ()
+    wanted = request.options.label_column
+    if wanted is None or wanted in names or "," not in wanted:
+        return ()
+    keys = tuple(map(str.strip, wanted.split(",")))
+    if request.options.of_model("label_column") and not all(key in names for key in keys):
+        return ()
+    return keys
 
 
 def _set_key(option: str, names: Mapping[str, str], request: ReadRequest) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from birnn.data import delimited
 from birnn.data.columns import TableColumns, recognise
 from birnn.data.examples import Example
+from birnn.data.label_sets import LIST, guess_split
 from birnn.data.numeric import Reals
 from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import NumberedRow, Source
@@ -31,8 +32,9 @@ def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
     A first row that names the columns is recognised, see `birnn.data.headers`; without one the
     text comes first, then the label, the values or the target sequence. Both sides of a pair stay
     texts, see `birnn.data.pairs`. Values are every column of
-    numbers that does not number the rows. A cell that is quoted as a whole is unquoted; any other
-    quote is a character.
+    numbers that does not number the rows; sets of labels are a column whose cells hold any number
+    of them, or columns of 0 and 1 that are named after their labels. A cell that is quoted as a
+    whole is unquoted; any other quote is a character.
 
     Raises:
         FormatError: A row of other cells than the first, columns that cannot be distinguished, an
@@ -103,11 +105,16 @@ class _Table:
         except DataError as error:
             raise source.fault(f"{error}.", number) from None
         self._keep(columns, names, delimiter)
+        self.labels = [
+            names[at].strip() if columns.header else str(at + 1) for at in columns.targets
+        ]
         notices = list(columns.notices)
+        notices += self._found_label_split(columns, delimiter)
         if delimiter not in (self.default, request.options.delimiter):
             notices.append(f"cells are separated by {CALLED.get(delimiter, repr(delimiter))}")
         if notices:
             options = "--text-column, --label-column, --delimiter, --header"
+            options += ", --label-split" if request.target == "labels" else ""
             source.notice(f"{'; '.join(notices)}. Options: {options}", number)
         unlabelled = Unlabelled(source, request)
         blank: list[int] = []
@@ -151,6 +158,8 @@ class _Table:
             return False
         if self.request.labelled and options.label_column is None:
             return False
+        if self.request.labelled and self.request.target == "labels" and not options.label_split:
+            return False
         # With columns given by number only the next rows show whether the first is a header; a pipe
         # is not waited for.
         if not options.header and options.text_column.isdigit() and not self.source.live:
@@ -189,10 +198,27 @@ class _Table:
         if targets and not (len(targets) > 1 and any("," in name for name in targets)):
             found["label_column"] = ",".join(targets)
 
+    def _found_label_split(self, columns: TableColumns, delimiter: str) -> list[str]:
+        """Set how cells of several labels are split, by the sample; what is to be told of it."""
+        request = self.request
+        if request.target != "labels" or len(columns.targets) != 1 or request.options.label_split:
+            return []
+        rows = self._sampled(delimiter)[columns.header :]
+        at = columns.targets[0]
+        way = guess_split([row[at] for row in rows if len(row) == columns.width])
+        if way is None:
+            return []
+        options = request.options.model_copy(update={"label_split": way})
+        self.request = replace(request, options=options)
+        request.found["label_split"] = way
+        return [f"labels are {'lists' if way == LIST else f'split at {way!r}'}"]
+
     def _is_missing(self, cell: str) -> bool:
-        """Whether a cell stands for a missing target; a target sequence may be empty."""
+        """Whether a cell stands for a missing target; sequences and sets of labels may be empty."""
         if self.request.target == "sequence":
             return False
+        if self.request.target == "labels":
+            return len(self.labels) > 1 and not cell
         return not cell or (self.request.target == "values" and cell.lower() in ("nan", "na", "?"))
 
     def _example(
@@ -203,6 +229,15 @@ class _Table:
         if answers and self.request.target == "values":
             try:
                 target = finite_numbers(answers, "targets")
+            except DataError as error:
+                raise self.source.fault(error, line) from None
+        elif answers and self.request.target == "labels":
+            read = self.request.label_sets
+            try:
+                if len(answers) > 1:
+                    target = read.of_truths(answers, self.labels, where)
+                else:
+                    target = read.of(answers[0], self.labels[0], where)
             except DataError as error:
                 raise self.source.fault(error, line) from None
         elif answers:
