@@ -162,5 +162,5 @@ def test_a_broken_list_is_refused_and_no_code_of_it_runs():
 
 
 def test_a_way_to_split_that_is_mistyped_is_named():
-    with pytest.raises(ConfigError, match="no way to split 'lst'.*list"):
+    with pytest.raises(ConfigError, match=r"no way to split 'lst'.*list"):
         ReadOptions.of({"label_split": "lst"})
