@@ -21,7 +21,15 @@ from birnn.errors import ConfigError, ShapeError, nearest
 from birnn.explain.inspected import Array, Halves, InspectedModel, Model, array
 from birnn.explain.reading import Reading, halves_over
 from birnn.models import StateSums
-from birnn.runtime.ablation import CONDITIONS, DIRECTIONS, Condition, added_by, conditions_of
+from birnn.runtime.ablation import (
+    CONDITIONS,
+    DIRECTIONS,
+    Condition,
+    added_by,
+    balance,
+    conditions_of,
+    margins,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,14 +157,7 @@ class Ablation:
         """
         if self.regresses:
             raise ConfigError("values have no runner-up, so no margin. Compare `scores` instead.")
-        if self.scores.shape[-1] == 1:
-            return np.zeros(self.scores.shape[:-1])
-        label = np.broadcast_to(self.answers[:1, ..., None], (*self.scores.shape[:-1], 1))
-        own = np.take_along_axis(self.scores, label, axis=-1)[..., 0]
-        others = self.scores.copy()
-        np.put_along_axis(others, label, -np.inf, axis=-1)
-        margins: Array = own - others.max(axis=-1)
-        return margins
+        return margins(self.scores, self.answers[:1])
 
     def losses(self) -> dict[Condition, Array]:
         """What the margin loses in each condition but the full one, (T,) or a scalar array.
@@ -182,10 +183,7 @@ class Ablation:
         """
         losses = self.losses()
         f = losses["without forward"]
-        b = losses.get("without backward", np.zeros_like(f))
-        total = np.abs(f) + np.abs(b)
-        balance: Array = np.divide(f - b, total, out=np.zeros_like(total), where=total > 0)
-        return balance
+        return balance(f, losses.get("without backward", np.zeros_like(f)))
 
 
 def mean_ablation(

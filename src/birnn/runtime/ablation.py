@@ -4,7 +4,7 @@ Of the last layer the rows are replaced, and of all layers the final states, whe
 """
 
 # N rows of all sequences, B sequences, C conditions, K states of all layers and directions,
-# D directions, H hidden units, W width of a merged row
+# D directions, H hidden units, W width of a merged row, L labels
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.bundle.io import Bundle
+from birnn.bundle.spec import FINAL_STATES
 from birnn.data.batching import windows
 from birnn.errors import DataError
 from birnn.ragged import Ragged
@@ -63,28 +64,83 @@ def added_by(scores: Mapping[Condition, Array]) -> dict[str, Array]:
     }
 
 
+def margins(scores: Array, labels: Array) -> Array:
+    """How far scores of labels (..., L) put one of them above the best other, (...).
+
+    It is 0 where there is but one label, and nothing to decide.
+
+    Args:
+        scores: The scores.
+        labels: Number of that label, of a shape that fits (...).
+
+    Example:
+        >>> margins(np.array([[3.0, 1.0, 2.5], [0.0, 1.0, 4.0]]), np.array([0, 1])).tolist()
+        [0.5, -3.0]
+    """
+    if scores.shape[-1] == 1:
+        return np.zeros(scores.shape[:-1])
+    label = np.broadcast_to(labels[..., None], (*scores.shape[:-1], 1))
+    own = np.take_along_axis(scores, label, axis=-1)[..., 0]
+    others = scores.copy()
+    np.put_along_axis(others, label, -np.inf, axis=-1)
+    return np.asarray(own - others.max(axis=-1))
+
+
+def balance(forward: Array, backward: Array) -> Array:
+    """Which direction decided, from 1 (forward) to -1 (backward): ``(f - b) / (|f| + |b|)``.
+
+    Args:
+        forward: What an answer loses without the forward half.
+        backward: What it loses without the backward half.
+
+    Returns:
+        The balance; 0 where it loses nothing without either.
+
+    Example:
+        >>> balance(np.array([2.0, 1.0, 0.0]), np.array([0.0, -1.0, 0.0])).tolist()
+        [1.0, 1.0, 0.0]
+    """
+    total = np.abs(forward) + np.abs(backward)
+    found: Array = np.divide(
+        forward - backward, total, out=np.zeros_like(total, np.float64), where=total > 0
+    )
+    return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EncoderMeans:
     """Mean states of an encoder over data.
 
     Args:
         rows: Of each direction of the last layer over all steps, (D, H).
-        final: Final states of all layers and directions, h and for an LSTM c, each (K, H).
+        last: Of each direction of the last layer over the sequences' final states, (D, H).
+        final: Final states of all layers and directions, h and for an LSTM c, each (K, H); none
+            where training left none, for a head that does not read them.
         steps: Steps that they are taken over; None where training left them.
     """
 
     rows: Array
+    last: Array
     final: tuple[Array, ...]
     steps: int | None
 
     @classmethod
     def of_training(cls, bundle: Bundle) -> EncoderMeans | None:
         """Those that training left in the bundle; None where it left none."""
-        names = [name for name in bundle.spec.mean_states() if name.startswith("final_")]
-        if not bundle.mean_states or not names:
+        means = bundle.mean_states
+        if not means:
             return None
-        final = tuple(bundle.mean_states[name] for name in names)
-        return cls(bundle.mean_states["rows"], final, None)
+        final = tuple(means[name] for name in FINAL_STATES if name in means)
+        return cls(means["rows"], means["last"], final, None)
+
+    @classmethod
+    def of_sequence(cls, encoded: Outcome) -> EncoderMeans:
+        """Those over the steps of one sequence, which stand for its final states too.
+
+        For heads that do not read the final states of all layers.
+        """
+        rows = np.stack([half.mean(axis=0, dtype=np.float64) for half in _halves(encoded)])
+        return cls(rows, rows, (), len(encoded.output.values))
 
     @classmethod
     def over(cls, runner: BatchRunner, sequences: Iterable[Any]) -> EncoderMeans:
@@ -105,8 +161,9 @@ class EncoderMeans:
             steps, count = steps + len(encoded.output.values), count + len(filled)
         if not count:
             raise DataError("not one of the sequences has a step. Give some that have.")
-        parts = (part / count for part in final if not np.isscalar(part))
-        return cls(rows / steps, tuple(parts), steps)
+        parts = tuple(part / count for part in final if not np.isscalar(part))
+        last = parts[0][-len(rows) :]
+        return cls(rows / steps, last, parts, steps)
 
 
 def encode(runner: BatchRunner, sequences: Sequence[Any]) -> Outcome:
@@ -138,16 +195,21 @@ def ablated(
     merged = _merged(kept, bundle)
     if stack.adds_input(stack.num_layers - 1):
         merged = merged + (encoded.output.values - _merged(halves, bundle))
-    parts = []
-    for part, mean in zip(encoded.state.parts, means.final, strict=True):
-        replaced = part.copy()
+    top = stack.states_of(stack.num_layers - 1)
+    tops = [
+        np.broadcast_to(mean.astype(state.dtype), state.shape) if name in gone else state
+        for name, state, mean in zip(
+            DIRECTIONS, encoded.state.parts[0][top], means.last, strict=False
+        )
+    ]
+    parts = list(encoded.state.parts)
+    for number, mean in enumerate(means.final):
+        parts[number] = parts[number].copy()
         for layer in range(stack.num_layers):
-            states = range(part.shape[0])[stack.states_of(layer)]
+            states = range(len(mean))[stack.states_of(layer)]
             for name, at in zip(DIRECTIONS, states, strict=False):
                 if name in gone:
-                    replaced[at] = mean[at]
-        parts.append(replaced)
-    tops = list(parts[0][stack.states_of(stack.num_layers - 1)])
+                    parts[number][at] = mean[at]
     return Outcome(
         encoded.output.with_values(merged),
         encoded.forward.with_values(kept[0]),

@@ -81,6 +81,22 @@ class LoadedModel:
         """What it reached when it was trained."""
         return copy.deepcopy(dict(self._bundle.metrics))
 
+    @property
+    def runner(self) -> BatchRunner:
+        """Its codec and its network, and batches through them."""
+        return self._runner
+
+    def validated(self, sequences: Any) -> Iterator[Steps]:
+        """Sequences as `predict` takes them, validated and split into steps, one by one.
+
+        Args:
+            sequences: As for `predict`.
+
+        Raises:
+            DataError: A sequence that the model cannot read.
+        """
+        return self._validated(sequences)
+
     def read_options(self, given: ReadOptions = ReadOptions()) -> ReadOptions:  # noqa: B008
         """Options of reading for this model: those given, and the others as in training.
 
