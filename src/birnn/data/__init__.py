@@ -2,6 +2,7 @@
 
 from birnn.data.batching import batches, in_order, windows
 from birnn.data.examples import Example, TargetKind
+from birnn.data.offsets import token_offsets
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pretrained import read_vectors
 from birnn.data.read import FORMATS, read
@@ -35,6 +36,7 @@ __all__ = [
     "read",
     "read_vectors",
     "spans",
+    "token_offsets",
     "tokenise",
     "transitions",
     "violations",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+
+from birnn.data.offsets import composed
 
 UNKNOWN = "<unk>"  # the item of a vocabulary that all others are read as
 
@@ -28,8 +29,7 @@ def split_symbols(text: str, way: str) -> tuple[str, ...]:
         >>> split_symbols("new york | ny", "|"), split_symbols("cafe\u0301", "characters")[-1]
         (('new york', 'ny'), 'é')
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+    text = composed(text)
     if way == CHARACTERS:
         return tuple(text.strip())
     if way == SPACES:

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import functools
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from birnn.data.offsets import composed, visible
 from birnn.errors import Tell
 
 SplitMode = Literal["auto", "tokens", "text", "auto-tokens"]
 Tokens = tuple[str, ...]
-
-# Zero-width space, soft hyphen, byte order mark, word joiners, bidi marks, and the variation
-# selectors that choose between a character's text and emoji form: they change no word.
-INVISIBLE = (
-    "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe0e\ufe0f\ufeff]"
-)
-_invisible = re.compile(INVISIBLE)
 
 # \w leaves out vowel signs and accents that stand as characters of their own, so words of Hindi,
 # Thai, Hebrew or Arabic would fall apart at each of them
@@ -118,7 +111,7 @@ def clean(text: str) -> str:
     """
     if text.isascii():
         return text
-    return unicodedata.normalize("NFC", _invisible.sub("", text))
+    return composed(visible(text))
 
 
 def canonical(token: str) -> str:

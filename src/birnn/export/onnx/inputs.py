@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from birnn.data.tokeniser import INVISIBLE
+from birnn.data.offsets import INVISIBLE
 from birnn.export.feeds import Array
 from birnn.export.onnx.graph import GraphBuilder
 from birnn.export.onnx.layers import (
