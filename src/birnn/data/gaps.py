@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from birnn.data.offsets import Offsets, token_offsets
+
 GAP = "___"
 """The token that stands for a word that is asked for."""
 
@@ -57,6 +59,36 @@ def filled(text: str | None, tokens: Sequence[str], words: Sequence[str]) -> str
             )
     given = iter(words)
     return " ".join(next(given, GAP) if token == GAP else token for token in tokens)
+
+
+def gap_offsets(text: str, tokens: Sequence[str]) -> Offsets:
+    """Where each token of a text stands in it, and the mark of each gap.
+
+    Args:
+        text: The text as it was written.
+        tokens: Its tokens, whose gaps are `GAP`.
+
+    Raises:
+        DataError: A token that the text does not hold there.
+
+    Example:
+        >>> gap_offsets("I am [MASK].", ["I", "am", "___", "."])
+        ((0, 1), (2, 4), (5, 11), (11, 12))
+    """
+    marks = [mark.span() for mark in _IN_TEXT.finditer(text)]
+    gaps = [at for at, token in enumerate(tokens) if token == GAP]
+    if len(marks) != len(gaps):  # a mark with an invisible character in it
+        return token_offsets(text, tokens)
+    found: list[tuple[int, int]] = []
+    ends = [*zip(gaps, marks, strict=True), (len(tokens), (len(text), len(text)))]
+    token = at = 0
+    for gap, (start, end) in ends:
+        inside = token_offsets(text[at:start], tokens[token:gap])
+        found += [(at + a, at + b) for a, b in inside]
+        if gap < len(tokens):
+            found.append((start, end))
+        token, at = gap + 1, end
+    return tuple(found)
 
 
 def _parts(token: str) -> Iterator[str]:

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.errors import ConfigError, nearest
+from birnn.reference.span_marginals import SpanRules
 
 Allowed = npt.NDArray[np.bool_]
 
@@ -198,7 +199,7 @@ def spans(tags: Sequence[str], scheme: SchemeName) -> list[Span]:
         if tag == before == "O":
             continue
         mark, type_ = ("O", "") if tag == "O" else _parts(tag, scheme)
-        begins = mark in "BS" or before in "OES" or type_ != before_type
+        begins = _begins(before, before_type, mark, type_)
         if before != "O" and (mark == "O" or begins):
             found.append(Span(start, step, before_type))
         if begins:
@@ -305,6 +306,27 @@ def transitions(labels: Sequence[str], scheme: SchemeName) -> tuple[Allowed, All
     return allowed, start, end
 
 
+def span_rules(labels: Sequence[str], scheme: SchemeName) -> tuple[SpanRules, tuple[str, ...]]:
+    """How labels mark spans, as `spans` reads them; and the names of the types by number.
+
+    Example:
+        >>> rules, types = span_rules(["O", "B-X", "I-X"], "iob2")
+        >>> rules.begins.tolist(), types
+        ([[False, True, True], [False, True, False], [False, True, False]], ('X',))
+        >>> rules.types.tolist()
+        [-1, 0, 0]
+    """
+    _check(scheme)
+    parts = [("O", "") if scheme == "none" else _parts(label, scheme) for label in labels]
+    types = list(dict.fromkeys(type_ for mark, type_ in parts if mark != "O"))
+    inside = np.array([mark != "O" for mark, _ in parts], bool)
+    begins = np.array([[_begins(*one, *other) for other in parts] for one in parts], bool)
+    begins = begins.reshape(len(parts), len(parts)) & inside
+    numbers = [types.index(type_) if mark != "O" else -1 for mark, type_ in parts]
+    rules = SpanRules(inside, begins, inside & ~begins, np.array(numbers, np.int64))
+    return rules, tuple(types)
+
+
 Rules = Literal["iob1", "iob2", "iobes"]
 
 
@@ -371,6 +393,11 @@ def _parts(label: str, scheme: SchemeName) -> tuple[str, str]:
     ):
         return _MEANING.get(label, "O"), ""
     return "O", ""
+
+
+def _begins(before: str, before_type: str, mark: str, type_: str) -> bool:
+    """Whether a span that goes on does not, so that a mark begins another one."""
+    return mark in "BS" or before in "OES" or type_ != before_type
 
 
 def _may_follow(rules: Rules, mark: str, type_: str, next_mark: str, next_type: str) -> bool:

@@ -18,6 +18,7 @@ from birnn.reference.bidirectional import Outcome
 from birnn.reference.stack import Stack
 from birnn.runtime.pooling import POOLINGS, Attention, Concatenated, Pooling, Stream
 from birnn.runtime.search import Search
+from birnn.tasks.annotated import Scores
 from birnn.tasks.scored import Decode, Scored
 
 Floats = npt.NDArray[np.float32]
@@ -63,6 +64,13 @@ class RuntimeHead(Protocol):
 
     def hypotheses(self, search: Search | None, *, attention: bool) -> Answering:
         """The n best targets of each source, a list of `Hypothesis`."""
+
+    def annotations(self, top: int | None) -> Answering:
+        """`birnn.tasks.annotated.Scores` of each sequence.
+
+        Args:
+            top: How many of the best answers are asked for, by a task that ranks them.
+        """
 
     def given_targets(
         self, targets: Sequence[Any], search: Search | None, *, attention: bool
@@ -159,6 +167,21 @@ class ScoringHead:
             return list(pairs)
 
         return self._decoded(both)
+
+    def annotations(self, top: int | None) -> Answering:
+        """Answers with probabilities, where there are any, and the spans that they mark."""
+        del top
+        decoder = self.decoder
+
+        def annotated(scores: Any, lengths: Any) -> list[Scores]:
+            answers = decoder.answers(scores, lengths)
+            if decoder.spans is not None:
+                return decoder.spans(scores, lengths, answers)
+            if decoder.probabilities is None:
+                return list(map(Scores, answers))
+            return list(map(Scores, answers, decoder.probabilities(scores, lengths)))
+
+        return self._decoded(annotated)
 
     def hypotheses(self, search: Search | None, *, attention: bool) -> Answering:
         """Refused: nothing is searched for."""

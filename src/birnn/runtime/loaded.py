@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -157,7 +158,9 @@ class LoadedModel:
         """
         return [str(token) for token in next(self._validated([text]))]
 
-    def _validated(self, sequences: Any, first: int = 0) -> Iterator[Steps]:
+    def _validated(
+        self, sequences: Any, first: int = 0, texts: deque[str | None] | None = None
+    ) -> Iterator[Steps]:
         return validated(
             self.spec,
             self._runner.codec,
@@ -167,6 +170,7 @@ class LoadedModel:
             source_split=self._reading.source_split,
             tell=log_notice,
             options=self.read_options,
+            texts=texts,
         )
 
     @cached_property

@@ -20,6 +20,7 @@ from birnn.runtime.decoder import DecoderLayers
 from birnn.runtime.forced import score_targets
 from birnn.runtime.heads import Answering, Tensors, Vocabularies
 from birnn.runtime.search import Hypothesis, Search, checked
+from birnn.tasks.annotated import Scores
 from birnn.tasks.seq2seq import TargetSequence
 
 # Hypotheses that go through the decoder together, and the most scores of their next symbols.
@@ -104,6 +105,17 @@ class SequenceHead:
             return [[self._named(target) for target in nbest] for nbest in found]
 
         return Answering(decode, self._sources(settings.beam), notice=cut.notice)
+
+    def annotations(self, top: int | None) -> Answering:
+        """The best target, and the n best."""
+        best = top or 1
+        found = self.hypotheses(Search(beam=max(Search().beam, best), nbest=best), attention=False)
+
+        def decode(encoded: Outcome, batch: Sequence[int]) -> list[Any]:
+            each = found.decode(encoded, batch)
+            return [Scores(list(nbest[0].symbols), nbest) for nbest in each]
+
+        return replace(found, decode=decode)
 
     def given_targets(
         self, targets: Sequence[Any], search: Search | None, *, attention: bool

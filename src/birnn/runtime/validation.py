@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from birnn.bundle.spec import Spec
 from birnn.data.alphabet import split_symbols
 from birnn.data.conversion import described
+from birnn.data.examples import Example
 from birnn.data.headers import called
 from birnn.data.objects import is_iterable, is_table, unpacked
 from birnn.data.options import ReadOptions
@@ -29,6 +31,7 @@ def validated(
     source_split: str | None = None,
     tell: Tell | None = None,
     options: Callable[[], ReadOptions] = ReadOptions,
+    texts: deque[str | None] | None = None,
 ) -> Iterator[Steps]:
     """The sequences of a call, validated one by one as they come.
 
@@ -43,6 +46,8 @@ def validated(
         source_split: How a string is split where targets are sequences, likewise.
         tell: Takes each notice, one line.
         options: Gives the options of reading; called only for tables and dicts.
+        texts: Receives the text of each sequence before it is yielded; None of one that came in
+            tokens or vectors.
 
     Raises:
         DataError: A sequence that the model cannot read; the message names it, and the step.
@@ -61,8 +66,11 @@ def validated(
             f"sequences is {described(sequences)}. Give a list of sequences: {spec.inputs.wanted}"
         )
     codec.check_call(sequences)
-    # A column of a table holds texts, however short.
-    may_be_one = spec.head.per_step and not is_table(sequences)
+    # A column of a table holds texts, however short; and who asks for texts gave them.
+    may_be_one = spec.head.per_step and not is_table(sequences) and texts is None
+    of_examples: deque[str | None] = deque()
+    if texts is not None and not is_table(sequences):
+        sequences = _with_texts(sequences, of_examples)
     sequences = unpacked(sequences, spec.head.target, options, number=first, tell=tell)
     splitter = Splitter(split, tell, _REMEDIES)
     text = ""
@@ -73,9 +81,21 @@ def validated(
             text = sequence
         if not spec.head.per_step:
             _refuse_pair(sequence, number, called(spec.head.target))
+        given = sequence
         if source_split is not None and isinstance(sequence, str):
             sequence = split_symbols(sequence, source_split)
-        yield spec.head.validated(codec, sequence, f"sequence {number}", splitter)
+        steps = spec.head.validated(codec, sequence, f"sequence {number}", splitter)
+        if texts is not None:
+            whole = of_examples.popleft() if of_examples else None
+            texts.append(given if whole is None and isinstance(given, str) else whole)
+        yield steps
+
+
+def _with_texts(sequences: Iterable[Any], texts: deque[str | None]) -> Iterator[Any]:
+    """The sequences as they are; the text of each example, which is unpacked without it."""
+    for item in sequences:
+        texts.append(item.text if isinstance(item, Example) else None)
+        yield item
 
 
 def _refuse_pair(sequence: Any, number: int, names: tuple[str, str]) -> None:

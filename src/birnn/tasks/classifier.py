@@ -16,9 +16,10 @@ from birnn.metrics import LabelScorer
 from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Size
+from birnn.tasks.annotated import AnswerParts, Scores
 from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
-from birnn.tasks.scored import Decoder, count_labels, named_probabilities
+from birnn.tasks.scored import Decoder, count_labels, named_probabilities, ranked
 
 
 class Label(Pooled):
@@ -28,6 +29,7 @@ class Label(Pooled):
     target: ClassVar = "label"
     gives: ClassVar = "one label for each sequence"
     key: ClassVar = "label"
+    ranks: ClassVar = True
     settings: ClassVar = PoolingSettings
     defaults: ClassVar = {
         "words": {
@@ -107,6 +109,13 @@ class Label(Pooled):
         """A label for each sequence."""
         del lengths
         return [labels[number] for number in decoded.tolist()]
+
+    def parts(self, scores: Scores, labels: Sequence[str], top: int | None) -> AnswerParts:
+        """The label, and the best labels with their probabilities."""
+        chances = scores.probabilities
+        record = {self.key: scores.answer}
+        record |= self.probability_record(scores.answer, chances, labels, every=False)
+        return AnswerParts(record, labels=ranked(chances, labels, top))
 
     def scorer(self, labels: Sequence[str]) -> LabelScorer:
         """An empty scorer of labels."""

@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import Field
 
 from birnn.data.examples import Example
-from birnn.data.gaps import GAP, filled, marked, with_gaps
+from birnn.data.gaps import GAP, filled, gap_offsets, marked, with_gaps
+from birnn.data.offsets import Offsets
 from birnn.data.tokeniser import canonical
 from birnn.errors import DataError, UsageError, escaped
 from birnn.inputs.encoding import Batch, Encoded
@@ -25,6 +26,7 @@ from birnn.ragged import Ragged
 from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
+from birnn.tasks.annotated import AnswerParts, Scores
 from birnn.tasks.gap_drawing import Truths, asked_words, drawn, is_word
 from birnn.tasks.gap_scores import GapScorer, ScoredGaps
 from birnn.tasks.head import Array, BatchChange, FittedHead, HeadLayer, Lengths, Tensors
@@ -35,6 +37,7 @@ from birnn.tasks.scored import (
     count_labels,
     labels_by_step,
     named_probabilities,
+    ranked,
 )
 
 
@@ -81,6 +84,7 @@ class Gaps(Scored, GapFields):
     }
     input_kinds: ClassVar = ("words",)
     self_supervised: ClassVar = True
+    ranks: ClassVar = True
     per_step: ClassVar = True
     probabilities_in_json: ClassVar = True
     answer_comment: ClassVar = "# a list of words for each text, one for each gap"
@@ -394,10 +398,19 @@ class Gaps(Scored, GapFields):
         best = [dict(self.likeliest(row, labels)) for row in probabilities]
         return {"likeliest": [{w: round(p, 6) for w, p in words.items()} for words in best]}
 
+    def token_offsets(self, text: str, tokens: Sequence[str]) -> Offsets:
+        """Where the tokens stand in their text, gaps where their marks do."""
+        return gap_offsets(text, tokens)
+
+    def parts(self, scores: Scores, labels: Sequence[str], top: int | None) -> AnswerParts:
+        """The word of each gap, and the best words with their probabilities."""
+        best = self if top is None else self.model_copy(update={"best": top})
+        chances = best.probability_record(scores.answer, scores.probabilities, labels, every=False)
+        return AnswerParts({self.key: scores.answer} | chances)
+
     def likeliest(self, row_L: Array, labels: Sequence[str]) -> list[tuple[str, float]]:
         """The best words for a gap with their probabilities, the likeliest first."""
-        first = np.argsort(-row_L, kind="stable")[: self.best]
-        return [(labels[number], float(row_L[number])) for number in first.tolist()]
+        return ranked(row_L, labels, self.best)
 
 
 def _tokens(example: Example) -> tuple[str, ...]:

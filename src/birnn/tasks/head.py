@@ -17,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.data.examples import Example, TargetKind
+from birnn.data.offsets import Offsets, token_offsets
 from birnn.errors import DataError, Tell, UsageError
 from birnn.inputs.encoding import Batch, Encoded
 from birnn.inputs.kind import Codec, Split, Steps
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.reference.stack import Stack
 from birnn.schema import Frozen, Shape, Size
+from birnn.tasks.annotated import AnswerParts, Scores
 
 if TYPE_CHECKING:
     from birnn.tasks.scored import Scored
@@ -116,6 +118,8 @@ class Head(Frozen, ABC):
     """The kinds of input that it is learnt from."""
     probabilities_in_json: ClassVar[bool] = False
     """Whether a JSON line has the probabilities of its answer unasked."""
+    ranks: ClassVar[bool] = False
+    """Whether the best of several answers can be asked for, of the sequence or of its gaps."""
 
     size: Size
 
@@ -353,6 +357,21 @@ class Head(Frozen, ABC):
     def no_probabilities(self, remedy: str) -> UsageError:
         """The error for a call that asks for probabilities where there are none."""
         return UsageError(f"a {self.task} has no probabilities. {remedy}")
+
+    def token_offsets(self, text: str, tokens: Sequence[str]) -> Offsets:
+        """Where the tokens that `validated` gave stand in their text, as it came in."""
+        return token_offsets(text, tokens)
+
+    def parts(self, scores: Scores, labels: Sequence[str], top: int | None) -> AnswerParts:
+        """An answer as annotations show it; by default the answer alone.
+
+        Args:
+            scores: The answer and its scores.
+            labels: The labels by number.
+            top: How many of the best are given, where it ranks answers; None for as many as usual.
+        """
+        del labels, top
+        return AnswerParts({self.key: scores.answer})
 
     # ------------------------------------------------------------------ in words
 

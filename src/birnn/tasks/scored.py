@@ -37,11 +37,14 @@ class Decoder:
             there are none.
         judge: With the right answers as well, what the scorer counts of each sequence; None where
             it counts answers.
+        spans: With the answers as well, `birnn.tasks.annotated.Scores` of each sequence; None
+            where no spans are marked.
     """
 
     answers: Decode
     probabilities: Decode | None
     judge: Judge | None = None
+    spans: Judge | None = None
 
 
 class HiddenSettings(Frozen):
@@ -180,6 +183,22 @@ def count_labels(labels: Iterable[str]) -> Vocabulary:
             "Check the column that the labels are read from."
         )
     return Vocabulary.count(counts.elements(), unknown=False)
+
+
+def ranked(row_L: Array, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
+    """The labels with their probabilities, the best first; among equals the lower number.
+
+    Args:
+        row_L: Probabilities of the labels, (L,).
+        labels: The labels by number.
+        top: How many are given; None for all.
+
+    Example:
+        >>> ranked(np.array([0.25, 0.5, 0.25]), "abc", 2)
+        [('b', 0.5), ('a', 0.25)]
+    """
+    order = np.argsort(-row_L, kind="stable")[:top]
+    return [(labels[number], float(row_L[number])) for number in order.tolist()]
 
 
 def named_probabilities(row: Any, labels: Sequence[str]) -> dict[str, float]:

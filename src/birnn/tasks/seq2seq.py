@@ -20,6 +20,7 @@ from birnn.reference.bridge import BridgeSpec, check_decoder
 from birnn.reference.decoder_spec import AttentionName, DecoderSpec
 from birnn.reference.stack import CELL_TITLES, CellName, Stack
 from birnn.schema import Shape, Size, prefixed
+from birnn.tasks.annotated import AnswerParts, Scores
 from birnn.tasks.decoder_settings import (
     DecoderSettings,
     Seq2SeqSettings,
@@ -92,6 +93,7 @@ class TargetSequence(Head, DecoderSettings):
     answer_comment: ClassVar = "# a list of symbols for each sequence"
     reads_final_states: ClassVar = True
     searches: ClassVar = True
+    ranks: ClassVar = True
     vocabulary: ClassVar = "targets"
 
     kind: Literal["sequence"] = "sequence"
@@ -379,6 +381,13 @@ class TargetSequence(Head, DecoderSettings):
             f"{'' if found.ended else CUT}\n"
             for rank, found in enumerate(probabilities, 1)
         )
+
+    def parts(self, scores: Scores, labels: Sequence[str], top: int | None) -> AnswerParts:
+        """The best target with its score, and the n best where they were asked for."""
+        record = {self.key: scores.answer}
+        every = top is not None
+        record |= self.probability_record(scores.answer, scores.probabilities, labels, every=every)
+        return AnswerParts(record)
 
     def probability_record(
         self, answer: Sequence[str], probabilities: Any, labels: Sequence[str], *, every: bool

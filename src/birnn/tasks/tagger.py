@@ -22,6 +22,7 @@ from birnn.reference.crf import Chain
 from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
+from birnn.tasks.annotated import AnswerParts, Scores, SpanScorer
 from birnn.tasks.classifier import label_limitation
 from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.scored import (
@@ -184,7 +185,7 @@ class Tags(Scored):
         def probabilities(scores_NL: Array, lengths: Lengths) -> list[Any]:
             return Ragged(softmax(scores_NL), lengths).to_list()
 
-        return Decoder(answers, probabilities)
+        return Decoder(answers, probabilities, spans=self._span_scores(labels, None))
 
     def _crf_decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
         """The best allowed tag sequence, and each tag's probability in all of them."""
@@ -198,7 +199,18 @@ class Tags(Scored):
             marginals = crf.marginals(Ragged(emissions, lengths), chain_scores)
             return Ragged(marginals.astype(np.float32), lengths).to_list()
 
-        return Decoder(answers, probabilities)
+        return Decoder(answers, probabilities, spans=self._span_scores(labels, chain_scores))
+
+    def _span_scores(self, labels: Sequence[str], chain_scores: Chain | None) -> SpanScorer | None:
+        """The function that scores the spans that tags mark; None where they mark none."""
+        return None if self.scheme == "none" else SpanScorer(labels, self.scheme, chain_scores)
+
+    def parts(self, scores: Scores, labels: Sequence[str], top: int | None) -> AnswerParts:
+        """The tags with their probabilities, and the spans that they mark."""
+        del top
+        tags, chances = scores.answer, probabilities_of(scores.answer, scores.probabilities, labels)
+        record = {self.key: tags, "probabilities": [round(p, 6) for p in chances]}
+        return AnswerParts(record, list(zip(tags, chances, strict=True)), scores.spans)
 
     def chain(self, labels: Sequence[str], tensors: Tensors) -> Chain:
         """The scores of the CRF, with what the scheme of the labels rules out at minus infinity."""
@@ -300,7 +312,7 @@ class Tags(Scored):
         if every:
             return {"probabilities": [named_probabilities(row, labels) for row in probabilities]}
         each = probabilities_of(answer, probabilities, labels)
-        return {"probabilities": [round(float(p), 6) for p in each]}
+        return {"probabilities": [round(p, 6) for p in each]}
 
 
 def probabilities_of(
@@ -308,4 +320,4 @@ def probabilities_of(
 ) -> list[float]:
     """The probability of each tag of an answer."""
     numbers = {label: number for number, label in enumerate(labels)}
-    return [row[numbers[tag]] for row, tag in zip(probabilities, answer, strict=True)]
+    return [float(row[numbers[tag]]) for row, tag in zip(probabilities, answer, strict=True)]
