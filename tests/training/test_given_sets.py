@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,34 @@ def test_pairs_dicts_and_examples_train_the_same_model_and_score_alike(tmp_path)
     assert scores == [models[0].metrics["dev"]["accuracy"]] * 3
     with pytest.raises(DataError, match=r"^example 0 is 'so good', without what is learnt"):
         models[0].evaluate(["so good"])
+
+
+class Split(list):
+    """As much of a split of a Hugging Face data set as is used."""
+
+    features: ClassVar = {"text": None, "label": None}
+    column_names: ClassVar = ["text", "label"]
+
+
+def test_a_whole_data_set_is_read_by_its_splits():
+    rows = [{"text": text, "label": label} for text, label in PAIRS]
+    for dev, line in (
+        ("validation", "train: the split 'train', dev: the split 'validation'; not read: 'test'"),
+        ("other", "train: the split 'train'; not read: 'test', 'other'"),
+    ):
+        told = []
+        splits = {"train": Split(rows), "test": Split(rows[:1]), dev: Split(rows[:3])}
+        sets = DataSources(splits).read("classifier", tell=told.append)
+        assert (told[0], sets.held_out) == (line, dev == "other")
+        assert len(sets.train) + len(sets.dev) == len(rows) + (0 if sets.held_out else 3)
+        sets = DataSources(splits, PAIRS[:2]).read("classifier", tell=told.append)
+        assert len(sets.dev) == 2
+    with pytest.raises(DataError, match=r"the splits a, b, none is called train"):
+        DataSources({"a": Split(rows), "b": Split(rows)}).read("classifier", tell=[].append)
+
+
+def test_x_and_y_are_named_by_their_number():
+    x, y = zip(*PAIRS, strict=True)
+    sets = DataSources((list(x), list(y))).read("classifier", tell=[].append)
+    assert sets.name_of("train") == f"{len(PAIRS)} examples"
+    assert len(sets.train) + len(sets.dev) == len(PAIRS)

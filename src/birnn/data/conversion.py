@@ -105,7 +105,7 @@ def _inputs(given: Any, request: ReadRequest, name: str, where: str) -> tuple[st
             raise DataError(f"{name} is a str, a list of strings is needed.")
         return request.steps(str(given), where)
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
-        return _rows(given, name)
+        return _rows(_in_one_channel(given, name), name)
     if not is_list(given):
         what = "a list"
         if name not in ("tokens", "vectors"):
@@ -116,12 +116,30 @@ def _inputs(given: Any, request: ReadRequest, name: str, where: str) -> tuple[st
     # An empty list of vectors is called by its name.
     if name == "vectors" or any(is_list(item) for item in given):
         return _rows(given, name)
-    # Numbers are tokens under a key of tokens; otherwise they could be a series of one channel.
-    if name not in NUMBERED and any(isinstance(item, int | float) for item in given):
+    # Numbers are tokens under a key of tokens; otherwise they are a series of one channel.
+    numbers = (int, float, np.number)
+    if name not in NUMBERED and any(isinstance(item, numbers) for item in given):
+        if all(isinstance(item, numbers) or item is None for item in given):
+            cells = [np.nan if item is None else item for item in given]
+            return _rows(_in_one_channel(np.asarray(cells), name), name)
+        odd = next(item for item in given if not isinstance(item, numbers))
         raise DataError(
-            f"{name} is {shortened(given, 40)}, rows of numbers (T, D) are needed: [[0.5], [1.5]]."
+            f"{name} holds {shortened(odd, 40)} among numbers. Give rows of numbers (T, D), "
+            "[[0.5], [1.5]], or tokens."
         )
     return _strings(given, name)
+
+
+def _in_one_channel(given: Any, name: str) -> Any:
+    """A list of numbers as the steps of one channel; whole numbers alone may be tokens, too."""
+    if given.ndim != 1 or name == "vectors" or not given.size:
+        return given
+    if given.dtype.kind != "f":
+        raise DataError(
+            f"{name} is {shortened(given.tolist(), 40)}: whole numbers may be tokens or the steps "
+            "of a series. Give strings, or rows of numbers (T, D): [[1], [2]]."
+        )
+    return given[:, None]
 
 
 def _target(
@@ -187,6 +205,9 @@ def _label(given: Any, name: str) -> str:
     """A label: a string, an integer or a truth value, as a string."""
     if isinstance(given, np.ndarray) and given.ndim == 0:
         given = given[()]
+    # Of a column with missing cells pandas makes whole numbers floats.
+    if isinstance(given, float | np.floating) and float(given).is_integer():
+        return str(int(given))
     if isinstance(given, bytes):
         try:
             given = given.decode()

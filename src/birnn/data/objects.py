@@ -12,11 +12,21 @@ import numpy as np
 from birnn.data.columns import TableColumns, recognise
 from birnn.data.conversion import example_of, is_list, is_missing, shortened
 from birnn.data.examples import Example, TargetKind
+from birnn.data.frames import (
+    class_names,
+    columns_of,
+    is_iterable,
+    is_table,
+    is_xy,
+    joined,
+    row_of,
+    with_names,
+)
 from birnn.data.headers import PLAIN, plain_name
 from birnn.data.label_sets import LIST, guess_split
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
-from birnn.data.records import Keys, keys_of
+from birnn.data.records import TARGET_KEYS, Keys, keys_of
 from birnn.errors import DataError, Tell, no_notice
 
 SAMPLE = 100  # rows of a data frame by which its columns are judged
@@ -35,8 +45,9 @@ def examples(given: Any, request: ReadRequest, *, name: str = "") -> Iterator[Ex
     """Labelled sequences of a caller.
 
     Args:
-        given: A data frame, a dict of columns, or anything that yields `Example` objects, pairs
-            (sequence, target) or dicts; it is iterated over once.
+        given: A data frame, a dict of columns, all sequences and all targets ``(X, y)``, or
+            anything that yields `Example` objects, pairs (sequence, target) or dicts; it is
+            iterated over once. Classes that a data set of Hugging Face numbers get their names.
         request: The kind of target, and which columns or keys are meant.
         name: What messages call it.
 
@@ -115,10 +126,10 @@ def unpacked(
     if not is_table(given):
         return _unpacked(given, target, options, number)
     request = ReadRequest(target, labelled=False, options=options())
-    columns = _columns_of(given)
+    columns = columns_of(given)
     try:
         if "vectors" in columns or "tokens" in columns:
-            return columns[keys_of(_row_of(columns, 0), request).inputs]
+            return columns[keys_of(row_of(columns, 0), request).inputs]
         name = list(columns)[_recognised(columns, request).text]
     except DataError as error:
         what = str(error).partition(". ")[0]
@@ -126,22 +137,6 @@ def unpacked(
     if tell is not None and len(columns) > 1 and plain_name(name) not in PLAIN:
         tell(f"the text is {name!r} of {', '.join(map(repr, columns))}")
     return columns[name]
-
-
-def is_iterable(given: Any) -> bool:
-    """Whether it can be iterated over: an array of no axis cannot, though it has ``__iter__``."""
-    try:
-        iter(given)
-    except TypeError:
-        return False
-    return True
-
-
-def is_table(given: Any) -> bool:
-    """Whether something holds columns by their names: a data frame or a dict of lists."""
-    # pandas and polars; neither is imported for it.
-    frame = hasattr(given, "columns") and hasattr(given, "__getitem__")
-    return isinstance(given, Mapping) or frame
 
 
 def _unpacked(
@@ -166,7 +161,19 @@ def _unpacked(
 
 def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Iterator[Example]:
     if is_table(given):
-        yield from _rows(_columns_of(given), request, tell, where)
+        try:
+            columns = columns_of(given)
+        except DataError as error:
+            raise DataError(f"{where}{error}") from None
+        yield from _rows(columns, request, tell, where)
+        return
+    if is_xy(given, request.target == "tags"):
+        answer = TARGET_KEYS[request.target][0]
+        given = joined(given, where, answer)
+        if isinstance(given, dict):
+            options = request.options.model_copy(update={"label_column": list(given)[-1]})
+            request = replace(request, options=options)
+        yield from _examples(given, request, tell, where)
         return
     if isinstance(given, str | bytes | set | frozenset) or not is_iterable(given):
         raise DataError(
@@ -174,7 +181,7 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
             f"Give a list of {ACCEPTED[request.target]}, or a data frame."
         )
     keys: Keys | None = None
-    pairs = _Pairs()
+    pairs, classes = _Pairs(), class_names(given)
     for number, item in enumerate(given):
         try:
             if request.target == "tags":
@@ -184,7 +191,9 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
                     keys = keys_of(item, request)
                     for line in keys.notices:
                         tell(line)
-                target, _ = keys.targets(item, request)
+                target, further = keys.targets(item, request)
+                if classes:
+                    item = with_names(item, classes, [keys.inputs, target, further])
                 missing = target is not None and is_missing(item.get(target))
                 yield Example(()) if missing else keys.example(item, request)
             elif isinstance(item, Example):
@@ -279,45 +288,6 @@ def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
 # ---------------------------------------------------------------------- tables
 
 
-def _columns_of(given: Any) -> dict[str, Sequence[Any]]:
-    """Columns of a data frame or a dict of columns, by their names."""
-    if isinstance(given, Mapping):
-        for name, column in given.items():
-            if isinstance(column, str | bytes) or not is_iterable(column):
-                raise DataError(
-                    f"one dict whose {str(name)!r} is {shortened(column)}. Give a list of such "
-                    "dicts, or a dict of columns: {'text': [...], ...}."
-                )
-        found: dict[str, Sequence[Any]] = {str(key): list(x) for key, x in given.items()}
-    else:
-        # PyArrow's columns are arrays, which it names apart.
-        keys = list(getattr(given, "column_names", given.columns))
-        if len(set(map(str, keys))) < len(keys):
-            names = ", ".join(map(str, keys))
-            raise DataError(f"a data frame with two columns of one name: {names}")
-        columns = {str(key): given[key] for key in keys}
-        found = {
-            name: column.to_pylist() if hasattr(column, "to_pylist") else list(column)
-            for name, column in columns.items()
-        }
-    sizes = {name: len(column) for name, column in found.items()}
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise DataError(f"a dict of columns of different lengths: {listed}. Give all as many rows.")
-    if not any(sizes.values()):
-        raise DataError("a table without rows. Give at least one.")
-    for name in ("tokens", "words", "forms"):
-        if isinstance(given, Mapping) and name in found and isinstance(found[name][0], str):
-            raise DataError(f"one dict of {name}. Give a list of such dicts, one for a sequence.")
-    return found
-
-
-def _row_of(columns: Mapping[str, Sequence[Any]], at: int) -> dict[str, Any]:
-    """A row of columns, by their names; a cell of polars may hold a list of its own kind."""
-    row = {name: column[at] for name, column in columns.items()}
-    return {name: x.to_list() if hasattr(x, "to_list") else x for name, x in row.items()}
-
-
 def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> TableColumns:
     names = list(columns)
     sample = zip(*(column[:SAMPLE] for column in columns.values()), strict=True)
@@ -333,7 +303,7 @@ def _rows(
 ) -> Iterator[Example]:
     size = len(next(iter(columns.values())))
     if request.target == "tags" or "tokens" in columns or "vectors" in columns:
-        yield from _examples([_row_of(columns, i) for i in range(size)], request, tell, where)
+        yield from _examples([row_of(columns, i) for i in range(size)], request, tell, where)
         return
     found = _recognised(columns, request)
     for line in found.notices:
@@ -351,7 +321,8 @@ def _rows(
                 raise DataError(f": {names[found.text]!r} is {shortened(text)}, no text.")
             cells = [column[number] for _, column in targets]
             missing = all(map(is_missing, cells))
-            target = None if missing else cells if request.target == "values" else cells[0]
+            several = request.target == "values" and len(cells) > 1
+            target = None if missing else cells if several else cells[0]
             if request.target == "labels" and len(cells) > 1 and not missing:
                 names_of = [label for label, _ in targets]
                 target = request.label_sets.of_truths(cells, names_of, row)

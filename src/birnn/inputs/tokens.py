@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.data.conversion import described
-from birnn.data.objects import is_iterable, is_table
+from birnn.data.frames import is_iterable, is_table
 from birnn.errors import DataError
 from birnn.inputs.kind import InputSpec
 

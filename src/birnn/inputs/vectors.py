@@ -13,8 +13,8 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from birnn.data.conversion import described
 from birnn.data.examples import Example
+from birnn.data.frames import is_table
 from birnn.data.numeric import Reals, narrow, reals, require_finite
-from birnn.data.objects import is_table
 from birnn.engine.linear import DenseLayer
 from birnn.errors import DataError, ShapeError
 from birnn.inputs.kind import (

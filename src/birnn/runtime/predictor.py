@@ -400,7 +400,7 @@ class Predictor(LoadedModel):
 
         Args:
             examples: A file, or examples with targets: `birnn.data.Example` objects, pairs
-                (sequence, target), dicts, a data frame.
+                (sequence, target), ``(X, y)``, dicts, a data frame, a split of a data set.
             search: As for `predict`.
             tell: Takes each notice about the file, one line; by default the logger ``birnn`` does.
             reading: How the file is read, the arguments of `birnn.data.ReadOptions`; what is not

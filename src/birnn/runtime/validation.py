@@ -10,8 +10,9 @@ from birnn.bundle.spec import Spec
 from birnn.data.alphabet import split_symbols
 from birnn.data.conversion import described
 from birnn.data.examples import Example
+from birnn.data.frames import is_iterable, is_table
 from birnn.data.headers import called
-from birnn.data.objects import is_iterable, is_table, unpacked
+from birnn.data.objects import unpacked
 from birnn.data.options import ReadOptions
 from birnn.data.tokeniser import SplitMode, Splitter
 from birnn.errors import DataError, Tell

@@ -13,6 +13,7 @@ import numpy as np
 
 from birnn.data import Example, ReadOptions, ReadRequest, TargetKind, read
 from birnn.data.alphabet import Alphabet
+from birnn.data.frames import is_xy, splits_of, train_and_dev
 from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import SPLITS
 from birnn.data.pairs import each_target, grouped
@@ -66,7 +67,8 @@ class DataSources:
 
     Args:
         train: File of labelled examples, or the examples themselves: `Example` objects, pairs,
-            dicts, a data frame, gone through once.
+            ``(X, y)``, dicts, a data frame, a data set of Hugging Face or its splits; gone through
+            once.
         dev: Likewise; a seeded tenth of ``train`` where it is ``None``.
         test: Likewise; none where it is ``None``.
         reading: What is set about the reading of files.
@@ -100,8 +102,13 @@ class DataSources:
         tell = _once(tell)
         reading = self.reading
         alphabet = None if kind == "auto" else KINDS[kind].alphabet
-        names = {"train": name_of(self.train)}
-        train = _examples("train", self.train, task, reading, tell, alphabet, found)
+        given, given_dev = self.train, self.dev
+        if splits_of(given):
+            given, found_dev, line = train_and_dev(given)
+            given_dev = found_dev if given_dev is None else given_dev
+            tell(line)
+        names = {"train": name_of(given)}
+        train = _examples("train", given, task, reading, tell, alphabet, found)
         target: TargetKind = TASKS[task].target
         paired = target == "sequence"
         if reading.split == "auto" and alphabet is None and not paired:
@@ -116,15 +123,15 @@ class DataSources:
         reading = reading.over(kept)
         labels = frozenset(e.target for e in train if isinstance(e.target, str))
         test: list[Example] = []
-        if self.dev is None:
+        if given_dev is None:
             train, dev = hold_out(train, seed, by_source=paired)
             tell(
                 f"no dev file: {len(dev)} of the training examples, drawn with seed {seed}, "
                 "are held out"
             )
         else:
-            names["dev"] = name_of(self.dev)
-            dev = _examples("dev", self.dev, task, reading, tell, alphabet, labels=labels)
+            names["dev"] = name_of(given_dev)
+            dev = _examples("dev", given_dev, task, reading, tell, alphabet, labels=labels)
         if self.test is not None:
             test = _examples("test", self.test, task, reading, tell, alphabet, labels=labels)
         # Training learns each target of a source; an answer is right if it is one of them.
@@ -136,7 +143,7 @@ class DataSources:
         notes = [f"{empty} examples of length 0 are kept"] if empty else []
         if paired and (empty := sum(example.target == () for example in (*train, *dev))):
             notes.append(f"{empty} empty targets are kept")
-        return Sets(train, dev, test, notes, kept, names, held_out=self.dev is None)
+        return Sets(train, dev, test, notes, kept, names, held_out=given_dev is None)
 
 
 def hold_out(
@@ -259,6 +266,8 @@ def name_of(source: DataSource) -> str:
     """How a source is called where it has to be named."""
     if isinstance(source, str | Path):
         return str(source)
+    if is_xy(source, pairs=True):
+        source = source[1]  # type: ignore[index]
     if isinstance(source, Sized) and not isinstance(source, Mapping):
         return f"{len(source)} examples"
     return f"examples of a {type(source).__name__}"

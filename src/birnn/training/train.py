@@ -36,8 +36,9 @@ def train(
     Args:
         task: A name in `birnn.tasks.TASKS`: ``tagger``, ``seq2seq`` ...
         train: File of labelled examples, or the examples themselves: `birnn.data.Example` objects,
-            pairs (text or tokens, label or tags), tagged sentences as lists of tuples (word, tag),
-            dicts, a data frame; gone through once.
+            pairs (text or tokens, label or tags), all sequences and all targets ``(X, y)``, tagged
+            sentences as lists of tuples (word, tag), dicts, a data frame, a data set of Hugging
+            Face (of its splits ``train`` and ``validation`` are read); gone through once.
         out: Folder of the bundle; the model is in memory alone by default.
         dev: What decides which weights are kept; a seeded tenth of ``train`` by default.
         test: Scored once at the end, into the bundle's metrics.
