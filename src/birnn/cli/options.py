@@ -31,7 +31,11 @@ Jobs = Annotated[int, typer.Option(min=1, help="Trainings side by side.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Labelled = Annotated[str, typer.Argument(metavar="F", help="File of labelled examples.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")]
-Model = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a trained model.")]
+# A text, since `Path` makes one slash of the two in hf://user/name.
+Model = Annotated[
+    str,
+    typer.Argument(metavar="DIR", help="Trained model: its folder, or hf://user/name@revision."),
+]
 Page = Annotated[
     Path | None, typer.Option(metavar="F.html", help="Write a page with figures here.")
 ]

@@ -96,6 +96,8 @@ class Head(Frozen, ABC):
     """The answer's key in a JSON line of `birnn predict`."""
     file: ClassVar[str] = "data.tsv"
     """An example of a file name, for the model card."""
+    hub_task: ClassVar[str | None] = None
+    """What the Hugging Face Hub calls the task on texts; None where it has no name for it."""
     settings: ClassVar[type[Frozen]]
     """Settings of the head in training."""
     defaults: ClassVar[Mapping[str | None, Mapping[str, Mapping[str, Any]]]] = {}
