@@ -340,6 +340,11 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
     return contents
 
 
+def tensors_digest(bundle: Bundle) -> str:
+    """SHA-256 of the file of tensors that a model has, or would have, in its folder."""
+    return documents.digest_of(_safetensors(bundle.tensors, bundle.spec.tensors()))
+
+
 def _safetensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> bytes:
     content: bytes = safetensors.numpy.save(
         {name: np.ascontiguousarray(tensors[name]).reshape(shape) for name, shape in shapes.items()}

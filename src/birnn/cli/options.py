@@ -47,10 +47,19 @@ Settings = Annotated[
         "--set", metavar="SECTION.KEY=VALUE", help="One setting of `birnn settings`; repeatable."
     ),
 ]
-# Names stand here in words: the tasks themselves would make `birnn --help` a quarter slower.
-Task = Annotated[
-    str, typer.Argument(metavar="TASK", help="tagger, classifier, regressor, seq2seq or filler.")
+StartFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="DIR", help="Train this model further, with new labels and words too."
+    ),
 ]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PART", help="With --from: encoder or inputs stay; repeatable."),
+]
+# Names stand here in words: the tasks themselves would make `birnn --help` a quarter slower.
+TASK_NAMES = "tagger, classifier, regressor, seq2seq or filler."
+Task = Annotated[str, typer.Argument(metavar="TASK", help=TASK_NAMES)]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Threads of each; as many as are set by default.")
 ]
