@@ -1,0 +1,54 @@
+"""Small random models to put behind an app, and a look at its metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from birnn.bundle import Bundle, Encoder, Spec
+from birnn.inputs import Symbols, Vectors, Words
+from birnn.runtime import Predictor
+from birnn.tasks import Label, Tags, TargetSequence
+from random_tensors import random_tensors
+
+WORDS = ("<unk>", "ada", "lives", "in", "london", ".")
+LABELS = {"tags": ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"), "label": ("good", "bad", "fair")}
+INPUTS = {
+    "words": Words(size=6, dim=4),
+    "symbols": Symbols(size=3, dim=2),
+    "vectors": Vectors(size=2),
+}
+HEADS = {
+    "tags": Tags(size=5, decoder="crf", scheme="iob2"),
+    "label": Label(size=3, pooling="last+max+mean"),
+    "sequence": TargetSequence(size=3, dim=2, hidden_size=4),
+}
+
+
+def model_of(inputs: str, head: str) -> Predictor:
+    """A model with random tensors and random means of its states."""
+    spec = Spec(inputs=INPUTS[inputs], encoder=Encoder(hidden_size=4), head=HEADS[head])
+    random = np.random.default_rng(0)
+    vocabularies: dict[str, tuple[str, ...]] = {}
+    if inputs == "words":
+        vocabularies["words"] = WORDS
+    if inputs == "symbols":
+        vocabularies["symbols"] = ("<unk>", "a", "b")
+    if head == "sequence":
+        vocabularies["targets"] = ("<s>", "x", "y")
+    else:
+        vocabularies["labels"] = LABELS[head]
+    means = {
+        name: random.normal(size=shape).astype(np.float32)
+        for name, shape in spec.mean_states().items()
+    }
+    tensors = random_tensors(spec, random)
+    return Predictor(Bundle(spec, vocabularies, tensors, mean_states=means))
+
+
+def metric(client: Any, line: str) -> float:
+    """The value of a line of ``/metrics``."""
+    lines = client.get("/metrics").text.splitlines()
+    [value] = [each.rpartition(" ")[2] for each in lines if each.startswith(f"{line} ")]
+    return float(value)
