@@ -15,6 +15,8 @@ namespace birnn {
 
 namespace {
 
+using Flags = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
 constexpr std::int64_t most_gradients = std::int64_t{8} << 20;  // doubles in all parts
 
 // Additions below which another thread costs more than it brings.
@@ -133,6 +135,83 @@ void crf_paths(const In& emissions, const Integers& offsets, const In& transitio
   thread_workspace().trim();
 }
 
+// Offsets of the spans of each sequence, which are given in the order of their sequences.
+Offsets span_offsets(const CrfBatch& batch, const Offsets& sequences, const Offsets& starts,
+                     const Offsets& stops, std::size_t types) {
+  const auto count = sequences.size();
+  if (starts.size() != count || stops.size() != count || types != count) {
+    throw std::invalid_argument("spans need as many starts, stops and types as sequences");
+  }
+  Offsets edges(static_cast<std::size_t>(batch.crf.sequences) + 1, 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto here = sequences[i];
+    if (here < 0 || here >= batch.crf.sequences || (i > 0 && here < sequences[i - 1])) {
+      throw std::invalid_argument("spans stand in the order of their sequences");
+    }
+    const auto steps = batch.crf.offsets[here + 1] - batch.crf.offsets[here];
+    if (starts[i] < 0 || starts[i] >= stops[i] || stops[i] > steps) {
+      throw std::invalid_argument("a span lies in its sequence, and has a step");
+    }
+    ++edges[static_cast<std::size_t>(here) + 1];
+  }
+  for (std::size_t i = 1; i < edges.size(); ++i) edges[i] += edges[i - 1];
+  return edges;
+}
+
+// A copy, which nobody changes while kernels run.
+template <class T, class Array>
+std::vector<T> copied(const Array& array, const char* name) {
+  if (array.data() == nullptr && array.size() > 0) {
+    throw std::invalid_argument(std::string(name) + " has a shape, and no numbers");
+  }
+  check_aligned(array, name, sizeof(T));
+  return {array.data(), array.data() + array.size()};
+}
+
+void crf_spans(const In& emissions, const Integers& offsets, const In& transitions, const In& start,
+               const In& end, const Integers& sequences, const Integers& starts,
+               const Integers& stops, const Integers& span_types, const Integers& types,
+               const Flags& first, const Flags& begins, const Flags& continues,
+               const Out& marginals, const Out& probabilities, int threads, bool openmp) {
+  const auto batch = batch_of(emissions, offsets, transitions, start, end, {threads, openmp});
+  const auto labels = batch.crf.labels;
+  check(marginals, "marginals", nb::dtype<double>(), {batch.rows, labels});
+  const auto of = copied<std::int64_t>(sequences, "sequences");
+  const auto from = copied<std::int64_t>(starts, "starts");
+  const auto to = copied<std::int64_t>(stops, "stops");
+  const auto kinds = copied<std::int64_t>(span_types, "span_types");
+  const auto label_types = copied<std::int64_t>(types, "types");
+  const auto firsts = copied<std::uint8_t>(first, "first");
+  const auto opening = copied<std::uint8_t>(begins, "begins");
+  const auto inside = copied<std::uint8_t>(continues, "continues");
+  const auto edges = span_offsets(batch, of, from, to, kinds.size());
+  check(probabilities, "probabilities", nb::dtype<double>(),
+        {static_cast<std::int64_t>(of.size())});
+  const auto pairs = static_cast<std::size_t>(labels * labels);
+  if (label_types.size() != static_cast<std::size_t>(labels) ||
+      firsts.size() != label_types.size() || opening.size() != pairs || inside.size() != pairs) {
+    throw std::invalid_argument("the rules of spans are of as many labels as the emissions");
+  }
+  const CrfSpans spans{edges.data(),
+                       from.data(),
+                       to.data(),
+                       kinds.data(),
+                       label_types.data(),
+                       firsts.data(),
+                       opening.data(),
+                       inside.data(),
+                       static_cast<double*>(marginals.data()),
+                       static_cast<double*>(probabilities.data())};
+  const CrfKernels& kernels = engine().crf;
+  const auto bytes = kernels.span_workspace(labels, batch.longest);
+  char* const memory = thread_workspace().reserve(batch.threads.count * bytes);
+  run_parts(batch, memory, bytes,
+            [&](std::int64_t begin, std::int64_t last, std::int64_t, char* here) {
+              kernels.spans(&batch.crf, &spans, begin, last, here);
+            });
+  thread_workspace().trim();
+}
+
 }  // namespace
 
 void bind_crf(nb::module_& m) {
@@ -145,6 +224,12 @@ void bind_crf(nb::module_& m) {
   m.def("chain_paths", &crf_paths, "emissions"_a, "offsets"_a.noconvert(), "transitions"_a,
         "start"_a, "end"_a, "tags"_a, "scores"_a, "threads"_a, "openmp"_a = false,
         "The best path of each sequence through a linear crf.");
+  m.def("chain_spans", &crf_spans, "emissions"_a, "offsets"_a.noconvert(), "transitions"_a,
+        "start"_a, "end"_a, "sequences"_a.noconvert(), "starts"_a.noconvert(),
+        "stops"_a.noconvert(), "span_types"_a.noconvert(), "types"_a.noconvert(),
+        "first"_a.noconvert(), "begins"_a.noconvert(), "continues"_a.noconvert(), "marginals"_a,
+        "probabilities"_a, "threads"_a, "openmp"_a = false,
+        "Marginals of labels, and probabilities of spans that labels mark.");
 }
 
 }  // namespace birnn

@@ -7,6 +7,7 @@
 #include "attention.h"
 #include "backward.h"
 #include "cells.h"
+#include "crf_spans.h"
 #include "crf_sums.h"
 #include "crf_viterbi.h"
 #include "crf_workspace.h"
@@ -77,7 +78,8 @@ struct Table {
 
 #undef BIRNN_BY_CELL
 
-constexpr CrfKernels crf_kernels = {crf::workspace_size, crf::sums, crf::paths};
+constexpr CrfKernels crf_kernels = {crf::workspace_size, crf::sums, crf::paths,
+                                   crf::span_workspace_size, crf::spans};
 
 #define BIRNN_TEXT(name) BIRNN_TEXT_(name)
 #define BIRNN_TEXT_(name) #name

@@ -157,6 +157,20 @@ struct CrfSums {
   double* d_end;          // (parts, L)
 };
 
+// Spans that labels mark, in the order of their sequences, and how labels mark them.
+struct CrfSpans {
+  const int64_t* offsets;     // (sequences + 1) of the spans of each sequence
+  const int64_t* starts;      // (S) first step of each span
+  const int64_t* stops;       // (S) the step after its last
+  const int64_t* span_types;  // (S)
+  const int64_t* types;       // (L) type of each label; of labels outside of spans below 0
+  const uint8_t* first;       // (L) whether it begins a span as the first of a sequence
+  const uint8_t* begins;      // (L, L) [from, to] whether `to` begins a span
+  const uint8_t* continues;   // (L, L) whether it goes on with that of `from`
+  double* marginals;          // (N, L) out
+  double* probabilities;      // (S) out
+};
+
 // The best path of each sequence.
 struct CrfPaths {
   int64_t* tags;   // (N)
@@ -222,6 +236,8 @@ struct CrfKernels {
   void (*sums)(const Crf*, const CrfSums*, int64_t begin, int64_t end, int64_t part,
                char* workspace);
   void (*paths)(const Crf*, const CrfPaths*, int64_t begin, int64_t end, char* workspace);
+  int64_t (*span_workspace)(int64_t labels, int64_t longest);
+  void (*spans)(const Crf*, const CrfSpans*, int64_t begin, int64_t end, char* workspace);
 };
 
 struct Engine {

@@ -27,13 +27,14 @@ REFUSALS = (ValueError, TypeError, MemoryError, BufferError)
 
 # Read by nanobind, which knows capsules and no tables.
 INTEGERS = {"lengths", "starts", "steps", "numbers", "offsets", "query_offsets", "key_offsets"}
+INTEGERS |= {"sequences", "stops", "span_types", "types", "first", "begins", "continues"}
 
 DTYPES = ["f4", "f8", "f2", ">f4", ">f8", "i8", "i4", "u1", "?", "c8", "O"]
 NUMBERS = [-(2**63), -(2**31), -1, 0, 1, 2, 3, 4, 5, 2**24, 2**24 + 1, 2**31, 2**62, 2**63 - 1]
 OUTPUTS = (
     *("output", "h_n", "c_n", "saved", "d_x", "d_weights", "d_h0", "d_c0", "packed", "y", "tags"),
     *("scores", "log_partition", "marginals", "d_emissions", "d_transitions", "d_start", "d_end"),
-    *("contexts", "weights", "d_queries", "d_keys", "d_values", "d_vector"),
+    *("probabilities", "contexts", "weights", "d_queries", "d_keys", "d_values", "d_vector"),
 )
 
 
@@ -237,6 +238,26 @@ class Fuzz:
             "scores": self.array(self.count),
         }
 
+    def chain_spans(self):
+        call, labels = self.chain(), self.labels
+        lengths = np.diff(call["offsets"])
+        sequences = np.repeat(np.arange(self.count), np.minimum(lengths, 2))
+        starts = self.rng.integers(0, lengths[sequences])
+        stops = self.rng.integers(starts, lengths[sequences]) + 1
+        flags = {"dtype": np.uint8}
+        return call | {
+            "sequences": self.integers(sequences),
+            "starts": self.integers(starts),
+            "stops": self.integers(stops),
+            "span_types": self.integers(self.rng.integers(0, 3, len(starts))),
+            "types": self.integers(self.rng.integers(-1, 3, labels)),
+            "first": self.array(labels, **flags),
+            "begins": self.array(labels * labels, **flags),
+            "continues": self.array(labels * labels, **flags),
+            "marginals": self.array(self.rows, labels),
+            "probabilities": self.array(len(starts)),
+        }
+
     def attention(self):
         """What forward and backward have in common."""
         some = self.some
@@ -361,7 +382,8 @@ class Fuzz:
 
 CALLS = [n for n in vars(Fuzz) if n[0] != "_" and hasattr(isa.native_module(), n)]
 # There is more to get wrong in the larger ones.
-CALLS += 3 * ["layer_forward", "layer_backward", "chain_sums", "linear", "attention_backward"]
+CALLS += 3 * ["layer_forward", "layer_backward", "chain_sums", "chain_spans", "linear"]
+CALLS += 3 * ["attention_backward"]
 
 
 def trial(seed, number):

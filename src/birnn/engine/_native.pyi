@@ -146,6 +146,27 @@ def chain_paths(
 ) -> None:
     """The best tag sequences."""
 
+def chain_spans(
+    emissions: Doubles,
+    offsets: Integers,
+    transitions: Doubles,
+    start: Doubles,
+    end: Doubles,
+    sequences: Integers,
+    starts: Integers,
+    stops: Integers,
+    span_types: Integers,
+    types: Integers,
+    first: Bytes,
+    begins: Bytes,
+    continues: Bytes,
+    marginals: Doubles,
+    probabilities: Doubles,
+    threads: int,
+    openmp: bool = False,
+) -> None:
+    """Marginals of labels, and probabilities of spans that labels mark."""
+
 def attention_forward(
     queries: Array,
     keys: Array,

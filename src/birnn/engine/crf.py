@@ -124,7 +124,7 @@ def log_partition(
         >>> np.exp(log_partition(emissions, chain)).round(6).tolist()
         [4.0]
     """
-    _check(emissions, chain)
+    check_chain(emissions, chain)
     native = isa.selected_engine()
     if native is None:
         return crf.log_partition(emissions, chain)
@@ -159,7 +159,7 @@ def marginals(
         >>> marginals(emissions, chain).tolist()
         [[1.0, 0.0], [1.0, 0.0]]
     """
-    _check(emissions, chain)
+    check_chain(emissions, chain)
     native = isa.selected_engine()
     if native is None:
         return crf.marginals(emissions, chain)
@@ -195,7 +195,7 @@ def log_partition_gradient(
         >>> log_partition_gradient(emissions, chain, np.ones(1)).transitions.round(6).tolist()
         [[0.5, 0.5], [0.5, 0.5]]
     """
-    _check(emissions, chain)
+    check_chain(emissions, chain)
     if weights.shape != (len(emissions),) or weights.dtype.kind != "f":
         raise ShapeError(
             f"weights have shape {weights.shape} of {weights.dtype}, "
@@ -245,7 +245,7 @@ def viterbi(
         >>> viterbi(emissions, chain).tags.values.tolist()
         [1]
     """
-    _check(emissions, chain)
+    check_chain(emissions, chain)
     native = isa.selected_engine()
     if native is None:
         return crf.viterbi(emissions, chain)
@@ -253,10 +253,10 @@ def viterbi(
     scores = np.empty(len(emissions))
     try:
         native.chain_paths(
-            *_kernel_arguments(emissions, chain), tags, scores, *isa.worker_threads(threads)
+            *kernel_arguments(emissions, chain), tags, scores, *isa.worker_threads(threads)
         )
     except MemoryError as error:
-        raise _no_memory(emissions) from error
+        raise no_memory(emissions) from error
     return Paths(Ragged(tags, emissions.lengths), scores)
 
 
@@ -285,11 +285,11 @@ def nbest(
     """
     if k < 1:
         raise ConfigError(f"k is {k}, it must be a whole number from 1 on")
-    _check(emissions, chain)
+    check_chain(emissions, chain)
     return crf.nbest(emissions, chain, k)
 
 
-def _check(emissions: Ragged[Array], chain: Chain) -> None:
+def check_chain(emissions: Ragged[Array], chain: Chain) -> None:
     """Refuses emissions that are no scores of the chain's labels."""
     shape, dtype = emissions.values.shape, emissions.values.dtype
     if len(shape) != 2 or shape[1] < 1:
@@ -311,7 +311,8 @@ def _check(emissions: Ragged[Array], chain: Chain) -> None:
         raise ShapeError("; ".join(faults))
 
 
-def _kernel_arguments(emissions: Ragged[Array], chain: Chain) -> KernelArguments:
+def kernel_arguments(emissions: Ragged[Array], chain: Chain) -> KernelArguments:
+    """Emissions and chain as the kernels take them."""
     scores = (emissions.values, chain.transitions, chain.start, chain.end)
     rows, *parameters = (contiguous(score, np.float64) for score in scores)
     transitions, start, end = parameters
@@ -336,17 +337,18 @@ def _sums(
     gradient = (weight, d_emissions, d_transitions, d_start, d_end)
     try:
         native.chain_sums(
-            *_kernel_arguments(emissions, chain),
+            *kernel_arguments(emissions, chain),
             log_partition,
             marginals,
             *gradient,
             *isa.worker_threads(threads),
         )
     except MemoryError as error:
-        raise _no_memory(emissions) from error
+        raise no_memory(emissions) from error
 
 
-def _no_memory(emissions: Ragged[Array]) -> MemoryError:
+def no_memory(emissions: Ragged[Array]) -> MemoryError:
+    """The error for emissions whose sums need more memory than there is."""
     labels, longest = emissions.values.shape[1], int(emissions.lengths.max(initial=0))
     return MemoryError(
         f"no memory for a chain of {labels} labels over {longest} steps. "
