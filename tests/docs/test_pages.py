@@ -48,7 +48,7 @@ LEFT_OUT = {
 
 
 # Pages that take more than ten seconds; `make docs` and `make test-all` run them.
-LONG = {"docs/how/jax.md"}
+LONG = {"docs/how/jax.md", "docs/start.md"}
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,25 @@ def run(tiny, tags_ahead, into, tmp_path):
 # ---------------------------------------------------------------------- learning
 
 
+@pytest.mark.parametrize(("symbols", "told"), [("aaaaaaaaaa", True), ("aaaaaaabaa", False)])
+def test_one_answer_to_everything_is_told(symbols, told, tiny):
+    # Every tenth tag is rare. Where its symbol is like all others, the usual tag is the best bet.
+    draw = np.random.default_rng(0)
+    examples = []
+    for _ in range(60):
+        shift = int(draw.integers(10))
+        tags = np.roll([*["usual"] * 7, "rare", *["usual"] * 2], shift)
+        examples.append(
+            Example(tuple(np.roll(list(symbols), shift).tolist()), tuple(tags.tolist()))
+        )
+    heard: list[str] = []
+    sets = Sets(examples[10:], examples[:10])
+    result = fit("tagger", sets, tiny(training__epochs=15), tell=heard.append)
+    answers = {tag for row in result.bundle.metrics["dev"]["confusion"].values() for tag in row}
+    assert answers == ({"usual"} if told else {"usual", "rare"})
+    assert any("every answer on dev is 'usual'" in line for line in heard) == told
+
+
 def test_two_directions_learn_what_one_cannot(tiny, tags_ahead):
     train, dev = tags_ahead(150), tags_ahead(60, seed=9)
     scores = {}

@@ -151,6 +151,7 @@ def fit(
             mean_states=_mean_states(network, loop.tensors, prepared),
         )
     metrics = {"dev": Predictor(bundle).evaluate(prepared.dev_examples, tell=tell)}
+    _tell_single_answer(metrics["dev"], tell)
     if sets.test:
         metrics["test"] = Predictor(bundle).evaluate(sets.test, tell=tell)
         if unknown := metrics["test"].get("unknown_labels"):
@@ -242,6 +243,18 @@ def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
     )
     network.load_tensors(network.tensors() | prepared.initial)
     return network
+
+
+def _tell_single_answer(scores: Mapping[str, Any], tell: Tell) -> None:
+    """Give notice of a model that answers with one label, whatever it is asked."""
+    confusion = scores.get("confusion", {})
+    answers = {answer for answered in confusion.values() for answer in answered}
+    if len(answers) == 1 < len(confusion):
+        tell(
+            f"every answer on dev is {answers.pop()!r}: too few steps of training, or too few "
+            "examples of the other labels. More epochs, training.batch_sequences=8 or "
+            "training.class_weights=balanced help"
+        )
 
 
 def _nothing_to_keep(loop: LoopResult) -> TrainingError | Interrupted:
