@@ -30,7 +30,7 @@ print(json.dumps({"loaded": sorted(set(sys.modules) - before), "version": birnn.
 
 def test_exported_names_are_pinned() -> None:
     names = ["Ragged", "__version__", "accelerate", "decelerate", "export_model"]
-    names += ["import_model", "load", "set_num_threads", "train"]
+    names += ["import_model", "load", "push", "set_num_threads", "train"]
     assert sorted(birnn.__all__) == names
     assert set(birnn.__all__) <= set(dir(birnn))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from birnn.engine.isa import set_num_threads
     from birnn.export.exporters import export_model
+    from birnn.hub import push
     from birnn.importing.importer import import_model
     from birnn.nn.accelerate import accelerate, decelerate
     from birnn.ragged import Ragged
@@ -34,6 +35,7 @@ _HOMES = {
     "export_model": "birnn.export.exporters:export_model",
     "import_model": "birnn.importing.importer:import_model",
     "load": "birnn.runtime.predictor:Predictor.load",
+    "push": "birnn.hub:push",
     "set_num_threads": "birnn.engine.isa:set_num_threads",
     "train": "birnn.training.train:train",
 }
@@ -46,6 +48,7 @@ __all__ = [
     "export_model",
     "import_model",
     "load",
+    "push",
     "set_num_threads",
     "train",
 ]

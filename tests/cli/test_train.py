@@ -1,4 +1,4 @@
-"""`birnn train` in a process of its own: two at once, full disks, signals, closed streams."""
+"""`birnn train`: going on with a model; two at once, full disks, signals, closed streams."""
 
 from __future__ import annotations
 
@@ -168,3 +168,31 @@ def test_ctrl_c_at_any_moment_of_the_start_is_one_line(
         assert process.returncode == 130, err
         assert err.startswith(b"birnn: interrupted"), err
         assert err.count(b"\n") == 1, err
+
+
+def test_a_model_is_trained_further(
+    call: Any, trained: Any, training: Any, files: Path, tmp_path: Path
+) -> None:
+    first, new = trained("tagger"), tmp_path / "new.tsv"
+    new.write_text((files / "train.tsv").read_text() + "neu\tNEW\n\n")
+    out = tmp_path / "out"
+    further = ["train", "--from", first, "--train", new, "--out", out, "--epochs", 1]
+    told = call(*further, "--freeze", "encoder", "--json")
+    assert told.status == 0
+    assert told.objects[0]["model"] == str(out)
+    assert f"labels that {first} did not know, added: NEW (1)" in told.err
+    model = Predictor.load(out)
+    assert model.labels == (*Predictor.load(first).labels, "NEW")
+    assert model.metadata["start"]["frozen"] == ["encoder"]
+    for changed, said in (
+        (["--set", "encoder.hidden_size=5"], "encoder.hidden_size is 5"),
+        (["--freeze", "head"], "encoder, inputs"),
+    ):
+        call_again = [*further[:-2], *changed, "--overwrite"]
+        assert said in call(*call_again).complaint
+    missing = ["train", "--from", tmp_path / "none", *further[3:]]
+    assert "no such folder" in call(*missing, "--overwrite").complaint
+    assert "a classifier cannot start" in call(*further, "classifier", "--overwrite").complaint
+    same = ["train", "--from", out, "--train", new, "--out", out, "--overwrite"]
+    assert "another --out" in call(*same).complaint
+    assert "--from" in call(*further[:1], *further[3:], "--freeze", "inputs", "tagger").complaint

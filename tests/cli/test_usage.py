@@ -68,7 +68,8 @@ def test_each_command_has_help(call: Any, command: str) -> None:
     ("arguments", "said"),
     [
         (["trian"], ["trian", "train", "--help"]),
-        (["train"], ["TASK"]),
+        (["train"], ["--train"]),
+        (["train", "--train", "f.tsv", "--out", "m"], ["TASK", "--from"]),
         (["train", "tagger"], ["--train", "birnn train --help"]),
         (["train", "tagger", "--train", "f.tsv"], ["--out"]),
         (["train", "tagger", "--train", "f.tsv", "--out", "m", "--epoch", "1"], ["--epochs"]),

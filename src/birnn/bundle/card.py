@@ -1,8 +1,14 @@
-"""The model card: architecture, training data, metrics, use, limitations."""
+"""The model card: architecture, training data, metrics, use, limitations.
+
+It begins with what the Hugging Face Hub reads of a model, as YAML.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from birnn.bundle.spec import Spec
@@ -13,6 +19,11 @@ _KNOWS = (
     "The model knows what its training data shows and nothing else: on data from elsewhere expect "
     "less than the metrics above, which hold for data like the file they were measured on."
 )
+
+_FENCE = "---\n"
+
+# Of the numbers that are no counts, those that do not say how well it answers.
+_TIMES = {"seconds", "tokens_per_second"}
 
 
 def card(spec: Spec, *, metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -27,6 +38,7 @@ def card(spec: Spec, *, metadata: Mapping[str, Any], metrics: Mapping[str, Any])
     name = escaped(str(metadata.get("name") or f"birnn {spec.task}"))
     return "\n".join(
         [
+            *_front_matter(spec, name, metadata, metrics),
             f"# {name}",
             "",
             _summary(spec),
@@ -80,6 +92,77 @@ def outline(spec: Spec) -> str:
     residual = " + input" if encoder.residual else ""
     middle = f"{layers}{CELL_TITLES[encoder.cell]} {arrows} {encoder.hidden_size}{merge}{residual}"
     return f"{start} → {middle} → {spec.head.outline(stack)}"
+
+
+def with_metadata(text: str, made: str) -> str:
+    r"""A model card, with the metadata of ``made`` if it has none.
+
+    Args:
+        text: The card, which may have been written by hand.
+        made: The card that `card` makes of the same model.
+
+    Example:
+        >>> with_metadata("# Mine", "---\nlibrary_name: birnn\n---\n# birnn tagger")
+        '---\nlibrary_name: birnn\n---\n# Mine'
+        >>> with_metadata("---\nlicense: mit\n---\n# Mine", made="")
+        '---\nlicense: mit\n---\n# Mine'
+    """
+    if text.startswith(_FENCE):
+        return text
+    head, fence, _ = made.removeprefix(_FENCE).partition(f"\n{_FENCE}")
+    return f"{_FENCE}{head}{fence}{text}"
+
+
+def _front_matter(
+    spec: Spec, name: str, metadata: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> Iterator[str]:
+    """What the Hub reads: library, its task, tags, and the metrics of each set."""
+    yield "---"
+    yield "library_name: birnn"
+    pipeline = spec.head.hub_task if spec.inputs.holds == "tokens" else None
+    if pipeline is not None:
+        yield f"pipeline_tag: {pipeline}"
+    yield "tags:"
+    both = ["bidirectional"] if spec.encoder.bidirectional else []
+    yield from (f"- {tag}" for tag in ["birnn", spec.task, spec.encoder.cell, *both])
+    results = list(_results(pipeline or spec.task, metadata, metrics))
+    if results:
+        yield "model-index:"
+        yield f"- name: {_scalar(name)}"
+        yield "  results:"
+        yield from results
+    yield _FENCE
+
+
+def _results(task: str, metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:
+    """The metrics of each set: its finite numbers but for counts, which are integers, and times."""
+    for name, scores in metrics.items():
+        if not isinstance(scores, Mapping):
+            continue
+        found = {
+            key: value
+            for key, value in scores.items()
+            if isinstance(value, float) and math.isfinite(value) and key not in _TIMES
+        }
+        if not found:
+            continue
+        given = metadata.get(name)
+        yield "  - task:"
+        yield f"      type: {task}"
+        yield "    dataset:"
+        yield "      type: custom"
+        yield f"      name: {_scalar(PurePath(given).name if isinstance(given, str) else name)}"
+        yield f"      split: {_scalar(name)}"
+        yield "    metrics:"
+        for key, value in found.items():
+            yield f"    - type: {_scalar(key)}"
+            # With a dot: 1e-05 is a text to YAML.
+            yield f"      value: {value:.6f}"
+
+
+def _scalar(text: str) -> str:
+    """A text as YAML reads it: in double quotes, as JSON has it."""
+    return json.dumps(escaped(text), ensure_ascii=False)
 
 
 def _summary(spec: Spec) -> str:

@@ -168,8 +168,15 @@ def value_faults(tensors: Mapping[str, np.ndarray]) -> list[str]:
     return found
 
 
-def path_fault(folder: Path, role: str, name: Any) -> str | None:
-    """The fault of a file name in a manifest, or None; only files inside the folder are read."""
+def path_fault(folder: Path, role: str, name: Any, root: Path | None = None) -> str | None:
+    """The fault of a file name in a manifest, or None; only files inside the folder are read.
+
+    Args:
+        folder: The folder of the manifest.
+        role: What the file is for.
+        name: Its name.
+        root: The folder that it may be a link into; by default ``folder``.
+    """
     if not isinstance(name, str) or not name:
         return f"the manifest names no file for {role}, got {_cut(repr(name), LONGEST_NAME)}"
     shown = _cut(repr(name), LONGEST_NAME)
@@ -184,7 +191,8 @@ def path_fault(folder: Path, role: str, name: Any) -> str | None:
         or ".." in Path(name).parts
         or "\0" in name
     )
-    if leaves or not Path(os.path.realpath(folder / name)).is_relative_to(os.path.realpath(folder)):
+    inside = os.path.realpath(folder if root is None else root)
+    if leaves or not Path(os.path.realpath(folder / name)).is_relative_to(inside):
         return f"the manifest's file for {role}, {shown}, leaves the folder: refused"
     return None
 

@@ -28,6 +28,7 @@ import numpy as np
 import safetensors.numpy
 
 from birnn.bundle import documents
+from birnn.bundle.addresses import BundleFiles, located
 from birnn.bundle.card import card
 from birnn.bundle.checks import (
     OTHER_DIGEST,
@@ -166,10 +167,10 @@ def as_bundle(model: BundleSource) -> Bundle:
     """The bundle of a model, in whatever form it is given.
 
     Args:
-        model: A bundle, its folder, or what `birnn.load` gave.
+        model: A bundle, its folder or address on the Hub, or what `birnn.load` gave.
 
     Raises:
-        BundleError: A folder that holds no whole bundle.
+        BundleError: A folder or address that holds no whole bundle.
         UsageError: Something else.
 
     Example:
@@ -190,15 +191,17 @@ def as_bundle(model: BundleSource) -> Bundle:
 
 
 def load(folder: str | Path, *, tell: Tell = log_notice) -> Bundle:
-    """Read a model from its folder, after checking all of it.
+    """Read a model from its folder or from the Hub, after checking all of it.
 
     Args:
-        folder: A folder that `save` wrote.
+        folder: A folder that `save` wrote, or an address: ``hf://user/name@revision``.
         tell: Takes each notice, one line; by default the logger ``birnn`` does.
 
     Raises:
-        BundleError: It has faults; the message names the first ten of them.
-        UsageError: ``folder`` is no path.
+        BundleError: It has faults, of which the message names the first ten; or the Hub does not
+            give it.
+        MissingExtra: An address, and ``huggingface_hub`` is not installed.
+        UsageError: ``folder`` is no path and no address.
     """
     if not isinstance(folder, str | Path):
         raise UsageError(f"folder is a {type(folder).__name__}. Give the path of a folder.")
@@ -206,18 +209,22 @@ def load(folder: str | Path, *, tell: Tell = log_notice) -> Bundle:
         raise BundleError(
             f"{folder}: is no name that a folder can have. Give a folder that `birnn train` wrote."
         )
+    files = located(folder, tell)
     try:
-        return _load(folder, tell)
+        return _load(folder, files, tell)
+    except BundleError as error:
+        raise files.after_damage(error) from error.__cause__
     except OSError as error:
         raise BundleError(f"{folder}: cannot be read: {error.strerror or error}.") from error
 
 
-def _load(folder: str | Path, tell: Tell) -> Bundle:
-    place = Path(folder)
+def _load(folder: str | Path, files: BundleFiles, tell: Tell) -> Bundle:
+    place = files.folder
     before = _beside(Path(os.path.realpath(place)), "before")
     if not (place / MANIFEST).is_file() and (before / MANIFEST).is_file():
         # A write was interrupted between its two renames: the former bundle is still whole.
         place = before
+    root = place if files.address is None else files.root
     if not place.is_dir():
         what = "is a file, a bundle is a folder" if place.exists() else "there is no such folder"
         raise BundleError(f"{folder}: {what}. Give a folder that `birnn train` wrote.")
@@ -227,7 +234,7 @@ def _load(folder: str | Path, tell: Tell) -> Bundle:
             "Give a folder that `birnn train` wrote."
         )
     found: list[str] = []
-    manifest = read_manifest(place, found)
+    manifest = read_manifest(place, found, root)
     version: Any = manifest.get("format_version")
     if not found and (type(version) is not int or version < 1):
         found.append(f"{MANIFEST} has no format_version, got {version!r:.100}")
@@ -238,7 +245,7 @@ def _load(folder: str | Path, tell: Tell) -> Bundle:
             f"{folder}: format version {str(version)[:20]}, this birnn reads up to "
             f"{FORMAT_VERSION}. Upgrade birnn: pip install -U birnn"
         )
-    paths = paths_of(place, manifest.get("files"), found)
+    paths = paths_of(place, manifest.get("files"), found, root)
     digests = digests_of(manifest, set(paths), found)
     spec, spec_found = spec_faults(manifest.get("spec"))
     found += spec_found
@@ -331,6 +338,11 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
                 f"most {most:,} are read"
             )
     return contents
+
+
+def tensors_digest(bundle: Bundle) -> str:
+    """SHA-256 of the file of tensors that a model has, or would have, in its folder."""
+    return documents.digest_of(_safetensors(bundle.tensors, bundle.spec.tensors()))
 
 
 def _safetensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> bytes:

@@ -24,9 +24,9 @@ MOST_MANIFEST = 1 << 24
 MOST_VOCABULARIES = 1 << 28
 
 
-def read_manifest(folder: Path, found: list[str]) -> dict[str, Any]:
-    """The manifest, unless it is a link to somewhere else."""
-    if path_fault(folder, "manifest", MANIFEST) is not None:
+def read_manifest(folder: Path, found: list[str], root: Path) -> dict[str, Any]:
+    """The manifest, unless it is a link that leaves the folder ``root``."""
+    if path_fault(folder, "manifest", MANIFEST, root) is not None:
         found.append(f"{MANIFEST} is a link that leaves the folder: refused")
         return {}
     content = documents.read_whole(folder / MANIFEST, MOST_MANIFEST, found)
@@ -68,14 +68,14 @@ def manifest_digest(manifest: dict[str, Any]) -> str:
     return documents.digest_of_value(manifest | {DIGESTS: others})
 
 
-def paths_of(folder: Path, files: Any, found: list[str]) -> dict[str, Path]:
-    """Paths of the other files, of those names that are valid."""
+def paths_of(folder: Path, files: Any, found: list[str], root: Path) -> dict[str, Path]:
+    """Paths of the other files, of those names that are valid and do not leave ``root``."""
     if not isinstance(files, dict):
         found.append(f"{MANIFEST}: files is not an object")
         return {}
     paths: dict[str, Path] = {}
     for role in (*FILES, *({"background"} & set(files))):
-        fault = path_fault(folder, role, files.get(role))
+        fault = path_fault(folder, role, files.get(role), root)
         if fault is not None:
             found.append(fault)
         elif not (folder / files[role]).is_file():

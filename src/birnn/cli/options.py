@@ -31,7 +31,11 @@ Jobs = Annotated[int, typer.Option(min=1, help="Trainings side by side.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Labelled = Annotated[str, typer.Argument(metavar="F", help="File of labelled examples.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")]
-Model = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a trained model.")]
+# A text, since `Path` makes one slash of the two in hf://user/name.
+Model = Annotated[
+    str,
+    typer.Argument(metavar="DIR", help="Trained model: its folder, or hf://user/name@revision."),
+]
 Page = Annotated[
     Path | None, typer.Option(metavar="F.html", help="Write a page with figures here.")
 ]
@@ -43,10 +47,19 @@ Settings = Annotated[
         "--set", metavar="SECTION.KEY=VALUE", help="One setting of `birnn settings`; repeatable."
     ),
 ]
-# Names stand here in words: the tasks themselves would make `birnn --help` a quarter slower.
-Task = Annotated[
-    str, typer.Argument(metavar="TASK", help="tagger, classifier, regressor, seq2seq or filler.")
+StartFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="DIR", help="Train this model further, with new labels and words too."
+    ),
 ]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PART", help="With --from: encoder or inputs stay; repeatable."),
+]
+# Names stand here in words: the tasks themselves would make `birnn --help` a quarter slower.
+TASK_NAMES = "tagger, classifier, regressor, seq2seq or filler."
+Task = Annotated[str, typer.Argument(metavar="TASK", help=TASK_NAMES)]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Threads of each; as many as are set by default.")
 ]

@@ -179,9 +179,15 @@ class ReadOptions(Frozen):
                 )
             ) from None
 
-    def kept(self) -> dict[str, Any]:
-        """The options set that a bundle keeps in its metadata."""
-        return self.model_dump(mode="json", include=self.model_fields_set & set(_KEPT))
+    def kept(self, *, of_model: bool = False) -> dict[str, Any]:
+        """The options set that a bundle keeps in its metadata.
+
+        Args:
+            of_model: Those alone that come from a bundle, in place of those that the caller gave.
+        """
+        own = self.model_fields_set
+        given = self._of_model - own if of_model else own
+        return self.model_dump(mode="json", include=set(given) & set(_KEPT))
 
     def over(self, kept: Mapping[str, Any]) -> Self:
         """These options, and for those not given the ones that a bundle kept."""

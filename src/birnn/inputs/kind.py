@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -129,6 +129,18 @@ class InputSpec(Frozen, ABC):
     def vocabularies(self) -> dict[str, int]:
         """Names and sizes of its vocabularies."""
         return {}
+
+    @abstractmethod
+    def described_by(self) -> dict[str, Any]:
+        """Settings of training by name that make inputs of its kind and its widths."""
+
+    def resized(self, sizes: Mapping[str, int]) -> Self:
+        """The same inputs with vocabularies of other sizes, which most tensors have rows for.
+
+        Args:
+            sizes: Of each of `vocabularies`.
+        """
+        return self if not sizes else self.model_copy(update={"size": next(iter(sizes.values()))})
 
     # ------------------------------------------------------------------ training
 

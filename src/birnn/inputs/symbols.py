@@ -80,6 +80,10 @@ class Symbols(InputSpec):
         """Names and sizes of its vocabularies."""
         return {"symbols": self.size}
 
+    def described_by(self) -> dict[str, Any]:
+        """Settings of training that make symbols of this width."""
+        return {"symbol_dim": self.dim}
+
     @classmethod
     def fits(cls, train: Sequence[Example]) -> bool:
         """Whether all tokens are single characters."""

@@ -155,6 +155,12 @@ class Vectors(Offset, InputSpec):
             shapes |= linear_shapes("dense", self.dense.size, self.size)
         return shapes
 
+    def described_by(self) -> dict[str, Any]:
+        """Settings of training that make this dense layer, or none."""
+        if self.dense is None:
+            return {"dense_size": None}
+        return {"dense_size": self.dense.size, "dense_activation": self.dense.activation}
+
     @classmethod
     def fits(cls, train: Sequence[Example]) -> bool:
         """Whether an example holds vectors."""

@@ -99,6 +99,28 @@ class Vocabulary:
             names, counts = [UNKNOWN, *names], [total - sum(counts), *counts]
         return cls(names, counts, unknown)
 
+    def grown(self, other: Vocabulary) -> Vocabulary:
+        """This vocabulary, and after it the items of another that it lacks.
+
+        What was known keeps its number. Counts are those of the other, 0 of what it does not have.
+
+        Args:
+            other: The other one, which knows an unknown item as this one does, or does not.
+
+        Example:
+            >>> grown = Vocabulary(["the", "bank"]).grown(Vocabulary(["river", "the"], [3, 5]))
+            >>> grown.items, grown.counts.tolist()
+            (('<unk>', 'the', 'bank', 'river'), [0, 5, 0, 3])
+        """
+        items = (*self.items, *(item for item in other.items if item not in self))
+        counts = None
+        if other.counts is not None:
+            counts = np.zeros(len(items), np.int64)
+        grown = Vocabulary(items, counts, self.unknown)
+        if grown.counts is not None and other.counts is not None:
+            grown.counts[grown.ids(other.items)] = other.counts
+        return grown
+
     def __len__(self) -> int:
         """Number of items, the unknown one included."""
         return len(self.items)

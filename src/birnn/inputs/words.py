@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -184,6 +184,32 @@ class Words(InputSpec):
         """Names and sizes of its vocabularies."""
         parts = {"characters": self.characters, "traits": self.surface}
         return {"words": self.size} | {n: part.size for n, part in parts.items() if part}
+
+    def described_by(self) -> dict[str, Any]:
+        """Settings of training that make words of these widths."""
+        characters, surface = self.characters, self.surface
+        found: dict[str, Any] = {
+            "word_dim": self.dim,
+            "lowercase": self.lowercase,
+            "digits": self.digits,
+            "character_hidden": 0 if characters is None else characters.hidden_size,
+            "surface_dim": 0 if surface is None else surface.dim,
+        }
+        if characters is not None:
+            found["character_dim"] = characters.dim
+        if surface is not None:
+            found |= {"prefixes": surface.prefixes, "suffixes": surface.suffixes}
+        return found
+
+    def resized(self, sizes: Mapping[str, int]) -> Self:
+        """The same with other numbers of known words, characters and features."""
+        parts = {"characters": (self.characters, "characters"), "surface": (self.surface, "traits")}
+        changed = {
+            name: part.model_copy(update={"size": sizes[vocabulary]})
+            for name, (part, vocabulary) in parts.items()
+            if part is not None
+        }
+        return self.model_copy(update={"size": sizes["words"], **changed})
 
     def normalised(self, form: str) -> str:
         """A word as it is looked up."""

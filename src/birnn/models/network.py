@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class Network(nn.Module):
         self, spec: Spec, *, inputs: InputModule, encoder: BiRNN, head: HeadModule, dropout: Dropout
     ) -> None:
         super().__init__()
+        self._frozen: tuple[str, ...] = ()
         self.spec = spec
         self.inputs = inputs
         self.input_dropout = VariationalDropout(dropout.inputs)
@@ -47,6 +48,26 @@ class Network(nn.Module):
         self.output_dropout = VariationalDropout(dropout.output)
         assert isinstance(head, nn.Module)
         self.head = head
+
+    def freeze(self, parts: Iterable[str]) -> None:
+        """Leave parts as they are: they take no gradients, and their own dropout stays off.
+
+        Dropout between parts, of input rows and of output rows, is none of theirs.
+
+        Args:
+            parts: Names of them: ``encoder``, ``inputs``.
+        """
+        self._frozen = tuple(parts)
+        for part in self._frozen:
+            self.get_submodule(part).requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, but for what is frozen."""
+        super().train(mode)
+        for part in self._frozen:
+            self.get_submodule(part).train(False)
+        return self
 
     def forward(self, batch: Batch) -> Answer:
         """Scores of a batch; of a target sequence those of its symbols, which it must have."""

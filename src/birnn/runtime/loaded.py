@@ -104,14 +104,7 @@ class LoadedModel:
         Raises:
             BundleError: The options that the bundle kept are not valid.
         """
-        metadata = self._bundle.metadata
-        # Bundles of birnn 0.1 kept the field alone.
-        kept = metadata.get("reading") or {"field": metadata.get("field")}
-        try:
-            return given.over(kept if isinstance(kept, dict) else {})
-        except ConfigError as error:
-            fault = str(error)[:LONGEST_FAULT]
-            raise BundleError(f"the bundle says how its files were read: {fault}") from None
+        return reading_of(self._bundle, given)
 
     def read(
         self,
@@ -176,3 +169,19 @@ class LoadedModel:
     @cached_property
     def _reading(self) -> ReadOptions:
         return self.read_options()
+
+
+def reading_of(bundle: Bundle, given: ReadOptions) -> ReadOptions:
+    """Options of reading for a model: those given, and the others as in its training.
+
+    Raises:
+        BundleError: The options that the bundle kept are not valid.
+    """
+    metadata = bundle.metadata
+    # Bundles of birnn 0.1 kept the field alone.
+    kept = metadata.get("reading") or {"field": metadata.get("field")}
+    try:
+        return given.over(kept if isinstance(kept, dict) else {})
+    except ConfigError as error:
+        fault = str(error)[:LONGEST_FAULT]
+        raise BundleError(f"the bundle says how its files were read: {fault}") from None

@@ -30,6 +30,7 @@ class Label(Pooled):
     gives: ClassVar = "one label for each sequence"
     key: ClassVar = "label"
     ranks: ClassVar = True
+    hub_task: ClassVar = "text-classification"
     settings: ClassVar = PoolingSettings
     defaults: ClassVar = {
         "words": {

@@ -74,6 +74,7 @@ class Gaps(Scored, GapFields):
     gives: ClassVar = f"the likeliest word for each gap, which is written {GAP}"
     key: ClassVar = "words"
     file: ClassVar = "data.txt"
+    hub_task: ClassVar = "fill-mask"
     settings: ClassVar = GapSettings
     defaults: ClassVar = {
         None: {

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,8 @@ class Head(Frozen, ABC):
     """The answer's key in a JSON line of `birnn predict`."""
     file: ClassVar[str] = "data.tsv"
     """An example of a file name, for the model card."""
+    hub_task: ClassVar[str | None] = None
+    """What the Hugging Face Hub calls the task on texts; None where it has no name for it."""
     settings: ClassVar[type[Frozen]]
     """Settings of the head in training."""
     defaults: ClassVar[Mapping[str | None, Mapping[str, Mapping[str, Any]]]] = {}
@@ -137,6 +139,19 @@ class Head(Frozen, ABC):
     def vocabularies(self) -> dict[str, int]:
         """Names and sizes of its vocabularies."""
         return {} if self.vocabulary is None else {self.vocabulary: self.size}
+
+    def continued(self, fitted: Head, size: int) -> Self:
+        """This head of a trained model, as it goes on with other training examples.
+
+        Args:
+            fitted: The head that fits these examples by themselves.
+            size: How many labels, target symbols or values both have together.
+
+        Raises:
+            DataError: Targets that are none of this head.
+        """
+        del fitted
+        return self.model_copy(update={"size": size})
 
     def vocabulary_faults(self, vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
         """What is wrong with vocabularies of the right sizes."""

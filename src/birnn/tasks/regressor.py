@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -19,7 +19,7 @@ from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import ValueScorer
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
-from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
+from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
 from birnn.tasks.scored import Decoder
 
@@ -67,6 +67,16 @@ class Values(Pooled, Offset):
         mean_K, scale_K, offset = standard_units(reals(np.stack(targets)))
         head = cls(size=len(mean_K), offset=offset, **pooling_of(settings))
         return FittedHead(head, train, dev, initial={"mean": mean_K, "scale": scale_K})
+
+    def continued(self, fitted: Head, size: int) -> Self:
+        """The same head, whose units stay those that its weights were trained in."""
+        del size
+        if fitted.size != self.size:
+            raise DataError(
+                f"the training examples have {fitted.size} target values, the model gives "
+                f"{self.size}. Give it targets of {self.size}."
+            )
+        return self
 
     def check_target(self, example: Example, where: str) -> Any:
         """The values of an example."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -171,6 +171,12 @@ class TargetSequence(Head, DecoderSettings):
         if first == BOUNDARY_SYMBOL:
             return []
         return [f"the vocabulary of targets must begin with {BOUNDARY_SYMBOL}, got {first[:100]!r}"]
+
+    def continued(self, fitted: Head, size: int) -> Self:
+        """The same decoder, whose answers may be as long as both trainings have them."""
+        assert isinstance(fitted, TargetSequence)
+        longest = tuple(map(max, self.longest, fitted.longest))
+        return self.model_copy(update={"size": size, "longest": longest})
 
     def longest_answers(self, lengths: Lengths) -> Lengths:
         """The most symbols of an answer to sources of these lengths, (B,).

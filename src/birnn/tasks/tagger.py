@@ -62,6 +62,7 @@ class Tags(Scored):
     gives: ClassVar = "one label for every step"
     key: ClassVar = "tags"
     file: ClassVar = "data.conllu"
+    hub_task: ClassVar = "token-classification"
     settings: ClassVar = TagSettings
     defaults: ClassVar = {
         "words": {

@@ -10,11 +10,13 @@ import numpy as np
 
 from birnn.data import Example
 from birnn.training.sets import Sets
+from birnn.training.start import WarmStart
 
 OTHER = {
     "training data": "was another",
     "dev data": "was another",
     "pretrained vectors": "were others",
+    "model to start from": "was another",
 }
 
 
@@ -25,6 +27,7 @@ def describe(
     recipe: Mapping[str, Any],
     sets: Sets,
     vectors: tuple[str, Mapping[str, np.ndarray[Any, Any]]] | None = None,
+    start: WarmStart | None = None,
 ) -> dict[str, Any]:
     """What decides the result of a run: its settings, and digests of its data.
 
@@ -34,23 +37,27 @@ def describe(
         recipe: Settings by section and key, as JSON holds them.
         sets: The examples; a dev set that is held out follows from the others.
         vectors: Name of the file of pretrained vectors, and the tensors that start from them.
+        start: The model that training starts from.
     """
     data = {"training data": {"source": sets.name_of("train"), "digest": _digest(sets.train)}}
     if not sets.held_out:
         data["dev data"] = {"source": sets.name_of("dev"), "digest": _digest(sets.dev)}
     if vectors is not None:
         file, tensors = vectors
-        start = hashlib.sha256()
+        digest = hashlib.sha256()
         for name, tensor in sorted(tensors.items()):
-            start.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-            start.update(np.ascontiguousarray(tensor).tobytes())
-        data["pretrained vectors"] = {"source": file, "digest": start.hexdigest()}
+            digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+            digest.update(np.ascontiguousarray(tensor).tobytes())
+        data["pretrained vectors"] = {"source": file, "digest": digest.hexdigest()}
+    if start is not None:
+        data["model to start from"] = {"source": start.name, "digest": start.digest()}
+    freeze = [] if start is None else list(start.freeze)
     settings = {
         f"{section}.{key}": value
         for section, values in recipe.items()
         for key, value in values.items()
     }
-    return {"settings": {"task": task, "seed": seed, **settings}, "data": data}
+    return {"settings": {"task": task, "seed": seed, "freeze": freeze, **settings}, "data": data}
 
 
 def _digest(examples: Iterable[Example]) -> str:

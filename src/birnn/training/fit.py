@@ -27,6 +27,7 @@ from birnn.training.memory import check_size, keep_freed_memory, memory_errors_e
 from birnn.training.prepare import Prepared, prepare
 from birnn.training.recipe import Recipe
 from birnn.training.sets import DataSources, Sets
+from birnn.training.start import WarmStart
 from birnn.training.workspace import Workspace
 
 LARGEST_SEED = 2**32 - 1
@@ -58,6 +59,7 @@ def fit(
     recipe: Recipe | None = None,
     *,
     seed: int = 1,
+    start: WarmStart | None = None,
     workspace: Workspace | None = None,
     callbacks: Sequence[Callback] = (),
     tell: Tell = no_notice,
@@ -69,6 +71,7 @@ def fit(
         sets: The examples, as `birnn.training.sets.DataSources.read` gives them.
         recipe: Settings; the defaults of the task where not given.
         seed: One seed gives one model, on any number of threads.
+        start: The model that training starts from; a fresh one by default.
         workspace: Where the state of the run is kept after each epoch, for a resume; in memory by
             default.
         callbacks: Lightning's, besides those that training needs.
@@ -93,8 +96,11 @@ def fit(
     begun = time.perf_counter()
     recipe = Recipe.load(task) if recipe is None else recipe
     check_device(recipe.training.device)
+    if start is not None:
+        start.check_task(task)
+        recipe = start.recipe(recipe)
     recipe = recipe.for_kind(task, kind_of(sets.train, recipe.inputs), sets.reading)
-    prepared = prepare(task, sets.train, sets.dev, recipe)
+    prepared = prepare(task, sets.train, sets.dev, recipe, start)
     check_size(prepared.spec)
     for note in (*sets.notes, *prepared.notes):
         tell(note)
@@ -107,6 +113,7 @@ def fit(
             recipe=settings,
             sets=sets,
             vectors=None if vectors is None else (str(vectors), prepared.initial),
+            start=start,
         )
         workspace.begin(run, tell=tell)
     tell(
@@ -115,7 +122,7 @@ def fit(
     )
     keep_freed_memory()
     with process_state_restored(recipe.training.device), memory_errors_explained():
-        network = _fresh_network(prepared, recipe, seed)
+        network = _initial_network(prepared, recipe, seed, start)
         loop = run_loop(
             network,
             prepared,
@@ -139,6 +146,7 @@ def fit(
             "epochs": loop.epochs,
             "reading": sets.reading,
             "recipe": settings,
+            **({} if start is None else {"start": start.record()}),
             "interrupted": isinstance(stopped, Interrupted),
             "failed": str(stopped) if isinstance(stopped, TrainingError) else None,
             "torch": torch.__version__,
@@ -173,6 +181,7 @@ def run_training(
     workspace: Workspace | None = None,
     *,
     seed: int = 1,
+    start: WarmStart | None = None,
     quiet: bool = False,
 ) -> FitResult:
     """Read the examples, train a model and, where there is a workspace, write its bundle there.
@@ -183,6 +192,7 @@ def run_training(
         recipe: Settings.
         workspace: Open; what a resume needs stays in it where the run is interrupted.
         seed: One seed gives one model, on any number of threads.
+        start: The model that training starts from; a fresh one by default.
         quiet: No notices, no progress; both go to standard error otherwise.
 
     Raises:
@@ -196,12 +206,26 @@ def run_training(
     check_device(recipe.training.device)
     begun = time.perf_counter()
     tell = no_notice if quiet else print_notice
+    if start is not None:
+        start.check_task(task)
+        recipe = start.recipe(recipe)
     if isinstance(sources, Sets):
         sets = sources
     else:
+        if start is not None:
+            sources = replace(sources, reading=start.reading(sources.reading))
         sets = sources.read(task, kind=recipe.inputs.kind, seed=seed, tell=tell)
     shown = () if quiet else progress()
-    result = fit(task, sets, recipe, seed=seed, workspace=workspace, callbacks=shown, tell=tell)
+    result = fit(
+        task,
+        sets,
+        recipe,
+        seed=seed,
+        start=start,
+        workspace=workspace,
+        callbacks=shown,
+        tell=tell,
+    )
     failed = result.stopped if isinstance(result.stopped, TrainingError) else None
     if workspace is None:
         if failed is not None:
@@ -228,8 +252,10 @@ def check_seed(seed: int) -> None:
         raise UsageError(f"seed is {seed!r}. Give one from 0 to {LARGEST_SEED}.")
 
 
-def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
-    """The model before its first step, the same for the same seed."""
+def _initial_network(
+    prepared: Prepared, recipe: Recipe, seed: int, start: WarmStart | None
+) -> Network:
+    """The model before its first step, the same for the same seed and the same start."""
     torch.default_generator.manual_seed(seed)  # not CUDA's too: it is made on the host
     network = build(
         prepared.spec,
@@ -241,7 +267,10 @@ def _fresh_network(prepared: Prepared, recipe: Recipe, seed: int) -> Network:
         head_settings=recipe.head,
         checkpoint=recipe.training.checkpoint,
     )
-    network.load_tensors(network.tensors() | prepared.initial)
+    fresh = network.tensors() | prepared.initial
+    network.load_tensors(fresh if start is None else start.weights(fresh))
+    if start is not None:
+        network.freeze(start.freeze)
     return network
 
 

@@ -162,8 +162,9 @@ class TrainingModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW; biases and other vectors take no weight decay."""
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        spared = [p for p in self.network.parameters() if p.ndim <= 1]
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        decayed = [p for p in trained if p.ndim > 1]
+        spared = [p for p in trained if p.ndim <= 1]
         optimiser = torch.optim.AdamW(
             [
                 {"params": decayed, "weight_decay": self.settings.weight_decay},

@@ -15,12 +15,22 @@ import numpy.typing as npt
 from birnn.bundle.spec import Spec
 from birnn.data import Example
 from birnn.errors import ConfigError, DataError, nearest
-from birnn.inputs import KINDS, Codec, Encoded, Steps, Vocabularies, Vocabulary, kind_of
+from birnn.inputs import (
+    KINDS,
+    Codec,
+    Encoded,
+    LearntInputs,
+    Steps,
+    Vocabularies,
+    Vocabulary,
+    kind_of,
+)
 from birnn.metrics import named_counts
 from birnn.schema import prefixed
 from birnn.tasks import TASKS, Scorer
 from birnn.training.checks import reject_shifted_targets
 from birnn.training.recipe import Recipe
+from birnn.training.start import WarmStart
 
 Tensor = npt.NDArray[Any]
 
@@ -60,7 +70,11 @@ class Prepared:
 
 
 def prepare(
-    task: str, train: Sequence[Example], dev: Sequence[Example], recipe: Recipe
+    task: str,
+    train: Sequence[Example],
+    dev: Sequence[Example],
+    recipe: Recipe,
+    start: WarmStart | None = None,
 ) -> Prepared:
     """Find out from the data what the model must be, and encode the data for it.
 
@@ -69,6 +83,8 @@ def prepare(
         train: Labelled examples.
         dev: Labelled examples that decide which weights are kept.
         recipe: The settings.
+        start: The model that training starts from, whose architecture the settings have; none by
+            default.
 
     Raises:
         DataError: Nothing to learn from: no example, no label, a single label.
@@ -79,18 +95,21 @@ def prepare(
     _check_learnable(train, labelled=not TASKS[task].self_supervised)
     if TASKS[task].per_step:
         reject_shifted_targets(train, recipe.encoder)
+    if start is not None:
+        start.check_examples(train)
     encoder = recipe.encoder.stack(1)
     fitted = TASKS[task].fit(train, dev, recipe.head, encoder, notes)
-    head, labels = fitted.head, fitted.labels
-    if faults := head.encoder_faults(encoder):
+    if faults := fitted.head.encoder_faults(encoder):
         raise ConfigError("; ".join(faults))
     kind = kind_of(fitted.train, recipe.inputs)
-    if kind not in head.input_kinds:
-        raise ConfigError(
-            f"inputs.kind is {kind}, a {task} learns from {' or '.join(head.input_kinds)}. "
-            "Leave it out."
-        )
+    if kind not in fitted.head.input_kinds:
+        kinds = " or ".join(fitted.head.input_kinds)
+        raise ConfigError(f"inputs.kind is {kind}, a {task} learns from {kinds}. Leave it out.")
     learnt = KINDS[kind].learn([*fitted.train, *fitted.further], recipe.inputs, notes)
+    if start is not None:
+        _check_width(learnt, recipe, start)
+        fitted, learnt = start.grown(fitted, learnt, notes)
+    head, labels = fitted.head, fitted.labels
     inputs, vocabularies, initial = learnt.inputs, learnt.vocabularies, dict(learnt.initial)
     if labels is not None:
         vocabularies = vocabularies | {str(head.vocabulary): labels}
@@ -154,7 +173,10 @@ def _class_weights(task: str, labels: Vocabulary | None, recipe: Recipe) -> Tens
     if wanted == "balanced":
         assert labels.counts is not None
         count_L = labels.counts.astype(np.float64)
-        return count_L.sum() / (len(labels) * count_L)  # type: ignore[no-any-return]
+        # A label of the model that training starts from may be none of the data's: it weighs 0.
+        there_L = count_L > 0
+        share_L = np.where(there_L, there_L.sum() * count_L, np.inf)
+        return count_L.sum() / share_L  # type: ignore[no-any-return]
     unknown = [label for label in wanted if label not in labels]
     if unknown:
         hint = nearest(unknown[0], labels.items)
@@ -166,3 +188,15 @@ def _class_weights(task: str, labels: Vocabulary | None, recipe: Recipe) -> Tens
             "Give one of them a weight above 0."
         )
     return weights
+
+
+def _check_width(learnt: LearntInputs, recipe: Recipe, start: WarmStart) -> None:
+    """Refuse pretrained vectors of another width than the words of the model have."""
+    inputs = start.bundle.spec.inputs
+    if learnt.inputs.width != inputs.width:
+        width = learnt.initial["words.weight"].shape[1]
+        raise ConfigError(
+            f"{recipe.inputs.vectors}: its vectors are {width} wide, the words of {start.name} "
+            f"{inputs.described_by()['word_dim']}. Give others, or none: new words then start at "
+            "random."
+        )

@@ -117,7 +117,7 @@ class DataSources:
                 found["split"] = split
                 train = [_split_again(example, split) for example in train]
         # The other files are read as the first, as far as they have its columns.
-        kept = found | reading.kept()
+        kept = reading.kept(of_model=True) | found | reading.kept()
         if not paired:
             kept = {name: value for name, value in kept.items() if name not in SPLITS}
         reading = reading.over(kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ from birnn.errors import UsageError, require
 from birnn.runtime import Predictor
 
 if TYPE_CHECKING:
+    from birnn.bundle import BundleSource
     from birnn.training.sets import DataSource
 
 
 def train(
-    task: str,
+    task: str | None = None,
     *,
     train: DataSource,
     out: str | Path | None = None,
@@ -26,6 +27,8 @@ def train(
     config: str | Path | None = None,
     settings: dict[str, Any] | None = None,
     seed: int = 1,
+    start_from: BundleSource | None = None,
+    freeze: Sequence[str] = (),
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -34,7 +37,8 @@ def train(
     """Train a model; write its bundle where there is a folder for it.
 
     Args:
-        task: A name in `birnn.tasks.TASKS`: ``tagger``, ``seq2seq`` ...
+        task: A name in `birnn.tasks.TASKS`: ``tagger``, ``seq2seq`` ...; may be left to the model
+            that training starts from.
         train: File of labelled examples, or the examples themselves: `birnn.data.Example` objects,
             pairs (text or tokens, label or tags), all sequences and all targets ``(X, y)``, tagged
             sentences as lists of tuples (word, tag), dicts, a data frame, a data set of Hugging
@@ -45,6 +49,9 @@ def train(
         config: TOML file of settings.
         settings: Settings by their full name, such as ``{"encoder.hidden_size": 128}``.
         seed: One seed gives one model.
+        start_from: A trained model that is trained further, with the labels and words of ``train``
+            beside its own: what `birnn.load` takes or gives. Its architecture stays.
+        freeze: Parts of it that stay as they are: ``encoder``, ``inputs``.
         resume: Go on with a run that was stopped, whose state stands beside ``out``.
         overwrite: Replace the bundle at ``out``.
         quiet: No notices, no progress.
@@ -80,21 +87,31 @@ def train(
     for module in ("torch", "lightning"):
         require(module, extra="train")
     _refuse_settings(reading)
+    if task is None and start_from is None:
+        raise UsageError("task is not given: name one, or a model to start_from.")
+    if freeze and start_from is None:
+        raise UsageError("freeze keeps parts of a trained model: give it as start_from.")
     from birnn.training.fit import run_training
     from birnn.training.recipe import Recipe
     from birnn.training.sets import DataSources
+    from birnn.training.start import WarmStart
     from birnn.training.workspace import Workspace
 
     # Some library draws random numbers as it is imported.
     random.setstate(python)
+    start = None if start_from is None else WarmStart.of(start_from, freeze)
+    task = str(task) if start is None else start.check_task(task)
     recipe = Recipe.load(task, config=config).with_settings(settings or {})
     sources = DataSources(train, dev, test, ReadOptions.of(reading))
+    run: dict[str, Any] = {"seed": seed, "start": start, "quiet": quiet}
     if out is None:
         if resume or overwrite:
             raise UsageError("resume and overwrite are about a folder. Give out, or neither.")
-        return Predictor(run_training(task, sources, recipe, seed=seed, quiet=quiet).bundle)
+        return Predictor(run_training(task, sources, recipe, **run).bundle)
+    if start is not None:
+        start.check_out(out)
     with Workspace.open(out, resume=resume, overwrite=overwrite) as workspace:
-        run_training(task, sources, recipe, workspace, seed=seed, quiet=quiet)
+        run_training(task, sources, recipe, workspace, **run)
     return Predictor.load(out)
 
 
