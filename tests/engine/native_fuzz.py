@@ -446,7 +446,7 @@ def same_bits(one, other):
 
 def shares_rows(call):
     """Whether sequences stand in the same rows: then the last to be written there is seen."""
-    if "starts" not in call:
+    if "lengths" not in call:
         return False
     taken = [
         row
