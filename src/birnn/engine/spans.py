@@ -63,11 +63,13 @@ def marginals(
     """
     _check(emissions, spans)
     native = isa.selected_engine()
-    if native is None or not len(spans.starts):
+    # A checkout may have a module that is older than its sources, until `make` compiles it again.
+    if not hasattr(native, "chain_spans") or not len(spans.starts):
         labels = crf.marginals(emissions, chain, threads=threads)
         chances = span_marginals(emissions, chain, spans, rules)
         return Marginals(labels, np.minimum(chances, 1.0))
     crf.check_chain(emissions, chain)
+    assert native is not None
     found = Marginals(np.empty(emissions.values.shape), np.empty(len(spans.starts)))
     try:
         native.chain_spans(
