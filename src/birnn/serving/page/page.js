@@ -102,6 +102,9 @@ const typeOf = label => label.replace(/^[BIELSUMW][-_]/, "");
 
 // ------------------------------------------------------------------ answers
 
+// Not dir=auto at the answer: it would not look into the words, each of which has a direction of its own.
+const direction = () => getComputedStyle($("text")).direction;
+
 const entityMark = (model, entity) => element("mark", {
   style: { "--hue": hueOf(model, entity.label) },
   title: `${entity.label}, probability ${percent(entity.score)}`,
@@ -109,7 +112,7 @@ const entityMark = (model, entity) => element("mark", {
 
 const entities = (model, answer) => {
   const cut = cutter(answer.text);
-  const running = element("p", { className: "running", dir: "auto" });
+  const running = element("p", { className: "running", dir: direction() });
   let at = 0;
   for (const entity of answer.entities) {
     running.append(cut(at, entity.start), entityMark(model, entity));
@@ -133,7 +136,7 @@ const tags = (model, answer) => {
       element("bdi", {}, token), below);
   });
   const said = answer.tokens.slice(0, 50).map((token, at) => `${token} ${answer.tags[at]}`).join(", ");
-  const list = element("ul", { className: "words", dir: "auto" }, ...words);
+  const list = element("ul", { className: "words", dir: direction() }, ...words);
   return [[element("div", { className: "passage" }, list)], `${counted(words.length, "tag")}: ${said}`];
 };
 
@@ -226,7 +229,7 @@ const showHalves = (model, found) => {
     ...(two ? [element("li", { className: "backward" }, "backward half, from the right")] : []));
   $("halves-body").replaceChildren(
     ...(found.whole && two ? [element("p", {}, whole(found.whole))] : []),
-    element("div", { className: "passage" }, element("ul", { className: "words halves", dir: "auto" }, ...items)),
+    element("div", { className: "passage" }, element("ul", { className: "words halves", dir: direction() }, ...items)),
     key, element("p", { className: "note" }, what + (found.own_means
       ? " Its states are replaced by their mean over this text, for want of means over data." : "")),
     numbers(found.words, two));
