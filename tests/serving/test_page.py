@@ -32,7 +32,7 @@ Opened = Callable[..., "Visit"]
 
 def made(inputs: Any, head: Any, vocabularies: dict[str, tuple[str, ...]], **encoder: Any) -> Any:
     spec = Spec(inputs=inputs, encoder=Encoder(hidden_size=4, **encoder), head=head)
-    draw = np.random.default_rng(5)
+    draw = np.random.default_rng(60)  # it marks some words of TEXT, and not all
     tensors = {n: draw.standard_normal(s).astype(np.float32) for n, s in spec.tensors().items()}
     return Predictor(Bundle(spec=spec, vocabularies=vocabularies, tensors=tensors))
 
@@ -149,7 +149,7 @@ def test_entities_are_typed_for_and_read(opened: Opened, models: dict[str, Any])
     visit = opened()
     visit.read(TEXT)
     found = models["names"].annotate(TEXT)
-    assert found.entities
+    assert 1 < len(found.entities) < len(found.tokens)
     assert visit.texts("mark bdi") == [entity.text for entity in found.entities]
     assert visit.texts("mark b") == [entity.label for entity in found.entities]
     shares = [float(told.rstrip(" %")) for told in visit.texts("mark i")]

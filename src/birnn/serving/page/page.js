@@ -231,7 +231,7 @@ const showHalves = (model, found) => {
     ...(found.whole && two ? [element("p", {}, whole(found.whole))] : []),
     element("div", { className: "passage" }, element("ul", { className: "words halves", dir: direction() }, ...items)),
     key, element("p", { className: "note" }, what + (found.own_means
-      ? " Its states are replaced by their mean over this text, for want of means over data." : "")),
+      ? " The model has no means over data: a half’s states are replaced by their mean over this text." : "")),
     numbers(found.words, two));
   $("halves").hidden = false;
 };
