@@ -149,7 +149,7 @@ def fit(
             **({} if start is None else {"start": start.record()}),
             "interrupted": isinstance(stopped, Interrupted),
             "failed": str(stopped) if isinstance(stopped, TrainingError) else None,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),  # a plain string: a pickle of it must not need torch
         }
         bundle = Bundle(
             prepared.spec,
