@@ -63,9 +63,9 @@ class RowTagger(BiRNNTagger):
 
 
 def every_step(X: Any, y: Any) -> Any:
-    if y is None or np.ndim(X) != 2 or np.iscomplexobj(y):
+    if y is None or np.ndim(X) != 2:
         return y
-    return [[tag] * np.shape(X)[1] for tag in np.asarray(y).astype(int).tolist()]
+    return [[tag] * np.shape(X)[1] for tag in np.real(y).astype(int).tolist()]
 
 
 TINY: dict[str, Any] = {

@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
 from birnn.data.conversion import is_list
+from birnn.data.frames import is_iterable
 from birnn.data.numeric import as_array, is_array
-from birnn.data.objects import is_iterable
 from birnn.errors import DataError
 
 WANTED = (
