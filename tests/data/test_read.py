@@ -174,7 +174,7 @@ def test_an_option_that_serves_another_format_is_told(write):
     list(read(write("a.jsonl", '{"tokens": [], "tags": []}'), "tags", options, tell=told.append))
     assert [line.partition(": ")[2] for line in told] == [
         "the option field serves CoNLL-U, this is no such file",
-        "the option field serves CoNLL-U, this is jsonl",
+        "the option field serves CoNLL-U and spacy, this is jsonl",
         "the option columns serves format conll, this is jsonl",
     ]
 

@@ -26,6 +26,11 @@ from birnn.schema import Frozen
 
 FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}  # CoNLL-U: place of each in a line
 
+Misaligned = Literal["snap", "drop", "refuse"]
+"""What becomes of spans of characters that are no whole tokens."""
+OffsetUnit = Literal["characters", "utf16", "bytes"]
+"""What the offsets of spans count."""
+
 SPLITS = ("source_split", "target_split")  # options of pairs alone
 
 # Options that a bundle keeps, so that evaluate and predict read as training did. A format belongs
@@ -95,6 +100,16 @@ class ReadOptions(Frozen):
     target_split: str | None = Field(default=None, description="how a target sequence is, likewise")
     skip_unlabelled: bool = Field(
         default=False, description="leave rows without a label out, instead of refusing them"
+    )
+    misaligned: Misaligned = Field(
+        default="snap",
+        description="what becomes of spans that are no whole tokens: snap widens them, drop leaves "
+        "them out, refuse stops",
+    )
+    offsets: OffsetUnit | None = Field(
+        default=None,
+        description="what offsets of spans count, where texts do not show it: characters, utf16, "
+        "bytes",
     )
     max_line: PositiveInt = Field(default=MAX_LINE, description="longest line, in bytes")
     max_tokens: PositiveInt = Field(
@@ -259,7 +274,7 @@ class Unlabelled:
         self._leave_out = request.options.skip_unlabelled
         self._count = 0
 
-    def skip(self, fault: str, line: int) -> None:
+    def skip(self, fault: str, line: int | None) -> None:
         """Count a row that is left out, or refuse it; ``fault`` is what is wrong with its target.
 
         Raises:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from birnn.data.alphabet import Alphabet
+from birnn.data.brat import ANNOTATIONS, read_brat
 from birnn.data.conll import read_conll, read_conllu
+from birnn.data.docbin import read_docbin
+from birnn.data.doccano import read_doccano
 from birnn.data.examples import Example, TargetKind
 from birnn.data.fasta import read_fasta, read_three_line
+from birnn.data.fasttext import PREFIX, read_fasttext
+from birnn.data.label_studio import read_label_studio
 from birnn.data.options import SPLITS, ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
+from birnn.data.prodigy import read_prodigy
 from birnn.data.records import read_jsonl
 from birnn.data.source import STANDARD_INPUT, Source
 from birnn.data.tables import read_csv, read_tsv
@@ -83,6 +89,13 @@ FORMATS = {
     "npz": Format((".npz",), read_npz, ("tags", "label", "values")),
     "fasta": Format((".fasta", ".fa", ".faa", ".fna"), read_fasta, ("tags", "label")),
     "3line": Format((".3line",), read_three_line, ("tags",)),
+    # JSON lines of these two are told from others by their keys, see `read_jsonl`.
+    "doccano": Format((), read_doccano, ("tags", "label", "labels", "sequence")),
+    "prodigy": Format((), read_prodigy, ("tags", "label", "labels")),
+    "label-studio": Format((".json",), read_label_studio, ("tags", "label", "labels")),
+    "brat": Format((ANNOTATIONS,), read_brat, ("tags",)),
+    "spacy": Format((".spacy",), read_docbin, ("tags", "label", "labels")),
+    "fasttext": Format((".ft",), read_fasttext, ("label", "labels")),
     "text": Format((".txt",), read_text, tuple(TARGET_NAMES)),
 }
 
@@ -90,22 +103,25 @@ FORMATS = {
 # custom; for other targets the format has to be given.
 PARTS = (".train", ".dev", ".devel", ".valid", ".test", ".testa", ".testb")
 
+_ANNOTATED = ("doccano", "prodigy", "label-studio", "spacy")
 # The formats to which an option applies, and their name in messages.
 SERVES = {
     # A file of columns may turn out to be CoNLL-U, see `read_conll`.
-    "field": ("conllu", "conll"),
+    "field": ("conllu", "conll", "spacy"),
     "columns": ("conll",),
-    "text_column": ("csv", "tsv", "jsonl"),
-    "label_column": ("csv", "tsv", "jsonl"),
+    "text_column": ("csv", "tsv", "jsonl", "doccano", "label-studio"),
+    "label_column": ("csv", "tsv", "jsonl", "label-studio"),
     "label_split": ("csv", "tsv", "jsonl"),
     "delimiter": ("csv", "tsv"),
     "header": ("csv", "tsv", "conll"),
-    "source_split": ("csv", "tsv", "jsonl", "text"),
-    "target_split": ("csv", "tsv", "jsonl"),
-    "skip_unlabelled": ("csv", "tsv", "jsonl", "ts"),
+    "source_split": ("csv", "tsv", "jsonl", "doccano", "text"),
+    "target_split": ("csv", "tsv", "jsonl", "doccano"),
+    "skip_unlabelled": ("csv", "tsv", "jsonl", "ts", *_ANNOTATED, "fasttext"),
+    "misaligned": ("jsonl", *_ANNOTATED, "brat"),
+    "offsets": ("jsonl", *_ANNOTATED, "brat"),
 }
 SERVED = {name: "format " + ", ".join(formats) for name, formats in SERVES.items()}
-SERVED["field"] = "CoNLL-U"
+SERVED["field"] = "CoNLL-U and spacy"
 
 # The options that apply to one kind of target alone.
 ONLY_FOR: dict[str, TargetKind] = {**dict.fromkeys(SPLITS, "sequence"), "label_split": "labels"}
@@ -158,10 +174,18 @@ def read(
     """
     if target not in TARGET_NAMES:
         raise UsageError(f"no kind of target {target!r}: {nearest(str(target), TARGET_NAMES)}")
-    source = Source.from_path(
-        path, tell=tell, max_line=options.max_line, max_unpacked=options.max_unpacked
+    is_folder = Path(path).is_dir()
+    limits: dict[str, Any] = {"tell": tell, "max_line": options.max_line}
+    # A folder is no stream of bytes: what reads it opens its files.
+    source = (
+        Source.of_folder(path, **limits)
+        if is_folder
+        else Source.from_path(path, max_unpacked=options.max_unpacked, **limits)
     )
-    name = format_of(path, target, options.format, labelled=labelled)
+    name = options.format
+    if name is None and not source.live and target in FORMATS["fasttext"].targets:
+        name = _fasttext(path, source)
+    name = format_of(path, target, name, labelled=labelled)
     if options.format is None and ending_of(path) in PARTS:
         source.notice(f"read as {name}; --format says otherwise")
     for option, formats in SERVES.items():
@@ -209,6 +233,12 @@ def format_of(
         ('conll', 'tsv')
     """
     wanted = TARGET_NAMES[target]
+    if Path(path).is_dir():
+        name = name or "brat"
+        if not any(Path(path).glob(f"**/*{ANNOTATIONS}")) and labelled:
+            raise FormatError(
+                f"{path}: is a directory, without {ANNOTATIONS} files as BRAT's. Name a file in it."
+            )
     serving = [known for known, form in FORMATS.items() if target in form.targets]
     if name is not None:
         if name not in FORMATS:
@@ -248,6 +278,16 @@ def format_of(
         f"{path}: unknown ending {ending or '(none)'}. Files read for {wanted} end in "
         f"{' '.join(endings)} (and .gz of each); or name the format: {remedy}"
     )
+
+
+def _fasttext(path: str | os.PathLike[str], source: Source) -> str | None:
+    """The format of a file whose name leaves it open and whose first line begins with a label."""
+    if ending_of(path) not in ("", ".txt", *PARTS) or Path(path).is_dir():
+        return None
+    if not next(iter(source.lines()), "").startswith(PREFIX):
+        return None
+    source.notice("read as fasttext; --format says otherwise")
+    return "fasttext"
 
 
 def _checked(source: Source, examples: Iterator[Example], max_tokens: int) -> Iterator[Example]:

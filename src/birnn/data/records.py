@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from birnn.data.conversion import SEVERAL, example_of, is_list, is_missing, is_several
+from birnn.data.doccano import doccano_examples, looks_like_doccano
 from birnn.data.examples import Example, TargetKind
 from birnn.data.headers import (
     INDEX,
@@ -25,6 +27,7 @@ from birnn.data.headers import (
 from birnn.data.json_text import json_lines
 from birnn.data.label_sets import is_truth
 from birnn.data.options import ReadRequest, Unlabelled
+from birnn.data.prodigy import looks_like_prodigy, prodigy_examples
 from birnn.data.source import Source
 from birnn.data.timeseries import check_vectors
 from birnn.errors import DataError
@@ -42,6 +45,11 @@ TARGET_KEYS: dict[TargetKind, tuple[str, ...]] = {
     "values": ("values", "value", "targets", "target", *LABEL),
     "sequence": ("target", *SEVERAL, *TARGET),
     "gaps": (),
+}
+# Annotation tools that write JSON lines: what their records look like, and what reads them.
+_OF_TOOLS = {
+    "prodigy": (looks_like_prodigy, prodigy_examples),
+    "doccano": (looks_like_doccano, doccano_examples),
 }
 LEARNT = {
     "tags": "tags are",
@@ -70,10 +78,21 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
         >>> example.inputs, example.target
         (('no', 'way'), ('DET', 'NOUN'))
     """
+    records = json_lines(source)
+    first = next(records, None)
+    if first is None:
+        return
+    records = chain([first], records)
+    if request.options.format is None:
+        for name, (looks, examples) in _OF_TOOLS.items():
+            if looks(first[1], request):
+                source.notice(f"read as {name}; --format says otherwise", first[0])
+                yield from examples(source, records, request)
+                return
     keys: Keys | None = None
     channels = index = 0
     unlabelled = Unlabelled(source, request)
-    for number, record in json_lines(source):
+    for number, record in records:
         try:
             if keys is None:
                 keys = keys_of(record, request)

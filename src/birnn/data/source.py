@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import io
 import os
@@ -104,6 +105,21 @@ class Source:
             most = min(MAX_UNPACKED, most)
         unpacked = lambda: io.BufferedReader(_Unpacked(path, most), CHUNK)  # noqa: E731
         return cls(str(path), unpacked, tell, max_line, live)
+
+    @classmethod
+    def of_folder(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        tell: Tell = log_notice,
+        max_line: int = MAX_LINE,
+    ) -> Source:
+        """A folder, whose files its reader opens; it has no bytes of its own."""
+
+        def no_bytes() -> contextlib.AbstractContextManager[io.BufferedIOBase]:
+            raise IsADirectoryError(errno.EISDIR, "is a directory. Name a file in it")
+
+        return cls(str(path), no_bytes, tell, max_line)
 
     @classmethod
     def from_text(cls, text: str, name: str = "text") -> Source:

@@ -1,0 +1,173 @@
+"""spaCy's DocBin (``.spacy``): tokens with entities or other attributes, and categories."""
+
+# T tokens of a document, A attributes of a token
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from birnn.data.annotated import AnnotatedTexts
+from birnn.data.examples import Example
+from birnn.data.options import ReadRequest
+from birnn.data.source import MAX_UNPACKED, UNPACKED_RATIO, Source
+from birnn.data.spans import TextSpan
+from birnn.errors import DataError, require
+
+# The attribute of a token that a field of CoNLL-U is.
+ATTRIBUTES = {"upos": "POS", "xpos": "TAG", "feats": "MORPH", "deprel": "DEP"}
+SURE = 0.5  # score from which on a category holds
+_INSIDE, _BEGINS = 1, 3  # of ENT_IOB
+
+
+def read_docbin(source: Source, request: ReadRequest) -> Iterator[Example]:
+    """The documents of a ``.spacy`` file: their entities, or the field that is asked for.
+
+    With ``options.field`` tags are its attribute, as in CoNLL-U; a label is the category with a
+    score of at least 0.5. Tokens of white space are left out, and told, as are groups of spans.
+
+    Raises:
+        FormatError: No such file, or one without what is asked for.
+        MissingExtra: spaCy is not installed.
+
+    Source: https://spacy.io/api/docbin
+    """
+    documents = _Documents(source, request)
+    texts = AnnotatedTexts(source, request)
+    for index in range(len(documents)):
+        where = f"{source.name}[{index}]"
+        try:
+            words, spaces = documents.words(index)
+        except _NO_DOCUMENT as error:
+            raise source.fault(f"document {index} is damaged. Write it again.") from error
+        text = "".join(map("".join, zip(words, spaces, strict=True)))
+        places, tokens, offsets, at = [], [], [], 0
+        for word, space in zip(words, spaces, strict=True):
+            places.append((at, at + len(word)))
+            at += len(word) + len(space)
+            if word.strip():
+                tokens.append(word)
+                offsets.append(places[-1])
+            else:
+                texts.count("tokens of white space, left out", where)
+        if documents.groups(index):
+            texts.count("documents with groups of spans, which are not read", where)
+        known = (tuple(tokens), tuple(offsets))
+        example: Example | None
+        try:
+            if request.target != "tags":
+                labels = documents.categories(index) if request.labelled else []
+                example = texts.labelled(text, labels, where, tokens=known)
+            elif request.labelled and request.options.given("field"):
+                tags = documents.field(index)
+                target = tuple(tag for tag, word in zip(tags, words, strict=True) if word.strip())
+                if "" in target:
+                    raise DataError(f"a token without {request.options.field}")
+                example = Example(tuple(tokens), target, where, None, text, offsets=known[1])
+            else:
+                spans = documents.entities(index, places) if request.labelled else []
+                example = texts.tagged(text, spans, where, tokens=known)
+        except DataError as error:
+            raise source.fault(f"document {index}: {error}") from None
+        if example is not None:
+            yield example
+    texts.report()
+
+
+# What a DocBin with other content than its own raises.
+_NO_DOCUMENT = (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError)
+
+
+class _Documents:
+    """The arrays of a DocBin; documents are not made of them, which would trust their content."""
+
+    def __init__(self, source: Source, request: ReadRequest) -> None:
+        tokens = require("spacy.tokens", extra="spacy")
+        content = source.content()
+        limit = request.options.max_unpacked or min(MAX_UNPACKED, len(content) * UNPACKED_RATIO)
+        self._field = ATTRIBUTES[request.options.field]
+        try:
+            unpacking = zlib.decompressobj()
+            unpacking.decompress(content, limit)
+            if unpacking.unconsumed_tail:
+                raise source.fault(
+                    f"unfolds to more than {limit:,} bytes. If it is meant to, allow it: "
+                    "--max-unpacked BYTES (max_unpacked in Python)."
+                )
+            self._bin = tokens.DocBin().from_bytes(content)
+            self._strings = require("spacy.strings", extra="spacy").StringStore(self._bin.strings)
+            names = require("spacy.attrs", extra="spacy").NAMES
+            self._columns = {names[int(at)]: place for place, at in enumerate(self._bin.attrs)}
+            lacks = "ORTH" not in self._columns
+        except (zlib.error, *_NO_DOCUMENT):
+            lacks = True
+        if lacks:
+            raise source.fault(
+                "no DocBin of spaCy, or damaged. Write it with spacy.tokens.DocBin.to_disk."
+            )
+        wanted = ["ENT_IOB", "ENT_TYPE"]
+        if request.options.given("field"):
+            wanted = [self._field]
+        if request.labelled and request.target == "tags":
+            self._require(wanted, source)
+
+    def _require(self, wanted: list[str], source: Source) -> None:
+        """Refuse a file of which no token has an attribute."""
+        for name in wanted:
+            at = self._columns.get(name)
+            if at is None or not any(each[:, at].any() for each in self._bin.tokens):
+                fields = ", ".join(
+                    field
+                    for field, attribute in ATTRIBUTES.items()
+                    if (at := self._columns.get(attribute)) is not None
+                    and any(each[:, at].any() for each in self._bin.tokens)
+                )
+                has = f"it has {fields}: --field" if fields else "it has tokens alone"
+                raise source.fault(f"no token has {name}, {has}.")
+
+    def __len__(self) -> int:
+        return len(self._bin.tokens)
+
+    def words(self, index: int) -> tuple[list[str], list[str]]:
+        """The words of a document, and the space behind each."""
+        words = [str(self._strings[int(key)]) for key in self._column(index, "ORTH")]
+        known = not self._bin.flags[index].get("has_unknown_spaces")
+        spaces = [" " if space else "" for space in self._bin.spaces[index].ravel().tolist()]
+        if len(spaces) != len(words) or not known:
+            spaces = [" "] * (len(words) - 1) + [""] * bool(words)
+        return words, spaces
+
+    def entities(self, index: int, places: list[tuple[int, int]]) -> list[TextSpan]:
+        """The entities of a document, as spans of its text."""
+        spans: list[TextSpan] = []
+        within = False
+        marks, types = self._column(index, "ENT_IOB"), self._column(index, "ENT_TYPE")
+        for mark, type_, (start, end) in zip(marks, types, places, strict=True):
+            if mark not in (_INSIDE, _BEGINS) or not type_:
+                within = False
+                continue
+            label = str(self._strings[int(type_)])
+            if mark == _INSIDE and within and spans[-1].label == label:
+                spans[-1] = spans[-1]._replace(end=end)
+            else:
+                spans.append(TextSpan(start, end, label))
+            within = True
+        return spans
+
+    def field(self, index: int) -> list[str]:
+        """The attribute of each token that is asked for."""
+        return [str(self._strings[int(key)]) for key in self._column(index, self._field)]
+
+    def categories(self, index: int) -> list[str]:
+        """The categories that hold."""
+        scores: Mapping[str, float] = self._bin.cats[index] if self._bin.cats else {}
+        return [label for label, score in scores.items() if score >= SURE]
+
+    def groups(self, index: int) -> bool:
+        """Whether a document has spans beside its entities."""
+        groups: list[Any] = list(self._bin.span_groups)
+        return index < len(groups) and bool(groups[index]) and groups[index] != b"\x90"
+
+    def _column(self, index: int, name: str) -> list[int]:
+        return list(self._bin.tokens[index][:, self._columns[name]].tolist())
