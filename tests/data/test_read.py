@@ -151,7 +151,7 @@ def test_hints_for_labelled_files_lead_to_formats_with_labels(write, target):
         with pytest.raises(FormatError, match=says) as caught:
             read(write(name, "x"), target)
         assert "csv" in str(caught.value)
-        assert "text" not in str(caught.value)
+        assert "|text" not in str(caught.value)
         assert ".txt" not in str(caught.value)
     with pytest.raises(FormatError, match="text"):
         read(write("a.xml", "x"), target, labelled=False)

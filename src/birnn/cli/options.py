@@ -171,6 +171,19 @@ _OPTIONS: dict[str, Any] = {
     "skip_unlabelled": Annotated[
         bool, typer.Option("--skip-unlabelled", help="Leave rows without a label out.")
     ],
+    "misaligned": Annotated[
+        str | None,
+        typer.Option(
+            metavar="snap|drop|refuse",
+            help="Spans that are no whole tokens: widened (default), left out or refused.",
+        ),
+    ],
+    "offsets": Annotated[
+        str | None,
+        typer.Option(
+            metavar="characters|utf16|bytes", help="What offsets of spans count; shown by texts."
+        ),
+    ],
     "max_line": Annotated[
         int | None, typer.Option(metavar="BYTES", min=1, help="Longest line; 16 MiB by default.")
     ],

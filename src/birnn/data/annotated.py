@@ -125,7 +125,7 @@ class AnnotatedTexts:
     def report(self) -> None:
         """Give notice of all that was counted."""
         for what, places in self._counts.items():
-            self.source.tell(f"{places[0]}: {len(places):,} {what}; the first stands here")
+            self.source.tell(f"{places[0]}: {what}: {len(places):,}, the first here")
         self._unlabelled.report()
 
     def _named(self, name: str | None, where: str) -> str | None:
@@ -158,7 +158,7 @@ class AnnotatedTexts:
             # White space is no part of a token: what is read without it is what was meant.
             if not done or (options.misaligned == "refuse" and fault.kind != "blank"):
                 raise DataError(_refusal(fault, text))
-            self.count(f"spans that {kind.what}: {done}", where)
+            self.count(f"spans that {kind.what}, {done}", where)
         return found
 
 

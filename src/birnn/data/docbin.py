@@ -90,17 +90,24 @@ class _Documents:
         try:
             unpacking = zlib.decompressobj()
             unpacking.decompress(content, limit)
-            if unpacking.unconsumed_tail:
-                raise source.fault(
-                    f"unfolds to more than {limit:,} bytes. If it is meant to, allow it: "
-                    "--max-unpacked BYTES (max_unpacked in Python)."
-                )
+            too_long = bool(unpacking.unconsumed_tail)
+        except zlib.error:
+            too_long = False
+        if too_long:
+            raise source.fault(
+                f"unfolds to more than {limit:,} bytes. If it is meant to, allow it: "
+                "--max-unpacked BYTES (max_unpacked in Python)."
+            )
+        try:
             self._bin = tokens.DocBin().from_bytes(content)
             self._strings = require("spacy.strings", extra="spacy").StringStore(self._bin.strings)
-            names = require("spacy.attrs", extra="spacy").NAMES
-            self._columns = {names[int(at)]: place for place, at in enumerate(self._bin.attrs)}
+            names = require("spacy.attrs", extra="spacy").IDS
+            places = {int(number): place for place, number in enumerate(self._bin.attrs)}
+            self._columns = {
+                name: places[number] for name, number in names.items() if number in places
+            }
             lacks = "ORTH" not in self._columns
-        except (zlib.error, *_NO_DOCUMENT):
+        except _NO_DOCUMENT:
             lacks = True
         if lacks:
             raise source.fault(
