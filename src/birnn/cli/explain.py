@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os.path
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from birnn.cli.given_text import is_text
 from birnn.cli.options import Json, Model, Page, with_read_options, with_threads
 from birnn.cli.output import check_page, print_json
 from birnn.errors import DataError, UsageError, escaped, print_notice, require
@@ -93,11 +93,7 @@ def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
 
     inputs = model.spec.inputs
     vectors = inputs.holds == "vectors"
-    if not vectors:
-        _refuse_missing_file(text)
-    # What stands in a file is hardly ever meant by its name.
-    named = os.path.isfile(text)  # noqa: PTH113 - `Path` raises where a name is too long
-    if vectors or named:
+    if vectors or not is_text(text):
         if not vectors:
             print_notice(
                 f"{text} is a file: its first sequence is explained. To have its name read as a "
@@ -109,20 +105,6 @@ def _sequence(model: Predictor, text: str, reading: ReadOptions) -> Any:
     if inputs.alphabet is not None or model.spec.head.target == "sequence":
         return text
     return Splitter(reading.split, print_notice)(model.spec.head.unsplit(text), "the text")
-
-
-def _refuse_missing_file(text: str) -> None:
-    """Refuse a single word that ends as names of files do, where there is no such file."""
-    if any(map(str.isspace, text)) or os.path.exists(text):  # noqa: PTH110 - as above
-        return
-    from birnn.data.read import FORMATS, ending_of
-
-    endings = {ending for form in FORMATS.values() for ending in form.endings}
-    if ending_of(text) in endings:
-        raise DataError(
-            f"{text}: no such file. Check the path; or, to have it read as a text, put a space "
-            f"before it: ' {text}'."
-        )
 
 
 def _pool(model: Predictor, data: str, reading: ReadOptions) -> list[Any]:

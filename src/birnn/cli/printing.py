@@ -25,7 +25,8 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def _console() -> Console:
+def console() -> Console:
+    """A console on standard output, which takes no text for markup."""
     # Labels and paths are no markup: [b] is a label.
     return _Console(highlight=False, markup=False, emoji=False)
 
@@ -42,10 +43,10 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
             table.add_column(name, overflow="fold", min_width=min(longest, LONGEST_WORD))
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
-    console = _console()
+    out = console()
     # Not the title of the table, which would be folded to its width.
-    console.print(Text(escaped(title), style="bold"), soft_wrap=True)
-    console.print(table)
+    out.print(Text(escaped(title), style="bold"), soft_wrap=True)
+    out.print(table)
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -84,7 +85,7 @@ def print_text(text: str, *, as_markdown: bool) -> None:
     if as_markdown:
         print(text, end="\n\n")
     else:
-        _console().print(escaped(text))
+        console().print(escaped(text))
 
 
 def print_scores(scores: dict[str, Any], *, title: str) -> None:

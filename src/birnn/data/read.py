@@ -204,6 +204,34 @@ def read(
     return _checked(source, examples, options.max_tokens)
 
 
+def text_example(
+    text: str,
+    target: TargetKind,
+    options: ReadOptions,
+    *,
+    alphabet: Alphabet | None = None,
+    tell: Tell = log_notice,
+) -> Example:
+    """A text as one example without a target, read as a line of a plain text is.
+
+    Args:
+        text: The text; line breaks are white space.
+        target: The kind of target of the model that reads it.
+        options: How it is split, and of how many tokens it may be.
+        alphabet: As for `read`.
+        tell: As for `read`.
+
+    Raises:
+        FormatError: More tokens than the options allow.
+    """
+    source = Source.from_text(text, "the text")
+    request = ReadRequest(target, labelled=False, options=options, alphabet=alphabet, tell=tell)
+    found = iter([Example(request.steps(text, source.name), None, source.name, text=text)])
+    if target == "sequence":
+        found = split_pairs(found, request, lambda line: tell(f"{source.name}: {line}"))
+    return next(_checked(source, found, options.max_tokens))
+
+
 def ending_of(path: str | os.PathLike[str]) -> str:
     """How a file's name ends, in lower case and without ``.gz``.
 

@@ -14,7 +14,7 @@ from birnn.bundle.io import Bundle, load
 from birnn.bundle.spec import Spec
 from birnn.data.examples import Example
 from birnn.data.options import ReadOptions
-from birnn.data.read import read
+from birnn.data.read import read, text_example
 from birnn.errors import BundleError, ConfigError, Tell, log_notice
 from birnn.inputs import Steps
 from birnn.runtime.batches import BatchRunner
@@ -133,6 +133,31 @@ class LoadedModel:
             labelled=labelled and not self.spec.head.self_supervised,
             alphabet=self._runner.codec.alphabet,
             labels=self.labels,
+            tell=tell,
+        )
+
+    def example(
+        self,
+        text: str,
+        options: ReadOptions = ReadOptions(),  # noqa: B008 - it is frozen
+        *,
+        tell: Tell = log_notice,
+    ) -> Example:
+        """One text as this model reads it, with the text as it is.
+
+        Args:
+            text: The text; line breaks are white space.
+            options: Options of reading; those not given are as in training.
+            tell: Takes each notice, one line; by default the logger ``birnn`` does.
+
+        Raises:
+            FormatError: A text of more tokens than the options allow.
+        """
+        return text_example(
+            text,
+            self.spec.head.target,
+            self.read_options(options),
+            alphabet=self._runner.codec.alphabet,
             tell=tell,
         )
 

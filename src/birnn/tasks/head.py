@@ -273,6 +273,11 @@ class Head(Frozen, ABC):
         )
 
     @property
+    def marks_spans(self) -> bool:
+        """Whether its answers mark spans of steps."""
+        return False
+
+    @property
     @abstractmethod
     def selection(self) -> tuple[str, bool]:
         """The score of the dev set that chooses among epochs, and whether higher is better."""

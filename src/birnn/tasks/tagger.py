@@ -260,6 +260,11 @@ class Tags(Scored):
         return gold
 
     @property
+    def marks_spans(self) -> bool:
+        """Whether a scheme says how its tags mark spans."""
+        return self.scheme != "none"
+
+    @property
     def streaming_settings(self) -> tuple[str, ...]:
         """A softmax instead of a CRF, which needs the whole sequence."""
         return ("head.decoder=softmax",) if self.decoder == "crf" else ()
