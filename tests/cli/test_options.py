@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from birnn.cli.main import main
-from birnn.cli.options import with_read_options
+from birnn.cli.options import _OPTIONS, with_read_options
 from birnn.cli.tree import app
 from birnn.data.options import ReadOptions
 from birnn.errors import ConfigError, UsageError
@@ -15,12 +15,7 @@ from birnn.tasks import TASKS
 
 def asked(**given):
     """What a command is handed for these arguments of the command line."""
-    names = (
-        *("format", "field", "columns", "text_column", "label_column", "delimiter", "header"),
-        *("source_split", "target_split"),
-        *("as_tokens", "as_text", "skip_unlabelled", "max_line", "max_tokens", "max_unpacked"),
-    )
-    defaults = dict.fromkeys(names) | {"as_tokens": False, "as_text": False}
+    defaults = dict.fromkeys(_OPTIONS) | {"as_tokens": False, "as_text": False}
     found = []
 
     @with_read_options

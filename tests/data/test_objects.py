@@ -303,7 +303,7 @@ def test_sequences_are_taken_out_of_tables_and_records():
 
 
 def test_remedies_are_those_of_a_program():
-    with pytest.raises(DataError, match=r"Set text_column\.$"):
+    with pytest.raises(DataError, match=r"Set text_column, or series if it holds series\.$"):
         load(Frame(a=["x"], b=["y"], c=["z"]))
     with pytest.raises(DataError, match=r"Name the key: text_column\.$"):
         load([{"foo": "x", "bar": "y"}])

@@ -168,6 +168,29 @@ _OPTIONS: dict[str, Any] = {
     "target_split": Annotated[
         str | None, typer.Option(metavar="WAY", help="How target sequences are, likewise.")
     ],
+    "series": Annotated[
+        str | None,
+        typer.Option(
+            metavar="long|wide|single",
+            help="A table holds series: a row is a step of one of them, a series, a step.",
+        ),
+    ],
+    "id_column": Annotated[
+        str | None, typer.Option(metavar="NAME|N", help="Column that tells series apart.")
+    ],
+    "time_column": Annotated[
+        str | None, typer.Option(metavar="NAME|N", help="Column of the time of a step.")
+    ],
+    "channels": Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Columns of series that are read.")
+    ],
+    "missing": Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="What fills missing values of series: forward, linear, zero; refuse by default.",
+        ),
+    ],
     "skip_unlabelled": Annotated[
         bool, typer.Option("--skip-unlabelled", help="Leave rows without a label out.")
     ],

@@ -28,6 +28,12 @@ _OTHERS = {
 }
 
 
+def holds_brat(folder: Path) -> bool:
+    """Whether a folder has annotations in it, or nothing but texts."""
+    endings = {path.suffix for path in folder.rglob("[!.]*") if path.is_file()}
+    return ANNOTATIONS in endings or endings == {TEXT}
+
+
 def read_brat(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""The documents of a folder, or that of one ``.ann`` or ``.txt`` file.
 

@@ -302,13 +302,15 @@ class _ColumnChoice:
         return several or any(self.names[at] not in PLAIN for at in (text, *targets))
 
     def _unknown(self, what: str) -> str:
+        of_pairs = self.request.target == "sequence"
+        series = "" if of_pairs else ", or --series if it holds series"
         if not self.header:
             return (
                 f"{len(self.first)} columns and no header that says which is which. "
-                "Set --text-column and --label-column to their numbers"
+                f"Set --text-column and --label-column to their numbers{series}"
             )
         known = self.called[what == "label"]
-        return f"{self._count()}, none of them known as the {known}. Set --{what}-column"
+        return f"{self._count()}, none of them known as the {known}. Set --{what}-column{series}"
 
     def _too_few(self, what: str) -> str:
         return (

@@ -27,6 +27,8 @@ from birnn.data.label_sets import LIST, guess_split
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
 from birnn.data.records import TARGET_KEYS, Keys, keys_of
+from birnn.data.series import SeriesTable
+from birnn.data.series_columns import SeriesColumns, find_series
 from birnn.errors import DataError, Tell, no_notice
 
 SAMPLE = 100  # rows of a data frame by which its columns are judged
@@ -98,6 +100,7 @@ def unpacked(
     *,
     number: int = 0,
     tell: Tell | None = None,
+    vectors: bool = False,
 ) -> Iterable[Any]:
     """Sequences of a caller without their targets, not yet converted.
 
@@ -107,10 +110,13 @@ def unpacked(
         target: The kind of target that a table may hold, too.
         options: Gives the options that name columns or keys; called only for tables and dicts.
         number: Number of the first sequence, for messages.
-        tell: Takes the notice which column was chosen, unless its name is plain.
+        tell: Takes the notice which column was chosen, unless its name is plain; and those of
+            series.
+        vectors: Whether sequences of vectors are wanted, so that a table has to hold series.
 
     Raises:
-        DataError: A table whose column is not clear, a set, which has no order, or a single row.
+        DataError: A table whose column is not clear or which holds no series, a set, which has no
+            order, or a single row.
 
     Example:
         >>> list(unpacked({"id": [7], "text": ["so good"]}, "label"))
@@ -127,6 +133,15 @@ def unpacked(
         return _unpacked(given, target, options, number)
     request = ReadRequest(target, labelled=False, options=options())
     columns = columns_of(given)
+    if (series := _series(columns, request)) is not None:
+        found = _of_series(series, columns, request, tell or no_notice, "")
+        return (example.inputs for example in found)
+    if vectors and "vectors" not in columns:
+        raise DataError(
+            f"sequences is a {type(given).__name__}, and which of its rows belong to one series is "
+            "not said. Train on such a table, which says it (birnn.train(..., series='long', "
+            "id_column=...)), or give a list of arrays."
+        )
     try:
         if "vectors" in columns or "tokens" in columns:
             return columns[keys_of(row_of(columns, 0), request).inputs]
@@ -288,10 +303,51 @@ def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
 # ---------------------------------------------------------------------- tables
 
 
-def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> TableColumns:
-    names = list(columns)
+def _series(
+    columns: Mapping[str, Sequence[Any]], request: ReadRequest, where: str = ""
+) -> SeriesColumns | None:
+    """The columns of a table of series; None where it is none."""
+    if "tokens" in columns or "vectors" in columns:
+        return None
+    names, rows = _sample(columns)
+    try:
+        return find_series(names, rows, request, header=True)
+    except DataError as error:
+        raise DataError(_in_python(f"{where}a table of series: {error}.")) from None
+
+
+def _of_series(
+    found: SeriesColumns,
+    columns: Mapping[str, Sequence[Any]],
+    request: ReadRequest,
+    tell: Tell,
+    where: str,
+) -> Iterator[Example]:
+    """The series of a table, and what there is to tell of them."""
+    kept = found.found()
+    if request.options.given("label_column"):
+        # The caller's, or that of a target that came apart.
+        kept.pop("label_column", None)
+    request.found.update(kept)
+    for line in found.notices:
+        tell(_in_python(line))
+    table = SeriesTable(request, lambda line: tell(_in_python(line)))
+    cells = list(columns.values())
+    try:
+        yield from table.examples(found, cells, lambda row: f"{where}row {row}")
+    except DataError as error:
+        raise DataError(_in_python(str(error))) from None
+    table.report()
+
+
+def _sample(columns: Mapping[str, Sequence[Any]]) -> tuple[list[str], list[list[str]]]:
+    """The names of columns, and their first rows as strings."""
     sample = zip(*(column[:SAMPLE] for column in columns.values()), strict=True)
-    rows = [["" if is_missing(cell) else str(cell) for cell in row] for row in sample]
+    return list(columns), [["" if is_missing(x) else str(x) for x in row] for row in sample]
+
+
+def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> TableColumns:
+    names, rows = _sample(columns)
     try:
         return recognise(names, rows, request, header=True)
     except DataError as error:
@@ -301,6 +357,9 @@ def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> T
 def _rows(
     columns: Mapping[str, Sequence[Any]], request: ReadRequest, tell: Tell, where: str
 ) -> Iterator[Example]:
+    if (series := _series(columns, request, where)) is not None:
+        yield from _of_series(series, columns, request, tell, where)
+        return
     size = len(next(iter(columns.values())))
     if request.target == "tags" or "tokens" in columns or "vectors" in columns:
         yield from _examples([row_of(columns, i) for i in range(size)], request, tell, where)

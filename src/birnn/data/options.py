@@ -19,6 +19,7 @@ from birnn.data.alphabet import CHARACTERS, SPACES, Alphabet
 from birnn.data.examples import TargetKind
 from birnn.data.gaps import marked, with_gaps
 from birnn.data.label_sets import LIST, ONE, WAYS, LabelSets
+from birnn.data.missing import Rule
 from birnn.data.source import MAX_LINE, Source
 from birnn.data.tokeniser import SplitMode, Splitter
 from birnn.errors import ConfigError, Tell, nearest
@@ -30,6 +31,8 @@ Misaligned = Literal["snap", "drop", "refuse"]
 """What becomes of spans of characters that are no whole tokens."""
 OffsetUnit = Literal["characters", "utf16", "bytes"]
 """What the offsets of spans count."""
+Layout = Literal["long", "wide", "single"]
+"""What a row of a table of series is: a step of one of several, a whole series, a step of one."""
 
 SPLITS = ("source_split", "target_split")  # options of pairs alone
 
@@ -39,6 +42,7 @@ _KEPT = (
     *("field", "columns", "text_column", "label_column", "label_split", "delimiter", "header"),
     "split",
     *SPLITS,
+    *("series", "id_column", "time_column", "channels", "missing"),
 )
 
 
@@ -98,6 +102,28 @@ class ReadOptions(Frozen):
         "spaces, or what separates them",
     )
     target_split: str | None = Field(default=None, description="how a target sequence is, likewise")
+    series: Layout | None = Field(
+        default=None,
+        description="a table holds series: long, a row is a step of one of them; wide, a row is a "
+        "series; single, the table is one series",
+    )
+    id_column: str | None = Field(
+        default=None, description="column that tells the series of a long table apart"
+    )
+    time_column: str | None = Field(
+        default=None, description="column of the time, by which the steps of a series are sorted"
+    )
+    channels: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="columns of a table of series that a model reads, in this order; of a wide "
+        "one what stands before the numbers of its columns",
+    )
+    missing: Rule = Field(
+        default="refuse",
+        description="what fills missing values of series: forward (the last one), linear, zero, or "
+        "refuse",
+    )
     skip_unlabelled: bool = Field(
         default=False, description="leave rows without a label out, instead of refusing them"
     )
@@ -131,7 +157,18 @@ class ReadOptions(Frozen):
             raise ValueError("quotes and line ends are no delimiters")
         return "\t" if given in ("tab", "\\t") else given
 
-    @field_validator("text_column", "label_column", mode="before")
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _listed(cls, given: Any) -> Any:
+        names = given.split(",") if isinstance(given, str) else given
+        if not isinstance(names, list | tuple):
+            return names
+        found = [name.strip() if isinstance(name, str) else str(name) for name in names]
+        if len(set(found)) < len(found):
+            raise ValueError("a channel stands twice; name each once")
+        return found
+
+    @field_validator("text_column", "label_column", "id_column", "time_column", mode="before")
     @classmethod
     def _numbers_too(cls, given: Any) -> Any:
         if isinstance(given, list | tuple):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from birnn.data.alphabet import Alphabet
-from birnn.data.brat import ANNOTATIONS, read_brat
+from birnn.data.brat import ANNOTATIONS, holds_brat, read_brat
 from birnn.data.conll import read_conll, read_conllu
 from birnn.data.docbin import read_docbin
 from birnn.data.doccano import read_doccano
@@ -20,6 +20,7 @@ from birnn.data.options import SPLITS, ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
 from birnn.data.prodigy import read_prodigy
 from birnn.data.records import read_jsonl
+from birnn.data.series_folder import holds_series, read_series_folder
 from birnn.data.source import STANDARD_INPUT, Source
 from birnn.data.tables import read_csv, read_tsv
 from birnn.data.timeseries import read_npz, read_ts
@@ -75,6 +76,8 @@ class Format(NamedTuple):
     endings: tuple[str, ...]
     reader: Reader
     targets: tuple[TargetKind, ...]  # they distinguish the two formats of .tsv
+    # Whether a folder is of this format, by what is in it; a folder's name has no ending.
+    folder: Callable[[Path], bool] | None = None
 
 
 _OF_TABLES: tuple[TargetKind, ...] = ("label", "labels", "values", "sequence", "gaps")
@@ -82,8 +85,8 @@ _OF_TABLES: tuple[TargetKind, ...] = ("label", "labels", "values", "sequence", "
 FORMATS = {
     "conllu": Format((".conllu",), read_conllu, ("tags",)),
     "conll": Format((".conll", ".bio", ".iob", ".iob2", ".tsv"), read_conll, ("tags",)),
-    "csv": Format((".csv",), read_csv, _OF_TABLES),
-    "tsv": Format((".tsv",), read_tsv, _OF_TABLES),
+    "csv": Format((".csv",), read_csv, (*_OF_TABLES, "tags")),
+    "tsv": Format((".tsv",), read_tsv, (*_OF_TABLES, "tags")),
     "jsonl": Format((".jsonl", ".ndjson"), read_jsonl, tuple(TARGET_NAMES)),
     "ts": Format((".ts",), read_ts, ("label", "values")),
     "npz": Format((".npz",), read_npz, ("tags", "label", "values")),
@@ -93,7 +96,8 @@ FORMATS = {
     "doccano": Format((), read_doccano, ("tags", "label", "labels", "sequence")),
     "prodigy": Format((), read_prodigy, ("tags", "label", "labels")),
     "label-studio": Format((".json",), read_label_studio, ("tags", "label", "labels")),
-    "brat": Format((ANNOTATIONS,), read_brat, ("tags",)),
+    "brat": Format((ANNOTATIONS,), read_brat, ("tags",), holds_brat),
+    "series": Format((), read_series_folder, ("label", "values", "tags"), holds_series),
     "spacy": Format((".spacy",), read_docbin, ("tags", "label", "labels")),
     "fasttext": Format((".ft",), read_fasttext, ("label", "labels")),
     "text": Format((".txt",), read_text, tuple(TARGET_NAMES)),
@@ -110,15 +114,17 @@ SERVES = {
     "field": ("conllu", "conll", "spacy"),
     "columns": ("conll",),
     "text_column": ("csv", "tsv", "jsonl", "doccano", "label-studio"),
-    "label_column": ("csv", "tsv", "jsonl", "label-studio"),
+    "label_column": ("csv", "tsv", "jsonl", "label-studio", "series"),
     "label_split": ("csv", "tsv", "jsonl"),
-    "delimiter": ("csv", "tsv"),
-    "header": ("csv", "tsv", "conll"),
+    "delimiter": ("csv", "tsv", "series"),
+    "header": ("csv", "tsv", "series", "conll"),
     "source_split": ("csv", "tsv", "jsonl", "doccano", "text"),
     "target_split": ("csv", "tsv", "jsonl", "doccano"),
-    "skip_unlabelled": ("csv", "tsv", "jsonl", "ts", *_ANNOTATED, "fasttext"),
+    "skip_unlabelled": ("csv", "tsv", "jsonl", "ts", "series", *_ANNOTATED, "fasttext"),
     "misaligned": ("jsonl", *_ANNOTATED, "brat"),
     "offsets": ("jsonl", *_ANNOTATED, "brat"),
+    **dict.fromkeys(("series", "id_column", "time_column", "channels"), ("csv", "tsv", "series")),
+    "missing": ("csv", "tsv", "series", "jsonl", "ts", "npz"),
 }
 SERVED = {name: "format " + ", ".join(formats) for name, formats in SERVES.items()}
 SERVED["field"] = "CoNLL-U and spacy"
@@ -261,12 +267,6 @@ def format_of(
         ('conll', 'tsv')
     """
     wanted = TARGET_NAMES[target]
-    if Path(path).is_dir():
-        name = name or "brat"
-        if not any(Path(path).glob(f"**/*{ANNOTATIONS}")) and labelled:
-            raise FormatError(
-                f"{path}: is a directory, without {ANNOTATIONS} files as BRAT's. Name a file in it."
-            )
     serving = [known for known, form in FORMATS.items() if target in form.targets]
     if name is not None:
         if name not in FORMATS:
@@ -277,6 +277,9 @@ def format_of(
                 f"Formats for {wanted}: {', '.join(serving)}"
             )
         return name
+    if Path(path).is_dir():
+        return _format_of_folder(Path(path), serving)
+    serving = [known for known in serving if FORMATS[known].endings or not FORMATS[known].folder]
     if labelled:
         # Plain text holds no labels: a hint that leads there leads nowhere.
         serving.remove("text")
@@ -316,6 +319,18 @@ def _fasttext(path: str | os.PathLike[str], source: Source) -> str | None:
         return None
     source.notice("read as fasttext; --format says otherwise")
     return "fasttext"
+
+
+def _format_of_folder(path: Path, serving: Sequence[str]) -> str:
+    """The format of a folder, by what is in it."""
+    of_folders = [name for name in serving if FORMATS[name].folder is not None]
+    for name in of_folders:
+        if (holds := FORMATS[name].folder) is not None and holds(path):
+            return name
+    raise FormatError(
+        f"{path}: is a directory. Name a file in it. Directories of these formats are read: "
+        f"{', '.join(of_folders) or 'none for these targets'}."
+    )
 
 
 def _checked(source: Source, examples: Iterator[Example], max_tokens: int) -> Iterator[Example]:

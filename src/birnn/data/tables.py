@@ -13,9 +13,11 @@ from birnn.data.examples import Example
 from birnn.data.label_sets import LIST, guess_split
 from birnn.data.numeric import Reals
 from birnn.data.options import ReadRequest, Unlabelled
+from birnn.data.series import SeriesTable
+from birnn.data.series_columns import SeriesColumns, find_series
 from birnn.data.source import NumberedRow, Source
 from birnn.data.timeseries import finite_numbers
-from birnn.errors import DataError
+from birnn.errors import DataError, FormatError
 
 # Lines that are looked at before the first row is read; of a pipe few, its rows are waited for.
 SAMPLE, LIVE_SAMPLE = 100, 8
@@ -64,11 +66,35 @@ def read_csv(source: Source, request: ReadRequest) -> Iterator[Example]:
     yield from _Table(source, request, ",").examples()
 
 
+def read_series_file(
+    source: Source, request: ReadRequest, default: str, series: SeriesTable
+) -> Iterator[Example]:
+    """The series of one of several files, which are counted and reported together.
+
+    Args:
+        source: The file.
+        request: What is read; its options say that it holds series.
+        default: The delimiter of the file's format.
+        series: Makes the series of all files; it reports when all are read.
+
+    Raises:
+        FormatError: What `read_csv` raises of a table of series.
+    """
+    yield from _Table(source, request, default, series).examples()
+
+
 class _Table:
     """A table that is read: its lines, a sample of the first ones, the delimiter of its format."""
 
-    def __init__(self, source: Source, request: ReadRequest, default: str) -> None:
+    def __init__(
+        self,
+        source: Source,
+        request: ReadRequest,
+        default: str,
+        series: SeriesTable | None = None,
+    ) -> None:
         self.source, self.request, self.default = source, request, default
+        self.series = series
         self.lines = iter(enumerate(source.lines(), 1))
         # If the first row has the columns that a model was trained on, no more is read ahead: the
         # file may be a pipe.
@@ -101,9 +127,19 @@ class _Table:
         else:
             return
         try:
-            columns = recognise(names, self._sampled(delimiter)[1:], request)
+            rest = self._sampled(delimiter)[1:]
+            series = find_series(names, rest, request)
+            if series is None and request.target == "tags":
+                raise DataError(
+                    "no table of series, in which a column tells the series apart (--id-column). "
+                    "If its lines are tokens and tags: --format conll"
+                )
+            columns = None if series is not None else recognise(names, rest, request)
         except DataError as error:
             raise source.fault(f"{error}.", number) from None
+        if columns is None:
+            yield from self._series(series, [*empty, (number, names)], table, delimiter)
+            return
         self._keep(columns, names, delimiter)
         self.labels = [
             names[at].strip() if columns.header else str(at + 1) for at in columns.targets
@@ -147,6 +183,41 @@ class _Table:
         if blank:
             lines = "an empty line" if len(blank) == 1 else f"{len(blank):,} empty lines, the first"
             source.notice(f"{lines} here, left out", blank[0])
+
+    def _series(
+        self,
+        found: SeriesColumns | None,
+        first: list[NumberedRow],
+        table: Iterator[NumberedRow],
+        delimiter: str,
+    ) -> Iterator[Example]:
+        """The series of a table, which is read as a whole: the rows of one need not be together."""
+        assert found is not None
+        source, width = self.source, len(found.names)
+        self.request.found.update(found.found(), delimiter=delimiter, header=found.header)
+        told = found.notices
+        if told:
+            options = "--series, --id-column, --time-column, --channels, --label-column"
+            source.notice(f"{'; '.join(told)}. Options: {options}", first[-1][0])
+        lines: list[int] = []
+        columns: list[list[str]] = [[] for _ in range(width)]
+        for number, row in itertools.chain([] if found.header else first, table):
+            if not row:
+                continue
+            if len(row) != width:
+                raise source.fault(f"{len(row)} cells, the first row has {width}.", number)
+            lines.append(number)
+            for column, cell in zip(columns, row, strict=True):
+                column.append(cell)
+        if not lines:
+            return
+        series = self.series or SeriesTable(self.request, source.notice)
+        try:
+            yield from series.examples(found, columns, lambda row: source.where(lines[row]))
+        except DataError as error:
+            raise FormatError(str(error)) from None
+        if self.series is None:
+            series.report()
 
     def _sampled(self, delimiter: str) -> list[list[str]]:
         return delimited.sampled(self.source, self.sample, delimiter, self.default)

@@ -13,7 +13,6 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from birnn.data.conversion import described
 from birnn.data.examples import Example
-from birnn.data.frames import is_table
 from birnn.data.numeric import Reals, narrow, reals, require_finite
 from birnn.engine.linear import DenseLayer
 from birnn.errors import DataError, ShapeError
@@ -218,16 +217,14 @@ class VectorCodec(Codec[Vectors]):
     """Validates arrays (T, D), and converts them to float32 less the offset."""
 
     def check_call(self, sequences: Any) -> None:
-        """Refuse a single array, and a table whose rows are steps."""
+        """Refuse a single array, unless its rows can only be series of the model's one channel."""
+        one = self.inputs.size == 1
         if isinstance(sequences, np.ndarray) and sequences.ndim == 2:
+            if one and sequences.shape[1] != 1:
+                return
             raise ShapeError(
                 f"sequences is one array of shape {sequences.shape}. Give a list of sequences: "
                 f"{self.inputs.wanted}"
-            )
-        if is_table(sequences) and "vectors" not in list(sequences):
-            raise DataError(
-                f"sequences is a {type(sequences).__name__}, and which of its rows belong to one "
-                f"series is not said. Give a list of sequences: {self.inputs.wanted}"
             )
 
     def validated(self, given: Any, name: str, split: Split) -> Reals:
@@ -243,6 +240,8 @@ class VectorCodec(Codec[Vectors]):
             ) from None
         if values_TD.size == 0 and values_TD.ndim <= 2:
             return values_TD.reshape(0, channels)
+        if values_TD.ndim == 1 and channels == 1:
+            values_TD = values_TD[:, None]
         if values_TD.ndim != 2 or values_TD.shape[1] != channels:
             raise ShapeError(
                 f"{name} has shape {values_TD.shape}, the model reads (steps, {channels}). "

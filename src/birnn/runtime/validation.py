@@ -72,7 +72,10 @@ def validated(
     of_examples: deque[str | None] = deque()
     if texts is not None and not is_table(sequences):
         sequences = _with_texts(sequences, of_examples)
-    sequences = unpacked(sequences, spec.head.target, options, number=first, tell=tell)
+    vectors = spec.inputs.holds == "vectors"
+    sequences = unpacked(
+        sequences, spec.head.target, options, number=first, tell=tell, vectors=vectors
+    )
     splitter = Splitter(split, tell, _REMEDIES)
     text = ""
     for number, sequence in enumerate(sequences, first):
