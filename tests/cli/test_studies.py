@@ -12,7 +12,7 @@ import pytest
 
 from birnn import demos
 from birnn.demos import Size, forecast
-from birnn.studies.compare.significance import percent
+from birnn.metrics.significance import percent
 
 TINY = Size(train=20, test=20, epochs=1)
 

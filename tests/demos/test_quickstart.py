@@ -12,8 +12,8 @@ from birnn.demos import quickstart, senses
 from birnn.demos.demo import Size
 from birnn.demos.quickstart import QuickstartResult
 from birnn.errors import OutputError
+from birnn.metrics.significance import percent
 from birnn.runtime import Predictor
-from birnn.studies.compare.significance import percent
 
 TINY = {"senses": Size(train=90, test=90, epochs=1), "brackets": Size(train=60, test=80, epochs=2)}
 

@@ -15,10 +15,10 @@ from markupsafe import escape
 from birnn.demos import DEMOS, DemoResult, Size, pages, run, senses
 from birnn.demos.runner import data_of, pick
 from birnn.errors import DataError, UsageError
+from birnn.metrics.significance import percent
 from birnn.report import Sentences, Strips
 from birnn.report.figures.style import number
 from birnn.runtime import Predictor
-from birnn.studies.compare.significance import percent
 from birnn.tasks import TASKS
 from grids import sampled
 

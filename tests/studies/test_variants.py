@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from birnn.demos import Size, run_variants
+from birnn.metrics.significance import percent
 from birnn.ragged import Ragged
 from birnn.reference import CELLS, MERGES, Stack, gradients, run, run_saving
-from birnn.studies.compare.significance import percent
 from birnn.studies.variants import (
     LEARNED,
     ONE,

@@ -11,6 +11,7 @@ import numpy as np
 from birnn import report
 from birnn.demos.forecast import ForecastResult
 from birnn.demos.runner import DemoResult, pick
+from birnn.metrics.significance import percent
 from birnn.report import figures
 from birnn.report.figures import READERS
 from birnn.report.parts import (
@@ -28,7 +29,6 @@ from birnn.report.parts import (
 from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.groups import Member
 from birnn.studies.compare.metric import METRICS
-from birnn.studies.compare.significance import percent
 from birnn.studies.turns import footer
 from birnn.tasks import TASKS
 

@@ -32,12 +32,12 @@ from birnn.demos import (
 )
 from birnn.demos.demo import Demo, Groups, Sample, Size
 from birnn.errors import Tell, UsageError, nearest, no_notice
+from birnn.metrics.significance import percent
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
 from birnn.studies.compare.comparison import Comparison
 from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.groups import position_groups
-from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import TrialPlan, run_trials
 from birnn.studies.variants import VariantComparison, compare_variants, variation_of
 from birnn.tasks import TASKS

@@ -7,6 +7,7 @@ A scorer is updated sequence by sequence; results are plain Python numbers. A ra
 from birnn.metrics.confusion import ConfusionMatrix, confusion_matrix
 from birnn.metrics.edits import alignment, edit_distance
 from birnn.metrics.labels import LabelScorer, TagScorer, named_counts
+from birnn.metrics.resampling import Statistics, difference_intervals, intervals
 from birnn.metrics.sequences import SequenceScorer
 from birnn.metrics.values import ValueScorer
 
@@ -14,10 +15,13 @@ __all__ = [
     "ConfusionMatrix",
     "LabelScorer",
     "SequenceScorer",
+    "Statistics",
     "TagScorer",
     "ValueScorer",
     "alignment",
     "confusion_matrix",
+    "difference_intervals",
     "edit_distance",
+    "intervals",
     "named_counts",
 ]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from birnn.data.schemes import SchemeName, spans, unseen
 from birnn.errors import LengthError
+from birnn.metrics.resampling import Array, Statistics
 
 Pairs = Counter[tuple[str, str]]
 
@@ -64,6 +68,10 @@ class LabelScorer:
         """
         table = _table(self._pairs, self._labels)
         return _macro(self._pairs, table, self._labels) | {"sequences": self._pairs.total()}
+
+    def statistics(self, golds: Sequence[str], answers: Sequence[str]) -> Statistics:
+        """Sums over sequences that the accuracy and the means over labels are functions of."""
+        return _statistics([((g,), (a,)) for g, a in zip(golds, answers, strict=True)])
 
 
 class TagScorer:
@@ -136,6 +144,20 @@ class TagScorer:
             result |= {"f1_kind": "spans", "macro_f1": _mean(table, "f1"), "per_label": table}
         return result | {"tokens": self._pairs.total(), "sequences": self._sequences}
 
+    def statistics(
+        self, golds: Sequence[Sequence[str]], answers: Sequence[Sequence[str]]
+    ) -> Statistics:
+        """Sums over sequences that the accuracy and the scores of tags or spans are functions of.
+
+        Example:
+            >>> scorer = TagScorer(["O", "B-X"], "iob2")
+            >>> found = scorer.statistics([["B-X", "O"], ["B-X"]], [["B-X", "O"], ["O"]])
+            >>> scores = found.scores()
+            >>> scores["precision"], scores["recall"], round(scores["accuracy"], 3)
+            (1.0, 0.5, 0.667)
+        """
+        return _statistics(list(zip(golds, answers, strict=True)), self._scheme)
+
 
 def _ratios(right: int, predicted: int, gold: int) -> dict[str, Any]:
     return {
@@ -145,6 +167,48 @@ def _ratios(right: int, predicted: int, gold: int) -> dict[str, Any]:
         "f1": 2 * right / (predicted + gold) if predicted + gold else 0.0,
         "support": gold,
     }
+
+
+def _statistics(
+    pairs: Sequence[tuple[Sequence[str], Sequence[str]]], scheme: SchemeName = "none"
+) -> Statistics:
+    """Right steps, steps, and of each label, or type of spans, the right, said and gold ones."""
+    numbers: dict[str, int] = {}
+    steps = np.zeros((len(pairs), 2), np.int64)
+    places: list[tuple[int, int]] = []
+    for row, (gold, said) in enumerate(pairs):
+        same = [one for one, other in zip(gold, said, strict=True) if one == other]
+        steps[row] = len(same), len(gold)
+        counted: Iterable[Iterable[str]] = (same, said, gold)
+        if scheme != "none":
+            sets = [set(spans(tags, scheme)) for tags in (said, gold)]
+            counted = ([span.type for span in each] for each in (sets[0] & sets[1], *sets))
+        for kind, labels in enumerate(counted):
+            places += [
+                (row, 3 * numbers.setdefault(label, len(numbers)) + kind) for label in labels
+            ]
+    counts = np.zeros((len(pairs), 3 * len(numbers)), np.int64)
+    np.add.at(counts, tuple(np.array(places, np.int64).reshape(-1, 2).T), 1)
+    return Statistics(np.hstack([steps, counts]), partial(_measures, spans=scheme != "none"))
+
+
+def _measures(sums: Array, *, spans: bool) -> dict[str, Array]:
+    """Scores from the sums of `_statistics`, (R, K)."""
+    right_RL, said_RL, gold_RL = (sums[:, 2 + kind :: 3] for kind in range(3))
+    f1_RL = _shares(2 * right_RL, said_RL + gold_RL)
+    occurring_R = np.maximum(1, (said_RL + gold_RL > 0).sum(axis=1))
+    found = {"accuracy": _shares(sums[:, 0], sums[:, 1]), "macro_f1": f1_RL.sum(axis=1)}
+    parts = [right_RL, said_RL], [right_RL, gold_RL], [2 * right_RL, said_RL + gold_RL]
+    for name, (part_RL, whole_RL) in zip(("precision", "recall", "f1"), parts, strict=True):
+        if spans:
+            found[name] = _shares(part_RL.sum(axis=1), whole_RL.sum(axis=1))
+        else:
+            found[name] = _shares(part_RL, whole_RL).sum(axis=1) / occurring_R
+    return found | {"macro_f1": found["macro_f1"] / occurring_R}
+
+
+def _shares(part: Array, whole: Array) -> Array:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _table(pairs: Pairs, labels: tuple[str, ...]) -> dict[str, dict[str, Any]]:

@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from birnn.errors import DataError, require
 from birnn.metrics.edits import alignment, edit_distance
+from birnn.metrics.resampling import Array, Statistics
 
 WORST = 10  # answers of most errors that a result holds
 
@@ -69,12 +72,19 @@ class SequenceScorer:
         if answer in references:
             self._pairs.update((symbol, symbol) for symbol in answer)
             return
-        distances = [edit_distance(reference, answer) for reference in references]
-        closest = min(range(len(references)), key=lambda at: (distances[at], -len(references[at])))
-        self._wrong[number] = distances[closest]
-        self._closest[number] = references[closest]
-        pairs = alignment(references[closest], answer)
+        self._wrong[number], self._closest[number] = closest_reference(references, answer)
+        pairs = alignment(self._closest[number], answer)
         self._pairs.update((one or "", other or "") for one, other in pairs)
+
+    def statistics(
+        self, golds: Sequence[Sequence[Sequence[str]]], answers: Sequence[Sequence[str]]
+    ) -> Statistics:
+        """Sums over sequences that both error rates are functions of."""
+        rows = []
+        for gold, answer in zip(golds, answers, strict=True):
+            edits, reference = closest_reference(gold, answer)
+            rows.append((edits, len(reference), edits > 0, 1))
+        return Statistics(np.array(rows, np.int64).reshape(-1, 4), _measures)
 
     def result(self) -> dict[str, Any]:
         """Scores of all that was counted.
@@ -169,3 +179,28 @@ class SequenceScorer:
             symbol for each in self._references for reference in each for symbol in reference
         )
         return {symbol: n for symbol, n in counts.items() if symbol not in self._symbols}
+
+
+def closest_reference(
+    references: Sequence[Sequence[str]], answer: Sequence[str]
+) -> tuple[int, tuple[str, ...]]:
+    """The fewest edits from a reference to an answer, and that reference.
+
+    Of several the longest, then the first.
+
+    Example:
+        >>> closest_reference(["cat", "cats"], "hats")
+        (1, ('c', 'a', 't', 's'))
+    """
+    distances = [edit_distance(reference, answer) for reference in references]
+    closest = min(range(len(references)), key=lambda at: (distances[at], -len(references[at])))
+    return distances[closest], tuple(references[closest])
+
+
+def _measures(sums: Array) -> dict[str, Array]:
+    """Scores from the sums of `SequenceScorer.statistics`, (R, 4)."""
+    edits, length, wrong, count = sums.T
+    return {
+        "token_error_rate": edits / np.maximum(1, length),
+        "sequence_error_rate": wrong / np.maximum(1, count),
+    }

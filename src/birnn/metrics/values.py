@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.errors import ShapeError
+from birnn.metrics.resampling import Array, Statistics
 
 
 class ValueScorer:
@@ -39,6 +41,20 @@ class ValueScorer:
         self._gold.append(one)
         self._predicted.append(other)
 
+    def statistics(
+        self, golds: Sequence[npt.ArrayLike], answers: Sequence[npt.ArrayLike]
+    ) -> Statistics:
+        """Sums over sequences that the errors and R² are functions of."""
+        gold_BK, predicted_BK = (
+            np.array(values, np.float64).reshape(len(values), -1) for values in (golds, answers)
+        )
+        error_BK = predicted_BK - gold_BK
+        # Near 0, so that the sums of squares do not cancel.
+        near_BK = gold_BK - gold_BK.mean(axis=0)
+        ones = np.ones((len(gold_BK), 1))
+        parts = error_BK**2, np.abs(error_BK), near_BK, near_BK**2
+        return Statistics(np.hstack([ones, *parts]), _measures)
+
     def result(self) -> dict[str, Any]:
         """Scores of all that was counted.
 
@@ -63,3 +79,19 @@ class ValueScorer:
             "r2": float(np.mean(r2_K)),
             "sequences": len(self._gold),
         }
+
+
+def _measures(sums: Array) -> dict[str, Array]:
+    """Scores from the sums of `ValueScorer.statistics`, (R, 1 + 4 K)."""
+    count_R1 = sums[:, :1]
+    missed_RK, apart_RK, near_RK, square_RK = np.split(sums[:, 1:], 4, axis=1)
+    mse_R = (missed_RK / count_R1).mean(axis=1)
+    spread_RK = square_RK - near_RK**2 / count_R1
+    varies = spread_RK > 1e-12 * square_RK
+    r2_RK = np.where(varies, 1 - missed_RK / np.where(varies, spread_RK, 1), missed_RK == 0)
+    return {
+        "mse": mse_R,
+        "rmse": np.sqrt(mse_R),
+        "mae": (apart_RK / count_R1).mean(axis=1),
+        "r2": r2_RK.mean(axis=1),
+    }

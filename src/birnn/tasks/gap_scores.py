@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.errors import LengthError
+from birnn.metrics.resampling import Statistics
 from birnn.reference.softmax import log_sum_exp
 
 Array = npt.NDArray[Any]
@@ -92,6 +93,28 @@ class GapScorer:
         self._losses.append(predicted.losses[asked])
         self._ranks.append(predicted.ranks[asked])
         self._sequences += 1
+
+    def statistics(
+        self, golds: Sequence[Sequence[str]], answers: Sequence[ScoredGaps]
+    ) -> Statistics:
+        """Sums over sequences that perplexity and accuracy are functions of."""
+        rows = np.zeros((len(golds), 5))
+        for row, gold, said in zip(rows, golds, answers, strict=True):
+            asked = np.array([word != self._gap for word in gold], np.bool_)
+            losses, ranks = said.losses[asked], said.ranks[asked]
+            known = ~np.isnan(losses)
+            sums = losses[known].sum(), known.sum(), (ranks < 1).sum(), (ranks < FIVE).sum()
+            row[:] = *sums, len(losses)
+        return Statistics(rows, self._measures)
+
+    def _measures(self, sums: Array) -> dict[str, Array]:
+        losses, known, first, five, gaps = sums.T
+        mean = np.where(known > 0, losses / np.maximum(1, known), math.log(max(1, self._size)))
+        return {
+            "perplexity": np.exp(np.minimum(mean, 700.0)),
+            "accuracy": first / np.maximum(1, gaps),
+            "accuracy_at_5": five / np.maximum(1, gaps),
+        }
 
     def result(self) -> dict[str, Any]:
         """Scores of all that was counted.

@@ -22,6 +22,7 @@ from birnn.errors import DataError, Tell, UsageError
 from birnn.inputs.encoding import Batch, Encoded
 from birnn.inputs.kind import Codec, Split, Steps
 from birnn.inputs.vocabulary import Vocabulary
+from birnn.metrics.resampling import Statistics
 from birnn.reference.stack import Stack
 from birnn.schema import Frozen, Shape, Size
 from birnn.tasks.annotated import AnswerParts, Scores
@@ -43,6 +44,14 @@ class Scorer(Protocol):
 
     def result(self) -> dict[str, Any]:
         """Scores of all that was counted."""
+
+    def statistics(self, golds: Sequence[Any], answers: Sequence[Any]) -> Statistics:
+        """Scores of sequences as a function of sums over them, whatever was counted before.
+
+        Args:
+            golds: Right answers, as `update` takes them.
+            answers: The answers to these.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.bundle import Encoder, Spec, Symbols, Tags
+from birnn.metrics.significance import percent
 from birnn.studies.compare.comparison import Comparison
 from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.groups import by_step
-from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Trial
 
 SPEC = Spec(inputs=Symbols(size=5, dim=2), encoder=Encoder(hidden_size=2), head=Tags(size=2))

@@ -17,11 +17,7 @@ import numpy as np
 from birnn.data import ReadOptions
 from birnn.errors import Tell, UsageError, nearest, no_notice
 from birnn.metrics import edit_distance
-from birnn.report.figures import READERS
-from birnn.report.parts import Table
-from birnn.studies.compare.groups import group_name, groups_of, places_of
-from birnn.studies.compare.metric import METRICS, Spread
-from birnn.studies.compare.significance import (
+from birnn.metrics.significance import (
     McNemar,
     PairedPermutation,
     PairedTest,
@@ -29,6 +25,10 @@ from birnn.studies.compare.significance import (
     p_value,
     paired_permutation,
 )
+from birnn.report.figures import READERS
+from birnn.report.parts import Table
+from birnn.studies.compare.groups import group_name, groups_of, places_of
+from birnn.studies.compare.metric import METRICS, Spread
 from birnn.studies.compare.trials import WAYS, Trial, TrialPlan, run_trials
 from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe

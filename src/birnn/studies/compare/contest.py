@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from birnn.metrics.significance import percent
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
 from birnn.studies.compare.comparison import Comparison
 from birnn.studies.compare.groups import Member
 from birnn.studies.compare.metric import Spread
-from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import Trial
 from birnn.tasks import TASKS
 

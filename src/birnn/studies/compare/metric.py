@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from birnn.studies.compare.significance import percent
+from birnn.metrics.significance import percent
 
 
 class Metric(NamedTuple):

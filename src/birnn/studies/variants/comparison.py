@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from birnn.bundle.spec import Spec
 from birnn.errors import Tell, UsageError, nearest, no_notice
+from birnn.metrics.significance import percent
 from birnn.reference import CELLS, MERGES
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
 from birnn.studies.compare.comparison import Comparison
 from birnn.studies.compare.metric import METRICS, Metric, Spread
-from birnn.studies.compare.significance import percent
 from birnn.studies.compare.trials import TrialPlan, run_trials
 from birnn.studies.variants.cases import MadeCase, merge_cases
 

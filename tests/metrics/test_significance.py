@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.errors import ShapeError
-from birnn.studies.compare.significance import LEVEL, mcnemar, p_value, paired_permutation
+from birnn.metrics.significance import LEVEL, mcnemar, p_value, paired_permutation
 
 answers = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
 
