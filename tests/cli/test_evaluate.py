@@ -12,6 +12,7 @@ import pytest
 
 from birnn.cli.printing import print_scores, print_table
 from birnn.runtime import Predictor
+from birnn.studies.answers import answers, paired
 
 Trained = Callable[[str], Path]
 
@@ -29,7 +30,13 @@ def test_json_holds_the_scores_of_the_library(
     for volatile in ("seconds", "tokens_per_second"):
         assert scores.pop(volatile) > 0
         expected.pop(volatile)
+    intervals = scores.pop("intervals")
     assert scores == expected
+    found = answers(Predictor.load(trained(kind)), files / NAMES[kind]).intervals()
+    assert {name: list(ends) for name, ends in found.items()}.items() <= intervals.items()
+    assert (intervals["level"], intervals["resamples"], intervals["seed"]) == (0.95, 1000, 1)
+    told = call("evaluate", trained(kind), files / NAMES[kind], "--json", "--level", 0)
+    assert "intervals" not in json.loads(told.out)
     assert {"accuracy", "f1", "tokens", "sequences"} <= set(scores)
     assert scores["f1_kind"] == ("spans" if kind == "chain" else "macro")
 
@@ -76,6 +83,87 @@ def test_tables_fit_eighty_columns_without_colour(
     assert "\x1b" not in told.out
     assert max(map(len, told.out.splitlines())) <= 80
     assert ("rmse" if kind == "regressor" else "accuracy") in told.out
+
+
+@pytest.mark.parametrize("kind", [*NAMES, "regressor"])
+def test_all_errors_are_written(
+    call: Any, trained: Trained, files: Path, tmp_path: Path, kind: str
+) -> None:
+    data = files / NAMES.get(kind, "test.jsonl")
+    expected = [error.record() for error in answers(Predictor.load(trained(kind)), data).errors]
+    assert expected
+    for name in ("e.jsonl", "e.tsv"):
+        told = call("evaluate", trained(kind), data, "--errors", tmp_path / name, "--json")
+        assert told.err == f"{len(expected):,} errors: {tmp_path / name}\n"
+    lines = (tmp_path / "e.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == expected
+    header, *rows = (line.split("\t") for line in (tmp_path / "e.tsv").read_text().splitlines())
+    assert header == list(expected[0])
+    assert [row[header.index("where")] for row in rows] == [e["where"] for e in expected]
+    assert all(where.startswith(f"{data}") for where in (row[0] for row in rows))
+
+
+def test_two_models_on_one_file(
+    call: Any, trained: Trained, files: Path, tmp_path: Path, training: Any
+) -> None:
+    one, data = trained("tagger"), files / "test.tsv"
+    other = tmp_path / "other"
+    assert call(*training("tagger", other, "--seed", 5, "--epochs", 4)).status == 0
+    errors = tmp_path / "apart.jsonl"
+    told = call("evaluate", one, other, data, "--json", "--errors", errors)
+    assert told.status == 0
+    found = json.loads(told.out)
+    expected = paired(Predictor.load(one), Predictor.load(other), data)
+    assert found["models"] == [str(one), str(other)]
+    assert found["test"]["name"] == "McNemar's test"
+    assert found["test"]["p"] == expected.test.p
+    assert found["test"]["questions"] == found["scores"][0]["tokens"]
+    assert found["differences"] == expected.differences()
+    assert found["intervals"]["accuracy"] == list(expected.intervals()["accuracy"])
+    apart = [json.loads(line) for line in errors.read_text().splitlines()]
+    assert [record["model"] for record in apart] == [
+        str((one, other)[number]) for number, _ in expected.apart()
+    ]
+    shown = call("evaluate", one, other, data)
+    assert shown.status == 0
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert " ".join(found["test"]["verdict"].split()[-3:]) in " ".join(shown.out.split())
+    table = tmp_path / "apart.tsv"
+    call("evaluate", one, other, data, "--errors", table)
+    assert table.read_text().startswith("model\twhere\t")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--errors", "e.txt"], ".tsv or .jsonl"),
+        (["--level", "95"], "between 0 and 1"),
+        (["--level", "-0.5"], "between 0 and 1"),
+    ],
+)
+def test_settings_that_do_not_fit(
+    call: Any, trained: Trained, files: Path, more: list[str], said: str
+) -> None:
+    told = call("evaluate", trained("tagger"), files / "test.tsv", *more)
+    assert told.status == 2
+    assert said in told.complaint
+
+
+def test_models_that_cannot_be_compared(call: Any, trained: Trained, files: Path) -> None:
+    two = trained("tagger"), trained("classifier")
+    assert "the other a classifier" in call("evaluate", *two, files / "test.tsv").complaint
+    three = call("evaluate", *two, two[0], files / "test.tsv")
+    assert "DIR DIR F" in three.complaint
+    page = call("evaluate", two[0], two[0], files / "test.tsv", "--out", "page.html")
+    assert "one model" in page.complaint
+
+
+def test_errors_do_not_take_the_place_of_the_data(call: Any, trained: Trained, files: Path) -> None:
+    data = files / "test.tsv"
+    before = data.read_bytes()
+    told = call("evaluate", trained("tagger"), data, "--errors", data)
+    assert f"--errors {data} is the file that is read" in told.complaint
+    assert data.read_bytes() == before
 
 
 def test_labels_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

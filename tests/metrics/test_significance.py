@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.errors import ShapeError
-from birnn.metrics.significance import LEVEL, mcnemar, p_value, paired_permutation
+from birnn.metrics.significance import (
+    LEVEL,
+    drawn_permutation,
+    mcnemar,
+    p_value,
+    paired_permutation,
+)
 
 answers = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
 
@@ -111,3 +117,24 @@ def test_errors_of_thousands_of_answers() -> None:
     assert "fewer on" in better.verdict("one", "two")
     with pytest.raises(ShapeError, match="2 numbers of errors of the first model, 1 of the second"):
         paired_permutation([1, 2], [1])
+
+
+def test_drawn_permutations_are_the_exact_ones_where_errors_are_counts() -> None:
+    draw = np.random.default_rng(3)
+    first, second = draw.integers(0, 4, 40), draw.integers(0, 5, 40)
+    exact = paired_permutation(first, second)
+    drawn = drawn_permutation(first, second, draws=40_000)
+    # Five standard deviations of a share of 40,000.
+    assert abs(drawn.p - exact.p) < 5 * (exact.p * (1 - exact.p) / 40_000) ** 0.5 + 1 / 40_000
+    assert (drawn.only_first, drawn.only_second) == (exact.only_first, exact.only_second)
+    assert (drawn.errors_first, drawn.errors_second) == (exact.errors_first, exact.errors_second)
+    assert drawn_permutation(first, second).p == drawn_permutation(first, second).p
+
+
+def test_drawn_permutations_of_equal_and_of_very_unequal_errors() -> None:
+    assert drawn_permutation([0.5, 0.25], [0.5, 0.25]).p == 1.0
+    far = drawn_permutation([1.5] * 30, [0.5] * 30, draws=999)
+    assert far.p == 1 / 1000
+    assert far.second_is_better
+    with pytest.raises(ShapeError, match="2 errors of the first model, 1"):
+        drawn_permutation([1.0, 2.0], [1.0])

@@ -29,6 +29,13 @@ Dev = Annotated[str | None, typer.Option(metavar="F", help="Decides which weight
 Epochs = Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Trainings side by side.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Errors = Annotated[
+    Path | None,
+    typer.Option(metavar="F", help="Write every error with its context: .jsonl or .tsv."),
+]
+Level = Annotated[
+    float, typer.Option(metavar="SHARE", help="Level of confidence intervals; 0: none.")
+]
 Labelled = Annotated[str, typer.Argument(metavar="F", help="File of labelled examples.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")]
 # A text, since `Path` makes one slash of the two in hf://user/name.

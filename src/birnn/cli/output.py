@@ -63,7 +63,7 @@ def _require_plots() -> None:
 
 
 @contextmanager
-def open_output(path: Path | None, *, reading: str) -> Iterator[TextIO]:
+def open_output(path: Path | None, *, reading: str, option: str = "--out") -> Iterator[TextIO]:
     """A stream to write to: standard output where no path is given.
 
     A file is written beside its place and renamed into it at the end, so what stood there stays
@@ -72,6 +72,7 @@ def open_output(path: Path | None, *, reading: str) -> Iterator[TextIO]:
     Args:
         path: Where to write.
         reading: The file that is read meanwhile.
+        option: What the path was given by, for messages.
 
     Raises:
         UsageError: Both are the same file.
@@ -81,19 +82,19 @@ def open_output(path: Path | None, *, reading: str) -> Iterator[TextIO]:
         yield sys.stdout
         return
     if path.is_dir():
-        raise OutputError(f"{path} is a directory. Give --out a file.")
+        raise OutputError(f"{path} is a directory. Give {option} a file.")
     how: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
     if path.exists() and reading != STANDARD_INPUT and path.samefile(reading):
-        raise UsageError(f"--out {path} is the file that is read. Give --out another.")
+        raise UsageError(f"{option} {path} is the file that is read. Give {option} another.")
     # Devices and pipes are no files that could be replaced.
     if path.exists() and not path.is_file():
-        with _output_errors(path), path.open("w", **how) as stream:
+        with _output_errors(path, option), path.open("w", **how) as stream:
             yield stream
         return
     place = path.resolve()
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        with _output_errors(path):
+        with _output_errors(path, option):
             with part.open("x", **how) as stream:
                 yield stream
             part.replace(place)
@@ -103,7 +104,7 @@ def open_output(path: Path | None, *, reading: str) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
+def _output_errors(path: Path, option: str) -> Iterator[None]:
     try:
         yield
     except OutputError:
@@ -112,7 +113,7 @@ def _output_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written: {error.strerror or error}. Give another --out."
+            f"{path}: cannot be written: {error.strerror or error}. Give another {option}."
         ) from None
 
 

@@ -54,6 +54,12 @@ class Example:
         """Number of steps."""
         return len(self.inputs)
 
+    def place(self, step: int) -> str:
+        """Where one step of it stands: ``file:line`` of the step, where steps have lines."""
+        if self.lines is not None:
+            return f"{self.where.rpartition(':')[0]}:{self.lines[step]}"
+        return f"{self.where or 'a sequence'}, step {step}"
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Example):
             return NotImplemented

@@ -1,6 +1,7 @@
-"""Do two models, asked the same questions, differ by more than chance? Two exact tests.
+"""Do two models, asked the same questions, differ by more than chance?
 
-McNemar's test is of answers that are right or wrong, the permutation test of numbers of errors.
+McNemar's test is of answers that are right or wrong, the permutation test of numbers of errors:
+both exact. Where errors are real numbers, the permutations are drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import numpy.typing as npt
 
 from birnn.errors import ShapeError
 
+Numbers = Sequence[float] | npt.NDArray[Any]
+
 LEVEL = 0.05
+DRAWN = 1 << 22  # signs that are drawn at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +124,17 @@ class McNemar(PairedTest):
 
 @dataclass(frozen=True, slots=True)
 class PairedPermutation(PairedTest):
-    """Numbers of errors on the same questions.
+    """Numbers of errors on the same questions, or errors that are real numbers.
 
     Args:
-        errors_first: Errors of the first model on all questions.
+        errors_first: Errors of the first model on all questions, summed.
         errors_second: Errors of the second one.
     """
 
     name: ClassVar[str] = "the paired permutation test"
 
-    errors_first: int
-    errors_second: int
+    errors_first: float
+    errors_second: float
 
     @property
     def second_is_better(self) -> bool:
@@ -140,7 +144,7 @@ class PairedPermutation(PairedTest):
     def counts(self, first: str, second: str) -> str:
         """How many errors each makes."""
         return (
-            f"{first} makes {self.errors_first:,} errors, {second} {self.errors_second:,}, fewer "
+            f"{first} makes {self.errors_first:,g} errors, {second} {self.errors_second:,g}, fewer "
             f"on {self.only_second:,} sequences and more on {self.only_first:,}"
         )
 
@@ -188,7 +192,7 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     return McNemar(only_first, only_second, _fair_coin(only_first, only_second))
 
 
-def paired_permutation(first: Sequence[int], second: Sequence[int]) -> PairedPermutation:
+def paired_permutation(first: Numbers, second: Numbers) -> PairedPermutation:
     """The exact test: under equal quality either model might have made the errors of the other.
 
     The errors on a question belong together, so that a question is exchanged as a whole. The
@@ -220,6 +224,49 @@ def paired_permutation(first: Sequence[int], second: Sequence[int]) -> PairedPer
         _exchanged(differences),
         int(one.sum()),
         int(other.sum()),
+    )
+
+
+def drawn_permutation(
+    first: Numbers, second: Numbers, *, draws: int = 10_000, seed: int = 1
+) -> PairedPermutation:
+    """As `paired_permutation`, of errors that are real numbers: the exchanges are drawn.
+
+    Args:
+        first: Error of the first model on each question, such as a squared difference.
+        second: That of the second one, on the same questions.
+        draws: How many exchanges are drawn. The outcome itself counts as one more, so that p is
+            at least 1 / (draws + 1).
+        seed: One seed gives the same p.
+
+    Raises:
+        ShapeError: Different numbers of questions.
+
+    Source:
+        Phipson & Smyth 2010, Permutation p-values should never be zero.
+
+    Example:
+        >>> drawn_permutation([0.5, 0.25] * 8, [0.25, 0.125] * 8).p < 0.001
+        True
+    """
+    one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if one.shape != other.shape:
+        raise ShapeError(f"{one.size} errors of the first model, {other.size} of the second")
+    differences = one - other
+    random = np.random.default_rng(seed)
+    found, reached = abs(float(differences.sum())), 1
+    at_once = max(1, DRAWN // max(1, differences.size))
+    for start in range(0, draws, at_once):
+        shape = min(at_once, draws - start), differences.size
+        signs = random.integers(0, 2, shape, dtype=np.int8) * 2 - 1
+        # Sums of the same numbers in another order differ by rounding.
+        reached += int((np.abs(signs @ differences) >= found * (1 - 1e-12)).sum())
+    return PairedPermutation(
+        int((differences < 0).sum()),
+        int((differences > 0).sum()),
+        reached / (draws + 1),
+        float(one.sum()),
+        float(other.sum()),
     )
 
 

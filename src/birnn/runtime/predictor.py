@@ -19,11 +19,12 @@ from birnn.errors import DataError, Tell, UsageError, log_notice
 from birnn.inputs import Steps
 from birnn.runtime.annotation import Annotation, annotation
 from birnn.runtime.batches import WINDOW
-from birnn.runtime.evaluation import evaluate
+from birnn.runtime.evaluation import Evaluation
 from birnn.runtime.heads import Answering
 from birnn.runtime.loaded import LoadedModel
 from birnn.runtime.search import Hypothesis, Search
 from birnn.runtime.streaming import Online
+from birnn.tasks.annotated import Scores
 
 
 class Predictor(LoadedModel):
@@ -418,6 +419,34 @@ class Predictor(LoadedModel):
             DataError: A file that cannot be read, no example, or one without a target or with a
                 target of another kind.
         """
+        found = self.evaluation(examples, search=search, tell=tell, **reading)
+        for _ in found.windows():
+            pass
+        return found.result()
+
+    def evaluation(
+        self,
+        examples: str | Path | Iterable[Any],
+        *,
+        search: Search | None = None,
+        tell: Tell = log_notice,
+        **reading: Any,
+    ) -> Evaluation:
+        """As `evaluate`, with the answers themselves; arguments and errors are the same.
+
+        Example:
+            >>> from birnn.bundle import Bundle, Encoder, Spec, Symbols, Tags
+            >>> spec = Spec(inputs=Symbols(size=2, dim=1), encoder=Encoder(), head=Tags(size=2))
+            >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
+            >>> vocabularies = {"symbols": ("<unk>", "A"), "labels": ("coil", "helix")}
+            >>> found = Predictor(Bundle(spec, vocabularies, tensors)).evaluation(
+            ...     [("AA", ["coil", "helix"])]
+            ... )
+            >>> [(each.gold, each.counted) for window in found.windows() for each in window]
+            [(('coil', 'helix'), ['coil', 'coil'])]
+            >>> found.result()["accuracy"]
+            0.5
+        """
         options = self.read_options(ReadOptions.of(reading))
         if isinstance(examples, str | Path):
             examples = self.read(examples, options, labelled=True, tell=tell)
@@ -427,7 +456,7 @@ class Predictor(LoadedModel):
                 head.target, not head.self_supervised, options=options, alphabet=alphabet, tell=tell
             )
             examples = labelled_examples(examples, request)
-        return evaluate(
+        return Evaluation(
             examples,
             self.spec.head,
             self.labels,
@@ -436,6 +465,18 @@ class Predictor(LoadedModel):
             self._validated,
             tell,
         )
+
+    def scored(self, sequences: list[Steps], *, search: Search | None = None) -> list[Scores]:
+        """Answers to validated sequences, and how sure the model is of them.
+
+        Args:
+            sequences: What `validated` gave.
+            search: As for `predict`.
+        """
+        if search is None:
+            return self._runner.run(sequences, self._head.annotations(None))
+        found = self._head.hypotheses(search, attention=False)
+        return [Scores(list(n[0].symbols), n) for n in self._runner.run(sequences, found)]
 
     def _stream(
         self,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from birnn import report
-from birnn.metrics import confusion_matrix
+from birnn.metrics import ConfusionMatrix, confusion_matrix
+from birnn.metrics.resampling import LEVEL
 from birnn.report import figures
 from birnn.report.parts import Part, Picture, Section, Table, Text, Tiles
 from birnn.studies.turns import footer
@@ -27,29 +28,38 @@ SHOWN = 80  # characters of an answer or a label; in the scores themselves it is
 NOTHING = "(none)"  # in the place of a symbol that is left out, or of one that none stands for
 
 
-def tables(scores: Mapping[str, Any], *, title: str) -> Iterator[Table]:
+def tables(
+    scores: Mapping[str, Any],
+    *,
+    title: str,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    level: float = LEVEL,
+) -> Iterator[Table]:
     """The scores of a model on a set: the headline first, then label by label or answer by answer.
 
     Args:
         scores: What `birnn.runtime.Predictor.evaluate` gives.
         title: Of the first table.
+        intervals: Confidence intervals of scores by name, for a column of their own.
+        level: Their level.
 
     Example:
         >>> scores = {"accuracy": 0.5, "sequences": 2, "tokens_per_second": 1000.0}
         >>> [table.rows for table in tables(scores, title="test")]
         [[('accuracy', '0.5000'), ('sequences', '2'), ('tokens/s', '1,000')]]
     """
-    f1 = f1_name(scores)
-    rows = [
-        (f1 if name == "f1" else CALLED.get(name, name.replace("_", " ")), f"{scores[name]:.4f}")
-        for name in HEADLINES
-        if scores.get(name) is not None and not (name == "macro_f1" and f1 == "macro F1")
-    ]
+    rows = [(measure_name(name, scores), f"{scores[name]:.4f}") for name in headlines(scores)]
     rows += [(name.replace("_", " "), f"{scores[name]:,}") for name in COUNTS if scores.get(name)]
     unknown = sum(scores.get("unknown_labels", {}).values())
     rows += [("of unknown labels", f"{unknown:,}")] if unknown else []
     rows.append(("tokens/s", f"{scores['tokens_per_second']:,.0f}"))
-    yield Table(("measure", "value"), rows, title)
+    if intervals:
+        ends = [interval_text(intervals.get(name)) for name in headlines(scores)]
+        ends += [""] * (len(rows) - len(ends))
+        with_ends = [(*row, end) for row, end in zip(rows, ends, strict=True)]
+        yield Table(("measure", "value", f"{100 * level:g} % interval"), with_ends, title)
+    else:
+        yield Table(("measure", "value"), rows, title)
     labels = scores.get("per_label", {})
     if labels:
         ordered = sorted(labels.items(), key=lambda item: -item[1]["support"])
@@ -73,6 +83,57 @@ def tables(scores: Mapping[str, Any], *, title: str) -> Iterator[Table]:
         )
 
 
+def headlines(scores: Mapping[str, Any]) -> list[str]:
+    """The names of the scores that stand first, as far as there are such."""
+    macro = f1_name(scores) == "macro F1"
+    return [
+        name
+        for name in HEADLINES
+        if scores.get(name) is not None and not (name == "macro_f1" and macro)
+    ]
+
+
+def measure_name(name: str, scores: Mapping[str, Any]) -> str:
+    """A score as it is called in tables."""
+    return f1_name(scores) if name == "f1" else CALLED.get(name, name.replace("_", " "))
+
+
+def interval_text(ends: tuple[float, float] | None) -> str:
+    """An interval as a cell of a table; nothing where there is none."""
+    return "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
+
+
+def named_confusion(scores: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """The confusion of scores, with a name for a symbol that is none."""
+    return {
+        gold or NOTHING: {said or NOTHING: count for said, count in row.items()}
+        for gold, row in scores.get("confusion", {}).items()
+    }
+
+
+def confused_table(
+    found: ConfusionMatrix, confusion: Mapping[str, Mapping[str, int]], what: str
+) -> Table:
+    """The pairs that were confused most often.
+
+    Args:
+        found: The matrix.
+        confusion: What it is of.
+        what: What is confused: label, symbol.
+    """
+    asked = {gold: sum(row.values()) for gold, row in confusion.items()}
+    return Table(
+        ("correct", "answer", "times", f"of the correct {what}"),
+        [
+            (_shown(gold), _shown(said), f"{count:,}", f"{100 * count / asked[gold]:.1f} %")
+            for gold, said, count in found.confused[:MOST_PAIRS]
+        ],
+        f"The commonest of {len(found.confused):,} confusions"
+        if len(found.confused) > MOST_PAIRS
+        else "All confusions",
+    )
+
+
 def _shown(text: str) -> str:
     """An answer or a label as a table has it; of a long one the beginning and its length.
 
@@ -90,7 +151,15 @@ def f1_name(scores: Mapping[str, Any]) -> str:
     return "span F1" if scores.get("f1_kind") == "spans" else "macro F1"
 
 
-def write(path: Path | str, scores: Mapping[str, Any], *, model: str, data: str) -> Path:
+def write(
+    path: Path | str,
+    scores: Mapping[str, Any],
+    *,
+    model: str,
+    data: str,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    level: float = LEVEL,
+) -> Path:
     """Write the page of an evaluation.
 
     Args:
@@ -98,11 +167,13 @@ def write(path: Path | str, scores: Mapping[str, Any], *, model: str, data: str)
         scores: What `birnn.runtime.Predictor.evaluate` gives.
         model: Name of the model.
         data: Name of the labelled data.
+        intervals: Confidence intervals of scores by name.
+        level: Their level.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    [reached, *others] = tables(scores, title=f"on {data}")
+    [reached, *others] = tables(scores, title=f"on {data}", intervals=intervals, level=level)
     sequences = "token_error_rate" in scores
     what = "symbols" if sequences else "labels"
     sections: dict[str, Sequence[Part]] = {
@@ -143,10 +214,7 @@ def _confusion(scores: Mapping[str, Any]) -> Iterator[Part]:
         return
     sequences = "token_error_rate" in scores
     what = "symbol" if sequences else "label"
-    confusion = {
-        gold or NOTHING: {said or NOTHING: count for said, count in row.items()}
-        for gold, row in scores["confusion"].items()
-    }
+    confusion = named_confusion(scores)
     found = confusion_matrix(confusion)
     others = len(found.folded)
     caption = (
@@ -173,14 +241,4 @@ def _confusion(scores: Mapping[str, Any]) -> Iterator[Part]:
     if not found.confused:
         yield Text("Not one answer is wrong.")
         return
-    asked = {gold: sum(row.values()) for gold, row in confusion.items()}
-    yield Table(
-        ("correct", "answer", "times", f"of the correct {what}"),
-        [
-            (_shown(gold), _shown(said), f"{count:,}", f"{100 * count / asked[gold]:.1f} %")
-            for gold, said, count in found.confused[:MOST_PAIRS]
-        ],
-        f"The commonest of {len(found.confused):,} confusions"
-        if len(found.confused) > MOST_PAIRS
-        else "All confusions",
-    )
+    yield confused_table(found, confusion, what)

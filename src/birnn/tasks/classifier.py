@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Size
 from birnn.tasks.annotated import AnswerParts, Scores
+from birnn.tasks.errors import AnswerError
 from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
 from birnn.tasks.scored import Decoder, count_labels, named_probabilities, ranked
@@ -118,6 +120,18 @@ class Label(Pooled):
         record |= self.probability_record(scores.answer, chances, labels, every=False)
         return AnswerParts(record, labels=ranked(chances, labels, top))
 
+    def errors(
+        self, example: Example, gold: str, scores: Scores, labels: Sequence[str]
+    ) -> list[AnswerError]:
+        """The wrong label, with its probability and that of the right one."""
+        [error] = super().errors(example, gold, scores, labels)
+        numbers = {label: number for number, label in enumerate(labels)}
+        said, right = (
+            chance_of(label, scores.probabilities, numbers) for label in (scores.answer, gold)
+        )
+        assert said is not None
+        return [replace(error, probability=said, gold_probability=right, size=said)]
+
     def scorer(self, labels: Sequence[str]) -> LabelScorer:
         """An empty scorer of labels."""
         return LabelScorer(labels)
@@ -152,6 +166,11 @@ class Label(Pooled):
         if every:
             return {"probabilities": named_probabilities(probabilities, labels)}
         return {"probability": round(float(probabilities[labels.index(answer)]), 6)}
+
+
+def chance_of(label: str, row_L: Any, numbers: Mapping[str, int]) -> float | None:
+    """The probability of a label; None of one that the model does not know."""
+    return float(row_L[numbers[label]]) if label in numbers else None
 
 
 def label_limitation(size: int) -> str:

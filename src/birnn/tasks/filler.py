@@ -27,6 +27,7 @@ from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
 from birnn.tasks.annotated import AnswerParts, Scores
+from birnn.tasks.errors import AnswerError, around
 from birnn.tasks.gap_drawing import Truths, asked_words, drawn, is_word
 from birnn.tasks.gap_scores import GapScorer, ScoredGaps
 from birnn.tasks.head import Array, BatchChange, FittedHead, HeadLayer, Lengths, Tensors
@@ -343,6 +344,38 @@ class Gaps(Scored, GapFields):
         numbers = {label: number for number, label in enumerate(labels)}
         right = [numbers.get(word, -1) for words in golds for word in words]
         return ScoredGaps.of(scores, np.array(right, np.int64), lengths)
+
+    def faults(self, gold: Sequence[str], counted: ScoredGaps) -> Array:
+        """Which gaps another word is likelier for; gaps of which no word is known have none."""
+        asked = [word != GAP for word in gold]
+        return (counted.ranks[asked] > 0).astype(np.float64)
+
+    def errors(
+        self, example: Example, gold: Sequence[str], scores: Scores, labels: Sequence[str]
+    ) -> list[AnswerError]:
+        """Each gap with a wrong word, with the tokens around it."""
+        gaps = [step for step, token in enumerate(_tokens(example)) if token == GAP]
+        found = []
+        for step, word, said, row in zip(
+            gaps, gold, scores.answer, scores.probabilities, strict=True
+        ):
+            if word in (GAP, said):
+                continue
+            chance = float(row.max())
+            own = float(row[labels.index(word)]) if word in labels else None
+            at = around(example, step, step + 1)
+            found.append(
+                AnswerError(
+                    kind="word",
+                    gold=word,
+                    predicted=said,
+                    probability=chance,
+                    gold_probability=own,
+                    size=chance,
+                    **at,
+                )
+            )
+        return found
 
     def scorer(self, labels: Sequence[str]) -> GapScorer:
         """An empty scorer of gaps."""

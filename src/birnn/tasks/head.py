@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from birnn.metrics.resampling import Statistics
 from birnn.reference.stack import Stack
 from birnn.schema import Frozen, Shape, Size
 from birnn.tasks.annotated import AnswerParts, Scores
+from birnn.tasks.errors import AnswerError, shown, text_of
 
 if TYPE_CHECKING:
     from birnn.tasks.scored import Scored
@@ -341,6 +342,46 @@ class Head(Frozen, ABC):
             return self.check_target(example, where)
 
         return gold
+
+    def faults(self, gold: Any, counted: Any) -> Array:
+        """How wrong an answer is, for each question that it answers; 0 where it is right.
+
+        Args:
+            gold: As `golds` gives it.
+            counted: What the scorer counts: the answer.
+
+        Returns:
+            0 or 1 of each question (a step, a gap, a label) where `paired_by` is ``questions``,
+            else one number of the sequence, (1,).
+        """
+        return np.array([float(gold != counted)])
+
+    @property
+    def paired_by(self) -> Literal["questions", "counts", "numbers"]:
+        """What two models are compared by: `faults` of questions, counts or real numbers."""
+        return "questions"
+
+    def errors(
+        self, example: Example, gold: Any, scores: Scores, labels: Sequence[str]
+    ) -> list[AnswerError]:
+        """The errors of a wrong answer, each with its context; by default the answer as a whole.
+
+        Args:
+            example: The example that was answered.
+            gold: As `golds` gives it.
+            scores: The answer and how sure it is.
+            labels: The labels by number.
+        """
+        del labels
+        return [
+            AnswerError(
+                where=example.where,
+                kind=self.key,
+                text=text_of(example),
+                gold=shown(gold),
+                predicted=shown(scores.answer),
+            )
+        ]
 
     def right_answer(self, gold: Any) -> Any:
         """An answer that fits what `golds` gave."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -19,6 +20,8 @@ from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import ValueScorer
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
+from birnn.tasks.annotated import Scores
+from birnn.tasks.errors import AnswerError
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
 from birnn.tasks.scored import Decoder
@@ -120,6 +123,23 @@ class Values(Pooled, Offset):
         """An empty scorer of values."""
         del labels
         return ValueScorer()
+
+    def faults(self, gold: Any, counted: Sequence[float]) -> Array:
+        """The mean squared error of its values."""
+        apart = np.asarray(gold, np.float64) - np.asarray(counted, np.float64)
+        return np.array([np.mean(apart**2)])
+
+    @property
+    def paired_by(self) -> Literal["questions", "counts", "numbers"]:
+        """Squared errors."""
+        return "numbers"
+
+    def errors(
+        self, example: Example, gold: Any, scores: Scores, labels: Sequence[str]
+    ) -> list[AnswerError]:
+        """The values, whose size is the root of their mean squared error."""
+        [error] = super().errors(example, np.asarray(gold), scores, labels)
+        return [replace(error, size=float(self.faults(gold, scores.answer)[0] ** 0.5))]
 
     def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Names of its values: ``value 0``, ``value 1``, ..."""

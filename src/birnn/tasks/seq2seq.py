@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -16,6 +18,7 @@ from birnn.data.examples import Example
 from birnn.errors import ConfigError, MissingExtra, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.metrics import SequenceScorer
+from birnn.metrics.sequences import closest_reference
 from birnn.reference.bridge import BridgeSpec, check_decoder
 from birnn.reference.decoder_spec import AttentionName, DecoderSpec
 from birnn.reference.stack import CELL_TITLES, CellName, Stack
@@ -27,6 +30,7 @@ from birnn.tasks.decoder_settings import (
     fitting_attention,
     fitting_size,
 )
+from birnn.tasks.errors import AnswerError
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
 from birnn.tasks.target_symbols import (
     BOUNDARY_SYMBOL,
@@ -298,6 +302,32 @@ class TargetSequence(Head, DecoderSettings):
         except MissingExtra as error:
             tell(f"no BLEU and no chrF: {error}")
             return {}
+
+    def faults(self, gold: Any, counted: Sequence[str]) -> Array:
+        """The fewest edits from one of its right answers."""
+        return np.array([float(closest_reference(gold, counted)[0])])
+
+    @property
+    def paired_by(self) -> Literal["questions", "counts", "numbers"]:
+        """Edits."""
+        return "counts"
+
+    def errors(
+        self, example: Example, gold: Any, scores: Scores, labels: Sequence[str]
+    ) -> list[AnswerError]:
+        """The target and the closest right one as texts, whose size is the number of edits."""
+        [error] = super().errors(example, gold, scores, labels)
+        edits, closest = closest_reference(gold, scores.answer)
+        best = scores.probabilities
+        return [
+            replace(
+                error,
+                gold=self.separator.join(closest),
+                predicted=self.separator.join(scores.answer),
+                probability=math.exp(best[0].log_probability) if best else None,
+                size=float(edits),
+            )
+        ]
 
     def right_answer(self, gold: Any) -> Any:
         """The first of its right answers."""

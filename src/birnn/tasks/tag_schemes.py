@@ -119,7 +119,7 @@ def _strays(examples: Sequence[Example], scheme: SchemeName, strays: Sequence[st
     for example in examples:
         for step, tag in enumerate(tags_of(example)):
             if tag in strays and tag not in first:
-                first[tag] = _place(example, step)
+                first[tag] = example.place(step)
     (label, place), *others = sorted(first.items(), key=lambda pair: strays.index(pair[0]))
     more = "".join(f", {other!r} ({where})" for other, where in others[: SHOWN - 1])
     if len(others) >= SHOWN:
@@ -129,9 +129,3 @@ def _strays(examples: Sequence[Example], scheme: SchemeName, strays: Sequence[st
         "Correct it, or say what is meant: head.scheme=none takes all tags as they are, "
         f"head.scheme={scheme} takes it for a tag outside spans (--set on the command line)."
     )
-
-
-def _place(example: Example, step: int) -> str:
-    if example.lines is not None:
-        return f"{example.where.rpartition(':')[0]}:{example.lines[step]}"
-    return f"{example.where or 'a sequence'}, step {step}"

@@ -12,7 +12,14 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from birnn.data.examples import Example
-from birnn.data.schemes import SchemeName, in_letters_of, marks, other_letters, transitions
+from birnn.data.schemes import (
+    SchemeName,
+    in_letters_of,
+    marks,
+    other_letters,
+    spans,
+    transitions,
+)
 from birnn.engine import crf
 from birnn.errors import BundleError, DataError, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary
@@ -23,7 +30,8 @@ from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
 from birnn.tasks.annotated import AnswerParts, Scores, SpanScorer
-from birnn.tasks.classifier import label_limitation
+from birnn.tasks.classifier import chance_of, label_limitation
+from birnn.tasks.errors import AnswerError, around, span_errors
 from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.scored import (
     Decoder,
@@ -258,6 +266,42 @@ class Tags(Scored):
             return in_letters_of(self.scheme, tags)
 
         return gold
+
+    def faults(self, gold: Sequence[str], counted: Sequence[str]) -> Array:
+        """Which tags are wrong; where tags mark spans, how many spans one alone has."""
+        if self.scheme == "none":
+            return np.array([g != a for g, a in zip(gold, counted, strict=True)], np.float64)
+        wrong = set(spans(gold, self.scheme)) ^ set(spans(counted, self.scheme))
+        return np.array([float(len(wrong))])
+
+    @property
+    def paired_by(self) -> Literal["questions", "counts", "numbers"]:
+        """Tags, or numbers of wrong spans."""
+        return "questions" if self.scheme == "none" else "counts"
+
+    def errors(
+        self, example: Example, gold: Sequence[str], scores: Scores, labels: Sequence[str]
+    ) -> list[AnswerError]:
+        """Each wrong tag, or each wrong span, with the tokens around it."""
+        sure = probabilities_of(scores.answer, scores.probabilities, labels)
+        if self.scheme != "none":
+            scored = scores.spans or ()
+            found = span_errors(example, gold, scores.answer, self.scheme, scored, sure)
+            return list(found)
+        numbers = {label: number for number, label in enumerate(labels)}
+        return [
+            AnswerError(
+                kind="tag",
+                gold=tag,
+                predicted=said,
+                probability=chance,
+                gold_probability=chance_of(tag, scores.probabilities[step], numbers),
+                size=chance,
+                **around(example, step, step + 1),
+            )
+            for step, (tag, said, chance) in enumerate(zip(gold, scores.answer, sure, strict=True))
+            if tag != said
+        ]
 
     @property
     def marks_spans(self) -> bool:

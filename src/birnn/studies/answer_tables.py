@@ -1,0 +1,165 @@
+"""Answers of one model or two as tables for a terminal of 80 columns, and all errors as a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+from birnn.errors import escaped
+from birnn.metrics import confusion_matrix
+from birnn.report.parts import Table
+from birnn.studies.answers import Interval, PairedAnswers
+from birnn.studies.evaluation import (
+    NOTHING,
+    confused_table,
+    headlines,
+    interval_text,
+    measure_name,
+    named_confusion,
+)
+from birnn.tasks.errors import AnswerError
+
+MOST_COLUMNS = 8
+MOST_NAME = 16
+MOST_PLACE, MOST_CONTEXT, MOST_ANSWER = 17, 28, 10
+WORST = 10
+
+
+def confusion_tables(scores: Mapping[str, Any]) -> Iterator[Table]:
+    """Which label is taken for which: the matrix, and the commonest confusions.
+
+    Args:
+        scores: What `birnn.runtime.Predictor.evaluate` gives; those of values have no such tables.
+
+    Example:
+        >>> confusion = {"a": {"a": 2, "b": 1}, "b": {"b": 4}}
+        >>> [matrix, pairs] = confusion_tables({"confusion": confusion})
+        >>> matrix.rows
+        [('1 a', '2', '1'), ('2 b', '', '4')]
+        >>> pairs.rows
+        [('a', 'b', '1', '33.3 %')]
+    """
+    confusion = named_confusion(scores)
+    if not any(confusion.values()):
+        return
+    found = confusion_matrix(confusion, most=MOST_COLUMNS)
+    names = [f"{n} {_cut(label, MOST_NAME)}" for n, label in enumerate(found.labels, 1)]
+    if found.folded:
+        names.append(f"{len(names) + 1} {len(found.folded):,} others")
+    rows = [
+        (name, *(str(count or "") for count in row))
+        for name, row in zip(names, found.counts.tolist(), strict=True)
+    ]
+    numbers = tuple(str(n) for n in range(1, len(names) + 1))
+    yield Table(("correct", *numbers), rows, "correct (rows) by answer (columns)")
+    if found.confused:
+        yield confused_table(found, confusion, "symbol" if NOTHING in confusion else "label")
+
+
+def error_table(worst: Sequence[AnswerError], *, of: int) -> Table:
+    """The worst errors, a line each.
+
+    Args:
+        worst: The errors that are shown.
+        of: How many there are in all.
+    """
+    sure = any(error.probability is not None for error in worst)
+    rows = []
+    for error in worst:
+        cells = [_cut(error.where.rpartition("/")[2], MOST_PLACE, end=True), _in_context(error)]
+        cells += [_cut(_flat(answer), MOST_ANSWER) for answer in (error.gold, error.predicted)]
+        if sure:
+            cells.append("" if error.probability is None else f"{error.probability:.2f}")
+        rows.append(tuple(cells))
+    header = ("where", "what", "correct", "answer", *(["p"] if sure else []))
+    return Table(header, rows, f"the worst {len(worst)} of {of:,} errors; --errors F writes all")
+
+
+def paired_tables(
+    found: PairedAnswers,
+    names: tuple[str, str],
+    *,
+    title: str,
+    intervals: Mapping[str, Interval],
+    level: float,
+) -> Iterator[Table]:
+    """The scores of two models side by side, with their differences.
+
+    Args:
+        found: Their answers.
+        names: Of the models.
+        title: Of the table.
+        intervals: Of the differences; may be empty.
+        level: Of the intervals.
+    """
+    differences = found.differences()
+    one, other = found.first.scores, found.second.scores
+    rows = []
+    for name in headlines(one):
+        if name not in other:
+            continue
+        difference = f"{differences[name]:+.4f}" if name in differences else ""
+        row = measure_name(name, one), f"{one[name]:.4f}", f"{other[name]:.4f}", difference
+        rows.append((*row, interval_text(intervals.get(name))) if intervals else row)
+    ends = [f"{100 * level:g} % interval"] if intervals else []
+    header = "measure", *(_cut(name, MOST_NAME, end=True) for name in names), "difference", *ends
+    yield Table(header, rows, title)
+
+
+def write_errors(
+    errors: Iterable[tuple[str, AnswerError]], stream: TextIO, *, table: bool, paired: bool
+) -> int:
+    """Write errors, a line each, and count them.
+
+    Args:
+        errors: Each with the name of the model that makes it.
+        stream: Where to.
+        table: As cells between tabs under a header; as JSON otherwise.
+        paired: Whether the name of the model stands first.
+    """
+    if table:
+        header = [*(["model"] if paired else []), *AnswerError.columns()]
+        print("\t".join(header), file=stream)
+    count = 0
+    for count, (name, error) in enumerate(errors, 1):  # noqa: B007 - it is given
+        if table:
+            line = "\t".join(map(escaped, [*([name] if paired else []), *error.cells()]))
+        else:
+            record = ({"model": name} if paired else {}) | error.record()
+            line = escaped(json.dumps(record, ensure_ascii=False, allow_nan=False), as_json=True)
+        print(line, file=stream)
+    return count
+
+
+def _in_context(error: AnswerError) -> str:
+    """What an error is of, with what stands around it, in brackets where anything does."""
+    if not (error.before or error.after):
+        return _cut(error.text, MOST_CONTEXT)
+    middle = f"[{_cut(error.text, MOST_CONTEXT - 2)}]"
+    room = max(0, MOST_CONTEXT - len(middle) - 2)
+    before = _cut(" ".join(error.before), room // 2, end=True)
+    after = _cut(" ".join(error.after), room - len(before))
+    return " ".join(part for part in (before, middle, after) if part)
+
+
+def _flat(answer: Any) -> str:
+    if isinstance(answer, float):
+        return f"{answer:.4g}"
+    if isinstance(answer, list | tuple):
+        return ", ".join(map(_flat, answer)) or NOTHING
+    return str(answer) or NOTHING
+
+
+def _cut(text: str, most: int, *, end: bool = False) -> str:
+    """A text of at most so many characters: its beginning, or its end.
+
+    Example:
+        >>> _cut("a long text", 6), _cut("a long text", 6, end=True), _cut("short", 6)
+        ('a lon…', '… text', 'short')
+    """
+    if len(text) <= most:
+        return text
+    if most < 2:
+        return ""
+    return f"…{text[1 - most :]}" if end else f"{text[: most - 1]}…"
