@@ -1,0 +1,384 @@
+"""The component, and the factory that makes it."""
+
+# Annotations are evaluated at once here: spaCy reads those of a factory when it validates a config.
+
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import srsly
+from spacy.language import Language
+from spacy.parts_of_speech import IDS as PARTS_OF_SPEECH  # type: ignore[import-not-found]
+from spacy.scorer import Scorer
+from spacy.tokens import Doc, Span, SpanGroup, Token
+from spacy.training import Example
+from spacy.util import filter_spans, minibatch, raise_error
+
+from birnn.bundle.io import save
+from birnn.errors import BundleError, UsageError, nearest
+from birnn.runtime import Predictor
+from birnn.runtime.annotation import Annotation
+from birnn.spacy.parts import Part, TextPart, TokenPart
+
+SCORE = "birnn_score"
+"""Extension of tokens and spans: the probability of the tag or of the entity."""
+
+ErrorHandler = Callable[[str, Any, list[Doc], Exception], None]
+READS = ("auto", "tokens", "text")
+MOST_BYTES_NAMED = 60  # characters of a foreign file's name in a message
+
+
+def _set_tag(token: Token, tag: str) -> None:
+    token.tag_ = tag
+
+
+def _set_pos(token: Token, tag: str) -> None:
+    token.pos_ = tag
+
+
+def _set_morph(token: Token, tag: str) -> None:
+    token.set_morph(tag)  # type: ignore[attr-defined]
+
+
+# What tags may be set as, and by which function.
+ATTRIBUTES: Mapping[str, Callable[[Token, str], None]] = {
+    "tag": _set_tag,
+    "pos": _set_pos,
+    "morph": _set_morph,
+}
+ANNOTATES = ("auto", "ents", *ATTRIBUTES, "cats")
+
+
+class BiRNNComponent:
+    """A model at work on spaCy's documents.
+
+    The model is loaded when it is first needed, so that a pipeline that was saved with its model
+    never looks for the folder that it came from.
+
+    Args:
+        name: Its name in the pipeline.
+        model: The folder of a bundle, or its ``hf://`` address; None where `from_disk` or
+            `from_bytes` brings it.
+        annotates: ``ents`` (a tagger whose tags mark spans), ``tag``, ``pos`` or ``morph`` (any
+            other tagger), ``cats`` (a classifier of texts), or ``auto``: by the model; ``pos`` of
+            tags that all are universal parts of speech.
+        reads: ``tokens``: spaCy's tokens as they are, without those of white space; ``text``: the
+            text, split as the model was trained; ``auto``: tokens, but the text of a model of
+            symbols.
+        spans_key: Name of the group of ``doc.spans`` that gets all entities, with their scores.
+        overwrite: Whether entities that the Doc has already give way to those that they overlap;
+            if not, they stay, and the others are in ``doc.spans`` alone.
+
+    Raises:
+        UsageError: An argument that does not exist.
+    """
+
+    def __init__(
+        self,
+        name: str = "birnn",
+        *,
+        model: str | None = None,
+        annotates: str = "auto",
+        reads: str = "auto",
+        spans_key: str = "birnn",
+        overwrite: bool = False,
+    ) -> None:
+        for what, value, known in (("annotates", annotates, ANNOTATES), ("reads", reads, READS)):
+            if value not in known:
+                raise UsageError(f"{what} is {value!r}: {nearest(str(value), known)}")
+        self.name = name
+        self.model = model
+        self.spans_key = spans_key
+        self.overwrite = overwrite
+        self._annotates = annotates
+        self._reads = reads
+        self._predictor: Predictor | None = None
+        self._on_error: ErrorHandler | None = None
+        for owner in (Token, Span):
+            if not owner.has_extension(SCORE):
+                owner.set_extension(SCORE, default=None)
+
+    # ------------------------------------------------------------------ the model
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model, loaded when it is first asked for.
+
+        Raises:
+            BundleError: There is none, or it cannot be loaded.
+            UsageError: A model that cannot annotate what it should.
+        """
+        if self._predictor is None:
+            if self.model is None:
+                raise BundleError(
+                    f"the component {self.name!r} has no model. "
+                    'Give one: nlp.add_pipe("birnn", config={"model": "ner/"}).'
+                )
+            self._use(Predictor.load(self.model))
+        assert self._predictor is not None
+        return self._predictor
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the model, once it is loaded."""
+        return () if self._predictor is None else self._predictor.labels
+
+    @property
+    def annotates(self) -> str:
+        """What is annotated: ``ents``, ``tag``, ``pos``, ``morph`` or ``cats``."""
+        return _annotates(self.predictor, self._annotates)
+
+    def initialize(self, get_examples: Any = None, *, nlp: Language | None = None) -> None:
+        """Load the model now; it is not trained here.
+
+        Args:
+            get_examples: What spaCy hands in; unused.
+            nlp: The pipeline; unused.
+
+        Raises:
+            BundleError: It cannot be loaded.
+        """
+        del get_examples, nlp
+        _ = self.predictor
+
+    def _use(self, predictor: Predictor) -> None:
+        _annotates(predictor, self._annotates)  # refuses what does not fit
+        if predictor.spec.inputs.kind == "vectors":
+            raise UsageError("the model reads vectors, a Doc holds words. Give another model.")
+        self._predictor = predictor
+
+    # ------------------------------------------------------------------ at work
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Annotate one document."""
+        return next(iter(self.pipe([doc])), doc)
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Annotate documents in batches.
+
+        Args:
+            stream: The documents.
+            batch_size: How many are answered together.
+        """
+        for docs in minibatch(stream, size=batch_size):  # type: ignore[no-untyped-call]
+            try:
+                self._annotate(docs)
+            except Exception as error:
+                handle = self._on_error or raise_error
+                handle(self.name, self, docs, error)
+            else:
+                yield from docs
+
+    def set_error_handler(self, error_handler: ErrorHandler) -> None:
+        """Set what a batch that fails is handed to; by default its error is raised.
+
+        Args:
+            error_handler: Takes the name, this component, the documents and the error.
+        """
+        self._on_error = error_handler
+
+    def get_error_handler(self) -> ErrorHandler:
+        """What a batch that fails is handed to."""
+        return self._on_error or raise_error
+
+    def score(self, examples: Iterable[Example], **options: Any) -> dict[str, Any]:
+        """Scores of annotated examples, as `spacy.scorer.Scorer` has them.
+
+        Args:
+            examples: Documents and how they should be.
+            options: Of the scorer.
+        """
+        del options
+        what = self.annotates
+        if what == "ents":
+            return Scorer.score_spans(
+                examples, "ents", has_annotation=lambda doc: doc.has_annotation("ENT_IOB")
+            )
+        if what == "cats":
+            labels = list(self.labels)
+            return Scorer.score_cats(examples, "cats", labels=labels, multi_label=False)
+        return Scorer.score_token_attr(examples, what, getter=_attribute)
+
+    def _annotate(self, docs: Sequence[Doc]) -> None:
+        predictor = self.predictor
+        parts = [(doc, part) for doc in docs for part in self._parts(doc)]
+        found = predictor.annotate([part.given for _, part in parts])
+        by_doc: dict[int, list[tuple[Part, Annotation]]] = {id(doc): [] for doc in docs}
+        for (doc, part), annotation in zip(parts, found, strict=True):
+            by_doc[id(doc)].append((part, annotation))
+        what = self.annotates
+        for doc in docs:
+            own = by_doc[id(doc)]
+            if what == "ents":
+                self._set_entities(doc, own)
+            elif what == "cats":
+                for _, annotation in own:
+                    doc.cats |= {each.label: each.score for each in annotation.labels}
+            else:
+                _set_tags(own, ATTRIBUTES[what])
+
+    def _parts(self, doc: Doc) -> Iterator[Part]:
+        """What the model reads of a document: for tags its sentences, where it knows of any."""
+        spec = self.predictor.spec
+        in_sentences = spec.head.per_step and doc.has_annotation("SENT_START")
+        as_text = self._reads == "text" or (self._reads == "auto" and spec.inputs.kind == "symbols")
+        for span in doc.sents if in_sentences else [doc[:]]:
+            yield TextPart(span) if as_text else TokenPart(span)
+
+    def _set_entities(self, doc: Doc, own: Sequence[tuple[Part, Annotation]]) -> None:
+        found: dict[tuple[int, int], Span] = {}
+        for part, annotation in own:
+            for entity in annotation.entities:
+                start, stop = part.tokens_of(entity)
+                span = Span(doc, start, stop, label=entity.label)
+                span._.set(SCORE, entity.score)
+                found[start, stop] = span
+        # Those of whole tokens may overlap, where they ended inside of one.
+        entities = sorted(filter_spans(found.values()), key=lambda span: span.start)
+        scores = [span._.get(SCORE) for span in entities]
+        doc.spans[self.spans_key] = SpanGroup(
+            doc, name=self.spans_key, spans=entities, attrs={"scores": scores}
+        )
+        first, second = (entities, doc.ents) if self.overwrite else (doc.ents, entities)
+        taken = {token.i for span in first for token in span}
+        doc.ents = [*first, *(s for s in second if not any(token.i in taken for token in s))]
+
+    # ------------------------------------------------------------------ at rest
+
+    def to_disk(self, path: str | Path, *, exclude: Collection[str] = ()) -> None:
+        """Write the model as a bundle, which birnn's own commands read, too.
+
+        Args:
+            path: Its folder.
+            exclude: What spaCy leaves out; nothing of this component.
+
+        Raises:
+            OutputError: The folder exists and is no bundle, or cannot be written.
+        """
+        del exclude
+        save(self.predictor.bundle, path)
+
+    def from_disk(self, path: str | Path, *, exclude: Collection[str] = ()) -> Self:
+        """Read the model that `to_disk` wrote.
+
+        Args:
+            path: Its folder.
+            exclude: As for `to_disk`.
+
+        Raises:
+            BundleError: The folder holds no whole bundle.
+        """
+        del exclude
+        self._use(Predictor.load(path))
+        return self
+
+    def to_bytes(self, *, exclude: Collection[str] = ()) -> bytes:
+        """The files of the bundle as bytes.
+
+        Args:
+            exclude: As for `to_disk`.
+        """
+        del exclude
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = Path(folder) / "model"
+            save(self.predictor.bundle, bundle)
+            files = {path.name: path.read_bytes() for path in sorted(bundle.iterdir())}
+        content: bytes = srsly.msgpack_dumps(files)
+        return content
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Collection[str] = ()) -> Self:
+        """Take the model from what `to_bytes` gave.
+
+        Args:
+            bytes_data: The bytes.
+            exclude: As for `to_disk`.
+
+        Raises:
+            BundleError: They hold no whole bundle.
+        """
+        del exclude
+        files = srsly.msgpack_loads(bytes_data)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                if Path(name).name != name:
+                    raise BundleError(f"a bundle has no file {name[:MOST_BYTES_NAMED]!r}.")
+                (Path(folder) / name).write_bytes(content)
+            self._use(Predictor.load(folder))
+        return self
+
+
+def _set_tags(
+    own: Sequence[tuple[Part, Annotation]], set_one: Callable[[Token, str], None]
+) -> None:
+    for part, annotation in own:
+        for token, tag, score in part.tagged(annotation):
+            set_one(token, tag)
+            token._.set(SCORE, score)
+
+
+def _annotates(predictor: Predictor, wanted: str) -> str:
+    """What a model annotates.
+
+    Raises:
+        UsageError: It cannot annotate what is wanted.
+    """
+    head, labels = predictor.spec.head, predictor.labels
+    name = f"a {head.task}"
+    if head.vocabulary != "labels":
+        raise UsageError(
+            f"the model is {name}, whose answers a Doc has no place for. "
+            "Give a tagger or a classifier."
+        )
+    if not head.per_step:
+        possible: tuple[str, ...] = ("cats",)
+    elif getattr(head, "scheme", "none") != "none":
+        possible, name = ("ents", "tag"), f"{name} of spans"
+    else:
+        universal = set(labels) <= PARTS_OF_SPEECH.keys()
+        possible = ("pos", "tag", "morph") if universal else ("tag", "morph")
+        name = f"{name} without spans"
+    if wanted == "auto":
+        return possible[0]
+    if wanted not in possible:
+        raise UsageError(
+            f"annotates is {wanted}, the model is {name}, which gives {' or '.join(possible)}."
+        )
+    return wanted
+
+
+def _attribute(token: Token, name: str) -> str:
+    """A tag of a token as text."""
+    return str(token.morph) if name == "morph" else str(getattr(token, f"{name}_"))
+
+
+@Language.factory(
+    "birnn",
+    assigns=["doc.ents", "doc.spans", "doc.cats", "token.tag", "token.pos", "token.morph"],
+    default_config={
+        "model": None,
+        "annotates": "auto",
+        "reads": "auto",
+        "spans_key": "birnn",
+        "overwrite": False,
+    },
+)
+def make_component(
+    nlp: Language,
+    name: str,
+    model: str | None,
+    annotates: str,
+    reads: str,
+    spans_key: str,
+    overwrite: bool,
+) -> BiRNNComponent:
+    """The factory ``birnn``; its settings are the arguments of `BiRNNComponent`."""
+    del nlp
+    return BiRNNComponent(
+        name,
+        model=model,
+        annotates=annotates,
+        reads=reads,
+        spans_key=spans_key,
+        overwrite=overwrite,
+    )
