@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given as drawn
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -294,7 +294,7 @@ def test_the_index_that_pandas_writes_is_no_channel(of_file):
 # ---------------------------------------------------------------------- missing values
 
 
-@given(
+@drawn(
     arrays(
         np.float64,
         st.tuples(st.integers(1, 6), st.integers(1, 3)),
@@ -438,3 +438,40 @@ def test_series_are_taken_out_of_a_table_to_be_answered():
     assert taken == list(SERIES.values())
     with pytest.raises(DataError, match="which of its rows belong to one series is not said"):
         unpacked(LONG.drop(columns=["id", "time"]), "label", vectors=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("f.ts", lambda path: path.write_text("@classLabel true a\n@data\n1,?,3: 4,5, ? :a\n")),
+        ("f.ts", lambda path: path.write_text("@classLabel true a\n@data\n1,NaN,3:4,5,nan:a\n")),
+        (
+            "f.jsonl",
+            lambda path: path.write_text(
+                '{"vectors": [[1, 4], [null, 5], [3, null]], "label": "a"}\n'
+            ),
+        ),
+        (
+            "f.npz",
+            lambda path: np.savez(
+                path, values=[[1, 4], [np.nan, 5], [3, np.nan]], lengths=[3], labels=["a"]
+            ),
+        ),
+    ],
+)
+def test_other_files_of_series_are_filled_alike(tmp_path, name, write):
+    path = tmp_path / name
+    write(path)
+    with pytest.raises(DataError, match=r"(missing \(\?\)|is nan)"):
+        load(path)
+    [one], told, _ = load(path, missing="linear")
+    assert one.inputs.tolist() == [[1, 4], [2, 5], [3, 5]]
+    assert told[-1].startswith(f"{path}: 2 of 6 values were missing, in 1 of 1 series")
+
+
+def test_arrays_are_filled_alike():
+    array = np.array([[1.0, 4.0], [np.nan, 5.0], [3.0, np.nan]])
+    for given in ([(array, "a")], ([array], ["a"]), [{"vectors": array.tolist(), "label": "a"}]):
+        found = Reading(given, missing="forward")
+        assert found.examples[0].inputs.tolist() == [[1, 4], [1, 5], [3, 5]]
+        assert found.tells("2 of 6 values were missing")

@@ -233,7 +233,11 @@ def _rows(given: Any, name: str) -> Reals:
     try:
         rows = reals(given)
     except ValueError:
-        raise DataError(f"{name} is no even table of numbers.") from None
+        try:
+            # A value that is null is missing.
+            rows = reals([[np.nan if x is None else x for x in row] for row in given])
+        except (ValueError, TypeError):
+            raise DataError(f"{name} is no even table of numbers.") from None
     if rows.ndim != 2 and rows.size:
         raise DataError(f"{name} has shape {rows.shape}, rows of numbers (T, D) are needed.")
     if rows.ndim == 2 and rows.shape[0] and not rows.shape[1]:

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from birnn.data.numeric import Reals
+from birnn.data.examples import Example
+from birnn.data.numeric import Reals, reals
 from birnn.errors import DataError, Tell
 
 Rule = Literal["refuse", "forward", "linear", "zero"]
@@ -22,6 +24,29 @@ _CALLED = {
     "linear": "on a line between their neighbours (at the ends with the nearest)",
     "zero": "with 0",
 }
+
+
+def filled(examples: Iterator[Example], rule: Rule, tell: Tell) -> Iterator[Example]:
+    """Examples with the missing values of their vectors filled, and how many, told at the end.
+
+    Where none is to be filled, they stay: whoever reads them says which it is.
+
+    Example:
+        >>> series = Example(np.array([[1.0], [np.nan]]), "calm")
+        >>> [one] = filled(iter([series]), "forward", lambda line: None)
+        >>> one.inputs.tolist()
+        [[1.0], [1.0]]
+    """
+    if rule == "refuse":
+        yield from examples
+        return
+    missing = MissingValues(rule)
+    for number, example in enumerate(examples):
+        if isinstance(example.inputs, np.ndarray):
+            what = example.where or f"example {number}"
+            example = replace(example, inputs=missing.filled(example.inputs, what))
+        yield example
+    missing.report(tell)
 
 
 class MissingValues:
@@ -89,6 +114,16 @@ class MissingValues:
                 )
             result[:, channel] = self._channel(result[:, channel], known, times_T)
         return result  # type: ignore[no-any-return]
+
+    def of(self, given: Any, what: str) -> Any:
+        """What a caller hands in as a series, without missing values; all else as it is."""
+        try:
+            values = reals(given)
+        except ValueError:
+            return given
+        if values.ndim == 1 and values.size:
+            return self.filled(values[:, None], what)[:, 0]
+        return self.filled(values, what) if values.ndim == 2 else given
 
     def _channel(
         self, values_T: Any, known: npt.NDArray[np.intp], times_T: npt.NDArray[np.float64] | None

@@ -114,7 +114,10 @@ hold. Fill it in or leave the sequence out.
         at = "".join(f", {place} {index}" for place, index in zip(places, bad, strict=True))
         value = values[bad]
         shown = f"{value:g}, which float32 cannot hold" if np.isfinite(value) else f"{value}"
-        raise DataError(f"{what}{at} is {shown}. Fill it in or leave the sequence out.")
+        rule = (
+            " Or have such filled: missing=linear." if np.isnan(value) and "step" in places else ""
+        )
+        raise DataError(f"{what}{at} is {shown}. Fill it in or leave the sequence out.{rule}")
 
 
 def is_number(cell: str) -> bool:

@@ -20,10 +20,12 @@ from birnn.data.frames import (
     is_xy,
     joined,
     row_of,
+    splits_of,
     with_names,
 )
 from birnn.data.headers import PLAIN, plain_name
 from birnn.data.label_sets import LIST, guess_split
+from birnn.data.missing import filled
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
 from birnn.data.records import TARGET_KEYS, Keys, keys_of
@@ -69,6 +71,7 @@ Give ('a text', 'label') or {'text': ..., 'label': ...}.
     where = f"{name}: " if name else ""
     tell = request.tell or no_notice
     found = _labelled(given, request, tell, where)
+    found = filled(found, request.options.missing, lambda line: tell(where + line))
     if request.target == "sequence":
         return split_pairs(found, request, lambda line: tell(where + _in_python(line)))
     return found
@@ -184,7 +187,7 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
         return
     if is_xy(given, request.target == "tags"):
         answer = TARGET_KEYS[request.target][0]
-        given = joined(given, where, answer)
+        given = joined(_with_series(given, request, tell, where), where, answer)
         if isinstance(given, dict):
             options = request.options.model_copy(update={"label_column": list(given)[-1]})
             request = replace(request, options=options)
@@ -338,6 +341,23 @@ def _of_series(
     except DataError as error:
         raise DataError(_in_python(str(error))) from None
     table.report()
+
+
+def _with_series(
+    given: tuple[Any, Any], request: ReadRequest, tell: Tell, where: str
+) -> tuple[Any, Any]:
+    """``(X, y)`` with the series of X, where it is a long table and y has one target for each."""
+    inputs, targets = given
+    if not is_table(inputs) or splits_of(inputs) or not hasattr(targets, "__len__"):
+        return given
+    columns = columns_of(inputs)
+    rows, unlabelled = len(next(iter(columns.values()))), replace(request, labelled=False)
+    if len(targets) == rows or (found := _series(columns, unlabelled, where)) is None:
+        return given
+    if found.layout != "long":
+        return given
+    tell("y has the targets of the series in the order of their first rows")
+    return [each.inputs for each in _of_series(found, columns, unlabelled, tell, where)], targets
 
 
 def _sample(columns: Mapping[str, Sequence[Any]]) -> tuple[list[str], list[list[str]]]:

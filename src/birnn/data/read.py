@@ -16,6 +16,7 @@ from birnn.data.examples import Example, TargetKind
 from birnn.data.fasta import read_fasta, read_three_line
 from birnn.data.fasttext import PREFIX, read_fasttext
 from birnn.data.label_studio import read_label_studio
+from birnn.data.missing import filled
 from birnn.data.options import SPLITS, ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
 from birnn.data.prodigy import read_prodigy
@@ -207,6 +208,7 @@ def read(
     examples = FORMATS[name].reader(source, request)
     if target == "sequence":
         examples = split_pairs(examples, request, source.notice, live=source.live)
+    examples = filled(examples, options.missing, source.notice)
     return _checked(source, examples, options.max_tokens)
 
 

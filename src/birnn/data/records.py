@@ -114,7 +114,7 @@ def read_jsonl(source: Source, request: ReadRequest) -> Iterator[Example]:
                 if not len(inputs):
                     inputs = np.zeros((0, channels))
                     example = replace(example, inputs=inputs)
-                check_vectors(inputs, index, channels)
+                check_vectors(inputs, index, channels, request.options.missing)
         except DataError as error:
             raise source.fault(error, number) from None
         yield example

@@ -58,6 +58,10 @@ def read_series_folder(source: Source, request: ReadRequest) -> Iterator[Example
         calm/1.csv calm [[1.0, 2.0], [3.0, 4.0]]
     """
     folder = Path(source.name)
+    if not folder.is_dir():
+        raise source.fault(
+            "a file, where a folder of tables is read. Of one table: --series single."
+        )
     by_folder = request.target == "label" and request.labelled
     files = _files(source, folder, by_folder)
     options = _set(request.options, series=request.options.series or "single")
@@ -86,10 +90,8 @@ def read_series_folder(source: Source, request: ReadRequest) -> Iterator[Example
 
 
 def _set(options: ReadOptions, **given: object) -> ReadOptions:
-    """Options with some more, as if they were given."""
-    return ReadOptions.of(
-        {name: getattr(options, name) for name in options.model_fields_set} | given
-    )
+    """Options with some more, as if they were given; those of a model stay its own."""
+    return options.model_copy(update=given)
 
 
 def _is_table(path: Path) -> bool:

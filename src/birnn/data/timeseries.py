@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from birnn.data.archive import read_arrays
 from birnn.data.examples import Example
+from birnn.data.missing import Rule
 from birnn.data.numeric import Reals, is_number, reals, require_finite
 from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
@@ -71,9 +73,9 @@ def read_ts(source: Source, request: ReadRequest) -> Iterator[Example]:
                     )
             if not fields:
                 raise DataError("a label and no series. Write channels:label.")
-            inputs = _series(fields, index)
+            inputs = _series(fields, index, request.options.missing)
             channels = inputs.shape[1] if channels is None else channels
-            check_vectors(inputs, index, channels)
+            check_vectors(inputs, index, channels, request.options.missing)
         except DataError as error:
             raise source.fault(error, number) from None
         header.compare(inputs, number)
@@ -126,7 +128,7 @@ def read_npz(source: Source, request: ReadRequest) -> Iterator[Example]:
         start = 0
         for index, length in enumerate(each):
             inputs = rows[start : start + length]
-            check_vectors(inputs, index, rows.shape[1])
+            check_vectors(inputs, index, rows.shape[1], request.options.missing)
             target: Any = None
             if name == "tags" and answers is not None:
                 target = tuple(answers[start : start + length])
@@ -163,13 +165,18 @@ def _answers(given: Any, name: str, expected: int) -> Any:
     return found
 
 
-def check_vectors(values_TD: Reals, index: int, channels: int) -> None:
-    """Refuse a series of other channels than those before it, or of values that are not finite."""
+def check_vectors(values_TD: Reals, index: int, channels: int, rule: Rule = "refuse") -> None:
+    """Refuse a series of other channels than those before it, or of values that are not finite.
+
+    Missing values pass where there is a ``rule`` that fills them.
+    """
     if values_TD.shape[1] != channels:
         raise DataError(
             f"sequence {index} has {values_TD.shape[1]} channels, those before it {channels}. "
             "Give every sequence the same channels."
         )
+    if rule != "refuse" and values_TD.dtype.kind == "f":
+        values_TD = np.where(np.isnan(values_TD), values_TD.dtype.type(0), values_TD)
     require_finite(values_TD, f"sequence {index}", "step", "channel")
 
 
@@ -274,7 +281,9 @@ class _Header:
         return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
 
 
-def _series(fields: list[str], index: int) -> Reals:
+def _series(fields: list[str], index: int, rule: Rule) -> Reals:
+    if rule != "refuse":
+        fields = [re.sub(r"(?<![^,])\s*\?\s*(?![^,])", "nan", field) for field in fields]
     columns = [
         _numbers(field.split(","), f"sequence {index}, channel {channel}")
         if field.strip()

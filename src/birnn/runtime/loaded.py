@@ -188,6 +188,7 @@ class LoadedModel:
             source_split=self._reading.source_split,
             tell=log_notice,
             options=self.read_options,
+            missing=self._reading.missing,
             texts=texts,
         )
 

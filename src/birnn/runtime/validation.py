@@ -12,6 +12,7 @@ from birnn.data.conversion import described
 from birnn.data.examples import Example
 from birnn.data.frames import is_iterable, is_table
 from birnn.data.headers import called
+from birnn.data.missing import MissingValues, Rule
 from birnn.data.objects import unpacked
 from birnn.data.options import ReadOptions
 from birnn.data.tokeniser import SplitMode, Splitter
@@ -33,6 +34,7 @@ def validated(
     tell: Tell | None = None,
     options: Callable[[], ReadOptions] = ReadOptions,
     texts: deque[str | None] | None = None,
+    missing: Rule = "refuse",
 ) -> Iterator[Steps]:
     """The sequences of a call, validated one by one as they come.
 
@@ -49,6 +51,7 @@ def validated(
         options: Gives the options of reading; called only for tables and dicts.
         texts: Receives the text of each sequence before it is yielded; None of one that came in
             tokens or vectors.
+        missing: What fills missing values of vectors.
 
     Raises:
         DataError: A sequence that the model cannot read; the message names it, and the step.
@@ -73,6 +76,7 @@ def validated(
     if texts is not None and not is_table(sequences):
         sequences = _with_texts(sequences, of_examples)
     vectors = spec.inputs.holds == "vectors"
+    filling = MissingValues(missing) if vectors and missing != "refuse" else None
     sequences = unpacked(
         sequences, spec.head.target, options, number=first, tell=tell, vectors=vectors
     )
@@ -86,6 +90,8 @@ def validated(
         if not spec.head.per_step:
             _refuse_pair(sequence, number, called(spec.head.target))
         given = sequence
+        if filling is not None:
+            sequence = filling.of(sequence, f"sequence {number}")
         if source_split is not None and isinstance(sequence, str):
             sequence = split_symbols(sequence, source_split)
         steps = spec.head.validated(codec, sequence, f"sequence {number}", splitter)
@@ -93,6 +99,8 @@ def validated(
             whole = of_examples.popleft() if of_examples else None
             texts.append(given if whole is None and isinstance(given, str) else whole)
         yield steps
+    if filling is not None and tell is not None:
+        filling.report(tell)
 
 
 def _with_texts(sequences: Iterable[Any], texts: deque[str | None]) -> Iterator[Any]:
