@@ -351,6 +351,12 @@ def test_damaged_and_missing_models_are_refused(
     with pytest.raises(BundleError, match="no such folder"):
         go_on(tmp_path / "model", tagged(COLOURS), out=tmp_path / "out")
     save(trained("tags"), tmp_path / "model")
+    manifest = tmp_path / "model" / "birnn.json"
+    ours = manifest.read_text()
+    manifest.write_text(ours.replace('"format_version": ', '"format_version": 9'))
+    with pytest.raises(BundleError, match="version"):
+        go_on(tmp_path / "model", tagged(COLOURS), out=tmp_path / "out")
+    manifest.write_text(ours)
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4])
     with pytest.raises(BundleError, match="truncated"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from birnn.errors import escaped
 from birnn.metrics import confusion_matrix
@@ -22,7 +23,7 @@ from birnn.tasks.errors import AnswerError
 
 MOST_COLUMNS = 8
 MOST_NAME = 16
-MOST_PLACE, MOST_CONTEXT, MOST_ANSWER = 17, 28, 10
+MOST_PLACE, MOST_CONTEXT, MOST_ANSWER = 16, 26, 10
 WORST = 10
 
 
@@ -44,7 +45,9 @@ def confusion_tables(scores: Mapping[str, Any]) -> Iterator[Table]:
     if not any(confusion.values()):
         return
     found = confusion_matrix(confusion, most=MOST_COLUMNS)
-    names = [f"{n} {_cut(label, MOST_NAME)}" for n, label in enumerate(found.labels, 1)]
+    names = [
+        f"{n} {_cut(label, MOST_NAME, keep='ends')}" for n, label in enumerate(found.labels, 1)
+    ]
     if found.folded:
         names.append(f"{len(names) + 1} {len(found.folded):,} others")
     rows = [
@@ -67,8 +70,9 @@ def error_table(worst: Sequence[AnswerError], *, of: int) -> Table:
     sure = any(error.probability is not None for error in worst)
     rows = []
     for error in worst:
-        cells = [_cut(error.where.rpartition("/")[2], MOST_PLACE, end=True), _in_context(error)]
-        cells += [_cut(_flat(answer), MOST_ANSWER) for answer in (error.gold, error.predicted)]
+        cells = [_cut(error.where.rpartition("/")[2], MOST_PLACE, keep="end"), _in_context(error)]
+        both = error.gold, error.predicted
+        cells += [_cut(_flat(answer), MOST_ANSWER, keep="ends") for answer in both]
         if sure:
             cells.append("" if error.probability is None else f"{error.probability:.2f}")
         rows.append(tuple(cells))
@@ -103,7 +107,7 @@ def paired_tables(
         row = measure_name(name, one), f"{one[name]:.4f}", f"{other[name]:.4f}", difference
         rows.append((*row, interval_text(intervals.get(name))) if intervals else row)
     ends = [f"{100 * level:g} % interval"] if intervals else []
-    header = "measure", *(_cut(name, MOST_NAME, end=True) for name in names), "difference", *ends
+    header = "measure", *(_cut(name, MOST_NAME, keep="end") for name in names), "difference", *ends
     yield Table(header, rows, title)
 
 
@@ -138,7 +142,7 @@ def _in_context(error: AnswerError) -> str:
         return _cut(error.text, MOST_CONTEXT)
     middle = f"[{_cut(error.text, MOST_CONTEXT - 2)}]"
     room = max(0, MOST_CONTEXT - len(middle) - 2)
-    before = _cut(" ".join(error.before), room // 2, end=True)
+    before = _cut(" ".join(error.before), room // 2, keep="end")
     after = _cut(" ".join(error.after), room - len(before))
     return " ".join(part for part in (before, middle, after) if part)
 
@@ -151,15 +155,21 @@ def _flat(answer: Any) -> str:
     return str(answer) or NOTHING
 
 
-def _cut(text: str, most: int, *, end: bool = False) -> str:
-    """A text of at most so many characters: its beginning, or its end.
+def _cut(text: str, most: int, *, keep: Literal["start", "end", "ends"] = "start") -> str:
+    """A text of at most so many characters: its beginning, its end, or both its ends.
 
     Example:
-        >>> _cut("a long text", 6), _cut("a long text", 6, end=True), _cut("short", 6)
-        ('a lon…', '… text', 'short')
+        >>> [_cut("a long text", 6, keep=part) for part in ("start", "end", "ends")]
+        ['a lon…', '… text', 'a l…xt']
+        >>> _cut("short", 6)
+        'short'
     """
-    if len(text) <= most:
+    # Characters of East Asian scripts take the room of two.
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    if len(text) + wide <= most:
         return text
+    most = most // 2 if wide else most
     if most < 2:
         return ""
-    return f"…{text[1 - most :]}" if end else f"{text[: most - 1]}…"
+    last = {"start": 0, "end": most - 1, "ends": (most - 1) // 2}[keep]
+    return f"{text[: most - 1 - last]}…{text[len(text) - last :]}"

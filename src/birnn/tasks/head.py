@@ -354,7 +354,7 @@ class Head(Frozen, ABC):
             0 or 1 of each question (a step, a gap, a label) where `paired_by` is ``questions``,
             else one number of the sequence, (1,).
         """
-        return np.array([float(gold != counted)])
+        return np.array([float(shown(gold) != shown(counted))])
 
     @property
     def paired_by(self) -> Literal["questions", "counts", "numbers"]:
