@@ -18,6 +18,7 @@ from birnn.training.recipe import Recipe
 TARGETS = {
     "tagger": [("X", "Y"), (), ("Y",)],
     "classifier": ["X", "Y", "X"],
+    "multilabel": [("Y", "X"), (), ("Y",)],
     "regressor": [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 7.0])],
     "seq2seq": [("X", "YY", "X"), ("YY",), ()],
     "filler": [("b",), (), ("a", "b")],
@@ -103,8 +104,14 @@ def test_what_is_encoded_is_named_again_and_scores_best(fitted, examples, codec,
         if not isinstance(fitted.head, Gaps):  # its scorer counts probabilities, not answers
             assert plain([scored]) == plain([answer])
         scorer.update(right, scored)
-    score, larger = fitted.head.selection
-    assert scorer.result()[score] == BEST.get(score, 1.0 if larger else 0.0)
+    result = scorer.result()
+    assert fitted.head.selection in scorer.directions
+    for score, larger in scorer.directions.items():
+        assert result[score] == BEST.get(score, 1.0 if larger else 0.0)
+    # What is a share or an error and no count is a score to choose weights by.
+    assert {name for name, value in result.items() if isinstance(value, float)} == set(
+        scorer.directions
+    )
 
 
 def test_a_batch_has_the_targets_of_its_sequences(fitted, examples, codec, labels):
@@ -126,6 +133,11 @@ def test_decoded_scores_are_the_best_answers(fitted, labels):
     if not head.has_labels:
         assert decoder.probabilities is None
         np.testing.assert_allclose(answers, scores + 1, rtol=1e-6)
+        return
+    if head.target == "labels":
+        assert answers == head.answers_of(scores >= 0, lengths, labels)
+        found = np.stack(decoder.probabilities(scores, lengths))
+        np.testing.assert_allclose(found, 1 / (1 + np.exp(-scores.astype(np.float64))), rtol=1e-5)
         return
     assert answers == head.answers_of(scores.argmax(axis=1), lengths, labels)
     found = [np.atleast_2d(p) for p in decoder.probabilities(scores, lengths) if len(p)]
@@ -173,6 +185,9 @@ def test_probabilities_are_those_of_the_answer_or_of_every_label(task, fitted):
         assert found == {"probabilities": [0.75, 0.25]}
         found = record(["b"], [row], "ab", every=True)
         assert found == {"probabilities": [{"a": 0.25, "b": 0.75}]}
+    elif task == "multilabel":
+        assert record(["b", "a"], row, "ab", every=False) == {"probabilities": [0.75, 0.25]}
+        assert record([], row, "ab", every=True) == {"probabilities": {"a": 0.25, "b": 0.75}}
     else:
         assert record("b", row, "ab", every=False) == {"probability": 0.75}
         assert record("b", row, "ab", every=True) == {"probabilities": {"a": 0.25, "b": 0.75}}

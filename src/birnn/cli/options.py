@@ -65,7 +65,7 @@ Freeze = Annotated[
     typer.Option(metavar="PART", help="With --from: encoder or inputs stay; repeatable."),
 ]
 # Names stand here in words: the tasks themselves would make `birnn --help` a quarter slower.
-TASK_NAMES = "tagger, classifier, regressor, seq2seq or filler."
+TASK_NAMES = "tagger, classifier, multilabel, regressor, seq2seq or filler."
 Task = Annotated[str, typer.Argument(metavar="TASK", help=TASK_NAMES)]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Threads of each; as many as are set by default.")

@@ -28,7 +28,6 @@ from birnn.report.parts import (
 )
 from birnn.studies.compare.contest import Contest
 from birnn.studies.compare.groups import Member
-from birnn.studies.compare.metric import METRICS
 from birnn.studies.turns import footer
 from birnn.tasks import TASKS
 
@@ -270,7 +269,7 @@ def accuracy(contest: Contest) -> Picture:
 def learning(contest: Contest) -> Picture:
     """The score on the dev set and the training loss, epoch by epoch."""
     found = contest.comparison
-    metric = METRICS[found.metric]
+    metric = found.measure
     figure = figures.learning_curves(
         found.curves,
         found.losses,

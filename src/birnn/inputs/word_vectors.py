@@ -58,15 +58,18 @@ def with_pretrained(
     return joined, table
 
 
-def with_class_ratios(held_VL: npt.NDArray[np.float64], dim: int) -> Floats:
+def with_class_ratios(
+    held_VL: npt.NDArray[np.float64], held_V: npt.NDArray[np.float64], dim: int
+) -> Floats:
     """Fresh vectors of words (V, dim) that start with the log-count ratio of each label.
 
-    ``r[w, k] = log p(w | k) - log p(w | other labels)``, over the share of the examples that hold
+    ``r[w, k] = log p(w | k) - log p(w | not k)``, over the share of the examples that hold
     the word, add-one smoothed: the features by which naive Bayes weighs words. They fill the first
     dimensions of the vectors, one for each label as far as there is room, and are trained further.
 
     Args:
         held_VL: How many examples of each label hold each word, (V, L); word 0 is unknown.
+        held_V: How many examples hold each word, (V,).
         dim: Width of a vector.
 
     Source:
@@ -74,10 +77,11 @@ def with_class_ratios(held_VL: npt.NDArray[np.float64], dim: int) -> Floats:
         section 2.
 
     Example:
-        >>> with_class_ratios(np.array([[9.0, 0.0], [1.0, 1.0], [3.0, 1.0]]), 1).shape
+        >>> held = np.array([[9.0, 0.0], [1.0, 1.0], [3.0, 1.0]])
+        >>> with_class_ratios(held, held.sum(axis=1), 1).shape
         (3, 1)
     """
-    others_VL = held_VL.sum(axis=1, keepdims=True) - held_VL
+    others_VL = held_V[:, None] - held_VL
     share_VL = (held_VL + 1) / (held_VL + 1).sum(axis=0)
     other_share_VL = (others_VL + 1) / (others_VL + 1).sum(axis=0)
     ratios_VL = np.log(share_VL / other_share_VL)

@@ -282,11 +282,14 @@ class Words(InputSpec):
         if not settings.class_ratios:
             return {}
         words, labels = vocabularies["words"], vocabularies["labels"]
-        held_VL = np.zeros((len(words), len(labels)))
+        held_VL, held_V = np.zeros((len(words), len(labels))), np.zeros(len(words))
         for example in train:
-            held = {self.normalised(token) for token in _tokens(example)}
-            held_VL[words.ids(held), labels.id(str(example.target))] += 1
-        return {"words.weight": with_class_ratios(held_VL, self.dim)}
+            held = words.ids({self.normalised(token) for token in _tokens(example)})
+            held_V[held] += 1
+            target = example.target
+            for label in target if isinstance(target, tuple) else (str(target),):
+                held_VL[held, labels.id(label)] += 1
+        return {"words.weight": with_class_ratios(held_VL, held_V, self.dim)}
 
     # ------------------------------------------------------------------ at work and in words
 

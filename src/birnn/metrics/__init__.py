@@ -6,6 +6,7 @@ A scorer is updated sequence by sequence; results are plain Python numbers. A ra
 
 from birnn.metrics.confusion import ConfusionMatrix, confusion_matrix
 from birnn.metrics.edits import alignment, edit_distance
+from birnn.metrics.label_sets import LabelSetScorer
 from birnn.metrics.labels import LabelScorer, TagScorer, named_counts
 from birnn.metrics.resampling import Statistics, difference_intervals, intervals
 from birnn.metrics.sequences import SequenceScorer
@@ -14,6 +15,7 @@ from birnn.metrics.values import ValueScorer
 __all__ = [
     "ConfusionMatrix",
     "LabelScorer",
+    "LabelSetScorer",
     "SequenceScorer",
     "Statistics",
     "TagScorer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from birnn.metrics.resampling import Array, Statistics
 Pairs = Counter[tuple[str, str]]
 
 SHOWN = 10  # labels that a message names
+# The scores that a model may be chosen by, and whether higher is better.
+LABEL_SCORES = dict.fromkeys(("accuracy", "f1", "precision", "recall", "macro_f1"), True)
 
 
 def named_counts(counts: Mapping[str, int]) -> str:
@@ -49,6 +51,8 @@ class LabelScorer:
         >>> round(result["accuracy"], 3), round(result["macro_f1"], 3), result["confusion"]["bad"]
         (0.667, 0.667, {'good': 1, 'bad': 1})
     """
+
+    directions: ClassVar[Mapping[str, bool]] = LABEL_SCORES
 
     def __init__(self, labels: Iterable[str]) -> None:
         self._labels = tuple(labels)
@@ -94,6 +98,8 @@ class TagScorer:
         (0.75, 1.0, 0.5, 'spans')
     """
 
+    directions: ClassVar[Mapping[str, bool]] = LABEL_SCORES
+
     def __init__(self, labels: Iterable[str], scheme: SchemeName = "none") -> None:
         self._labels = tuple(labels)
         self._scheme = scheme
@@ -136,12 +142,12 @@ class TagScorer:
         if self._scheme != "none":
             types = sorted(self._gold | self._predicted)
             table = {
-                type_: _ratios(self._right[type_], self._predicted[type_], self._gold[type_])
+                type_: ratios(self._right[type_], self._predicted[type_], self._gold[type_])
                 for type_ in types
             }
-            whole = _ratios(self._right.total(), self._predicted.total(), self._gold.total())
+            whole = ratios(self._right.total(), self._predicted.total(), self._gold.total())
             result |= {name: whole[name] for name in ("precision", "recall", "f1")}
-            result |= {"f1_kind": "spans", "macro_f1": _mean(table, "f1"), "per_label": table}
+            result |= {"f1_kind": "spans", "macro_f1": mean_of(table, "f1"), "per_label": table}
         return result | {"tokens": self._pairs.total(), "sequences": self._sequences}
 
     def statistics(
@@ -159,7 +165,8 @@ class TagScorer:
         return _statistics(list(zip(golds, answers, strict=True)), self._scheme)
 
 
-def _ratios(right: int, predicted: int, gold: int) -> dict[str, Any]:
+def ratios(right: int, predicted: int, gold: int) -> dict[str, Any]:
+    """Precision, recall, F1 and support from counts; a ratio over nothing is 0."""
     return {
         "precision": right / predicted if predicted else 0.0,
         "recall": right / gold if gold else 0.0,
@@ -219,8 +226,8 @@ def _table(pairs: Pairs, labels: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         gold[one] += count
         predicted[other] += count
     return {
-        label: _ratios(pairs[label, label], predicted[label], gold[label])
-        for label in _ordered(gold | predicted, labels)
+        label: ratios(pairs[label, label], predicted[label], gold[label])
+        for label in ordered(gold | predicted, labels)
     }
 
 
@@ -239,11 +246,11 @@ def _macro(
             confusion[gold] = row
     return {
         "accuracy": right / pairs.total() if pairs else 0.0,
-        "precision": _mean(table, "precision"),
-        "recall": _mean(table, "recall"),
-        "f1": _mean(table, "f1"),
+        "precision": mean_of(table, "precision"),
+        "recall": mean_of(table, "recall"),
+        "f1": mean_of(table, "f1"),
         "f1_kind": "macro",
-        "macro_f1": _mean(table, "f1"),
+        "macro_f1": mean_of(table, "f1"),
         "per_label": table,
         "confusion": confusion,
         "unknown_labels": {
@@ -254,10 +261,12 @@ def _macro(
     }
 
 
-def _mean(table: dict[str, dict[str, Any]], name: str) -> float:
+def mean_of(table: dict[str, dict[str, Any]], name: str) -> float:
+    """The mean of a score over the rows of a table; 0 of none."""
     return sum(row[name] for row in table.values()) / len(table) if table else 0.0
 
 
-def _ordered(present: Iterable[str], labels: tuple[str, ...]) -> list[str]:
+def ordered(present: Iterable[str], labels: tuple[str, ...]) -> list[str]:
+    """Labels that occur: the known ones first, in their order, then the others, sorted."""
     occurring = set(present)
     return [label for label in labels if label in occurring] + sorted(occurring - set(labels))

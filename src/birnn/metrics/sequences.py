@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,6 +40,12 @@ class SequenceScorer:
         >>> result["substitutions"], result["deletions"], result["insertions"]
         (2, 0, 0)
     """
+
+    # BLEU and chrF take longer than an epoch may, see `overlap`.
+    directions: ClassVar[Mapping[str, bool]] = {
+        "token_error_rate": False,
+        "sequence_error_rate": False,
+    }
 
     def __init__(self, symbols: Iterable[str] = (), *, separator: str = " ") -> None:
         self._symbols = frozenset(symbols)

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,13 @@ class ValueScorer:
         >>> scorer.result()
         {'mse': 0.5, 'rmse': 0.7071067811865476, 'mae': 0.5, 'r2': 0.5, 'sequences': 2}
     """
+
+    directions: ClassVar[Mapping[str, bool]] = {
+        "rmse": False,
+        "mse": False,
+        "mae": False,
+        "r2": True,
+    }
 
     def __init__(self) -> None:
         self._gold: list[npt.NDArray[np.float64]] = []

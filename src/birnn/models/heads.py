@@ -21,7 +21,7 @@ from birnn.nn import CRF, AdditiveAttention, pool
 from birnn.nn.outputs import BiRNNOutput
 from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
-from birnn.tasks import Gaps, Label, Pooled, Scored, Tags, Values
+from birnn.tasks import Gaps, Label, Labels, Pooled, Scored, Tags, Values
 
 
 class ScoringModule(nn.Module):
@@ -215,6 +215,52 @@ class LabelHead(PooledHead):
         return functional.cross_entropy(scores[known], targets[known], reduction="none")
 
 
+class LabelsHead(PooledHead):
+    """Any number of labels for a sequence, each on its own."""
+
+    cuts: Tensor
+    weights: Tensor | None
+
+    def __init__(self, spec: Labels, encoder: Stack, training: HeadTraining) -> None:
+        super().__init__(spec, encoder)
+        self.register_buffer("cuts", torch.from_numpy(spec.cuts), persistent=False)
+        self.register_buffer("weights", training.class_weights, persistent=False)
+        self.label_smoothing = training.label_smoothing
+
+    @torch.no_grad()
+    def answered(
+        self, encoded: BiRNNOutput, batch: Batch, golds: Sequence[Any], labels: Sequence[str]
+    ) -> Answered:
+        """The logits, at which thresholds are chosen once all of them are known."""
+        del golds, labels
+        scores = self.batch_scores(encoded, batch)
+        likelihoods = self._entropies(scores, from_host(batch.wanted, scores)).mean(dim=1)
+        finite = bool(torch.isfinite(scores).all())
+        return Answered(list(scores.cpu().numpy()), finite, likelihoods.tolist())
+
+    def loss(self, scores: Tensor, rows: Ragged[Tensor], targets: Tensor) -> Tensor:
+        """Binary cross-entropy: the mean over sequences and, by their weights, over labels."""
+        if not targets.shape[0]:
+            return scores.sum() * 0.0
+        share = self.label_smoothing
+        wanted = targets.to(scores.dtype) * (1 - share) + share / 2
+        each_BL = self._entropies(scores, wanted)
+        if self.weights is None:
+            return each_BL.mean()
+        weights_L = self.weights.to(scores.dtype)
+        return (each_BL * weights_L).sum() / (each_BL.shape[0] * weights_L.sum())
+
+    def decode(self, scores: Tensor, rows: Ragged[Tensor]) -> Tensor:
+        """Which labels are given, (B, L)."""
+        return scores >= self.cuts
+
+    def _entropies(self, scores: Tensor, wanted: Tensor) -> Tensor:
+        """Binary cross-entropy of each label of each sequence, (B, L)."""
+        return functional.binary_cross_entropy_with_logits(
+            scores, wanted.to(scores.dtype), reduction="none"
+        )
+
+
 class ValuesHead(PooledHead):
     """Real numbers for a sequence; learnt in standard units, answered in the targets' own."""
 
@@ -271,6 +317,7 @@ class WeightedCrossEntropy(nn.Module):
 HEADS: dict[str, Callable[[Any, Stack, HeadTraining], HeadModule]] = {
     "tags": TagsHead,
     "label": LabelHead,
+    "labels": LabelsHead,
     "values": ValuesHead,
     "sequence": SequenceHead,
     "gaps": GapsHead,

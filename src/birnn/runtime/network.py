@@ -18,6 +18,7 @@ from birnn.runtime.sequences import SequenceHead
 HEADS: dict[str, Callable[[Any, Stack, Tensors, Vocabularies], RuntimeHead]] = {
     "tags": ScoringHead,
     "label": ScoringHead,
+    "labels": ScoringHead,
     "values": ScoringHead,
     "sequence": SequenceHead,
     "gaps": ScoringHead,

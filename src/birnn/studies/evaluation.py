@@ -15,9 +15,10 @@ from birnn.studies.turns import footer
 
 HEADLINES = (
     *("perplexity", "accuracy", "accuracy_at_5", "f1", "precision", "recall", "macro_f1"),
+    *("samples_f1", "exact_match"),
     *("rmse", "mae", "r2", "token_error_rate", "sequence_error_rate", "bleu", "chrf"),
 )
-CALLED = {"bleu": "BLEU", "chrf": "chrF"}
+CALLED = {"macro_f1": "macro F1", "samples_f1": "samples F1", "bleu": "BLEU", "chrf": "chrF"}
 COUNTS = (
     *("gaps", "unknown_words", "substitutions", "insertions", "deletions", "reference_tokens"),
     *("sequences", "tokens", "empty_sequences", "references", "several_references"),
@@ -147,8 +148,8 @@ def _shown(text: str) -> str:
 
 
 def f1_name(scores: Mapping[str, Any]) -> str:
-    """What the F1 of these scores is of: whole spans, or the mean over labels."""
-    return "span F1" if scores.get("f1_kind") == "spans" else "macro F1"
+    """What the F1 of these scores is of: whole spans, all labels together, the mean over them."""
+    return {"spans": "span F1", "micro": "micro F1"}.get(str(scores.get("f1_kind")), "macro F1")
 
 
 def write(
@@ -203,6 +204,9 @@ def _tiles(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     elif "accuracy" in scores:
         yield "accuracy", f"{100 * scores['accuracy']:.1f} %", ""
         yield f1_name(scores), f"{100 * scores['f1']:.1f} %", ""
+    elif "exact_match" in scores:
+        yield "micro F1", f"{100 * scores['f1']:.1f} %", ""
+        yield "all labels of a sequence right", f"{100 * scores['exact_match']:.1f} %", ""
     else:
         yield "root mean squared error", f"{scores['rmse']:.4g}", ""
         yield "R²: share of the variation that is explained", f"{scores['r2']:.3f}", ""

@@ -91,9 +91,9 @@ class Label(Pooled):
         return labels.ids(self.check_target(example, example.where) for example in examples)
 
     @property
-    def selection(self) -> tuple[str, bool]:
+    def selection(self) -> str:
         """Accuracy."""
-        return "accuracy", True
+        return "accuracy"
 
     def decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
         """The best label of each sequence, and the probabilities of all."""

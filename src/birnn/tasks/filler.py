@@ -266,9 +266,9 @@ class Gaps(Scored, GapFields):
         return change
 
     @property
-    def selection(self) -> tuple[str, bool]:
+    def selection(self) -> str:
         """Perplexity of the words at gaps."""
-        return "perplexity", False
+        return "perplexity"
 
     def right_answer(self, gold: Any) -> ScoredGaps:
         """What is scored if all right words are certain."""

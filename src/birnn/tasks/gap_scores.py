@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,12 @@ class GapScorer:
         >>> round(result["perplexity"], 3), round(result["accuracy"], 3), result["unknown_words"]
         (2.0, 0.333, 1)
     """
+
+    directions: ClassVar[Mapping[str, bool]] = {
+        "perplexity": False,
+        "accuracy": True,
+        "accuracy_at_5": True,
+    }
 
     def __init__(self, labels: Sequence[str], gap: str) -> None:
         self._size = len(labels)

@@ -40,6 +40,9 @@ BatchChange = Callable[[Batch, np.random.Generator], Batch]
 class Scorer(Protocol):
     """Counts answers and scores them, see `birnn.metrics`."""
 
+    directions: ClassVar[Mapping[str, bool]]
+    """The scores that weights may be chosen by, and whether higher is better."""
+
     def update(self, gold: Any, predicted: Any) -> None:
         """Count one sequence."""
 
@@ -289,8 +292,36 @@ class Head(Frozen, ABC):
 
     @property
     @abstractmethod
-    def selection(self) -> tuple[str, bool]:
-        """The score of the dev set that chooses among epochs, and whether higher is better."""
+    def selection(self) -> str:
+        """The score of the dev set that chooses among epochs; ``training.metric`` may change it."""
+
+    def training_scorer(self, labels: Sequence[str], settings: Any) -> Scorer:
+        """An empty scorer of what its half in torch answers to the dev set.
+
+        Args:
+            labels: The labels of the model.
+            settings: An object of the class ``settings``.
+        """
+        del settings
+        return self.scorer(labels)
+
+    def tuned(
+        self,
+        scores: Callable[[], Sequence[Array]],
+        golds: Sequence[Any],
+        labels: Sequence[str],
+        settings: Any,
+    ) -> Head:
+        """The head with what the dev set decides once the weights stand; most heads as they are.
+
+        Args:
+            scores: Gives the scores of each dev example.
+            golds: Their right answers, as `golds` gives them.
+            labels: The labels of the model.
+            settings: An object of the class ``settings``.
+        """
+        del scores, golds, labels, settings
+        return self
 
     # ------------------------------------------------------------------ answers
 

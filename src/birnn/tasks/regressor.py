@@ -96,9 +96,9 @@ class Values(Pooled, Offset):
         return narrow(np.stack(targets), self.offset)
 
     @property
-    def selection(self) -> tuple[str, bool]:
+    def selection(self) -> str:
         """The root of the mean squared error."""
-        return "rmse", False
+        return "rmse"
 
     def decoding(self, labels: Sequence[str], tensors: Tensors) -> Decoder:
         """Values in the units of the training targets: raw * scale + mean + offset."""

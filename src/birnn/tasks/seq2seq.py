@@ -273,9 +273,9 @@ class TargetSequence(Head, DecoderSettings):
         return {"hidden_size": self.hidden_size if fixed else fitting}
 
     @property
-    def selection(self) -> tuple[str, bool]:
+    def selection(self) -> str:
         """The share of wrong target symbols; lower is better."""
-        return "token_error_rate", False
+        return "token_error_rate"
 
     # ------------------------------------------------------------------ answers
 

@@ -174,9 +174,9 @@ class Tags(Scored):
         )
 
     @property
-    def selection(self) -> tuple[str, bool]:
+    def selection(self) -> str:
         """F1 of spans where tags mark some, else accuracy."""
-        return ("accuracy" if self.scheme == "none" else "f1"), True
+        return "accuracy" if self.scheme == "none" else "f1"
 
     # ------------------------------------------------------------------ answers
 

@@ -147,6 +147,7 @@ def fit(
             "reading": sets.reading,
             "recipe": settings,
             **({} if start is None else {"start": start.record()}),
+            "metric": prepared.monitor,
             "interrupted": isinstance(stopped, Interrupted),
             "failed": str(stopped) if isinstance(stopped, TrainingError) else None,
             "torch": str(torch.__version__),  # a plain string: a pickle of it must not need torch
@@ -158,6 +159,7 @@ def fit(
             metadata,
             mean_states=_mean_states(network, loop.tensors, prepared),
         )
+    bundle = _tuned(bundle, prepared)
     metrics = {"dev": Predictor(bundle).evaluate(prepared.dev_examples, tell=tell)}
     _tell_single_answer(metrics["dev"], tell)
     if sets.test:
@@ -250,6 +252,19 @@ def check_seed(seed: int) -> None:
     """
     if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"seed is {seed!r}. Give one from 0 to {LARGEST_SEED}.")
+
+
+def _tuned(bundle: Bundle, prepared: Prepared) -> Bundle:
+    """The bundle with what the dev set decides of its head."""
+    spec = bundle.spec
+    examples = prepared.dev_examples
+    head = spec.head.tuned(
+        lambda: Predictor(bundle).scores(examples),
+        prepared.dev_golds,
+        prepared.labels,
+        prepared.settings,
+    )
+    return replace(bundle, spec=spec.model_copy(update={"head": head}))
 
 
 def _initial_network(

@@ -27,7 +27,7 @@ from birnn.inputs import (
 )
 from birnn.metrics import named_counts
 from birnn.schema import prefixed
-from birnn.tasks import TASKS, Scorer
+from birnn.tasks import TASKS, Head, Scorer
 from birnn.training.checks import reject_shifted_targets
 from birnn.training.recipe import Recipe
 from birnn.training.start import WarmStart
@@ -49,6 +49,7 @@ class Prepared:
     dev_golds: Sequence[Any]  # what answers to the dev set are held against
     initial: dict[str, Tensor]  # tensors that start from the data, by name
     class_weights: Tensor | None
+    settings: Any  # of the head
     monitor: str  # the scorer's result that decides
     larger_is_better: bool
     notes: list[str] = field(default_factory=list)
@@ -60,8 +61,8 @@ class Prepared:
         return () if known is None else known.items
 
     def new_scorer(self) -> Scorer:
-        """An empty scorer of answers."""
-        return self.spec.head.scorer(self.labels)
+        """An empty scorer of what the model answers to the dev set while it is trained."""
+        return self.spec.head.training_scorer(self.labels, self.settings)
 
     @property
     def word_counts(self) -> Tensor | None:
@@ -117,7 +118,7 @@ def prepare(
         # Pretrained vectors know more than ratios do.
         initial = inputs.class_tensors(fitted.train, vocabularies, recipe.inputs) | initial
     codec = inputs.codec(vocabularies)
-    monitor, larger = head.selection
+    monitor, larger = _monitor(head, () if labels is None else labels.items, recipe)
     gold = head.golds(() if labels is None else labels.items, notes.append)
     prepared = Prepared(
         spec=Spec(inputs=inputs, encoder=recipe.encoder, head=head),
@@ -130,11 +131,12 @@ def prepare(
         dev_golds=list(map(gold, fitted.dev, range(len(fitted.dev)))),
         initial=prefixed("inputs", initial) | prefixed("head", fitted.initial),
         class_weights=_class_weights(task, labels, recipe),
+        settings=recipe.head,
         monitor=monitor,
         larger_is_better=larger,
         notes=notes,
     )
-    unknown = prepared.new_scorer()
+    unknown = head.scorer(prepared.labels)
     for target in prepared.dev_golds:
         unknown.update(target, head.right_answer(target))
     if strange := unknown.result().get("unknown_labels"):
@@ -145,6 +147,18 @@ def prepare(
         named = named_counts(unknown_symbols)
         notes.append(f"symbols in dev that the model does not know, read as unknown: {named}")
     return prepared
+
+
+def _monitor(head: Head, labels: Sequence[str], recipe: Recipe) -> tuple[str, bool]:
+    """The score that chooses the weights, and whether higher is better."""
+    directions, wanted = head.scorer(labels).directions, recipe.training.metric
+    name = head.selection if wanted is None else wanted
+    if name not in directions:
+        raise ConfigError(
+            f"training.metric is {name!r}, the dev scores of a {head.task} are "
+            f"{', '.join(directions)}. Choose one of these."
+        )
+    return name, directions[name]
 
 
 def _check_learnable(train: Sequence[Example], *, labelled: bool) -> None:

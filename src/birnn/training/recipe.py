@@ -266,7 +266,8 @@ def _no_setting(section: str, name: str, known: Mapping[str, Any]) -> str:
         return f"{key} is now called {RENAMED[key]}"
     owners = [task for task, head in TASKS.items() if name in head.settings.model_fields]
     if section == "head" and owners:
-        return f"{key} is a setting of a {' and a '.join(owners)}, this task has none: leave it out"
+        every = ", ".join(f"a {owner}" for owner in owners)
+        return f"{key} is a setting of {every}; this task has none: leave it out"
     return f"{key} is no setting: {nearest(name, known)}"
 
 

@@ -53,6 +53,12 @@ class TrainingSettings(Frozen):
     patience: Size = Field(
         default=10, description="epochs without a better dev score before training stops"
     )
+    metric: str | None = Field(
+        default=None,
+        description="score of the dev set that chooses the weights and ends the training; by "
+        "default f1 of taggers of spans and of multilabel, accuracy of other labels, rmse of "
+        "values, token_error_rate of sequences, perplexity of gaps",
+    )
     batch_tokens: Size = Field(default=8192, description="tokens, or steps, of a batch, at most")
     batch_sequences: Size = Field(default=32, description="sequences of a batch, at most")
     learning_rate: float = Field(default=3e-3, gt=0, description="of AdamW, at its highest")

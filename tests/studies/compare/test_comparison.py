@@ -261,7 +261,8 @@ def of_targets(one: list[str], two: list[str], references: list[tuple[str, ...]]
             scorer.update([tuple("abc"), *map(tuple, others)], answer)
         scores = scorer.result()
         curve = (1.0, scores["token_error_rate"])
-        made = Trial(way, 1, spec, tuple(map(tuple, answers)), scores, curve, (1.0,), 2.0, 0.01)
+        said = tuple(map(tuple, answers))
+        made = Trial(way, 1, spec, said, scores, curve, (1.0,), 2.0, 0.01, "token_error_rate")
         trials[way] = [made]
     return Comparison(
         "seq2seq",

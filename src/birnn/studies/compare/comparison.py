@@ -28,7 +28,7 @@ from birnn.metrics.significance import (
 from birnn.report.figures import READERS
 from birnn.report.parts import Table
 from birnn.studies.compare.groups import group_name, groups_of, places_of
-from birnn.studies.compare.metric import METRICS, Spread
+from birnn.studies.compare.metric import Metric, Spread, metric_of
 from birnn.studies.compare.trials import WAYS, Trial, TrialPlan, run_trials
 from birnn.tasks import TASKS
 from birnn.training.recipe import Recipe
@@ -47,7 +47,7 @@ class Comparison:
 
     Args:
         task: One of `COMPARED`.
-        golds: The right answers: tags of each sequence, its label, or its target symbols.
+        golds: The right answers: tags of each sequence, its label or labels, or its target symbols.
         lengths: Steps of each test sequence.
         trials: Way of reading to its trials, in the order of the seeds.
         threads: Threads of each trial, where they were set.
@@ -97,11 +97,13 @@ class Comparison:
 
     @property
     def metric(self) -> str:
-        """What counts, a key of `METRICS`: of spans ``f1`` where the tags mark spans."""
-        scores = next(iter(self.trials.values()))[0].scores
-        if scores.get("f1_kind") == "spans":
-            return "f1"
-        return next(name for name in METRICS if name in scores)
+        """What counts, a key of `METRICS`: the score that chose the weights."""
+        return next(iter(self.trials.values()))[0].monitored
+
+    @property
+    def measure(self) -> Metric:
+        """The same in words."""
+        return metric_of(self.metric, next(iter(self.trials.values()))[0].scores)
 
     def scores(self) -> dict[str, list[float]]:
         """The metric on the test set, for each way and seed."""
@@ -128,13 +130,19 @@ class Comparison:
         """For each test sequence, whether each of its steps, or its one answer, is right."""
         if not TASKS[self.task].per_step:
             return [
-                np.array([answer in references])
+                np.array([any(self._is_same(answer, each) for each in references)])
                 for references, answer in zip(self._references(), trial.answers, strict=True)
             ]
         return [
             np.array([g == a for g, a in zip(gold, answer, strict=True)])
             for gold, answer in zip(self.golds, trial.answers, strict=True)
         ]
+
+    def _is_same(self, answer: Any, gold: Any) -> bool:
+        """Whether an answer is a right one; sets of labels have no order."""
+        if TASKS[self.task].target == "labels":
+            return set(answer) == set(gold)
+        return bool(answer == gold)
 
     def errors(self, trial: Trial) -> list[int]:
         """For each test sequence, the edits from its answer to the closest right one."""
@@ -227,7 +235,7 @@ class Comparison:
         if not tests:
             return ""
         one, two = (self.spread(way).median for way in PAIR)
-        metric, seeds = METRICS[self.metric], len(self.seeds)
+        metric, seeds = self.measure, len(self.seeds)
         whole = tests["symbols" if self._counts_errors else "sequences"]
         article = "an" if metric.name[0] in "aeiou" else "a"
         reached = (
@@ -272,7 +280,7 @@ class Comparison:
 
     def tables(self) -> list[Table]:
         """What each way of reading reached, and what it took."""
-        seeds, metric = len(self.seeds), METRICS[self.metric]
+        seeds, metric = len(self.seeds), self.measure
         key, beside = metric.beside or ("", "")
         reached = Table(
             ["way of reading", "hidden", "parameters", metric.name, "least", "most"]
@@ -316,7 +324,7 @@ class Comparison:
         names, accuracy = self.by_position()
         numbers: dict[str, Any] = {
             "task": self.task,
-            "metric": METRICS[self.metric].name,
+            "metric": self.measure.name,
             "test_sequences": len(self.golds),
             "test_steps": sum(self.lengths),
             "seeds": list(self.seeds),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from birnn.metrics.significance import percent
 
@@ -39,18 +39,48 @@ class Metric(NamedTuple):
         return f"{value:.4f}" if self.share else f"{value:.1f}"
 
 
+# The measure that stands beside another of the same answers.
+_BESIDE = {"f1": ("exact_match", "exact match"), "exact_match": ("f1", "micro F1")}
+
 METRICS = {
     "perplexity": Metric(
         "perplexity", lower_is_better=True, beside=("accuracy", "accuracy"), share=False
     ),
     "accuracy": Metric("accuracy"),
+    "accuracy_at_5": Metric("accuracy at 5"),
     "f1": Metric("span F1"),
+    "precision": Metric("precision"),
+    "recall": Metric("recall"),
+    "macro_f1": Metric("macro F1"),
+    "samples_f1": Metric("samples F1", beside=_BESIDE["f1"]),
+    "exact_match": Metric("exact match", beside=_BESIDE["exact_match"]),
     "token_error_rate": Metric(
         "token error rate",
         lower_is_better=True,
         beside=("sequence_error_rate", "sequence error rate"),
     ),
+    "sequence_error_rate": Metric(
+        "sequence error rate",
+        lower_is_better=True,
+        beside=("token_error_rate", "token error rate"),
+    ),
 }
+"""The scores that ways of reading are compared by, by their names in a scorer's result."""
+
+_F1 = {
+    "macro": Metric("macro F1"),
+    "micro": Metric("micro F1", beside=_BESIDE["f1"]),
+}
+
+
+def metric_of(name: str, scores: Mapping[str, Any]) -> Metric:
+    """The metric of that name; what F1 is of, the scores say.
+
+    Example:
+        >>> metric_of("f1", {"f1_kind": "micro"}).name, metric_of("f1", {"f1_kind": "spans"}).name
+        ('micro F1', 'span F1')
+    """
+    return _F1.get(str(scores.get("f1_kind")), METRICS[name]) if name == "f1" else METRICS[name]
 
 
 @dataclass(frozen=True, slots=True)

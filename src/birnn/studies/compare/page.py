@@ -9,7 +9,7 @@ from birnn.report import figures
 from birnn.report.figures import READERS
 from birnn.report.parts import Part, Picture, Section, Text, Tiles
 from birnn.studies.compare.comparison import Comparison
-from birnn.studies.compare.metric import METRICS, Metric
+from birnn.studies.compare.metric import Metric
 from birnn.studies.turns import footer
 from birnn.tasks import TASKS
 
@@ -25,7 +25,7 @@ def write(path: Path | str, found: Comparison, *, name: str) -> Path:
     Raises:
         OutputError: The file cannot be written.
     """
-    metric = METRICS[found.metric]
+    metric = found.measure
     medians = [
         (f"{READERS[way].name}: {metric.name}", metric.shown(found.spread(way).median), way)
         for way in found.ways

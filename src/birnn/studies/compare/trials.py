@@ -154,6 +154,7 @@ class Trial:
         losses: Its mean training loss in each epoch.
         train_seconds: Time of the whole training, reading of arrays included.
         predict_seconds: Time to answer the test set with nothing cached: a median of rounds.
+        monitored: Name of the score that chose its weights.
     """
 
     way: str
@@ -165,6 +166,7 @@ class Trial:
     losses: tuple[float, ...]
     train_seconds: float
     predict_seconds: float
+    monitored: str = "accuracy"
 
     @property
     def epochs(self) -> int:
@@ -206,7 +208,7 @@ def run_trial(
                 "before the comparison was finished: nothing is kept of it",
             )
         bundle = result.bundle
-        monitored = next(name for name in result.history[0] if name.startswith("dev_"))
+        monitored = bundle.metadata["metric"]
         question = bundle.spec.head.question
         asked = [question(example, number).inputs for number, example in enumerate(sets.test)]
         rounds, answers = [], []
@@ -222,10 +224,11 @@ def run_trial(
         spec=bundle.spec,
         answers=tuple(tuple(a) if isinstance(a, list) else a for a in answers),
         scores=scores,
-        curve=tuple(row[monitored] for row in result.history),
+        curve=tuple(row[f"dev_{monitored}"] for row in result.history),
         losses=tuple(row["loss"] for row in result.history),
         train_seconds=result.seconds,
         predict_seconds=statistics.median(rounds),
+        monitored=monitored,
     )
 
 
