@@ -19,7 +19,7 @@ from birnn.bundle.spec import Encoder, Spec
 from birnn.engine import isa
 from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
 from birnn.nn import BiRNN
-from birnn.tasks import Label, Tags, Values
+from birnn.tasks import Label, Labels, Tags, Values
 from random_tensors import random_tensors
 
 WORDS = ("<unk>", "the", "bank", "river", "of", "0")
@@ -47,6 +47,12 @@ HEADS: dict[str, Any] = {
     **{f"label-{name}": Label(size=5, pooling=name, attention_size=3) for name in POOLINGS},
     "tags-hidden": Tags(size=5, hidden=(4, 3), activation="gelu"),
     "label-hidden": Label(size=5, pooling="attention", attention_size=3, hidden=(4,)),
+    "multilabel": Labels(
+        size=5,
+        pooling="attention",
+        attention_score="linear",
+        thresholds=(0.2, 0.4, 0.5, 0.6, 0.8),
+    ),
     "values": Values(size=2, pooling="last+max+mean"),
     "values-attention": Values(size=2, pooling="attention", attention_size=3),
 }

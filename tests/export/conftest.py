@@ -13,7 +13,7 @@ from birnn.bundle import Bundle
 from birnn.bundle.spec import Encoder, Spec
 from birnn.export import EXPORTERS
 from birnn.inputs import Characters, Dense, Surface, Symbols, Vectors, Words
-from birnn.tasks import Gaps, Label, Tags, TargetSequence, Values
+from birnn.tasks import Gaps, Label, Labels, Tags, TargetSequence, Values
 from grids import sampled
 from random_tensors import random_tensors
 
@@ -39,6 +39,13 @@ HEADS: dict[str, Any] = {
     "last": Label(size=5, pooling="last"),
     "three": Label(size=5, pooling="last+max+mean", hidden=(4, 3)),
     "attention": Label(size=5, pooling="attention", attention_size=3),
+    "labels": Labels(
+        size=5,
+        pooling="attention",
+        attention_score="linear",
+        hidden=(3,),
+        thresholds=(0.2, 0.4, 0.5, 0.6, 0.8),
+    ),
     "values": Values(size=2, pooling="max"),
     "far": Values(size=2, pooling="mean", offset=(1e9, 0.0)),
 }
@@ -86,6 +93,7 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "rnn-three": ("symbols", "three", {"cell": "rnn_tanh", "merge": "project", "merge_size": 5}),
     "relu-last": ("vectors", "last", {"cell": "rnn_relu", "merge": "mean", "residual": True}),
     "attention": ("spelt", "attention", {"merge": "product"}),
+    "labels": ("words", "labels", {"cell": "gru", "merge": "sum"}),
     "values": ("vectors", "values", {"cell": "gru", "bidirectional": False, "num_layers": 2}),
     "far": ("far", "far", {"merge": "project"}),
     "gaps": ("spelt", "gaps", {"cell": "gru"}),
@@ -124,7 +132,8 @@ def model() -> Callable[..., Bundle]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if {"name", "to"} <= set(metafunc.fixturenames):
         each = product(sorted(MODELS), sorted(EXPORTERS))
-        fast = sampled(each, lambda pair: pair[1] not in COMPILING or pair[0] in QUICK)
+        quick = {*product(QUICK, COMPILING), ("labels", "jax")}
+        fast = sampled(each, lambda pair: pair[1] not in COMPILING or pair in quick)
         metafunc.parametrize(("name", "to"), fast)
     elif {"writer", "to"} <= set(metafunc.fixturenames):
         each = product(sorted(WRITERS), CARRYING)

@@ -26,7 +26,7 @@ from birnn.keras.backend import load_keras, precision
 from birnn.ragged import Ragged
 from birnn.reference import Stack, StackState, bidirectional, initialise
 from birnn.runtime import Predictor
-from birnn.tasks import Label, Tags, Values
+from birnn.tasks import Label, Labels, Tags, Values
 from random_tensors import random_tensors
 
 VOCABULARIES = {
@@ -60,6 +60,11 @@ MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "num_layers": 2,
             "directions": ("both", "forward"),
         },
+    ),
+    "labels": (
+        Symbols(size=4, dim=3),
+        Labels(size=5, pooling="attention", attention_score="linear", thresholds=(0.5, *[0.3] * 4)),
+        {"cell": "rnn_relu", "merge": "sum"},
     ),
     "final states": (
         Symbols(size=4, dim=3),

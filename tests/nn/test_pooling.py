@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from birnn.nn import AdditiveAttention, pool
+from birnn.nn import AdditiveAttention, LinearAttention, pool
 from birnn.nn.pooling import segment_softmax
 from birnn.ragged import Ragged
 
@@ -44,15 +44,16 @@ def test_the_largest_of_negative_values_is_negative():
     assert pool("max", batch, torch.zeros(2, 1)).tolist() == [[-1.0], [0.0]]
 
 
-@pytest.mark.parametrize("name", ["max", "mean", "last+max+mean", "attention"])
+@pytest.mark.parametrize("name", ["max", "mean", "last+max+mean", "additive", "linear"])
 def test_gradients_are_central_differences_with_empty_sequences(draw, randomised, name):
     batch = draw([2, 0, 3, 0], 3)
     final = torch.zeros(4, 3).double()
-    attention = randomised(AdditiveAttention(3, 2))
+    made = {"additive": lambda: AdditiveAttention(3, 2), "linear": lambda: LinearAttention(3)}
+    attention = randomised(made[name]()) if name in made else None
 
     def pooled(rows):
         ragged = Ragged(rows, batch.lengths)
-        return attention(ragged) if name == "attention" else pool(name, ragged, final)
+        return pool(name, ragged, final) if attention is None else attention(ragged)
 
     assert torch.autograd.gradcheck(pooled, batch.values.clone().requires_grad_())
 
@@ -61,25 +62,35 @@ def test_gradients_are_central_differences_with_empty_sequences(draw, randomised
 def test_a_batch_without_rows_pools_to_zeros_with_finite_gradients(draw, lengths):
     rows = draw(lengths, 3).values.requires_grad_()
     batch = Ragged(rows, np.array(lengths, np.int64))
-    attention = AdditiveAttention(3, 2).double()
+    both = AdditiveAttention(3, 2).double(), LinearAttention(3).double()
     pooled = torch.cat(
-        [pool("max+mean", batch, torch.zeros(len(lengths), 3)), attention(batch)], dim=1
+        [
+            pool("max+mean", batch, torch.zeros(len(lengths), 3)),
+            *(attention(batch) for attention in both),
+        ],
+        dim=1,
     )
-    assert pooled.tolist() == [[0.0] * 9] * len(lengths)
+    assert pooled.tolist() == [[0.0] * 12] * len(lengths)
     pooled.sum().backward()
-    for parameter in attention.parameters():
+    for parameter in (*both[0].parameters(), *both[1].parameters()):
         assert parameter.grad is None or parameter.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("score", ["additive", "linear"])
 @settings(max_examples=15)
 @given(lengths=LENGTHS, seed=st.integers(0, 99))
-def test_attention_is_that_of_each_sequence_by_itself(draw, randomised, lengths, seed):
-    attention = randomised(AdditiveAttention(3, 4), seed)
+def test_attention_is_that_of_each_sequence_by_itself(draw, randomised, score, lengths, seed):
+    attention = AdditiveAttention(3, 4) if score == "additive" else LinearAttention(3)
+    attention = randomised(attention, seed)
     batch = draw(lengths, 3, seed)
     pooled, weights = attention(batch), batch.with_values(attention.weights(batch))
-    weight, bias, query = (getattr(attention, n).detach() for n in ("weight", "bias", "query"))
+    own = {name: parameter.detach() for name, parameter in attention.named_parameters()}
+
+    def read(row):
+        return torch.tanh(own["weight"] @ row + own["bias"]) if score == "additive" else row
+
     for rows, found, shares in zip(batch, pooled, weights, strict=True):
-        expected = torch.tensor([float(query @ torch.tanh(weight @ row + bias)) for row in rows])
+        expected = torch.tensor([float(own["query"] @ read(row)) for row in rows])
         expected = expected.double().softmax(dim=0)
         torch.testing.assert_close(shares, expected, rtol=1e-6, atol=1e-6)
         torch.testing.assert_close(

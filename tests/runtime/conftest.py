@@ -208,7 +208,10 @@ class Slow:
             pooled = np.zeros(width)
             if len(y_TW):
                 query = self.tensor("head.attention.query")
-                raw = [query @ np.tanh(self.linear("head.attention", y)) for y in y_TW]
+                read = y_TW
+                if spec.head.attention_score == "additive":
+                    read = [np.tanh(self.linear("head.attention", y)) for y in y_TW]
+                raw = [query @ y for y in read]
                 weights = np.exp(raw) / np.sum(np.exp(raw))
                 pooled = np.sum([w * y for w, y in zip(weights, y_TW, strict=True)], axis=0)
         else:

@@ -19,6 +19,7 @@ from birnn.errors import UsageError
 from birnn.reference import crf
 from birnn.runtime import Predictor
 from birnn.tasks import Gaps, TargetSequence
+from birnn.tasks.multilabel import Labels
 from data.test_offsets import TEXTS
 from reference.test_crf import enumerate_scores
 
@@ -139,6 +140,21 @@ def test_a_classifier_ranks_its_labels(make):
     for top in (0, -1):
         with pytest.raises(UsageError, match="from 1 on"):
             model.annotate("x", top=top)
+
+
+def test_a_multilabel_classifier_gives_its_labels_the_best_first(make):
+    model = model_of(make, Labels(size=4, thresholds=(0.9, 0.4, 0.01, 0.3)))
+    found = model.annotate("so good")
+    [chances] = model.predict_proba(["so good"])
+    every = sorted(zip(chances.tolist(), model.labels, strict=True), reverse=True)
+    assert 0 < len(found.answer) < 4
+    expected = [pair for pair in every if pair[1] in found.answer]
+    assert [(each.score, each.label) for each in found.labels] == expected
+    assert [each["label"] for each in found.record()["labels"]] == [label for _, label in expected]
+    ranked = model.annotate("so good", top=3).labels
+    assert [(each.score, each.label) for each in ranked] == every[:3]
+    none = model_of(make, Labels(size=4, thresholds=(0.99999,) * 4)).annotate("so good")
+    assert (none.answer, none.labels, none.record()["labels"]) == ([], (), [])
 
 
 def test_other_tasks_answer_as_they_predict(make, draw):

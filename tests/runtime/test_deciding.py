@@ -14,7 +14,7 @@ from birnn.reference.merge import MERGES
 from birnn.runtime import Predictor
 from birnn.runtime.ablation import encode
 from birnn.runtime.deciding import decisions
-from birnn.tasks import Gaps, Label, Tags, TargetSequence, Values
+from birnn.tasks import Gaps, Label, Labels, Tags, TargetSequence, Values
 from random_tensors import random_tensors
 
 LABELS = ("a", "b", "c")
@@ -69,6 +69,7 @@ def test_one_direction_has_no_backward_part():
         Label(size=3, pooling="last"),
         Label(size=3, pooling="last+max+mean"),
         Values(size=2, pooling="mean"),
+        Labels(size=3, pooling="max", thresholds=(0.3, 0.8, 0.5)),
     ],
 )
 def test_of_one_answer_each_step_is_ablated_alone(head, text):
@@ -98,6 +99,9 @@ def test_of_one_answer_each_step_is_ablated_alone(head, text):
         scores = bundle.tensors["head.linear.weight"] @ pooled + bundle.tensors["head.linear.bias"]
         if isinstance(head, Values):
             return float(scores[0] * bundle.tensors["head.scale"][0])
+        if isinstance(head, Labels):
+            [own] = model.scores([text])
+            return float(scores[np.argmax(own - head.cuts)])
         label = LABELS.index(model.predict([text])[0])
         return float(scores[label] - np.delete(scores, label).max())
 

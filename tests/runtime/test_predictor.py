@@ -36,6 +36,7 @@ from birnn.reference.stack import CellName, MergeName
 from birnn.runtime import Predictor
 from birnn.runtime import batches as module
 from birnn.tasks import PoolingName
+from birnn.tasks.multilabel import Labels
 
 LENGTHS = [3, 0, 7, 1, 1, 12, 0, 5]
 
@@ -58,6 +59,7 @@ HEADS = {
     "crf iobes": Tags(size=5, decoder="crf", scheme="iobes"),
     "softmax iob2": Tags(size=5, scheme="iob2"),
     "label": Label(size=4),
+    "labels": Labels(size=4, thresholds=(0.3, 0.5, 0.6, 0.9)),
     "values": Values(size=2),
 }
 
@@ -105,6 +107,7 @@ def specs() -> Iterator[Any]:
     for pooling, merge in itertools.product(get_args(PoolingName), get_args(MergeName)):
         for head in (
             Label(size=3, pooling=pooling, attention_size=3),
+            Labels(size=3, pooling=pooling, attention_score="linear", hidden=(2,)),
             Values(size=2, pooling=pooling, attention_size=3),
         ):
             encoder = Encoder(cell="gru", hidden_size=4, merge=merge)
@@ -187,6 +190,18 @@ def test_scores_are_those_of_the_slow_model(
         proba = predictor.predict_proba(data)
         np.testing.assert_allclose(proba, softmax(np.array(expected)), rtol=0, atol=1e-5)
         assert answers == [predictor.labels[i] for i in np.argmax(expected, axis=1)]
+        return
+    if spec.head.kind == "labels":
+        chances = 1 / (1 + np.exp(-np.array(expected)))
+        np.testing.assert_allclose(predictor.predict_proba(data), chances, rtol=0, atol=1e-5)
+        least = np.array(spec.head.thresholds or [0.5] * spec.head.size)
+        # Too near to a threshold the rounding of float32 may decide.
+        assert (np.abs(chances - least) > 1e-5).all()
+        given = [
+            [label for label, one in zip(predictor.labels, row >= least, strict=True) if one]
+            for row in chances
+        ]
+        assert answers == given
         return
     assert [len(tags) for tags in answers] == LENGTHS
     proba = predictor.predict_proba(data)

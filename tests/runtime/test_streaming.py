@@ -29,6 +29,7 @@ from birnn.reference.stack import CellName
 from birnn.runtime import Online, Predictor
 from birnn.runtime.pooling import Attention, Reduction
 from birnn.tasks import PoolingName
+from birnn.tasks.multilabel import Labels
 
 WORDS = Words(
     size=9,
@@ -42,7 +43,13 @@ ONE = Encoder(hidden_size=4, bidirectional=False)
 
 def specs() -> Iterator[Any]:
     for inputs in (WORDS, SYMBOLS, Vectors(size=3)):
-        for head in (Tags(size=5), Tags(size=5, scheme="iob2"), Label(size=4), Values(size=2)):
+        for head in (
+            Tags(size=5),
+            Tags(size=5, scheme="iob2"),
+            Label(size=4),
+            Labels(size=4),
+            Values(size=2),
+        ):
             name = f"{inputs.kind}-{head.kind}-{getattr(head, 'scheme', '')}"
             yield pytest.param(Spec(inputs=inputs, encoder=ONE, head=head), id=name)
     for cell in get_args(CellName):
@@ -50,7 +57,8 @@ def specs() -> Iterator[Any]:
             encoder = Encoder(
                 cell=cell, hidden_size=4, num_layers=3, residual=True, bidirectional=False
             )
-            head = Label(size=3, pooling=pooling, attention_size=3)
+            linear = "linear" if cell == "gru" else "additive"
+            head = Label(size=3, pooling=pooling, attention_size=3, attention_score=linear)
             spec = Spec(inputs=SYMBOLS, encoder=encoder, head=head)
             yield pytest.param(spec, id=f"{cell}-{pooling}")
 

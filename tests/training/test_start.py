@@ -59,6 +59,13 @@ def texts(labels: dict[str, str], count: int = 20) -> list[Example]:
             for n in range(count)]  # fmt: skip
 
 
+def sets(labels: dict[str, str], count: int = 20) -> list[Example]:
+    """Texts with the labels of all of their words, the common one of texts left out."""
+    examples = tagged(labels, count)
+    kept = (sorted(set(each.target) - {"O"}) for each in examples)
+    return [Example(each.inputs, tuple(own)) for each, own in zip(examples, kept, strict=True)]
+
+
 def series(channels: int, targets: int, *, shift: float = 0.0) -> list[Example]:
     draw = np.random.default_rng(channels)
     return [
@@ -82,6 +89,7 @@ CASES: dict[str, Case] = {
     "tags of a CRF": ("tagger", spans("ab"), spans("bc"), {"head.hidden": [3]}),
     "symbols": ("tagger", transcribed("abc"), transcribed("abcd"), {}),
     "label": ("classifier", texts(COLOURS), texts(MORE), {"head.pooling": "attention"}),
+    "labels": ("multilabel", sets(COLOURS), sets(MORE), {"head.pooling": "max"}),
     "values": ("regressor", series(2, 2), series(2, 2, shift=3.0), {"inputs.dense_size": 3}),
     "targets": ("seq2seq", transcribed("abc"), transcribed("abcdef"), {"head.tied": True}),
     "gaps": ("filler", raw("to be or not"), raw("not to go there"), {}),

@@ -7,7 +7,7 @@ from birnn.bundle.io import Bundle, BundleSource, as_bundle, faults, load, save
 from birnn.bundle.manifest import FORMAT_VERSION
 from birnn.bundle.spec import Encoder, Spec
 from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
-from birnn.tasks import Label, Tags, TargetSequence, Values
+from birnn.tasks import Label, Labels, Tags, TargetSequence, Values
 
 __all__ = [
     "CONVENTIONS",
@@ -18,6 +18,7 @@ __all__ = [
     "Convention",
     "Encoder",
     "Label",
+    "Labels",
     "Spec",
     "Surface",
     "Symbols",

@@ -125,6 +125,8 @@ def _show(found: Explanation) -> None:
     if found.probability is not None:
         chance = f" ({'marginal ' if crf else ''}{100 * found.probability:.1f} %)"
     where = "" if at is None else f" at step {at + 1}, {found.tokens[at]}"
+    if found.ablation.independent:
+        print(escaped(f"labels: {', '.join(found.answer) or 'none'}"))
     print(escaped(f"{found.target}{chance}{where}"))
     told = [f"{case} {logit:.3f}" for case, logit in found.logits().items()]
     of = f"{found.measure} of the step alone" if crf else found.measure

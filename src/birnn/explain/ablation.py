@@ -100,6 +100,8 @@ class Ablation:
         regresses: Whether they are values and not labels.
         means: What the ablated halves were replaced by.
         own_means: Whether that is the mean over the sequence's own steps, for want of data.
+        independent: Whether each label is given or not for itself; the answer is then the one that
+            is furthest above its threshold.
     """
 
     conditions: tuple[Condition, ...]
@@ -109,6 +111,7 @@ class Ablation:
     regresses: bool
     means: MeanStates
     own_means: bool
+    independent: bool = False
 
     def logits(self, target: str | None = None) -> dict[Condition, Array]:
         """Score of one answer in each condition, (T,) or a scalar array.
@@ -150,13 +153,16 @@ class Ablation:
         """How far the label of the full answer is above the best other, (C, T) or (C,).
 
         With a CRF it is below 0 where neighbours outvoted a step's own emissions. It is 0 where
-        there is but one label, and nothing to decide.
+        there is but one label, and nothing to decide. Where each label is given for itself it is
+        the logit.
 
         Raises:
             ConfigError: The model answers with values.
         """
         if self.regresses:
             raise ConfigError("values have no runner-up, so no margin. Compare `scores` instead.")
+        if self.independent:
+            return np.stack([*self.logits().values()])
         return margins(self.scores, self.answers[:1])
 
     def losses(self) -> dict[Condition, Array]:
@@ -237,6 +243,7 @@ def mean_ablation(
         inspected.regresses,
         means,
         own_means,
+        inspected.independent,
     )
 
 

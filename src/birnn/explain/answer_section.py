@@ -61,6 +61,9 @@ def _tiles(found: Explanation) -> Iterator[tuple[str, str, str]]:
         elif found.position is not None:
             name = f"the tag of {found.unit} {found.position + 1}"
             name += f", “{found.tokens[found.position]}”" if found.series is None else ""
+        elif found.ablation.independent:
+            yield "its labels", ", ".join(found.answer) or "none", ""
+            name = "the label explained"
         yield name, found.target, ""
         yield "its probability", f"{100 * found.probability:.1f} %", ""
     if found.spec.stack.directions_of(-1) == 2:
@@ -146,6 +149,10 @@ def _likeliest(found: Explanation, probabilities: Array) -> Table:
     ]
     what = "label" if found.asked is None else "word"
     header = [what, "probability", "logit"]
+    if found.ablation.independent:
+        given = set(found.answer)
+        rows = [[*row, "yes" if row[0] in given else "no"] for row in rows]
+        header.append("given")
     title = f"The likeliest {what}s"
     if found.decoding is not None and found.decoding.crf:
         header = ["label", "probability (marginal)", f"logit ({found.unit} alone)"]

@@ -22,7 +22,7 @@ from birnn.explain.reading import Reading
 from birnn.explain.states import Correlation, States, correlation, states
 from birnn.explain.unrolled import inputs_read
 from birnn.nn.threads import own_threads
-from birnn.reference.softmax import softmax
+from birnn.tasks import Scored
 
 LONG = 400  # steps from which on leaving out each of them in turn takes too long
 MOST_ROWS = 1 << 17  # of all copies of a sequence that its flow is read off
@@ -109,17 +109,25 @@ class Explanation:
 
     @property
     def answer(self) -> Any:
-        """What the model says: a label for each step, one label, or values.
+        """What the model says: a label for each step, one label, a list of labels, or values.
 
         Of steps that are not asked for it is empty.
         """
         given = self.ablation.answers[0]
+        if self.ablation.independent:
+            decoder = self._head.decoding(self.ablation.outputs, {})
+            [labels] = decoder.answers(self.ablation.scores[0][None], np.ones(1, np.int64))
+            return labels
         if self.ablation.regresses:
             return [float(value) for value in given]
         labels = [self.ablation.outputs[number] for number in np.atleast_1d(given)]
         if self.asked is not None:
             labels = [x if at else "" for x, at in zip(labels, self.asked.tolist(), strict=True)]
         return labels if given.ndim else labels[0]
+
+    @property
+    def _head(self) -> Scored:
+        return self.spec.head.scored("an explanation")
 
     @property
     def probabilities(self) -> Array | None:
@@ -131,7 +139,7 @@ class Explanation:
         scores = self.ablation.scores[0]
         if self.position is not None:
             scores = scores[self.position]
-        return softmax(scores)
+        return self._head.chances(scores)
 
     @property
     def probability(self) -> float | None:

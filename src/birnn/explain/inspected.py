@@ -314,9 +314,19 @@ class InspectedModel:
         return self.head.measured(scores), rows
 
     def answers(self, scores: Tensor, rows: Rows) -> Array:
-        """What the model says: ids of labels, (N,) or (B,), or values, (B, L)."""
+        """What the model says: ids of labels, (N,) or (B,), or values, (B, L).
+
+        Of any number of labels it is the one that is furthest above its threshold, (B,).
+        """
+        if self.independent:
+            return self._whole.spec.head.scored("answers").foremost(array(scores))
         with torch.no_grad():
             return array(scores if self.regresses else self.head.decode(scores, rows))
+
+    @property
+    def independent(self) -> bool:
+        """Whether each label is given or not for itself, any number of them."""
+        return self._whole.spec.head.target == "labels"
 
     def position(self, position: int | None, steps: int) -> int | None:
         """The step that an answer is asked of, from 0 on; None where the head answers once.

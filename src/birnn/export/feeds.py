@@ -218,8 +218,8 @@ def answers_of(
 
     Args:
         bundle: The model.
-        decoded: Numbers of labels, (B, T) of a model that answers for every step, else (B,); or
-            values (B, K).
+        decoded: Numbers of labels, (B, T) of a model that answers for every step, else (B,); which
+            labels are given, (B, L); or values (B, K).
         lengths: Length of each sequence, (B,).
         asked: Which steps are answered for, (B, T); None: all.
     """

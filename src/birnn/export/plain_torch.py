@@ -216,8 +216,11 @@ class PlainHead(nn.Module):
         self.offset = spec.get("offset") or ()
         self.in_units = spec["kind"] == "values"
         if self.pooling == "attention":
-            self.attention = nn.Linear(width, spec["attention_size"])
-            self.query = nn.Linear(spec["attention_size"], 1, bias=False)
+            units, self.attention = width, None
+            if spec.get("attention_score", "additive") == "additive":
+                units = spec["attention_size"]
+                self.attention = nn.Linear(width, units)
+            self.query = nn.Linear(units, 1, bias=False)
         elif self.pooling:
             width *= len(self.pooling.split("+"))
         sizes = [width, *spec.get("hidden", ())]
@@ -247,7 +250,8 @@ class PlainHead(nn.Module):
         """The rows of each sequence as one, 0 of an empty one (but for its final states)."""
         count = real.sum(dim=1)
         if self.pooling == "attention":
-            scores = self.query(torch.tanh(self.attention(rows))).masked_fill(~real, -torch.inf)
+            read = rows if self.attention is None else torch.tanh(self.attention(rows))
+            scores = self.query(read).masked_fill(~real, -torch.inf)
             weights = torch.softmax(scores, dim=1).masked_fill(~real, 0.0)
             return (weights * rows).sum(dim=1)
         pooled = {
@@ -365,7 +369,14 @@ class PlainModel(nn.Module):
 
     @torch.no_grad()
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        """Numbers of labels, (B, T) or (B,): the best of each, or with a CRF the best sequence."""
+        """Numbers of labels, (B, T) or (B,): the best of each, or with a CRF the best sequence.
+
+        Of a model that gives any number of labels it is which of them, (B, L).
+        """
+        if self.spec["head"]["kind"] == "labels":
+            given = self.spec["head"].get("thresholds") or [0.5] * scores.shape[-1]
+            cuts = torch.logit(torch.tensor(given, dtype=torch.float64))
+            return scores >= cuts.to(scores)
         if self.crf is None:
             return scores.argmax(dim=-1)
         return viterbi(scores.double(), lengths, *self._crf_scores())

@@ -152,6 +152,8 @@ class Model:
     def decode(self, params: Parameters, scores: Array, lengths: Any) -> Array:
         """Numbers of labels, (B, T) of a tagger, 0 in the padding, or (B,) of a classifier.
 
+        Of a multi-label classifier it is which labels are given, (B, L).
+
         Args:
             params: As for the call: of a CRF its scores are read.
             scores: What the call has given.
@@ -159,6 +161,8 @@ class Model:
         """
         if self.has_crf:
             return viterbi(scores, lengths, self.chain(params))
+        if self.spec.head.target == "labels":
+            return scores >= jnp.asarray(self._head.cuts)  # type: ignore[attr-defined]
         labels = scores.argmax(axis=-1)
         if not self.spec.head.per_step:
             return labels
@@ -259,8 +263,10 @@ class Model:
                 count_B1 = jnp.maximum(real_BT.sum(axis=1), 1)[:, None]
                 parts.append(rows_BTW.sum(axis=1) / count_B1.astype(rows_BTW.dtype))
             else:
-                projected = jnp.tanh(self._linear_layer(params, "attention", rows_BTW))
-                scores_BT = projected @ params["attention.query"]
+                scored = rows_BTW
+                if "attention.weight" in params:
+                    scored = jnp.tanh(self._linear_layer(params, "attention", rows_BTW))
+                scores_BT = scored @ params["attention.query"]
                 weights = jax.nn.softmax(scores_BT, axis=1, where=real_BT)
                 parts.append((weights[:, :, None] * rows_BTW).sum(axis=1))
         return jnp.concatenate(parts, axis=-1)

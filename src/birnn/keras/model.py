@@ -241,7 +241,9 @@ def _mean(keras: Any, head: Any, encoded: KerasStackOutput, steps: Steps) -> Ten
 def _attention(keras: Any, head: Any, encoded: KerasStackOutput, steps: Steps) -> Tensor:
     layers, ops = keras.layers, keras.ops
     rows = zeroed(keras, encoded.rows, steps)
-    hidden = layers.Dense(head.attention_size, activation="tanh", name="attention")(rows)
+    hidden = rows
+    if head.attention_score == "additive":
+        hidden = layers.Dense(head.attention_size, activation="tanh", name="attention")(rows)
     scores = layers.Dense(1, use_bias=False, name="attention_query")(hidden)
     # A softmax over the steps that are read: of an empty sequence 1 on its first row, which is
     # zero. Keras' own layer warns of sequences of length 1.

@@ -17,7 +17,7 @@ from birnn.inputs import Batch
 from birnn.models.head import Answered, HeadModule, HeadTraining
 from birnn.models.inputs import ActivatedLinear, from_host
 from birnn.models.sequence import SequenceHead
-from birnn.nn import CRF, AdditiveAttention, pool
+from birnn.nn import CRF, AdditiveAttention, LinearAttention, pool
 from birnn.nn.outputs import BiRNNOutput
 from birnn.ragged import Ragged
 from birnn.reference.stack import Stack
@@ -175,9 +175,13 @@ class PooledHead(ScoringModule):
         super().__init__()
         width = encoder.output_size
         self.pooling = spec.pooling
-        self.attention = (
-            AdditiveAttention(width, spec.attention_size) if spec.pooling == "attention" else None
-        )
+        self.attention: AdditiveAttention | LinearAttention | None = None
+        if spec.pooling == "attention":
+            self.attention = (
+                LinearAttention(width)
+                if spec.attention_score == "linear"
+                else AdditiveAttention(width, spec.attention_size)
+            )
         self.add_layers(spec, spec.pooled_width(width))
 
     def forward(self, rows: Ragged[Tensor], final_BW: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from birnn.nn.decoder import AttentionDecoder
 from birnn.nn.dropout import SequenceNoise, VariationalDropout, WordDropout
 from birnn.nn.manual import ManualBiRNN
 from birnn.nn.outputs import BiRNNOutput, DecoderState, DecoderStep, LayerOutput, State
-from birnn.nn.pooling import AdditiveAttention, pool
+from birnn.nn.pooling import AdditiveAttention, LinearAttention, pool
 from birnn.nn.recurrent import GRU, LSTM, RNN
 from birnn.nn.torch_layers import from_torch, to_torch
 
@@ -34,6 +34,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "LayerOutput",
+    "LinearAttention",
     "ManualBiRNN",
     "SequenceNoise",
     "State",

@@ -121,15 +121,8 @@ class AdditiveAttention(nn.Linear):
         Raises:
             ShapeError: No ragged rows, or rows of another width or dtype than the weights.
         """
-        x = ragged_rows(x, "attention")
-        rows, like = x.values, self.weight
-        if rows.shape[1] != self.in_features or not (rows.dtype == like.dtype or autocasts(rows)):
-            raise ShapeError(
-                f"attention is over rows {self.in_features} wide of {like.dtype}, got rows "
-                f"{rows.shape[1]} wide of {rows.dtype}"
-            )
-        scores_N = super().forward(x.values).tanh() @ self.query
-        return segment_softmax(scores_N, x)
+        x = _rows_like(x, self.weight, self.in_features)
+        return segment_softmax(super().forward(x.values).tanh() @ self.query, x)
 
     def forward(self, x: Ragged[Tensor]) -> Tensor:  # type: ignore[override]
         """Weighted mean of each sequence's rows, (B, W); zeros for a sequence of length 0.
@@ -137,8 +130,63 @@ class AdditiveAttention(nn.Linear):
         Raises:
             ShapeError: As `weights`.
         """
-        weights_N = self.weights(x)
-        return _sums(x.with_values(x.values * weights_N.unsqueeze(1)))
+        return _weighted(x, self.weights(x))
+
+
+class LinearAttention(nn.Module):
+    """Weighs the steps of a sequence by one learned weight for each unit of a row: q . x.
+
+    Args:
+        input_size: Width W of a row.
+
+    Raises:
+        ConfigError: A size below 1.
+
+    Source:
+        Zhou et al. 2016, Attention-Based Bidirectional Long Short-Term Memory Networks for Relation
+        Classification, section 3.3, equations 9 to 11 without the tanh.
+
+    Example:
+        >>> import numpy as np
+        >>> attention = LinearAttention(1)
+        >>> _ = torch.nn.init.zeros_(attention.query)
+        >>> x = Ragged(torch.tensor([[1.0], [3.0], [5.0]]), np.array([2, 1]))
+        >>> attention(x).tolist()
+        [[2.0], [5.0]]
+    """
+
+    def __init__(self, input_size: int) -> None:
+        super().__init__()
+        if input_size < 1:
+            raise ConfigError(f"input_size is {input_size}, it is 1 or more")
+        self.query = nn.Parameter(torch.empty(input_size))
+        nn.init.uniform_(self.query, -(input_size**-0.5), input_size**-0.5)
+
+    def weights(self, x: Ragged[Tensor]) -> Tensor:
+        """As `AdditiveAttention.weights`."""
+        x = _rows_like(x, self.query, len(self.query))
+        return segment_softmax(x.values @ self.query, x)
+
+    def forward(self, x: Ragged[Tensor]) -> Tensor:
+        """As `AdditiveAttention.forward`."""
+        return _weighted(x, self.weights(x))
+
+
+def _rows_like(x: Ragged[Tensor], like: Tensor, width: int) -> Ragged[Tensor]:
+    """Rows that attention of this width and dtype can weigh."""
+    x = ragged_rows(x, "attention")
+    rows = x.values
+    if rows.shape[1] != width or not (rows.dtype == like.dtype or autocasts(rows)):
+        raise ShapeError(
+            f"attention is over rows {width} wide of {like.dtype}, got rows "
+            f"{rows.shape[1]} wide of {rows.dtype}"
+        )
+    return x
+
+
+def _weighted(x: Ragged[Tensor], weights_N: Tensor) -> Tensor:
+    """Weighted sum of each sequence's rows, (B, W)."""
+    return _sums(x.with_values(x.values * weights_N.unsqueeze(1)))
 
 
 def _sums(x: Ragged[Tensor]) -> Tensor:

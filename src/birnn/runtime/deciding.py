@@ -34,7 +34,7 @@ from birnn.runtime.heads import ScoringHead
 from birnn.runtime.predictor import Predictor
 
 Array = npt.NDArray[Any]
-Measure = Literal["margin", "value", "log-probability"]
+Measure = Literal["margin", "logit", "value", "log-probability"]
 
 # How far an outcome speaks for the answer, one number for each of its answers.
 Support = Callable[[Outcome], Array]
@@ -75,7 +75,8 @@ class Decisions:
     """Which half decided, for each step of a sequence; `decisions` makes them.
 
     Args:
-        measure: What is lost: the margin of a label above the best other, a value, or the
+        measure: What is lost: the margin of a label above the best other, the logit of the
+            label furthest above its threshold where there may be any number, a value, or the
             logarithm of the probability of a target.
         steps: Of each step; None for steps that the model does not answer for.
         whole: Of the one answer for the sequence, its halves ablated at all steps; None where each
@@ -161,6 +162,14 @@ def _support(model: Predictor, steps: Any) -> tuple[Support, Measure]:
             return np.array([values[0] for values in found])
 
         return value, "value"
+    if model.spec.head.target == "labels":
+        [own] = model.runner.run([steps], head.scores())
+        number = int(model.spec.head.scored("a decision").foremost(own))
+
+        def logit(encoded: Outcome) -> Array:
+            return np.asarray(head(encoded)[:, number], np.float64)
+
+        return logit, "logit"
     numbers = {label: number for number, label in enumerate(model.labels)}
     chosen = [answer] if isinstance(answer, str) else answer
     labels = np.array([numbers[label] for label in chosen], np.int64)

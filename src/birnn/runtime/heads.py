@@ -238,14 +238,20 @@ class ScoringHead:
 
 
 class AttentionScores:
-    """Scores (N, 1) of rows (N, W) in the attention of that name: ``q . tanh(W x + b)``."""
+    """Scores (N, 1) of rows (N, W) in the attention of that name.
+
+    They are ``q . tanh(W x + b)``, or ``q . x`` where it has no W.
+    """
 
     def __init__(self, tensors: Tensors, name: str) -> None:
-        self._project = Linear.of(tensors, name)
+        additive = f"{name}.weight" in tensors
+        self._project = Linear.of(tensors, name) if additive else None
         self._query = Linear(tensors[f"{name}.query"][None, :])
 
     def __call__(self, rows_NW: Floats) -> Floats:
         """Scores of rows."""
+        if self._project is None:
+            return self._query(rows_NW)
         return self._query(np.tanh(self._project(rows_NW)))
 
 

@@ -100,7 +100,7 @@ class Attention:
     ``a = softmax(scores)`` over the real steps of each sequence.
 
     Args:
-        score: Scores (N, 1) of rows (N, W): ``q . tanh(W x + b)``.
+        score: Scores (N, 1) of rows (N, W).
 
     Source:
         Bahdanau et al. 2015, Neural Machine Translation by Jointly Learning to Align and

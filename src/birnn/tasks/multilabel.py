@@ -18,10 +18,11 @@ from birnn.metrics import LabelSetScorer, named_counts
 from birnn.reference.cells import sigmoid
 from birnn.reference.stack import Stack
 from birnn.schema import Size
+from birnn.tasks.annotated import AnswerParts, Scores
 from birnn.tasks.classifier import Label
-from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Scorer, Tensors
+from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Scorer, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
-from birnn.tasks.scored import Decoder, named_probabilities
+from birnn.tasks.scored import Decoder, named_probabilities, ranked
 from birnn.tasks.thresholds import (
     EVEN,
     TunedScorer,
@@ -51,6 +52,7 @@ class Labels(Pooled):
     target: ClassVar = "labels"
     gives: ClassVar = "any number of labels for each sequence"
     key: ClassVar = "labels"
+    ranks: ClassVar = True
     settings: ClassVar = LabelsSettings
     # Smoothing would draw the probabilities of labels that are rare towards a half.
     defaults: ClassVar = {
@@ -119,6 +121,11 @@ class Labels(Pooled):
             )
         return FittedHead(cls(size=len(labels), **pooling_of(settings)), train, dev, labels)
 
+    def continued(self, fitted: Head, size: int) -> Self:
+        """The same head, whose thresholds are chosen anew."""
+        del fitted
+        return self.model_copy(update={"size": size, "thresholds": ()})
+
     def check_target(self, example: Example, where: str) -> tuple[str, ...]:
         """The labels of an example."""
         return _checked(example, where)
@@ -170,7 +177,7 @@ class Labels(Pooled):
 
         def probabilities(scores_BL: Array, lengths: Lengths) -> list[Any]:
             del lengths
-            return list(sigmoid(np.asarray(scores_BL)))
+            return list(self.chances(scores_BL))
 
         return Decoder(answers, probabilities)
 
@@ -178,6 +185,22 @@ class Labels(Pooled):
         """A list of labels for each sequence, from which of them are given (B, L)."""
         del lengths
         return [named(given_L, labels) for given_L in decoded]
+
+    def foremost(self, scores: Array) -> Array:
+        """The label furthest above its threshold, or nearest below it."""
+        found: Array = (scores - self.cuts).argmax(axis=-1)
+        return found
+
+    def chances(self, scores: Array) -> Array:
+        """Probabilities of labels from their logits, each on its own."""
+        return sigmoid(np.asarray(scores))
+
+    def parts(self, scores: Scores, labels: Sequence[str], top: int | None) -> AnswerParts:
+        """The labels given with their probabilities, the best first; or the ``top`` best of all."""
+        best = ranked(scores.probabilities, labels, top)
+        if top is None:
+            best = [pair for pair in best if pair[0] in scores.answer]
+        return AnswerParts({self.key: []}, labels=best)  # which the record has in their place
 
     def scorer(self, labels: Sequence[str]) -> LabelSetScorer:
         """An empty scorer of sets of labels."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,8 @@ from birnn.tasks.head import HeadLayer
 from birnn.tasks.scored import HiddenSettings, Scored, hidden_of
 
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
+AttentionScore = Literal["additive", "linear"]
+"""Score of a row h in the attention: ``q . tanh(W h + b)``, or ``q . h``."""
 
 
 class PoolingSettings(HiddenSettings):
@@ -23,14 +25,24 @@ class PoolingSettings(HiddenSettings):
     pooling: PoolingName = Field(
         default="last+max+mean", description="last, max, mean, last+max+mean or attention"
     )
-    attention_size: Size = Field(default=64, description="hidden units of the attention")
+    attention_size: Size = Field(
+        default=64, description="hidden units of the attention, where its score is additive"
+    )
+    attention_score: AttentionScore = Field(
+        default="additive",
+        description="how the attention scores a row: additive, with hidden units, or linear, "
+        "by one weight for each unit of the row",
+    )
 
 
 class Pooled(Scored, ABC):
     """Base of the heads that answer once for a sequence: pooling, then layers."""
 
+    added: ClassVar = Scored.added | {"attention_score"}
+
     pooling: PoolingName = "last+max+mean"
     attention_size: Size = Field(default=64, description="hidden units of the attention")
+    attention_score: AttentionScore = "additive"
 
     @property
     def pooling_parts(self) -> tuple[str, ...]:
@@ -45,7 +57,9 @@ class Pooled(Scored, ABC):
         """Names and shapes behind an encoder; of the poolings only attention has any."""
         width = encoder.output_size
         attention: dict[str, Shape] = {}
-        if self.pooling == "attention":
+        if self.pooling == "attention" and self.attention_score == "linear":
+            attention["attention.query"] = (width,)
+        elif self.pooling == "attention":
             attention = linear_shapes("attention", self.attention_size, width)
             attention["attention.query"] = (self.attention_size,)
         return attention | self.layer_tensors(self.pooled_width(width))
@@ -55,7 +69,9 @@ class Pooled(Scored, ABC):
         width = encoder.output_size
         name, boxes = "one row for the whole sequence", [(width, p) for p in self.pooling_parts]
         if self.pooling == "attention":
-            name = f"attention over all steps, {self.attention_size} hidden units"
+            linear = self.attention_score == "linear"
+            units = "linear" if linear else f"{self.attention_size} hidden units"
+            name = f"attention over all steps, {units}"
             boxes = [(width, "weighted mean")]
         return [HeadLayer(name, ("attention.",), boxes, encoder=True), *self.hidden_stages()]
 
@@ -63,11 +79,13 @@ class Pooled(Scored, ABC):
         """The head in one line, from the rows of an encoder on."""
         width = encoder.output_size
         what = "labels" if self.has_labels else "values"
-        pooled = f"{self.pooling} pooling {self.pooled_width(width)}{self.hidden_outline()}"
+        linear = self.pooling == "attention" and self.attention_score == "linear"
+        called = f"{'linear ' if linear else ''}{self.pooling}"
+        pooled = f"{called} pooling {self.pooled_width(width)}{self.hidden_outline()}"
         return f"{width} → {pooled} → {self.size} {what}"
 
 
 def pooling_of(settings: Any) -> dict[str, Any]:
     """The fields of a `Pooled` head from the settings."""
-    pooling = {"pooling": settings.pooling, "attention_size": settings.attention_size}
-    return pooling | hidden_of(settings)
+    names = ("pooling", "attention_size", "attention_score")
+    return {name: getattr(settings, name) for name in names} | hidden_of(settings)

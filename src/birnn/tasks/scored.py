@@ -16,6 +16,7 @@ from pydantic import Field
 from birnn.errors import DataError
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.reference.activations import ActivationName
+from birnn.reference.softmax import softmax
 from birnn.schema import Frozen, Shape, Size, linear_shapes
 from birnn.tasks.head import Array, Head, HeadLayer, Lengths, Tensors
 
@@ -130,6 +131,19 @@ class Scored(Head, HiddenSettings, ABC):
             lengths: Lengths of the sequences, (B,).
             labels: The labels by number.
         """
+
+    def foremost(self, scores: Array) -> Array:
+        """Number of the answer that is explained where none is named, of scores (..., L): (...).
+
+        Args:
+            scores: Logits of labels.
+        """
+        found: Array = scores.argmax(axis=-1)
+        return found
+
+    def chances(self, scores: Array) -> Array:
+        """Probabilities of labels from their logits, (..., L)."""
+        return softmax(scores)
 
     def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Names of the columns of its scores, for explanations."""

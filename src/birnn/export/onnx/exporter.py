@@ -22,7 +22,7 @@ from birnn.runtime.validation import validated
 
 NO_LOG = 4  # fatal errors alone: what is wrong comes as an exception
 LONGEST_FAULT = 300
-ANSWERS = {"tags", "label", "values", "likeliest"}  # one of which each graph gives
+ANSWERS = {"tags", "label", "labels", "values", "likeliest"}  # one of which each graph gives
 
 
 def write(bundle: Bundle, path: Path) -> None:

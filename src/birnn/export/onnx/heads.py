@@ -14,7 +14,7 @@ from birnn.export.onnx.crf import chain_of, viterbi
 from birnn.export.onnx.graph import GraphBuilder
 from birnn.export.onnx.layers import Tensors, dense, linear, on_steps, step_numbers, time_first
 from birnn.export.onnx.recurrent import StackTensors
-from birnn.tasks import Gaps, Head, Label, Scored, Tags, Values
+from birnn.tasks import Gaps, Head, Label, Labels, Scored, Tags, Values
 
 NO_TAG = -1  # beyond the end of a sequence
 
@@ -133,6 +133,22 @@ def label(
     ]
 
 
+def label_set(
+    graph: GraphBuilder, spec: Labels, labels: Sequence[str], tensors: Tensors, given: Sequences
+) -> list[GraphOutput]:
+    """Scores of the labels, their probabilities, and which of them are given."""
+    del labels
+    scores_BL = _layers(graph, spec, tensors)(pooled(graph, spec.pooling_parts, tensors, given))
+    cuts = graph.constant("head.cuts", spec.cuts)
+    below = graph.add("Less", scores_BL, cuts, name="below")
+    probabilities = graph.add("Sigmoid", scores_BL, name="probabilities")
+    return [
+        GraphOutput("scores", scores_BL, np.float32, spec.size),
+        GraphOutput("probabilities", probabilities, np.float32, spec.size),
+        GraphOutput("labels", graph.add("Not", below, name="given"), np.bool_, spec.size),
+    ]
+
+
 def values(
     graph: GraphBuilder, spec: Values, labels: Sequence[str], tensors: Tensors, given: Sequences
 ) -> list[GraphOutput]:
@@ -155,6 +171,7 @@ HEADS: dict[
 ] = {
     "tags": tags,
     "label": label,
+    "labels": label_set,
     "values": values,
     "gaps": gaps,
 }
@@ -212,8 +229,12 @@ def mean(graph: GraphBuilder, tensors: Tensors, given: Sequences) -> str:
 
 
 def attention(graph: GraphBuilder, tensors: Tensors, given: Sequences) -> str:
-    """The mean of the rows weighted by ``softmax(q . tanh(W x + b))`` over the real steps."""
-    layer = dense(graph, "head.attention", "tanh", tensors)
+    """The mean of the rows weighted over the real steps.
+
+    The weights are ``softmax(q . tanh(W x + b))``, or ``softmax(q . x)`` where there is no W.
+    """
+    additive = "head.attention.weight" in tensors
+    layer = dense(graph, "head.attention", "tanh", tensors) if additive else str
     query = graph.constant("head.attention.query", tensors["head.attention.query"])
     query_A1 = graph.add("Unsqueeze", query, [1], name="query_A1")
     scores_TB1 = on_steps(
