@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from birnn.errors import ShapeError, UsageError
-from birnn.metrics import LabelScorer, SequenceScorer, Statistics, TagScorer, ValueScorer
+from birnn.metrics import (
+    LabelScorer,
+    LabelSetScorer,
+    SequenceScorer,
+    Statistics,
+    TagScorer,
+    ValueScorer,
+)
 from birnn.metrics.resampling import difference_intervals, drawn, intervals
 from birnn.tasks.gap_scores import GapScorer, ScoredGaps
 
@@ -62,6 +69,8 @@ IOB2 = ("B-X", "O", "I-X", "B-Y", "I-Y")
 CASES = {
     "labels": (lambda: LabelScorer("abcd"), [(g, s) for gs, ss in tags("abcd", 1)
                                              for g, s in zip(gs, ss, strict=True)]),
+    "label sets": (lambda: LabelSetScorer("abcd"), [(set(g[:2]), set(s[:3]))
+                                                    for g, s in tags("abcd", 1)]),
     "tags": (lambda: TagScorer("abcd"), tags("abcd", 2)),
     "spans": (lambda: TagScorer(IOB2, "iob2"), tags(IOB2, 3)),
     "values": (ValueScorer, values(4)),
@@ -81,7 +90,7 @@ def test_resampled_scores_are_those_of_the_scorer_on_the_resample(name: str) -> 
     found = statistics(make(), pairs)
     weights = np.concatenate([np.ones((1, len(pairs)), np.int64), *drawn(len(pairs), 30, 7)])
     resampled = found.resampled(weights)
-    assert {"accuracy", "mse", "token_error_rate"} & set(resampled)
+    assert {"accuracy", "exact_match", "mse", "token_error_rate"} & set(resampled)
     for row, counts in enumerate(weights):
         scorer = make()
         for number, (gold, answer) in enumerate(pairs):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from birnn.bundle import Bundle, Encoder, Label, Spec, Symbols, Tags, Values
+from birnn.bundle import Bundle, Encoder, Label, Labels, Spec, Symbols, Tags, Values
 from birnn.data import Example
 from birnn.errors import DataError, UsageError
 from birnn.metrics.significance import McNemar, PairedPermutation
@@ -21,6 +21,7 @@ HEADS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "tags": (Tags(size=3), ("x", "y", "z")),
     "spans": (Tags(size=3, decoder="crf", scheme="iob2"), ("O", "B-X", "I-X")),
     "label": (Label(size=3, pooling="max"), ("x", "y", "z")),
+    "labels": (Labels(size=3, pooling="max", thresholds=(0.3, 0.5, 0.7)), ("x", "y", "z")),
     "values": (Values(size=2), ()),
 }
 
@@ -47,6 +48,8 @@ def data(kind: str, count: int = 60) -> list[Example]:
         inputs = tuple(draw.choice(list(SYMBOLS[1:]), length).tolist())
         if kind in ("tags", "spans"):
             target: Any = tuple(draw.choice(list(labels), length).tolist())
+        elif kind == "labels":
+            target = tuple(label for label in labels if draw.random() < 0.4)
         else:
             target = str(draw.choice(labels)) if labels else draw.normal(0, 1, 2)
         lines = tuple(range(line, line + length))
@@ -83,6 +86,19 @@ def test_scores_are_those_of_evaluate_and_errors_are_all_that_is_wrong(kind: str
         assert [e.where for e in found.errors] == [
             e.where for e, said in zip(examples, predictions, strict=True) if e.target != said
         ]
+    elif kind == "labels":
+        chances = one.predict_proba([example.inputs for example in examples])
+        expected_errors = [
+            (e.where, label if missed else "", "" if missed else label, pytest.approx(p))
+            for e, said, row in zip(examples, predictions, chances, strict=True)
+            for missed in (True, False)
+            for label, p in zip(one.labels, row, strict=True)
+            if (label in e.target) != (label in said) and (label in e.target) == missed
+        ]
+        assert [
+            (e.where, e.gold, e.predicted, e.gold_probability if e.gold else e.probability)
+            for e in found.errors
+        ] == expected_errors
     sizes = [error.size for error in found.worst()]
     assert sizes == sorted(sizes, reverse=True)
     assert found.worst(3) == found.worst()[:3]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from birnn.metrics import LabelScorer, SequenceScorer, TagScorer, ValueScorer
+from birnn.metrics import LabelScorer, LabelSetScorer, SequenceScorer, TagScorer, ValueScorer
 from birnn.studies.evaluation import tables, write
 
 RAN = {"sequences": 9, "tokens": 30, "seconds": 0.5, "tokens_per_second": 60.0}
@@ -67,6 +67,18 @@ def test_of_spans_it_is_said_what_is_counted(tmp_path: Path) -> None:
     assert "100.0 % span F1" in text
     assert "Single tags are counted here, whole spans in the F1." in text
     assert "Not one answer is wrong." in text
+
+
+def test_the_page_of_sets_of_labels_shows_micro_f1_and_whole_sets(tmp_path: Path) -> None:
+    pairs = [(("x", "y"), ("x",)), ((), ()), (("y",), ("y",)), ((), ("z",))]
+    scores = scores_of(LabelSetScorer(["x", "y", "z"]), *pairs)
+    path = write(tmp_path / "page.html", scores, model="m", data="d")
+    text = visible(path)
+    assert f"{100 * 2 / 3:.1f} % micro F1" in text
+    assert "50.0 % all labels of a sequence right" in text
+    assert "samples F1 0.6667 exact match 0.5000" in text
+    assert "y 1.000 0.500 0.667 2" in text
+    assert "taken for which" not in text
 
 
 def test_the_page_of_values_has_no_matrix(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from birnn.metrics.labels import mean_of, ordered, ratios
+import numpy as np
+
+from birnn.metrics.labels import mean_of, ordered, ratios, shares
+from birnn.metrics.resampling import Array, Statistics
 
 
 class LabelSetScorer:
@@ -50,8 +53,27 @@ class LabelSetScorer:
         self._right.update(right)
         self._sequences += 1
         self._exact += one == other
-        # Nothing that was to be found, and nothing found, is right.
-        self._f1 += 2 * len(right) / (len(one) + len(other)) if one or other else 1.0
+        self._f1 += _f1(one, other)
+
+    def statistics(
+        self, golds: Sequence[Collection[str]], answers: Sequence[Collection[str]]
+    ) -> Statistics:
+        """Sums over sequences that the scores of sets are functions of.
+
+        Example:
+            >>> found = LabelSetScorer("xy").statistics([("x", "y"), ()], [("x",), ()])
+            >>> {name: round(score, 3) for name, score in found.scores().items()}
+            {'exact_match': 0.5, 'samples_f1': 0.833, 'precision': 1.0, 'recall': 0.5, \
+'f1': 0.667, 'macro_f1': 0.5}
+        """
+        pairs = [(frozenset(g), frozenset(a)) for g, a in zip(golds, answers, strict=True)]
+        numbers = {label: n for n, label in enumerate(sorted(frozenset().union(*sum(pairs, ()))))}
+        whole = np.array([(1.0, one == other, _f1(one, other)) for one, other in pairs])
+        held_BL = np.zeros((len(pairs), 3 * len(numbers)))
+        for row, (one, other) in enumerate(pairs):
+            for kind, labels in enumerate((one & other, other, one)):
+                held_BL[row, [3 * numbers[label] + kind for label in labels]] = 1
+        return Statistics(np.hstack([whole.reshape(-1, 3), held_BL]), _measures)
 
     def result(self) -> dict[str, Any]:
         """Scores of all that was counted.
@@ -82,3 +104,25 @@ class LabelSetScorer:
             },
             "sequences": self._sequences,
         }
+
+
+def _f1(gold: frozenset[str], predicted: frozenset[str]) -> float:
+    """F1 of one set; nothing that was to be found, and nothing found, is right."""
+    if not gold and not predicted:
+        return 1.0
+    return 2 * len(gold & predicted) / (len(gold) + len(predicted))
+
+
+def _measures(sums: Array) -> dict[str, Array]:
+    """Scores from the sums of `LabelSetScorer.statistics`, (R, 3 + 3 L)."""
+    right_RL, said_RL, gold_RL = (sums[:, 3 + kind :: 3] for kind in range(3))
+    right_R, said_R, gold_R = (each.sum(axis=1) for each in (right_RL, said_RL, gold_RL))
+    occurring_R = np.maximum(1, (said_RL + gold_RL > 0).sum(axis=1))
+    return {
+        "exact_match": shares(sums[:, 1], sums[:, 0]),
+        "samples_f1": shares(sums[:, 2], sums[:, 0]),
+        "precision": shares(right_R, said_R),
+        "recall": shares(right_R, gold_R),
+        "f1": shares(2 * right_R, said_R + gold_R),
+        "macro_f1": shares(2 * right_RL, said_RL + gold_RL).sum(axis=1) / occurring_R,
+    }

@@ -202,19 +202,20 @@ def _statistics(
 def _measures(sums: Array, *, spans: bool) -> dict[str, Array]:
     """Scores from the sums of `_statistics`, (R, K)."""
     right_RL, said_RL, gold_RL = (sums[:, 2 + kind :: 3] for kind in range(3))
-    f1_RL = _shares(2 * right_RL, said_RL + gold_RL)
+    f1_RL = shares(2 * right_RL, said_RL + gold_RL)
     occurring_R = np.maximum(1, (said_RL + gold_RL > 0).sum(axis=1))
-    found = {"accuracy": _shares(sums[:, 0], sums[:, 1]), "macro_f1": f1_RL.sum(axis=1)}
+    found = {"accuracy": shares(sums[:, 0], sums[:, 1]), "macro_f1": f1_RL.sum(axis=1)}
     parts = [right_RL, said_RL], [right_RL, gold_RL], [2 * right_RL, said_RL + gold_RL]
     for name, (part_RL, whole_RL) in zip(("precision", "recall", "f1"), parts, strict=True):
         if spans:
-            found[name] = _shares(part_RL.sum(axis=1), whole_RL.sum(axis=1))
+            found[name] = shares(part_RL.sum(axis=1), whole_RL.sum(axis=1))
         else:
-            found[name] = _shares(part_RL, whole_RL).sum(axis=1) / occurring_R
+            found[name] = shares(part_RL, whole_RL).sum(axis=1) / occurring_R
     return found | {"macro_f1": found["macro_f1"] / occurring_R}
 
 
-def _shares(part: Array, whole: Array) -> Array:
+def shares(part: Array, whole: Array) -> Array:
+    """Ratios; 0 of nothing."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 

@@ -24,8 +24,8 @@ class AnswerError:
     Args:
         where: ``file:line`` of it; empty where the example has no place.
         kind: What it is of: ``tag``, ``label``, ``labels``, ``values``, ``target``, ``word``; of a
-            span ``missed``, ``spurious``, ``type`` (right steps, wrong type), ``boundary`` (wrong
-            steps, right type) or ``type and boundary``.
+            span or one of several labels ``missed`` or ``spurious``, of a span also ``type`` (right
+            steps, wrong type), ``boundary`` (wrong steps, right type) or ``type and boundary``.
         text: The token or tokens that it is about, or the whole text.
         gold: What was right.
         predicted: What was said; empty where a span was missed.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -19,7 +20,8 @@ from birnn.reference.cells import sigmoid
 from birnn.reference.stack import Stack
 from birnn.schema import Size
 from birnn.tasks.annotated import AnswerParts, Scores
-from birnn.tasks.classifier import Label
+from birnn.tasks.classifier import Label, chance_of
+from birnn.tasks.errors import AnswerError
 from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Scorer, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
 from birnn.tasks.scored import Decoder, named_probabilities, ranked
@@ -201,6 +203,34 @@ class Labels(Pooled):
         if top is None:
             best = [pair for pair in best if pair[0] in scores.answer]
         return AnswerParts({self.key: []}, labels=best)  # which the record has in their place
+
+    def faults(self, gold: Any, counted: Any) -> Array:
+        """How many labels are missing or too many."""
+        return np.array([len(set(gold) ^ set(counted))], np.float64)
+
+    @property
+    def paired_by(self) -> Literal["questions", "counts", "numbers"]:
+        """Wrong labels are counts of a sequence: its labels hang together."""
+        return "counts"
+
+    def errors(
+        self, example: Example, gold: Any, scores: Scores, labels: Sequence[str]
+    ) -> list[AnswerError]:
+        """Each label that is missing or too many, with its probability."""
+        [error] = super().errors(example, gold, scores, labels)
+        numbers = {label: number for number, label in enumerate(labels)}
+        found = []
+        for label in gold:
+            if label not in scores.answer:
+                p = chance_of(label, scores.probabilities, numbers)
+                missed = {"kind": "missed", "gold": label, "predicted": "", "gold_probability": p}
+                found.append(replace(error, **missed, size=1.0 - (p or 0.0)))
+        for label in scores.answer:
+            if label not in gold:
+                p = chance_of(label, scores.probabilities, numbers) or 0.0
+                given = {"kind": "spurious", "gold": "", "predicted": label, "probability": p}
+                found.append(replace(error, **given, size=p))
+        return found
 
     def scorer(self, labels: Sequence[str]) -> LabelSetScorer:
         """An empty scorer of sets of labels."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from birnn.metrics.label_sets import LabelSetScorer
+from birnn.metrics import LabelSetScorer, Statistics
 
 Array = npt.NDArray[Any]
 Rule = Literal["per_label", "one"] | float
@@ -122,14 +122,22 @@ class TunedScorer:
     def result(self) -> dict[str, Any]:
         """The result of a `birnn.metrics.LabelSetScorer`."""
         scorer = LabelSetScorer(self._labels)
-        if self._golds:
-            scores_BL = np.stack(self._scores)
-            gold_BL = held(self._golds, self._labels)
-            found = chosen_thresholds(scores_BL, gold_BL, self._rule)
-            given_BL = scores_BL >= cuts_of(found, len(self._labels))
-            for gold, given_L in zip(self._golds, given_BL, strict=True):
-                scorer.update(gold, named(given_L, self._labels))
+        for gold, answer in zip(self._golds, self._tuned(self._golds, self._scores), strict=True):
+            scorer.update(gold, answer)
         return scorer.result()
+
+    def statistics(self, golds: Sequence[Any], answers: Sequence[Array]) -> Statistics:
+        """As `birnn.metrics.LabelSetScorer.statistics`, of logits at their own thresholds."""
+        return LabelSetScorer(self._labels).statistics(golds, self._tuned(golds, answers))
+
+    def _tuned(self, golds: Sequence[Any], scores: Sequence[Array]) -> list[list[str]]:
+        """The labels that are given at the thresholds that the right answers choose."""
+        if not golds:
+            return []
+        scores_BL = np.stack(scores)
+        found = chosen_thresholds(scores_BL, held(golds, self._labels), self._rule)
+        given_BL = scores_BL >= cuts_of(found, len(self._labels))
+        return [named(given_L, self._labels) for given_L in given_BL]
 
 
 def held(sets: Sequence[Any], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
