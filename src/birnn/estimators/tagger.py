@@ -122,7 +122,7 @@ class BiRNNTagger(Labelled, Estimator):
         sequences = self._sequences(X)
         gold = [list(map(str, _tags(each, number))) for number, each in enumerate(y)]
         check_consistent_length(sequences, gold)
-        measure, _ = self.bundle_.spec.head.selection
+        measure = self.bundle_.spec.head.selection
         pairs = zip(sequences, gold, strict=True)
         return float(self.predictor_.evaluate(pairs, tell=no_notice)[measure])
 
