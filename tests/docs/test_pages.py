@@ -42,6 +42,7 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 LEFT_OUT = {
     "README.md": 5,
     "docs/how/demo.md": 1,
+    "docs/how/frames.md": 1,
     "docs/ideas/cost.md": 1,
     "docs/ideas/merging.md": 1,
     "docs/start.md": 2,
