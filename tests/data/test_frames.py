@@ -98,6 +98,16 @@ def test_several_columns_of_classes_ask_for_a_choice():
     assert targets(data, "tags", label_column="ner_tags") == [("I-PER",)]
 
 
+def test_a_data_set_may_hold_steps_of_series():
+    rows = [{"id": at // 3, "time": at % 3, "x": at / 2, "label": at // 3} for at in range(6)]
+    names = dict.fromkeys(rows[0]) | {"label": ClassLabel("calm", "busy")}
+    found, _ = load(DataSet(rows, **names))
+    assert [(e.inputs.tolist(), e.target) for e in found] == [
+        ([[0.0], [0.5], [1.0]], "calm"),
+        ([[1.5], [2.0], [2.5]], "busy"),
+    ]
+
+
 def test_splits_are_no_examples():
     splits = {name: DataSet(NER, tokens=None, ner_tags=None) for name in ("train", "test")}
     wanted = r"splits of a data set: train, test\. Give one of them: dataset\['train'\]\."

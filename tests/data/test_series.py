@@ -228,7 +228,7 @@ def arrays_of(found):
     return [e.inputs.tolist() for e in found.examples]
 
 
-@pytest.mark.parametrize("pattern", ["t{}", "t_{}", "{}", "x[{}]", "value.{}"])
+@pytest.mark.parametrize("pattern", ["t{}", "t_{}", "{}", "step[{}]", "Time.{}"])
 def test_rows_of_a_wide_table_are_series(reading, pattern):
     frame = WIDE.rename(columns={f"t{at}": pattern.format(at) for at in range(4)})
     turned = frame[frame.columns[::-1]]
@@ -261,6 +261,20 @@ def test_what_a_wide_row_lacks_at_its_end_is_no_step(reading):
     frame.loc[1, "t0"] = None
     with pytest.raises(DataError, match=r"(row 1|csv:3): 't0' of the series is missing"):
         reading(frame)
+
+
+def test_numbered_channels_are_no_steps(reading):
+    names = {"x": "c0", "y": "c1"}
+    more = LONG.rename(columns=names).assign(c2=1.0, c3=2.0, c4=3.0)
+    found = reading(more)
+    assert found.found["series"] == "long"
+    assert found.series["a"] == [[7, 40, 1, 2, 3], [8, 50, 1, 2, 3]]
+    table = WIDE.rename(columns=lambda name: name.replace("t", "acc"))
+    with pytest.raises(DataError, match=r"series if it holds series"):
+        reading(table)
+    assert arrays_of(reading(table, series="wide")) == STEPS[:, :, None].tolist()
+    eight = pd.DataFrame(np.arange(24.0).reshape(3, 8), columns=[f"acc{at}" for at in range(8)])
+    assert len(reading(eight.assign(kind=["p", "q", "p"])).examples[0]) == 8
 
 
 def test_x_may_be_a_wide_table():

@@ -133,7 +133,8 @@ def has_header(
             return True
         raise DataError(
             f"{listed(first)} look like names of columns, and none is known. Set --text-column "
-            "and --label-column, or --no-header if it is a row like the others"
+            "and --label-column, --series if it holds series, or --no-header if it is a row like "
+            "the others"
         )
     _refuse_names(first, rest, request)
     return False

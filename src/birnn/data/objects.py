@@ -198,6 +198,9 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
             f"{where}{shortened(given)} is no list of examples. "
             f"Give a list of {ACCEPTED[request.target]}, or a data frame."
         )
+    if (frame := _as_frame(given, request)) is not None:
+        yield from _rows(frame, request, tell, where)
+        return
     keys: Keys | None = None
     pairs, classes = _Pairs(), class_names(given)
     for number, item in enumerate(given):
@@ -341,6 +344,20 @@ def _of_series(
     except DataError as error:
         raise DataError(_in_python(str(error))) from None
     table.report()
+
+
+def _as_frame(given: Any, request: ReadRequest) -> dict[str, Sequence[Any]] | None:
+    """The columns of a data set whose rows are steps of series, or wide ones; else None."""
+    if not hasattr(given, "column_names") or not hasattr(given, "__getitem__") or not len(given):
+        return None
+    first = [given[at] for at in range(min(len(given), SAMPLE))]
+    if not all(isinstance(row, Mapping) and row.keys() == first[0].keys() for row in first):
+        return None
+    if _series({str(key): [row[key] for row in first] for key in first[0]}, request) is None:
+        return None
+    names = class_names(given)
+    rows = [with_names(row, names, list(names)) for row in given]
+    return {str(key): [row[key] for row in rows] for key in first[0]}
 
 
 def _with_series(

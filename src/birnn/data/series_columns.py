@@ -31,7 +31,9 @@ MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "?", "<na>", "nat"}
 """What cells of files hold where a value is missing, in lower case."""
 
 _NUMBERED = re.compile(r"(.*?)[\s_.:\[-]*(\d+(?:\.\d+)?)\]?")
-ENOUGH = 4  # numbered columns, before a table is taken for a wide one
+# Numbered columns, before a table is taken for a wide one: where their names say that they are
+# steps, and where they say nothing.
+ENOUGH, MANY = 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +189,15 @@ class _Choice:
         """The layout of a table of series by its names and numbers, if it looks like one."""
         if not self.header:
             return None
-        if len(self._numbered()) >= ENOUGH:
-            rest = self._rest(self._numbered())
-            texts = [at for at in rest if not self.numeric[at] and at not in self._ids(rest)]
-            return "wide" if len(texts) <= 1 and self._named_alike() else None
         time, of = self._time(), self._id()
-        if time is None or of is None or not self._repeats(of):
-            return None
-        used = {time, of, *self._targets((time, of), must=False)}
-        channels = self.channels or [at for at in range(len(self.names)) if at not in used]
-        return "long" if channels and all(self.numeric[at] for at in channels) else None
+        # Channels may be numbered, too: c0, c1, c2.
+        if time is not None and of is not None and self._repeats(of):
+            used = {time, of, *self._targets((time, of), must=False)}
+            channels = self.channels or [at for at in range(len(self.names)) if at not in used]
+            return "long" if channels and all(self.numeric[at] for at in channels) else None
+        rest = self._rest(self._numbered())
+        texts = [at for at in rest if not self.numeric[at] and at not in self._ids(rest)]
+        return "wide" if len(texts) <= 1 and self._are_steps() else None
 
     def columns(self, layout: Layout, *, guessed: bool) -> SeriesColumns:
         """The columns of a table of this layout."""
@@ -366,10 +367,16 @@ class _Choice:
                 found[at] = (matched[1], float(matched[2]))
         return found
 
-    def _named_alike(self) -> bool:
-        """Whether every name of numbered columns has several numbers, as steps have."""
-        names = [name for name, _ in self._numbered().values()]
-        return min(map(names.count, set(names))) >= ENOUGH
+    def _are_steps(self) -> bool:
+        """Whether numbered columns look like steps, and not like channels that are numbered."""
+        by_name: dict[str, set[float]] = {}
+        for name, step in self._numbered().values():
+            by_name.setdefault(name, set()).add(step)
+        if not by_name:
+            return False
+        alike = len(by_name) > 1 and len(set(map(frozenset, by_name.values()))) == 1
+        timed = all(not name or plain_name(name) in TIME for name in by_name)
+        return min(map(len, by_name.values())) >= (ENOUGH if alike or timed else MANY)
 
     def _rest(self, numbered: dict[int, tuple[str, float]]) -> list[int]:
         return [at for at in range(len(self.names)) if at not in numbered]
