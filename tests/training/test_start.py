@@ -167,10 +167,13 @@ def test_new_transitions_of_a_crf_start_as_fresh_ones(trained: Callable[[str], B
 @pytest.mark.parametrize("name", ["tags", "tags of a CRF", "values", "targets"])
 @pytest.mark.parametrize("freeze", [("encoder",), ("inputs",), ("encoder", "inputs")])
 def test_what_is_frozen_keeps_its_bits(
-    trained: Callable[[str], Bundle], name: str, freeze: tuple[str, ...]
+    trained: Callable[[str], Bundle],
+    name: str,
+    freeze: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     before, second = trained(name), CASES[name][2]
-    after = go_on(before, second, freeze=freeze).bundle
+    after = go_on(before, second, freeze=freeze, quiet=False).bundle
     changed = set()
     for tensor, weights in before.tensors.items():
         part = tensor.partition(".")[0]
@@ -183,6 +186,8 @@ def test_what_is_frozen_keeps_its_bits(
     assert after.metadata["start"]["frozen"] == sorted(freeze)
     if "inputs" in freeze:
         assert after.spec.inputs == before.spec.inputs
+        told = capsys.readouterr().err
+        assert bool(before.spec.inputs.vocabularies()) == ("does not know stay so" in told)
 
 
 def test_dropout_of_frozen_parts_is_off_and_that_between_parts_is_on(

@@ -14,7 +14,6 @@ from birnn.cli.options import (
     Level,
     Longest,
     Page,
-    Seed,
     search_of,
     with_read_options,
     with_threads,
@@ -50,7 +49,9 @@ def evaluate(
     out: Page = None,
     errors: Errors = None,
     level: Level = 0.95,
-    seed: Seed = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="One seed gives the same intervals.")
+    ] = 1,
     beam: Beam = None,
     longest: Longest = None,
     as_json: Json = False,

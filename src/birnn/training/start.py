@@ -220,6 +220,9 @@ class WarmStart:
         grown = replace(fitted, head=head, labels=labels, initial=initial)
         if "inputs" in self.freeze:
             kept = {name: known[name] for name in spec.inputs.vocabularies()}
+            if kept:
+                what = " and ".join(kept)
+                notes.append(f"inputs are frozen: {what} that {self.name} does not know stay so")
             return grown, LearntInputs(spec.inputs, kept)
         vocabularies = {name: known[name].grown(new) for name, new in learnt.vocabularies.items()}
         for name in list(vocabularies)[:1]:
