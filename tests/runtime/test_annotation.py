@@ -15,7 +15,7 @@ from birnn.bundle import Encoder, Label, Spec, Symbols, Tags, Values, Vectors, W
 from birnn.data.examples import Example
 from birnn.data.schemes import Span, spans
 from birnn.data.tokeniser import clean
-from birnn.errors import UsageError
+from birnn.errors import DataError, UsageError
 from birnn.reference import crf
 from birnn.runtime import Predictor
 from birnn.tasks import Gaps, TargetSequence
@@ -118,6 +118,32 @@ def test_texts_come_as_strings_tables_records_and_examples(predictors):
     assert model.annotate([]) == []
     empty = model.annotate("")
     assert (empty.text, empty.tokens, empty.entities) == ("", (), ())
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "\0",
+        "\U0001f469\u200d\U0001f469 ",
+        "a\u0301\u0323",
+        "\u05e9\u05dc\u05d5\u05dd ",
+        "\u200b",
+        "'s",
+    ],
+)
+def test_long_odd_texts_are_annotated(predictors, unit):
+    text = unit * 2000
+    found = predictors["iob2"].annotate(text)
+    assert found.text == text
+    for part in (*found.tokens, *found.entities):
+        assert text[part.start : part.end] == part.text
+    assert found.answer == predictors["iob2"].predict([text])[0]
+
+
+def test_a_text_that_does_not_hold_its_tokens_is_named(predictors):
+    given = [Example(("a",), text="a"), Example(("b", "a"), text="ab")]
+    with pytest.raises(DataError, match="sequence 1: the tokens are not those of the text"):
+        predictors["iob2"].annotate(given)
 
 
 def model_of(make, head, inputs=WORDS):

@@ -7,6 +7,7 @@ of the text as it came in.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -214,12 +215,17 @@ def _begins(text: str, start: int, here: int) -> bool:
     character = text[here]
     if character.isascii():
         return True
-    alone = unicodedata.normalize("NFD", character)
-    if unicodedata.combining(alone[0]):
+    if _is_mark(character):
         return False
     before = text[start:here]
     apart = unicodedata.normalize("NFC", before) + unicodedata.normalize("NFC", character)
     return unicodedata.normalize("NFC", before + character) == apart
+
+
+@functools.lru_cache(1 << 14)
+def _is_mark(character: str) -> bool:
+    """Whether it stands on the character before; some of two marks say so only when taken apart."""
+    return unicodedata.combining(unicodedata.normalize("NFD", character)[0]) != 0
 
 
 def _cuts(text: str) -> Iterator[int]:
@@ -227,7 +233,7 @@ def _cuts(text: str) -> Iterator[int]:
     for run in _LONG.finditer(text):
         marks = 0
         for at in range(*run.span()):
-            marks = marks + 1 if unicodedata.combining(text[at]) else 0
+            marks = marks + 1 if _is_mark(text[at]) else 0
             if marks == MOST_MARKS:
                 yield at
                 marks = 0

@@ -164,6 +164,9 @@ class _Chunk(NamedTuple):
 
 
 CACHED = 64  # characters of a chunk; longer ones seldom recur
+LONGEST_WORD = (
+    256  # characters; a longer one is not searched for clitics, each of which takes a call
+)
 
 
 def _chunk(chunk: str) -> _Chunk:
@@ -186,6 +189,8 @@ _cached_chunk_of = functools.lru_cache(1 << 16)(_chunk_of)
 
 
 def _clitics(word: str) -> list[str]:
+    if len(word) > LONGEST_WORD:
+        return [word]
     if "'" not in word and "’" not in word:
         at = _MERGED.get(word.lower(), 0) if 5 <= len(word) <= 6 else 0
         return [word[:at], word[at:]] if at else [word]

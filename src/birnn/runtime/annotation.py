@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 from birnn.data.offsets import Offsets, joined_offsets
-from birnn.inputs.kind import Steps
-from birnn.tasks.annotated import AnswerParts, Scores
-from birnn.tasks.head import Head
+from birnn.errors import DataError, Tell, UsageError, log_notice
+from birnn.inputs import Steps
+from birnn.runtime.batches import WINDOW
+from birnn.runtime.loaded import LoadedModel
+from birnn.runtime.validation import GivenText
+from birnn.tasks.annotated import AnswerParts
 
 DIGITS = 6  # of a probability in a JSON object
 
@@ -133,47 +137,131 @@ class Annotation:
         return "".join(parts) + text[at:]
 
 
-def annotation(
-    head: Head,
-    labels: Sequence[str],
-    text: str | None,
-    steps: Steps,
-    scores: Scores,
-    *,
-    top: int | None,
-    between: str = " ",
-) -> Annotation:
+class Annotator(LoadedModel):
+    """What a predictor says of texts, by their characters."""
+
+    @overload
+    def annotate(self, texts: str, *, top: int | None = None) -> Annotation: ...
+
+    @overload
+    def annotate(self, texts: Iterable[Any], *, top: int | None = None) -> list[Annotation]: ...
+
+    def annotate(
+        self, texts: str | Iterable[Any], *, top: int | None = None
+    ) -> Annotation | list[Annotation]:
+        """What the model says of a text, with the characters that it says it of.
+
+        Args:
+            texts: One text, or what `predict` takes: a list of texts or of lists of tokens, which
+                are then joined by a blank.
+            top: Of a classifier how many labels are given, of a model that writes sequences how
+                many targets, of a filler how many words for a gap; by default all labels, one
+                target, as many words as the filler was trained to name.
+
+        Returns:
+            For one text its `Annotation`, else one for each, in their order: entities by character
+            offsets of a tagger whose tags mark spans, tokens with their offsets (and tags), labels
+            with probabilities, the best first.
+
+        Raises:
+            DataError: A text that the model cannot read.
+            UsageError: ``top``, and a model that does not rank answers, or below 1.
+
+        Example:
+            >>> import numpy as np
+            >>> from birnn.bundle import Bundle, Encoder, Spec, Symbols, Tags
+            >>> head = Tags(size=2, scheme="iob2")
+            >>> spec = Spec(inputs=Symbols(size=3, dim=2), encoder=Encoder(), head=head)
+            >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
+            >>> vocabularies = {"symbols": ("<unk>", "A", "C"), "labels": ("B-HELIX", "O")}
+            >>> model = Annotator(Bundle(spec, vocabularies, tensors))
+            >>> found = model.annotate(" A C")
+            >>> [(e.text, e.label, e.start, e.end, e.score) for e in found.entities]
+            [('A', 'HELIX', 1, 2, 0.5), ('C', 'HELIX', 3, 4, 0.5)]
+        """
+        if isinstance(texts, str):
+            return next(self.stream_annotations([texts], top=top, window=1))
+        return list(self.stream_annotations(texts, top=top))
+
+    def stream_annotations(
+        self,
+        texts: Iterable[Any],
+        *,
+        top: int | None = None,
+        window: int = WINDOW,
+        wait: bool = True,
+        tell: Tell = log_notice,
+    ) -> Iterator[Annotation]:
+        """As `annotate`, text by text; memory does not grow with the number of texts.
+
+        Args:
+            texts: As for `predict`; a `birnn.data.Example` has its own text.
+            top: As for `annotate`.
+            window: As for `stream`.
+            wait: As for `stream`.
+            tell: As for `predict`.
+
+        Raises:
+            UsageError: A window below 1; ``top`` as of `annotate`.
+            DataError: A text that the model cannot read; those before it are answered.
+        """
+        head = self.spec.head
+        if top is not None and not head.ranks:
+            raise UsageError(f"a {head.task} does not rank its answers: leave top out.")
+        if top is not None and top < 1:
+            raise UsageError(f"top is {top}, it must be a whole number from 1 on")
+        alphabet = self._runner.codec.alphabet
+        between = " " if alphabet is None or not alphabet.single else ""
+        given: deque[GivenText] = deque()
+        read: deque[Steps] = deque()
+
+        def sequences() -> Iterator[Steps]:
+            for steps in self._validated(texts, texts=given):
+                read.append(steps)
+                yield steps
+
+        if window < 1:
+            raise UsageError(f"window is {window}, it must be a whole number from 1 on")
+        found = self._runner.stream(sequences(), self._head.annotations(top), window, wait, tell)
+
+        def annotated() -> Iterator[Annotation]:
+            for number, scores in enumerate(found):
+                (text, offsets), steps = given.popleft(), read.popleft()
+                parts = head.parts(scores, self.labels, top)
+                try:
+                    if isinstance(steps, tuple | list):
+                        if text is None:
+                            text, offsets = between.join(steps), joined_offsets(steps, between)
+                        elif offsets is None:
+                            offsets = head.token_offsets(text, steps)
+                    yield annotation(text, offsets or (), scores.answer, parts)
+                except DataError as error:
+                    raise DataError(f"sequence {number}: {error}") from None
+
+        return annotated()
+
+
+def annotation(text: str | None, offsets: Offsets, answer: Any, parts: AnswerParts) -> Annotation:
     """An answer as an annotation of what was read.
 
     Args:
-        head: The head that gave it.
-        labels: The labels by number.
-        text: The text as it came in; None where tokens or vectors did.
-        steps: The validated sequence.
-        scores: The answer and its scores.
-        top: How many of the best are given, where the task ranks answers.
-        between: What tokens that came without a text are joined by.
-
-    Raises:
-        DataError: Tokens that are not those of the text.
+        text: The text; None where vectors were read.
+        offsets: Where its tokens stand in it.
+        answer: The answer.
+        parts: What it is made of.
     """
-    parts = head.parts(scores, labels, top)
     fields = dict(parts.record)
     ranked = tuple(LabelScore(*pair) for pair in parts.labels)
     if ranked:
         fields["labels"] = [
             {"label": each.label, "score": round(each.score, DIGITS)} for each in ranked
         ]
-    if not isinstance(steps, tuple | list):
-        return Annotation(None, scores.answer, labels=ranked, fields=fields)
     if text is None:
-        text, offsets = between.join(steps), joined_offsets(steps, between)
-    else:
-        offsets = head.token_offsets(text, steps)
+        return Annotation(None, answer, labels=ranked, fields=fields)
     entities = _entities(text, offsets, parts)
     if parts.spans is not None:
         fields["entities"] = [entity.record() for entity in entities]
-    return Annotation(text, scores.answer, _tokens(text, offsets, parts), entities, ranked, fields)
+    return Annotation(text, answer, _tokens(text, offsets, parts), entities, ranked, fields)
 
 
 def _tokens(text: str, offsets: Offsets, parts: AnswerParts) -> tuple[AnnotatedToken, ...]:

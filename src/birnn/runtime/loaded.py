@@ -18,7 +18,7 @@ from birnn.data.read import read, text_example
 from birnn.errors import BundleError, ConfigError, Tell, log_notice
 from birnn.inputs import Steps
 from birnn.runtime.batches import BatchRunner
-from birnn.runtime.validation import validated
+from birnn.runtime.validation import GivenText, validated
 
 
 class LoadedModel:
@@ -177,7 +177,7 @@ class LoadedModel:
         return [str(token) for token in next(self._validated([text]))]
 
     def _validated(
-        self, sequences: Any, first: int = 0, texts: deque[str | None] | None = None
+        self, sequences: Any, first: int = 0, texts: deque[GivenText] | None = None
     ) -> Iterator[Steps]:
         return validated(
             self.spec,

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +16,16 @@ from birnn.data.objects import examples as labelled_examples
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.errors import DataError, Tell, UsageError, log_notice
 from birnn.inputs import Steps
-from birnn.runtime.annotation import Annotation, annotation
+from birnn.runtime.annotation import Annotator
 from birnn.runtime.batches import WINDOW
 from birnn.runtime.evaluation import Evaluation
 from birnn.runtime.heads import Answering
-from birnn.runtime.loaded import LoadedModel
 from birnn.runtime.search import Hypothesis, Search
 from birnn.runtime.streaming import Online
 from birnn.tasks.annotated import Scores
 
 
-class Predictor(LoadedModel):
+class Predictor(Annotator):
     """A model from a bundle, ready to answer.
 
     Thread-safe. It can be pickled and copied, without its folder.
@@ -70,100 +68,6 @@ class Predictor(LoadedModel):
             UsageError: A search, and a model that does not search.
         """
         return list(self.stream(sequences, search=search, tell=tell))
-
-    @overload
-    def annotate(self, texts: str, *, top: int | None = None) -> Annotation: ...
-
-    @overload
-    def annotate(self, texts: Iterable[Any], *, top: int | None = None) -> list[Annotation]: ...
-
-    def annotate(
-        self, texts: str | Iterable[Any], *, top: int | None = None
-    ) -> Annotation | list[Annotation]:
-        """What the model says of a text, with the characters that it says it of.
-
-        Args:
-            texts: One text, or what `predict` takes: a list of texts or of lists of tokens, which
-                are then joined by a blank.
-            top: Of a classifier how many labels are given, of a model that writes sequences how
-                many targets, of a filler how many words for a gap; by default all labels, one
-                target, as many words as the filler was trained to name.
-
-        Returns:
-            For one text its `Annotation`, else one for each, in their order: entities by character
-            offsets of a tagger whose tags mark spans, tokens with their offsets (and tags), labels
-            with probabilities, the best first.
-
-        Raises:
-            DataError: A text that the model cannot read.
-            UsageError: ``top``, and a model that does not rank answers, or below 1.
-
-        Example:
-            >>> from birnn.bundle import Bundle, Encoder, Spec, Symbols, Tags
-            >>> head = Tags(size=2, scheme="iob2")
-            >>> spec = Spec(inputs=Symbols(size=3, dim=2), encoder=Encoder(), head=head)
-            >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
-            >>> vocabularies = {"symbols": ("<unk>", "A", "C"), "labels": ("B-HELIX", "O")}
-            >>> found = Predictor(Bundle(spec, vocabularies, tensors)).annotate(" A C")
-            >>> [(e.text, e.label, e.start, e.end, e.score) for e in found.entities]
-            [('A', 'HELIX', 1, 2, 0.5), ('C', 'HELIX', 3, 4, 0.5)]
-        """
-        if isinstance(texts, str):
-            return next(self.stream_annotations([texts], top=top, window=1))
-        return list(self.stream_annotations(texts, top=top))
-
-    def stream_annotations(
-        self,
-        texts: Iterable[Any],
-        *,
-        top: int | None = None,
-        window: int = WINDOW,
-        wait: bool = True,
-        tell: Tell = log_notice,
-    ) -> Iterator[Annotation]:
-        """As `annotate`, text by text; memory does not grow with the number of texts.
-
-        Args:
-            texts: As for `predict`; a `birnn.data.Example` has its own text.
-            top: As for `annotate`.
-            window: As for `stream`.
-            wait: As for `stream`.
-            tell: As for `predict`.
-
-        Raises:
-            UsageError: A window below 1; ``top`` as of `annotate`.
-            DataError: A text that the model cannot read; those before it are answered.
-        """
-        head = self.spec.head
-        if top is not None and not head.ranks:
-            raise UsageError(f"a {head.task} does not rank its answers: leave top out.")
-        if top is not None and top < 1:
-            raise UsageError(f"top is {top}, it must be a whole number from 1 on")
-        alphabet = self._runner.codec.alphabet
-        between = " " if alphabet is None or not alphabet.single else ""
-        given: deque[str | None] = deque()
-        read: deque[Steps] = deque()
-
-        def sequences() -> Iterator[Steps]:
-            for steps in self._validated(texts, texts=given):
-                read.append(steps)
-                yield steps
-
-        if window < 1:
-            raise UsageError(f"window is {window}, it must be a whole number from 1 on")
-        found = self._runner.stream(sequences(), self._head.annotations(top), window, wait, tell)
-        return (
-            annotation(
-                head,
-                self.labels,
-                given.popleft(),
-                read.popleft(),
-                scores,
-                top=top,
-                between=between,
-            )
-            for scores in found
-        )
 
     def predict_nbest(
         self,

@@ -14,10 +14,16 @@ from birnn.data.frames import is_iterable, is_table
 from birnn.data.headers import called
 from birnn.data.missing import MissingValues, Rule
 from birnn.data.objects import unpacked
+from birnn.data.offsets import Offsets
 from birnn.data.options import ReadOptions
 from birnn.data.tokeniser import SplitMode, Splitter
 from birnn.errors import DataError, Tell
 from birnn.inputs.kind import Codec, Steps
+
+GivenText = tuple[str | None, Offsets | None]
+"""The text that a sequence came in, None of tokens or vectors; where its tokens stand, if known."""
+
+NO_TEXT: GivenText = (None, None)
 
 # Remedies for a text that was split the wrong way.
 _REMEDIES = ("give a list of its tokens", "give birnn.data.tokenise(text)")
@@ -33,7 +39,7 @@ def validated(
     source_split: str | None = None,
     tell: Tell | None = None,
     options: Callable[[], ReadOptions] = ReadOptions,
-    texts: deque[str | None] | None = None,
+    texts: deque[GivenText] | None = None,
     missing: Rule = "refuse",
 ) -> Iterator[Steps]:
     """The sequences of a call, validated one by one as they come.
@@ -49,8 +55,7 @@ def validated(
         source_split: How a string is split where targets are sequences, likewise.
         tell: Takes each notice, one line.
         options: Gives the options of reading; called only for tables and dicts.
-        texts: Receives the text of each sequence before it is yielded; None of one that came in
-            tokens or vectors.
+        texts: Receives the text of each sequence before it is yielded.
         missing: What fills missing values of vectors.
 
     Raises:
@@ -72,7 +77,7 @@ def validated(
     codec.check_call(sequences)
     # A column of a table holds texts, however short; and who asks for texts gave them.
     may_be_one = spec.head.per_step and not is_table(sequences) and texts is None
-    of_examples: deque[str | None] = deque()
+    of_examples: deque[GivenText] = deque()
     if texts is not None and not is_table(sequences):
         sequences = _with_texts(sequences, of_examples)
     vectors = spec.inputs.holds == "vectors"
@@ -96,17 +101,17 @@ def validated(
             sequence = split_symbols(sequence, source_split)
         steps = spec.head.validated(codec, sequence, f"sequence {number}", splitter)
         if texts is not None:
-            whole = of_examples.popleft() if of_examples else None
-            texts.append(given if whole is None and isinstance(given, str) else whole)
+            whole = of_examples.popleft() if of_examples else NO_TEXT
+            texts.append((given, None) if whole[0] is None and isinstance(given, str) else whole)
         yield steps
     if filling is not None and tell is not None:
         filling.report(tell)
 
 
-def _with_texts(sequences: Iterable[Any], texts: deque[str | None]) -> Iterator[Any]:
+def _with_texts(sequences: Iterable[Any], texts: deque[GivenText]) -> Iterator[Any]:
     """The sequences as they are; the text of each example, which is unpacked without it."""
     for item in sequences:
-        texts.append(item.text if isinstance(item, Example) else None)
+        texts.append((item.text, item.offsets) if isinstance(item, Example) else NO_TEXT)
         yield item
 
 
