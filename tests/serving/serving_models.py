@@ -1,7 +1,11 @@
-"""Small random models to put behind an app, and a look at its metrics."""
+"""Small random models to put behind an app or a server, and a look at its metrics."""
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -52,3 +56,18 @@ def metric(client: Any, line: str) -> float:
     lines = client.get("/metrics").text.splitlines()
     [value] = [each.rpartition(" ")[2] for each in lines if each.startswith(f"{line} ")]
     return float(value)
+
+
+@contextlib.contextmanager
+def running(*command: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A server, and the port that it told."""
+    process = subprocess.Popen(
+        [sys.executable, *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        line = process.stderr.readline()
+        assert "serving" in line, line
+        yield process, int(line.partition("http://127.0.0.1:")[2].partition("/")[0])
+    finally:
+        process.kill()
+        process.communicate()

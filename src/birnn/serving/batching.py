@@ -94,6 +94,7 @@ class Batcher:
         assert self._pump is not None, "it was started"
         await self._idle.wait()
         self._pump.cancel()
+        await asyncio.wait([self._pump])
         self._thread.shutdown()
 
     async def submit(self, job: Job) -> bytes:
@@ -147,14 +148,17 @@ class Batcher:
             await self._filled.wait()
             while self._waiting:
                 batch = self._take()
-                outcomes = await self._loop.run_in_executor(self._thread, self._answered, batch)
+                try:
+                    outcomes = await self._loop.run_in_executor(self._thread, self._answered, batch)
+                except Exception as error:  # whatever it is, the others are answered
+                    outcomes = [error] * len(batch)
                 for job, outcome in zip(batch, outcomes, strict=True):
                     if job.done.done():  # whoever asked is gone
                         continue
-                    if isinstance(outcome, Exception):
-                        job.done.set_exception(outcome)
-                    else:
+                    if isinstance(outcome, bytes):
                         job.done.set_result(outcome)
+                    else:
+                        job.done.set_exception(_raisable(outcome))
             self._filled.clear()
             self._idle.set()
 
@@ -164,11 +168,18 @@ class Batcher:
         answer, questions = batch[0].answer, [job.question for job in batch]
         outcomes: list[Outcome]
         try:
-            outcomes = list(answer(questions))
+            outcomes = [*answer(questions)]
+            if len(outcomes) != len(batch):
+                raise RuntimeError(f"{len(batch)} questions have {len(outcomes)} answers")
         except Exception as error:
             outcomes = [error] if len(batch) == 1 else list(map(_alone(answer), questions))
         self._observe(sum(job.texts for job in batch), time.perf_counter() - begun)
         return outcomes
+
+
+def _raisable(error: Exception) -> Exception:
+    """An error that a future can hold: it refuses `StopIteration`."""
+    return RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
 
 
 def _alone(answer: Answer) -> Callable[[Any], Outcome]:

@@ -91,7 +91,7 @@ def questions(
     several["sequences"] = _field(
         list[sequence], "sequences: of tokens, or of vectors", limits.texts
     )
-    top = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=1000)]
+    top = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
     options = {"top": _field(top, "how many of the best answers are given")} if ranks else {}
     return _body("PredictQuestion", one | several, options), _body("ExplainQuestion", one, {})
 

@@ -1,0 +1,46 @@
+"""The OpenAPI document against a server: schemathesis sends requests, right and wrong ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from serving_models import model_of, running
+
+from birnn.bundle import save
+
+# Small, so that the requests just beyond them are small.
+LIMITS = ("--max-tokens", "20", "--max-texts", "4")
+
+
+def found(made_once: Callable[..., Path], tmp_path: Path, name: str, *options: str) -> str:
+    """What schemathesis says of a server of one model, "" where it finds nothing."""
+    folder = made_once(f"served-{name}", lambda at: save(model_of(*name.split("-")).bundle, at))
+    with running("-m", "birnn", "serve", f"m={folder}", "--port", "0", *LIMITS) as (_, port):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "schemathesis.cli", "run"),
+                f"http://127.0.0.1:{port}/openapi.json",
+                *("--checks", "all", "--no-color", *options),
+            ],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=400,
+        )
+    assert "POST /predict" in done.stdout or done.returncode == 0, done.stderr
+    failures = done.stdout[done.stdout.find("FAILURES") :]
+    return "" if done.returncode == 0 else failures[:5000]
+
+
+def test_nothing_is_found(made_once, tmp_path):
+    assert found(made_once, tmp_path, "words-label", "--max-examples", "5") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["words-tags", "vectors-label", "symbols-sequence"])
+def test_nothing_is_found_of_any_model(made_once, tmp_path, name):
+    assert found(made_once, tmp_path, name, "--max-examples", "200") == ""
