@@ -106,6 +106,8 @@ def test_a_data_set_may_hold_steps_of_series():
         ([[0.0], [0.5], [1.0]], "calm"),
         ([[1.5], [2.0], [2.5]], "busy"),
     ]
+    taken = unpacked(DataSet(rows, **names), "label", vectors=True)
+    assert [each.tolist() for each in taken] == [e.inputs.tolist() for e in found]
 
 
 def test_splits_are_no_examples():
@@ -171,6 +173,26 @@ def test_x_and_y_of_each_kind_of_target():
         (series[0].tolist(), "0"),
         (series[1].tolist(), "1"),
     ]
+
+
+def test_sets_of_labels_may_be_columns_of_0_and_1():
+    wanted = [("calm",), (), ("calm", "loud")]
+    frame = pd.DataFrame({"calm": [1, 0, 1], "loud": [0, 0, 1]})
+    for x in (TEXTS, pd.DataFrame({"text": TEXTS})):
+        assert targets((x, frame), "labels") == wanted
+        assert targets((x, wanted), "labels") == wanted
+        numbered = [tuple(str(list(frame).index(name)) for name in each) for each in wanted]
+        for matrix in (frame.to_numpy(), frame.to_numpy(bool), frame.to_numpy(float)):
+            assert targets((x, matrix), "labels") == numbered
+    with pytest.raises(DataError, match="1 is '2', 0 or 1 is needed"):
+        load((TEXTS, np.array([[0, 1], [1, 2], [0, 0]])), "labels")
+
+
+def test_labels_of_mixed_types_are_told():
+    frame = pd.DataFrame({"text": TEXTS, "label": [1, "1", True]})
+    found, told = load(frame)
+    assert [e.target for e in found] == ["1", "1", "True"]
+    assert told == ["train: 'label' holds bool, int and str: all are read as strings, 1 as '1'"]
 
 
 def test_numbers_are_the_steps_of_one_channel():

@@ -6,6 +6,7 @@ none of them is imported.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from birnn.data.conversion import is_missing, shortened
+from birnn.data.label_sets import LabelSets
+from birnn.data.numeric import as_array, is_array
 from birnn.errors import DataError
 
 ClassNames = Mapping[str, tuple[str, ...]]
 
+SAMPLE = 100  # rows of a table by which its columns are judged
 # What splits are called that choose the weights.
 DEV_SPLITS = ("validation", "dev", "valid", "val", "validation_matched")
 # Names of the levels of an index that has none, as sktime and aeon have series in long form.
@@ -36,6 +40,11 @@ def is_table(given: Any) -> bool:
     """Whether something holds columns by their names: a data frame or a dict of lists."""
     frame = hasattr(given, "columns") and hasattr(given, "__getitem__")
     return isinstance(given, Mapping) or frame
+
+
+def in_python(message: str) -> str:
+    """A message with options as a program gives them: text_column for --text-column."""
+    return re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), message)
 
 
 def columns_of(given: Any) -> dict[str, Sequence[Any]]:
@@ -283,7 +292,7 @@ def joined(given: tuple[Any, Any], name: str, answer: str) -> Any:
         if splits := splits_of(each):
             raise DataError(f"{name}{what} is a data set of the splits {', '.join(splits)}.")
     inputs, targets = given
-    answers = list(_targets(targets))
+    answers = list(_label_sets(targets) if answer == "labels" else _targets(targets))
     if not is_table(inputs):
         return _pairs(inputs, answers, name)
     columns = columns_of(inputs)
@@ -307,6 +316,22 @@ def _targets(given: Any) -> Iterator[Any]:
     if isinstance(given, np.ndarray) and given.ndim == 2 and given.shape[1] == 1:
         given = given[:, 0]
     yield from given
+
+
+def _label_sets(given: Any) -> Iterator[Any]:
+    """Sets of labels one by one: of columns of 0 and 1 the names or numbers of those of 1."""
+    if is_table(given):
+        columns = columns_of(given)
+        if len(columns) > 1:
+            names, rows = list(columns), zip(*columns.values(), strict=True)
+            yield from (LabelSets().of_truths(row, names) for row in rows)
+            return
+    array = as_array(given) if is_array(given) else given
+    if isinstance(array, np.ndarray) and array.ndim == 2 and array.dtype.kind in "biuf":
+        names = list(map(str, range(array.shape[1])))
+        yield from (LabelSets().of_truths(row, names) for row in array.tolist())
+        return
+    yield from _targets(given)
 
 
 def _pairs(inputs: Any, answers: list[Any], name: str) -> Iterator[tuple[Any, Any]]:

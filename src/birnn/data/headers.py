@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from birnn.data.examples import TargetKind
 from birnn.data.numeric import is_number
@@ -34,6 +34,21 @@ TARGET = (
 )
 INDEX = ("id", "index", "unnamed: 0", "unnamed 0", "idx", "uid", "guid", "row", "no", "nr", "#", "")
 # fmt: on
+
+# Of tables of series: the time of a step, what tells series apart.
+TIME = (
+    *("time", "timestamp", "datetime", "date time", "date", "t", "seconds", "sec", "ms", "step"),
+    *("frame", "tick", "timepoint", "timepoints", "ds", "time s", "time ms", "seconds elapsed"),
+)
+SERIES = (
+    *("series id", "sequence id", "series", "sequence", "unique id", "case id", "case", "instance"),
+    *("instances", "recording", "recording id", "segment", "segment id", "window", "trial"),
+    *("session", "measurement", "sample id", "sample", "group", "id", "subject", "user"),
+)
+SURE = ("label", "class", "category", "target", "labels", "tag", "tags")
+"""Names of labels that are no channels."""
+MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "?", "<na>", "nat"})
+"""What cells of files hold where a value is missing, in lower case."""
 
 # Names that leave no doubt; any other gives a notice.
 PLAIN = ("text", "sentence", "source", "label", "labels", "target")
@@ -225,3 +240,17 @@ def _name_over_labels(first: Sequence[str], rest: Sequence[Sequence[str]]) -> in
 def _are_fresh(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
     """Whether no cell of a row is a value of its column in other rows."""
     return all(cell not in cells for cell, cells in zip(first, columns, strict=True))
+
+
+def names_over_numbers(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row of a table of series holds names: words over numbers, or 0, 1, 2 ..."""
+    columns = list(zip(*rest, strict=True)) if rest else []
+    is_word: Callable[[str], bool] = lambda cell: bool(cell.strip()) and not is_number(cell)  # noqa: E731
+    if any(
+        is_word(cell) and cell.strip().lower() not in MISSING and any(map(is_number, cells))
+        for cell, cells in zip(first, columns, strict=False)
+    ):
+        return True
+    numbers = sorted(float(cell) for cell in first if is_number(cell))
+    counting = [numbers[0] + at for at in range(len(numbers))] if numbers else []
+    return len(numbers) >= ENOUGH and numbers == counting and numbers[0] in (0, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,14 +12,15 @@ from birnn.data.columns import TableColumns, recognise
 from birnn.data.conversion import example_of, is_list, is_missing, shortened
 from birnn.data.examples import Example, TargetKind
 from birnn.data.frames import (
+    SAMPLE,
     class_names,
     columns_of,
+    in_python,
     is_iterable,
     is_table,
     is_xy,
     joined,
     row_of,
-    splits_of,
     with_names,
 )
 from birnn.data.headers import PLAIN, plain_name
@@ -29,11 +29,9 @@ from birnn.data.missing import filled
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
 from birnn.data.records import TARGET_KEYS, Keys, keys_of
-from birnn.data.series import SeriesTable
-from birnn.data.series_columns import SeriesColumns, find_series
+from birnn.data.series_frames import as_frame, found_series, sample_of, series_of, with_series
 from birnn.errors import DataError, Tell, no_notice
 
-SAMPLE = 100  # rows of a data frame by which its columns are judged
 ACCEPTED = {
     "tags": "(['The', 'bank'], ['DET', 'NOUN']), [('The', 'DET'), ('bank', 'NOUN')] or "
     "{'tokens': [...], 'tags': [...]}",
@@ -73,7 +71,7 @@ Give ('a text', 'label') or {'text': ..., 'label': ...}.
     found = _labelled(given, request, tell, where)
     found = filled(found, request.options.missing, lambda line: tell(where + line))
     if request.target == "sequence":
-        return split_pairs(found, request, lambda line: tell(where + _in_python(line)))
+        return split_pairs(found, request, lambda line: tell(where + in_python(line)))
     return found
 
 
@@ -132,12 +130,14 @@ def unpacked(
             "sequences is a set, whose order is nobody's: answers could not be told apart. "
             "Give a list."
         )
-    if not is_table(given):
+    if not is_table(given) and not hasattr(given, "column_names"):
         return _unpacked(given, target, options, number)
     request = ReadRequest(target, labelled=False, options=options())
-    columns = columns_of(given)
-    if (series := _series(columns, request)) is not None:
-        found = _of_series(series, columns, request, tell or no_notice, "")
+    if not is_table(given) and (frame := as_frame(given, request)) is None:
+        return _unpacked(given, target, options, number)
+    columns = columns_of(given if is_table(given) else frame)
+    if (series := found_series(columns, request)) is not None:
+        found = series_of(series, columns, request, tell or no_notice, "")
         return (example.inputs for example in found)
     if vectors and "vectors" not in columns:
         raise DataError(
@@ -187,7 +187,7 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
         return
     if is_xy(given, request.target == "tags"):
         answer = TARGET_KEYS[request.target][0]
-        given = joined(_with_series(given, request, tell, where), where, answer)
+        given = joined(with_series(given, request, tell, where), where, answer)
         if isinstance(given, dict):
             options = request.options.model_copy(update={"label_column": list(given)[-1]})
             request = replace(request, options=options)
@@ -198,7 +198,7 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
             f"{where}{shortened(given)} is no list of examples. "
             f"Give a list of {ACCEPTED[request.target]}, or a data frame."
         )
-    if (frame := _as_frame(given, request)) is not None:
+    if (frame := as_frame(given, request)) is not None:
         yield from _rows(frame, request, tell, where)
         return
     keys: Keys | None = None
@@ -228,7 +228,7 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
         except DataError as error:
             called = item.where if isinstance(item, Example) and item.where else ""
             place = called or f"{where}example {number}"
-            raise DataError(_in_python(f"{place}{_joined(error)}")) from None
+            raise DataError(in_python(f"{place}{_joined(error)}")) from None
 
 
 class _Pairs:
@@ -309,93 +309,19 @@ def _aligned(text: str, tags: Any) -> tuple[tuple[str, ...], Any]:
 # ---------------------------------------------------------------------- tables
 
 
-def _series(
-    columns: Mapping[str, Sequence[Any]], request: ReadRequest, where: str = ""
-) -> SeriesColumns | None:
-    """The columns of a table of series; None where it is none."""
-    if "tokens" in columns or "vectors" in columns:
-        return None
-    names, rows = _sample(columns)
-    try:
-        return find_series(names, rows, request, header=True)
-    except DataError as error:
-        raise DataError(_in_python(f"{where}a table of series: {error}.")) from None
-
-
-def _of_series(
-    found: SeriesColumns,
-    columns: Mapping[str, Sequence[Any]],
-    request: ReadRequest,
-    tell: Tell,
-    where: str,
-) -> Iterator[Example]:
-    """The series of a table, and what there is to tell of them."""
-    kept = found.found()
-    if request.options.given("label_column"):
-        # The caller's, or that of a target that came apart.
-        kept.pop("label_column", None)
-    request.found.update(kept)
-    for line in found.notices:
-        tell(_in_python(line))
-    table = SeriesTable(request, lambda line: tell(_in_python(line)))
-    cells = list(columns.values())
-    try:
-        yield from table.examples(found, cells, lambda row: f"{where}row {row}")
-    except DataError as error:
-        raise DataError(_in_python(str(error))) from None
-    table.report()
-
-
-def _as_frame(given: Any, request: ReadRequest) -> dict[str, Sequence[Any]] | None:
-    """The columns of a data set whose rows are steps of series, or wide ones; else None."""
-    if not hasattr(given, "column_names") or not hasattr(given, "__getitem__") or not len(given):
-        return None
-    first = [given[at] for at in range(min(len(given), SAMPLE))]
-    if not all(isinstance(row, Mapping) and row.keys() == first[0].keys() for row in first):
-        return None
-    if _series({str(key): [row[key] for row in first] for key in first[0]}, request) is None:
-        return None
-    names = class_names(given)
-    rows = [with_names(row, names, list(names)) for row in given]
-    return {str(key): [row[key] for row in rows] for key in first[0]}
-
-
-def _with_series(
-    given: tuple[Any, Any], request: ReadRequest, tell: Tell, where: str
-) -> tuple[Any, Any]:
-    """``(X, y)`` with the series of X, where it is a long table and y has one target for each."""
-    inputs, targets = given
-    if not is_table(inputs) or splits_of(inputs) or not hasattr(targets, "__len__"):
-        return given
-    columns = columns_of(inputs)
-    rows, unlabelled = len(next(iter(columns.values()))), replace(request, labelled=False)
-    if len(targets) == rows or (found := _series(columns, unlabelled, where)) is None:
-        return given
-    if found.layout != "long":
-        return given
-    tell("y has the targets of the series in the order of their first rows")
-    return [each.inputs for each in _of_series(found, columns, unlabelled, tell, where)], targets
-
-
-def _sample(columns: Mapping[str, Sequence[Any]]) -> tuple[list[str], list[list[str]]]:
-    """The names of columns, and their first rows as strings."""
-    sample = zip(*(column[:SAMPLE] for column in columns.values()), strict=True)
-    return list(columns), [["" if is_missing(x) else str(x) for x in row] for row in sample]
-
-
 def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> TableColumns:
-    names, rows = _sample(columns)
+    names, rows = sample_of(columns)
     try:
         return recognise(names, rows, request, header=True)
     except DataError as error:
-        raise DataError(_in_python(f"a table: {error}.")) from None
+        raise DataError(in_python(f"a table: {error}.")) from None
 
 
 def _rows(
     columns: Mapping[str, Sequence[Any]], request: ReadRequest, tell: Tell, where: str
 ) -> Iterator[Example]:
-    if (series := _series(columns, request, where)) is not None:
-        yield from _of_series(series, columns, request, tell, where)
+    if (series := found_series(columns, request, where)) is not None:
+        yield from series_of(series, columns, request, tell, where)
         return
     size = len(next(iter(columns.values())))
     if request.target == "tags" or "tokens" in columns or "vectors" in columns:
@@ -409,6 +335,9 @@ def _rows(
     texts = columns[names[found.text]]
     ids = None if found.id is None else columns[names[found.id]]
     targets = [(names[at], columns[names[at]]) for at in found.targets]
+    if request.target == "label":
+        for name, cells in targets:
+            _tell_mixed(name, cells, tell)
     for number, text in enumerate(texts):
         row = f"{where}row {number}"
         try:
@@ -429,6 +358,14 @@ def _rows(
             raise DataError(f"{row}{_joined(error)}") from None
 
 
+def _tell_mixed(name: str, cells: Sequence[Any], tell: Tell) -> None:
+    """Give notice of a column that holds both 1 and "1", which become one label."""
+    kinds = sorted({type(cell).__name__ for cell in cells if not is_missing(cell)})
+    if "str" in kinds and len(kinds) > 1:
+        listed = f"{', '.join(kinds[:-1])} and {kinds[-1]}"
+        tell(f"{name!r} holds {listed}: all are read as strings, 1 as '1'")
+
+
 def _with_label_split(
     columns: Mapping[str, Sequence[Any]], found: TableColumns, request: ReadRequest, tell: Tell
 ) -> ReadRequest:
@@ -443,11 +380,6 @@ def _with_label_split(
     tell(f"labels are {'lists' if way == LIST else f'split at {way!r}'}. Option: label_split")
     options = request.options.model_copy(update={"label_split": way})
     return replace(request, options=options)
-
-
-def _in_python(message: str) -> str:
-    """A message with options as a program gives them: text_column for --text-column."""
-    return re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), message)
 
 
 def _joined(error: DataError) -> str:

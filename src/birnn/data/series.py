@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from birnn.data.conversion import example_of, is_missing, shortened
 from birnn.data.examples import Example
+from birnn.data.headers import MISSING
 from birnn.data.missing import MissingValues
 from birnn.data.numeric import is_number
 from birnn.data.options import ReadRequest
-from birnn.data.series_columns import MISSING, SeriesColumns
+from birnn.data.series_columns import SeriesColumns
 from birnn.errors import DataError, Tell
 
 Floats = npt.NDArray[np.float64]

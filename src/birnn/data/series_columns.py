@@ -7,28 +7,24 @@ series whose columns are numbered by time, and *single* where all rows are steps
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from birnn.data.headers import INDEX, LABEL, known_places, listed, plain_name
+from birnn.data.headers import (
+    INDEX,
+    LABEL,
+    MISSING,
+    SERIES,
+    SURE,
+    TIME,
+    known_places,
+    listed,
+    names_over_numbers,
+    plain_name,
+)
 from birnn.data.numeric import is_number
 from birnn.data.options import Layout, ReadRequest
 from birnn.errors import DataError
-
-# Usual names, the likeliest first, as `plain_name` writes them; of a longer name the last word.
-TIME = (
-    *("time", "timestamp", "datetime", "date time", "date", "t", "seconds", "sec", "ms", "step"),
-    *("frame", "tick", "timepoint", "timepoints", "ds", "time s", "time ms", "seconds elapsed"),
-)
-SERIES = (
-    *("series id", "sequence id", "series", "sequence", "unique id", "case id", "case", "instance"),
-    *("instances", "recording", "recording id", "segment", "segment id", "window", "trial"),
-    *("session", "measurement", "sample id", "sample", "group", "id", "subject", "user"),
-)
-SURE = ("label", "class", "category", "target", "labels", "tag", "tags")
-"""Names of labels that are no channels."""
-MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "?", "<na>", "nat"})
-"""What cells of files hold where a value is missing, in lower case."""
 
 _NUMBERED = re.compile(r"(.*?)[\s_.:\[-]*(\d+(?:\.\d+)?)\]?")
 # Numbered columns, before a table is taken for a wide one: where their names say that they are
@@ -127,7 +123,7 @@ class _Choice:
         self.request, self.options = request, request.options
         rest = [row for row in rest if len(row) == len(first)]
         given = None if self.options.of_model("header") else self.options.header
-        self.header = header or (_is_header(first, rest) if given is None else given)
+        self.header = header or (names_over_numbers(first, rest) if given is None else given)
         self.rows = rest if self.header else [first, *rest]
         called = [cell.strip() for cell in first]
         self.names = called if self.header else [f"column {at + 1}" for at in range(len(first))]
@@ -432,17 +428,3 @@ class _Choice:
             tell(f"the channels are {named}" if any(called) else "one channel")
         if unread:
             tell(f"not read: {listed([self.names[at] for at in unread][:12])}")
-
-
-def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row of a table of series holds names: words over numbers, or 0, 1, 2 ..."""
-    columns = list(zip(*rest, strict=True)) if rest else []
-    is_word: Callable[[str], bool] = lambda cell: bool(cell.strip()) and not is_number(cell)  # noqa: E731
-    if any(
-        is_word(cell) and cell.strip().lower() not in MISSING and any(map(is_number, cells))
-        for cell, cells in zip(first, columns, strict=False)
-    ):
-        return True
-    numbers = sorted(float(cell) for cell in first if is_number(cell))
-    counting = [numbers[0] + at for at in range(len(numbers))] if numbers else []
-    return len(numbers) >= ENOUGH and numbers == counting and numbers[0] in (0, 1)
