@@ -40,6 +40,7 @@ def held(text: str, offsets: tuple[tuple[int, int], ...]) -> list[str]:
 @given(TEXTS)
 @example("e\u0301\u0323 x")
 @example("\u1100\u1161\u11a8?")
+@example("e\u00ad\u0301 e\u0301\u00ad")
 def test_the_slice_of_a_token_is_cleaned_to_the_token(text):
     for split in ("text", "tokens", "auto"):
         tokens = part(text, split).tokens
@@ -59,6 +60,7 @@ def test_tokens_at_white_space_are_found_as_they_are(text):
 
 
 @given(TEXTS)
+@example("A\u0300\u00ad")
 def test_symbols_of_a_text_cover_it_but_its_white_space(text):
     symbols = Alphabet("ab ").split(text)
     assert "".join(held(text, token_offsets(text, symbols))).startswith("".join(symbols)[:1])

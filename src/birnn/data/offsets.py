@@ -90,7 +90,7 @@ def token_offsets(text: str, tokens: Sequence[str]) -> Offsets:
     if found is not None:
         return found if text.isascii() else tuple(_with_form(text, *place) for place in found)
     for strict in (True, False):
-        for dropping in (True, False):
+        for dropping in (False, True):
             cleaned = _Cleaned.of(text, dropping)
             known = [visible(token) or token for token in tokens] if dropping else tokens
             found = _places(cleaned.text, list(map(composed, known)), strict=strict)
