@@ -233,12 +233,16 @@ _OPTIONS: dict[str, Any] = {
 _FLAGS = ("as_tokens", "as_text", "skip_unlabelled")
 
 
-def with_read_options(command: Callable[..., int]) -> Callable[..., int]:
+def with_read_options(
+    command: Callable[..., int], *, without: Sequence[str] = ()
+) -> Callable[..., int]:
     """Give a command the options of reading; it takes them as one argument, ``reading``.
 
     Args:
         command: A function with a keyword argument ``reading``, a `ReadOptions`.
+        without: Options that it has under other names.
     """
+    options = {name: option for name, option in _OPTIONS.items() if name not in without}
     signature = inspect.signature(command)
     # All annotations but that of `reading`, whose type is slow to import.
     own = [
@@ -253,14 +257,14 @@ def with_read_options(command: Callable[..., int]) -> Callable[..., int]:
             default=False if name in _FLAGS else None,
             annotation=annotation,
         )
-        for name, annotation in _OPTIONS.items()
+        for name, annotation in options.items()
     ]
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> int:
         from birnn.data.options import ReadOptions
 
-        given = {name: kwargs.pop(name) for name in _OPTIONS}
+        given = {name: kwargs.pop(name) for name in options}
         tokens, text = given.pop("as_tokens"), given.pop("as_text")
         if tokens and text:
             raise UsageError("--tokens and --text are two ways to split one text: choose one.")
@@ -271,7 +275,7 @@ def with_read_options(command: Callable[..., int]) -> Callable[..., int]:
 
     # typer reads both.
     run.__signature__ = signature.replace(parameters=own + added)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in own} | _OPTIONS
+    run.__annotations__ = {p.name: p.annotation for p in own} | options
     return run
 
 

@@ -9,6 +9,7 @@ import typer
 import birnn
 from birnn.cli.bench import bench
 from birnn.cli.compare import compare
+from birnn.cli.convert import convert
 from birnn.cli.cost import cost
 from birnn.cli.demo import demo
 from birnn.cli.evaluate import evaluate
@@ -24,7 +25,7 @@ from birnn.cli.train import train
 
 COMMANDS = (
     *(train, evaluate, predict, quickstart, settings),
-    *(compare, demo, cost, explain, serve, export, import_, push, bench, info),
+    *(compare, demo, cost, explain, serve, export, import_, convert, push, bench, info),
 )
 
 app = typer.Typer(

@@ -18,6 +18,7 @@ from birnn.data.schemes import (
     violations,
 )
 from birnn.data.tokeniser import tokenise
+from birnn.data.write import write
 
 __all__ = [
     "FORMATS",
@@ -41,4 +42,5 @@ __all__ = [
     "transitions",
     "violations",
     "windows",
+    "write",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 
 from birnn.data.annotated import AnnotatedTexts
@@ -11,11 +12,13 @@ from birnn.data.examples import Example
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 from birnn.data.spans import TextSpan, holds_as_told
+from birnn.data.writing import WriteRequest
 from birnn.errors import DataError, FormatError
 
 TEXT, ANNOTATIONS = ".txt", ".ann"
 
 _BOUND = re.compile(r"(T\S*)\t(\S+) ([\d ;]+)(?:\t(.*))?")
+_FILE = re.compile(r"[\w-][\w.-]{0,150}")  # names that files have everywhere
 # What lines of an .ann file are, by their first character.
 _OTHERS = {
     "R": "relations",
@@ -129,3 +132,28 @@ def _spans(source: Source, texts: AnnotatedTexts) -> list[TextSpan]:
             start, end = map(int, parts[0])
             spans.append(TextSpan(start, end, label, text))
     return spans
+
+
+def write_brat(examples: Iterable[Example], request: WriteRequest) -> Iterator[tuple[str, str]]:
+    r"""Names and contents of two files for each text, called by its id or its number.
+
+    Example:
+        >>> example = Example(("Ada",), ("B-PER",), id="7")
+        >>> dict(write_brat([example], WriteRequest("tags", "brat", "iob2")))
+        {'7.txt': 'Ada', '7.ann': 'T1\tPER 0 3\tAda\n'}
+    """
+    names: set[str] = set()
+    for number, example in zip(count(1), examples, strict=False):
+        text, offsets = request.placed(example)
+        name = example.id or f"{number:06}"
+        if not _FILE.fullmatch(name) or name in names:
+            request.lose("ids that are no names of files or stand twice, numbers do", example.where)
+            name = f"{number:06}"
+        names.add(name)
+        yield name + TEXT, text
+        rows = [
+            f"T{at}\t{request.word(example, span.label)} {span.start} {span.end}\t"
+            f"{' '.join(text[span.start : span.end].splitlines())}\n"
+            for at, span in enumerate(request.spans(example, offsets), 1)
+        ]
+        yield name + ANNOTATIONS, "".join(rows)

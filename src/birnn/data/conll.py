@@ -21,6 +21,7 @@ from birnn.data.conll_columns import (
 from birnn.data.examples import Example
 from birnn.data.options import FIELDS, ReadRequest
 from birnn.data.source import NumberedLine, Source
+from birnn.data.writing import WriteRequest
 
 COLUMNS = 10
 LOOK_AHEAD = 200  # lines by which columns are recognised
@@ -258,3 +259,37 @@ def _example(
         lines = tuple(places)
     target = tuple(tags) if request.labelled else None
     return Example(tuple(tokens), target, source.where(start), lines=lines)
+
+
+def write_conll(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""Lines of a token and its tag, with a tab between, and a blank line after each sequence.
+
+    Example:
+        >>> "".join(write_conll([Example(("dogs",), ("NOUN",))], WriteRequest("tags", "conll")))
+        'dogs\tNOUN\n\n'
+    """
+    for example in examples:
+        tokens = request.tokens(example)
+        for token, tag in zip(tokens, example.target or ("",) * len(tokens), strict=True):
+            yield f"{token}\t{tag}\n" if tag else f"{token}\n"
+        yield "\n"
+
+
+def write_conllu(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""CoNLL-U with one field filled, the others ``_``.
+
+    Example:
+        >>> request = WriteRequest("tags", "conllu", tag_field="xpos")
+        >>> "".join(write_conllu([Example(("dogs",), ("NNS",))], request))
+        '1\tdogs\t_\t_\tNNS\t_\t_\t_\t_\t_\n\n'
+    """
+    place = FIELDS[request.tag_field]
+    for example in examples:
+        tokens = request.tokens(example)
+        for number, (token, tag) in enumerate(
+            zip(tokens, example.target or ("_",) * len(tokens), strict=True), 1
+        ):
+            cells = [str(number), token, *["_"] * (COLUMNS - 2)]
+            cells[place] = tag
+            yield "\t".join(cells) + "\n"
+        yield "\n"

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from birnn.data.annotated import AnnotatedTexts
@@ -13,6 +13,7 @@ from birnn.data.examples import Example
 from birnn.data.options import ReadRequest
 from birnn.data.source import MAX_UNPACKED, UNPACKED_RATIO, Source
 from birnn.data.spans import TextSpan
+from birnn.data.writing import WriteRequest
 from birnn.errors import DataError, require
 
 # The attribute of a token that a field of CoNLL-U is.
@@ -113,25 +114,19 @@ class _Documents:
             raise source.fault(
                 "no DocBin of spaCy, or damaged. Write it with spacy.tokens.DocBin.to_disk."
             )
-        wanted = ["ENT_IOB", "ENT_TYPE"]
-        if request.options.given("field"):
-            wanted = [self._field]
         if request.labelled and request.target == "tags":
-            self._require(wanted, source)
-
-    def _require(self, wanted: list[str], source: Source) -> None:
-        """Refuse a file of which no token has an attribute."""
-        for name in wanted:
-            at = self._columns.get(name)
-            if at is None or not any(each[:, at].any() for each in self._bin.tokens):
-                fields = ", ".join(
-                    field
-                    for field, attribute in ATTRIBUTES.items()
-                    if (at := self._columns.get(attribute)) is not None
-                    and any(each[:, at].any() for each in self._bin.tokens)
-                )
+            # Entities may be none: then tokens are marked as outside, where they were annotated.
+            wanted = self._field if request.options.given("field") else "ENT_IOB"
+            tokens_of_none = not any(len(each) for each in self._bin.tokens)
+            if not tokens_of_none and not self._has(wanted):
+                fields = ", ".join(name for name, at in ATTRIBUTES.items() if self._has(at))
                 has = f"it has {fields}: --field" if fields else "it has tokens alone"
-                raise source.fault(f"no token has {name}, {has}.")
+                raise source.fault(f"no token has {wanted}, {has}.")
+
+    def _has(self, attribute: str) -> bool:
+        """Whether any token has an attribute."""
+        at = self._columns.get(attribute)
+        return at is not None and any(bool(each[:, at].any()) for each in self._bin.tokens)
 
     def __len__(self) -> int:
         return len(self._bin.tokens)
@@ -177,4 +172,71 @@ class _Documents:
         return index < len(groups) and bool(groups[index]) and groups[index] != b"\x90"
 
     def _column(self, index: int, name: str) -> list[int]:
-        return list(self._bin.tokens[index][:, self._columns[name]].tolist())
+        tokens = self._bin.tokens[index]
+        if name not in self._columns:
+            return [0] * len(tokens)
+        return list(tokens[:, self._columns[name]].tolist())
+
+
+def write_docbin(examples: Iterable[Example], request: WriteRequest) -> Iterator[bytes]:
+    """Documents with entities, or with the field of ``request`` where tags mark no spans.
+
+    Raises:
+        MissingExtra: spaCy is not installed.
+    """
+    tokens = require("spacy.tokens", extra="spacy")
+    vocab = require("spacy.vocab", extra="spacy").Vocab()
+    documents = tokens.DocBin(attrs=["ENT_IOB", "ENT_TYPE", "TAG", "POS", "DEP", "MORPH"])
+    for example in examples:
+        text, offsets = request.placed(example)
+        words, spaces, places = _pieces(text, offsets)
+        doc = tokens.Doc(vocab, words=words, spaces=spaces)
+        if request.target != "tags":
+            doc.cats = dict.fromkeys(request.labels, 0.0) | dict.fromkeys(
+                request.names(example), 1.0
+            )
+        elif request.scheme == "none":
+            for place, tag in zip(places, request.names(example), strict=True):
+                try:
+                    setattr(doc[place], f"{ATTRIBUTES[request.tag_field].lower()}_", tag)
+                except ValueError:
+                    raise request.fault(example, f"the {request.tag_field} {tag!r}") from None
+        else:
+            starts = {start: place for place, (start, _) in zip(places, offsets, strict=True)}
+            ends = {end: place + 1 for place, (_, end) in zip(places, offsets, strict=True)}
+            doc.ents = [
+                tokens.Span(doc, starts[span.start], ends[span.end], label=span.label)
+                for span in request.spans(example, offsets)
+            ]
+        documents.add(doc)
+    yield documents.to_bytes()
+
+
+def _pieces(
+    text: str, offsets: Iterable[tuple[int, int]]
+) -> tuple[list[str], list[bool], list[int]]:
+    """The words of a text as spaCy has them, whether a blank follows each, and which are tokens.
+
+    What stands between tokens beside one blank is a word, too.
+
+    Example:
+        >>> _pieces("a  b", ((0, 1), (3, 4)))
+        (['a', ' ', 'b'], [True, False, False], [0, 2])
+    """
+    words: list[str] = []
+    spaces: list[bool] = []
+    places: list[int] = []
+    at = 0
+    for start, end in [*offsets, (len(text), len(text))]:
+        between = text[at:start]
+        if words and between.startswith(" "):
+            spaces[-1], between = True, between[1:]
+        if between:
+            words.append(between)
+            spaces.append(False)
+        if start < end:
+            places.append(len(words))
+            words.append(text[start:end])
+            spaces.append(False)
+        at = end
+    return words, spaces, places

@@ -11,7 +11,8 @@ from birnn.data.examples import Example
 from birnn.data.json_text import NumberedRecord, json_lines
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
-from birnn.data.spans import TextSpan, span_of
+from birnn.data.spans import TextSpan, in_units, span_of
+from birnn.data.writing import WriteRequest, json_line
 from birnn.errors import DataError
 
 TEXTS = ("text", "data")
@@ -131,3 +132,26 @@ def _labels(record: Mapping[str, Any]) -> list[str]:
             )
         found.append(str(label).strip())
     return found
+
+
+def write_doccano(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""What doccano imports: ``text`` and ``label``; offsets count UTF-16 units, as its own do.
+
+    Example:
+        >>> example = Example(("Ada", "lives"), ("B-PER", "O"))
+        >>> "".join(write_doccano([example], WriteRequest("tags", "doccano", "iob2")))
+        '{"text": "Ada lives", "label": [[0, 3, "PER"]]}\n'
+    """
+    for example in examples:
+        record: dict[str, Any] = {} if example.id is None else {"id": example.id}
+        if request.target == "tags":
+            record["text"], offsets = request.placed(example)
+            spans = in_units(record["text"], request.spans(example, offsets), "utf16")
+            record["label"] = [[span.start, span.end, span.label] for span in spans]
+        elif request.target == "sequence":
+            record["text"] = request.text(example)
+            targets = (example.target or (), *example.references)
+            record["label"] = [request.sequence(each) for each in targets]
+        else:
+            record |= {"text": request.text(example), "label": request.names(example)}
+        yield json_line(record)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import count
 
 from birnn.data.examples import Example
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
+from birnn.data.writing import WriteRequest
 
 
 def read_fasta(source: Source, request: ReadRequest) -> Iterator[Example]:
@@ -129,3 +131,21 @@ def _are_tags(source: Source, line: int, body: list[str], labels: frozenset[str]
             line,
         )
     return True
+
+
+def write_fasta(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""Records of an id, a label where there is one, the symbols, and their tags on a third line.
+
+    Example:
+        >>> "".join(write_fasta([Example(("M", "K"), ("C", "H"))], WriteRequest("tags", "fasta")))
+        '>1\nMK\nCH\n'
+    """
+    for number, example in zip(count(1), examples, strict=False):
+        name = "_".join((example.id or str(number)).split())
+        label = "" if request.target == "tags" else " ".join(["", *request.names(example)])
+        yield f">{name}{label}\n{request.symbols(example)}\n"
+        if request.target == "tags":
+            tags = request.names(example)
+            if other := next((tag for tag in tags if len(tag) != 1), None):
+                raise request.fault(example, f"the tag {other!r}")
+            yield "".join(tags) + "\n"

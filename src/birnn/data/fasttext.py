@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from birnn.data.annotated import AnnotatedTexts
 from birnn.data.examples import Example
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
+from birnn.data.writing import WriteRequest
 from birnn.errors import DataError
 
 PREFIX = "__label__"
@@ -60,3 +61,15 @@ def parted(line: str) -> tuple[list[str], str]:
         kept = [word for word in text.split(" ") if not word.startswith(PREFIX)]
         text = " ".join(kept)
     return [label for label in labels if label], text
+
+
+def write_fasttext(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""A line for each text, its labels in front.
+
+    Example:
+        >>> "".join(write_fasttext([Example(("so",), "x")], WriteRequest("label", "fasttext")))
+        '__label__x so\n'
+    """
+    for example in examples:
+        labels = [PREFIX + request.word(example, label) for label in request.names(example)]
+        yield " ".join([*labels, request.line(example)]) + "\n"

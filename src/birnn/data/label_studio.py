@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from birnn.data.annotated import AnnotatedTexts
@@ -12,7 +12,8 @@ from birnn.data.headers import LABEL, LABELS, TEXT, plain_name
 from birnn.data.json_text import json_items, refuse_halves
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
-from birnn.data.spans import TextSpan, span_of
+from birnn.data.spans import TextSpan, in_units, span_of
+from birnn.data.writing import WriteRequest, json_line
 from birnn.errors import DataError
 
 # Keys of JSON-MIN that are no data and no answer.
@@ -178,3 +179,50 @@ def _names(given: Any, key: str) -> list[str]:
 
 def _is_objects(given: Any) -> bool:
     return isinstance(given, list) and all(isinstance(item, dict) for item in given)
+
+
+def write_label_studio(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    """The list of annotated tasks that Label Studio imports, with the text of each region.
+
+    Regions are of ``label`` to ``text``, choices of ``choice`` to ``text``, as its templates name
+    them; offsets count UTF-16 units.
+    """
+    before = "[\n"
+    for example in examples:
+        regions: list[dict[str, Any]]
+        if request.target == "tags":
+            text, offsets = request.placed(example)
+            spans = request.spans(example, offsets)
+            regions = [
+                {
+                    "from_name": "label",
+                    "to_name": "text",
+                    "type": "labels",
+                    "value": {
+                        "start": placed.start,
+                        "end": placed.end,
+                        "text": text[span.start : span.end],
+                        "labels": [span.label],
+                    },
+                }
+                for span, placed in zip(spans, in_units(text, spans, "utf16"), strict=True)
+            ]
+        else:
+            text = request.text(example)
+            choices = request.names(example)
+            regions = (
+                [
+                    {
+                        "from_name": "choice",
+                        "to_name": "text",
+                        "type": "choices",
+                        "value": {"choices": choices},
+                    }
+                ]
+                if choices
+                else []
+            )
+        data = {"text": text} | ({} if example.id is None else {"id": example.id})
+        yield before + json_line({"data": data, "annotations": [{"result": regions}]}).rstrip()
+        before = ",\n"
+    yield "\n]\n"

@@ -12,6 +12,7 @@ from birnn.data.json_text import NumberedRecord, json_lines
 from birnn.data.options import ReadRequest
 from birnn.data.source import Source
 from birnn.data.spans import TextSpan, span_of
+from birnn.data.writing import WriteRequest, json_line
 from birnn.errors import DataError
 
 ACCEPTED = "accept"
@@ -129,3 +130,44 @@ def _labels(record: Mapping[str, Any]) -> list[str]:
     if not isinstance(given, list) or not all(isinstance(x, str | int) for x in given):
         raise DataError(f"accept is {shortened(given, 40)}, a list of labels is needed.")
     return [str(label).strip() for label in given if str(label).strip()]
+
+
+def write_prodigy(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""Accepted examples with their tokens.
+
+    Example:
+        >>> example = Example(("Ada",), ("B-PER",))
+        >>> [line] = write_prodigy([example], WriteRequest("tags", "prodigy", "iob2"))
+        >>> line[:74]
+        '{"text": "Ada", "tokens": [{"text": "Ada", "start": 0, "end": 3, "id": 0, '
+    """
+    for example in examples:
+        record: dict[str, Any] = {} if example.id is None else {"id": example.id}
+        text, offsets = request.placed(example)
+        record["text"] = text
+        record["tokens"] = [
+            {
+                "text": text[start:end],
+                "start": start,
+                "end": end,
+                "id": number,
+                "ws": text[end : end + 1] == " ",
+            }
+            for number, (start, end) in enumerate(offsets)
+        ]
+        if request.target == "tags":
+            starts = {start: number for number, (start, _) in enumerate(offsets)}
+            ends = {end: number for number, (_, end) in enumerate(offsets)}
+            record["spans"] = [
+                {
+                    "start": span.start,
+                    "end": span.end,
+                    "label": span.label,
+                    "token_start": starts[span.start],
+                    "token_end": ends[span.end],
+                }
+                for span in request.spans(example, offsets)
+            ]
+        else:
+            record["accept"] = request.names(example)
+        yield json_line(record | {"answer": ACCEPTED})

@@ -8,26 +8,29 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from birnn.data.alphabet import Alphabet
-from birnn.data.brat import ANNOTATIONS, holds_brat, read_brat
-from birnn.data.conll import read_conll, read_conllu
-from birnn.data.docbin import read_docbin
-from birnn.data.doccano import read_doccano
+from birnn.data.brat import ANNOTATIONS, holds_brat, read_brat, write_brat
+from birnn.data.conll import read_conll, read_conllu, write_conll, write_conllu
+from birnn.data.docbin import read_docbin, write_docbin
+from birnn.data.doccano import read_doccano, write_doccano
 from birnn.data.examples import Example, TargetKind
-from birnn.data.fasta import read_fasta, read_three_line
-from birnn.data.fasttext import PREFIX, read_fasttext
-from birnn.data.label_studio import read_label_studio
+from birnn.data.fasta import read_fasta, read_three_line, write_fasta
+from birnn.data.fasttext import PREFIX, read_fasttext, write_fasttext
+from birnn.data.label_studio import read_label_studio, write_label_studio
 from birnn.data.missing import filled
 from birnn.data.options import SPLITS, ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
-from birnn.data.prodigy import read_prodigy
-from birnn.data.records import read_jsonl
+from birnn.data.prodigy import read_prodigy, write_prodigy
+from birnn.data.records import read_jsonl, write_jsonl
 from birnn.data.series_folder import holds_series, read_series_folder
 from birnn.data.source import STANDARD_INPUT, Source
-from birnn.data.tables import read_csv, read_tsv
-from birnn.data.timeseries import read_npz, read_ts
+from birnn.data.tables import read_csv, read_tsv, write_csv, write_tsv
+from birnn.data.timeseries import read_npz, read_ts, write_npz, write_ts
+from birnn.data.writing import WriteRequest
 from birnn.errors import ConfigError, FormatError, Tell, UsageError, log_notice, nearest
 
 Reader = Callable[[Source, ReadRequest], Iterator[Example]]
+# Gives the text or the bytes of a file in pieces; of a folder, names and contents of its files.
+Writer = Callable[[Iterable[Example], WriteRequest], Iterator[Any]]
 
 
 def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
@@ -60,6 +63,19 @@ def read_text(source: Source, request: ReadRequest) -> Iterator[Example]:
         yield Example(request.steps(line, where), None, where, text=line)
 
 
+def write_text(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""The texts, one on each line; targets are left out, and told.
+
+    Example:
+        >>> "".join(write_text([Example(("so", "good"))], WriteRequest("label", "text")))
+        'so good\n'
+    """
+    for example in examples:
+        if example.target is not None:
+            request.lose("targets", example.where)
+        yield request.line(example) + "\n"
+
+
 # The kinds of target, and what messages call each.
 TARGET_NAMES: dict[TargetKind, str] = {
     "tags": "tags",
@@ -77,31 +93,61 @@ class Format(NamedTuple):
     endings: tuple[str, ...]
     reader: Reader
     targets: tuple[TargetKind, ...]  # they distinguish the two formats of .tsv
+    writer: Writer | None
+    holds: frozenset[str] = frozenset()  # of ids, texts, spans; targets and steps all hold
     # Whether a folder is of this format, by what is in it; a folder's name has no ending.
     folder: Callable[[Path], bool] | None = None
 
 
+# What some formats hold beside steps and targets, and others lose.
+_IDS, _TEXTS, _SPANS = frozenset({"ids"}), frozenset({"texts"}), frozenset({"spans"})
 _OF_TABLES: tuple[TargetKind, ...] = ("label", "labels", "values", "sequence", "gaps")
 
 FORMATS = {
-    "conllu": Format((".conllu",), read_conllu, ("tags",)),
-    "conll": Format((".conll", ".bio", ".iob", ".iob2", ".tsv"), read_conll, ("tags",)),
-    "csv": Format((".csv",), read_csv, (*_OF_TABLES, "tags")),
-    "tsv": Format((".tsv",), read_tsv, (*_OF_TABLES, "tags")),
-    "jsonl": Format((".jsonl", ".ndjson"), read_jsonl, tuple(TARGET_NAMES)),
-    "ts": Format((".ts",), read_ts, ("label", "values")),
-    "npz": Format((".npz",), read_npz, ("tags", "label", "values")),
-    "fasta": Format((".fasta", ".fa", ".faa", ".fna"), read_fasta, ("tags", "label")),
-    "3line": Format((".3line",), read_three_line, ("tags",)),
+    "conllu": Format((".conllu",), read_conllu, ("tags",), write_conllu),
+    "conll": Format(
+        (".conll", ".bio", ".iob", ".iob2", ".tsv"), read_conll, ("tags",), write_conll
+    ),
+    "csv": Format((".csv",), read_csv, (*_OF_TABLES, "tags"), write_csv, _IDS | _TEXTS),
+    "tsv": Format((".tsv",), read_tsv, (*_OF_TABLES, "tags"), write_tsv, _IDS | _TEXTS),
+    "jsonl": Format(
+        (".jsonl", ".ndjson"), read_jsonl, tuple(TARGET_NAMES), write_jsonl, _IDS | _TEXTS
+    ),
+    "ts": Format((".ts",), read_ts, ("label", "values"), write_ts),
+    "npz": Format((".npz",), read_npz, ("tags", "label", "values"), write_npz),
+    "fasta": Format(
+        (".fasta", ".fa", ".faa", ".fna"), read_fasta, ("tags", "label"), write_fasta, _IDS
+    ),
+    "3line": Format((".3line",), read_three_line, ("tags",), write_fasta, _IDS),
     # JSON lines of these two are told from others by their keys, see `read_jsonl`.
-    "doccano": Format((), read_doccano, ("tags", "label", "labels", "sequence")),
-    "prodigy": Format((), read_prodigy, ("tags", "label", "labels")),
-    "label-studio": Format((".json",), read_label_studio, ("tags", "label", "labels")),
-    "brat": Format((ANNOTATIONS,), read_brat, ("tags",), holds_brat),
-    "series": Format((), read_series_folder, ("label", "values", "tags"), holds_series),
-    "spacy": Format((".spacy",), read_docbin, ("tags", "label", "labels")),
-    "fasttext": Format((".ft",), read_fasttext, ("label", "labels")),
-    "text": Format((".txt",), read_text, tuple(TARGET_NAMES)),
+    "doccano": Format(
+        (),
+        read_doccano,
+        ("tags", "label", "labels", "sequence"),
+        write_doccano,
+        _IDS | _TEXTS | _SPANS,
+    ),
+    "prodigy": Format(
+        (), read_prodigy, ("tags", "label", "labels"), write_prodigy, _IDS | _TEXTS | _SPANS
+    ),
+    "label-studio": Format(
+        (".json",),
+        read_label_studio,
+        ("tags", "label", "labels"),
+        write_label_studio,
+        _IDS | _TEXTS | _SPANS,
+    ),
+    "brat": Format(
+        (ANNOTATIONS,), read_brat, ("tags",), write_brat, _IDS | _TEXTS | _SPANS, folder=holds_brat
+    ),
+    "series": Format(
+        (), read_series_folder, ("label", "values", "tags"), None, folder=holds_series
+    ),
+    "spacy": Format(
+        (".spacy",), read_docbin, ("tags", "label", "labels"), write_docbin, _TEXTS | _SPANS
+    ),
+    "fasttext": Format((".ft",), read_fasttext, ("label", "labels"), write_fasttext, _TEXTS),
+    "text": Format((".txt",), read_text, tuple(TARGET_NAMES), write_text, _TEXTS),
 }
 
 # Endings that name a part of a data set: eng.train, ned.testa. Such files with tags are columns by
@@ -251,6 +297,24 @@ def ending_of(path: str | os.PathLike[str]) -> str:
     return PurePath(file.stem if file.suffix.lower() == ".gz" else file.name).suffix.lower()
 
 
+def named_format(name: str, target: TargetKind) -> str:
+    """The name of a format, which has to exist and be for such targets.
+
+    Raises:
+        UsageError: It does not, or is not.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"no format {name!r}: {nearest(name, FORMATS)}")
+    if target not in FORMATS[name].targets:
+        wanted = TARGET_NAMES[target]
+        serving = [known for known, form in FORMATS.items() if target in form.targets]
+        raise UsageError(
+            f"format {name} is {_purpose(name)}, not for {wanted}. "
+            f"Formats for {wanted}: {', '.join(serving)}"
+        )
+    return name
+
+
 def format_of(
     path: str | os.PathLike[str],
     target: TargetKind,
@@ -271,14 +335,7 @@ def format_of(
     wanted = TARGET_NAMES[target]
     serving = [known for known, form in FORMATS.items() if target in form.targets]
     if name is not None:
-        if name not in FORMATS:
-            raise ConfigError(f"no format {name!r}: {nearest(name, FORMATS)}")
-        if name not in serving:
-            raise UsageError(
-                f"format {name} is {_purpose(name)}, not for {wanted}. "
-                f"Formats for {wanted}: {', '.join(serving)}"
-            )
-        return name
+        return named_format(name, target)
     if Path(path).is_dir():
         return _format_of_folder(Path(path), serving)
     serving = [known for known in serving if FORMATS[known].endings or not FORMATS[known].folder]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -30,6 +30,7 @@ from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.prodigy import looks_like_prodigy, prodigy_examples
 from birnn.data.source import Source
 from birnn.data.timeseries import check_vectors
+from birnn.data.writing import WriteRequest, json_line
 from birnn.errors import DataError
 
 SHOWN = 12  # keys of a record that a message names
@@ -288,3 +289,29 @@ def _no_key(name: str, record: Mapping[Any, Any]) -> str:
     what = "text" if name in ("text", "tokens", "source") else "label"
     has = ", ".join(map(str, list(record)[:SHOWN])) or "nothing"
     return f"no {name}, it has {has}. Name the key: --{what}-column."
+
+
+def write_jsonl(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""An object on each line, with the keys that `read_jsonl` looks for first.
+
+    Example:
+        >>> "".join(write_jsonl([Example(("no",), ("DET",))], WriteRequest("tags", "jsonl")))
+        '{"tokens": ["no"], "tags": ["DET"]}\n'
+    """
+    key = (*TARGET_KEYS[request.target], "text")[0]
+    for example in examples:
+        record: dict[str, Any] = {} if example.id is None else {"id": example.id}
+        if isinstance(example.inputs, np.ndarray):
+            record["vectors"] = example.inputs.tolist()
+        elif request.target == "sequence":
+            record["source"] = list(example.inputs)
+        elif request.target == "tags" or example.text is None:
+            record["tokens"] = list(example.inputs)
+        else:
+            record["text"] = example.text
+        target: Any = example.target
+        if target is not None:
+            record[key] = target if isinstance(target, str) else list(target)
+        if example.references:
+            record["references"] = [list(each) for each in example.references]
+        yield json_line(record)

@@ -330,6 +330,23 @@ def span_rules(labels: Sequence[str], scheme: SchemeName) -> tuple[SpanRules, tu
 Rules = Literal["iob1", "iob2", "iobes"]
 
 
+def scheme_of(name: str) -> SchemeName:
+    """The scheme of a name in any case.
+
+    Raises:
+        ConfigError: There is none of this name, or it marks no span.
+
+    Example:
+        >>> scheme_of("IOBES")
+        'iobes'
+    """
+    scheme = name.lower()
+    _check(scheme)
+    if scheme == "none":
+        raise ConfigError("the scheme none marks no spans: name one that does.")
+    return cast("SchemeName", scheme)
+
+
 def _check(scheme: str) -> None:
     if scheme not in SCHEMES:
         raise ConfigError(f"no tag scheme {scheme!r}: {nearest(scheme, SCHEMES)}")

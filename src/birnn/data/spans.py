@@ -155,6 +155,17 @@ def in_characters(text: str, spans: Sequence[TextSpan], unit: OffsetUnit) -> lis
     return [span._replace(start=start(span.start), end=end(span.end)) for span in spans]
 
 
+def in_units(text: str, spans: Iterable[TextSpan], unit: OffsetUnit) -> list[TextSpan]:
+    r"""The spans with offsets in a unit, where they count characters.
+
+    Example:
+        >>> in_units("\U0001f600 Ann", [TextSpan(2, 5, "PER")], "utf16")
+        [TextSpan(start=3, end=6, label='PER', text=None)]
+    """
+    places = list(accumulate(map(_WIDTHS[unit], text), initial=0))
+    return [span._replace(start=places[span.start], end=places[span.end]) for span in spans]
+
+
 def unit_of(
     text: str, offsets: Offsets, spans: Sequence[TextSpan], usual: OffsetUnit
 ) -> OffsetUnit:

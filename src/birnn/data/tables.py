@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 from birnn.data import delimited
 from birnn.data.columns import TableColumns, recognise
@@ -17,6 +18,7 @@ from birnn.data.series import SeriesTable
 from birnn.data.series_columns import SeriesColumns, find_series
 from birnn.data.source import NumberedRow, Source
 from birnn.data.timeseries import finite_numbers
+from birnn.data.writing import WriteRequest, numbers
 from birnn.errors import DataError, FormatError
 
 # Lines that are looked at before the first row is read; of a pipe few, its rows are waited for.
@@ -315,3 +317,52 @@ class _Table:
             target = answers[0]
         name = row[columns.id].strip() if columns.id is not None else ""
         return Example(self.request.steps(text, where), target, where, name or None, text)
+
+
+LABEL_SEPARATOR = "|"  # of several labels in a cell that is written
+
+
+def write_csv(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""A header, and a row for each text: its id where there are some, its target.
+
+    Example:
+        >>> example = Example(("so", ",", "so"), "bad", text="so, so")
+        >>> "".join(write_csv([example], WriteRequest("label", "csv")))
+        'text,label\n"so, so",bad\n'
+    """
+    yield from _written(examples, request, ",", '",\n\r')
+
+
+def write_tsv(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    """The same with tabs; cells that begin with a quote are quoted as a whole."""
+    yield from _written(examples, request, "\t", "")
+
+
+def _written(
+    examples: Iterable[Example], request: WriteRequest, delimiter: str, special: str
+) -> Iterator[str]:
+    names = False
+    for number, example in enumerate(examples):
+        if request.target == "values" and example.target is not None:
+            targets = numbers(cast("Reals", example.target))
+            keys = [f"value{at}" for at in range(1, len(targets) + 1)]
+        elif request.target == "sequence":
+            targets, keys = [request.sequence(example.target or ())], ["target"]
+        elif request.target == "labels":
+            targets, keys = [LABEL_SEPARATOR.join(request.names(example))], ["labels"]
+        else:
+            targets, keys = request.names(example), ["label"]
+        text = request.text(example) if special else request.line(example)
+        if not number:
+            names = example.id is not None
+            first = "source" if request.target == "sequence" else "text"
+            header = [*(["id"] if names else []), first, *(keys if targets else [])]
+            yield delimiter.join(header) + "\n"
+        cells = [*([example.id or ""] if names else []), text, *targets]
+        yield delimiter.join(_cell(cell, special) for cell in cells) + "\n"
+
+
+def _cell(cell: str, special: str) -> str:
+    """A cell as it is written: quoted where it has to be."""
+    quoted = any(mark in cell for mark in special) if special else cell.startswith('"')
+    return '"' + cell.replace('"', '""') + '"' if quoted else cell

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from birnn.data.missing import Rule
 from birnn.data.numeric import Reals, is_number, reals, require_finite
 from birnn.data.options import ReadRequest, Unlabelled
 from birnn.data.source import Source
+from birnn.data.writing import WriteRequest, numbers
 from birnn.errors import DataError
 
 SHOWN = 12  # labels or arrays of a file that a message names
@@ -297,3 +299,54 @@ def _series(fields: list[str], index: int, rule: Rule) -> Reals:
                 f"channel 0 has {len(columns[0])}. Give every channel the same steps."
             )
     return reals(np.stack(columns, axis=1))
+
+
+def write_ts(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
+    r"""The ``.ts`` format: a series on each line.
+
+    Example:
+        >>> example = Example(np.array([[1.0, 4.0], [2.0, 5.0]]), "up")
+        >>> print("".join(write_ts([example], WriteRequest("label", "ts", labels=("up",)))), end="")
+        @timeStamps false
+        @classLabel true up
+        @data
+        1.0,2.0:4.0,5.0:up
+    """
+    yield "@timeStamps false\n"
+    words = {label: "_".join(label.split()).replace(":", "_") for label in request.labels}
+    if request.target == "values":
+        yield "@targetLabel true\n@data\n"
+    else:
+        yield " ".join(["@classLabel true", *dict.fromkeys(words.values())]) + "\n@data\n"
+    for example in examples:
+        channels = [",".join(numbers(column)) for column in request.vectors(example).T]
+        if request.target == "values":
+            answers = numbers(example.target) if isinstance(example.target, np.ndarray) else []
+            if len(answers) != 1:
+                raise request.fault(example, f"{len(answers)} values of a series")
+        else:
+            answers = [
+                request.word(example, each).replace(":", "_") for each in request.names(example)
+            ]
+        yield ":".join([*channels, *answers]) + "\n"
+
+
+def write_npz(examples: Iterable[Example], request: WriteRequest) -> Iterator[bytes]:
+    """The arrays that `read_npz` reads, of all examples at once."""
+    given = list(examples)
+    rows = [request.vectors(example) for example in given]
+    width = max((each.shape[1] for each in rows), default=0)
+    arrays: dict[str, Any] = {
+        "values": np.concatenate([each.reshape(len(each), width) for each in rows]),
+        "lengths": np.array([len(each) for each in rows]),
+    }
+    targets: list[Any] = [example.target for example in given]
+    if request.target == "tags":
+        arrays["tags"] = np.array([tag for tags in targets for tag in tags], dtype=str)
+    elif request.target == "label":
+        arrays["labels"] = np.array(targets, dtype=str)
+    else:
+        arrays["targets"] = np.stack(targets)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    yield content.getvalue()
