@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import typer
 
 from birnn.cli.main import main
-from birnn.cli.options import _OPTIONS, with_read_options
+from birnn.cli.options import with_read_options
 from birnn.cli.tree import app
 from birnn.data.options import ReadOptions
 from birnn.errors import ConfigError, UsageError
@@ -15,7 +17,6 @@ from birnn.tasks import TASKS
 
 def asked(**given):
     """What a command is handed for these arguments of the command line."""
-    defaults = dict.fromkeys(_OPTIONS) | {"as_tokens": False, "as_text": False}
     found = []
 
     @with_read_options
@@ -23,7 +24,8 @@ def asked(**given):
         found.append(reading)
         return 0
 
-    command(**(defaults | given))
+    parameters = inspect.signature(command).parameters.values()
+    command(**({each.name: each.default for each in parameters} | given))
     return found[0]
 
 

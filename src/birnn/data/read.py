@@ -100,7 +100,7 @@ class Format(NamedTuple):
 
 
 # What some formats hold beside steps and targets, and others lose.
-_IDS, _TEXTS, _SPANS = frozenset({"ids"}), frozenset({"texts"}), frozenset({"spans"})
+_IDS, _TEXTS, _SPANS, _TOKENS = (frozenset({each}) for each in ("ids", "texts", "spans", "tokens"))
 _OF_TABLES: tuple[TargetKind, ...] = ("label", "labels", "values", "sequence", "gaps")
 
 FORMATS = {
@@ -128,7 +128,11 @@ FORMATS = {
         _IDS | _TEXTS | _SPANS,
     ),
     "prodigy": Format(
-        (), read_prodigy, ("tags", "label", "labels"), write_prodigy, _IDS | _TEXTS | _SPANS
+        (),
+        read_prodigy,
+        ("tags", "label", "labels"),
+        write_prodigy,
+        _IDS | _TEXTS | _SPANS | _TOKENS,
     ),
     "label-studio": Format(
         (".json",),
@@ -144,7 +148,11 @@ FORMATS = {
         (), read_series_folder, ("label", "values", "tags"), None, folder=holds_series
     ),
     "spacy": Format(
-        (".spacy",), read_docbin, ("tags", "label", "labels"), write_docbin, _TEXTS | _SPANS
+        (".spacy",),
+        read_docbin,
+        ("tags", "label", "labels"),
+        write_docbin,
+        _TEXTS | _SPANS | _TOKENS,
     ),
     "fasttext": Format((".ft",), read_fasttext, ("label", "labels"), write_fasttext, _TEXTS),
     "text": Format((".txt",), read_text, tuple(TARGET_NAMES), write_text, _TEXTS),

@@ -89,7 +89,9 @@ def write(
         _fill(part, form.writer(written.noted(prepared, request), request), name)
         request.report(tell)
         if name != "text":
-            written.compare(lambda: _again(part, request, reading), request, path, tell)
+            written.compare(
+                lambda: _again(part, request, reading, written.labelled), request, path, tell
+            )
     return len(written.hashes)
 
 
@@ -121,10 +123,10 @@ def _request(
 ) -> WriteRequest:
     """What the writer has to know of all examples: the scheme of their tags, their labels."""
     field = reading.field if reading.given("field") or name != "spacy" else "xpos"
-    request = WriteRequest(target, name, tag_field=field)
+    request = WriteRequest(target, name, tag_field=field, holds=FORMATS[name].holds)
     if target in ("label", "labels"):
         request.labels = tuple(dict.fromkeys(x for each in examples for x in request.names(each)))
-    if target != "tags" or not (scheme or "spans" in FORMATS[name].holds):
+    if target != "tags" or not (scheme or "spans" in request.holds):
         return request
     tags = [cast("tuple[str, ...]", each.target) for each in examples if each.target is not None]
     request.scheme = schemes.find(tags).scheme
@@ -143,7 +145,7 @@ def _prepared(
     examples: Iterable[Example], request: WriteRequest, found: SchemeName
 ) -> Iterator[Example]:
     """The examples as they are written, their tags in its scheme, with what is lost counted."""
-    holds = FORMATS[request.format].holds
+    holds = request.holds
     for example in examples:
         if example.id is not None and "ids" not in holds:
             request.lose("ids", example.where)
@@ -162,11 +164,12 @@ class _Written:
 
     def __init__(self) -> None:
         self.hashes = array("q")
+        self.labelled = False  # whether any has a target
         self._places: list[str] = []
 
     def noted(self, examples: Iterable[Example], request: WriteRequest) -> Iterator[Example]:
         """The examples, taken note of as they are read again."""
-        of_spans = "spans" in FORMATS[request.format].holds and request.scheme != "none"
+        of_spans = "spans" in request.holds and request.scheme != "none"
         for example in examples:
             expected = example
             if of_spans and example.target is not None:
@@ -175,6 +178,7 @@ class _Written:
                 # What marks no span is lost, and told.
                 kept = tuple(tag if schemes.marks(tag, SCHEME) else "O" for tag in marked)
                 expected = replace(example, target=kept)
+            self.labelled = self.labelled or example.target is not None
             self.hashes.append(_digest(expected))
             self._places.append(example.where)
             yield example
@@ -219,7 +223,9 @@ def _digest(example: Example) -> int:
     return hash((*parts, example.references))
 
 
-def _again(part: Path, request: WriteRequest, reading: ReadOptions) -> Iterator[Example]:
+def _again(
+    part: Path, request: WriteRequest, reading: ReadOptions, labelled: bool
+) -> Iterator[Example]:
     """The examples of what was written, read as whoever reads it next is told to."""
     options: dict[str, Any] = {"format": request.format, "max_tokens": reading.max_tokens}
     if (
@@ -235,7 +241,7 @@ def _again(part: Path, request: WriteRequest, reading: ReadOptions) -> Iterator[
         options |= {"source_split": "spaces", "target_split": "spaces"}
         if not request.joined and reading.source_split is not None:
             options["source_split"] = reading.source_split
-    return read(part, request.target, ReadOptions.of(options), tell=no_notice)
+    return read(part, request.target, ReadOptions.of(options), labelled=labelled, tell=no_notice)
 
 
 def _fill(part: Path, pieces: Iterator[Any], name: str) -> None:

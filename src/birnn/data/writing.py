@@ -30,6 +30,7 @@ class WriteRequest:
         scheme: The scheme of tags.
         tag_field: The field of CoNLL-U that tags are.
         labels: All labels of the examples, in order.
+        holds: What the format holds beside steps and targets, as `FORMATS` says.
     """
 
     target: TargetKind
@@ -37,6 +38,7 @@ class WriteRequest:
     scheme: SchemeName = "none"
     tag_field: str = "upos"
     labels: tuple[str, ...] = ()
+    holds: frozenset[str] = frozenset()
     joined: bool = False  # whether texts were made of tokens
     _lost: dict[str, list[str]] = field(default_factory=dict)  # where, of each kind
     _words: dict[str, str] = field(default_factory=dict)  # labels by what they are written as
@@ -82,9 +84,9 @@ class WriteRequest:
             return example.text
         tokens = self.tokens(example, "")
         self.joined = True
-        self.lose(
-            "tokens, they are written joined by blanks (to be read with --tokens)", example.where
-        )
+        if "tokens" not in self.holds:
+            what = "tokens, they are written joined by blanks (to be read with --tokens)"
+            self.lose(what, example.where)
         return " ".join(tokens)
 
     def line(self, example: Example) -> str:
