@@ -8,8 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from birnn.data.formats import FORMATS
 from birnn.data.options import ReadOptions
-from birnn.data.read import FORMATS, read
+from birnn.data.read import read
 from birnn.errors import ConfigError, FormatError, UsageError
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from birnn.data import ReadOptions, ReadRequest
-from birnn.data.read import read_text
+from birnn.data.formats import read_text
 from birnn.data.source import Source
 from birnn.errors import FormatError
 

@@ -41,7 +41,7 @@ def bare(examples):
 
 
 def path_of(folder, name):
-    return folder / ("out" if FORMATS[name].is_folder else "out" + (*FORMATS[name].endings, "")[0])
+    return folder / ("out" if FORMATS[name].folder else "out" + (*FORMATS[name].endings, "")[0])
 
 
 def written(folder, name, examples, target, **options):
@@ -130,6 +130,17 @@ def test_series_read_back_the_same(name, target, tmp_path_factory):
         assert told == []
 
     law()
+
+
+def test_a_folder_of_series(tmp_path):
+    rows = [np.array([[0.5, 1.0], [7.0, -2.0]]), np.array([[3.0, 9.0]])]
+    given_ = [Example(rows[0], "up"), Example(rows[1], "down"), Example(rows[1], "up")]
+    path, told = written(tmp_path, "series", given_, "label")
+    found = reread(path, "series", "label")
+    assert [(e.target, e.inputs.tolist()) for e in found] == sorted(
+        ((e.target, e.inputs.tolist()) for e in given_), key=lambda each: each[0]
+    )
+    assert told == []
 
 
 def test_every_pair_of_formats_of_tags_keeps_what_both_hold(tmp_path):

@@ -85,7 +85,7 @@ class _Again:
 
 
 def _named(kind: TargetKind, labelled: bool) -> str:
-    from birnn.data.read import TARGET_NAMES
+    from birnn.data.formats import TARGET_NAMES
 
     return TARGET_NAMES[kind] if labelled else "no targets"
 
@@ -101,7 +101,7 @@ def _kind(
     Raises:
         UsageError: None, or one that has to be said.
     """
-    from birnn.data.read import TARGET_NAMES, ending_of
+    from birnn.data.formats import TARGET_NAMES, ending_of
     from birnn.data.write import format_to
 
     if target is not None and target not in TARGET_NAMES:
@@ -121,7 +121,8 @@ def _kind(
         with suppress(BirnnError):
             if _reads(data, "label", reading):
                 return ("labels" if target == "labels" else "label"), True
-        return fitting[0], False
+        # Of a text without targets the text is worth more than its tokens.
+        return next((kind for kind in fitting if kind != "tags"), fitting[0]), False
     if reading.format is None and ending_of(data) == ".tsv" and {"tags"} < set(fitting):
         raise UsageError(
             f"{data} may be columns of tokens and tags, or a table. Say which: --from conll, "

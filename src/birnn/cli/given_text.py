@@ -38,7 +38,7 @@ def is_text(given: str) -> bool:
 
 
 def _refuse_missing_file(word: str) -> None:
-    from birnn.data.read import FORMATS, ending_of
+    from birnn.data.formats import FORMATS, ending_of
 
     endings = {ending for form in FORMATS.values() for ending in form.endings}
     if ending_of(word) in endings or os.sep in word:

@@ -2,10 +2,11 @@
 
 from birnn.data.batching import batches, in_order, windows
 from birnn.data.examples import Example, TargetKind
+from birnn.data.formats import FORMATS
 from birnn.data.offsets import token_offsets
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pretrained import read_vectors
-from birnn.data.read import FORMATS, read
+from birnn.data.read import read
 from birnn.data.schemes import (
     Span,
     convert,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from birnn.data.examples import Example
@@ -12,9 +13,11 @@ from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.series import SeriesTable
 from birnn.data.source import Source
 from birnn.data.tables import read_series_file
+from birnn.data.writing import WriteRequest, numbers
 from birnn.errors import FormatError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_NAME = re.compile(r"[\w-][\w .-]{0,150}")  # of a folder, everywhere
 SHOWN = 3  # files that a message names
 
 
@@ -150,3 +153,24 @@ class _Once:
         if what not in self._seen:
             self._seen.add(what)
             self._source.tell(line)
+
+
+def write_series_folder(
+    examples: Iterable[Example], request: WriteRequest
+) -> Iterator[tuple[str, str]]:
+    r"""Names and contents of the tables of series, each in the folder of its class.
+
+    Example:
+        >>> import numpy as np
+        >>> example = Example(np.array([[1.0, 2.0], [3.0, 4.0]]), "calm")
+        >>> dict(write_series_folder([example], WriteRequest("label", "series")))
+        {'calm/000001.csv': 'channel1,channel2\n1.0,2.0\n3.0,4.0\n'}
+    """
+    for number, example in zip(count(1), examples, strict=False):
+        [label] = request.names(example) or [""]
+        if not _NAME.fullmatch(label):
+            raise request.fault(example, f"the label {label!r}")
+        rows = request.vectors(example)
+        header = ",".join(f"channel{at}" for at in range(1, rows.shape[1] + 1))
+        lines = [header, *(",".join(numbers(row)) for row in rows)]
+        yield f"{label}/{number:06}.csv", "\n".join(lines) + "\n"

@@ -343,6 +343,8 @@ def _written(
 ) -> Iterator[str]:
     names = False
     for number, example in enumerate(examples):
+        if request.target == "tags":
+            raise request.fault(example, "tags")
         if request.target == "values" and example.target is not None:
             targets = numbers(cast("Reals", example.target))
             keys = [f"value{at}" for at in range(1, len(targets) + 1)]

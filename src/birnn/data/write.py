@@ -19,8 +19,9 @@ import numpy as np
 from birnn.data import schemes
 from birnn.data.annotated import SCHEME
 from birnn.data.examples import Example, TargetKind
+from birnn.data.formats import FORMATS, format_of, named_format
 from birnn.data.options import ReadOptions
-from birnn.data.read import FORMATS, format_of, named_format, read
+from birnn.data.read import read
 from birnn.data.schemes import SchemeName
 from birnn.data.tables import LABEL_SEPARATOR
 from birnn.data.writing import WriteRequest
@@ -249,6 +250,7 @@ def _fill(part: Path, pieces: Iterator[Any], name: str) -> None:
     if FORMATS[name].folder:
         part.mkdir()
         for file, content in pieces:
+            (part / file).parent.mkdir(parents=True, exist_ok=True)
             (part / file).write_text(content, encoding="utf-8", newline="")
         return
     with gzip.open(part, "wb") if part.suffix == ".gz" else part.open("wb") as stream:
