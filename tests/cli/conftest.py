@@ -151,6 +151,18 @@ def write_texts(path: Path, *, seed: int, rows: int = 30) -> Path:
     return path
 
 
+def write_label_sets(path: Path, *, seed: int, rows: int = 30) -> Path:
+    """A table of texts and the parts of speech that their words have, if any."""
+    draw = random.Random(seed)
+    lines = ["text,labels"]
+    for _ in range(rows):
+        words = draw.choices(list(LEXICON), k=draw.randint(0, 6))
+        kinds = sorted({LEXICON[word] for word in words} - {"ADJ"})
+        lines.append(f"{' '.join(words)},{'|'.join(kinds)}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 def write_values(path: Path, *, rows: int = 20) -> Path:
     """A table of texts and two numbers each."""
     lines = [
@@ -202,6 +214,7 @@ def write_files(folder: Path) -> None:
         write_tags(folder / f"{name}.tsv", seed=seed, sequences=count)
         write_tags(folder / f"{name}.iob2", seed=seed, sequences=count, spans=True)
         write_texts(folder / f"{name}.csv", seed=seed, rows=count)
+        write_label_sets(folder / f"{name}-labels.csv", seed=seed, rows=count)
         write_series(folder / f"{name}.ts", seed=seed, rows=count)
         write_values(folder / f"{name}.jsonl", rows=count)
         write_residues(folder / f"{name}.3line", rows=count)
@@ -219,6 +232,14 @@ KINDS = {
     "residues": ("tagger", ".3line", ("--set", "encoder.cell=gru")),
     "classifier": ("classifier", ".csv", ()),
     "series": ("classifier", ".ts", ("--set", "encoder.cell=rnn_tanh")),
+    "multilabel": (
+        "multilabel",
+        "-labels.csv",
+        (
+            *("--set", "head.pooling=attention", "--set", "head.attention_score=linear"),
+            *("--set", "head.hidden=[4]", "--set", "training.metric=macro_f1"),
+        ),
+    ),
     "regressor": ("regressor", ".jsonl", ()),
     **{
         f"pooling {name}": (

@@ -16,7 +16,13 @@ from birnn.studies.answers import answers, paired
 
 Trained = Callable[[str], Path]
 
-NAMES = {"tagger": "test.tsv", "chain": "test.iob2", "classifier": "test.csv", "series": "test.ts"}
+NAMES = {
+    "tagger": "test.tsv",
+    "chain": "test.iob2",
+    "classifier": "test.csv",
+    "multilabel": "test-labels.csv",
+    "series": "test.ts",
+}
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -37,8 +43,9 @@ def test_json_holds_the_scores_of_the_library(
     assert (intervals["level"], intervals["resamples"], intervals["seed"]) == (0.95, 1000, 1)
     told = call("evaluate", trained(kind), files / NAMES[kind], "--json", "--level", 0)
     assert "intervals" not in json.loads(told.out)
-    assert {"accuracy", "f1", "tokens", "sequences"} <= set(scores)
-    assert scores["f1_kind"] == ("spans" if kind == "chain" else "macro")
+    assert {"f1", "macro_f1", "tokens", "sequences"} <= set(scores)
+    f1_kind = {"chain": "spans", "multilabel": "micro"}.get(kind, "macro")
+    assert scores["f1_kind"] == f1_kind
 
 
 @pytest.mark.parametrize("kind", ["chain", "regressor"])
@@ -82,7 +89,8 @@ def test_tables_fit_eighty_columns_without_colour(
     assert (told.status, told.err) == (0, "")
     assert "\x1b" not in told.out
     assert max(map(len, told.out.splitlines())) <= 80
-    assert ("rmse" if kind == "regressor" else "accuracy") in told.out
+    headline = {"regressor": "rmse", "multilabel": "exact match"}.get(kind, "accuracy")
+    assert headline in told.out
 
 
 @pytest.mark.parametrize("kind", [*NAMES, "regressor"])

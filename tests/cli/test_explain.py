@@ -17,6 +17,7 @@ GIVEN = {
     "chain": TEXT,
     "residues": "ACDDCA",
     "classifier": f"{TEXT}, good",
+    "multilabel": TEXT,
     "pooling attention": f"{TEXT}, good",
     "regressor": TEXT,
 }
@@ -34,7 +35,7 @@ def test_every_kind_of_model_gets_a_page_and_numbers(
     text = page.read_text("utf-8")
     assert text.count("<svg") == text.count('role="img"') >= 8
     assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", text)
-    assert (found["attention"] is not None) == (kind == "pooling attention")
+    assert (found["attention"] is not None) == (kind in ("pooling attention", "multilabel"))
     assert found["attribution"]["completeness_gap"] <= 0.01
     assert all(line in text.replace("&#39;", "'") for line in found["left_out"])
     plain = call("explain", trained(kind), given)

@@ -37,6 +37,7 @@ def blocks(out: str) -> list[list[list[str]]]:
         ("chain", "test.iob2"),
         ("residues", "test.3line"),
         ("classifier", "test.csv"),
+        ("multilabel", "test-labels.csv"),
         ("series", "test.ts"),
         ("regressor", "test.jsonl"),
     ],
@@ -251,7 +252,7 @@ def test_probabilities_are_those_of_the_answers(
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["tagger", "chain", "classifier"])
+@pytest.mark.parametrize("kind", ["tagger", "chain", "classifier", "multilabel"])
 def test_all_probabilities_name_every_label(
     call: Any, trained: Trained, files: Path, kind: str
 ) -> None:

@@ -238,7 +238,10 @@ class LabelsHead(PooledHead):
         """The logits, at which thresholds are chosen once all of them are known."""
         del golds, labels
         scores = self.batch_scores(encoded, batch)
-        likelihoods = self._entropies(scores, from_host(batch.wanted, scores)).mean(dim=1)
+        likelihoods = scores.new_zeros(0)
+        if batch.targets is not None:
+            wanted = from_host(batch.targets, scores)
+            likelihoods = self._entropies(scores, wanted).mean(dim=1)
         finite = bool(torch.isfinite(scores).all())
         return Answered(list(scores.cpu().numpy()), finite, likelihoods.tolist())
 

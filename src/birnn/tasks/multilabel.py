@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from birnn.data.examples import Example
 from birnn.errors import DataError, escaped
@@ -27,6 +27,7 @@ from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
 from birnn.tasks.scored import Decoder, named_probabilities, ranked
 from birnn.tasks.thresholds import (
     EVEN,
+    Rule,
     TunedScorer,
     chosen_thresholds,
     cuts_of,
@@ -37,10 +38,17 @@ from birnn.tasks.thresholds import (
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
+def _checked_rule(given: Any) -> Any:
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if given not in ("per_label", "one") and not (number and 0 < given < 1):
+        raise ValueError("it must be per_label, one, or a number between 0 and 1")
+    return given
+
+
 class LabelsSettings(PoolingSettings):
     """Settings of the multi-label classifier's head."""
 
-    threshold: Literal["per_label", "one"] | Probability = Field(
+    threshold: Annotated[Rule, BeforeValidator(_checked_rule)] = Field(
         default="per_label",
         description="from which probability on a label is given: per_label and one choose it on "
         "the dev set, for the F1 of each label or for micro F1; or a number, such as 0.5",
