@@ -67,6 +67,27 @@ def test_numbers_of_classes_become_their_names(feature):
     assert list(unpacked(data, "label")) == ["a b", "c", ""]
 
 
+class Streamed:
+    """As much of a data set that is streamed."""
+
+    column_names = ("tokens", "ner_tags")
+
+    def __init__(self, rows, **features):
+        self._rows, self.features = rows, features
+
+    def __iter__(self):
+        return iter(self._rows)
+
+    def __getitem__(self, at):
+        raise NotImplementedError
+
+
+def test_data_sets_may_be_streamed():
+    data = Streamed(NER, tokens=ListOf(None), ner_tags=ListOf(ClassLabel(*TAGS)))
+    assert targets(data, "tags") == [("B-PER", "I-PER"), ()]
+    assert list(unpacked(data, "tags")) == [["Ada", "Lovelace"], []]
+
+
 @pytest.mark.parametrize(
     ("tags", "says"),
     [

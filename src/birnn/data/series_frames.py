@@ -62,7 +62,9 @@ def series_of(
 
 def as_frame(given: Any, request: ReadRequest) -> dict[str, Sequence[Any]] | None:
     """The columns of a data set whose rows are steps of series, or wide ones; else None."""
-    if not hasattr(given, "column_names") or not hasattr(given, "__getitem__") or not len(given):
+    # One that is streamed has rows alone.
+    held = all(hasattr(given, name) for name in ("column_names", "__getitem__", "__len__"))
+    if not held or not len(given):
         return None
     first = [given[at] for at in range(min(len(given), SAMPLE))]
     if not all(isinstance(row, Mapping) and row.keys() == first[0].keys() for row in first):
