@@ -151,6 +151,7 @@ def test_channels_are_read_in_the_order_in_which_they_are_set(reading):
     turned = reading(LONG, channels=["y", "x"])
     assert turned.series["a"] == [[40.0, 7.0], [50.0, 8.0]]
     assert reading(LONG, channels="y").series["a"] == [[40.0], [50.0]]
+    assert reading(LONG, channels="time,y").series["a"] == [[5.0, 40.0], [6.0, 50.0]]
 
 
 def test_tables_of_texts_are_none_of_series(reading):
@@ -249,6 +250,11 @@ def test_wide_tables_have_the_names_of_channels_before_the_numbers(reading):
     assert found.found["channels"] == ["a", "b"]
     kept = {"series": "wide", "channels": ["b", "a"]}
     assert reading(frame, **kept).series["v"][2] == [12.5, 12]
+
+
+def test_steps_of_a_wide_row_have_no_tags(reading):
+    with pytest.raises(DataError, match="a row of a wide table has one label"):
+        reading(WIDE, "tags", series="wide")
 
 
 def test_what_a_wide_row_lacks_at_its_end_is_no_step(reading):

@@ -88,7 +88,7 @@ class SeriesTable:
             if times_N is not None:
                 rows = self._in_order(rows, times_N[rows], name, where)
                 times_T = times_N[rows]
-            called = f"series {name!r}" if name else "the series"
+            called = _called(name)
             place = _place(rows, [channel.name for channel in found.channels], where)
             values_TD = self._missing.filled(values_ND[rows], called, times_T, place)
             self._count += 1
@@ -140,8 +140,9 @@ class SeriesTable:
             def place(step: int, channel: int, row: int = row) -> str:
                 return f"{where(row)}: {found.names[found.channels[channel].places[step]]!r}"
 
-            what = f"series {called!r}" if called else "the series"
-            values_TD = self._missing.filled(padded_TD[:length], what, steps[:length], place)
+            values_TD = self._missing.filled(
+                padded_TD[:length], _called(called), steps[:length], place
+            )
             answers = [[columns[at][row]] for at in found.targets]
             yield from self._example(
                 found, np.ascontiguousarray(values_TD), answers, called, where(row)
@@ -163,7 +164,7 @@ class SeriesTable:
         apart = np.diff(times_T)
         if (twice := np.flatnonzero(apart == 0)).size:
             one, other = rows[twice[0]], rows[twice[0] + 1]
-            of = f"series {name!r}" if name else "the series"
+            of = _called(name)
             raise DataError(
                 f"{where(int(other))}: {of} has two rows of one time, the other at "
                 f"{where(int(one))}. Keep one, or say what tells series apart: --id-column."
@@ -203,7 +204,7 @@ class SeriesTable:
             if not request.options.skip_unlabelled:
                 what = "a step without a tag" if request.target == "tags" else "no label"
                 raise DataError(
-                    f"{where}: series {name!r} has {what}. Give every one its own, or leave such "
+                    f"{where}: {_called(name)} has {what}. Give every one its own, or leave such "
                     "out: --skip-unlabelled."
                 )
             self._unlabelled += 1
@@ -226,10 +227,15 @@ class SeriesTable:
         if len(said) > 1:
             one, other = list(said)[:2]
             raise DataError(
-                f"{where}: series {name!r} has the labels {shortened(one)} and {shortened(other)}. "
+                f"{where}: {_called(name)} has the labels {shortened(one)} and {shortened(other)}. "
                 "A series has one; a tagger learns a label for each step."
             )
         return next(iter(said.values()), None)
+
+
+def _called(name: str) -> str:
+    """What messages call a series."""
+    return f"series {name!r}" if name else "the series"
 
 
 def _text(cell: Any) -> Any:

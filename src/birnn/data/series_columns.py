@@ -193,7 +193,8 @@ class _Choice:
             return "long" if channels and all(self.numeric[at] for at in channels) else None
         rest = self._rest(self._numbered())
         texts = [at for at in rest if not self.numeric[at] and at not in self._ids(rest)]
-        return "wide" if len(texts) <= 1 and self._are_steps() else None
+        wide = len(texts) <= 1 and self._are_steps() and self.request.target != "tags"
+        return "wide" if wide else None
 
     def columns(self, layout: Layout, *, guessed: bool) -> SeriesColumns:
         """The columns of a table of this layout."""
@@ -214,7 +215,9 @@ class _Choice:
         if channels is None:
             channels = tuple(at for at in left if self.numeric[at])
         if not channels:
-            raise DataError(f"no column of numbers beside these: {self._named()}. Name: --channels")
+            raise DataError(
+                f"no column of numbers beside these: {self._named()}. Name them: --channels"
+            )
         unread = [at for at in range(len(self.names)) if at not in {*used, *channels}]
         self._tell(layout, guessed, of, time, targets, channels, unread)
         return self._result(
@@ -222,6 +225,11 @@ class _Choice:
         )
 
     def _wide(self, guessed: bool) -> SeriesColumns:
+        if self.request.target == "tags" and self.request.labelled:
+            raise DataError(
+                "a row of a wide table has one label, and a tagger learns a label for each step: "
+                "write a row for each step (--series long)"
+            )
         numbered = self._numbered() if self.header else {}
         if len(numbered) < 2 and self.header:
             raise DataError(f"no columns that are numbered by time: {self._named()}")
@@ -277,7 +285,8 @@ class _Choice:
     def _time(self) -> int | None:
         if self.time is not None:
             return self.time
-        used = {self.id, *self.targets, *(self.channels or ())}
+        # It may be a channel, too.
+        used = {self.id, *self.targets}
         return next((at for at in known_places(self.plain, TIME) if at not in used), None)
 
     def _id(self) -> int | None:
