@@ -22,6 +22,7 @@ INPUTS = {
     "words": Words(size=6, dim=4),
     "symbols": Symbols(size=3, dim=2),
     "vectors": Vectors(size=2),
+    "wide": Vectors(size=3),
 }
 HEADS = {
     "tags": Tags(size=5, decoder="crf", scheme="iob2"),

@@ -71,7 +71,8 @@ def app(
     default = next(iter(served))
     of_predict, of_explain = questions(
         limits,
-        {each.holds for each in served.values()},
+        tokens=any(each.holds == "tokens" for each in served.values()),
+        channels=[each.channels for each in served.values() if each.holds == "vectors"],
         ranks=any(each.ranks for each in served.values()),
     )
 

@@ -40,6 +40,11 @@ class Served:
         """What its sequences hold: tokens or vectors."""
         return "vectors" if self._predictor.spec.inputs.holds == "vectors" else "tokens"
 
+    @property
+    def channels(self) -> int:
+        """Numbers of a step, of a model of vectors."""
+        return self._predictor.spec.inputs.size
+
     def description(self) -> dict[str, Any]:
         """What it is, for ``GET /model``."""
         spec, predictor = self._predictor.spec, self._predictor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -19,7 +19,8 @@ from pydantic_core import to_json
 
 from birnn.serving.limits import Limits
 
-FLOAT32 = 3.4028234e38  # the largest
+# Of a number in a series: far from where float32 ends, so that a model computes with it.
+LARGEST = 1e18
 
 _STATUSES = {
     400: "a host that this server does not answer for",
@@ -56,41 +57,42 @@ class Question(BaseModel):
 
 
 def questions(
-    limits: Limits, holds: Iterable[str], *, ranks: bool
+    limits: Limits, *, tokens: bool, channels: Collection[int], ranks: bool
 ) -> tuple[type[Question], type[Question]]:
     """The bodies of ``/predict`` and of ``/explain``.
 
     Args:
         limits: What they may hold.
-        holds: What the sequences of the models hold: ``tokens``, ``vectors`` or both.
+        tokens: Whether one of the models reads tokens.
+        channels: How many numbers a step has, of each model that reads vectors.
         ranks: Whether one of the models ranks its answers.
 
     Example:
-        >>> predict, explain = questions(Limits(), ["tokens"], ranks=True)
+        >>> predict, explain = questions(Limits(), tokens=True, channels=(), ranks=True)
         >>> predict.model_validate_json('{"text": "so good", "top": 2}').given()
         ('text', 'so good')
         >>> sorted(explain.model_json_schema()["properties"])
         ['model', 'text', 'tokens']
     """
-    number = Annotated[float, Field(ge=-FLOAT32, le=FLOAT32)]
-    text = Annotated[str, StringConstraints(max_length=limits.characters)]
-    token = Annotated[str, StringConstraints(min_length=1, max_length=limits.characters)]
-    tokens = Annotated[list[token], Field(max_length=limits.tokens)]
-    series = Annotated[list[list[number]], Field(max_length=limits.tokens)]
-    tokens_of: dict[str, Any] = {"tokens": tokens, "vectors": series}
-    each = [tokens_of[kind] for kind in sorted(set(holds))]
-    sequence: Any = each[0] if len(each) == 1 else each[0] | each[1]
     one: dict[str, Any] = {}
     several: dict[str, Any] = {}
-    if tokens in each:
+    kinds: list[Any] = []
+    if tokens:
+        text = Annotated[str, StringConstraints(max_length=limits.characters)]
+        token = Annotated[str, StringConstraints(min_length=1, max_length=limits.characters)]
+        kinds.append(Annotated[list[token], Field(max_length=limits.tokens)])
         one["text"] = _field(text, "a text")
-        one["tokens"] = _field(tokens, "the tokens of one sequence")
+        one["tokens"] = _field(kinds[-1], "the tokens of one sequence")
         several["texts"] = _field(list[text], "texts", limits.texts)
-    if series in each:
-        one["series"] = _field(series, "one sequence of vectors, numbers each")
-    several["sequences"] = _field(
-        list[sequence], "sequences: of tokens, or of vectors", limits.texts
-    )
+    if channels:
+        number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+        least, most = min(channels), max(channels)
+        step = Annotated[list[number], Field(min_length=least, max_length=most)]
+        kinds.append(Annotated[list[step], Field(max_length=limits.tokens)])
+        one["series"] = _field(kinds[-1], "the steps of one series, numbers each")
+    sequence: Any = kinds[0] if len(kinds) == 1 else kinds[0] | kinds[1]
+    told = "sequences: lists of tokens, or series"
+    several["sequences"] = _field(list[sequence], told, limits.texts)
     top = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
     options = {"top": _field(top, "how many of the best answers are given")} if ranks else {}
     return _body("PredictQuestion", one | several, options), _body("ExplainQuestion", one, {})
@@ -132,7 +134,7 @@ def fault(error: ValidationError) -> str:
     """What is wrong with a body, in one line.
 
     Example:
-        >>> predict, _ = questions(Limits(), ["tokens"], ranks=True)
+        >>> predict, _ = questions(Limits(), tokens=True, channels=(), ranks=True)
         >>> for body in ('{"text": 3}', '{"txt": "a"}', "[", "{}"):
         ...     try:
         ...         predict.model_validate_json(body)
