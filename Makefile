@@ -13,7 +13,7 @@ MEMORY := address,undefined
 BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-tensorflow test-all fuzz check format bench bench-setup sanitize races docs clean
+.PHONY: help setup quickstart test test-tensorflow test-all fuzz check format bench bench-setup sanitize races docs wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -103,6 +103,11 @@ races: $(INSTALLED)  ## the kernels on several threads under the thread sanitize
 docs: $(INSTALLED)  ## run every block of code of the pages, check their links, build the site into build/site
 	$(BIN)/python -m pytest -m "" --doctest-glob=README.md README.md tests/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# By the newest Python that there is: from 3.12 on one wheel is for all. ARGS="--other python3.13" tests it
+# on another one, too.
+wheel:  ## build a wheel, audit it, install it where no compiler is, test it there, tell its size
+	$(PYTHON) benchmarks/wheel.py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) $(BENCH) build dist quickstart .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

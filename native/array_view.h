@@ -44,8 +44,8 @@ inline const ExchangeApi* exchange_of(PyTypeObject* type) {
     if (one.type == type) return one.exchange;
   }
   const ExchangeApi* exchange = nullptr;
-  auto* const capsule =
-      PyObject_GetAttrString(reinterpret_cast<PyObject*>(type), "__dlpack_c_exchange_api__");
+  auto* const object = reinterpret_cast<PyObject*>(type);
+  auto* const capsule = PyObject_GetAttrString(object, "__dlpack_c_exchange_api__");
   if (capsule != nullptr) {
     exchange =
         static_cast<const ExchangeApi*>(PyCapsule_GetPointer(capsule, "dlpack_exchange_api"));
@@ -54,8 +54,8 @@ inline const ExchangeApi* exchange_of(PyTypeObject* type) {
   }
   PyErr_Clear();
   Py_XDECREF(capsule);
-  PyTypeObject* const before = known[next].type;
-  Py_INCREF(type);
+  auto* const before = reinterpret_cast<PyObject*>(known[next].type);
+  Py_INCREF(object);
   known[next] = {type, exchange};
   next = (next + 1) % 4;
   Py_XDECREF(before);
