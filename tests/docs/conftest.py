@@ -15,6 +15,7 @@ from birnn.demos import senses
 SIZES = {"train": 90, "dev": 20, "test": 20}
 NAMES = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Emmy Noether")
 PLACES = ("London", "New York", "Manchester", "Erlangen")
+TOPICS = {"fire": ("smoke", "flame"), "music": ("guitar", "song"), "water": ("river", "rain")}
 GOOD, BAD = ("lovely", "sharp", "warm"), ("dull", "loud", "flat")
 
 
@@ -29,6 +30,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _write(folder / f"{name}.iob2", (_names(draw) for _ in range(count)))
         _write(folder / f"{name}.tsv", (_pronounced(draw) for _ in range(count)))
         _write(folder / f"{name}.csv", ["text,label", *(_review(draw) for _ in range(count))])
+        _write(
+            folder / f"{name}-topics.csv", ["text,labels", *(_topics(draw) for _ in range(count))]
+        )
         _write(folder / f"{name}.jsonl", (_rating(draw) for _ in range(count)))
         _write(folder / f"{name}.3line", (_protein(draw, n) for n in range(count)))
         _write(
@@ -66,6 +70,12 @@ def _review(draw: random.Random) -> str:
     word = draw.choice(GOOD if label == "good" else BAD)
     other = draw.choice(BAD if label == "good" else GOOD)
     return f"I expected it to be {other} but it was {word},{label}"
+
+
+def _topics(draw: random.Random) -> str:
+    topics = [topic for topic in TOPICS if draw.random() < 0.4]
+    words = [f"the {draw.choice(TOPICS[topic])} was {draw.choice(BAD)}" for topic in topics]
+    return f"{' and '.join(words) or 'it was late'},{'|'.join(topics)}"
 
 
 def _rating(draw: random.Random) -> str:
