@@ -61,6 +61,7 @@ def test_tokens_at_white_space_are_found_as_they_are(text):
 
 @given(TEXTS)
 @example("A\u0300\u00ad")
+@example("A\u0300\r ")
 def test_symbols_of_a_text_cover_it_but_its_white_space(text):
     symbols = Alphabet("ab ").split(text)
     assert "".join(held(text, token_offsets(text, symbols))).startswith("".join(symbols)[:1])

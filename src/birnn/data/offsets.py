@@ -27,7 +27,6 @@ INVISIBLE = (
 _invisible = re.compile(INVISIBLE)
 _chosen_form = re.compile("[\ufe0e\ufe0f]*")
 # What stands between two tokens: the tokeniser drops joiners that join nothing.
-_white = re.compile(r"\s*")
 _between = re.compile(rf"(?:\s|{INVISIBLE}|[\u200c\u200d])*")
 
 # Marks on one character. Python sorts a run of them in a time that grows with its square, so a
@@ -131,14 +130,13 @@ def _places(text: str, tokens: Sequence[str], *, strict: bool) -> Offsets | None
     for token in tokens:
         if not token:
             return None
-        # A token may be white space, or invisible, itself: first where it must not be skipped.
-        for start in (at, _white.match(text, at).end(), _between.match(text, at).end()):  # type: ignore[union-attr]
-            if text.startswith(token, start):
-                break
-        else:
-            start = -1 if strict else text.find(token, at)
-            if start < 0:
-                return None
+        # A token may be white space, or invisible, itself: it is looked for there, too.
+        between = _between.match(text, at)
+        assert between is not None
+        last = between.end() + len(token) if strict else len(text)
+        start = text.find(token, at, last)
+        if start < 0:
+            return None
         at = start + len(token)
         found.append((start, at))
     return tuple(found)
