@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from birnn.data import Example, ReadOptions
@@ -176,3 +178,15 @@ def test_dev_is_split_as_train_is(tmp_path):
     sets = DataSources(*files).read("seq2seq", tell=told.append)
     assert [e.inputs for e in sets.dev] == [("ab",)]
     assert sum("are split" in line for line in told) == 1
+
+
+def test_texts_with_spans_keep_the_tokens_that_their_tags_are_of(tmp_path):
+    texts = [*PARTED, "don't (go)"]
+    path = tmp_path / "train.jsonl"
+    rows = [json.dumps({"text": text, "label": [[0, 2, "X"]]}) + "\n" for text in texts]
+    path.write_text("".join(rows))
+    sources = DataSources(path, path, None, ReadOptions(format="doccano"))
+    sets = sources.read("tagger", tell=lambda line: None)
+    for example in sets.train:
+        assert len(example.inputs) == len(example.target)
+        assert len(example.inputs) == len(example.offsets)

@@ -240,7 +240,10 @@ def _found_split(name: str, examples: list[Example], tell: Tell) -> SplitMode:
 
 def _is_split(example: Example) -> bool:
     """Whether the inputs are the words of the text, and not what a caller made of it."""
-    return example.text is not None and example.inputs == tokenise(example.text)
+    # Tags that were made of a text's spans are those of its tokens.
+    if example.text is None or example.offsets is not None:
+        return False
+    return example.inputs == tokenise(example.text)
 
 
 def _split_again(example: Example, split: SplitMode) -> Example:
