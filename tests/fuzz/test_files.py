@@ -108,6 +108,17 @@ SAMPLES: dict[str, tuple[str, str, bytes]] = {
     "csv": ("csv", "classifier", 'text,label\n"so, so ""good""",pos\nschön,neg\n'.encode() * 1),
     "csv of values": ("csv", "regressor", b"text,a,b\ngood,1.5,2\nbad,-3e4,0\nso,0.25,1\n"),
     "tsv": ("tsv", "classifier", "label\ttext\npos\tsehr schön\nneg\tgo away\n".encode()),
+    "csv of steps": (
+        "csv",
+        "classifier",
+        b"id,time,x,y,label\n1,0,1.5,2,a\n1,1,2,3,a\n2,5,-1e2,2,b\n2,4,0,3,b\n3,0,1,1,a\n",
+    ),
+    "csv of rows of steps": (
+        "csv",
+        "regressor",
+        b"id,t0,t1,t2,t3,y\nu,1,2,3.5,4,1\nv,2,1,,,2\nw,0,0,0,1e3,3\n",
+    ),
+    "series": ("series", "classifier", b"time,x,y\n0,1,2\n1,2,3\n2.5,1,7\n"),
     "jsonl": (
         "jsonl",
         "tagger",
@@ -233,8 +244,8 @@ SAMPLES: dict[str, tuple[str, str, bytes]] = {
 TRAINED = [
     name
     for name, (form, _, _) in SAMPLES.items()
-    if form not in ("prodigy", "label-studio", "brat", "spacy", "fasttext")
-    and name != "doccano of labels"
+    if form not in ("prodigy", "label-studio", "brat", "spacy", "fasttext", "series")
+    and name not in ("doccano of labels", "csv of steps")
 ]
 
 
@@ -319,11 +330,17 @@ def damaged(name: str, count: int) -> Iterator[bytes]:
 
 def ending(name: str) -> str:
     """The ending of a format's files; some formats are JSON lines, known by their keys."""
-    return (*FORMATS[SAMPLES[name][0]].endings, ".jsonl")[0]
+    form = FORMATS[SAMPLES[name][0]]
+    return (*form.endings, "" if form.folder else ".jsonl")[0]
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write a file, and beside one of annotations the text that they are of."""
+    """Write a file, beside one of annotations the text that they are of; or a folder of tables."""
+    if not path.suffix:
+        for label in "ab":
+            (path / label).mkdir(parents=True, exist_ok=True)
+            (path / label / "1.csv").write_bytes(content)
+        return
     path.write_bytes(content)
     if path.suffix == ".ann":
         path.with_suffix(".txt").write_text(TEXT)
