@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from birnn.bundle import Bundle, Encoder, Label, Spec, Tags, Values, Vectors, Words
+from birnn.bundle import Bundle, Encoder, Label, Labels, Spec, Tags, Values, Vectors, Words
 from birnn.runtime import Predictor, decisions
 from birnn.serving import Limits, app
 
@@ -51,6 +51,7 @@ def models() -> dict[str, Any]:
         "mood": made(
             read, Label(size=3), of_words | {"labels": sizes["mood"]}, bidirectional=False
         ),
+        "topics": made(read, Labels(size=3), of_words | {"labels": ("art", "law", "war")}),
         "rating": made(Vectors(size=2), Values(size=1), {}),
     }
 
@@ -189,6 +190,16 @@ def test_labels_and_tags(opened: Opened, models: dict[str, Any]) -> None:
     assert [float(w) for w in widths] == pytest.approx([e.score for e in ranked], abs=1e-5)
     expect(visit.page.locator("#halves")).to_contain_text("reads in one direction")
     visit.shoot(f"serving-mood-{PHONE}")
+
+    sizes = set()
+    for text in ("so good", TEXT, "ada", "new york", "lived in london"):
+        visit.read(text, model="topics")
+        given = [each.label for each in models["topics"].annotate(text).labels]
+        sizes.add(len(given))
+        assert visit.texts(".bars .chosen") == given
+        if not given:
+            expect(visit.page.locator("#answer")).to_contain_text("None of its labels")
+    assert len(sizes) > 1
 
     visit.read(TEXT, model="pos")
     found = models["pos"].annotate(TEXT)

@@ -62,6 +62,7 @@ class Labels(Pooled):
     target: ClassVar = "labels"
     gives: ClassVar = "any number of labels for each sequence"
     key: ClassVar = "labels"
+    hub_task: ClassVar = "text-classification"
     ranks: ClassVar = True
     settings: ClassVar = LabelsSettings
     # Smoothing would draw the probabilities of labels that are rare towards a half.

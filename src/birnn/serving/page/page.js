@@ -152,11 +152,15 @@ const bars = (pairs, picked) => {
 };
 
 const labels = (model, answer) => {
-  const given = answer.label ?? answer.labels[0]?.label;
-  const picked = Array.isArray(given) ? given.map(one => one.label ?? one) : [given];
   const pairs = answer.labels.slice(0, MOST_BARS).map(({ label, score }) => [label, score]);
+  // One label, or a set of those that it gives: it may be empty.
+  const picked = "label" in answer ? [answer.label] : pairs.map(([label]) => label);
+  if (!pairs.length) {
+    const none = "None of its labels is given to this text.";
+    return [[element("p", { className: "note" }, none)], none];
+  }
   const said = pairs.map(([label, share]) => `${label} ${percent(share)}`).join(", ");
-  return [[bars(pairs, picked)], `${picked.join(", ") || "no label"}. ${said}`];
+  return [[bars(pairs, picked)], `${picked.join(", ")}. ${said}`];
 };
 
 const gaps = (model, answer) => {
