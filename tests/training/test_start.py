@@ -455,3 +455,13 @@ def accuracies(share: int, size: int) -> tuple[float, float]:
 def test_a_warm_start_beats_a_cold_one_on_a_twentieth_of_the_data() -> None:
     cold, warm = accuracies(20, 400)
     assert 1 - warm < 0.75 * (1 - cold)
+
+
+def test_balanced_weights_leave_labels_out_that_the_data_does_not_have(
+    trained: Callable[[str], Bundle],
+) -> None:
+    few = texts({"red": "WARM", "blue": "COLD"})
+    settings = FURTHER | {"training.class_weights": "balanced"}
+    model = go_on(trained("label"), few, settings=settings)
+    assert set(model.labels) == {"O", "WARM", "COLD"}
+    assert all(np.isfinite(tensor).all() for tensor in model.bundle.tensors.values())
