@@ -27,6 +27,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from birnn.runtime import Predictor
 
 SENTENCES = 1000
 WARM_SECONDS = 2.0
+PARTS = 6  # of the overload, after each of which memory is looked at
 PEERS = Path(__file__).with_name("serving_peers.py")
 
 # Each connection walks through the sentences; what is not 200 is counted by its status.
@@ -167,18 +169,23 @@ def overloaded(
     process: subprocess.Popen[str], port: int, lua: Path, seconds: float, queue: int
 ) -> dict[str, object]:
     """Four times as many connections as the queue has places: what is answered, and memory."""
-    asked("birnn", process, port, lua, 4 * queue, WARM_SECONDS)
-    at_first = memory_mb(process.pid)
-    found = asked("birnn", process, port, lua, 4 * queue, seconds)
-    answered = found.statuses.get("200", 0) / seconds
+    connections = 4 * queue
+    asked("birnn", process, port, lua, connections, WARM_SECONDS)
+    memory, parts = [memory_mb(process.pid)], []
+    for _ in range(PARTS):
+        parts.append(asked("birnn", process, port, lua, connections, seconds / PARTS))
+        memory.append(memory_mb(process.pid))
+    statuses = Counter[str]()
+    for part in parts:
+        statuses.update(part.statuses)
     return {
         "seconds": seconds,
-        "connections": 4 * queue,
-        "asked_per_second": found.per_second,
-        "answered_per_second": answered,
-        "statuses": found.statuses,
-        "errors": found.errors,
-        "memory_mb": [round(at_first, 1), round(memory_mb(process.pid), 1)],
+        "connections": connections,
+        "asked_per_second": round(sum(part.per_second for part in parts) / PARTS),
+        "answered_per_second": round(statuses["200"] / seconds),
+        "statuses": dict(statuses),
+        "errors": sum(part.errors for part in parts),
+        "memory_mb": [round(each, 1) for each in memory],
     }
 
 
