@@ -78,17 +78,20 @@ def serve(
 
 
 def _named(models: Sequence[str]) -> dict[str, str]:
-    """Folders by name.
+    """Folders and addresses by name.
 
     Example:
-        >>> _named(["models/pos/", "names=models/ner"])
-        {'pos': 'models/pos/', 'names': 'models/ner'}
+        >>> _named(["models/pos/", "names=models/ner", "hf://ada/mood@v1"])
+        {'pos': 'models/pos/', 'names': 'models/ner', 'mood': 'hf://ada/mood@v1'}
     """
+    from birnn.bundle.addresses import Address, is_address
+
     named: dict[str, str] = {}
     for given in models:
         name, equals, folder = given.partition("=")
         if not equals:
-            name, folder = Path(given).resolve().name, given
+            whole = Address.of(given).repository if is_address(given) else Path(given).resolve()
+            name, folder = Path(whole).name, given
         if not name or not folder:
             raise UsageError(f"{given!r} is no model. Write it as DIR or NAME=DIR.")
         if name in named:

@@ -35,14 +35,15 @@ class LoadedModel:
 
     @classmethod
     def load(cls, folder: str | Path, *, tell: Tell = log_notice) -> Self:
-        """A model from the folder that training wrote.
+        """A model from the folder that training wrote, or from the Hugging Face Hub.
 
         Args:
-            folder: The folder.
+            folder: The folder, or an address: ``hf://user/name@revision``.
             tell: Takes each notice about it, one line; by default the logger ``birnn`` does.
 
         Raises:
-            BundleError: The folder holds no whole bundle.
+            BundleError: It holds no whole bundle, or the Hub does not give it.
+            MissingExtra: An address, without the extra ``hub``.
         """
         return cls(load(folder, tell=tell))
 
