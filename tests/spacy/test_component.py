@@ -19,7 +19,19 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 import birnn.spacy
-from birnn.bundle import Bundle, Encoder, Label, Spec, Symbols, Tags, Values, Vectors, Words, save
+from birnn.bundle import (
+    Bundle,
+    Encoder,
+    Label,
+    Labels,
+    Spec,
+    Symbols,
+    Tags,
+    Values,
+    Vectors,
+    Words,
+    save,
+)
 from birnn.errors import BundleError, UsageError
 from birnn.runtime import Predictor
 from random_tensors import random_tensors
@@ -41,6 +53,7 @@ HEADS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "tag": (Tags(size=4), ("NN", "VBZ", "IN", "_")),
     "morph": (Tags(size=3), ("Case=Nom|Number=Sing", "Tense=Past", "_")),
     "cats": (Label(size=3), ("good", "bad", "dull")),
+    "several": (Labels(size=3), ("good", "bad", "dull")),
 }
 
 
@@ -136,8 +149,9 @@ def test_tags_are_those_of_the_tokens_without_white_space(made: Any, name: str) 
         assert all(t._.birnn_score is None for t in doc if t.is_space)
 
 
-def test_categories_are_probabilities_of_all_labels(made: Any) -> None:
-    nlp = made("cats")
+@pytest.mark.parametrize("name", ["cats", "several"])
+def test_categories_are_probabilities_of_all_labels(made: Any, name: str) -> None:
+    nlp = made(name)
     model = model_of(nlp)
     for doc in nlp.pipe(TEXTS):
         shares = model.predict_proba([[token.text for token in read_tokens(doc)]])[0]
@@ -227,10 +241,16 @@ def test_a_pipeline_is_right_about_what_it_says(made: Any, name: str) -> None:
         if name == "cats":
             best = max(gold.cats, key=gold.cats.get)
             gold.cats = {label: float(label == best) for label in gold.cats}
+        elif name == "several":
+            gold.cats = {label: float(score >= 0.5) for label, score in gold.cats.items()}
         examples.append(Example(nlp.make_doc(text), gold))
     scores = nlp.evaluate(examples)
     if name == "cats":
         occurring = {max(example.y.cats, key=example.y.cats.get) for example in examples}
+        assert {scores["cats_f_per_type"][label]["f"] for label in occurring} == {1.0}
+    elif name == "several":
+        occurring = {label for example in examples for label, one in example.y.cats.items() if one}
+        assert scores["cats_micro_f"] == 1.0
         assert {scores["cats_f_per_type"][label]["f"] for label in occurring} == {1.0}
     else:
         assert scores[{"ents": "ents_f", "morph": "tag_acc"}.get(name, f"{name}_acc")] == 1.0

@@ -196,14 +196,17 @@ class BiRNNComponent:
                 examples, "ents", has_annotation=lambda doc: doc.has_annotation("ENT_IOB")
             )
         if what == "cats":
+            several = self.predictor.spec.head.target == "labels"
             labels = list(self.labels)
-            return Scorer.score_cats(examples, "cats", labels=labels, multi_label=False)
+            return Scorer.score_cats(examples, "cats", labels=labels, multi_label=several)
         return Scorer.score_token_attr(examples, what, getter=_attribute)
 
     def _annotate(self, docs: Sequence[Doc]) -> None:
         predictor = self.predictor
         parts = [(doc, part) for doc in docs for part in self._parts(doc)]
-        found = predictor.annotate([part.given for _, part in parts])
+        # Categories are of all labels, given or not.
+        top = len(self.labels) if self.annotates == "cats" else None
+        found = predictor.annotate([part.given for _, part in parts], top=top)
         by_doc: dict[int, list[tuple[Part, Annotation]]] = {id(doc): [] for doc in docs}
         for (doc, part), annotation in zip(parts, found, strict=True):
             by_doc[id(doc)].append((part, annotation))
