@@ -325,7 +325,8 @@ def damaged(name: str, count: int) -> Iterator[bytes]:
             yield by_bytes
         else:
             changed = draw.choice(TEXT_WOUNDS)(draw, content)
-            yield draw.choice(TEXT_WOUNDS)(draw, changed) if draw.random() < 0.3 else changed
+            # Lengthened twice, a file would have 450 MB, which those that are read whole take.
+            yield draw.choice(TEXT_WOUNDS[:-1])(draw, changed) if draw.random() < 0.3 else changed
 
 
 def ending(name: str) -> str:
@@ -370,7 +371,9 @@ def test_the_samples_are_sound(name: str, tmp_path: Path) -> None:
 
 
 def test_every_format_has_a_sample() -> None:
-    assert {form for form, _, _ in SAMPLES.values()} == set(FORMATS)
+    # A folder of series is read as the tables in it are.
+    files = {name for name, form in FORMATS.items() if form.endings or form.folder is None}
+    assert {form for form, _, _ in SAMPLES.values()} == files
 
 
 @pytest.mark.parametrize("count", COUNTS)
