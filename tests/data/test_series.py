@@ -495,3 +495,8 @@ def test_arrays_are_filled_alike():
         found = Reading(given, missing="forward")
         assert found.examples[0].inputs.tolist() == [[1, 4], [1, 5], [3, 5]]
         assert found.tells("2 of 6 values were missing")
+
+
+def test_a_wide_file_of_nothing_but_labels_is_refused(of_file):
+    with pytest.raises(DataError, match="no column of steps beside these"):
+        of_file("a\nb\n", series="wide")

@@ -251,6 +251,8 @@ class _Choice:
                 raise DataError(f"two columns of {name or 'values'} at step {step:g}. Rename one")
             by_name[name][step] = at
         names = list(by_name) if self.options.channels is None else self.options.channels
+        if not names:
+            raise DataError(f"no column of steps beside these: {self._named()}")
         if absent := [name for name in names if name not in by_name]:
             raise DataError(f"no columns {absent[0]}0, {absent[0]}1, ...: {self._named()}")
         steps = sorted(by_name[names[0]])
