@@ -325,13 +325,14 @@ def test_a_download_that_breaks_leaves_no_half_file(
     assert load(f"{ADDRESS}@{there}").metadata["name"] == "of 0"
 
 
-def test_no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network(cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     with own_cache(cache):
         message = refusal(lambda: load(ADDRESS))
+        assert f"{endpoint} cannot be reached: " in refusal(lambda: push(folder, NAME))
     assert message == (
         f"{ADDRESS}: {endpoint} cannot be reached, and the cache does not have it. Try again later."
     )

@@ -237,6 +237,9 @@ def _reason(errors: Any, error: Exception, address: Address) -> str:
         return "HF_HUB_OFFLINE is set, so the Hub is not asked. Unset it."
     if status is not None:
         return f"{_host()} answers {status}{_words(error)} Try again later."
+    # By name: each version of the library has them from another one (requests, httpx).
+    if any(word in type(error).__name__ for word in ("Connect", "Timeout", "Proxy")):
+        return f"{_host()} cannot be reached:{_words(error)} Try again later."
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         return f"{error.filename}: {error.strerror or error}. Make room there, or set HF_HOME."
     return f"the transfer broke, {_host()}:{_words(error)} Try again."
