@@ -143,7 +143,21 @@ def test_what_is_no_model_is_named(name):
 
 def test_a_regressor_answers_once():
     with pytest.raises(ConversionError, match="a regressor answers once for a sequence"):
-        assemble([RNN, OUT], values=True)
-    found = assemble([RNN, Pool("pool", ("max",)), OUT], values=True)
+        assemble([RNN, OUT], task="regressor")
+    found = assemble([RNN, Pool("pool", ("max",)), OUT], task="regressor")
     assert found.spec.head.kind == "values"
     np.testing.assert_array_equal(found.tensors["head.scale"], 1)
+
+
+def test_scores_of_labels_on_their_own_are_those_of_a_multilabel_model():
+    pooled = [RNN, Pool("pool", ("max",))]
+    one = linear_layer("out", 4, 1)
+    for layers, task, kind in (
+        ([*pooled, OUT], "multilabel", "labels"),
+        ([*pooled, OUT, Activation("end", "sigmoid")], None, "labels"),
+        ([*pooled, one, Activation("end", "sigmoid")], "multilabel", "labels"),
+        ([*pooled, one, Activation("end", "sigmoid")], None, "label"),
+    ):
+        assert assemble(layers, task=task).spec.head.kind == kind
+    with pytest.raises(ConversionError, match="a softmax stands after it"):
+        assemble([*pooled, OUT, Activation("end", "softmax")], task="multilabel")

@@ -100,6 +100,9 @@ MODELS = {
     "mean": lambda: ids(
         both(), layers.GlobalAveragePooling1D(), layers.Dense(3, activation="softmax")
     ),
+    "several": lambda: ids(
+        both(sequences=False), layers.Dense(4, "relu"), layers.Dense(3, activation="sigmoid")
+    ),
     "yes or no": lambda: ids(both(sequences=False), layers.Dense(1, activation="sigmoid")),
     "values": lambda: [
         layers.Input((None, 6)),
@@ -302,8 +305,8 @@ BAD = {
         "its activation is 'elu'",
     ),
     "several sigmoids": (
-        lambda: refused(both(sequences=False), layers.Dense(3, "sigmoid")),
-        "3 sigmoids",
+        lambda: refused(both(), layers.Dense(3, "sigmoid")),
+        "answers once for a sequence, this model every step",
     ),
     "no scores": (lambda: refused(both()), "ends with it"),
     "a slope": (

@@ -28,7 +28,7 @@ def import_(
         Path | None, typer.Option(metavar="F", help="Its labels: JSON, or one in each line.")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="tagger, classifier or regressor; a state dict needs it.")
+        str | None, typer.Option(help="tagger, classifier, multilabel, regressor; of a state dict.")
     ] = None,
     inputs: Annotated[
         str | None, typer.Option(help="words or symbols; by default as the vocabulary shows.")

@@ -45,7 +45,7 @@ from birnn.inputs import Symbols, Vectors
 from birnn.inputs.vectors import Dense
 from birnn.reference.activations import ACTIVATIONS, ActivationName
 from birnn.schema import prefixed
-from birnn.tasks import Head, Label, PoolingName, Tags, Values
+from birnn.tasks import Head, Label, Labels, PoolingName, Tags, Values
 
 Array = npt.NDArray[Any]
 
@@ -65,12 +65,14 @@ class Assembled:
     notices: list[str] = field(default_factory=list)
 
 
-def assemble(layers: Sequence[Layer], *, values: bool = False) -> Assembled:
+def assemble(layers: Sequence[Layer], *, task: str | None = None) -> Assembled:
     """The model that a list of layers is.
 
     Args:
         layers: The layers, in the order in which data passes through them.
-        values: Whether scores without a softmax are values to regress on and not logits.
+        task: What it is said to be: of a ``regressor`` scores without a softmax are values and not
+            logits, of a ``multilabel`` each score is that of a label on its own; None for what the
+            layers show.
 
     Raises:
         ConversionError: A layer that has no counterpart.
@@ -83,7 +85,7 @@ def assemble(layers: Sequence[Layer], *, values: bool = False) -> Assembled:
     parts = sorted_out([layer for layer in layers if not isinstance(layer, TrainingOnly)])
     inputs, tensors, fold = _inputs(parts, notices)
     stack = stack_of(parts.recurrent, inputs.width, fold, notices)
-    head, head_tensors = _head(parts, stack, values, notices)
+    head, head_tensors = _head(parts, stack, task, notices)
     spec = Spec(inputs=inputs, encoder=stack.encoder, head=head)
     tensors = prefixed("inputs", tensors) | prefixed("encoder", stack.parameters)
     tensors |= prefixed("head", head_tensors)
@@ -165,7 +167,7 @@ def _activation(layer: Activation) -> ActivationName:
 
 
 def _head(
-    parts: Parts, stack: Stacked, values: bool, notices: list[str]
+    parts: Parts, stack: Stacked, task: str | None, notices: list[str]
 ) -> tuple[Head, dict[str, Array]]:
     """The head and its tensors."""
     steps = composed(parts.after, "after the recurrent layers")
@@ -188,7 +190,10 @@ def _head(
     linears[0] = _on_rows(linears[0], parts, stack)
     for below, above in itertools.pairwise(linears):
         check_width(above, below.name, len(below.bias))
-    linears[-1] = _labelled(linears[-1], parts, notices)
+    values, sigmoids = task == "regressor", parts.function == "sigmoid"
+    several = task == "multilabel" or (sigmoids and len(linears[-1].bias) > 1)
+    if sigmoids and not several:
+        linears[-1] = _two_labels(linears[-1], notices)
     hidden: dict[str, Any] = {"hidden": tuple(len(layer.bias) for layer in linears[:-1])}
     if names:
         hidden["activation"] = names.pop()
@@ -198,8 +203,9 @@ def _head(
     for name, layer in zip(named, linears, strict=True):
         tensors |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
     if parts.pool is None:
-        if values:
-            raise ConversionError("a regressor answers once for a sequence, this model every step.")
+        if values or several:
+            what = "regressor" if values else "model of several labels"
+            raise ConversionError(f"a {what} answers once for a sequence, this model every step.")
         if parts.chain is None:
             return Tags(size=size, **hidden), tensors
         return Tags(size=size, decoder="crf", **hidden), tensors | _crf(parts.chain, size)
@@ -211,6 +217,13 @@ def _head(
             f"{linears[-1].name}: a {parts.function} stands after it, a regressor's values have "
             "none. Import it as a classifier, or train it without."
         )
+    if several and parts.function == "softmax":
+        raise ConversionError(
+            f"{linears[-1].name}: a softmax stands after it, which gives one label. Import it as a "
+            "classifier, or train it with sigmoids."
+        )
+    if several:
+        return Labels(size=size, pooling=pooling, **hidden), tensors
     if not values:
         return Label(size=size, pooling=pooling, **hidden), tensors
     tensors |= {"mean": np.zeros(size), "scale": np.ones(size)}
@@ -238,15 +251,8 @@ def _pooled(pool: Pool) -> tuple[str, ...]:
     return pool.parts if pool.parts in known else max(known, key=len)
 
 
-def _labelled(layer: LinearLayer, parts: Parts, notices: list[str]) -> LinearLayer:
-    """The layer of scores; a sigmoid on one score becomes a softmax over two labels."""
-    if parts.function != "sigmoid":
-        return layer
-    if len(layer.bias) != 1:
-        raise ConversionError(
-            f"{layer.name}: {len(layer.bias)} sigmoids say yes or no to each label on its own, "
-            "birnn's heads choose one label. Train it with a softmax, or a model for each label."
-        )
+def _two_labels(layer: LinearLayer, notices: list[str]) -> LinearLayer:
+    """The layer of one score with a sigmoid as one of two scores with a softmax."""
     notices.append(f"{layer.name}: one sigmoid is a softmax over two labels, the first scores 0")
     weight = np.concatenate([np.zeros_like(layer.weight), layer.weight])
     return LinearLayer(layer.name, weight, np.concatenate([np.zeros_like(layer.bias), layer.bias]))

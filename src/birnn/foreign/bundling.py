@@ -35,7 +35,7 @@ def bundle_of(
         ShapeError: Shapes that disagree.
         UsageError: Vocabulary or labels that are missing, or have no use.
     """
-    assembled = assemble(layers, values=beside.task == "regressor")
+    assembled = assemble(layers, task=beside.task)
     notices += assembled.notices
     spec, tensors = assembled.spec, dict(assembled.tensors)
     if beside.task not in (None, spec.task):

@@ -246,7 +246,7 @@ def _per_step(found: _Sorted, beside: Beside) -> bool:
     if beside.task is None and not found.chain:
         raise UsageError(
             "a state dict does not say what the model answers. Give the task: tagger (each step), "
-            "classifier or regressor (once for a sequence)."
+            "classifier, multilabel or regressor (once for a sequence)."
         )
     return bool(found.chain) or beside.task == "tagger"
 

@@ -48,7 +48,7 @@ class Beside:
     Args:
         vocabulary: Items of its embedding: a file, a list in order, or the number of each.
         labels: Its labels, likewise.
-        task: tagger, classifier or regressor; by default as the model shows.
+        task: tagger, classifier, multilabel or regressor; by default as the model shows.
         inputs: words or symbols; by default symbols where each item is one character.
         cell: The cell of a state dict.
         pooling: How a classifier of a state dict makes one row of a sequence.
