@@ -214,7 +214,8 @@ def test_progress_goes_to_standard_error(
         *("--epochs", 1, "--test", files / "test.tsv", *small),
     )
     assert told.status == 0
-    first, scheme, second, third = told.err.splitlines()
+    first, scheme, second, third, single = told.err.splitlines()
+    assert single.startswith("every answer on dev is ")
     assert scheme.startswith("the tags mark no spans")
     assert first.startswith("no dev file: 3 of the training examples, drawn with seed 1")
     assert "27 training and 3 dev examples" in second
