@@ -13,11 +13,12 @@ import numpy as np
 from birnn.bundle import Bundle, Encoder, Spec
 from birnn.inputs import Symbols, Vectors, Words
 from birnn.runtime import Predictor
-from birnn.tasks import Label, Tags, TargetSequence
+from birnn.tasks import Label, Labels, Tags, TargetSequence
 from random_tensors import random_tensors
 
 WORDS = ("<unk>", "ada", "lives", "in", "london", ".")
 LABELS = {"tags": ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"), "label": ("good", "bad", "fair")}
+LABELS["labels"] = LABELS["label"]
 INPUTS = {
     "words": Words(size=6, dim=4),
     "symbols": Symbols(size=3, dim=2),
@@ -27,6 +28,7 @@ INPUTS = {
 HEADS = {
     "tags": Tags(size=5, decoder="crf", scheme="iob2"),
     "label": Label(size=3, pooling="last+max+mean"),
+    "labels": Labels(size=3, pooling="mean", thresholds=(0.3, 0.5, 0.7)),
     "sequence": TargetSequence(size=3, dim=2, hidden_size=4),
 }
 

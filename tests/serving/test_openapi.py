@@ -6,11 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from serving_models import model_of, running
 
 from birnn.bundle import save
+from birnn.runtime.deciding import Measure
+from birnn.serving.wire import EXPLAINED
 
 # Small, so that the requests just beyond them are small.
 LIMITS = ("--max-tokens", "20", "--max-texts", "4")
@@ -41,6 +44,12 @@ def test_nothing_is_found(made_once, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["words-tags", "vectors-label", "symbols-sequence"])
+@pytest.mark.parametrize(
+    "name", ["words-tags", "words-labels", "vectors-label", "symbols-sequence"]
+)
 def test_nothing_is_found_of_any_model(made_once, tmp_path, name):
     assert found(made_once, tmp_path, name, "--max-examples", "200") == ""
+
+
+def test_every_measure_of_decisions_is_in_the_document():
+    assert EXPLAINED["properties"]["measure"]["enum"] == list(get_args(Measure))

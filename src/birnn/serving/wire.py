@@ -197,7 +197,7 @@ EXPLAINED = _object(
     {
         "model": _NAME,
         "answer": _RECORD,
-        "measure": {"enum": ["margin", "value", "log-probability"]},
+        "measure": {"enum": ["margin", "logit", "value", "log-probability"]},
         "words": {"type": "array", "items": _WORD},
         "whole": {"oneOf": [_object(_DECISION), {"type": "null"}]},
         "own_means": {"type": "boolean"},

@@ -197,6 +197,7 @@ const showAnswer = (model, answer) => {
 
 const MEASURES = {
   margin: "the lead of the answer over the next best",
+  logit: "the logit of the label furthest above its threshold",
   value: "the value",
   "log-probability": "the logarithm of the answer’s probability",
 };
