@@ -296,8 +296,8 @@ def _tell_single_answer(scores: Mapping[str, Any], tell: Tell) -> None:
     if len(answers) == 1 < len(confusion):
         tell(
             f"every answer on dev is {answers.pop()!r}: too few steps of training, or too few "
-            "examples of the other labels. More epochs, training.batch_sequences=8 or "
-            "training.class_weights=balanced help"
+            "examples of the other labels. More epochs and training.batch_sequences=8 help, and "
+            "training.class_weights=balanced (of a tagger with head.decoder=softmax)"
         )
 
 
