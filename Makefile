@@ -107,7 +107,7 @@ docs: $(INSTALLED)  ## run every block of code of the pages, check their links, 
 # By the newest Python that there is: from 3.12 on one wheel is for all. ARGS="--other python3.13" tests it
 # on another one, too.
 wheel:  ## build a wheel, audit it, install it where no compiler is, test it there, tell its size
-	$(PYTHON) benchmarks/wheel.py $(ARGS)
+	$(PYTHON) benchmarks/wheels.py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) $(BENCH) build dist quickstart .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,7 +1,7 @@
 """The wheel as users get it: built, audited, installed where there is no compiler, tested there.
 
-    python benchmarks/wheel.py           # all of it, into build/wheel; what `make wheel` does
-    python benchmarks/wheel.py --tests   # only the tests that need no torch, on the installed birnn
+    python benchmarks/wheels.py           # all of it, into build/wheel; what `make wheel` does
+    python benchmarks/wheels.py --tests   # only the tests that need no torch, on the installed birnn
 
 Printed are the size of the wheel and of all that `pip install birnn` installs, each with its bound.
 """
@@ -29,7 +29,9 @@ TESTERS = ("pytest", "hypothesis", "filelock", "pillow")
 
 ROOMS = ("runtime", "engine", "bundle", "reference")
 # What the tests of an installed wheel do without: its name in a file leaves the file out.
-WITHOUT = re.compile(r"torch|pandas|lightning|jax|keras|scipy|birnn\.(models|nn|training)|g\+\+")
+WITHOUT = re.compile(
+    r"torch|pandas|lightning|jax|keras|scipy|birnn\.(models|nn|training)|objdump|C\+\+ compiler"
+)
 # By explanations, which need torch; and by time, which is not what a wheel is asked for.
 LEFT_OUT = "not explanations and not threads and not contention"
 
@@ -131,18 +133,22 @@ def installed_sizes(python: str) -> dict[str, int]:
 
 def test(python: str) -> int:
     """The tests that an install without torch can run, on the birnn that is installed."""
-    chosen = [
-        str(path.relative_to(ROOT))
-        for room in ROOMS
-        for path in sorted((ROOT / "tests" / room).rglob("test_*.py"))
-        if not WITHOUT.search(path.read_text("utf-8"))
-    ]
     with tempfile.TemporaryDirectory() as elsewhere:
         # Not from the folder of the sources, which would be imported in its place.
         if subprocess.run([python, "-c", COMPILED], cwd=elsewhere, check=False).returncode:
             return 1
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", LEFT_OUT, *chosen]
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", LEFT_OUT, *chosen()]
     return subprocess.run(command, cwd=ROOT, env=alone(python), check=False).returncode
+
+
+def chosen() -> list[str]:
+    """The files of tests that need no torch and no compiler."""
+    return [
+        path.relative_to(ROOT).as_posix()
+        for room in ROOMS
+        for path in sorted((ROOT / "tests" / room).rglob("test_*.py"))
+        if not WITHOUT.search(path.read_text("utf-8"))
+    ]
 
 
 def alone(python: str) -> Mapping[str, str]:
