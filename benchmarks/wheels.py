@@ -1,7 +1,7 @@
 """The wheel as users get it: built, audited, installed where there is no compiler, tested there.
 
     python benchmarks/wheels.py           # all of it, into build/wheel; what `make wheel` does
-    python benchmarks/wheels.py --tests   # only the tests that need no torch, on the installed birnn
+    python benchmarks/wheels.py --tests   # only the tests without torch, on the installed birnn
 
 Printed are the size of the wheel and of all that `pip install birnn` installs, each with its bound.
 """
