@@ -13,6 +13,7 @@ import pytest
 from serving_models import metric, model_of
 from starlette.testclient import TestClient
 
+from birnn.bundle import save
 from birnn.errors import ConfigError, UsageError
 from birnn.runtime import decisions
 from birnn.serving import Limits, app
@@ -287,11 +288,20 @@ def test_what_is_served_is_told(client, models):
     assert client.get("/healthz").status_code == 503
 
 
-def test_nothing_loads_torch():
+def test_nothing_that_is_asked_loads_torch(models, tmp_path):
+    save(models["ner"].bundle, tmp_path / "ner")
     program = """
 import sys
 import birnn.serving.server
-import birnn.cli.tree
-assert "torch" not in sys.modules and "matplotlib" not in sys.modules
+from birnn.runtime import Predictor
+from birnn.serving import app
+from starlette.testclient import TestClient
+
+with TestClient(app({"ner": Predictor.load(sys.argv[1])})) as client:
+    for path in ("/predict", "/explain"):
+        assert client.post(path, json={"text": "Ada lives"}).status_code == 200
+    for path in ("/", "/model", "/healthz", "/metrics", "/openapi.json"):
+        assert client.get(path).status_code == 200
+assert not {"torch", "matplotlib", "jinja2", "lightning"} & sys.modules.keys()
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "ner")], check=True)

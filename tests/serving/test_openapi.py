@@ -16,7 +16,7 @@ from birnn.runtime.deciding import Measure
 from birnn.serving.wire import EXPLAINED
 
 # Small, so that the requests just beyond them are small.
-LIMITS = ("--max-tokens", "20", "--max-texts", "4")
+LIMITS = ("--max-tokens", "60", "--max-texts", "4")
 
 
 def found(made_once: Callable[..., Path], tmp_path: Path, name: str, *options: str) -> str:
@@ -44,9 +44,7 @@ def test_nothing_is_found(made_once, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["words-tags", "words-labels", "vectors-label", "symbols-sequence"]
-)
+@pytest.mark.parametrize("name", ["words-tags", "words-labels", "vectors-label", "words-sequence"])
 def test_nothing_is_found_of_any_model(made_once, tmp_path, name):
     assert found(made_once, tmp_path, name, "--max-examples", "200") == ""
 
