@@ -34,7 +34,7 @@ def found(made_once: Callable[..., Path], tmp_path: Path, name: str, *options: s
             cwd=tmp_path,
             timeout=400,
         )
-    assert "POST /predict" in done.stdout or done.returncode == 0, done.stderr
+    assert done.returncode in (0, 1), done.stderr
     failures = done.stdout[done.stdout.find("FAILURES") :]
     return "" if done.returncode == 0 else failures[:5000]
 
