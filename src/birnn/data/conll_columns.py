@@ -259,10 +259,11 @@ class _Beginning:
             firsts = [(line, cells[0]) for line, cells in sequence if cells[0]]
             for (_, before), (line, first) in pairwise(firsts):
                 if first != before:
+                    table = "--format tsv reads it as a table of tokens" if headed else ""
                     raise self.source.fault(
                         f"column 1 goes from {before!r} to {first!r}, as if it told sentences "
-                        "apart, without a blank line. Put one between them; or say which columns "
-                        "hold tokens and tags: --columns token=2,tag=-1",
+                        f"apart, without a blank line. {table or 'Put one between them'}; or say "
+                        "which columns hold tokens and tags: --columns token=2,tag=-1",
                         line,
                     )
 

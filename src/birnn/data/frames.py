@@ -132,6 +132,12 @@ def _index_of(given: Any, keys: Sequence[Any]) -> dict[str, Any]:
     return found
 
 
+def sample_of(columns: Mapping[str, Sequence[Any]]) -> tuple[list[str], list[list[str]]]:
+    """The names of columns, and their first rows as strings."""
+    sample = zip(*(column[:SAMPLE] for column in columns.values()), strict=True)
+    return list(columns), [["" if is_missing(x) else str(x) for x in row] for row in sample]
+
+
 # ---------------------------------------------------------------------- data sets with features
 
 

@@ -21,6 +21,7 @@ from birnn.data.frames import (
     is_xy,
     joined,
     row_of,
+    sample_of,
     with_names,
 )
 from birnn.data.headers import PLAIN, plain_name
@@ -29,7 +30,8 @@ from birnn.data.missing import filled
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
 from birnn.data.records import TARGET_KEYS, Keys, keys_of
-from birnn.data.series_frames import as_frame, found_series, sample_of, series_of, with_series
+from birnn.data.series_frames import as_frame, found_series, series_of, with_series
+from birnn.data.token_frames import found_tokens, sentences_of
 from birnn.errors import DataError, Tell, no_notice
 
 ACCEPTED = {
@@ -136,6 +138,9 @@ def unpacked(
     if not is_table(given) and (frame := as_frame(given, request)) is None:
         return _unpacked(given, target, options, number)
     columns = columns_of(given if is_table(given) else frame)
+    if (tokens := found_tokens(columns, request)) is not None:
+        found = sentences_of(tokens, columns, request, tell or no_notice, "")
+        return (example.inputs for example in found)
     if (series := found_series(columns, request)) is not None:
         found = series_of(series, columns, request, tell or no_notice, "")
         return (example.inputs for example in found)
@@ -320,6 +325,9 @@ def _recognised(columns: Mapping[str, Sequence[Any]], request: ReadRequest) -> T
 def _rows(
     columns: Mapping[str, Sequence[Any]], request: ReadRequest, tell: Tell, where: str
 ) -> Iterator[Example]:
+    if (tokens := found_tokens(columns, request, where)) is not None:
+        yield from sentences_of(tokens, columns, request, tell, where)
+        return
     if (series := found_series(columns, request, where)) is not None:
         yield from series_of(series, columns, request, tell, where)
         return

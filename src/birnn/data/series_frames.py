@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from birnn.data.conversion import is_missing
 from birnn.data.examples import Example
 from birnn.data.frames import (
     SAMPLE,
@@ -14,6 +13,7 @@ from birnn.data.frames import (
     columns_of,
     in_python,
     is_table,
+    sample_of,
     splits_of,
     with_names,
 )
@@ -91,9 +91,3 @@ def with_series(
         return given
     tell("y has the targets of the series in the order of their first rows")
     return [each.inputs for each in series_of(found, columns, unlabelled, tell, where)], targets
-
-
-def sample_of(columns: Mapping[str, Sequence[Any]]) -> tuple[list[str], list[list[str]]]:
-    """The names of columns, and their first rows as strings."""
-    sample = zip(*(column[:SAMPLE] for column in columns.values()), strict=True)
-    return list(columns), [["" if is_missing(x) else str(x) for x in row] for row in sample]

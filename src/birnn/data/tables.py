@@ -18,6 +18,8 @@ from birnn.data.series import SeriesTable
 from birnn.data.series_columns import SeriesColumns, find_series
 from birnn.data.source import NumberedRow, Source
 from birnn.data.timeseries import finite_numbers
+from birnn.data.token_tables import OPTIONS as TOKEN_OPTIONS
+from birnn.data.token_tables import Sentences, TokenTable, find_tokens, token_cells
 from birnn.data.writing import WriteRequest, numbers
 from birnn.errors import DataError, FormatError
 
@@ -33,6 +35,7 @@ CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 def read_tsv(source: Source, request: ReadRequest) -> Iterator[Example]:
     r"""Columns separated by tabs: text and target.
 
+    Where tags are learnt, its rows are tokens, see `birnn.data.token_tables`, or steps of series.
     A first row that names the columns is recognised, see `birnn.data.headers`; without one the
     text comes first, then the label, the values or the target sequence. Both sides of a pair stay
     texts, see `birnn.data.pairs`. Values are every column of
@@ -130,15 +133,21 @@ class _Table:
             return
         try:
             rest = self._sampled(delimiter)[1:]
-            series = find_series(names, rest, request)
-            if series is None and request.target == "tags":
+            tokens = self._found_tokens(names, rest)
+            series = find_series(names, rest, request) if tokens is None else None
+            if series is None and tokens is None and request.target == "tags" and request.labelled:
                 raise DataError(
-                    "no table of series, in which a column tells the series apart (--id-column). "
-                    "If its lines are tokens and tags: --format conll"
+                    "neither a table of tokens nor one of series, in which a column tells "
+                    "sentences or series apart (--id-column, and for tokens --text-column and "
+                    "--label-column). If its lines are tokens and tags: --format conll"
                 )
-            columns = None if series is not None else recognise(names, rest, request)
+            settled = tokens is not None or series is not None
+            columns = None if settled else recognise(names, rest, request)
         except DataError as error:
             raise source.fault(f"{error}.", number) from None
+        if tokens is not None:
+            yield from self._sentences(tokens, [*empty, (number, names)], table, delimiter)
+            return
         if columns is None:
             yield from self._series(series, [*empty, (number, names)], table, delimiter)
             return
@@ -185,6 +194,25 @@ class _Table:
         if blank:
             lines = "an empty line" if len(blank) == 1 else f"{len(blank):,} empty lines, the first"
             source.notice(f"{lines} here, left out", blank[0])
+
+    def _found_tokens(self, names: list[str], rest: list[list[str]]) -> TokenTable | None:
+        ends = [not line.strip() for _, line in self.sample]
+        parted = any(blank and not all(ends[at:]) for at, blank in enumerate(ends))
+        return find_tokens(names, rest, self.request, parted=parted)
+
+    def _sentences(
+        self,
+        found: TokenTable,
+        first: list[NumberedRow],
+        table: Iterator[NumberedRow],
+        delimiter: str,
+    ) -> Iterator[Example]:
+        """The sentences of a table of tokens, one by one."""
+        source = self.source
+        self.request.found.update(found.found(), delimiter=delimiter)
+        source.notice(f"{found.notice}. Options: {TOKEN_OPTIONS}", first[-1][0])
+        rows = itertools.chain([] if found.header else first, table)
+        yield from Sentences(found, source.where, source.fault, source.notice).examples(rows)
 
     def _series(
         self,
@@ -341,10 +369,12 @@ def write_tsv(examples: Iterable[Example], request: WriteRequest) -> Iterator[st
 def _written(
     examples: Iterable[Example], request: WriteRequest, delimiter: str, special: str
 ) -> Iterator[str]:
+    if request.target == "tags":
+        for cells in token_cells(examples, request):
+            yield delimiter.join(_cell(cell, special) for cell in cells) + "\n"
+        return
     names = False
     for number, example in enumerate(examples):
-        if request.target == "tags":
-            raise request.fault(example, "tags")
         if request.target == "values" and example.target is not None:
             targets = numbers(cast("Reals", example.target))
             keys = [f"value{at}" for at in range(1, len(targets) + 1)]

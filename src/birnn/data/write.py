@@ -150,8 +150,9 @@ def _prepared(
     for example in examples:
         if example.id is not None and "ids" not in holds:
             request.lose("ids", example.where)
-        # JSON lines have either: of a tagger, tokens.
-        keeps_text = "texts" in holds and (request.format, request.target) != ("jsonl", "tags")
+        # JSON lines and tables have either: of a tagger, tokens.
+        of_tokens = request.target == "tags" and request.format in ("jsonl", "csv", "tsv")
+        keeps_text = "texts" in holds and not of_tokens
         if example.text is not None and not keeps_text and request.target != "sequence":
             request.lose("texts, their tokens stand for them", example.where)
         if found != request.scheme and example.target is not None:

@@ -1,0 +1,69 @@
+"""Tables of tokens that Python programs hold, as data frames and dicts of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from birnn.data.conversion import is_list, is_missing
+from birnn.data.examples import Example
+from birnn.data.frames import SAMPLE, in_python, sample_of
+from birnn.data.options import ReadRequest
+from birnn.data.source import NumberedRow
+from birnn.data.token_tables import OPTIONS, Sentences, TokenTable, find_tokens
+from birnn.errors import DataError, Tell
+
+
+def found_tokens(
+    columns: Mapping[str, Sequence[Any]], request: ReadRequest, where: str = ""
+) -> TokenTable | None:
+    """The columns of a table of tokens; None where it is none.
+
+    Example:
+        >>> columns = {"sentence": [1, 1], "word": ["Ada", "sings"], "tag": ["B-PER", "O"]}
+        >>> found_tokens(columns, ReadRequest()).found()
+        {'id_column': 'sentence', 'text_column': 'word', 'label_column': 'tag'}
+        >>> found_tokens({"words": [["Ada", "sings"]], "tags": [["B-PER", "O"]]}, ReadRequest())
+    """
+    cells = [cell for column in columns.values() for cell in column[:SAMPLE]]
+    # A cell that is a list holds a sentence; polars has its own kind.
+    if request.target != "tags" or any(is_list(x) or hasattr(x, "to_list") for x in cells):
+        return None
+    names, rows = sample_of(columns)
+    empty = [not any(row) for row in rows]
+    try:
+        return find_tokens(names, rows, request, header=True, parted=any(empty[:-1]))
+    except DataError as error:
+        raise DataError(in_python(f"{where}{error}.")) from None
+
+
+def sentences_of(
+    found: TokenTable,
+    columns: Mapping[str, Sequence[Any]],
+    request: ReadRequest,
+    tell: Tell,
+    where: str,
+) -> Iterator[Example]:
+    """The sentences of a table of tokens, and what there is to tell of them."""
+    kept = found.found()
+    if request.options.given("label_column"):
+        # The caller's, or that of a target that came apart.
+        kept.pop("label_column", None)
+    request.found.update(kept)
+    tell(in_python(f"{found.notice}. Options: {OPTIONS}"))
+
+    def told(line: str, row: int) -> None:
+        # pandas reads words such as NA and null as missing ones.
+        eaten = " (pd.read_csv keeps the words NA and null with keep_default_na=False)"
+        tell(f"row {row}: {line}{eaten if 'no token' in line else ''}")
+
+    def rows() -> Iterator[NumberedRow]:
+        for number, cells in enumerate(zip(*columns.values(), strict=True)):
+            yield number, ["" if is_missing(cell) else str(cell) for cell in cells]
+
+    yield from Sentences(
+        found,
+        lambda row: f"{where}row {row}",
+        lambda what, row: DataError(f"{where}row {row}: {what}"),
+        told,
+    ).examples(rows())
