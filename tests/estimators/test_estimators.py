@@ -79,10 +79,16 @@ def test_the_model_is_that_of_training_with_the_same_sequences_held_out() -> Non
 
 
 def test_nothing_is_told_and_no_file_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    BiRNNClassifier(**TINY).fit(TEXTS, STARS).predict(["good", ""])
+    # Of words that it does not know, in a text that has to be split.
+    strange = ["Nobody, as far as one can see, has ever written any of these words: not one!", ""]
+    BiRNNClassifier(**TINY).fit(TEXTS, STARS).predict(strange)
+    assert caplog.messages == []
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
 

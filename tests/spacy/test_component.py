@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import spacy
+from hypothesis import example, given
 from spacy.lang.en import English
 from spacy.tokens import Doc, Span
 from spacy.training import Example
@@ -34,6 +35,7 @@ from birnn.bundle import (
 )
 from birnn.errors import BundleError, UsageError
 from birnn.runtime import Predictor
+from data.test_offsets import TEXTS as ANY_TEXT
 from random_tensors import random_tensors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +55,7 @@ HEADS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "tag": (Tags(size=4), ("NN", "VBZ", "IN", "_")),
     "morph": (Tags(size=3), ("Case=Nom|Number=Sing", "Tense=Past", "_")),
     "cats": (Label(size=3), ("good", "bad", "dull")),
-    "several": (Labels(size=3), ("good", "bad", "dull")),
+    "several": (Labels(size=3, thresholds=(0.5, 0.3, 0.7)), ("good", "bad", "dull")),
 }
 
 
@@ -154,7 +156,9 @@ def test_categories_are_probabilities_of_all_labels(made: Any, name: str) -> Non
     nlp = made(name)
     model = model_of(nlp)
     for doc in nlp.pipe(TEXTS):
-        shares = model.predict_proba([[token.text for token in read_tokens(doc)]])[0]
+        given = [[token.text for token in read_tokens(doc)]]
+        shares, [answer] = model.predict_proba(given)[0], model.predict(given)
+        assert doc._.birnn_labels == ([answer] if name == "cats" else answer)
         assert set(doc.cats) == set(model.labels)
         for label, share in zip(model.labels, shares, strict=True):
             assert doc.cats[label] == pytest.approx(float(share), rel=1e-6)
@@ -170,7 +174,14 @@ def test_batches_give_the_bits_of_single_documents(made: Any, name: str, batch_s
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("ents", "ents"), ("pos", "pos"), ("tag", "tag"), ("morph", "tag"), ("cats", "cats")],
+    [
+        ("ents", "ents"),
+        ("pos", "pos"),
+        ("tag", "tag"),
+        ("morph", "tag"),
+        ("cats", "cats"),
+        ("several", "cats"),
+    ],
 )
 def test_what_is_annotated_follows_from_the_model(made: Any, name: str, what: str) -> None:
     assert made(name).get_pipe("birnn").annotates == what
@@ -238,22 +249,56 @@ def test_a_pipeline_is_right_about_what_it_says(made: Any, name: str) -> None:
     examples = []
     for text in (TEXTS[0], TEXTS[3], TEXTS[4]):
         gold = nlp(text)
-        if name == "cats":
-            best = max(gold.cats, key=gold.cats.get)
-            gold.cats = {label: float(label == best) for label in gold.cats}
-        elif name == "several":
-            gold.cats = {label: float(score >= 0.5) for label, score in gold.cats.items()}
+        if gold.cats:  # the scorer cuts at a half, whatever the thresholds of the model
+            best = [max(gold.cats, key=gold.cats.get)]
+            best = best if name == "cats" else [each for each in gold.cats if gold.cats[each] > 0.5]
+            gold.cats = {label: float(label in best) for label in gold.cats}
         examples.append(Example(nlp.make_doc(text), gold))
     scores = nlp.evaluate(examples)
-    if name == "cats":
-        occurring = {max(example.y.cats, key=example.y.cats.get) for example in examples}
-        assert {scores["cats_f_per_type"][label]["f"] for label in occurring} == {1.0}
-    elif name == "several":
-        occurring = {label for example in examples for label, one in example.y.cats.items() if one}
-        assert scores["cats_micro_f"] == 1.0
+    if name in ("cats", "several"):
+        occurring = {label for each in examples for label, y in each.y.cats.items() if y}
+        assert occurring
         assert {scores["cats_f_per_type"][label]["f"] for label in occurring} == {1.0}
     else:
         assert scores[{"ents": "ents_f", "morph": "tag_acc"}.get(name, f"{name}_acc")] == 1.0
+
+
+@given(text=ANY_TEXT)
+@example(" \u200b\ufeff ")
+@example("e\u0301\u0323 \u202ex\x00y \u05d0\u05d1")
+def test_any_text_is_annotated(made: Any, text: str) -> None:
+    for name, reads in (("ents", "tokens"), ("ents", "text"), ("symbols", "auto")):
+        doc = made(name, reads=reads)(text)
+        assert doc.text == text
+        if name == "ents" and reads == "tokens":
+            tokens = read_tokens(doc)
+            [found] = model_of(made(name)).annotate([[token.text for token in tokens]])
+            assert [(e.start, e.label_) for e in doc.ents] == [
+                (tokens[e.first].i, e.label) for e in found.entities
+            ]
+        else:
+            assert len(doc.spans["birnn"]) == len(doc.ents)
+
+
+def test_a_megabyte(made: Any) -> None:
+    nlp = made("ents")
+    # Made of tokens: spaCy's tokeniser alone would take minutes for it.
+    doc = nlp.get_pipe("birnn")(Doc(nlp.vocab, words=["\U0001f600" * 250_000, "so\u0301"] * 2))
+    assert doc.has_annotation("ENT_IOB")
+
+
+def test_what_there_is_to_notice_is_logged_once(
+    made: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    nlp = made("ents")
+    strange = "Nobody has ever seen any word that stands here , has one ?"
+    for _ in nlp.pipe([strange] * 5, batch_size=1):
+        pass
+    assert len(caplog.messages) == 1
+    assert "the model knows 0 of the 13 words" in caplog.text
+    caplog.clear()
+    made("ents", reads="text")(strange)  # how it is split is no question there
+    assert caplog.messages == []
 
 
 # ---------------------------------------------------------------------- at rest

@@ -122,7 +122,7 @@ class BiRNNClassifier(ClassifierMixin, Labelled, _Pooled):  # type: ignore[misc]
             X: As for ``fit``.
         """
         sequences = self._sequences(X)
-        found: Array = self.predictor_.predict_proba(sequences)[:, self._order]
+        found: Array = self.predictor_.predict_proba(sequences, tell=no_notice)[:, self._order]
         return found
 
     def _with_model(self, bundle: Bundle, names: Mapping[str, Any]) -> Self:

@@ -109,7 +109,7 @@ class BiRNNTagger(Labelled, Estimator):
             X: As for ``fit``.
         """
         sequences = self._sequences(X)
-        found = self.predictor_.predict_proba(sequences)
+        found = self.predictor_.predict_proba(sequences, tell=no_notice)
         return [rows[:, self._order] for rows in found]
 
     def score(self, X: Any, y: Any) -> float:

@@ -216,7 +216,7 @@ class Annotator(LoadedModel):
         read: deque[Steps] = deque()
 
         def sequences() -> Iterator[Steps]:
-            for steps in self._validated(texts, texts=given):
+            for steps in self._validated(texts, texts=given, tell=tell):
                 read.append(steps)
                 yield steps
 

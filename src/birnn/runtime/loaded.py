@@ -178,7 +178,11 @@ class LoadedModel:
         return [str(token) for token in next(self._validated([text]))]
 
     def _validated(
-        self, sequences: Any, first: int = 0, texts: deque[GivenText] | None = None
+        self,
+        sequences: Any,
+        first: int = 0,
+        texts: deque[GivenText] | None = None,
+        tell: Tell = log_notice,
     ) -> Iterator[Steps]:
         return validated(
             self.spec,
@@ -187,7 +191,7 @@ class LoadedModel:
             first=first,
             split=self._reading.split,
             source_split=self._reading.source_split,
-            tell=log_notice,
+            tell=tell,
             options=self.read_options,
             missing=self._reading.missing,
             texts=texts,

@@ -143,11 +143,12 @@ class Predictor(Annotator):
             raise DataError(f"there are {len(inputs)} sequences and {len(given)} targets")
         return self._runner.run(inputs, answering)
 
-    def predict_proba(self, sequences: Iterable[Any]) -> Any:
+    def predict_proba(self, sequences: Iterable[Any], *, tell: Tell = log_notice) -> Any:
         """Probabilities of the labels, in the order of `labels`.
 
         Args:
             sequences: As for `predict`.
+            tell: As for `predict`.
 
         Returns:
             For a tagger a list of arrays (T, L): softmax, or with a CRF the marginals over all
@@ -158,7 +159,8 @@ class Predictor(Annotator):
             DataError: A sequence that the model cannot read.
         """
         answering = self._head.probabilities(with_answers=False)
-        found = list(self._runner.stream(self._validated(sequences), answering))
+        given = self._validated(sequences, tell=tell)
+        found = list(self._runner.stream(given, answering, tell=tell))
         if self.spec.head.per_step:
             return found
         return np.array(found, np.float32).reshape(len(found), len(self.labels))
@@ -392,4 +394,5 @@ class Predictor(Annotator):
     ) -> Iterator[Any]:
         if window < 1:
             raise UsageError(f"window is {window}, it must be a whole number from 1 on")
-        return self._runner.stream(self._validated(sequences), answering, window, wait, tell)
+        given = self._validated(sequences, tell=tell)
+        return self._runner.stream(given, answering, window, wait, tell)

@@ -16,13 +16,16 @@ from spacy.training import Example
 from spacy.util import filter_spans, minibatch, raise_error
 
 from birnn.bundle.io import save
-from birnn.errors import BundleError, UsageError, nearest
+from birnn.errors import BundleError, UsageError, log_notice, nearest
 from birnn.runtime import Predictor
 from birnn.runtime.annotation import Annotation
 from birnn.spacy.parts import Part, TextPart, TokenPart
 
 SCORE = "birnn_score"
 """Extension of tokens and spans: the probability of the tag or of the entity."""
+
+LABELS = "birnn_labels"
+"""Extension of documents: the labels that the model gives, of those in ``doc.cats``."""
 
 ErrorHandler = Callable[[str, Any, list[Doc], Exception], None]
 READS = ("auto", "tokens", "text")
@@ -95,9 +98,10 @@ class BiRNNComponent:
         self._reads = reads
         self._predictor: Predictor | None = None
         self._on_error: ErrorHandler | None = None
-        for owner in (Token, Span):
-            if not owner.has_extension(SCORE):
-                owner.set_extension(SCORE, default=None)
+        self._told = False
+        for owner, extension in ((Token, SCORE), (Span, SCORE), (Doc, LABELS)):
+            if not owner.has_extension(extension):
+                owner.set_extension(extension, default=None)
 
     # ------------------------------------------------------------------ the model
 
@@ -202,15 +206,15 @@ class BiRNNComponent:
         return Scorer.score_token_attr(examples, what, getter=_attribute)
 
     def _annotate(self, docs: Sequence[Doc]) -> None:
-        predictor = self.predictor
+        predictor, what = self.predictor, self.annotates
         parts = [(doc, part) for doc in docs for part in self._parts(doc)]
-        # Categories are of all labels, given or not.
-        top = len(self.labels) if self.annotates == "cats" else None
-        found = predictor.annotate([part.given for _, part in parts], top=top)
+        given = [part.given for _, part in parts]
+        # Of several labels those below their thresholds, too.
+        top = len(self.labels) if what == "cats" else None
+        found = list(predictor.stream_annotations(given, top=top, tell=self._tell))
         by_doc: dict[int, list[tuple[Part, Annotation]]] = {id(doc): [] for doc in docs}
         for (doc, part), annotation in zip(parts, found, strict=True):
             by_doc[id(doc)].append((part, annotation))
-        what = self.annotates
         for doc in docs:
             own = by_doc[id(doc)]
             if what == "ents":
@@ -218,16 +222,23 @@ class BiRNNComponent:
             elif what == "cats":
                 for _, annotation in own:
                     doc.cats |= {each.label: each.score for each in annotation.labels}
+                    answer = annotation.answer
+                    doc._.set(LABELS, [answer] if isinstance(answer, str) else list(answer))
             else:
                 _set_tags(own, ATTRIBUTES[what])
+
+    @property
+    def _as_text(self) -> bool:
+        of_symbols = self.predictor.spec.inputs.kind == "symbols"
+        return self._reads == "text" or (self._reads == "auto" and of_symbols)
 
     def _parts(self, doc: Doc) -> Iterator[Part]:
         """What the model reads of a document: for tags its sentences, where it knows of any."""
         spec = self.predictor.spec
         in_sentences = spec.head.per_step and doc.has_annotation("SENT_START")
-        as_text = self._reads == "text" or (self._reads == "auto" and spec.inputs.kind == "symbols")
+        read = TextPart if self._as_text else TokenPart
         for span in doc.sents if in_sentences else [doc[:]]:
-            yield TextPart(span) if as_text else TokenPart(span)
+            yield read(span)
 
     def _set_entities(self, doc: Doc, own: Sequence[tuple[Part, Annotation]]) -> None:
         found: dict[tuple[int, int], Span] = {}
@@ -246,6 +257,12 @@ class BiRNNComponent:
         first, second = (entities, doc.ents) if self.overwrite else (doc.ents, entities)
         taken = {token.i for span in first for token in span}
         doc.ents = [*first, *(s for s in second if not any(token.i in taken for token in s))]
+
+    def _tell(self, line: str) -> None:
+        """Log a notice, such as that most words are unknown: once, and not for every batch."""
+        if not self._told and not self._as_text:
+            self._told = True
+            log_notice(line)
 
     # ------------------------------------------------------------------ at rest
 
