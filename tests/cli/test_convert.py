@@ -72,7 +72,7 @@ def test_tables_labels_and_texts(convert, tmp_path):
         (("a.conll", "b.jsonl", "--from", "brta"), 2, "did you mean brat?"),
         (("a.conll", "b.jsonl", "--target", "tag"), 2, "did you mean tags?"),
         (("a.conll", "b.jsonl", "--scheme", "iobse"), 2, "did you mean iobes?"),
-        (("a.conll", "b.csv"), 1, "a.conll:1: tags, which csv cannot hold"),
+        (("a.conll", "b.npz"), 1, "a.conll:1: tokens, which npz cannot hold"),
         (("a.conll", "b.ann"), 2, "brat is written as a folder"),
         (("none.conll", "b.jsonl"), 1, "none.conll: no such file"),
         (("broken.jsonl", "b.conll"), 1, "broken.jsonl:2: not JSON"),

@@ -244,7 +244,21 @@ def test_what_reads_back_otherwise_is_told(tmp_path):
     header = [Example(("word", "a"), ("tag", "O"), "in:1"), Example(("b",), ("O",), "in:4")]
     write(tmp_path / "a.conll", header, "tags", tell=told.append)
     assert len(told) == 1
-    assert "1 of 2 sequences read back otherwise, the first at in:1" in told[0]
+    assert "1 of 2 sequences read back otherwise: in:1" in told[0]
+    assert "invisible" not in told[0]
+
+
+@pytest.mark.parametrize("name", ["doccano", "label-studio", "brat"])
+def test_sequences_whose_tokens_a_text_cannot_hold_are_named(tmp_path, name):
+    good = [Example((f"w{at}", "b"), ("B-X", "O"), f"in:{3 * at}") for at in range(3)]
+    bad = [
+        Example(("a", "\ufe0f"), ("B-X", "O"), "in:20"),
+        Example(("a\u200bb",), ("B-X",), "in:23"),
+        Example(("cafe\u0301",), ("O",), "in:25"),
+    ]
+    _, told = written(tmp_path, name, [good[0], bad[0], good[1], *bad[1:], good[2]], "tags")
+    line = next(line for line in told if "read back otherwise" in line)
+    assert "3 of 6 sequences read back otherwise: in:20, in:23, in:25; all of them hold" in line
 
 
 def test_nothing_is_half_written(tmp_path):

@@ -7,7 +7,7 @@ import os
 import shutil
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import zip_longest
@@ -24,6 +24,7 @@ from birnn.data.options import ReadOptions
 from birnn.data.read import read
 from birnn.data.schemes import SchemeName
 from birnn.data.tables import LABEL_SEPARATOR
+from birnn.data.tokeniser import clean
 from birnn.data.writing import WriteRequest
 from birnn.errors import (
     ConfigError,
@@ -34,6 +35,8 @@ from birnn.errors import (
     log_notice,
     no_notice,
 )
+
+SHOWN = 5  # places of sequences that read back otherwise
 
 
 def write(
@@ -168,6 +171,7 @@ class _Written:
         self.hashes = array("q")
         self.labelled = False  # whether any has a target
         self._places: list[str] = []
+        self._unclean: set[int] = set()  # whose tokens are others once a text is cleaned
 
     def noted(self, examples: Iterable[Example], request: WriteRequest) -> Iterator[Example]:
         """The examples, taken note of as they are read again."""
@@ -181,9 +185,14 @@ class _Written:
                 kept = tuple(tag if schemes.marks(tag, SCHEME) else "O" for tag in marked)
                 expected = replace(example, target=kept)
             self.labelled = self.labelled or example.target is not None
+            self._note_unclean(expected)
             self.hashes.append(_digest(expected))
             self._places.append(example.where)
             yield example
+
+    def _note_unclean(self, example: Example) -> None:
+        if isinstance(example.inputs, tuple) and any(clean(x) != x for x in example.inputs):
+            self._unclean.add(len(self.hashes))
 
     def compare(
         self,
@@ -192,7 +201,7 @@ class _Written:
         path: Path,
         tell: Tell,
     ) -> None:
-        """Tell how many examples read back otherwise."""
+        """Tell which examples read back otherwise."""
         try:
             found = [_digest(example) for example in again()]
         except DataError as error:
@@ -200,19 +209,31 @@ class _Written:
                 f"{path} could not be read again, so it is not written: {error}"
             ) from None
         if FORMATS[request.format].folder:
-            other = (Counter(self.hashes) - Counter(found)).total()
-            first = ""
+            # Its files are read in another order.
+            left = Counter(self.hashes) - Counter(found)
+            differing = [at for at, one in enumerate(self.hashes) if one in left]
         else:
             pairs = enumerate(zip_longest(self.hashes, found))
             differing = [at for at, (one, two) in pairs if one != two]
-            other = len(differing)
-            first = (
-                ", the first at " + self._places[differing[0]]
-                if (differing and differing[0] < len(self._places))
-                else ""
+        if differing:
+            tell(
+                f"{path}: {len(differing):,} of {len(self.hashes):,} sequences read back "
+                f"otherwise{self._causes(differing)}"
             )
-        if other:
-            tell(f"{path}: {other:,} of {len(self.hashes):,} sequences read back otherwise{first}")
+
+    def _causes(self, differing: Sequence[int]) -> str:
+        """Which examples they are, and of how many it is known why."""
+        places = [self._places[at] for at in differing if at < len(self._places)]
+        shown = ", ".join(filter(None, places[:SHOWN]))
+        listed = f": {shown}" if shown else ""
+        listed += f" and {len(places) - SHOWN:,} others" if shown and len(places) > SHOWN else ""
+        if unclean := len(self._unclean.intersection(differing)):
+            which = "all" if unclean == len(differing) else f"{unclean:,}"
+            listed += (
+                f"; {which} of them hold invisible characters or accents apart from their letters, "
+                "which reading a text drops or joins"
+            )
+        return listed
 
 
 def _digest(example: Example) -> int:
