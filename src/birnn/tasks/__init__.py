@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from birnn.tasks.classifier import Label
+from birnn.tasks.evaluated import Scorer
 from birnn.tasks.filler import Gaps
-from birnn.tasks.head import FittedHead, Head, Scorer
+from birnn.tasks.head import FittedHead, Head
 from birnn.tasks.multilabel import Labels
 from birnn.tasks.pooling import Pooled, PoolingName
 from birnn.tasks.regressor import Values

@@ -1,4 +1,4 @@
-"""What an answer is made of, for annotations: tags, spans, labels, each with its score."""
+"""What an answer is made of: tags, spans, labels, each with its probability."""
 
 # B sequences, T steps of one, L labels
 
@@ -105,3 +105,53 @@ class SpanScorer:
                 tags, Ragged(found.labels.astype(np.float32), lengths), marked, strict=True
             )
         ]
+
+
+def probability_of(label: str, row_L: Array, labels: Sequence[str]) -> float | None:
+    """The probability of a label; None of one that the model does not know.
+
+    Example:
+        >>> row = np.array([0.25, 0.75])
+        >>> probability_of("b", row, "ab"), probability_of("c", row, "ab")
+        (0.75, None)
+    """
+    return float(row_L[labels.index(label)]) if label in labels else None
+
+
+def probabilities_of(
+    answer: Sequence[str], rows: Sequence[Array], labels: Sequence[str]
+) -> list[float]:
+    """The probability of each label of an answer, which the model knows.
+
+    Args:
+        answer: A label for each row.
+        rows: Probabilities of the labels, (L,) each.
+        labels: The labels by number.
+
+    Example:
+        >>> probabilities_of(["b", "a"], np.array([[0.25, 0.75], [0.5, 0.5]]), "ab")
+        [0.75, 0.5]
+    """
+    numbers = {label: number for number, label in enumerate(labels)}
+    return [float(row[numbers[label]]) for label, row in zip(answer, rows, strict=True)]
+
+
+def ranked(row_L: Array, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
+    """The labels with their probabilities, the best first; among equals the lower number.
+
+    Args:
+        row_L: Probabilities of the labels, (L,).
+        labels: The labels by number.
+        top: How many are given; None for all.
+
+    Example:
+        >>> ranked(np.array([0.25, 0.5, 0.25]), "abc", 2)
+        [('b', 0.5), ('a', 0.25)]
+    """
+    order = np.argsort(-row_L, kind="stable")[:top]
+    return [(labels[number], float(row_L[number])) for number in order.tolist()]
+
+
+def named_probabilities(row: Any, labels: Sequence[str]) -> dict[str, float]:
+    """The probability of every label, with six digits."""
+    return {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)}

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -17,11 +17,18 @@ from birnn.metrics import LabelScorer
 from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Size
-from birnn.tasks.annotated import AnswerParts, Scores
+from birnn.tasks.annotated import (
+    AnswerParts,
+    Scores,
+    named_probabilities,
+    probabilities_of,
+    probability_of,
+    ranked,
+)
 from birnn.tasks.errors import AnswerError
 from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
-from birnn.tasks.scored import Decoder, count_labels, named_probabilities, ranked
+from birnn.tasks.scored import Decoder, count_labels
 
 
 class Label(Pooled):
@@ -125,9 +132,8 @@ class Label(Pooled):
     ) -> list[AnswerError]:
         """The wrong label, with its probability and that of the right one."""
         [error] = super().errors(example, gold, scores, labels)
-        numbers = {label: number for number, label in enumerate(labels)}
         said, right = (
-            chance_of(label, scores.probabilities, numbers) for label in (scores.answer, gold)
+            probability_of(label, scores.probabilities, labels) for label in (scores.answer, gold)
         )
         assert said is not None
         return [replace(error, probability=said, gold_probability=right, size=said)]
@@ -157,7 +163,7 @@ class Label(Pooled):
         del example, tensors
         if probabilities is None:
             return f"{escaped(answer)}\n"
-        return f"{escaped(answer)}\t{probabilities[labels.index(answer)]:.4f}\n"
+        return f"{escaped(answer)}\t{probability_of(answer, probabilities, labels):.4f}\n"
 
     def probability_record(
         self, answer: str, probabilities: Any, labels: Sequence[str], *, every: bool
@@ -165,12 +171,8 @@ class Label(Pooled):
         """The probability of the label, or of every label."""
         if every:
             return {"probabilities": named_probabilities(probabilities, labels)}
-        return {"probability": round(float(probabilities[labels.index(answer)]), 6)}
-
-
-def chance_of(label: str, row_L: Any, numbers: Mapping[str, int]) -> float | None:
-    """The probability of a label; None of one that the model does not know."""
-    return float(row_L[numbers[label]]) if label in numbers else None
+        [own] = probabilities_of([answer], [probabilities], labels)
+        return {"probability": round(own, 6)}
 
 
 def label_limitation(size: int) -> str:

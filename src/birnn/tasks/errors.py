@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from birnn.data.examples import Example
 from birnn.data.schemes import SchemeName, Span, spans
-from birnn.tasks.annotated import ScoredSpan
+from birnn.tasks.annotated import Array, ScoredSpan, probability_of
 
 CONTEXT = 5  # tokens on each side
 DIGITS = 6  # of a number in a record
@@ -103,6 +103,46 @@ def around(example: Example, start: int, stop: int) -> dict[str, Any]:
         "before": tuple(tokens[max(0, start - CONTEXT) : start]),
         "after": tuple(tokens[stop : stop + CONTEXT]),
     }
+
+
+def step_errors(
+    example: Example,
+    kind: str,
+    answers: Iterable[tuple[int, str, str, Array]],
+    labels: Sequence[str],
+) -> list[AnswerError]:
+    """Errors of answers for single steps, with the tokens around them; the larger the surer.
+
+    Args:
+        example: The example that was answered.
+        kind: What they are of.
+        answers: A step, its right label, the label that was said, and the probabilities (L,).
+        labels: The labels by number.
+
+    Example:
+        >>> example = Example(("the", "bank"), where="f:2")
+        >>> row = np.array([0.25, 0.75])
+        >>> answers = [(0, "DET", "DET", row), (1, "NOUN", "VERB", row)]
+        >>> [error] = step_errors(example, "tag", answers, ["NOUN", "VERB"])
+        >>> error.text, error.before, error.gold_probability, error.size
+        ('bank', ('the',), 0.25, 0.75)
+    """
+    found = []
+    for step, gold, said, row_L in answers:
+        if gold == said:
+            continue
+        sure = probability_of(said, row_L, labels)
+        error = AnswerError(
+            kind=kind,
+            gold=gold,
+            predicted=said,
+            probability=sure,
+            gold_probability=probability_of(gold, row_L, labels),
+            size=sure or 0.0,
+            **around(example, step, step + 1),
+        )
+        found.append(error)
+    return found
 
 
 def span_errors(

@@ -16,7 +16,6 @@ from pydantic import Field
 from birnn.data.examples import Example
 from birnn.data.gaps import GAP, filled, gap_offsets, marked, with_gaps
 from birnn.data.offsets import Offsets
-from birnn.data.tokeniser import canonical
 from birnn.errors import DataError, UsageError, escaped
 from birnn.inputs.encoding import Batch, Encoded
 from birnn.inputs.kind import Codec, Split, Steps
@@ -26,45 +25,18 @@ from birnn.ragged import Ragged
 from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
-from birnn.tasks.annotated import AnswerParts, Scores
-from birnn.tasks.errors import AnswerError, around
-from birnn.tasks.gap_drawing import Truths, asked_words, drawn, is_word
+from birnn.tasks.annotated import AnswerParts, Scores, named_probabilities, ranked
+from birnn.tasks.errors import AnswerError, step_errors
+from birnn.tasks.gap_drawing import Truths, asked_words, drawn
 from birnn.tasks.gap_scores import GapScorer, ScoredGaps
+from birnn.tasks.gap_words import GapFields, GapSettings
 from birnn.tasks.head import Array, BatchChange, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.scored import (
     Decoder,
-    HiddenSettings,
     Scored,
     count_labels,
     labels_by_step,
-    named_probabilities,
-    ranked,
 )
-
-
-class GapFields(HiddenSettings):
-    """What the filler is, in training and in its description."""
-
-    lowercase: bool = Field(default=True, description="answer in lower case")
-    share: float = Field(
-        default=0.15,
-        gt=0,
-        lt=1,
-        description="share of the words that each epoch puts gaps in the place of",
-    )
-    punctuation: bool = Field(
-        default=False,
-        description="tokens without a letter or digit are masked and answered as words are",
-    )
-    best: Size = Field(default=5, description="words that are named for a gap with probabilities")
-
-
-class GapSettings(GapFields):
-    """Settings of the filler's head in training."""
-
-    words: Size = Field(
-        default=10_000, description="most frequent words of training that a gap is filled with"
-    )
 
 
 class Gaps(Scored, GapFields):
@@ -105,20 +77,6 @@ class Gaps(Scored, GapFields):
         if GAP not in vocabularies["labels"]:
             return []
         return [f"the vocabulary of labels has {GAP}, which stands for a gap and fills none"]
-
-    def word(self, token: str) -> str:
-        """A token as an answer names it."""
-        return canonical(token.lower()) if self.lowercase else canonical(token)
-
-    def may_fill(self, token: str) -> bool:
-        """Whether a token of a text is one that gaps are put in the place of, and filled with.
-
-        Example:
-            >>> head = Gaps(size=1)
-            >>> [token for token in ("so", ",", "what", "?", GAP) if head.may_fill(token)]
-            ['so', 'what']
-        """
-        return token != GAP and (self.punctuation or is_word(token))
 
     # ------------------------------------------------------------------ training
 
@@ -355,27 +313,8 @@ class Gaps(Scored, GapFields):
     ) -> list[AnswerError]:
         """Each gap with a wrong word, with the tokens around it."""
         gaps = [step for step, token in enumerate(_tokens(example)) if token == GAP]
-        found = []
-        for step, word, said, row in zip(
-            gaps, gold, scores.answer, scores.probabilities, strict=True
-        ):
-            if word in (GAP, said):
-                continue
-            chance = float(row.max())
-            own = float(row[labels.index(word)]) if word in labels else None
-            at = around(example, step, step + 1)
-            found.append(
-                AnswerError(
-                    kind="word",
-                    gold=word,
-                    predicted=said,
-                    probability=chance,
-                    gold_probability=own,
-                    size=chance,
-                    **at,
-                )
-            )
-        return found
+        answers = zip(gaps, gold, scores.answer, scores.probabilities, strict=True)
+        return step_errors(example, "word", (each for each in answers if each[1] != GAP), labels)
 
     def scorer(self, labels: Sequence[str]) -> GapScorer:
         """An empty scorer of gaps."""

@@ -15,16 +15,6 @@ ASKED = 0.15  # share of the words that an evaluation asks for, whatever trainin
 SEED = 1729  # of the words that an evaluation asks for
 
 
-def is_word(token: str) -> bool:
-    """Whether a token has a letter or digit, which punctuation has not.
-
-    Example:
-        >>> [is_word(token) for token in ("am", "'s", "5", ".", "``", "")]
-        [True, True, True, False, False, False]
-    """
-    return any(character.isalnum() for character in token)
-
-
 def asked_words(may_T: Truths, number: int) -> Truths:
     """The tokens of a text that an evaluation asks for, (T,).
 

@@ -11,22 +11,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.data.examples import Example, TargetKind
 from birnn.data.offsets import Offsets, token_offsets
-from birnn.errors import DataError, Tell, UsageError
+from birnn.errors import UsageError
 from birnn.inputs.encoding import Batch, Encoded
 from birnn.inputs.kind import Codec, Split, Steps
 from birnn.inputs.vocabulary import Vocabulary
-from birnn.metrics.resampling import Statistics
 from birnn.reference.stack import Stack
 from birnn.schema import Frozen, Shape, Size
 from birnn.tasks.annotated import AnswerParts, Scores
-from birnn.tasks.errors import AnswerError, shown, text_of
+from birnn.tasks.evaluated import Evaluated, Scorer
 
 if TYPE_CHECKING:
     from birnn.tasks.scored import Scored
@@ -35,27 +34,6 @@ Array = npt.NDArray[Any]
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 Lengths = npt.NDArray[np.int64]
 BatchChange = Callable[[Batch, np.random.Generator], Batch]
-
-
-class Scorer(Protocol):
-    """Counts answers and scores them, see `birnn.metrics`."""
-
-    directions: ClassVar[Mapping[str, bool]]
-    """The scores that weights may be chosen by, and whether higher is better."""
-
-    def update(self, gold: Any, predicted: Any) -> None:
-        """Count one sequence."""
-
-    def result(self) -> dict[str, Any]:
-        """Scores of all that was counted."""
-
-    def statistics(self, golds: Sequence[Any], answers: Sequence[Any]) -> Statistics:
-        """Scores of sequences as a function of sums over them, whatever was counted before.
-
-        Args:
-            golds: Right answers, as `update` takes them.
-            answers: The answers to these.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +74,7 @@ class HeadLayer(NamedTuple):
     encoder: bool = False
 
 
-class Head(Frozen, ABC):
+class Head(Frozen, Evaluated, ABC):
     """A task: the head of a model as data, and all that depends on the kind of target."""
 
     task: ClassVar[str]
@@ -105,8 +83,6 @@ class Head(Frozen, ABC):
     """The kind of target that readers read for it."""
     gives: ClassVar[str]
     """What it gives, for the model card: one label for every step."""
-    key: ClassVar[str]
-    """The answer's key in a JSON line of `birnn predict`."""
     file: ClassVar[str] = "data.tsv"
     """An example of a file name, for the model card."""
     hub_task: ClassVar[str | None] = None
@@ -220,18 +196,6 @@ class Head(Frozen, ABC):
         return {}
 
     @abstractmethod
-    def check_target(self, example: Example, where: str) -> Any:
-        """Validate and return the target of an example.
-
-        Args:
-            example: The example; its target is not None.
-            where: Its name in messages.
-
-        Raises:
-            DataError: A target of another kind or size.
-        """
-
-    @abstractmethod
     def encode(self, examples: Sequence[Example], labels: Vocabulary | None) -> Array:
         """Targets as numbers: (N,) of a head that answers for every step, else (B,) or (B, K).
 
@@ -250,16 +214,6 @@ class Head(Frozen, ABC):
         """Lengths of the targets (B,) where they are sequences of their own, else None."""
         del examples
         return None
-
-    def question(self, example: Example, number: int) -> Example:
-        """An example of an evaluation as it is asked, with what is then the right answer.
-
-        Args:
-            example: As it was read.
-            number: Its number in the evaluation, from 0 on.
-        """
-        del number
-        return example
 
     def training_batches(self, codec: Codec[Any]) -> BatchChange:
         """A function from a batch to what training sees of it; most heads change nothing.
@@ -342,81 +296,6 @@ class Head(Frozen, ABC):
         """Notices of validated sequences, a line each, by a name for what is told once."""
         del sequences
         return {}
-
-    @abstractmethod
-    def scorer(self, labels: Sequence[str]) -> Scorer:
-        """An empty scorer of its answers."""
-
-    def overlap(self, scorer: Any, tell: Tell) -> dict[str, float]:
-        """Scores that take too long for every epoch, of a scorer that has counted all answers.
-
-        Args:
-            scorer: What `scorer` gave.
-            tell: Takes a notice where something is missing that they need.
-        """
-        del scorer, tell
-        return {}
-
-    def golds(self, labels: Sequence[str], tell: Tell) -> Callable[[Example, int], Any]:
-        """A function from an example and its number to the target that its answer is compared with.
-
-        Args:
-            labels: The labels of the model.
-            tell: Takes one notice if targets are converted before the comparison.
-        """
-        del labels, tell
-
-        def gold(example: Example, number: int) -> Any:
-            where = example.where or f"example {number}"
-            if example.target is None:
-                raise DataError(f"{where}: it has no target. Evaluation needs labelled data.")
-            return self.check_target(example, where)
-
-        return gold
-
-    def faults(self, gold: Any, counted: Any) -> Array:
-        """How wrong an answer is, for each question that it answers; 0 where it is right.
-
-        Args:
-            gold: As `golds` gives it.
-            counted: What the scorer counts: the answer.
-
-        Returns:
-            0 or 1 of each question (a step, a gap, a label) where `paired_by` is ``questions``,
-            else one number of the sequence, (1,).
-        """
-        return np.array([float(shown(gold) != shown(counted))])
-
-    @property
-    def paired_by(self) -> Literal["questions", "counts", "numbers"]:
-        """What two models are compared by: `faults` of questions, counts or real numbers."""
-        return "questions"
-
-    def errors(
-        self, example: Example, gold: Any, scores: Scores, labels: Sequence[str]
-    ) -> list[AnswerError]:
-        """The errors of a wrong answer, each with its context; by default the answer as a whole.
-
-        Args:
-            example: The example that was answered.
-            gold: As `golds` gives it.
-            scores: The answer and how sure it is.
-            labels: The labels by number.
-        """
-        del labels
-        return [
-            AnswerError(
-                where=example.where,
-                kind=self.key,
-                text=text_of(example),
-                gold=shown(gold),
-                predicted=shown(scores.answer),
-            )
-        ]
-
-    def right_answer(self, gold: Any) -> Any:
-        """An answer that fits what `golds` gave."""
-        return gold
 
     def check_streams(self) -> None:
         """Refuse answers step by step where there are none.

@@ -19,12 +19,20 @@ from birnn.metrics import LabelSetScorer, named_counts
 from birnn.reference.cells import sigmoid
 from birnn.reference.stack import Stack
 from birnn.schema import Size
-from birnn.tasks.annotated import AnswerParts, Scores
-from birnn.tasks.classifier import Label, chance_of
+from birnn.tasks.annotated import (
+    AnswerParts,
+    Scores,
+    named_probabilities,
+    probabilities_of,
+    probability_of,
+    ranked,
+)
+from birnn.tasks.classifier import Label
 from birnn.tasks.errors import AnswerError
-from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Scorer, Tensors
+from birnn.tasks.evaluated import Scorer
+from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
 from birnn.tasks.pooling import Pooled, PoolingSettings, pooling_of
-from birnn.tasks.scored import Decoder, named_probabilities, ranked
+from birnn.tasks.scored import Decoder
 from birnn.tasks.thresholds import (
     EVEN,
     Rule,
@@ -227,16 +235,15 @@ class Labels(Pooled):
     ) -> list[AnswerError]:
         """Each label that is missing or too many, with its probability."""
         [error] = super().errors(example, gold, scores, labels)
-        numbers = {label: number for number, label in enumerate(labels)}
         found = []
         for label in gold:
             if label not in scores.answer:
-                p = chance_of(label, scores.probabilities, numbers)
+                p = probability_of(label, scores.probabilities, labels)
                 missed = {"kind": "missed", "gold": label, "predicted": "", "gold_probability": p}
                 found.append(replace(error, **missed, size=1.0 - (p or 0.0)))
         for label in scores.answer:
             if label not in gold:
-                p = chance_of(label, scores.probabilities, numbers) or 0.0
+                p = probability_of(label, scores.probabilities, labels) or 0.0
                 given = {"kind": "spurious", "gold": "", "predicted": label, "probability": p}
                 found.append(replace(error, **given, size=p))
         return found
@@ -277,7 +284,7 @@ class Labels(Pooled):
         del example, tensors
         cells = list(map(escaped, answer))
         if probabilities is not None:
-            each = self._probabilities_of(answer, probabilities, labels)
+            each = probabilities_of(answer, [probabilities] * len(answer), labels)
             cells = [f"{cell}\t{p:.4f}" for cell, p in zip(cells, each, strict=True)]
         return "\t".join(cells) + "\n"
 
@@ -287,14 +294,8 @@ class Labels(Pooled):
         """The probability of each label given, or of every label."""
         if every:
             return {"probabilities": named_probabilities(probabilities, labels)}
-        each = self._probabilities_of(answer, probabilities, labels)
+        each = probabilities_of(answer, [probabilities] * len(answer), labels)
         return {"probabilities": [round(p, 6) for p in each]}
-
-    def _probabilities_of(
-        self, answer: Sequence[str], probabilities: Any, labels: Sequence[str]
-    ) -> list[float]:
-        numbers = {label: number for number, label in enumerate(labels)}
-        return [float(probabilities[numbers[label]]) for label in answer]
 
 
 def _checked(example: Example, where: str) -> tuple[str, ...]:

@@ -197,24 +197,3 @@ def count_labels(labels: Iterable[str]) -> Vocabulary:
             "Check the column that the labels are read from."
         )
     return Vocabulary.count(counts.elements(), unknown=False)
-
-
-def ranked(row_L: Array, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
-    """The labels with their probabilities, the best first; among equals the lower number.
-
-    Args:
-        row_L: Probabilities of the labels, (L,).
-        labels: The labels by number.
-        top: How many are given; None for all.
-
-    Example:
-        >>> ranked(np.array([0.25, 0.5, 0.25]), "abc", 2)
-        [('b', 0.5), ('a', 0.25)]
-    """
-    order = np.argsort(-row_L, kind="stable")[:top]
-    return [(labels[number], float(row_L[number])) for number in order.tolist()]
-
-
-def named_probabilities(row: Any, labels: Sequence[str]) -> dict[str, float]:
-    """The probability of every label, with six digits."""
-    return {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)}

@@ -40,11 +40,11 @@ from birnn.tasks.target_symbols import (
     count_symbols,
     lengths_notice,
     longest_of,
+    nbest_lines,
+    nbest_records,
     separator_of,
     symbols_of,
 )
-
-CUT = "\tcut"  # one cell more, in a line of an answer that did not end
 
 # A damaged bundle must not make a model write for hours.
 Fixed = Annotated[int, Field(ge=1, le=MOST_FIXED)]
@@ -411,12 +411,7 @@ class TargetSequence(Head, DecoderSettings):
         del labels, tensors
         if probabilities is None:
             return f"{escaped(self.separator.join(answer))}\n"
-        source = escaped(_source(example))
-        return "".join(
-            f"{source}\t{rank}\t{found.score:.4f}\t{escaped(self.separator.join(found.symbols))}"
-            f"{'' if found.ended else CUT}\n"
-            for rank, found in enumerate(probabilities, 1)
-        )
+        return nbest_lines(example, probabilities, self.separator)
 
     def parts(self, scores: Scores, labels: Sequence[str], top: int | None) -> AnswerParts:
         """The best target with its score, and the n best where they were asked for."""
@@ -430,24 +425,6 @@ class TargetSequence(Head, DecoderSettings):
     ) -> dict[str, Any]:
         """The score of the target, or of each of the n best."""
         del answer, labels
-        nbest = [
-            {
-                "target": list(found.symbols),
-                "score": round(found.score, 6),
-                "log_probability": round(found.log_probability, 6),
-                "ended": found.ended,
-            }
-            for found in probabilities
-        ]
+        nbest = nbest_records(probabilities)
         own = {name: nbest[0][name] for name in ("score", "log_probability", "ended")}
         return own | {"nbest": nbest} if every else own
-
-
-def _source(example: Example) -> str:
-    """A source as one column has it: its text, its name, or where it stands."""
-    if example.text is not None:
-        return example.text
-    if isinstance(example.inputs, tuple):
-        single = all(len(step) == 1 for step in example.inputs)
-        return ("" if single else " ").join(example.inputs)
-    return example.id or example.where

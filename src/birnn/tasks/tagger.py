@@ -29,9 +29,15 @@ from birnn.reference.crf import Chain
 from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size
-from birnn.tasks.annotated import AnswerParts, Scores, SpanScorer
-from birnn.tasks.classifier import chance_of, label_limitation
-from birnn.tasks.errors import AnswerError, around, span_errors
+from birnn.tasks.annotated import (
+    AnswerParts,
+    Scores,
+    SpanScorer,
+    named_probabilities,
+    probabilities_of,
+)
+from birnn.tasks.classifier import label_limitation
+from birnn.tasks.errors import AnswerError, span_errors, step_errors
 from birnn.tasks.head import Array, FittedHead, HeadLayer, Lengths, Tensors
 from birnn.tasks.scored import (
     Decoder,
@@ -40,7 +46,6 @@ from birnn.tasks.scored import (
     count_labels,
     hidden_of,
     labels_by_step,
-    named_probabilities,
 )
 from birnn.tasks.tag_schemes import tag_scheme, tags_of, with_legal_tags, with_letters_of
 
@@ -283,25 +288,13 @@ class Tags(Scored):
         self, example: Example, gold: Sequence[str], scores: Scores, labels: Sequence[str]
     ) -> list[AnswerError]:
         """Each wrong tag, or each wrong span, with the tokens around it."""
-        sure = probabilities_of(scores.answer, scores.probabilities, labels)
         if self.scheme != "none":
+            sure = probabilities_of(scores.answer, scores.probabilities, labels)
             scored = scores.spans or ()
-            found = span_errors(example, gold, scores.answer, self.scheme, scored, sure)
-            return list(found)
-        numbers = {label: number for number, label in enumerate(labels)}
-        return [
-            AnswerError(
-                kind="tag",
-                gold=tag,
-                predicted=said,
-                probability=chance,
-                gold_probability=chance_of(tag, scores.probabilities[step], numbers),
-                size=chance,
-                **around(example, step, step + 1),
-            )
-            for step, (tag, said, chance) in enumerate(zip(gold, scores.answer, sure, strict=True))
-            if tag != said
-        ]
+            return list(span_errors(example, gold, scores.answer, self.scheme, scored, sure))
+        steps = range(len(gold))
+        answers = zip(steps, gold, scores.answer, scores.probabilities, strict=True)
+        return step_errors(example, "tag", answers, labels)
 
     @property
     def marks_spans(self) -> bool:
@@ -363,11 +356,3 @@ class Tags(Scored):
             return {"probabilities": [named_probabilities(row, labels) for row in probabilities]}
         each = probabilities_of(answer, probabilities, labels)
         return {"probabilities": [round(p, 6) for p in each]}
-
-
-def probabilities_of(
-    answer: Sequence[str], probabilities: Any, labels: Sequence[str]
-) -> list[float]:
-    """The probability of each tag of an answer."""
-    numbers = {label: number for number, label in enumerate(labels)}
-    return [float(row[numbers[tag]]) for row, tag in zip(probabilities, answer, strict=True)]

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 from birnn.data.alphabet import CHARACTERS, SPACES
 from birnn.data.examples import Example
-from birnn.errors import DataError
+from birnn.errors import DataError, escaped
 from birnn.inputs.vocabulary import Vocabulary
 
 BOUNDARY_SYMBOL = "<s>"
@@ -19,6 +20,8 @@ BOUNDARY_SYMBOL = "<s>"
 
 # What stands between symbols that were split so; others were split at what stands between them.
 SEPARATORS = {CHARACTERS: "", SPACES: " "}
+
+CUT = "\tcut"  # one cell more, in a line of an answer that did not end
 
 # Most symbols of an answer, whatever its source, and for each step of the source.
 MOST_FIXED = 100_000
@@ -132,3 +135,49 @@ def lengths_notice(
         f"{where}; an answer ends after {fixed:,} + {each:g} symbols for each "
         f"step of its source{more if beyond else ''}"
     )
+
+
+def nbest_lines(example: Example, nbest: Sequence[Any], separator: str) -> str:
+    r"""The n best targets of a source, a line each: source, rank, score and target between tabs.
+
+    Args:
+        example: The source.
+        nbest: Its targets, `birnn.runtime.Hypothesis`, the best first; one that did not end has
+            one cell more, `CUT`.
+        separator: What stands between symbols.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> found = SimpleNamespace(symbols=("b", "e"), score=-0.5, ended=True)
+        >>> nbest_lines(Example(("B",), text="B"), [found], " ")
+        'B\t1\t-0.5000\tb e\n'
+    """
+    source = escaped(_source(example))
+    return "".join(
+        f"{source}\t{rank}\t{found.score:.4f}\t{escaped(separator.join(found.symbols))}"
+        f"{'' if found.ended else CUT}\n"
+        for rank, found in enumerate(nbest, 1)
+    )
+
+
+def nbest_records(nbest: Sequence[Any]) -> list[dict[str, Any]]:
+    """The n best targets of a source as JSON objects."""
+    return [
+        {
+            "target": list(found.symbols),
+            "score": round(found.score, 6),
+            "log_probability": round(found.log_probability, 6),
+            "ended": found.ended,
+        }
+        for found in nbest
+    ]
+
+
+def _source(example: Example) -> str:
+    """A source as one column has it: its text, its name, or where it stands."""
+    if example.text is not None:
+        return example.text
+    if isinstance(example.inputs, tuple):
+        single = all(len(step) == 1 for step in example.inputs)
+        return ("" if single else " ").join(example.inputs)
+    return example.id or example.where
