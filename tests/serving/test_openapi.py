@@ -6,14 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from serving_models import model_of, running
 
 from birnn.bundle import save
-from birnn.runtime.deciding import Measure
-from birnn.serving.wire import EXPLAINED
 
 # Small, so that the requests just beyond them are small; but no body is too long: schemathesis
 # does not take 413 for a refusal of wrong data.
@@ -48,7 +45,3 @@ def test_nothing_is_found(made_once, tmp_path):
 @pytest.mark.parametrize("name", ["words-tags", "words-labels", "vectors-label", "words-sequence"])
 def test_nothing_is_found_of_any_model(made_once, tmp_path, name):
     assert found(made_once, tmp_path, name, "--max-examples", "200") == ""
-
-
-def test_every_measure_of_decisions_is_in_the_document():
-    assert EXPLAINED["properties"]["measure"]["enum"] == list(get_args(Measure))

@@ -35,6 +35,7 @@ from birnn.bundle import (
 )
 from birnn.errors import BundleError, UsageError
 from birnn.runtime import Predictor
+from birnn.tasks import Gaps
 from data.test_offsets import TEXTS as ANY_TEXT
 from random_tensors import random_tensors
 
@@ -65,7 +66,7 @@ def spec_of(inputs: Any, head: Any) -> Spec:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle for each kind of annotation, a regressor's, a tagger's of characters, of vectors."""
+    """A bundle for each kind of annotation; others of a regressor, a filler, of other inputs."""
     folder = tmp_path_factory.mktemp("models")
     words = Words(size=len(WORDS), dim=5)
     models: dict[str, tuple[Any, Any, dict[str, tuple[str, ...]]]] = {
@@ -73,6 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, (head, labels) in HEADS.items()
     }
     models["values"] = (words, Values(size=1), {"words": WORDS})
+    models["gaps"] = (words, Gaps(size=2), {"words": WORDS, "labels": ("new", "so")})
     symbols = ("<unk>", *"adelno")
     of_symbols = {"symbols": symbols, "labels": SPAN_TAGS}
     models["symbols"] = (Symbols(size=len(symbols), dim=5), HEADS["ents"][0], of_symbols)
@@ -397,6 +399,7 @@ def test_a_model_that_is_not_there_is_named_where_it_is_needed(tmp_path: Path) -
         ("tag", {"annotates": "ents"}, "a tagger without spans, which gives tag or morph"),
         ("tag", {"annotates": "pos"}, "a tagger without spans, which gives tag or morph"),
         ("values", {}, "a regressor, whose answers a Doc has no place for"),
+        ("gaps", {}, "a filler, whose answers a Doc has no place for"),
         ("vectors", {}, "reads vectors"),
     ],
 )

@@ -195,21 +195,21 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         return y
 
 
-class Labelled:
+class Labelled(Estimator):
     """What estimators with labels share: the caller's values of them, sorted."""
 
-    predictor_: Predictor
     classes_: Array
     _order: Array
     _value_of: dict[str, Any]
 
-    def _with_labels(self, names: Mapping[str, Any]) -> None:
-        """Set ``classes_`` from the labels of the model, in the caller's values."""
+    def _with_model(self, bundle: Bundle, names: Mapping[str, Any]) -> Self:
+        super()._with_model(bundle, names)
         labels = self.predictor_.labels
         values = np.array([names.get(label, label) for label in labels])
         self._order = np.argsort(values, kind="stable")
         self.classes_ = values[self._order]
         self._value_of = dict(zip(labels, values.tolist(), strict=True))
+        return self
 
 
 def names_of(values: Sequence[Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from birnn.bundle.io import Bundle
 from birnn.errors import no_notice
 from birnn.estimators.base import Array, Estimator, Labelled, names_of
 
@@ -124,11 +123,6 @@ class BiRNNClassifier(ClassifierMixin, Labelled, _Pooled):  # type: ignore[misc]
         sequences = self._sequences(X)
         found: Array = self.predictor_.predict_proba(sequences, tell=no_notice)[:, self._order]
         return found
-
-    def _with_model(self, bundle: Bundle, names: Mapping[str, Any]) -> Self:
-        super()._with_model(bundle, names)
-        self._with_labels(names)
-        return self
 
 
 class BiRNNRegressor(RegressorMixin, _Pooled):  # type: ignore[misc]

@@ -10,12 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from birnn.bundle.io import Bundle
 from birnn.errors import DataError, no_notice
-from birnn.estimators.base import Array, Estimator, Labelled, names_of
+from birnn.estimators.base import Array, Labelled, names_of
 
 
-class BiRNNTagger(Labelled, Estimator):
+class BiRNNTagger(Labelled):
     """A label for every step of each sequence.
 
     Args:
@@ -125,11 +124,6 @@ class BiRNNTagger(Labelled, Estimator):
         measure = self.bundle_.spec.head.selection
         pairs = zip(sequences, gold, strict=True)
         return float(self.predictor_.evaluate(pairs, tell=no_notice)[measure])
-
-    def _with_model(self, bundle: Bundle, names: Mapping[str, Any]) -> Self:
-        super()._with_model(bundle, names)
-        self._with_labels(names)
-        return self
 
 
 def _tags(given: Any, number: int) -> list[Any]:

@@ -326,7 +326,7 @@ class InspectedModel:
     @property
     def independent(self) -> bool:
         """Whether each label is given or not for itself, any number of them."""
-        return self._whole.spec.head.target == "labels"
+        return self._whole.spec.head.independent
 
     def position(self, position: int | None, steps: int) -> int | None:
         """The step that an answer is asked of, from 0 on; None where the head answers once.

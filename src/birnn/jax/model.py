@@ -161,7 +161,7 @@ class Model:
         """
         if self.has_crf:
             return viterbi(scores, lengths, self.chain(params))
-        if self.spec.head.target == "labels":
+        if self.spec.head.independent:
             return scores >= jnp.asarray(self._head.cuts)  # type: ignore[attr-defined]
         labels = scores.argmax(axis=-1)
         if not self.spec.head.per_step:

@@ -162,7 +162,7 @@ def _support(model: Predictor, steps: Any) -> tuple[Support, Measure]:
             return np.array([values[0] for values in found])
 
         return value, "value"
-    if model.spec.head.target == "labels":
+    if model.spec.head.independent:
         [own] = model.runner.run([steps], head.scores())
         number = int(model.spec.head.scored("a decision").foremost(own))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
+from birnn.runtime.deciding import Measure
 from birnn.serving.limits import Limits
 
 # Of a number in a series: far from where float32 ends, so that a model computes with it.
@@ -197,7 +198,7 @@ EXPLAINED = _object(
     {
         "model": _NAME,
         "answer": _RECORD,
-        "measure": {"enum": ["margin", "logit", "value", "log-probability"]},
+        "measure": {"enum": list(get_args(Measure))},
         "words": {"type": "array", "items": _WORD},
         "whole": {"oneOf": [_object(_DECISION), {"type": "null"}]},
         "own_means": {"type": "boolean"},

@@ -200,8 +200,7 @@ class BiRNNComponent:
                 examples, "ents", has_annotation=lambda doc: doc.has_annotation("ENT_IOB")
             )
         if what == "cats":
-            several = self.predictor.spec.head.target == "labels"
-            labels = list(self.labels)
+            labels, several = list(self.labels), self.predictor.spec.head.independent
             return Scorer.score_cats(examples, "cats", labels=labels, multi_label=several)
         return Scorer.score_token_attr(examples, what, getter=_attribute)
 
@@ -345,14 +344,14 @@ def _annotates(predictor: Predictor, wanted: str) -> str:
     """
     head, labels = predictor.spec.head, predictor.labels
     name = f"a {head.task}"
-    if head.vocabulary != "labels":
+    if head.vocabulary != "labels" or head.self_supervised:
         raise UsageError(
             f"the model is {name}, whose answers a Doc has no place for. "
             "Give a tagger or a classifier."
         )
     if not head.per_step:
         possible: tuple[str, ...] = ("cats",)
-    elif getattr(head, "scheme", "none") != "none":
+    elif head.marks_spans:
         possible, name = ("ents", "tag"), f"{name} of spans"
     else:
         universal = set(labels) <= PARTS_OF_SPEECH.keys()

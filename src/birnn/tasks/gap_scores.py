@@ -83,9 +83,7 @@ class GapScorer:
     def __init__(self, labels: Sequence[str], gap: str) -> None:
         self._size = len(labels)
         self._gap = gap
-        self._losses: list[Array] = []
-        self._ranks: list[Array] = []
-        self._sequences = 0
+        self._rows: list[Array] = []
 
     def update(self, gold: Sequence[str], predicted: ScoredGaps) -> None:
         """Count one sequence.
@@ -95,26 +93,29 @@ class GapScorer:
         """
         if len(gold) != len(predicted.losses):
             raise LengthError(f"{len(gold)} words for {len(predicted.losses)} gaps. Give each one.")
-        asked = np.array([word != self._gap for word in gold], np.bool_)
-        self._losses.append(predicted.losses[asked])
-        self._ranks.append(predicted.ranks[asked])
-        self._sequences += 1
+        self._rows.append(self._counted(gold, predicted))
 
     def statistics(
         self, golds: Sequence[Sequence[str]], answers: Sequence[ScoredGaps]
     ) -> Statistics:
         """Sums over sequences that perplexity and accuracy are functions of."""
-        rows = np.zeros((len(golds), 5))
-        for row, gold, said in zip(rows, golds, answers, strict=True):
-            asked = np.array([word != self._gap for word in gold], np.bool_)
-            losses, ranks = said.losses[asked], said.ranks[asked]
-            known = ~np.isnan(losses)
-            sums = losses[known].sum(), known.sum(), (ranks < 1).sum(), (ranks < FIVE).sum()
-            row[:] = *sums, len(losses)
-        return Statistics(rows, self._measures)
+        rows = [self._counted(gold, said) for gold, said in zip(golds, answers, strict=True)]
+        return self._statistics(rows)
+
+    def _counted(self, gold: Sequence[str], said: ScoredGaps) -> Array:
+        """Of one sequence the losses, known words, right ones, ones among five, and gaps, (5,)."""
+        asked = np.array([word != self._gap for word in gold], np.bool_)
+        losses, ranks = said.losses[asked], said.ranks[asked]
+        known = ~np.isnan(losses)
+        right = (ranks < 1).sum(), (ranks < FIVE).sum()
+        return np.array([losses[known].sum(), known.sum(), *right, len(losses)])
+
+    def _statistics(self, rows: Sequence[Array]) -> Statistics:
+        return Statistics(np.array(rows).reshape(-1, 5), self._measures)
 
     def _measures(self, sums: Array) -> dict[str, Array]:
         losses, known, first, five, gaps = sums.T
+        # No word that is known: nothing was said of any.
         mean = np.where(known > 0, losses / np.maximum(1, known), math.log(max(1, self._size)))
         return {
             "perplexity": np.exp(np.minimum(mean, 700.0)),
@@ -132,18 +133,12 @@ class GapScorer:
             are no answer of the model, which are wrong and not in the perplexity;
             ``vocabulary``: number of answers; ``sequences``.
         """
-        losses = np.concatenate([np.zeros(0), *self._losses])
-        ranks = np.concatenate([np.zeros(0, np.int64), *self._ranks])
-        known = losses[~np.isnan(losses)]
-        gaps = max(1, len(losses))
-        # No word at all: nothing was said of any.
-        mean = float(known.mean()) if len(known) else math.log(max(1, self._size))
+        found = self._statistics(self._rows)
+        _, known, _, _, gaps = found.columns.sum(axis=0).tolist()
         return {
-            "perplexity": math.exp(min(mean, 700.0)),
-            "accuracy": float((ranks < 1).sum() / gaps),
-            "accuracy_at_5": float((ranks < FIVE).sum() / gaps),
-            "gaps": len(losses),
-            "unknown_words": len(losses) - len(known),
+            **found.scores(),
+            "gaps": int(gaps),
+            "unknown_words": int(gaps - known),
             "vocabulary": self._size,
-            "sequences": self._sequences,
+            "sequences": len(self._rows),
         }

@@ -97,6 +97,8 @@ class Head(Frozen, Evaluated, ABC):
     """Whether it answers for every step, or once for a sequence."""
     has_labels: ClassVar[bool] = False
     """Whether it chooses among labels; scores of labels must be finite."""
+    independent: ClassVar[bool] = False
+    """Whether each label is given or not for itself, so that there may be any number of them."""
     reads_final_states: ClassVar[bool] = False
     """Whether it reads the final states of all layers of the encoder, beside its rows."""
     searches: ClassVar[bool] = False

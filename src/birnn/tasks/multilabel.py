@@ -72,6 +72,7 @@ class Labels(Pooled):
     key: ClassVar = "labels"
     hub_task: ClassVar = "text-classification"
     ranks: ClassVar = True
+    independent: ClassVar = True
     settings: ClassVar = LabelsSettings
     # Smoothing would draw the probabilities of labels that are rare towards a half.
     defaults: ClassVar = {

@@ -140,7 +140,7 @@ class Comparison:
 
     def _is_same(self, answer: Any, gold: Any) -> bool:
         """Whether an answer is a right one; sets of labels have no order."""
-        if TASKS[self.task].target == "labels":
+        if TASKS[self.task].independent:
             return set(answer) == set(gold)
         return bool(answer == gold)
 
