@@ -41,6 +41,7 @@ def held(text: str, offsets: tuple[tuple[int, int], ...]) -> list[str]:
 @example("e\u0301\u0323 x")
 @example("\u1100\u1161\u11a8?")
 @example("e\u00ad\u0301 e\u0301\u00ad")
+@example("a" + "\u0316\u0301\u0327" * 30 + " b")
 def test_the_slice_of_a_token_is_cleaned_to_the_token(text):
     for split in ("text", "tokens", "auto"):
         tokens = part(text, split).tokens

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +95,34 @@ def test_a_crowd_is_answered_and_a_signal_loses_no_request(folder: Path) -> None
             assert process.stderr.read() == ""
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_what_a_client_that_left_asked_is_not_answered(folder: Path) -> None:
+    body = json.dumps({"texts": ["Ada lives in London " * 60] * 256})
+    headers = {"Content-Type": "application/json"}
+    with (
+        running("-m", "birnn", "serve", f"ner={folder}", "--port", "0") as (_, port),
+        contextlib.ExitStack() as open_ones,
+    ):
+
+        def ask(method: str, path: str, body: str | None = None) -> http.client.HTTPConnection:
+            asking = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            open_ones.callback(asking.close)
+            asking.request(method, path, body, headers)
+            return asking
+
+        stays, leaves = ask("POST", "/predict", body), ask("POST", "/predict", body)
+        leaves.close()
+        begun = time.perf_counter()
+        assert ask("POST", "/predict", '{"text": "Ada"}').getresponse().status == 200
+        waited = time.perf_counter() - begun
+        assert len(json.load(stays.getresponse())["answers"]) == 256
+        assert waited < (time.perf_counter() - begun) / 2  # the large one let it go before
+        lines = ask("GET", "/metrics").getresponse().read().decode().splitlines()
+        assert 'birnn_requests_total{path="/predict",status="499"} 1.0' in lines
+        assert {"birnn_held_bytes 0.0", "birnn_queue_texts 0.0"} <= set(lines)
+        [tokens] = [line for line in lines if line.startswith("birnn_tokens_total")]
+        assert float(tokens.split()[1]) < 2 * 256 * 240
 
 
 def test_slow_and_broken_clients_are_let_go_and_others_are_answered(folder: Path) -> None:

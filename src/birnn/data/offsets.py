@@ -92,7 +92,10 @@ def token_offsets(text: str, tokens: Sequence[str]) -> Offsets:
         for dropping in (False, True):
             cleaned = _Cleaned.of(text, dropping)
             known = [visible(token) or token for token in tokens] if dropping else tokens
-            found = _places(cleaned.text, list(map(composed, known)), strict=strict)
+            # The tokens as they are first: a long run of marks changes when it is composed again.
+            found = _places(cleaned.text, known, strict=strict)
+            if found is None:
+                found = _places(cleaned.text, list(map(composed, known)), strict=strict)
             if found is not None:
                 return tuple(
                     _with_form(text, cleaned.starts[start], cleaned.ends[end - 1])

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 import birnn
 from birnn.errors import BirnnError, DataError, UsageError, nearest
 from birnn.runtime import Predictor
-from birnn.serving.batching import Batcher, QueueFull, WaitedTooLong
+from birnn.serving.batching import Batcher, ClientLeft, Job, QueueFull, WaitedTooLong
 from birnn.serving.border import BUSY, RETRY, Bodies, Border
 from birnn.serving.limits import Limits
 from birnn.serving.metrics import Metrics
@@ -92,11 +92,16 @@ def app(
     )
     made.state.stopping = False
 
-    async def answered(request: Request, kind: type[Question], ask: Any) -> Response:
+    async def answered(
+        request: Request, kind: type[Question], ask: Callable[[Served, Question], Job]
+    ) -> Response:
         body = await bodies.read(request)
         try:
             question = kind.model_validate_json(body)
             job = ask(_chosen(served, question.model or default), question)
+            job.left = (
+                request.receive
+            )  # when all of the body is read, it returns as the client goes
             return Response(await batcher.submit(job), media_type=JSON)
         except ValidationError as error:
             raise HTTPException(422, fault(error)) from None
@@ -106,6 +111,8 @@ def app(
             raise HTTPException(500, str(error)) from None
         except QueueFull:
             raise HTTPException(429, BUSY, headers=RETRY) from None
+        except ClientLeft:
+            raise ClientDisconnect from None
         except WaitedTooLong:
             waited = f"the request waited {limits.wait_seconds:g} s and was not begun. Try again."
             raise HTTPException(503, waited, headers=RETRY) from None

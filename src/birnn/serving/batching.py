@@ -6,16 +6,18 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from birnn.serving.limits import Limits
 
-Answer = Callable[[Sequence[Any]], list[bytes]]
-"""Answers the questions of a batch: for each the bytes of its answer."""
-Outcome = bytes | Exception
+Answer = Callable[[Sequence[Any], int], list[bytes]]
+"""Answers texts, each with bytes; the number is that of the first in its request, for messages."""
+Outcome = bytes | Exception | None  # None: only a part of the job is answered
+
+WATCH_SECONDS = 0.1  # waits that are shorter are not worth looking whether the client has left
 
 
 class QueueFull(Exception):
@@ -26,47 +28,62 @@ class WaitedTooLong(Exception):
     """A request was not begun in time."""
 
 
+class ClientLeft(Exception):
+    """Whoever asked is gone."""
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """A request in the queue.
 
     Args:
         kind: Jobs of the same kind are answered together.
-        answer: How a batch of such jobs is answered.
-        question: What is asked.
-        texts: Texts in it.
-        characters: Characters in these.
+        answer: How texts of such jobs are answered.
+        texts: What is asked: texts, or other sequences.
+        characters: Of each text.
+        whole: Makes the answer to the request of those to its texts.
+        left: Returns once whoever asks is gone.
     """
 
     kind: Hashable
     answer: Answer
-    question: Any
-    texts: int
-    characters: int
+    texts: Sequence[Any]
+    characters: Sequence[int]
+    whole: Callable[[Sequence[bytes]], bytes]
+    left: Callable[[], Awaitable[object]] | None = None
     number: int = 0
+    answers: list[bytes] = field(default_factory=list)
     done: asyncio.Future[bytes] = field(init=False)
     late: asyncio.TimerHandle = field(init=False)
+    watch: asyncio.Task[None] | None = None
+
+    @property
+    def waits(self) -> int:
+        """Texts that are not answered yet."""
+        return len(self.texts) - len(self.answers)
 
 
 class Batcher:
     """A bounded queue, and one thread that answers what waits in it.
 
-    It belongs to one event loop, on which all of it but the answering runs.
+    It belongs to one event loop, on which all of it but the answering runs. A job that is larger
+    than a batch is answered in parts, and between two of them the others have their turn.
 
     Args:
         limits: How much waits, how long, and how much is answered together.
         observe: Called after each batch with its number of texts and its seconds.
 
     Example:
-        >>> async def double(number: int) -> bytes:
+        >>> async def double(*numbers: int) -> bytes:
         ...     batcher = Batcher(Limits(), lambda texts, seconds: None)
         ...     batcher.start()
-        ...     answer = lambda numbers: [str(2 * n).encode() for n in numbers]
-        ...     found = await batcher.submit(Job("double", answer, number, texts=1, characters=1))
+        ...     answer = lambda numbers, first: [str(2 * n).encode() for n in numbers]
+        ...     job = Job("double", answer, numbers, [1] * len(numbers), b" ".join)
+        ...     found = await batcher.submit(job)
         ...     await batcher.stop()
         ...     return found
-        >>> asyncio.run(double(21))
-        b'42'
+        >>> asyncio.run(double(21, 4))
+        b'42 8'
     """
 
     def __init__(self, limits: Limits, observe: Callable[[int, float], None]) -> None:
@@ -103,42 +120,81 @@ class Batcher:
         Raises:
             QueueFull: It was refused, at once.
             WaitedTooLong: It was not begun in time.
+            ClientLeft: Whoever asked is gone, and what was not begun was not answered.
         """
-        if self._texts + job.texts > self._limits.queue:
+        if self._texts + job.waits > self._limits.queue:
             raise QueueFull
-        job.number, job.done = next(self._numbers), self._loop.create_future()
-        job.late = self._loop.call_later(self._limits.wait_seconds, self._give_up, job)
+        job.done = self._loop.create_future()
+        wait = self._limits.wait_seconds
+        job.late = self._loop.call_later(min(WATCH_SECONDS, wait), self._still_waits, job, wait)
+        self._append(job)
+        try:
+            return await job.done
+        finally:
+            if job.watch is not None:
+                job.watch.cancel()
+
+    def _append(self, job: Job) -> None:
+        job.number = next(self._numbers)
         self._waiting.setdefault(job.kind, deque()).append(job)
-        self._texts += job.texts
+        self._texts += job.waits
         self._filled.set()
         self._idle.clear()
-        return await job.done
 
-    def _give_up(self, job: Job) -> None:
-        self._texts -= job.texts
+    def _still_waits(self, job: Job, wait: float) -> None:
+        """Have an eye on who asks, and give up in time."""
+        if wait <= WATCH_SECONDS:
+            self._drop(job, WaitedTooLong())
+            return
+        rest = wait - WATCH_SECONDS
+        job.late = self._loop.call_later(rest, self._drop, job, WaitedTooLong())
+        self._watch(job)
+
+    def _watch(self, job: Job) -> None:
+        if job.left is not None and job.watch is None:
+            job.watch = self._loop.create_task(self._until_left(job, job.left))
+
+    async def _until_left(self, job: Job, left: Callable[[], Awaitable[object]]) -> None:
+        await left()
+        self._drop(job, ClientLeft())
+
+    def _drop(self, job: Job, why: Exception) -> None:
+        """Give a job up; what of it is being answered is not waited for."""
         if not job.done.done():
-            job.done.set_exception(WaitedTooLong())
-        jobs = self._waiting[job.kind]
-        jobs.remove(job)  # the oldest of its kind: the first
-        if not jobs:
-            del self._waiting[job.kind]
+            job.done.set_exception(why)
+        jobs = self._waiting.get(job.kind)
+        if jobs is not None and job in jobs:
+            self._texts -= job.waits
+            job.late.cancel()
+            jobs.remove(job)
+            if not jobs:
+                del self._waiting[job.kind]
 
-    def _take(self) -> list[Job]:
-        """The jobs of the next batch: of the kind of the one that has waited longest."""
+    def _take(self) -> list[tuple[Job, int]]:
+        """The next batch: of the kind of the job that has waited longest, jobs and texts of each.
+
+        Jobs as wholes; of one that is larger than a batch as much as fits.
+        """
         kind = min(self._waiting, key=lambda kind: self._waiting[kind][0].number)
         jobs = self._waiting[kind]
-        batch: list[Job] = []
+        batch: list[tuple[Job, int]] = []
         texts = characters = 0
         while jobs:
-            texts, characters = texts + jobs[0].texts, characters + jobs[0].characters
-            if batch and (
-                texts > self._limits.batch_texts or characters > self._limits.batch_characters
-            ):
+            job, taken = jobs[0], 0
+            for size in job.characters[len(job.answers) :]:
+                if texts + taken and (
+                    texts + taken == self._limits.batch_texts
+                    or characters + size > self._limits.batch_characters
+                ):
+                    break
+                taken, characters = taken + 1, characters + size
+            if batch and taken < job.waits:
                 break
-            job = jobs.popleft()
+            jobs.popleft()
             job.late.cancel()
-            self._texts -= job.texts
-            batch.append(job)
+            self._texts -= job.waits
+            texts += taken
+            batch.append((job, taken))
         if not jobs:
             del self._waiting[kind]
         return batch
@@ -152,43 +208,53 @@ class Batcher:
                     outcomes = await self._loop.run_in_executor(self._thread, self._answered, batch)
                 except Exception as error:  # whatever it is, the others are answered
                     outcomes = [error] * len(batch)
-                for job, outcome in zip(batch, outcomes, strict=True):
+                for (job, _), outcome in zip(batch, outcomes, strict=True):
                     if job.done.done():  # whoever asked is gone
                         continue
-                    if isinstance(outcome, bytes):
+                    if outcome is None:
+                        self._append(job)
+                        self._watch(job)
+                    elif isinstance(outcome, bytes):
                         job.done.set_result(outcome)
                     else:
                         job.done.set_exception(_raisable(outcome))
             self._filled.clear()
             self._idle.set()
 
-    def _answered(self, batch: Sequence[Job]) -> list[Outcome]:
+    def _answered(self, batch: Sequence[tuple[Job, int]]) -> list[Outcome]:
         """In the thread: the outcomes of a batch."""
         begun = time.perf_counter()
-        answer, questions = batch[0].answer, [job.question for job in batch]
-        outcomes: list[Outcome]
-        try:
-            outcomes = [*answer(questions)]
-            if len(outcomes) != len(batch):
-                raise RuntimeError(f"{len(batch)} questions have {len(outcomes)} answers")
-        except Exception as error:
-            outcomes = [error] if len(batch) == 1 else list(map(_alone(answer), questions))
-        self._observe(sum(job.texts for job in batch), time.perf_counter() - begun)
+        outcomes = _outcomes(batch)
+        self._observe(sum(taken for _, taken in batch), time.perf_counter() - begun)
         return outcomes
+
+
+def _outcomes(batch: Sequence[tuple[Job, int]]) -> list[Outcome]:
+    asked = [
+        text
+        for job, taken in batch
+        for text in job.texts[len(job.answers) : len(job.answers) + taken]
+    ]
+    first = len(batch[0][0].answers) if len(batch) == 1 else 0
+    try:
+        found = batch[0][0].answer(asked, first)
+        if len(found) != len(asked):
+            raise RuntimeError(f"{len(asked)} texts have {len(found)} answers")
+        outcomes: list[Outcome] = []
+        at = 0
+        for job, taken in batch:
+            job.answers += found[at : at + taken]
+            at += taken
+            outcomes.append(None if job.waits else job.whole(job.answers))
+    except Exception as error:
+        if len(batch) == 1:
+            return [error]
+    else:
+        return outcomes
+    # What is wrong with another of its batch is none of a job's business.
+    return [_outcomes([part])[0] for part in batch]
 
 
 def _raisable(error: Exception) -> Exception:
     """An error that a future can hold: it refuses `StopIteration`."""
     return RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
-
-
-def _alone(answer: Answer) -> Callable[[Any], Outcome]:
-    """A question on its own: what is wrong with another of its batch is none of its business."""
-
-    def alone(question: Any) -> Outcome:
-        try:
-            return answer([question])[0]
-        except Exception as error:
-            return error
-
-    return alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -65,40 +66,42 @@ class Served:
     def predict(self, question: Question) -> Job:
         """The job of a prediction."""
         name, given = question.given()
-        sequences = given if name in MANY else [given]
+        many = name in MANY
+        sequences = given if many else [given]
         top = getattr(question, "top", None)
 
-        def answer(asked: Sequence[tuple[bool, list[Any]]]) -> list[bytes]:
-            every = [sequence for _, sequences in asked for sequence in sequences]
-            records = iter(self._records(every, top))
-            answers = []
-            for many, sequences in asked:
-                own = [next(records) for _ in sequences]
-                answers.append(
-                    as_json(
-                        {"model": self.name, **({"answers": own} if many else {"answer": own[0]})}
-                    )
-                )
-            return answers
+        def answer(asked: Sequence[Any], first: int) -> list[bytes]:
+            return [as_json(found.record()) for found in self._annotated(asked, top, first)]
+
+        def whole(answers: Sequence[bytes]) -> bytes:
+            begin = b'{"model":%b,"answer%b":' % (as_json(self.name), b"s" if many else b"")
+            joined = b",".join(answers)
+            return begin + (b"[%b]}" % joined if many else b"%b}" % joined)
 
         kind = ("predict", self.name, name in ("text", "texts"), top)
-        return Job(kind, answer, (name in MANY, sequences), len(sequences), _size(sequences))
+        return Job(kind, answer, sequences, list(map(_size, sequences)), whole)
 
     def explain(self, question: Question) -> Job:
         """The job of an explanation."""
         _, given = question.given()
 
-        def answer(asked: Sequence[Any]) -> list[bytes]:
+        def answer(asked: Sequence[Any], first: int) -> list[bytes]:
+            del first
             return [as_json(self._explained(one)) for one in asked]
 
         # Alone in its batch, since it takes as long as many predictions.
-        return Job(("explain", self.name), answer, given, 1, self._limits.batch_characters)
+        size = self._limits.batch_characters
+        return Job(("explain", self.name), answer, [given], [size], b"".join)
 
-    def _records(self, sequences: Sequence[Any], top: int | None) -> list[dict[str, Any]]:
-        return [found.record() for found in self._annotated(sequences, top)]
-
-    def _annotated(self, sequences: Sequence[Any], top: int | None) -> list[Annotation]:
+    def _annotated(
+        self, sequences: Sequence[Any], top: int | None, first: int = 0
+    ) -> list[Annotation]:
         """Annotations of the sequences of one or more requests.
+
+        Args:
+            sequences: The sequences.
+            top: How many of the best answers are given.
+            first: Number of the first in its request, for messages.
 
         Raises:
             DataError: A sequence that the model cannot read, or one too long.
@@ -107,8 +110,11 @@ class Served:
         for number, sequence in enumerate(sequences):
             # A text has no more tokens than characters: most need not be split to be counted.
             if isinstance(sequence, str) and len(sequence) > self._limits.tokens:
-                self._check_length(len(self._predictor.tokens(sequence)), number)
-        found = self._predictor.annotate(sequences, top=top)
+                self._check_length(len(self._predictor.tokens(sequence)), first + number)
+        try:
+            found = self._predictor.annotate(sequences, top=top)
+        except DataError as error:
+            raise DataError(_renumbered(str(error), first)) from None
         steps = (
             sum(len(one.tokens) for one in found)
             if self.holds == "tokens"
@@ -151,8 +157,18 @@ class Served:
         }
 
 
-def _size(sequences: Sequence[Any]) -> int:
-    """Characters of texts and tokens, numbers of vectors: about what they cost to answer."""
-    if not sequences or isinstance(sequences[0], str):
-        return sum(map(len, sequences))
-    return sum(len(step) for sequence in sequences for step in sequence)
+def _size(sequence: Any) -> int:
+    """Characters of a text or of tokens, numbers of vectors: about what they cost to answer."""
+    return len(sequence) if isinstance(sequence, str) else sum(map(len, sequence))
+
+
+def _renumbered(message: str, first: int) -> str:
+    """A message about one of a part of the sequences, by its number among all.
+
+    Example:
+        >>> _renumbered("sequence 2: step 7 is no token", 64)
+        'sequence 66: step 7 is no token'
+    """
+    return re.sub(
+        r"^sequence (\d+)", lambda found: f"sequence {int(found[1]) + first}", message, count=1
+    )
