@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,20 @@ def test_two_models_on_one_file(
     table = tmp_path / "apart.tsv"
     call("evaluate", one, other, data, "--errors", table)
     assert table.read_text().startswith("model\twhere\t")
+
+
+def test_labels_that_one_of_two_models_never_saw_are_told(
+    call: Any, trained: Trained, files: Path, tmp_path: Path
+) -> None:
+    one, two = trained("tagger"), tmp_path / "a" / "model"
+    shutil.copytree(one, two)
+    odd = tmp_path / "odd.tsv"
+    odd.write_text((files / "test.tsv").read_text() + "\nnew\tNEVER-SEEN\n")
+    told = call("evaluate", one, two, odd)
+    assert told.status == 0
+    for name in (one, two):
+        line = f"labels that {name} never saw, counted as wrong: NEVER-SEEN (1)"
+        assert line in told.err.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from birnn.cli.printing import print_tables
+from birnn.cli.printing import print_table, print_tables
 from birnn.metrics import TagScorer
 from birnn.studies.answer_tables import confusion_tables, error_table, write_errors
 from birnn.tasks.errors import AnswerError
@@ -47,6 +47,48 @@ def test_many_long_labels_fit_eighty_columns(capsys: pytest.CaptureFixture[str])
     assert max(map(len, lines)) <= 80
     # Told apart by their ends.
     assert any("…label-1 " in f"{line} " for line in lines)
+
+
+@pytest.mark.parametrize("labels", [["1", "0"], [f"B-Chemical-{n}" for n in range(8)]])
+def test_columns_are_headed_by_labels_where_these_fit(
+    capsys: pytest.CaptureFixture[str], labels: list[str]
+) -> None:
+    scorer = TagScorer(labels)
+    scorer.update(labels * 9, (labels[1:] + labels[:1]) * 9)
+    [matrix, _] = confusion_tables(scorer.result())
+    header, *rows = shown(capsys, matrix)[1:]
+    fits = len(labels) == 2
+    # Columns that are numbers beside labels that are numbers would be read as these.
+    wanted = sorted(labels) if fits else [str(n) for n in range(1, 9)]
+    assert header.split() == ["correct", *wanted]
+    assert [row[0] for row in matrix.rows] == [
+        label if fits else f"{n} {label}" for n, label in enumerate(sorted(labels), 1)
+    ]
+    assert rows
+
+
+def test_headers_of_numbers_have_words_side_by_side_where_they_fit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table("", ["what", "of the correct label"], [["a", "100.0 %"]])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert lines[:3] == [["of", "the"], ["correct"], ["what", "label"]]
+
+
+def test_an_error_shows_the_type_of_a_span_and_whole_cells_where_there_is_room(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    missed = AnswerError(
+        "a/bc5cdr-test.tsv:2945", "missed", "potassium chloride", "Creative-work: potassium "
+        "chloride", "", ("of", "the"), ("ions",)
+    )  # fmt: skip
+    longer = AnswerError("f:3", "boundary", "the bank", "LOC: bank", "LOC: the bank", ("at",))
+    rows = shown(capsys, error_table([missed, longer], of=2))[3:]
+    assert "bc5cdr-test.tsv:2945" in rows[0]
+    assert "[potassium chloride]" in rows[0]
+    assert rows[0].split()[-2:] == ["Creative-work", "(none)"]
+    assert rows[1].split()[-3:] == ["LOC:", "bank", "LOC"]
+    assert all(len(row) <= 80 for row in rows)
 
 
 @pytest.mark.parametrize(

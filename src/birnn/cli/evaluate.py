@@ -102,7 +102,6 @@ def _one(
     as_json: bool,
 ) -> int:
     from birnn.cli.printing import print_tables
-    from birnn.metrics import named_counts
     from birnn.studies import answer_tables, evaluation
     from birnn.studies.answers import answers
 
@@ -111,8 +110,7 @@ def _one(
     scores, shown = found.scores, {}
     if spread is not None:
         shown = {"intervals": found.intervals(**spread), "level": spread["level"]}
-    if unknown := scores.get("unknown_labels", {}):
-        print_notice(f"labels that the model never saw, counted as wrong: {named_counts(unknown)}")
+    _tell_unknown(scores, "the model")
     if errors is not None:
         _write_errors(errors, data, ((name, error) for error in found.errors), paired=False)
     if as_json:
@@ -146,6 +144,8 @@ def _two(
     first, second = names
     with naming_file(data):
         found = paired(models[0], models[1], data, **how)
+    for name, each in zip(names, (found.first, found.second), strict=True):
+        _tell_unknown(each.scores, name)
     ends = {} if spread is None else found.intervals(**spread)
     verdict = found.test.verdict(first, second)
     if errors is not None:
@@ -176,6 +176,13 @@ def _two(
     test = found.test.name
     print_text(f"{test[0].upper()}{test[1:]}: {verdict}", as_markdown=False)
     return 0
+
+
+def _tell_unknown(scores: dict[str, Any], name: str) -> None:
+    from birnn.metrics import named_counts
+
+    if unknown := scores.get("unknown_labels"):
+        print_notice(f"labels that {name} never saw, counted as wrong: {named_counts(unknown)}")
 
 
 def _record(shown: dict[str, Any], spread: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -36,11 +37,13 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(header):
         if all(_is_number(row[i]) for row in rows):
-            # A word a line: the numbers under it are short.
-            table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
+            # No wider than the numbers under it, if words allow.
+            numbers = max((len(_text(row[i])) for row in rows), default=1)
+            words = wrap(escaped(name), max(numbers, 1), break_long_words=False)
+            table.add_column("\n".join(words), justify="right", no_wrap=True)
         else:
             longest = max((len(word) for row in rows for word in _text(row[i]).split()), default=1)
-            table.add_column(name, overflow="fold", min_width=min(longest, LONGEST_WORD))
+            table.add_column(escaped(name), overflow="fold", min_width=min(longest, LONGEST_WORD))
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
     out = console()

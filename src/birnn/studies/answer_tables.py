@@ -23,7 +23,8 @@ from birnn.tasks.errors import AnswerError
 
 MOST_COLUMNS = 8
 MOST_NAME = 16
-MOST_PLACE, MOST_CONTEXT, MOST_ANSWER = 16, 26, 10
+WIDTH, GAP = 80, 3  # of the terminal; between two columns of a table
+PLACE, CONTEXT, ANSWER = 16, 26, 10  # of an error, where all cells are long
 WORST = 10
 
 
@@ -37,7 +38,7 @@ def confusion_tables(scores: Mapping[str, Any]) -> Iterator[Table]:
         >>> confusion = {"a": {"a": 2, "b": 1}, "b": {"b": 4}}
         >>> [matrix, pairs] = confusion_tables({"confusion": confusion})
         >>> matrix.rows
-        [('1 a', '2', '1'), ('2 b', '', '4')]
+        [('a', '2', '1'), ('b', '', '4')]
         >>> pairs.rows
         [('a', 'b', '1', '33.3 %')]
     """
@@ -45,17 +46,17 @@ def confusion_tables(scores: Mapping[str, Any]) -> Iterator[Table]:
     if not any(confusion.values()):
         return
     found = confusion_matrix(confusion, most=MOST_COLUMNS)
-    names = [
-        f"{n} {_cut(label, MOST_NAME, keep='ends')}" for n, label in enumerate(found.labels, 1)
-    ]
+    names = [_cut(label, MOST_NAME, keep="ends") for label in found.labels]
     if found.folded:
-        names.append(f"{len(names) + 1} {len(found.folded):,} others")
-    rows = [
-        (name, *(str(count or "") for count in row))
-        for name, row in zip(names, found.counts.tolist(), strict=True)
-    ]
-    numbers = tuple(str(n) for n in range(1, len(names) + 1))
-    yield Table(("correct", *numbers), rows, "correct (rows) by answer (columns)")
+        names.append(f"{len(found.folded):,} others")
+    counts = [[str(count or "") for count in row] for row in found.counts.tolist()]
+    columns = [max(map(_width, cells)) for cells in zip(names, *counts, strict=True)]
+    heads = names
+    if sum(columns) + max(map(_width, names)) + GAP * len(names) + 2 > WIDTH:
+        heads = [str(n) for n in range(1, len(names) + 1)]
+        names = [f"{head} {name}" for head, name in zip(heads, names, strict=True)]
+    rows = [(name, *row) for name, row in zip(names, counts, strict=True)]
+    yield Table(("correct", *heads), rows, "correct (rows) by answer (columns)")
     if found.confused:
         yield confused_table(found, confusion, "symbol" if NOTHING in confusion else "label")
 
@@ -68,11 +69,24 @@ def error_table(worst: Sequence[AnswerError], *, of: int) -> Table:
         of: How many there are in all.
     """
     sure = any(error.probability is not None for error in worst)
+    places = [error.where.rpartition("/")[2] for error in worst]
+    golds = [_answer(error, error.gold) for error in worst]
+    said = [_answer(error, error.predicted) for error in worst]
+    # What one column does not need is another's.
+    chances = [4] if sure else []
+    spare = WIDTH - 2 - GAP * (3 + len(chances)) - sum((PLACE, CONTEXT, ANSWER, ANSWER, *chances))
+    columns = {"correct": golds, "answer": said, "where": places}
+    needed = [max(map(_width, (head, *cells))) for head, cells in columns.items()]
+    widths = [min(*pair) for pair in zip(needed, (ANSWER, ANSWER, PLACE), strict=True)]
+    spare += 2 * ANSWER + PLACE - sum(widths)
+    for column, need in enumerate(needed):
+        more = min(need - widths[column], spare)
+        widths[column] += more
+        spare -= more
     rows = []
-    for error in worst:
-        cells = [_cut(error.where.rpartition("/")[2], MOST_PLACE, keep="end"), _in_context(error)]
-        both = error.gold, error.predicted
-        cells += [_cut(_flat(answer), MOST_ANSWER, keep="ends") for answer in both]
+    for error, place, gold, answer in zip(worst, places, golds, said, strict=True):
+        cells = [_cut(place, widths[2], keep="end"), _in_context(error, CONTEXT + spare)]
+        cells += [_cut(gold, widths[0], keep="ends"), _cut(answer, widths[1], keep="ends")]
         if sure:
             cells.append("" if error.probability is None else f"{error.probability:.2f}")
         rows.append(tuple(cells))
@@ -107,7 +121,7 @@ def paired_tables(
         row = measure_name(name, one), f"{one[name]:.4f}", f"{other[name]:.4f}", difference
         rows.append((*row, interval_text(intervals.get(name))) if intervals else row)
     ends = [f"{100 * level:g} % interval"] if intervals else []
-    header = "measure", *(_cut(name, MOST_NAME, keep="end") for name in names), "difference", *ends
+    header = "measure", *_apart(names), "difference", *ends
     yield Table(header, rows, title)
 
 
@@ -136,15 +150,34 @@ def write_errors(
     return count
 
 
-def _in_context(error: AnswerError) -> str:
+def _answer(error: AnswerError, answer: Any) -> str:
+    """An answer in a line; of a span that is what the error is of, its type alone."""
+    return _flat(answer).removesuffix(f": {error.text}")
+
+
+def _in_context(error: AnswerError, most: int) -> str:
     """What an error is of, with what stands around it, in brackets where anything does."""
     if not (error.before or error.after):
-        return _cut(error.text, MOST_CONTEXT)
-    middle = f"[{_cut(error.text, MOST_CONTEXT - 2)}]"
-    room = max(0, MOST_CONTEXT - len(middle) - 2)
+        return _cut(error.text, most)
+    middle = f"[{_cut(error.text, most - 2)}]"
+    room = max(0, most - _width(middle) - 2)
     before = _cut(" ".join(error.before), room // 2, keep="end")
-    after = _cut(" ".join(error.after), room - len(before))
+    after = _cut(" ".join(error.after), room - _width(before))
     return " ".join(part for part in (before, middle, after) if part)
+
+
+def _apart(names: tuple[str, str]) -> tuple[str, ...]:
+    """Both names of a length that a table has room for, told apart where they differ.
+
+    Example:
+        >>> _apart(("runs/one/model", "runs/two/model"))
+        ('runs/one/model', 'runs/two/model')
+        >>> _apart(("a/the-best-of-them/model", "b/the-best-of-them/model"))
+        ('a/the-be…m/model', 'b/the-be…m/model')
+    """
+    parts: tuple[Literal["start", "end", "ends"], ...] = ("end", "ends", "start")
+    ways = [tuple(_cut(name, MOST_NAME, keep=part) for name in names) for part in parts]
+    return next((way for way in ways if way[0] != way[1]), ("first", "second"))
 
 
 def _flat(answer: Any) -> str:
@@ -164,12 +197,16 @@ def _cut(text: str, most: int, *, keep: Literal["start", "end", "ends"] = "start
         >>> _cut("short", 6)
         'short'
     """
-    # Characters of East Asian scripts take the room of two.
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    if len(text) + wide <= most:
+    width = _width(text)
+    if width <= most:
         return text
-    most = most // 2 if wide else most
+    most = most // 2 if width > len(text) else most
     if most < 2:
         return ""
     last = {"start": 0, "end": most - 1, "ends": (most - 1) // 2}[keep]
     return f"{text[: most - 1 - last]}…{text[len(text) - last :]}"
+
+
+def _width(text: str) -> int:
+    """The room that a text takes; characters of East Asian scripts take that of two."""
+    return len(text) + sum(unicodedata.east_asian_width(each) in "WF" for each in text)

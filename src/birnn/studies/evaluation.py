@@ -129,9 +129,9 @@ def confused_table(
             (_shown(gold), _shown(said), f"{count:,}", f"{100 * count / asked[gold]:.1f} %")
             for gold, said, count in found.confused[:MOST_PAIRS]
         ],
-        f"The commonest of {len(found.confused):,} confusions"
+        f"the commonest of {len(found.confused):,} confusions"
         if len(found.confused) > MOST_PAIRS
-        else "All confusions",
+        else "all confusions",
     )
 
 
