@@ -62,6 +62,34 @@ def test_tables_labels_and_texts(convert, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("lines", "target", "labels"),
+    [
+        ("__label__a __label__b so\n__label__a bad\n", None, [["a", "b"], ["a"]]),
+        ("__label__a so\n__label__b bad\n", "labels", [["a"], ["b"]]),
+        ("__label__a so\n__label__b bad\n", None, ["a", "b"]),
+        ("__label__a __label__b so\n", "label", "2 labels 'a, b', a classifier learns one"),
+    ],
+)
+def test_labels_of_fasttext_in_a_text_are_never_dropped(convert, tmp_path, lines, target, labels):
+    (tmp_path / "ft.txt").write_text(lines)
+    status, _, err = convert("ft.txt", "ft.jsonl", *(["--target", target] if target else []))
+    if isinstance(labels, str):
+        assert status == 1
+        assert labels in err
+        return
+    records = [json.loads(line) for line in (tmp_path / "ft.jsonl").read_text().splitlines()]
+    assert [record.get("labels", record.get("label")) for record in records] == labels
+
+
+def test_tokens_are_no_series(convert, tmp_path):
+    (tmp_path / "a.conll").write_text(NAMES)
+    status, _, err = convert("a.conll", "folder", "--to", "series")
+    assert status == 1
+    assert "a.conll:1: tokens, which series cannot hold" in err
+    assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
         (("a.conll", "a.conll"), 2, "a.conll is what is read"),

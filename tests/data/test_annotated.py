@@ -360,3 +360,18 @@ def test_a_docbin_of_entities_attributes_and_categories(write, told):
         list(read(path, "tags", ReadOptions(field="upos")))
     with pytest.raises(FormatError, match="unfolds to more than 9 bytes"):
         list(read(path, "tags", ReadOptions(max_unpacked=9)))
+
+
+def test_annotations_of_brat_without_their_text_are_told(tmp_path):
+    told = []
+    (tmp_path / "a.ann").write_text("T1\tPER 0 3\tAda\n")
+    with pytest.raises(FormatError, match=r"no \.ann file in it stands beside a \.txt file"):
+        list(read(tmp_path, "tags", tell=told.append))
+    for name in ("b", "c"):
+        (tmp_path / f"{name}.ann").write_text("T1\tPER 0 3\tAda\n")
+    (tmp_path / "b.txt").write_text("Ada sings")
+    [example] = read(tmp_path, "tags", tell=told.append)
+    assert example.target == ("B-PER", "O")
+    assert told == [
+        f"{tmp_path / 'a.ann'}: annotations without their text (.txt), left out: 2, the first here"
+    ]

@@ -261,6 +261,27 @@ def test_sequences_whose_tokens_a_text_cannot_hold_are_named(tmp_path, name):
     assert "3 of 6 sequences read back otherwise: in:20, in:23, in:25; all of them hold" in line
 
 
+def test_a_folder_of_series_holds_tags_and_refuses_values(tmp_path):
+    draw = np.random.default_rng(0)
+    tags = ("calm, so", "busy", "calm, so")
+    series = [Example(draw.normal(size=(3, 2)), tags) for _ in range(3)]
+    path, told = written(tmp_path, "series", series, "tags")
+    again = list(read(path, "tags", tell=lambda line: None))
+    assert told == []
+    assert [e.target for e in again] == [tags] * 3
+    for one, other in zip(series, again, strict=True):
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+    with pytest.raises(DataError, match="values that are learnt, which series cannot hold"):
+        written(tmp_path, "series", [Example(series[0].inputs, np.array([1.0, 2.0]))], "values")
+
+
+def test_sources_of_characters_are_read_again_as_they_are_by_default(tmp_path):
+    words = ["bout", "cause", "course", "em", "frisco", "kay", "round", "til", "tis", "twas"]
+    pairs = [Example(tuple(w), ("B", "AW1", w[0].upper()), "in:1", None, w) for w in words]
+    for name in ("csv", "tsv"):
+        assert written(tmp_path, name, pairs, "sequence")[1] == []
+
+
 def test_nothing_is_half_written(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text("before")

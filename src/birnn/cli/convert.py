@@ -118,9 +118,11 @@ def _kind(
     if not fitting:
         raise fault or UsageError(f"{out}: no format")
     if reading.format == "text" or (reading.format is None and ending_of(data) == ".txt"):
-        with suppress(BirnnError):
-            if _reads(data, "label", reading):
-                return ("labels" if target == "labels" else "label"), True
+        # Of lines of fastText a fault is worth more than their text without targets.
+        for kind in [each for each in fitting if each in ("label", "labels")]:
+            with suppress(BirnnError):
+                if _reads(data, "labels" if target else kind, reading):
+                    return kind, True
         # Of a text without targets the text is worth more than its tokens.
         return next((kind for kind in fitting if kind != "tags"), fitting[0]), False
     if reading.format is None and ending_of(data) == ".tsv" and {"tags"} < set(fitting):

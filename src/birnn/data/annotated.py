@@ -112,7 +112,7 @@ class AnnotatedTexts:
                 shown = shortened(", ".join(labels))
                 raise DataError(
                     f"{len(labels)} labels {shown}, a classifier learns one of each text. Leave "
-                    "one, or learn several: birnn train multilabel."
+                    "one, or learn several: birnn train multilabel (of convert --target labels)."
                 )
             references = tuple(others)
         name = self._named(name, where)

@@ -80,6 +80,14 @@ def _documents(source: Source, request: ReadRequest, texts: AnnotatedTexts) -> l
     for path in found:
         if path not in annotated:
             texts.count(f"texts without an {ANNOTATIONS} file, left out", str(path))
+    for path in sorted(place.rglob(f"*{ANNOTATIONS}")):
+        if not path.with_suffix(TEXT).exists():
+            texts.count(f"annotations without their text ({TEXT}), left out", str(path))
+    if not annotated:
+        raise source.fault(
+            f"no {ANNOTATIONS} file in it stands beside a {TEXT} file of its name. Put the texts "
+            "beside their annotations."
+        )
     return annotated
 
 

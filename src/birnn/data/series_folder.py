@@ -12,12 +12,13 @@ from birnn.data.examples import Example
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.series import SeriesTable
 from birnn.data.source import Source
-from birnn.data.tables import read_series_file
+from birnn.data.tables import csv_row, read_series_file
 from birnn.data.writing import WriteRequest, numbers
 from birnn.errors import FormatError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _NAME = re.compile(r"[\w-][\w .-]{0,150}")  # of a folder, everywhere
+TAG = "label"  # the column of tags that is written
 SHOWN = 3  # files that a message names
 
 
@@ -160,6 +161,8 @@ def write_series_folder(
 ) -> Iterator[tuple[str, str]]:
     r"""Names and contents of the tables of series, each in the folder of its class.
 
+    Tags are the last column of a table, which then stands in no folder of its own.
+
     Example:
         >>> import numpy as np
         >>> example = Example(np.array([[1.0, 2.0], [3.0, 4.0]]), "calm")
@@ -167,10 +170,20 @@ def write_series_folder(
         {'calm/000001.csv': 'channel1,channel2\n1.0,2.0\n3.0,4.0\n'}
     """
     for number, example in zip(count(1), examples, strict=False):
-        [label] = request.names(example) or [""]
-        if not _NAME.fullmatch(label):
-            raise request.fault(example, f"the label {label!r}")
-        rows = request.vectors(example)
-        header = ",".join(f"channel{at}" for at in range(1, rows.shape[1] + 1))
-        lines = [header, *(",".join(numbers(row)) for row in rows)]
-        yield f"{label}/{number:06}.csv", "\n".join(lines) + "\n"
+        if request.target == "values":
+            raise request.fault(example, "values that are learnt")
+        steps = request.vectors(example)
+        rows = [numbers(row) for row in steps]
+        names = [f"channel{at}" for at in range(1, steps.shape[1] + 1)]
+        folder = ""
+        if request.target == "tags":
+            if not isinstance(example.target, tuple):
+                raise request.fault(example, "a series without tags")
+            names.append(TAG)
+            rows = [[*row, tag] for row, tag in zip(rows, example.target, strict=True)]
+        else:
+            [label] = request.names(example) or [""]
+            if not _NAME.fullmatch(label):
+                raise request.fault(example, f"the label {label!r}")
+            folder = f"{label}/"
+        yield f"{folder}{number:06}.csv", "".join(csv_row(row) for row in (names, *rows))

@@ -348,6 +348,7 @@ class _Table:
 
 
 LABEL_SEPARATOR = "|"  # of several labels in a cell that is written
+SPECIAL = '",\n\r'  # a cell of .csv that has one of them is quoted
 
 
 def write_csv(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
@@ -358,7 +359,7 @@ def write_csv(examples: Iterable[Example], request: WriteRequest) -> Iterator[st
         >>> "".join(write_csv([example], WriteRequest("label", "csv")))
         'text,label\n"so, so",bad\n'
     """
-    yield from _written(examples, request, ",", '",\n\r')
+    yield from _written(examples, request, ",", SPECIAL)
 
 
 def write_tsv(examples: Iterable[Example], request: WriteRequest) -> Iterator[str]:
@@ -392,6 +393,16 @@ def _written(
             yield delimiter.join(header) + "\n"
         cells = [*([example.id or ""] if names else []), text, *targets]
         yield delimiter.join(_cell(cell, special) for cell in cells) + "\n"
+
+
+def csv_row(cells: Iterable[str]) -> str:
+    r"""A line of a .csv file.
+
+    Example:
+        >>> csv_row(["1.0", "so, so"])
+        '1.0,"so, so"\n'
+    """
+    return ",".join(_cell(cell, SPECIAL) for cell in cells) + "\n"
 
 
 def _cell(cell: str, special: str) -> str:

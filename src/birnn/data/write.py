@@ -261,9 +261,9 @@ def _again(
     if request.target == "labels" and request.format in ("csv", "tsv"):
         options["label_split"] = LABEL_SEPARATOR
     if request.target == "sequence":
-        options |= {"source_split": "spaces", "target_split": "spaces"}
-        if not request.joined and reading.source_split is not None:
-            options["source_split"] = reading.source_split
+        options["target_split"] = "spaces"
+        way = "spaces" if request.joined else reading.source_split
+        options |= {} if way is None else {"source_split": way}
     return read(part, request.target, ReadOptions.of(options), labelled=labelled, tell=no_notice)
 
 
