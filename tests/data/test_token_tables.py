@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import pandas as pd
 import pytest
@@ -180,3 +181,38 @@ def test_a_word_that_pandas_took_for_a_missing_one_is_told():
     frame.loc[0, "tag"] = None
     with pytest.raises(DataError, match=r"train: row 0: the token 'Thousands' has no tag"):
         load_frame(frame)
+
+
+LISTED = [(("Ada", "Lovelace", "sings"), ("B-per", "I-per", "O")), (("Bob",), ("B-per",))]
+
+
+@pytest.mark.parametrize(
+    ("names", "tokens", "tags"),
+    [
+        (("Sentence #", "Sentence", "POS", "Tag"), " ".join, lambda x: str(list(x))),
+        (("id", "sentence", "POS", "word_labels"), " ".join, ",".join),
+        (("id", "tokens", "pos", "ner_tags"), lambda x: str(list(x)), lambda x: str(list(x))),
+        (("id", "text", "pos", "tags"), " ".join, " ".join),
+        (("id", "words", "pos", "labels"), json.dumps, json.dumps),
+    ],
+)
+def test_a_sentence_in_each_row_is_read(load, names, tokens, tags):
+    rows = [
+        [str(at), tokens(words), str(["X"] * len(words)), tags(marks)]
+        for at, (words, marks) in enumerate(LISTED)
+    ]
+    assert load(table(names, rows)) == LISTED
+    assert f"tokens are {names[1]!r}, their tags {names[3]!r}" in load.told[0]
+    frame = pd.DataFrame(rows, columns=list(names))
+    assert load_frame(frame)[0] == LISTED
+    if tokens(["a"]).startswith("["):
+        assert load(table(names, rows), labelled=False) == [(words, None) for words, _ in LISTED]
+        assert list(unpacked(frame, "tags")) == [words for words, _ in LISTED]
+
+
+def test_a_row_whose_tags_are_not_as_many_as_its_tokens_is_refused(load):
+    good = "".join(f"Ada sings {n},O O O\n" for n in range(120))
+    with pytest.raises(FormatError, match=r"csv:122: 2 tokens and 3 tags"):
+        load("text,tags\n" + good + "Ada sings,O O O\n")
+    with pytest.raises(FormatError, match="neither a table of tokens"):
+        load("text,tags\nAda sings,O O O\n")

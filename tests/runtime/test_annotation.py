@@ -163,7 +163,7 @@ def test_a_classifier_ranks_its_labels(make):
     assert record["offsets"] == [[0, 2], [3, 7]]
     assert record["label"] == found.answer
     assert record["probability"] == record["labels"][0]["score"]
-    for top in (0, -1):
+    for top in (0, -1, "2", 1.5, True):
         with pytest.raises(UsageError, match="from 1 on"):
             model.annotate("x", top=top)
 

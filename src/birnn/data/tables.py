@@ -18,6 +18,8 @@ from birnn.data.series import SeriesTable
 from birnn.data.series_columns import SeriesColumns, find_series
 from birnn.data.source import NumberedRow, Source
 from birnn.data.timeseries import finite_numbers
+from birnn.data.token_lists import OPTIONS as LIST_OPTIONS
+from birnn.data.token_lists import find_lists, listed_sentences
 from birnn.data.token_tables import OPTIONS as TOKEN_OPTIONS
 from birnn.data.token_tables import Sentences, TokenTable, find_tokens, token_cells
 from birnn.data.writing import WriteRequest, numbers
@@ -133,18 +135,25 @@ class _Table:
             return
         try:
             rest = self._sampled(delimiter)[1:]
-            tokens = self._found_tokens(names, rest)
-            series = find_series(names, rest, request) if tokens is None else None
-            if series is None and tokens is None and request.target == "tags" and request.labelled:
+            lists = find_lists(names, rest, request)
+            tokens = self._found_tokens(names, rest) if lists is None else None
+            of_tokens = lists is not None or tokens is not None
+            series = None if of_tokens else find_series(names, rest, request)
+            if series is None and not of_tokens and request.target == "tags" and request.labelled:
                 raise DataError(
                     "neither a table of tokens nor one of series, in which a column tells "
                     "sentences or series apart (--id-column, and for tokens --text-column and "
                     "--label-column). If its lines are tokens and tags: --format conll"
                 )
-            settled = tokens is not None or series is not None
+            settled = of_tokens or series is not None
             columns = None if settled else recognise(names, rest, request)
         except DataError as error:
             raise source.fault(f"{error}.", number) from None
+        if lists is not None:
+            request.found.update(lists.found(), delimiter=delimiter)
+            source.notice(f"{lists.notice}. Options: {LIST_OPTIONS}", number)
+            yield from listed_sentences(lists, table, source.where, source.fault)
+            return
         if tokens is not None:
             yield from self._sentences(tokens, [*empty, (number, names)], table, delimiter)
             return

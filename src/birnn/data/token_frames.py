@@ -10,13 +10,15 @@ from birnn.data.examples import Example
 from birnn.data.frames import SAMPLE, in_python, sample_of
 from birnn.data.options import ReadRequest
 from birnn.data.source import NumberedRow
+from birnn.data.token_lists import OPTIONS as LIST_OPTIONS
+from birnn.data.token_lists import TokenLists, find_lists, listed_sentences
 from birnn.data.token_tables import OPTIONS, Sentences, TokenTable, find_tokens
 from birnn.errors import DataError, Tell
 
 
 def found_tokens(
     columns: Mapping[str, Sequence[Any]], request: ReadRequest, where: str = ""
-) -> TokenTable | None:
+) -> TokenTable | TokenLists | None:
     """The columns of a table of tokens; None where it is none.
 
     Example:
@@ -31,6 +33,8 @@ def found_tokens(
         return None
     names, rows = sample_of(columns)
     empty = [not any(row) for row in rows]
+    if (lists := find_lists(names, rows, request)) is not None:
+        return lists
     try:
         return find_tokens(names, rows, request, header=True, parted=any(empty[:-1]))
     except DataError as error:
@@ -38,7 +42,7 @@ def found_tokens(
 
 
 def sentences_of(
-    found: TokenTable,
+    found: TokenTable | TokenLists,
     columns: Mapping[str, Sequence[Any]],
     request: ReadRequest,
     tell: Tell,
@@ -50,7 +54,8 @@ def sentences_of(
         # The caller's, or that of a target that came apart.
         kept.pop("label_column", None)
     request.found.update(kept)
-    tell(in_python(f"{found.notice}. Options: {OPTIONS}"))
+    options = LIST_OPTIONS if isinstance(found, TokenLists) else OPTIONS
+    tell(in_python(f"{found.notice}. Options: {options}"))
 
     def told(line: str, row: int) -> None:
         # pandas reads words such as NA and null as missing ones.
@@ -61,9 +66,13 @@ def sentences_of(
         for number, cells in enumerate(zip(*columns.values(), strict=True)):
             yield number, ["" if is_missing(cell) else str(cell) for cell in cells]
 
-    yield from Sentences(
-        found,
-        lambda row: f"{where}row {row}",
-        lambda what, row: DataError(f"{where}row {row}: {what}"),
-        told,
-    ).examples(rows())
+    def placed(row: int) -> str:
+        return f"{where}row {row}"
+
+    def fault(what: str, row: int) -> DataError:
+        return DataError(f"{placed(row)}: {what}")
+
+    if isinstance(found, TokenLists):
+        yield from listed_sentences(found, rows(), placed, fault)
+    else:
+        yield from Sentences(found, placed, fault, told).examples(rows())

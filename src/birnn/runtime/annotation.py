@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, overload
 
+import numpy as np
+
 from birnn.data.offsets import Offsets, joined_offsets
 from birnn.errors import DataError, Tell, UsageError, log_notice
 from birnn.inputs import Steps
@@ -208,8 +210,9 @@ class Annotator(LoadedModel):
         head = self.spec.head
         if top is not None and not head.ranks:
             raise UsageError(f"a {head.task} does not rank its answers: leave top out.")
-        if top is not None and top < 1:
-            raise UsageError(f"top is {top}, it must be a whole number from 1 on")
+        whole = isinstance(top, int | np.integer) and not isinstance(top, bool)
+        if top is not None and not (whole and top >= 1):
+            raise UsageError(f"top is {top!r}, it must be a whole number from 1 on")
         alphabet = self._runner.codec.alphabet
         between = " " if alphabet is None or not alphabet.single else ""
         given: deque[GivenText] = deque()
