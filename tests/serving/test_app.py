@@ -103,6 +103,8 @@ def test_explanations_have_a_number_for_each_word(client, models, name):
         ('{"text": "a", "top": 0}', 422, "top: input should be greater"),
         ('{"text": "a", "top": "1"}', 422, "top: input should be a valid integer"),
         ('{"text": "a", "top": 3}', 422, "does not rank"),
+        (f'{{"{"k" * 10_000}": 1}}', 422, "kkk...: extra inputs"),
+        (f'{{"text": "a", "model": "{"m" * 10_000}"}}', 422, "model: string should have at most"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(client, body, status, told):
@@ -111,6 +113,7 @@ def test_what_is_wrong_is_said_in_one_line(client, body, status, told):
     assert found.status_code == status
     assert told in found.json()["detail"]
     assert "\n" not in found.json()["detail"]
+    assert len(found.content) < 1000
 
 
 @pytest.mark.parametrize(
@@ -129,6 +132,14 @@ def test_only_plain_json_is_read(client, headers, status):
 def test_other_paths_and_methods(client):
     assert client.get("/predict").status_code == 405
     assert client.get("/predict").headers["allow"] == "POST"
+    assert client.head("/predict").status_code == 405
+    for path in ("/", "/model", "/healthz", "/metrics", "/openapi.json", "/page/page.js"):
+        found, whole = client.head(path), client.get(path)
+        assert (found.status_code, found.content) == (200, b""), path
+        if path != "/metrics":
+            assert found.headers == whole.headers
+    for path in ("/predict/", "/model/", "/page/page.js/"):
+        assert client.get(path, follow_redirects=False).status_code == 404, path
     for path in ("/nothing", "/docs", "/redoc", "/page/", "/page/..%2fapp.py", "/page/../app.py"):
         assert client.get(path).status_code == 404, path
     assert metric(client, 'birnn_requests_total{path="other",status="404"}') >= 5

@@ -18,7 +18,9 @@ from serving_models import model_of, running
 
 from birnn.bundle import save
 from birnn.cli.main import main
+from birnn.errors import OutputError
 from birnn.runtime import Predictor
+from birnn.serving import server
 
 CROWD = 1000
 IN_FLIGHT = 50
@@ -95,6 +97,29 @@ def test_a_crowd_is_answered_and_a_signal_loses_no_request(folder: Path) -> None
             assert process.stderr.read() == ""
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_second_signal_ends_it_at_once_without_a_traceback(folder: Path) -> None:
+    with running("-m", "birnn", "serve", f"ner={folder}", "--port", "0") as (process, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        with contextlib.closing(connection):
+            body = json.dumps({"texts": ["Ada lives in London " * 180] * 256})
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", "/predict", body, headers)
+            time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            response = connection.getresponse()
+            assert (response.status, "at once" in response.read().decode()) == (503, True)
+            assert process.wait(20) == 0
+            assert process.stderr.read() == ""
+
+
+def test_a_port_is_taken_from_the_start() -> None:
+    with server._socket("127.0.0.1", 0) as first, pytest.raises(OutputError, match="in use"):
+        server._socket("127.0.0.1", first.getsockname()[1])
 
 
 def test_what_a_client_that_left_asked_is_not_answered(folder: Path) -> None:

@@ -88,6 +88,7 @@ def app(
         docs_url=None,  # its pages load scripts from a network
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # it would send clients to whatever `Host` says
         exception_handlers={HTTPException: _told},
     )
     made.state.stopping = False

@@ -55,6 +55,8 @@ class Border:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # as GET; the server sends no body
+            scope = {**scope, "method": "GET"}
         begun, status = time.perf_counter(), 500
         begins = True
 
@@ -75,6 +77,11 @@ class Border:
                 await _refuse(sending, 400, detail)
         except ClientDisconnect:
             status = 499  # as servers count it: nobody is there to be told
+        except asyncio.CancelledError:  # by the second signal
+            if not scope["app"].state.stopping:
+                raise
+            if begins:
+                await _refuse(sending, 503, "the server stops at once.")
         except Exception:
             _log.exception("a request failed")
             if begins:

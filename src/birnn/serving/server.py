@@ -108,7 +108,10 @@ class _Server(uvicorn.Server):
 
     def _stop(self, number: int, frame: Any) -> None:
         del number, frame
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self.force_exit = True
+            # All that is under way is cancelled, which uvicorn would tell with tracebacks.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self.should_exit = True
 
 
@@ -173,6 +176,7 @@ def _socket(host: str, port: int) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
+        made.listen()  # or another server could bind the same port, until one of them listens
     except OSError as error:
         made.close()
         raise OutputError(

@@ -22,6 +22,7 @@ from birnn.serving.limits import Limits
 
 # Of a number in a series: far from where float32 ends, so that a model computes with it.
 LARGEST = 1e18
+MOST_OF_A_PLACE = 100  # characters of where a body is wrong: a name may be as long as the body
 
 _STATUSES = {
     400: "a host that this server does not answer for",
@@ -48,7 +49,8 @@ class Question(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     model: Annotated[
-        str, Field(description="name of the model; by default the first", min_length=1)
+        str,
+        Field(description="name of the model; by default the first", min_length=1, max_length=1000),
     ] = None  # type: ignore[assignment]
 
     def given(self) -> tuple[str, Any]:
@@ -148,6 +150,7 @@ def fault(error: ValidationError) -> str:
     """
     first, *others = error.errors(include_url=False, include_input=False, include_context=False)
     where = ".".join(map(str, first["loc"]))
+    where = where if len(where) <= MOST_OF_A_PLACE else f"{where[:MOST_OF_A_PLACE]}..."
     what = first["msg"].removeprefix("Value error, ")
     what = what if what.startswith("JSON") else what[:1].lower() + what[1:]
     more = f" (and {len(others)} more)" if others else ""
