@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from birnn.data.scheme_detection import detect, find, in_letters_of
 from birnn.data.schemes import (
     SCHEMES,
     Span,
     convert,
-    detect,
-    find,
-    in_letters_of,
     marks,
     spans,
     transitions,

@@ -7,17 +7,8 @@ from birnn.data.offsets import token_offsets
 from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pretrained import read_vectors
 from birnn.data.read import read
-from birnn.data.schemes import (
-    Span,
-    convert,
-    detect,
-    find,
-    in_letters_of,
-    marks,
-    spans,
-    transitions,
-    violations,
-)
+from birnn.data.scheme_detection import detect, find, in_letters_of
+from birnn.data.schemes import Span, convert, marks, spans, transitions, violations
 from birnn.data.tokeniser import tokenise
 from birnn.data.write import write
 

@@ -22,6 +22,7 @@ from birnn.data.examples import Example, TargetKind
 from birnn.data.formats import FORMATS, format_of, named_format
 from birnn.data.options import ReadOptions
 from birnn.data.read import read
+from birnn.data.scheme_detection import find
 from birnn.data.schemes import SchemeName
 from birnn.data.tables import LABEL_SEPARATOR
 from birnn.data.tokeniser import clean
@@ -133,7 +134,7 @@ def _request(
     if target != "tags" or not (scheme or "spans" in request.holds):
         return request
     tags = [cast("tuple[str, ...]", each.target) for each in examples if each.target is not None]
-    request.scheme = schemes.find(tags).scheme
+    request.scheme = find(tags).scheme
     labels = {tag for each in tags for tag in each}
     if labels <= {"O"}:
         request.scheme = SCHEME

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Literal
 
 from birnn.data import Example, convert, find, in_letters_of, marks, violations
-from birnn.data.schemes import SchemeName, other_letters
+from birnn.data.scheme_detection import other_letters
+from birnn.data.schemes import SchemeName
 from birnn.errors import ConfigError, DataError
 
 SHOWN = 3  # labels that a message names

@@ -12,14 +12,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from birnn.data.examples import Example
-from birnn.data.schemes import (
-    SchemeName,
-    in_letters_of,
-    marks,
-    other_letters,
-    spans,
-    transitions,
-)
+from birnn.data.scheme_detection import in_letters_of, other_letters
+from birnn.data.schemes import SchemeName, marks, spans, transitions
 from birnn.engine import crf
 from birnn.errors import BundleError, DataError, Tell, escaped
 from birnn.inputs.vocabulary import Vocabulary

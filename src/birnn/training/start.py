@@ -13,7 +13,8 @@ import numpy.typing as npt
 from birnn.bundle.documents import digest_of_value
 from birnn.bundle.io import Bundle, BundleSource, as_bundle, tensors_digest
 from birnn.data import Example, ReadOptions
-from birnn.data.schemes import find, marks
+from birnn.data.scheme_detection import find
+from birnn.data.schemes import marks
 from birnn.errors import ConfigError, DataError, UsageError, escaped, nearest
 from birnn.inputs import LearntInputs, Symbols, Vectors, Vocabulary, restored
 from birnn.metrics import named_counts
