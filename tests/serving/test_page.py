@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import socket
+import string
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,23 +19,48 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from birnn.bundle import Bundle, Encoder, Label, Labels, Spec, Tags, Values, Vectors, Words
+from birnn.bundle import (
+    Bundle,
+    Encoder,
+    Label,
+    Labels,
+    Spec,
+    Symbols,
+    Tags,
+    TargetSequence,
+    Values,
+    Vectors,
+    Words,
+)
 from birnn.runtime import Predictor, decisions
 from birnn.serving import Limits, app
+from birnn.tasks import Gaps
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PHONE, DESKTOP = 390, 1200
 NAMES = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+TARGETS = ("<s>", "AE1", "\u05d0", "<img>")
 TEXT = "Ada Lovelace lived in London and never saw New York."
 
 Opened = Callable[..., "Visit"]
 
 
-def made(inputs: Any, head: Any, vocabularies: dict[str, tuple[str, ...]], **encoder: Any) -> Any:
+def made(
+    inputs: Any,
+    head: Any,
+    vocabularies: dict[str, tuple[str, ...]],
+    seed: int = 60,  # it marks some words of TEXT, and not all
+    **encoder: Any,
+) -> Any:
     spec = Spec(inputs=inputs, encoder=Encoder(hidden_size=4, **encoder), head=head)
-    draw = np.random.default_rng(60)  # it marks some words of TEXT, and not all
+    draw = np.random.default_rng(seed)
     tensors = {n: draw.standard_normal(s).astype(np.float32) for n, s in spec.tensors().items()}
-    return Predictor(Bundle(spec=spec, vocabularies=vocabularies, tensors=tensors))
+    # Without means over data only what leads with a margin is explained.
+    means = {n: draw.standard_normal(s).astype(np.float32) for n, s in spec.mean_states().items()}
+    means = means if spec.task == "seq2seq" else {}
+    return Predictor(
+        Bundle(spec=spec, vocabularies=vocabularies, tensors=tensors, mean_states=means)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +79,14 @@ def models() -> dict[str, Any]:
         ),
         "topics": made(read, Labels(size=3), of_words | {"labels": ("art", "law", "war")}),
         "rating": made(Vectors(size=2), Values(size=1), {}),
+        "gaps": made(read, Gaps(size=7, best=3), of_words | {"labels": words[1:]}),
+        "spelling": made(
+            Symbols(size=28, dim=4),
+            TargetSequence(size=4, dim=3, hidden_size=4),
+            {"symbols": ("<unk>", *string.ascii_lowercase, "<b>"), "targets": TARGETS},
+            seed=53,  # it writes one symbol for some texts, several for others
+        ),
+        "motion": made(Vectors(size=2), Tags(size=3), {"labels": ("rest", "walk", "run")}),
     }
 
 
@@ -212,7 +246,11 @@ def test_labels_and_tags(opened: Opened, models: dict[str, Any]) -> None:
 def test_series_are_lines_of_numbers(opened: Opened, models: dict[str, Any]) -> None:
     visit = opened()
     visit.page.select_option("#model", "rating")
-    visit.page.fill("#text", "0.5 1\n-2, 3.5\n")
+    assert visit.texts("#keys") == ["Ctrl+Enter reads it, Enter begins a new line"]
+    visit.page.fill("#text", "0.5 1")
+    visit.page.press("#text", "Enter")
+    assert visit.page.input_value("#text") == "0.5 1\n"
+    visit.page.keyboard.type("-2, 3.5")
     visit.page.press("#text", "Control+Enter")
     [[wanted]] = models["rating"].predict([np.array([[0.5, 1.0], [-2.0, 3.5]])])
     shown = visit.page.locator(".big")
@@ -226,11 +264,62 @@ def test_series_are_lines_of_numbers(opened: Opened, models: dict[str, Any]) -> 
     visit.check()
 
 
+def test_gaps_and_their_words(opened: Opened, models: dict[str, Any]) -> None:
+    visit = opened(width=PHONE)
+    visit.read("Ada ___ in ___ .", model="gaps")
+    found = models["gaps"].annotate("Ada ___ in ___ .").record()
+    assert len(found["likeliest"]) == 2
+    assert visit.texts("#answer .note") == ["Gap 1", "Gap 2"]
+    assert visit.texts(".bars dt") == [word for words in found["likeliest"] for word in words]
+    assert visit.texts(".bars .chosen") == found["words"]
+    expect(visit.page.locator("#halves")).to_be_visible()
+    all_colours(visit, "gaps")
+    visit.read("Ada lived", model="gaps")
+    expect(visit.page.locator("#answer")).to_contain_text("There is no gap in this text.")
+    visit.check()
+
+
+def test_targets_are_read_as_text(opened: Opened, models: dict[str, Any]) -> None:
+    visit = opened(width=PHONE)
+    shown = set()
+    for text in ("ada", "york", "", "a " * 40):
+        visit.read(text, model="spelling")
+        target = models["spelling"].annotate(text).record()["target"]
+        between = " " if any(len(symbol) > 1 for symbol in target) else ""
+        shown.add(between.join(target) or "(nothing)")
+        assert visit.texts(".big") == [between.join(target) or "(nothing)"]
+    assert len(shown) > 1
+    all_colours(visit, "spelling")
+
+
+def test_steps_of_a_series_have_tags(opened: Opened, models: dict[str, Any]) -> None:
+    visit = opened(width=PHONE)
+    visit.page.select_option("#model", "motion")
+    visit.page.fill("#text", "0.5 1\n-2 3\n" * 30)
+    visit.page.press("#text", "Control+Enter")
+    [wanted] = models["motion"].predict([np.array([[0.5, 1.0], [-2.0, 3.0]] * 30)])
+    expect(visit.page.locator("#halves")).to_be_visible()
+    assert visit.texts("#answer-body") == [" ".join(wanted)]
+    expect(visit.page.locator("#halves .fault")).to_contain_text("has 60 steps")
+    expect(visit.page.locator("#halves .fault")).to_contain_text("explains at most 50")
+    visit.console.clear()
+    all_colours(visit, "motion")
+
+
+def all_colours(visit: Visit, name: str) -> None:
+    """Pictures of the page on a phone, light and dark, which it fits."""
+    for dark in (False, True):
+        visit.page.emulate_media(color_scheme="dark" if dark else "light")
+        visit.shoot(f"serving-{name}-{PHONE}{'-dark' if dark else ''}")
+        visit.check()
+
+
 def test_by_keyboard_alone(opened: Opened) -> None:
     visit = opened()
     page = visit.page
     focus = "document.activeElement.id || document.activeElement.localName"
     assert page.evaluate(focus) == "text"
+    assert visit.texts("#keys") == ["Enter reads it, Shift+Enter begins a new line"]
     page.keyboard.type("Ada")
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("lived")

@@ -135,8 +135,9 @@ class Served:
         [found] = self._annotated([given], None)
         steps = len(found.tokens) if self.holds == "tokens" else len(given)
         if steps > self._limits.explained_tokens:
+            unit = "tokens" if self.holds == "tokens" else "steps"
             raise DataError(
-                f"the sequence has {steps:,} tokens, and this server explains at most "
+                f"the sequence has {steps:,} {unit}, and this server explains at most "
                 f"{self._limits.explained_tokens:,}. Cut it."
             )
         decided = decisions(self._predictor, given)

@@ -80,6 +80,8 @@ const chosen = () => models[$("model").selectedIndex] ?? models[0];
 
 const article = word => (/^[aeiou]/i.test(word) ? "An" : "A");
 
+const keys = (...names) => names.flatMap((name, at) => [...(at ? ["+"] : []), element("kbd", {}, name)]);
+
 const showModel = () => {
   const model = chosen();
   const vectors = model.holds === "vectors";
@@ -88,6 +90,8 @@ const showModel = () => {
   const size = counted(model.parameters, "parameter");
   $("lead").textContent = `${article(model.task)} ${model.task} with ${size}: it gives ${model.gives}.`;
   $("asked").textContent = vectors ? "Series: one step a line, its numbers with blanks between" : "Text";
+  const [reads, breaks] = vectors ? [["Ctrl", "Enter"], ["Enter"]] : [["Enter"], ["Shift", "Enter"]];
+  $("keys").replaceChildren(...keys(...reads), " reads it, ", ...keys(...breaks), " begins a new line");
   $("text").dir = vectors ? "ltr" : "auto";
   $("text").placeholder = vectors ? "0.1 0.2\n0.3 0.1" : model.task === "filler" ? "I am ___ today." : "";
 };
