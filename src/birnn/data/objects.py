@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from birnn.data.options import ReadOptions, ReadRequest
 from birnn.data.pairs import split_pairs
 from birnn.data.records import TARGET_KEYS, Keys, keys_of
 from birnn.data.series_frames import as_frame, found_series, series_of, with_series
+from birnn.data.span_objects import span_examples, span_reader
 from birnn.data.token_frames import found_tokens, sentences_of
 from birnn.errors import DataError, Tell, no_notice
 
@@ -206,8 +208,15 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
     if (frame := as_frame(given, request)) is not None:
         yield from _rows(frame, request, tell, where)
         return
+    classes = class_names(given)
+    given = iter(given)
+    first = list(islice(given, 1))
+    given = chain(first, given)
+    if first and (reader := span_reader(first[0], request)) is not None:
+        yield from span_examples(reader, given, request, tell, where)
+        return
     keys: Keys | None = None
-    pairs, classes = _Pairs(), class_names(given)
+    pairs = _Pairs()
     for number, item in enumerate(given):
         try:
             if request.target == "tags":
