@@ -31,7 +31,7 @@ from birnn.runtime import Predictor
 from birnn.serving import Limits, app
 from birnn.serving.server import serve
 
-limits = Limits(body_seconds=0.4, header_seconds=0.4, idle_seconds=2, body_bytes=2000)
+limits = Limits(body_seconds=0.4, header_seconds=0.4, idle_seconds=1, body_bytes=2000)
 def started(address, port):
     print(f"serving at http://{address}:{port}/ (", file=sys.stderr, flush=True)
 serve(app({"ner": Predictor.load(sys.argv[1])}, limits), limits, host="127.0.0.1", port=0,
@@ -171,7 +171,7 @@ def test_slow_and_broken_clients_are_let_go_and_others_are_answered(folder: Path
     async def all_at_once(port: int) -> list[bytes]:
         return await asyncio.gather(
             sent(port, whole[:-5]),  # a body that does not end
-            sent(port, *[whole[i : i + 1] for i in range(40)], pause=0.05),  # a header by drops
+            sent(port, *[whole[i : i + 1] for i in range(14)], pause=0.05),  # a header by drops
             sent(port),  # nothing
             sent(port, b"nonsense\r\n\r\n"),
             sent(port, b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000),

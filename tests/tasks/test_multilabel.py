@@ -18,7 +18,7 @@ from birnn.training.recipe import Recipe
 
 ENCODER = Encoder(hidden_size=4).stack(2)
 SETTINGS = Recipe.load("multilabel").head
-FEW = settings(max_examples=40)
+FEW = settings(max_examples=20)
 
 
 @st.composite

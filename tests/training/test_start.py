@@ -147,7 +147,7 @@ def test_what_was_known_keeps_its_number_and_its_weights(
 
 
 def test_known_and_new_labels_are_answered(trained: Callable[[str], Bundle]) -> None:
-    settings = FURTHER | {"training.epochs": 60, "training.learning_rate": 0.05}
+    settings = FURTHER | {"training.epochs": 25, "training.learning_rate": 0.1}
     model = go_on(trained("tags"), tagged(MORE, 40), settings=settings)
     assert set(model.labels) == {"O", "WARM", "COLD", "GREEN"}
     assert model.predict([["grün", "the", "red"]]) == [["GREEN", "O", "WARM"]]
