@@ -214,3 +214,10 @@ def test_a_line_of_more_tokens_than_a_model_holds_is_refused(write):
     assert len(list(read(path, "label", ReadOptions(max_tokens=12), labelled=False))) == 2
     with pytest.raises(FormatError, match=r"a.txt:2: a sequence of 12 tokens, 11 .* --max-tokens"):
         list(read(path, "label", ReadOptions(max_tokens=11), labelled=False))
+
+
+@pytest.mark.parametrize("target", ["tags", "label", "values", "sequence"])
+def test_a_model_is_no_data(tmp_path, target):
+    (tmp_path / "birnn.json").write_text("{}")
+    with pytest.raises(FormatError, match=r"is a model, not data\. Name a file"):
+        list(read(tmp_path, target))

@@ -400,6 +400,27 @@ def test_what_is_wrong_with_parameters_is_said_by_fit(
         model.fit(TEXTS, STARS)
 
 
+@pytest.mark.parametrize("missing", [None, float("nan")])
+@pytest.mark.parametrize("at", [0, 3])
+@pytest.mark.parametrize("form", [list, pd.Series, lambda texts: pd.DataFrame({"t": texts}),
+                                  lambda texts: np.array(texts, object)[:, None]])  # fmt: skip
+def test_a_missing_text_is_named(form: Any, at: int, missing: Any) -> None:
+    texts: list[Any] = [f"text {n}" for n in range(6)]
+    model = BiRNNClassifier(**TINY).fit(texts, list("ababab"))
+    texts[at] = missing
+    said = rf"X\[{at}\] is (nan|None): a sequence is missing\. Fill it in"
+    with pytest.raises(DataError, match=said):
+        model.predict(form(texts))
+    with pytest.raises(DataError, match=said):
+        model.fit(form(texts), list("ababab"))
+
+
+def test_a_table_of_texts_has_one_column() -> None:
+    table = pd.DataFrame({"n": [1, 2], "text": ["so good", "so bad"]})
+    with pytest.raises(DataError, match=r"2 columns, and 'text' holds texts.* X\[name\]"):
+        BiRNNClassifier(**TINY).fit(table, [0, 1])
+
+
 def test_tags_that_are_none_are_named() -> None:
     model = BiRNNTagger(**TINY)
     with pytest.raises(DataError, match=r"y\[1\] is 3, a list of tags is needed"):

@@ -303,6 +303,22 @@ def test_what_there_is_to_notice_is_logged_once(
     assert caplog.messages == []
 
 
+def test_spans_of_another_component_are_not_replaced_in_silence(
+    made: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "Ada Lovelace lived in London ."
+    nlp = made("ents")
+    nlp(nlp(text))  # its own are written anew
+    assert caplog.messages == []
+    config = {"model": str(folder / "ents")}
+    nlp.add_pipe("birnn", name="second", config=config)
+    nlp.add_pipe("birnn", name="third", config=config | {"spans_key": "third"})
+    for doc in nlp.pipe([text] * 2, batch_size=1):
+        assert set(doc.spans) == {"birnn", "third"}
+    [line] = caplog.messages
+    assert "'second' replaces doc.spans['birnn'] of the component 'birnn'. Give one" in line
+
+
 # ---------------------------------------------------------------------- at rest
 
 

@@ -149,6 +149,21 @@ def test_faults_of_the_labels_are_refused_and_oddities_told():
     assert found.head.size == 1
 
 
+@pytest.mark.parametrize("separator", [";", "/", " ", " + ", ":"])
+def test_labels_that_may_be_several_in_one_are_told(separator):
+    joined = f"x{separator}y"
+    _, notices = fitted([("x", "z"), ("y",), (joined,), (joined,)], dev=[("x", "y", "z")])
+    start = f"labels that look like several others in one: {joined} (2). If they are"
+    [notice] = [each for each in notices if each.startswith(start)]
+    assert "--label-split" in notice
+    # Of these no part stands alone anywhere.
+    _, notices = fitted([(joined,), (f"y{separator}w",), ()])
+    assert any(each.startswith("no training example has more than one label.") for each in notices)
+    # A name of two words is not told where its words are no labels.
+    _, notices = fitted([("science fiction", "x"), ("x",), ("y",)], dev=[("science fiction", "x")])
+    assert not any("look like" in each for each in notices)
+
+
 def test_labels_beyond_the_known_ones_are_left_out_of_targets_and_missed_in_scores():
     assert held([("z", "x")], "xy").tolist() == [[True, False]]
     scorer = LabelSetScorer("xy")

@@ -8,7 +8,8 @@ import pytest
 
 from birnn.data import Example, ReadOptions
 from birnn.data.tokeniser import part
-from birnn.training.sets import DataSources
+from birnn.errors import DataError
+from birnn.training.sets import DataSources, hold_out
 
 PARTED = ["up 5% , fine .", "w/o it .", "costs $5"]
 RUNNING = ["up 5%, fine.", "w/o it.", "costs $5"]
@@ -190,3 +191,8 @@ def test_texts_with_spans_keep_the_tokens_that_their_tags_are_of(tmp_path):
     for example in sets.train:
         assert len(example.inputs) == len(example.target)
         assert len(example.inputs) == len(example.offsets)
+
+
+def test_one_example_leaves_none_for_dev():
+    with pytest.raises(DataError, match=r"is 1 example, of which .* Give more, or a dev set\."):
+        hold_out([Example(("a", "b"), ("x", "y"))], seed=1)

@@ -317,6 +317,11 @@ def test_settings_of_the_model_may_be_said_again(trained: Callable[[str], Bundle
             [Example(("a", "b"), ("U-a", "O")), Example(("a", "b", "c"), ("B-a", "I-a", "L-a"))],
             "as BILOU, a model in memory has tags as IOB2",
         ),
+        (
+            "tags of a CRF",
+            [Example(("a", "b"), ("NOUN", "VERB")), Example(("a",), ("NOUN",))],
+            "a model in memory has tags that mark spans as IOB2, .* does: NOUN, VERB. Convert",
+        ),
     ],
 )
 def test_data_of_another_kind_is_refused(

@@ -84,7 +84,11 @@ def shortened(value: Any, most: int = 60) -> str:
     Example:
         >>> shortened("so good", 6), shortened(None)
         ("'so...", 'null (None in Python)')
+        >>> shortened(np.str_("a"))
+        "'a'"
     """
+    if isinstance(value, np.generic):
+        value = value.item()  # 'a', not np.str_('a')
     return "null (None in Python)" if value is None else _cut(repr(value), most)
 
 

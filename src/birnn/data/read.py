@@ -91,6 +91,8 @@ def read(
     if target not in TARGET_NAMES:
         raise UsageError(f"no kind of target {target!r}: {nearest(str(target), TARGET_NAMES)}")
     is_folder = Path(path).is_dir()
+    if is_folder and Path(path, "birnn.json").is_file():
+        raise FormatError(f"{path}: is a model, not data. Name a file, or a folder of files.")
     limits: dict[str, Any] = {"tell": tell, "max_line": options.max_line}
     # A folder is no stream of bytes: what reads it opens its files.
     source = (

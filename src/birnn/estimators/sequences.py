@@ -62,6 +62,7 @@ def sequences_of(X: Any, estimator: BaseEstimator, *, tokens: bool, reset: bool)
     items = [X.item()] if isinstance(X, np.ndarray) and X.ndim == 0 else list(X)
     if not items and reset:
         raise DataError("Found array with 0 sample(s) while a minimum of 1 is required.")
+    _check_complete(items)
     # A list of numbers is refused there.
     if items and (isinstance(items[0], Real | complex) or (not tokens and _is_array(items))):
         return _rows_of_table(X, estimator, tokens=tokens, reset=reset)
@@ -99,7 +100,14 @@ def _rows_of_table(X: Any, estimator: Any, *, tokens: bool, reset: bool) -> list
     if len(getattr(X, "columns", ())) == 1:
         column = np.asarray(X)[:, 0].tolist()
         if not all(isinstance(item, Real) for item in column):
+            _check_complete(column)
             return [_sequence(item, tokens=tokens) for item in column]
+    for name in getattr(X, "columns", ()):
+        if any(map(_is_step, np.asarray(X[name]).tolist())):
+            raise DataError(
+                f"X is a table of {len(X.columns)} columns, and {str(name)!r} holds texts, which "
+                "are read of one column. Give it alone, X[name], or a table of numbers."
+            )
     values = validate_data(estimator, X, reset=reset)
     if tokens:
         return [_sequence(row, tokens=True) for row in values.tolist()]
@@ -107,6 +115,8 @@ def _rows_of_table(X: Any, estimator: Any, *, tokens: bool, reset: bool) -> list
 
 
 def _rows_of_array(X: np.ndarray, estimator: Any, *, tokens: bool, reset: bool) -> list[Any]:
+    if X.dtype == object and X.shape[1:] == (1,) and any(map(_is_step, X.flat)):
+        _check_complete(X[:, 0].tolist())
     if X.dtype.kind in "US" or (X.dtype == object and all(map(_is_step, X.flat))):
         # Texts in a column of their own, as column transformers give them; else tokens.
         found: list[Any] = X[:, 0].tolist() if X.shape[1:] == (1,) else X.tolist()
@@ -123,6 +133,18 @@ def _is_array(items: list[Any]) -> bool:
         and len(set(map(len, items))) == 1
         and all(isinstance(step, Real) for item in items for step in item)
     )
+
+
+def _check_complete(items: list[Any]) -> None:
+    """Refuse missing sequences; of numbers alone scikit-learn says what is missing."""
+    if all(isinstance(item, Real) for item in items):
+        return
+    for number, item in enumerate(items):
+        if item is None or (isinstance(item, float) and np.isnan(item)):
+            raise DataError(
+                f"X[{number}] is {item}: a sequence is missing. Fill it in, or leave it out of X "
+                "and y."
+            )
 
 
 def _is_step(item: Any) -> bool:

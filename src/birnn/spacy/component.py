@@ -98,7 +98,7 @@ class BiRNNComponent:
         self._reads = reads
         self._predictor: Predictor | None = None
         self._on_error: ErrorHandler | None = None
-        self._told = False
+        self._told = self._told_of_key = False
         for owner, extension in ((Token, SCORE), (Span, SCORE), (Doc, LABELS)):
             if not owner.has_extension(extension):
                 owner.set_extension(extension, default=None)
@@ -250,8 +250,20 @@ class BiRNNComponent:
         # Those of whole tokens may overlap, where they ended inside of one.
         entities = sorted(filter_spans(found.values()), key=lambda span: span.start)
         scores = [span._.get(SCORE) for span in entities]
-        doc.spans[self.spans_key] = SpanGroup(
-            doc, name=self.spans_key, spans=entities, attrs={"scores": scores}
+        key = self.spans_key
+        before = doc.spans[key].attrs.get("component") if key in doc.spans else self.name
+        if before != self.name and not self._told_of_key:
+            self._told_of_key = True
+            owner = "that were there" if before is None else f"of the component {before!r}"
+            log_notice(
+                f"the component {self.name!r} replaces doc.spans[{key!r}] {owner}. Give one of "
+                "them another spans_key."
+            )
+        doc.spans[key] = SpanGroup(
+            doc,
+            name=key,
+            spans=entities,
+            attrs={"scores": scores, "component": self.name},
         )
         first, second = (entities, doc.ents) if self.overwrite else (doc.ents, entities)
         taken = {token.i for span in first for token in span}

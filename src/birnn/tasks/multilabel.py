@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -132,6 +133,7 @@ class Labels(Pooled):
             notices.append(f"labels that every training example has: {named_counts(always)}")
         if empty := sum(not each for each in sets):
             notices.append(f"{empty:,} of {len(sets):,} training examples have no label")
+        notices += _unsplit(sets, counts)
         shown = {label for example in dev for label in _checked(example, "a dev example")}
         missing = {label: count for label, count in counts.items() if label not in shown}
         if missing and settings.threshold == "per_label":
@@ -307,3 +309,23 @@ def _checked(example: Example, where: str) -> tuple[str, ...]:
             "maybe empty"
         )
     return tuple(target)
+
+
+def _unsplit(sets: Sequence[tuple[str, ...]], counts: Mapping[str, int]) -> Iterator[str]:
+    """What to tell where several labels may have been read as one."""
+    if len(counts) > 1 and max(map(len, sets)) <= 1:
+        yield (
+            "no training example has more than one label. Where one stands for several, say how "
+            "it is split: --label-split; where each has one, that is a classifier's task"
+        )
+    joined = {
+        label: count
+        for label, count in counts.items()
+        if len(parts := [part for part in re.split(r"\W+", label) if part]) > 1
+        and counts.keys() >= set(parts)
+    }
+    if joined:
+        yield (
+            f"labels that look like several others in one: {named_counts(joined)}. If they are, "
+            "write all labels with one separator, and say it: --label-split"
+        )

@@ -167,7 +167,11 @@ def hold_out(
     )
     group = [sources.setdefault(key, len(sources)) for key in keys]
     if len(sources) < 2:
-        raise DataError(f"{len(sources)} training example(s): a dev set cannot be held out")
+        raise DataError(
+            f"the training data is {len(sources)} example{'' if len(sources) == 1 else 's'}, of "
+            "which no dev set can be held out. Give more, or a dev set. (Of a file with a token on "
+            "each line, an empty line ends an example.)"
+        )
     count = max(1, len(sources) // DEV_SHARE)
     held = set(np.random.default_rng(seed).permutation(len(sources))[:count].tolist())
     parts: tuple[list[Example], list[Example]] = ([], [])

@@ -180,6 +180,15 @@ class WarmStart:
 
     def _check_scheme(self, head: Tags, train: Sequence[Example]) -> None:
         found = find(map(tags_of, train)).scheme
+        if found == "none" and head.scheme != "none":
+            labels = sorted({tag for example in train for tag in tags_of(example)})
+            if any(marks(label, head.scheme) for label in labels):
+                return
+            named = ", ".join(labels[:SHOWN]) + ("..." if len(labels) > SHOWN else "")
+            raise DataError(
+                f"{self.name} has tags that mark spans as {head.scheme.upper()}, and no training "
+                f"tag does: {named}. Convert them, or start from a model of single tags."
+            )
         if found in ("none", head.scheme):
             return
         if head.scheme == "none":
