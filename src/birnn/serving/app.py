@@ -16,11 +16,19 @@ import birnn
 from birnn.errors import BirnnError, DataError, UsageError, nearest
 from birnn.runtime import Predictor
 from birnn.serving.batching import Batcher, ClientLeft, Job, QueueFull, WaitedTooLong
-from birnn.serving.border import BUSY, RETRY, Bodies, Border
 from birnn.serving.limits import Limits
 from birnn.serving.metrics import Metrics
-from birnn.serving.served import Served
-from birnn.serving.wire import EXPLAINED, PREDICTED, Question, as_json, described, fault, questions
+from birnn.serving.middleware import BUSY, RETRY, RequestBodies, RequestMiddleware
+from birnn.serving.schemas import (
+    EXPLAINED,
+    PREDICTED,
+    Question,
+    as_json,
+    described,
+    fault,
+    questions,
+)
+from birnn.serving.served_model import ServedModel
 
 PAGE = Path(__file__).with_name("page")
 _TYPES = {
@@ -62,11 +70,12 @@ def app(
     """
     if not models:
         raise UsageError("there is no model to serve. Give at least one.")
-    bodies = Bodies(limits)
+    bodies = RequestBodies(limits)
     metrics = Metrics(lambda: batcher.texts, lambda: bodies.held)
     batcher = Batcher(limits, metrics.count_batch)
     served = {
-        name: Served(name, model, limits, metrics.count_tokens) for name, model in models.items()
+        name: ServedModel(name, model, limits, metrics.count_tokens)
+        for name, model in models.items()
     }
     default = next(iter(served))
     of_predict, of_explain = questions(
@@ -94,7 +103,7 @@ def app(
     made.state.stopping = False
 
     async def answered(
-        request: Request, kind: type[Question], ask: Callable[[Served, Question], Job]
+        request: Request, kind: type[Question], ask: Callable[[ServedModel, Question], Job]
     ) -> Response:
         body = await bodies.read(request)
         try:
@@ -126,12 +135,12 @@ def app(
     @made.post("/predict", **described(PREDICTED, *ASKED, body=of_predict))
     async def predict(request: Request) -> Response:
         """Answers for one sequence or for several."""
-        return await answered(request, of_predict, Served.predict)
+        return await answered(request, of_predict, ServedModel.predict)
 
     @made.post("/explain", **described(EXPLAINED, *ASKED, body=of_explain))
     async def explain(request: Request) -> Response:
         """The answer for one sequence, and which half decided it, word by word."""
-        return await answered(request, of_explain, Served.explain)
+        return await answered(request, of_explain, ServedModel.explain)
 
     told = as_json(
         {
@@ -162,11 +171,11 @@ def app(
     for path, kind, content in _page():
         _add_file(made, path, kind, content)
     paths = {route.path for route in made.routes if hasattr(route, "path")}
-    made.add_middleware(Border, paths=paths, hosts=hosts, count=metrics.count)
+    made.add_middleware(RequestMiddleware, paths=paths, hosts=hosts, count=metrics.count)
     return made
 
 
-def _chosen(served: Mapping[str, Served], name: str) -> Served:
+def _chosen(served: Mapping[str, ServedModel], name: str) -> ServedModel:
     if name not in served:
         raise HTTPException(404, f"there is no model {name!r}: {nearest(name, served)}")
     return served[name]

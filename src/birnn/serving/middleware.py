@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from birnn.serving.limits import Limits
-from birnn.serving.wire import as_json
+from birnn.serving.schemas import as_json
 
 # Scripts and styles of our own files alone, and nothing from anywhere else.
 _POLICY = (
@@ -31,7 +31,7 @@ CLOSE = (b"connection", b"close")
 _log = logging.getLogger("birnn.serving")
 
 
-class Border:
+class RequestMiddleware:
     """ASGI middleware: what is the same for all requests.
 
     Args:
@@ -110,7 +110,7 @@ async def _refuse(send: Callable[[Message], Awaitable[None]], status: int, detai
     await send({"type": "http.response.body", "body": body})
 
 
-class Bodies:
+class RequestBodies:
     """Reads bodies of requests, and bounds how much of them is held.
 
     Args:

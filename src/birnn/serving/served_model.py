@@ -11,12 +11,12 @@ from birnn.runtime import Predictor, decisions
 from birnn.runtime.annotation import Annotation
 from birnn.serving.batching import Job
 from birnn.serving.limits import Limits
-from birnn.serving.wire import Question, as_json
+from birnn.serving.schemas import Question, as_json
 
 MANY = ("texts", "sequences")  # fields with several sequences
 
 
-class Served:
+class ServedModel:
     """A model and its name.
 
     Args:
