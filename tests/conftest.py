@@ -67,8 +67,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
     """
     before = torch_threads()
     done = yield
-    if torch_threads() != before:
-        sys.modules["torch"].set_num_threads(before or int(os.environ.get("OMP_NUM_THREADS", 1)))
+    torch = sys.modules.get("torch")  # None, too, where a test's end that hides it has failed
+    if torch is not None and torch.get_num_threads() != before:
+        torch.set_num_threads(before or int(os.environ.get("OMP_NUM_THREADS", 1)))
     return done
 
 
