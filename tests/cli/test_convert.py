@@ -118,3 +118,18 @@ def test_a_mistake_is_one_line_and_nothing_stands_there(convert, tmp_path, argum
     assert (found, out) == (status, "")
     assert says in err.splitlines()[-1]
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("text,text,label\na,b,pos\n", "t.csv:1: 2 columns are called 'text'"),
+        ('text,label\n"open,pos\n', "t.csv:2: not CSV: the quote that opens a cell"),
+        ("text,label\na,pos,more\n", "t.csv:2: 3 cells, the header names 2"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_not_that_it_holds_no_tokens(convert, tmp_path, text, says):
+    (tmp_path / "t.csv").write_text(text)
+    status, _, err = convert("t.csv", "t.jsonl")
+    assert status == 1
+    assert says in err.splitlines()[-1]

@@ -500,3 +500,17 @@ def test_arrays_are_filled_alike():
 def test_a_wide_file_of_nothing_but_labels_is_refused(of_file):
     with pytest.raises(DataError, match="no column of steps beside these"):
         of_file("a\nb\n", series="wide")
+
+
+def test_a_table_of_names_alone_is_a_series_of_no_steps(tmp_path):
+    for label, rows in (("calm", "0,1\n1,2\n"), ("busy", "")):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.csv").write_text("time,x\n" + rows)
+    (tmp_path / "busy" / "0.csv").write_text("time,x\n0,5\n")
+    found = list(read(tmp_path, "label", tell=lambda line: None))
+    assert [(e.id, e.target, e.inputs.tolist()) for e in found] == [
+        ("busy/0.csv", "busy", [[5.0]]),
+        ("busy/1.csv", "busy", []),
+        ("calm/1.csv", "calm", [[1.0], [2.0]]),
+    ]
+    assert found[1].inputs.shape == (0, 1)

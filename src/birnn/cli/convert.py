@@ -130,7 +130,7 @@ def _kind(
             f"{data} may be columns of tokens and tags, or a table. Say which: --from conll, "
             "--from tsv."
         )
-    fault = None
+    fault, of_tags = None, False
     is_table = (reading.format or ending_of(data).removeprefix(".")) in _TABLES
     for kind in fitting:
         # A cell that is no label may be a set of none: that has to be said.
@@ -140,8 +140,10 @@ def _kind(
             if _reads(data, kind, reading):
                 return kind, True
         except BirnnError as error:
-            # What the file's own format says of it is worth more than what others say.
-            fault = fault or error
+            # What the file's own format says of it is worth more than what others say; that a
+            # table holds no tokens with tags says nothing of it.
+            fault = error if of_tags else fault or error
+            of_tags = is_table and kind == "tags"
     raise fault or UsageError(f"{data}: nothing in it that {out} holds.")
 
 

@@ -123,7 +123,11 @@ class _Choice:
         self.request, self.options = request, request.options
         rest = [row for row in rest if len(row) == len(first)]
         given = None if self.options.of_model("header") else self.options.header
-        self.header = header or (names_over_numbers(first, rest) if given is None else given)
+        self.header = header or (
+            (names_over_numbers(first, rest) or self._names_columns(first, rest))
+            if given is None
+            else given
+        )
         self.rows = rest if self.header else [first, *rest]
         called = [cell.strip() for cell in first]
         self.names = called if self.header else [f"column {at + 1}" for at in range(len(first))]
@@ -134,6 +138,13 @@ class _Choice:
         self.targets = self._set_targets()
         self.channels = self._set_channels()
         self.notices: list[str] = []
+
+    def _names_columns(self, first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+        """Whether the only row of a table holds the names that options give."""
+        options = self.options
+        named = [options.id_column, options.time_column, *(options.channels or ())]
+        names = [plain_name(name) for name in named if name and not name.isdigit()]
+        return not rest and bool(names) and set(names) <= set(map(plain_name, first))
 
     # ------------------------------------------------------------------ what options say
 

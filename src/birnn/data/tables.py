@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
+import numpy as np
+
 from birnn.data import delimited
 from birnn.data.columns import TableColumns, recognise
 from birnn.data.examples import Example
@@ -249,6 +251,11 @@ class _Table:
             for column, cell in zip(columns, row, strict=True):
                 column.append(cell)
         if not lines:
+            number = first[-1][0]
+            if found.layout == "single" and not found.targets:
+                yield Example(np.zeros((0, len(found.channels))), None, source.where(number))
+            else:
+                source.notice("a header without rows, left out", number)
             return
         series = self.series or SeriesTable(self.request, source.notice)
         try:
