@@ -65,7 +65,12 @@ class Span(NamedTuple):
 
 
 def marks(label: str, scheme: SchemeName) -> bool:
-    """Whether a label begins, goes on with or ends a span, in letters of the scheme."""
+    """Whether a label begins, goes on with or ends a span, in letters of the scheme.
+
+    Example:
+        >>> [marks(label, "iob2") for label in ("B-PER", "O", "S-PER")]
+        [True, False, False]
+    """
     _check(scheme)
     if scheme == "none" or _parts(label, scheme)[0] == "O":
         return False

@@ -105,11 +105,9 @@ def _is_table(path: Path) -> bool:
 
 def _files(source: Source, folder: Path, by_folder: bool) -> list[Path]:
     """The tables of a folder; what is none is told, what might be one in another order refused."""
-    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    visible = _visible(folder)
     parts = [path for path in visible if path.is_dir()]
-    inside = {
-        part: sorted(p for p in part.iterdir() if not p.name.startswith(".")) for part in parts
-    }
+    inside = {part: _visible(part) for part in parts}
     for part, entries in inside.items():
         if deeper := [path for path in entries if path.is_dir()]:
             raise FormatError(

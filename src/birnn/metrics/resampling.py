@@ -141,6 +141,13 @@ def difference_intervals(
     Raises:
         ShapeError: Other numbers of sequences.
         UsageError: A level that is no share.
+
+    Example:
+        >>> def accuracy(sums):
+        ...     return {"accuracy": sums[:, 0] / sums[:, 1]}
+        >>> one, other = (Statistics(np.array([[right, 1]] * 9), accuracy) for right in (0, 1))
+        >>> difference_intervals(one, other)
+        {'accuracy': (1.0, 1.0)}
     """
     counts = len(first.columns), len(second.columns)
     if counts[0] != counts[1]:

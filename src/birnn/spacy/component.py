@@ -75,6 +75,20 @@ class BiRNNComponent:
 
     Raises:
         UsageError: An argument that does not exist.
+
+    Example:
+        >>> import numpy as np
+        >>> import spacy
+        >>> from birnn.bundle import Bundle, Encoder, Label, Spec, Words
+        >>> spec = Spec(inputs=Words(size=2, dim=2), encoder=Encoder(), head=Label(size=2))
+        >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
+        >>> vocabularies = {"words": ("<unk>", "so"), "labels": ("bad", "good")}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(Bundle(spec, vocabularies, tensors), Path(folder) / "mood")
+        ...     nlp = spacy.blank("en")
+        ...     _ = nlp.add_pipe("birnn", config={"model": f"{folder}/mood"})
+        ...     nlp("so good").cats
+        {'bad': 0.5, 'good': 0.5}
     """
 
     def __init__(

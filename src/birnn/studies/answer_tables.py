@@ -135,6 +135,14 @@ def write_errors(
         stream: Where to.
         table: As cells between tabs under a header; as JSON otherwise.
         paired: Whether the name of the model stands first.
+
+    Example:
+        >>> import sys
+        >>> error = AnswerError("f:3", "tag", "bank", "NOUN", "VERB")
+        >>> write_errors([("pos", error)], sys.stdout, table=False, paired=False)
+        {"where": "f:3", "kind": "tag", "text": "bank", "gold": "NOUN", "predicted": "VERB", \
+"before": [], "after": [], "probability": null, "gold_probability": null, "size": 1.0}
+        1
     """
     if table:
         header = [*(["model"] if paired else []), *AnswerError.columns()]

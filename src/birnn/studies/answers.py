@@ -213,6 +213,16 @@ def paired(
     Raises:
         UsageError: Models of two tasks, or one of spans and one of single tags.
         DataError: As `Predictor.evaluate` does; or examples that the two read as other sequences.
+
+    Example:
+        >>> from birnn.bundle import Bundle, Encoder, Spec, Symbols, Tags
+        >>> spec = Spec(inputs=Symbols(size=2, dim=1), encoder=Encoder(), head=Tags(size=2))
+        >>> tensors = {name: np.zeros(s, np.float32) for name, s in spec.tensors().items()}
+        >>> vocabularies = {"symbols": ("<unk>", "A"), "labels": ("coil", "helix")}
+        >>> model = Predictor(Bundle(spec, vocabularies, tensors))
+        >>> found = paired(model, model, [("AAA", ["coil", "helix", "coil"])])
+        >>> found.questions, found.test.significant, found.differences()["accuracy"]
+        (3, False, 0.0)
     """
     heads = first.spec.head, second.spec.head
     if heads[0].task != heads[1].task:
