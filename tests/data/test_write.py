@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from birnn.data import FORMATS, Example, ReadOptions, read, schemes, write
 from birnn.data.schemes import SCHEMES, Span, tags_of
+from birnn.data.tokeniser import clean
 from birnn.errors import ConfigError, DataError, OutputError, UsageError
 
 WORDS = st.text("abcXYZ12.,'é\U0001f600中\"", min_size=1, max_size=5)
@@ -280,6 +281,24 @@ def test_sources_of_characters_are_read_again_as_they_are_by_default(tmp_path):
     pairs = [Example(tuple(w), ("B", "AW1", w[0].upper()), "in:1", None, w) for w in words]
     for name in ("csv", "tsv"):
         assert written(tmp_path, name, pairs, "sequence")[1] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffAda sings",
+        "Ada \u202esings\u202c",
+        "Ada \ufeff sings \ufeff",
+        "Ada\u2028\ufeffsings\x85 ",
+    ],
+)
+def test_invisible_characters_between_tokens_are_no_tokens_of_spacy(tmp_path, text):
+    example = Example(("Ada", "sings"), ("B-PER", "O"), "in:1", text=text)
+    path, _ = written(tmp_path, "spacy", [example], "tags")
+    [found] = reread(path, "spacy", "tags")
+    assert found.text == text
+    assert tuple(map(clean, found.inputs)) == example.inputs
+    assert found.target == example.target
 
 
 def test_nothing_is_half_written(tmp_path):

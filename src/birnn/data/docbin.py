@@ -13,6 +13,7 @@ from birnn.data.examples import Example
 from birnn.data.options import ReadRequest
 from birnn.data.source import MAX_UNPACKED, UNPACKED_RATIO, Source
 from birnn.data.spans import TextSpan
+from birnn.data.tokeniser import clean
 from birnn.data.writing import WriteRequest
 from birnn.errors import DataError, require
 
@@ -47,7 +48,7 @@ def read_docbin(source: Source, request: ReadRequest) -> Iterator[Example]:
         for word, space in zip(words, spaces, strict=True):
             places.append((at, at + len(word)))
             at += len(word) + len(space)
-            if word.strip():
+            if not _is_blank(word):
                 tokens.append(word)
                 offsets.append(places[-1])
             else:
@@ -62,7 +63,9 @@ def read_docbin(source: Source, request: ReadRequest) -> Iterator[Example]:
                 example = texts.labelled(text, labels, where, tokens=known)
             elif request.labelled and request.options.given("field"):
                 tags = documents.field(index)
-                target = tuple(tag for tag, word in zip(tags, words, strict=True) if word.strip())
+                target = tuple(
+                    tag for tag, word in zip(tags, words, strict=True) if not _is_blank(word)
+                )
                 if "" in target:
                     raise DataError(f"a token without {request.options.field}")
                 example = Example(tuple(tokens), target, where, None, text, offsets=known[1])
@@ -178,6 +181,11 @@ class _Documents:
         return list(tokens[:, self._columns[name]].tolist())
 
 
+def _is_blank(word: str) -> bool:
+    """Whether a word is white space, maybe with invisible characters; these alone are a token."""
+    return any(map(str.isspace, word)) and not clean(word).strip()
+
+
 def write_docbin(examples: Iterable[Example], request: WriteRequest) -> Iterator[bytes]:
     """Documents with entities, or with the field of ``request`` where tags mark no spans.
 
@@ -217,7 +225,8 @@ def _pieces(
 ) -> tuple[list[str], list[bool], list[int]]:
     """The words of a text as spaCy has them, whether a blank follows each, and which are tokens.
 
-    What stands between tokens beside one blank is a word, too.
+    What stands between tokens beside one blank is a word, too; but invisible characters without
+    white space would read as a token, and are part of the one beside them.
 
     Example:
         >>> _pieces("a  b", ((0, 1), (3, 4)))
@@ -229,14 +238,21 @@ def _pieces(
     at = 0
     for start, end in [*offsets, (len(text), len(text))]:
         between = text[at:start]
-        if words and between.startswith(" "):
+        follows = start < end
+        if words and between.startswith(" ") and (follows or between == " "):
             spaces[-1], between = True, between[1:]
+        prefix = ""
+        if not any(map(str.isspace, between)):
+            if follows:
+                between, prefix = "", between
+            elif words:
+                words[-1], between = words[-1] + between, ""
         if between:
             words.append(between)
             spaces.append(False)
-        if start < end:
+        if follows:
             places.append(len(words))
-            words.append(text[start:end])
+            words.append(prefix + text[start:end])
             spaces.append(False)
         at = end
     return words, spaces, places
