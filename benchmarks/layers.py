@@ -1,4 +1,4 @@
-"""The layers against their peers: the README's table, and the performance contract.
+"""The layers against their peers: the tables of docs/results.md, and the performance contract.
 
 Runs what ``birnn bench --full`` runs, with more rounds and peers; prints Markdown, and ends with
 status 1 where a target is missed. Needs the peers of benchmarks/requirements.txt.
