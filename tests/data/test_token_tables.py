@@ -216,3 +216,13 @@ def test_a_row_whose_tags_are_not_as_many_as_its_tokens_is_refused(load):
         load("text,tags\n" + good + "Ada sings,O O O\n")
     with pytest.raises(FormatError, match="neither a table of tokens"):
         load("text,tags\nAda sings,O O O\n")
+
+
+def test_rows_that_were_grouped_are_sentences():
+    frame = pd.DataFrame(list(rows_of(True)), columns=["Sentence #", "Word", "POS", "Tag"])
+    for grouped in (
+        frame.groupby("Sentence #").agg(list),
+        frame.groupby("Sentence #")[["Word", "Tag"]].agg(list).reset_index(),
+    ):
+        assert load_frame(grouped)[0] == SENTENCES
+        assert list(map(tuple, unpacked(grouped, "tags"))) == [words for words, _ in SENTENCES]

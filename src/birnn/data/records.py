@@ -35,11 +35,13 @@ from birnn.errors import DataError
 
 SHOWN = 12  # keys of a record that a message names
 
+# Keys of lists of tokens; those in the singular are of rows that were grouped.
+OF_LISTS = ("words", "forms", "sentence", "word", "token", "form")
 # Keys of targets, the likeliest first; the first is what birnn writes.
 TARGET_KEYS: dict[TargetKind, tuple[str, ...]] = {
     "tags": (
         *("tags", "ner tags", "pos tags", "chunk tags"),
-        *("upos", "xpos", "ner", "labels", "label"),
+        *("upos", "xpos", "ner", "labels", "label", "tag"),
     ),
     "label": LABEL,
     "labels": LABELS,
@@ -203,7 +205,7 @@ def keys_of(record: Mapping[Any, Any], request: ReadRequest) -> Keys:
         inputs = next((key for key in ("tokens", "vectors") if key in record), None)
     if inputs is None:
         texts = lexicons(request.target)[0]
-        found = _ranked(names, ("words", "forms", "sentence") if lists else texts)
+        found = _ranked(names, OF_LISTS if lists else texts)
         found = [key for key in found if not lists or is_list(record[key])]
         if not found:
             wanted = "tokens" if lists else "source" if request.target == "sequence" else "text"
