@@ -294,3 +294,11 @@ def test_frames_that_cannot_be_understood_are_refused_in_one_line(frame, says):
         load(frame)
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_is_called_one_of_series_only_where_that_is_said():
+    frame = pd.DataFrame({"text": ["so good", "so bad"], "label": ["a", "b"]})
+    for series, what in ((None, "a table: no"), ("long", "a table of series: no")):
+        request = ReadRequest("label", options=ReadOptions(label_column="lab", series=series))
+        with pytest.raises(DataError, match=f"{what} column 'lab': the header names 'text'"):
+            list(examples(frame, request))

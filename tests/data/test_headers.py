@@ -536,3 +536,20 @@ def test_a_first_row_like_the_others_is_a_row(load, load_for):
     rows = [("toll", "jein"), *SHORT]
     examples, _ = load_for(table(None, rows, "\t"), True, PLACES, {"ja", "nein", "jein"})
     assert pairs(examples) == rows
+
+
+def test_a_column_that_an_option_names_stands_in_a_header(tmp_path):
+    # Words in all columns: nothing but the option says that the first row is none like the others.
+    table = tmp_path / "notes.csv"
+    table.write_text("note,urgent\n" + "call the bank,yes\nbuy some milk,no\n" * 4)
+    options = ReadOptions(label_column="urgent")
+    found = list(read(table, "label", options, tell=lambda line: None))
+    assert [example.target for example in found] == ["yes", "no"] * 4
+
+
+def test_columns_of_tokens_may_have_any_names_that_options_give(tmp_path):
+    table = tmp_path / "tokens.csv"
+    table.write_text("tok,ner,part\nAda,PER,1\nsang,O,1\nBob,PER,2\n.,O,2\n")
+    options = ReadOptions(text_column="tok", label_column="ner", id_column="part")
+    found = [(e.inputs, e.target) for e in read(table, "tags", options, tell=lambda line: None)]
+    assert found == [(("Ada", "sang"), ("PER", "O")), (("Bob", "."), ("PER", "O"))]

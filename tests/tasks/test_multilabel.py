@@ -12,6 +12,7 @@ from birnn.bundle import Encoder
 from birnn.data import Example
 from birnn.errors import DataError
 from birnn.metrics import LabelSetScorer
+from birnn.tasks.classifier import Label
 from birnn.tasks.multilabel import Labels
 from birnn.tasks.thresholds import TunedScorer, chosen_thresholds, cuts_of, held, named
 from birnn.training.recipe import Recipe
@@ -162,6 +163,19 @@ def test_labels_that_may_be_several_in_one_are_told(separator):
     # A name of two words is not told where its words are no labels.
     _, notices = fitted([("science fiction", "x"), ("x",), ("y",)], dev=[("science fiction", "x")])
     assert not any("look like" in each for each in notices)
+
+
+def test_a_classifier_tells_of_labels_that_look_like_several():
+    def notices(*labels):
+        told = []
+        train = [Example(("a",), label) for label in labels]
+        Label.fit(train, [], Recipe.load("classifier").head, ENCODER, told)
+        return told
+
+    [line] = notices("war|funny", "drama", "funny|drama", "war|funny")
+    assert line.startswith("labels that look like several in one: war|funny (2), funny|drama (1).")
+    assert line.endswith("the task multilabel")
+    assert notices("sport, games", "science fiction", "fiction") == []
 
 
 def test_labels_beyond_the_known_ones_are_left_out_of_targets_and_missed_in_scores():

@@ -155,6 +155,31 @@ def has_header(
     return False
 
 
+def names_given(first: Sequence[str], request: ReadRequest, *options: str) -> bool:
+    """Whether an option names a column by what stands in the first row, which is a header then.
+
+    Args:
+        first: The first row.
+        request: Whose options are asked.
+        options: Which of them: names of a column, of several with commas between, or a tuple.
+
+    Example:
+        >>> from birnn.data.options import ReadOptions
+        >>> request = ReadRequest("labels", options=ReadOptions(label_column="funny,sad"))
+        >>> names_given(["note", "funny", "sad"], request, "label_column")
+        True
+        >>> names_given(["so good", "yes", "no"], request, "label_column")
+        False
+    """
+    plain = {plain_name(name) for name in first if not is_number(name)}
+    for option in options:
+        given = getattr(request.options, option) or ()
+        parts = (given, *given.split(",")) if isinstance(given, str) else given
+        if any(plain_name(part) in plain for part in parts):
+            return True
+    return False
+
+
 def named_header(first: Sequence[str], target: TargetKind) -> bool:
     """Whether a row consists of names, one of which is known for a text or a target.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,23 @@ def guess_split(cells: Sequence[str]) -> str | None:
     if filled and all(cell.startswith("[") and cell.endswith("]") for cell in filled):
         return LIST
     return next((each for each in LIKELY if any(each in cell for cell in filled)), None)
+
+
+def several_in_one(labels: Iterable[str]) -> list[str]:
+    """Labels that may be several, written in one: a part of each is in another label, too.
+
+    Example:
+        >>> several_in_one(["drama", "war|drama", "war|funny", "a, b"])
+        ['war|drama', 'war|funny']
+    """
+    parts = {
+        label: {part.strip() for part in re.split("[|;,]", label) if part.strip()}
+        for label in labels
+    }
+    counts = Counter(part for each in parts.values() for part in each)
+    return [
+        label for label, own in parts.items() if len(own) > 1 and any(counts[p] > 1 for p in own)
+    ]
 
 
 def is_truth(cell: Any) -> bool:

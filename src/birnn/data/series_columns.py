@@ -19,6 +19,7 @@ from birnn.data.headers import (
     TIME,
     known_places,
     listed,
+    names_given,
     names_over_numbers,
     plain_name,
 )
@@ -123,11 +124,10 @@ class _Choice:
         self.request, self.options = request, request.options
         rest = [row for row in rest if len(row) == len(first)]
         given = None if self.options.of_model("header") else self.options.header
-        self.header = header or (
-            (names_over_numbers(first, rest) or self._names_columns(first, rest))
-            if given is None
-            else given
-        )
+        if given is None:
+            told = "time_column", "id_column", "label_column", "channels"
+            given = names_over_numbers(first, rest) or names_given(first, request, *told)
+        self.header = header or given
         self.rows = rest if self.header else [first, *rest]
         called = [cell.strip() for cell in first]
         self.names = called if self.header else [f"column {at + 1}" for at in range(len(first))]
@@ -138,13 +138,6 @@ class _Choice:
         self.targets = self._set_targets()
         self.channels = self._set_channels()
         self.notices: list[str] = []
-
-    def _names_columns(self, first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-        """Whether the only row of a table holds the names that options give."""
-        options = self.options
-        named = [options.id_column, options.time_column, *(options.channels or ())]
-        names = [plain_name(name) for name in named if name and not name.isdigit()]
-        return not rest and bool(names) and set(names) <= set(map(plain_name, first))
 
     # ------------------------------------------------------------------ what options say
 

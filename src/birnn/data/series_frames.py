@@ -33,7 +33,8 @@ def found_series(
     try:
         return find_series(names, rows, request, header=True)
     except DataError as error:
-        raise DataError(in_python(f"{where}a table of series: {error}.")) from None
+        what = "a table of series" if request.options.series else "a table"
+        raise DataError(in_python(f"{where}{what}: {error}.")) from None
 
 
 def series_of(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from birnn.data.conll_columns import SENTENCE_NAMES, TAG_NAMES, TOKEN_NAMES
 from birnn.data.examples import Example
-from birnn.data.headers import listed, plain_name
+from birnn.data.headers import listed, names_given, plain_name
 from birnn.data.options import ReadRequest
 from birnn.data.source import NumberedRow
 from birnn.data.writing import WriteRequest
@@ -108,8 +108,10 @@ class _Choice:
         self.rows = [row for row in rest if len(row) == len(first)]
         given = request.options.header if request.options.given("header") else None
         known = [bool(names.intersection(self.plain)) for names in (_TOKEN, _SENTENCE, _TAG)]
-        named = known[0] and any(known[1:])
-        self.header = header or (named if given is None else given)
+        if given is None:
+            given = known[0] and any(known[1:])
+            given = given or names_given(first, request, "text_column", "label_column", "id_column")
+        self.header = header or given
 
     def table(self, parted: bool) -> TokenTable | None:
         """The columns of the table; ``parted`` is whether empty rows stand between others."""

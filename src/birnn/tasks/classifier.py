@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from birnn.data.examples import Example
+from birnn.data.label_sets import several_in_one
 from birnn.errors import DataError, escaped
 from birnn.inputs.vocabulary import Vocabulary
-from birnn.metrics import LabelScorer
+from birnn.metrics import LabelScorer, named_counts
 from birnn.reference.softmax import softmax
 from birnn.reference.stack import Stack
 from birnn.schema import Size
@@ -80,8 +81,16 @@ class Label(Pooled):
         notices: list[str],
     ) -> FittedHead:
         """The head for the labels of training."""
-        del encoder, notices
+        del encoder
         labels = count_labels(str(example.target) for example in train)
+        if several := several_in_one(labels.items):
+            assert labels.counts is not None
+            counts = dict(zip(labels.items, labels.counts.tolist(), strict=True))
+            named = named_counts({label: counts[label] for label in several})
+            notices.append(
+                f"labels that look like several in one: {named}. If a text has several labels, "
+                "that is the task multilabel"
+            )
         return FittedHead(cls(size=len(labels), **pooling_of(settings)), train, dev, labels)
 
     def check_target(self, example: Example, where: str) -> str:
