@@ -3,13 +3,12 @@
 # Annotations are evaluated at once here: spaCy reads those of a factory when it validates a config.
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import srsly
 from spacy.language import Language
-from spacy.parts_of_speech import IDS as PARTS_OF_SPEECH  # type: ignore[import-not-found]
 from spacy.scorer import Scorer
 from spacy.tokens import Doc, Span, SpanGroup, Token
 from spacy.training import Example
@@ -19,6 +18,7 @@ from birnn.bundle.io import save
 from birnn.errors import BundleError, UsageError, log_notice, nearest
 from birnn.runtime import Predictor
 from birnn.runtime.annotation import Annotation
+from birnn.spacy.attributes import ANNOTATES, ATTRIBUTES, annotated_by, text_of
 from birnn.spacy.parts import Part, TextPart, TokenPart
 
 SCORE = "birnn_score"
@@ -30,27 +30,6 @@ LABELS = "birnn_labels"
 ErrorHandler = Callable[[str, Any, list[Doc], Exception], None]
 READS = ("auto", "tokens", "text")
 MOST_BYTES_NAMED = 60  # characters of a foreign file's name in a message
-
-
-def _set_tag(token: Token, tag: str) -> None:
-    token.tag_ = tag
-
-
-def _set_pos(token: Token, tag: str) -> None:
-    token.pos_ = tag
-
-
-def _set_morph(token: Token, tag: str) -> None:
-    token.set_morph(tag)  # type: ignore[attr-defined]
-
-
-# What tags may be set as, and by which function.
-ATTRIBUTES: Mapping[str, Callable[[Token, str], None]] = {
-    "tag": _set_tag,
-    "pos": _set_pos,
-    "morph": _set_morph,
-}
-ANNOTATES = ("auto", "ents", *ATTRIBUTES, "cats")
 
 
 class BiRNNComponent:
@@ -145,7 +124,7 @@ class BiRNNComponent:
     @property
     def annotates(self) -> str:
         """What is annotated: ``ents``, ``tag``, ``pos``, ``morph`` or ``cats``."""
-        return _annotates(self.predictor, self._annotates)
+        return annotated_by(self.predictor, self._annotates)
 
     def initialize(self, get_examples: Any = None, *, nlp: Language | None = None) -> None:
         """Load the model now; it is not trained here.
@@ -161,7 +140,7 @@ class BiRNNComponent:
         _ = self.predictor
 
     def _use(self, predictor: Predictor) -> None:
-        _annotates(predictor, self._annotates)  # refuses what does not fit
+        annotated_by(predictor, self._annotates)  # refuses what does not fit
         if predictor.spec.inputs.kind == "vectors":
             raise UsageError("the model reads vectors, a Doc holds words. Give another model.")
         self._predictor = predictor
@@ -216,7 +195,7 @@ class BiRNNComponent:
         if what == "cats":
             labels, several = list(self.labels), self.predictor.spec.head.independent
             return Scorer.score_cats(examples, "cats", labels=labels, multi_label=several)
-        return Scorer.score_token_attr(examples, what, getter=_attribute)
+        return Scorer.score_token_attr(examples, what, getter=text_of)
 
     def _annotate(self, docs: Sequence[Doc]) -> None:
         predictor, what = self.predictor, self.annotates
@@ -360,41 +339,6 @@ def _set_tags(
         for token, tag, score in part.tagged(annotation):
             set_one(token, tag)
             token._.set(SCORE, score)
-
-
-def _annotates(predictor: Predictor, wanted: str) -> str:
-    """What a model annotates.
-
-    Raises:
-        UsageError: It cannot annotate what is wanted.
-    """
-    head, labels = predictor.spec.head, predictor.labels
-    name = f"a {head.task}"
-    if head.vocabulary != "labels" or head.self_supervised:
-        raise UsageError(
-            f"the model is {name}, whose answers a Doc has no place for. "
-            "Give a tagger or a classifier."
-        )
-    if not head.per_step:
-        possible: tuple[str, ...] = ("cats",)
-    elif head.marks_spans:
-        possible, name = ("ents", "tag"), f"{name} of spans"
-    else:
-        universal = set(labels) <= PARTS_OF_SPEECH.keys()
-        possible = ("pos", "tag", "morph") if universal else ("tag", "morph")
-        name = f"{name} without spans"
-    if wanted == "auto":
-        return possible[0]
-    if wanted not in possible:
-        raise UsageError(
-            f"annotates is {wanted}, the model is {name}, which gives {' or '.join(possible)}."
-        )
-    return wanted
-
-
-def _attribute(token: Token, name: str) -> str:
-    """A tag of a token as text."""
-    return str(token.morph) if name == "morph" else str(getattr(token, f"{name}_"))
 
 
 @Language.factory(
