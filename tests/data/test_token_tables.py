@@ -226,3 +226,13 @@ def test_rows_that_were_grouped_are_sentences():
     ):
         assert load_frame(grouped)[0] == SENTENCES
         assert list(map(tuple, unpacked(grouped, "tags"))) == [words for words, _ in SENTENCES]
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_records_of_a_token_each_are_a_table(every):
+    text = table(["Sentence #", "Word", "POS", "Tag"], rows_of(every))
+    assert load_frame(csv.DictReader(io.StringIO(text)))[0] == SENTENCES
+    records = list(csv.DictReader(io.StringIO(text)))
+    assert load_frame(records)[0] == SENTENCES
+    with pytest.raises(DataError, match="train: example 11 has other keys"):
+        load_frame([*records, {"Word": "a", "Tag": "O"}])

@@ -33,7 +33,7 @@ from birnn.data.pairs import split_pairs
 from birnn.data.records import TARGET_KEYS, Keys, keys_of
 from birnn.data.series_frames import as_frame, found_series, series_of, with_series
 from birnn.data.span_objects import span_examples, span_reader
-from birnn.data.token_frames import found_tokens, sentences_of
+from birnn.data.token_frames import as_columns, found_tokens, sentences_of
 from birnn.errors import DataError, Tell, no_notice
 
 ACCEPTED = {
@@ -215,6 +215,14 @@ def _examples(given: Any, request: ReadRequest, tell: Tell, where: str) -> Itera
     if first and (reader := span_reader(first[0], request)) is not None:
         yield from span_examples(reader, given, request, tell, where)
         return
+    if first and request.labelled:
+        try:
+            records = as_columns(first[0], islice(given, 1, None), request)
+        except DataError as error:
+            raise DataError(f"{where}{error}") from None
+        if records is not None:
+            yield from _rows(records, request, tell, where)
+            return
     keys: Keys | None = None
     pairs = _Pairs()
     for number, item in enumerate(given):

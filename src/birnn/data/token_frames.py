@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from birnn.data.conversion import is_list, is_missing
@@ -39,6 +39,28 @@ def found_tokens(
         return find_tokens(names, rows, request, header=True, parted=any(empty[:-1]))
     except DataError as error:
         raise DataError(in_python(f"{where}{error}.")) from None
+
+
+def as_columns(
+    first: Any, rest: Iterable[Any], request: ReadRequest
+) -> dict[str, Sequence[Any]] | None:
+    """The columns of records of a token each, as csv.DictReader gives them; None for others.
+
+    Example:
+        >>> row = {"sentence": "1", "word": "Ada", "tag": "O"}
+        >>> as_columns(row, [row], ReadRequest())["word"]
+        ['Ada', 'Ada']
+        >>> as_columns({"tokens": ["Ada"], "tags": ["O"]}, [], ReadRequest())
+    """
+    if request.target != "tags" or not isinstance(first, Mapping):
+        return None
+    if found_tokens({str(key): [cell] for key, cell in first.items()}, request) is None:
+        return None
+    rows = [first, *rest]
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping) or row.keys() != first.keys():
+            raise DataError(f"example {number} has other keys than the first.")
+    return {str(key): [row[key] for row in rows] for key in first}
 
 
 def sentences_of(
