@@ -164,15 +164,17 @@ def test_a_level_is_a_share(level: float) -> None:
         intervals(statistics(make(), pairs), level=level)
 
 
-def test_a_thousand_resamples_of_five_thousand_sentences_take_less_than_a_second() -> None:
+def test_a_thousand_resamples_cost_less_than_scoring_fifty_times() -> None:
     labels = [f"{mark}-{n}" for n in range(20) for mark in "BI"]
     draw = np.random.default_rng(0)
     rows = [(draw.choice(labels, 20).tolist(), draw.choice(labels, 20).tolist())
-            for _ in range(5000)]  # fmt: skip
-    found = statistics(TagScorer(labels), rows)
-    took = []
+            for _ in range(1000)]  # fmt: skip
+    once, resampled = [], []
     for _ in range(2):
         started = time.process_time()
+        found = statistics(TagScorer(labels), rows)
+        scored = time.process_time()
         intervals(found)
-        took.append(time.process_time() - started)
-    assert min(took) < 1.0, took
+        once.append(scored - started)
+        resampled.append(time.process_time() - scored)
+    assert min(resampled) < 50 * min(once), (once, resampled)
