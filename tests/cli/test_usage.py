@@ -118,7 +118,12 @@ def test_info_tells_the_engine_and_the_version(call: Any) -> None:
     told = json.loads(call("info", "--json").out)
     assert told["birnn"] == birnn.__version__
     assert told["engine"].startswith(isa.active().name)
-    assert all(name in call("info").out for name in told)
+    shown = call("info").out
+    assert all(name in shown for name in told)
+    packages = shown[shown.index("packages:") + len("packages:") :]
+    expected = [f"{name} {version}" for name, version in told["packages"].items()]
+    assert [" ".join(each.split()) for each in packages.split(",")] == expected
+    assert max(map(len, packages.splitlines())) <= 80
 
 
 def test_info_tells_the_threads_that_hold(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:

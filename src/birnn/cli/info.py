@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from importlib import metadata
+from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
@@ -15,8 +16,10 @@ from birnn.cli.output import print_json
 from birnn.errors import UsageError, nearest, require
 
 PACKAGES = (
-    "numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "keras", "flax", "sacrebleu",
+    "numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "onnxruntime", "keras", "jax",
+    "flax", "sacrebleu", "scikit-learn", "spacy", "huggingface_hub", "fastapi", "uvicorn",
 )  # fmt: skip
+COLUMN = 16  # where what is told stands
 
 
 def settings(
@@ -72,12 +75,12 @@ def info(as_json: Json = False) -> int:
         print_json(told)
         return 0
     for name, value in told.items():
-        text = (
-            ", ".join(f"{package} {number}" for package, number in value.items())
-            if isinstance(value, dict)
-            else value
-        )
-        print(f"{name + ':':16}{text}")
+        if isinstance(value, dict):
+            # Lines end between packages, not before the number of one.
+            packages = ", ".join(f"{package}\xa0{number}" for package, number in value.items())
+            lines = wrap(packages, 80 - COLUMN, break_on_hyphens=False, break_long_words=False)
+            value = f"\n{COLUMN * ' '}".join(lines).replace("\xa0", " ")
+        print(f"{f'{name}:':{COLUMN}}{value}")
     return 0
 
 

@@ -114,7 +114,7 @@ def app(
             )  # when all of the body is read, it returns as the client goes
             return Response(await batcher.submit(job), media_type=JSON)
         except ValidationError as error:
-            raise HTTPException(422, fault(error)) from None
+            raise HTTPException(422, fault(error, kind)) from None
         except (DataError, UsageError) as error:
             raise HTTPException(422, str(error)) from None
         except BirnnError as error:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
+from birnn.errors import nearest
 from birnn.runtime.deciding import Measure
 from birnn.serving.limits import Limits
 
@@ -133,8 +134,12 @@ def _body(name: str, forms: Mapping[str, Any], options: Mapping[str, Any]) -> ty
     return made
 
 
-def fault(error: ValidationError) -> str:
+def fault(error: ValidationError, question: type[Question]) -> str:
     """What is wrong with a body, in one line.
+
+    Args:
+        error: What validation found.
+        question: The body that was asked for.
 
     Example:
         >>> predict, _ = questions(Limits(), tokens=True, channels=(), ranks=True)
@@ -142,9 +147,9 @@ def fault(error: ValidationError) -> str:
         ...     try:
         ...         predict.model_validate_json(body)
         ...     except ValidationError as error:
-        ...         print(fault(error))
+        ...         print(fault(error, predict))
         text: input should be a valid string
-        txt: extra inputs are not permitted
+        txt: no such field: did you mean text?
         invalid JSON: EOF while parsing a list at line 1 column 1
         give one of "text" or "tokens" or "texts" or "sequences"
     """
@@ -152,6 +157,8 @@ def fault(error: ValidationError) -> str:
     where = ".".join(map(str, first["loc"]))
     where = where if len(where) <= MOST_OF_A_PLACE else f"{where[:MOST_OF_A_PLACE]}..."
     what = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        what = f"no such field: {nearest(where, question.model_fields)}"
     what = what if what.startswith("JSON") else what[:1].lower() + what[1:]
     more = f" (and {len(others)} more)" if others else ""
     return f"{where}: {what}{more}" if where else f"{what}{more}"
