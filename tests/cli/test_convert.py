@@ -133,3 +133,14 @@ def test_what_is_wrong_with_a_table_is_not_that_it_holds_no_tokens(convert, tmp_
     status, _, err = convert("t.csv", "t.jsonl")
     assert status == 1
     assert says in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("options", [(), ("--target", "labels"), ("--target", "label")])
+def test_labels_that_may_be_several_in_one_are_told_unless_it_is_said(convert, tmp_path, options):
+    (tmp_path / "t.csv").write_text("text,label\nso good,war|funny\nso bad,drama\nso so,war\n")
+    status, _, err = convert("t.csv", "t.ft", *options)
+    assert status == 0
+    line = "labels that look like several in one: war|funny (1). If a text has several, say so: "
+    assert (f"{line}--target labels" in err.splitlines()) is not bool(options)
+    several = "--target" in options and "labels" in options
+    assert ("__label__war __label__funny" in (tmp_path / "t.ft").read_text()) is several

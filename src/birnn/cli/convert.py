@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -58,7 +59,7 @@ def convert(
     kind, labelled = _kind(data, out, to, target, reading)
     format_to(out, kind, to)
     with naming_file(data):
-        examples = _Again(data, kind, reading, labelled)
+        examples = _Again(data, kind, reading, labelled, guessed=target is None)
         count = write(
             out, examples, kind, format=to, scheme=scheme, reading=reading, tell=print_notice
         )
@@ -72,16 +73,31 @@ def convert(
 class _Again:
     """The examples of a file, read anew each time; what is told is told once."""
 
-    def __init__(self, data: str, kind: TargetKind, reading: ReadOptions, labelled: bool) -> None:
+    def __init__(
+        self, data: str, kind: TargetKind, reading: ReadOptions, labelled: bool, *, guessed: bool
+    ) -> None:
         self._arguments = (data, kind, reading)
         self._labelled = labelled
+        self._guessed = guessed and kind == "label"
         self._tell = print_notice
 
     def __iter__(self) -> Iterator[Example]:
+        from birnn.data.label_sets import several_in_one
         from birnn.data.read import read
+        from birnn.metrics import named_counts
 
         tell, self._tell = self._tell, no_notice
-        return read(*self._arguments, labelled=self._labelled, tell=tell)
+        labels: Counter[str] = Counter()
+        for example in read(*self._arguments, labelled=self._labelled, tell=tell):
+            if self._guessed and isinstance(example.target, str):
+                labels[example.target] += 1
+            yield example
+        if several := several_in_one(labels):
+            named = named_counts({label: labels[label] for label in several})
+            tell(
+                f"labels that look like several in one: {named}. If a text has several, say so: "
+                "--target labels"
+            )
 
 
 def _named(kind: TargetKind, labelled: bool) -> str:
