@@ -50,6 +50,23 @@ def load(tmp_path):
     return load
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_numbers_of_a_models_columns_stand_for_them_where_there_is_no_header(tmp_path, labelled):
+    path = tmp_path / "a.csv"
+    path.write_text(table(None, rows_of(True)))
+    numbers = {"id_column": "1", "text_column": "2", "label_column": "4", "header": False}
+    of_model = ReadOptions().over(numbers)
+    found = list(read(path, "tags", of_model, labelled=labelled))
+    assert [e.inputs for e in found] == [tokens for tokens, _ in SENTENCES]
+    assert [e.target for e in found] == [tags if labelled else None for _, tags in SENTENCES]
+    # Under a header of other columns they say nothing.
+    path.write_text(
+        table(["POS", "Tag", "Sentence #", "Word"], [r[2:] + r[:2] for r in rows_of(1)])
+    )
+    found = list(read(path, "tags", of_model, labelled=labelled))
+    assert [e.inputs for e in found] == [tokens for tokens, _ in SENTENCES]
+
+
 @pytest.mark.parametrize("every", [True, False])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -11,6 +11,8 @@ from birnn.data.numeric import is_number
 from birnn.data.options import ReadRequest
 from birnn.errors import DataError
 
+SHOWN = 12  # columns that a message names
+
 # Usual names of columns, the likeliest first, as `plain_name` writes them. Of a longer name the
 # last word counts: "Review Text".
 # fmt: off
@@ -97,6 +99,47 @@ def known_places(names: Sequence[str | None], lexicon: Sequence[str]) -> list[in
 def listed(names: Sequence[str]) -> str:
     """Names as messages list them."""
     return ", ".join(map(repr, names))
+
+
+def place_of(
+    ref: str, option: str, names: Sequence[str], request: ReadRequest, *, header: bool
+) -> int | None:
+    """Place of the column that an option names or numbers; None where a model's is not here.
+
+    Args:
+        ref: The name, or the number from 1 on.
+        option: Name of the option.
+        names: The first row of the table.
+        request: Its options tell whether a model or the caller has set it.
+        header: Whether the first row holds names.
+
+    Raises:
+        DataError: There is no such column, or there are several.
+
+    Example:
+        >>> place_of("Series ID", "id_column", ["x", "series_id"], ReadRequest(), header=True)
+        1
+    """
+    called = [name.strip() for name in names]
+    for same in (str.strip, plain_name) if header else ():
+        found = [at for at, name in enumerate(called) if same(name) == same(ref)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise DataError(f"{len(found)} columns are called {ref!r}. Rename one")
+    # The channels of a model have to be there; its other columns may be found by their names.
+    of_model = request.options.of_model(option)
+    elsewhere = of_model and option != "channels"
+    numbered = ref.isascii() and ref.isdigit() and 1 <= int(ref) <= len(called)
+    if numbered and not (elsewhere and header):
+        return int(ref) - 1
+    if elsewhere:
+        return None
+    model = ", which the model was trained on" if of_model else ""
+    has = f"the header names {listed(called[:SHOWN])}"
+    if not header:
+        has = f"the row has {len(called)} cells and there is no header"
+    raise DataError(f"no column {ref!r}{model}: {has}. Name it: --{option.replace('_', '-')}")
 
 
 def has_header(

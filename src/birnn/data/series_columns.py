@@ -21,6 +21,7 @@ from birnn.data.headers import (
     listed,
     names_given,
     names_over_numbers,
+    place_of,
     plain_name,
 )
 from birnn.data.numeric import is_number
@@ -121,7 +122,7 @@ class _Choice:
         request: ReadRequest,
         header: bool,
     ) -> None:
-        self.request, self.options = request, request.options
+        self.first, self.request, self.options = first, request, request.options
         rest = [row for row in rest if len(row) == len(first)]
         given = None if self.options.of_model("header") else self.options.header
         if given is None:
@@ -143,20 +144,7 @@ class _Choice:
 
     def _place(self, ref: str, option: str) -> int | None:
         """Place of a column by its name or number; None where a model's is not here."""
-        if self.header:
-            for same in (str.strip, plain_name):
-                found = [at for at, name in enumerate(self.names) if same(name) == same(ref)]
-                if len(found) == 1:
-                    return found[0]
-                if found:
-                    raise DataError(f"{len(found)} columns are called {ref!r}. Rename one")
-        if ref.isascii() and ref.isdigit() and 1 <= int(ref) <= len(self.names):
-            return int(ref) - 1
-        if self.options.of_model(option) and option != "channels":
-            return None
-        has = f"the header names {listed(self.names[:12])}" if self.header else f"{self._cells()}"
-        model = ", which the model was trained on" if self.options.of_model(option) else ""
-        raise DataError(f"no column {ref!r}{model}: {has}. Name it: --{option.replace('_', '-')}")
+        return place_of(ref, option, self.first, self.request, header=self.header)
 
     def _cells(self) -> str:
         return f"the row has {len(self.names)} cells and there is no header"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from birnn.data.conll_columns import SENTENCE_NAMES, TAG_NAMES, TOKEN_NAMES
 from birnn.data.examples import Example
-from birnn.data.headers import listed, names_given, plain_name
+from birnn.data.headers import listed, names_given, place_of, plain_name
 from birnn.data.options import ReadRequest
 from birnn.data.source import NumberedRow
 from birnn.data.writing import WriteRequest
@@ -152,23 +152,10 @@ class _Choice:
 
     def _set(self, option: str) -> int | None:
         """Place of a column that an option names; None where a model's is not here."""
-        options = self.request.options
-        ref = getattr(options, option)
+        ref = getattr(self.request.options, option)
         if ref is None:
             return None
-        if self.header:
-            for names, name in ((self.first, ref.strip()), (self.plain, plain_name(ref))):
-                if names.count(name) == 1:
-                    return names.index(name)
-        if options.of_model(option):
-            return None
-        if ref.isascii() and ref.isdigit() and 1 <= int(ref) <= len(self.first):
-            return int(ref) - 1
-        if self.header:
-            has = f"the header names {listed(self.first)}"
-        else:
-            has = f"the row has {len(self.first)} cells and there is no header"
-        raise DataError(f"no column {ref!r}: {has}. Name it: --{option.replace('_', '-')}")
+        return place_of(ref, option, self.first, self.request, header=self.header)
 
     def _known(self, taken: Sequence[int], *lexicons: Container[str]) -> int | None:
         """Place of the first name of the first lexicon that has one."""
