@@ -73,6 +73,8 @@ def test_headers_of_numbers_have_words_side_by_side_where_they_fit(
     print_table("", ["what", "of the correct label"], [["a", "100.0 %"]])
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert lines[:3] == [["of", "the"], ["correct"], ["what", "label"]]
+    print_table("", ["what", "left-to-right/"], [["a", "1.0"]])
+    assert "what   left-to-right/" in capsys.readouterr().out
 
 
 def test_an_error_shows_the_type_of_a_span_and_whole_cells_where_there_is_room(

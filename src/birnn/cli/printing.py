@@ -39,7 +39,9 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
         if all(_is_number(row[i]) for row in rows):
             # No wider than the numbers under it, if words allow.
             numbers = max((len(_text(row[i])) for row in rows), default=1)
-            words = wrap(escaped(name), max(numbers, 1), break_long_words=False)
+            words = wrap(
+                escaped(name), max(numbers, 1), break_long_words=False, break_on_hyphens=False
+            )
             table.add_column("\n".join(words), justify="right", no_wrap=True)
         else:
             longest = max((len(word) for row in rows for word in _text(row[i]).split()), default=1)
