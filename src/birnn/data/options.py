@@ -302,6 +302,23 @@ class ReadRequest:
             return with_gaps(self._split(marked(text), where))
         return self._split(text, where)
 
+    def keep(self, found: Mapping[str, object]) -> None:
+        """Keep the columns that were recognised in what a program holds, as options of reading.
+
+        A column of labels that was given stays: the caller's, or that of a target that came apart.
+
+        Args:
+            found: The options that would say the same.
+
+        Example:
+            >>> request = ReadRequest(options=ReadOptions(label_column="y"))
+            >>> request.keep({"id_column": "id", "label_column": "target"})
+            >>> request.found
+            {'id_column': 'id'}
+        """
+        given = self.options.given("label_column")
+        self.found.update({k: v for k, v in found.items() if k != "label_column" or not given})
+
 
 class Unlabelled:
     """Rows of a file without a target: refused, or left out and counted, by the options."""

@@ -45,11 +45,7 @@ def series_of(
     where: str,
 ) -> Iterator[Example]:
     """The series of a table, and what there is to tell of them."""
-    kept = found.found()
-    if request.options.given("label_column"):
-        # The caller's, or that of a target that came apart.
-        kept.pop("label_column", None)
-    request.found.update(kept)
+    request.keep(found.found())
     for line in found.notices:
         tell(in_python(line))
     table = SeriesTable(request, lambda line: tell(in_python(line)))

@@ -71,11 +71,7 @@ def sentences_of(
     where: str,
 ) -> Iterator[Example]:
     """The sentences of a table of tokens, and what there is to tell of them."""
-    kept = found.found()
-    if request.options.given("label_column"):
-        # The caller's, or that of a target that came apart.
-        kept.pop("label_column", None)
-    request.found.update(kept)
+    request.keep(found.found())
     options = LIST_OPTIONS if isinstance(found, TokenLists) else OPTIONS
     tell(in_python(f"{found.notice}. Options: {options}"))
 
