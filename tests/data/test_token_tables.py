@@ -145,13 +145,13 @@ def test_a_name_that_comes_again_is_another_sentence_and_told(load):
     assert "csv:4: the sentence '1' stands apart from its like" in load.told[-1]
 
 
-def test_a_model_reads_tokens_without_tags_and_texts_of_a_table(load):
+def test_a_model_reads_tokens_without_tags_and_texts_of_a_table(load, tmp_path):
     text = table(["Sentence #", "Word"], ((name, word) for name, word, *_ in rows_of(False)))
+    expected = [(tokens, None) for tokens, _ in SENTENCES]
+    assert load(text, labelled=False) == expected
     kept = {"id_column": "Sentence #", "text_column": "Word", "label_column": "Tag"}
-    for options in ({}, kept):
-        of_model = ReadOptions().over(options)
-        found = load(text, labelled=False, **{k: getattr(of_model, k) for k in options})
-        assert found == [(tokens, None) for tokens, _ in SENTENCES]
+    found = read(tmp_path / "a.csv", "tags", ReadOptions().over(kept), labelled=False)
+    assert [(e.inputs, e.target) for e in found] == expected
     assert load("id,review\n7,so good\n8,bad\n", labelled=False) == [
         (("so", "good"), None),
         (("bad",), None),
