@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_randomly
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from PIL import Image
@@ -39,6 +40,9 @@ settings.load_profile("fast")
 # shells start what runs in the background.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# thinc, which spaCy brings, would seed torch around every test, also those that hide torch.
+pytest_randomly.entrypoint_reseeds = []
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "build" / "screenshots"
@@ -67,7 +71,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
     """
     before = torch_threads()
     done = yield
-    torch = sys.modules.get("torch")  # None, too, where a test's end that hides it has failed
+    torch = sys.modules.get("torch")  # None where the end of a test that hides it has failed
     if torch is not None and torch.get_num_threads() != before:
         torch.set_num_threads(before or int(os.environ.get("OMP_NUM_THREADS", 1)))
     return done

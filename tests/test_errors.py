@@ -171,8 +171,9 @@ print(*told, sep="\\n")
 
 def test_without_any_extra_each_room_is_there_or_says_what_to_install() -> None:
     extras = ("torch", "lightning", "jax", "flax", "keras", "h5py", "onnx", "onnxruntime")
+    extras += ("matplotlib", "sklearn", "spacy", "fastapi", "uvicorn", "huggingface_hub")
     done = subprocess.run(
-        [sys.executable, "-c", ROOMS, *extras, "matplotlib"],
+        [sys.executable, "-c", ROOMS, *extras],
         capture_output=True,
         text=True,
         check=False,
@@ -182,5 +183,8 @@ def test_without_any_extra_each_room_is_there_or_says_what_to_install() -> None:
     train = "this needs torch: pip install 'birnn[train]'"
     rooms = ("nn", "models", "explain", "demos", "studies.compare", "accelerate", "decelerate")
     assert {name: told[f"birnn.{name}"] for name in rooms} == dict.fromkeys(rooms, train)
+    assert told["birnn.estimators"] == "this needs sklearn: pip install 'birnn[sklearn]'"
+    assert told["birnn.spacy"] == "this needs spacy: pip install 'birnn[spacy]'"
+    assert told["birnn.serving"] == "this needs fastapi: pip install 'birnn[serve]'"
     assert told["birnn.jax"] == "this needs jax: pip install 'birnn[jax]'"
     assert not {"birnn.runtime", "birnn.export", "birnn.importing", "birnn.engine"} & set(told)

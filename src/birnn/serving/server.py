@@ -51,9 +51,6 @@ def serve(
     """
     listening = _socket(host, port)
     _raise_open_files()
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    # Notices about texts are for whoever trains, and would hold texts of others.
-    logging.getLogger("birnn").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
         http=_bounded(limits),
@@ -69,12 +66,25 @@ def serve(
     )
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
-    with contextlib.closing(listening):
+    # Notices about texts are for whoever trains, and would hold texts of others.
+    with contextlib.closing(listening), _errors_alone("birnn"), _errors_alone("uvicorn.error"):
         try:
             address, bound = listening.getsockname()[:2]
             _Server(config, app, lambda: started(address, bound)).run(sockets=[listening])
         finally:
             sys.setswitchinterval(before)
+
+
+@contextlib.contextmanager
+def _errors_alone(logger: str) -> Iterator[None]:
+    """A logger tells errors and nothing less, until the end of the block."""
+    log = logging.getLogger(logger)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 class _Server(uvicorn.Server):
