@@ -221,6 +221,15 @@ def test_what_cannot_be_served_is_said_in_one_line(folder, capsys, tmp_path) -> 
         assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("package", ["fastapi", "prometheus_client", "uvicorn", "httptools"])
+def test_what_is_not_installed_is_said_in_one_line(package, tmp_path, capsys, monkeypatch) -> None:
+    for name in ("birnn.serving", "birnn.serving.server"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["serve", str(tmp_path / "none")]) == 2  # before any model is loaded
+    assert capsys.readouterr().err == (f"birnn: this needs {package}: pip install 'birnn[serve]'\n")
+
+
 def test_signals_are_as_before_once_the_server_ends(folder: Path) -> None:
     from birnn.serving import Limits, app
     from birnn.serving.server import serve

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from birnn.cli.options import with_threads
-from birnn.errors import UsageError, print_notice
+from birnn.errors import UsageError, print_notice, require
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
@@ -50,6 +50,9 @@ def serve(
     """Answer over HTTP, and on a page: POST /predict, /explain; GET /model, /healthz, /metrics."""
     from birnn.runtime import Predictor
     from birnn.serving import Limits, app
+
+    for package in ("uvicorn", "httptools"):
+        require(package, extra="serve")
     from birnn.serving.server import serve as run
 
     given = {

@@ -85,9 +85,10 @@ def questions(
         text = Annotated[str, StringConstraints(max_length=limits.characters)]
         token = Annotated[str, StringConstraints(min_length=1, max_length=limits.characters)]
         kinds.append(Annotated[list[token], Field(max_length=limits.tokens)])
-        one["text"] = _field(text, "a text")
+        one["text"] = _field(text, f"a text of at most {limits.tokens:,} tokens")
         one["tokens"] = _field(kinds[-1], "the tokens of one sequence")
-        several["texts"] = _field(list[text], "texts", limits.texts)
+        told = f"texts of at most {limits.tokens:,} tokens each"
+        several["texts"] = _field(list[text], told, limits.texts)
     if channels:
         number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
         least, most = min(channels), max(channels)
