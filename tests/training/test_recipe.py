@@ -224,3 +224,8 @@ def test_a_setting_of_another_task_is_named_as_such():
         Recipe.load("regressor", overrides=["head.scheme=none"])
     with pytest.raises(ConfigError, match="did you mean decoder"):
         Recipe.load("tagger", overrides=["head.decodr=crf"])
+
+
+@pytest.mark.parametrize(("given", "sizes"), [("32", (32,)), ("[32, 16]", (32, 16)), ("[]", ())])
+def test_one_number_of_hidden_units_is_one_layer(given, sizes):
+    assert Recipe.load("classifier", overrides=[f"head.hidden={given}"]).head.hidden == sizes

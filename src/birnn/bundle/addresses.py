@@ -27,6 +27,7 @@ BUNDLE_FILES = (MANIFEST, *FILES.values(), MEAN_STATES, CARD)
 _SCHEME = "hf:"
 # `Path` makes one slash of two.
 _WRITTEN = re.compile(r"hf:[/\\]{1,2}(?P<repository>[^@]*)(?:@(?P<revision>.*))?", re.DOTALL)
+_PAGE = re.compile(r"(?i:https?:/{1,2}(?:www\.)?(?:huggingface\.co|hf\.co)/)|(?!hf:)(?i:hf:/{1,2})")
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _REPOSITORY = re.compile(f"{_NAME}/{_NAME}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
@@ -86,11 +87,24 @@ class Address:
 def is_address(model: str | Path) -> bool:
     """Whether this is an address on the Hub, and not a folder.
 
+    Raises:
+        UsageError: The address of a page of the Hub, or the scheme in capitals.
+
     Example:
         >>> is_address("hf://ada/tagger"), is_address(Path("hf://ada/tagger")), is_address("pos/")
         (True, True, False)
+        >>> is_address("https://huggingface.co/ada/tagger")
+        Traceback (most recent call last):
+        ...
+        birnn.errors.UsageError: https://huggingface.co/ada/tagger: models on the Hub are ...
     """
-    return str(model).startswith(_SCHEME)
+    written = str(model)
+    if found := _PAGE.match(written):
+        raise UsageError(
+            f"{written:.200}: models on the Hub are written hf://user/name, this one perhaps "
+            f"hf://{'/'.join(written[found.end() :].split('/')[:2]):.100}"
+        )
+    return written.startswith(_SCHEME)
 
 
 @dataclass(frozen=True, slots=True)

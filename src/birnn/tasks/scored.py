@@ -8,10 +8,10 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from birnn.errors import DataError
 from birnn.inputs.vocabulary import Vocabulary
@@ -48,10 +48,15 @@ class Decoder:
     spans: Judge | None = None
 
 
+def _several(sizes: Any) -> Any:
+    """One number stands for one layer."""
+    return (sizes,) if isinstance(sizes, int) and not isinstance(sizes, bool) else sizes
+
+
 class HiddenSettings(Frozen):
     """Hidden layers of a head, in training and in its description."""
 
-    hidden: tuple[Size, ...] = Field(
+    hidden: Annotated[tuple[Size, ...], BeforeValidator(_several)] = Field(
         default=(), max_length=16, description="units of each hidden layer before the last"
     )
     activation: ActivationName = Field(
