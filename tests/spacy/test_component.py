@@ -265,16 +265,23 @@ def test_a_pipeline_is_right_about_what_it_says(made: Any, name: str) -> None:
         assert scores[{"ents": "ents_f", "morph": "tag_acc"}.get(name, f"{name}_acc")] == 1.0
 
 
+@pytest.fixture
+def readers(made: Callable[..., English]) -> dict[tuple[str, str], English]:
+    """Pipelines by their model and what they read, for tests that make many documents."""
+    ways = (("ents", "tokens"), ("ents", "text"), ("symbols", "auto"))
+    return {(name, reads): made(name, reads=reads) for name, reads in ways}
+
+
 @given(text=ANY_TEXT)
 @example(" \u200b\ufeff ")
 @example("e\u0301\u0323 \u202ex\x00y \u05d0\u05d1")
-def test_any_text_is_annotated(made: Any, text: str) -> None:
-    for name, reads in (("ents", "tokens"), ("ents", "text"), ("symbols", "auto")):
-        doc = made(name, reads=reads)(text)
+def test_any_text_is_annotated(readers: dict[tuple[str, str], English], text: str) -> None:
+    for (name, reads), nlp in readers.items():
+        doc = nlp(text)
         assert doc.text == text
         if name == "ents" and reads == "tokens":
             tokens = read_tokens(doc)
-            [found] = model_of(made(name)).annotate([[token.text for token in tokens]])
+            [found] = model_of(nlp).annotate([[token.text for token in tokens]])
             assert [(e.start, e.label_) for e in doc.ents] == [
                 (tokens[e.first].i, e.label) for e in found.entities
             ]

@@ -330,7 +330,7 @@ def test_a_seeded_tenth_is_held_out(count):
 
 
 def test_one_example_cannot_be_split():
-    with pytest.raises(DataError, match="1 training example"):
+    with pytest.raises(DataError, match="the training data is 1 example"):
         hold_out([Example(("a",), ("x",))], seed=1)
 
 
