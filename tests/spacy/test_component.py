@@ -265,7 +265,7 @@ def test_a_pipeline_is_right_about_what_it_says(made: Any, name: str) -> None:
         assert scores[{"ents": "ents_f", "morph": "tag_acc"}.get(name, f"{name}_acc")] == 1.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def readers(made: Callable[..., English]) -> dict[tuple[str, str], English]:
     """Pipelines by their model and what they read, for tests that make many documents."""
     ways = (("ents", "tokens"), ("ents", "text"), ("symbols", "auto"))
