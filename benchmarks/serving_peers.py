@@ -103,7 +103,10 @@ def main() -> None:
     def predict(question: Question) -> dict[str, Any]:  # FastAPI runs it in a thread
         return {"tags": answer(question.text)}
 
-    listening = socket.create_server(("127.0.0.1", 0))
+    # asyncio sends answers without delay on sockets that say they are of TCP.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", file=sys.stderr, flush=True)
     config = uvicorn.Config(app, log_level="error", access_log=False)
     asyncio.run(uvicorn.Server(config).serve([listening]))

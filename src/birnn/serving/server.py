@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -66,6 +67,9 @@ def serve(
     )
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
+    # Models stay: a collection of garbage that walked through them would hold all requests up.
+    gc.collect()
+    gc.freeze()
     # Notices about texts are for whoever trains, and would hold texts of others.
     with contextlib.closing(listening), _errors_alone("birnn"), _errors_alone("uvicorn.error"):
         try:
@@ -73,6 +77,7 @@ def serve(
             _Server(config, app, lambda: started(address, bound)).run(sockets=[listening])
         finally:
             sys.setswitchinterval(before)
+            gc.unfreeze()
 
 
 @contextlib.contextmanager
