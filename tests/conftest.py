@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_randomly
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from PIL import Image
@@ -42,7 +41,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # thinc, which spaCy brings, would seed torch around every test, also those that hide torch.
-pytest_randomly.entrypoint_reseeds = []
+# Tests of an installed wheel run without the plugin.
+if plugin := sys.modules.get("pytest_randomly"):
+    vars(plugin)["entrypoint_reseeds"] = []
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "build" / "screenshots"
