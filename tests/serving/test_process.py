@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import http.client
 import json
+import logging
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from serving_models import model_of, running
@@ -230,17 +233,28 @@ def test_what_is_not_installed_is_said_in_one_line(package, tmp_path, capsys, mo
     assert capsys.readouterr().err == (f"birnn: this needs {package}: pip install 'birnn[serve]'\n")
 
 
-def test_signals_are_as_before_once_the_server_ends(folder: Path) -> None:
+def test_the_process_is_as_before_once_the_server_ends(models: Mapping[str, Predictor]) -> None:
+    """While it serves, what is loaded is frozen for the collector, and notices are not logged."""
     from birnn.serving import Limits, app
     from birnn.serving.server import serve
 
-    assert threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM), sys.getswitchinterval()
+    def state() -> tuple[Any, ...]:
+        levels = [logging.getLogger(name).level for name in ("birnn", "uvicorn.error")]
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        return gc.get_freeze_count(), sys.getswitchinterval(), levels, handlers
+
+    seen: list[tuple[Any, ...]] = []
 
     def started(address: str, port: int) -> None:
+        seen.append(state())
         signal.raise_signal(signal.SIGTERM)
 
-    limits = Limits()
-    made = app({"ner": Predictor.load(folder)}, limits)
-    serve(made, limits, host="localhost", port=0, started=started)
-    assert (signal.getsignal(signal.SIGTERM), sys.getswitchinterval()) == before
+    assert threading.current_thread() is threading.main_thread()
+    before, limits = state(), Limits()
+    serve(app(models, limits), limits, host="localhost", port=0, started=started)
+    [(frozen, interval, levels, handlers)] = seen
+    assert frozen > before[0]
+    assert interval < before[1]
+    assert levels == [logging.ERROR] * 2
+    assert handlers != before[3]
+    assert state() == before
