@@ -59,17 +59,19 @@ struct Table {
     BIRNN_BY_CELL(call->shape.cell, backward, call, direction, rank, threads)
   }
   static constexpr Kernels kernels = {
-      packed_forward_size,
-      pack,
+      {
+          packed_forward_size,
+          pack,
+          forward_bytes,
+          run_forward,
+          packed_linear<T>,
+          pack_linear<T>,
+          linear<T>,
+          fma_operations<T>,
+      },
       saved_elements,
-      forward_bytes,
-      run_forward,
       backward_bytes,
       run_backward,
-      packed_linear<T>,
-      pack_linear<T>,
-      linear<T>,
-      fma_operations<T>,
       attention::workspace_size<T>,
       attention::forward<T>,
       attention::backward<T>,
@@ -87,7 +89,7 @@ constexpr CrfKernels crf_kernels = {crf::workspace_size, crf::sums, crf::paths,
 #define BIRNN_JOIN_(a, b) a##b
 
 const Engine engine = {BIRNN_TEXT(BIRNN_ENGINE), Table<float>::kernels, Table<double>::kernels,
-                       crf_kernels};
+                       crf_kernels, LowPrecision{BIRNN_TEXT(BIRNN_ENGINE), nullptr, nullptr}};
 
 }  // namespace
 

@@ -16,6 +16,9 @@ namespace birnn {
 
 enum class Cell : int { rnn_tanh, rnn_relu, lstm, gru };
 
+// What the factors of products are. Gates and states are float32 in all but float64.
+enum class Precision : int { float32, float64, bf16, int8 };
+
 // What a forward pass saves for the backward pass.
 enum class Keep : int {
   nothing,
@@ -71,6 +74,9 @@ struct Weights {
   const void* hh;       // (G, H)
   const void* bias_ih;  // (G) or null
   const void* bias_hh;  // (G) or null
+  // Of int8: the scale of each row.
+  const float* ih_scales = nullptr;  // (G)
+  const float* hh_scales = nullptr;  // (G)
 };
 
 struct Gradients {
@@ -208,26 +214,38 @@ struct AttentionBackward {
                            // caller adds them up
 };
 
-// The kernels for one instruction set and one floating type. Each runs the share of thread `rank`
-// of `threads`; sizes of workspaces and packed weights are in bytes.
-struct Kernels {
+// The kernels for one instruction set and one precision that inference needs. Each runs the share of
+// thread `rank` of `threads`; sizes of workspaces and packed weights are in bytes.
+struct InferenceKernels {
   int64_t (*packed_forward)(const Shape*);
   void (*pack_forward)(const Shape*, const Weights*, void* packed, int rank, int threads);
-  int64_t (*saved)(const Shape*, int64_t rows, Keep);  // of one direction, in elements
   int64_t (*forward_workspace)(const Shape*, const Batch*, Keep, int64_t entries, int threads);
   void (*forward)(Forward*, int direction, int rank, int threads);
-  int64_t (*backward_workspace)(const Shape*, const Batch*, Keep, int threads);
-  void (*backward)(Backward*, int direction, int rank, int threads);
   int64_t (*packed_linear)(int64_t inputs, int64_t outputs);
   void (*pack_linear)(const void* weight, int64_t inputs, int64_t outputs, void* packed);
   void (*linear)(const Linear*, int rank, int threads);
-  double (*fma)(int64_t rounds);  // floating point operations done in that many rounds
+  double (*peak)(int64_t rounds);  // operations of the products' instruction in so many rounds
+};
+
+// All kernels for one instruction set and one floating type.
+struct Kernels : InferenceKernels {
+  int64_t (*saved)(const Shape*, int64_t rows, Keep);  // of one direction, in elements
+  int64_t (*backward_workspace)(const Shape*, const Batch*, Keep, int threads);
+  void (*backward)(Backward*, int direction, int rank, int threads);
   // Of sources [begin, end), the backward pass into part `part`.
   int64_t (*attention_workspace)(int64_t longest);  // of one thread
   void (*attention)(const Attention*, const AttentionForward*, int64_t begin, int64_t end,
                     char* workspace);
   void (*attention_gradient)(const Attention*, const AttentionBackward*, int64_t begin,
                              int64_t end, int64_t part, char* workspace);
+};
+
+// The kernels of low precision that one compiled unit has; null where it has none of its own. They
+// keep nothing for a backward pass.
+struct LowPrecision {
+  const char* name;
+  const InferenceKernels* int8;
+  const InferenceKernels* bf16;
 };
 
 // The CRF is computed in float64 alone. Sequences [begin, end) go into part `part`.
@@ -245,6 +263,7 @@ struct Engine {
   Kernels float32;
   Kernels float64;
   CrfKernels crf;
+  LowPrecision low;
 };
 
 // One table for each instruction set that was compiled.
