@@ -51,7 +51,7 @@ def test_every_layer_is_swapped_and_answers_as_before(count_native):
     before = model(IDS)
     report = accelerate(model)
     assert report.swapped == ("encoder", "stack.0", "stack.1")
-    assert report.skipped == {}
+    assert list(report.skipped) == ["cell"]
     assert recurrent(model) == {"encoder": LSTM, "stack.0": GRU, "stack.1": RNN}
     assert model.shared is model.stack[0]
     with count_native() as calls:
@@ -130,57 +130,43 @@ def test_training_takes_the_same_steps():
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-7)
 
 
-class Scaled(nn.LSTM):
-    """Somebody's subclass, with a forward of its own."""
-
-    def forward(self, x):
-        return super().forward(2 * x)
-
-
-def test_what_is_not_swapped_is_told_with_the_reason(native):
-    replaced = nn.LSTM(3, 4)
-    replaced.forward = lambda x: x
+def test_the_report_lists_all_of_them(native):
     model = nn.ModuleDict(
         {
             "projected": nn.LSTM(3, 4, proj_size=2),
-            "subclass": Scaled(3, 4),
-            "parametrized": nn.utils.parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0"),
-            "replaced": replaced,
-            "ours": LSTM(3, 4),
             "swapped": nn.LSTM(3, 4),
+            "narrow": nn.GRU(3, 4, dtype=torch.bfloat16),
             "other": nn.Linear(3, 4),
         }
     )
-    classes = recurrent(model)
     report = accelerate(model)
     assert report.swapped == ("swapped",)
-    assert report.skipped == {
-        "projected": "it has a projection, which torch runs",
-        "subclass": "it is of a class of its own, Scaled",
-        "parametrized": "it is of a class of its own, ParametrizedGRU",
-        "replaced": "its forward was replaced",
-        "ours": "it is a birnn LSTM already",
-    }
-    assert recurrent(model) == classes | {"swapped": LSTM}
+    assert recurrent(model) == {"projected": nn.LSTM, "swapped": LSTM, "narrow": GRU}
     assert str(report) == (
         f"1 recurrent layer put on birnn's engine ({isa.active().name})\n"
         "  swapped\n"
-        "5 recurrent layers left as before\n"
-        "  projected: it has a projection, which torch runs\n"
-        "  subclass: it is of a class of its own, Scaled\n"
-        "  parametrized: it is of a class of its own, ParametrizedGRU\n"
-        "  replaced: its forward was replaced\n"
-        "  ours: it is a birnn LSTM already"
+        "1 recurrent layer swapped as well, to run otherwise for now\n"
+        "  narrow: its weights are torch.bfloat16, which torch runs. float() makes them float32\n"
+        "1 recurrent layer left as before\n"
+        "  projected: it has a projection, which torch runs"
     )
+    assert decelerate(model).swapped == ("swapped", "narrow")
     assert str(accelerate(nn.LSTM(3, 4))).endswith(")\n  (the model)")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_compiled_layer_is_told():
-    model = nn.Sequential(torch.jit.script(nn.LSTM(3, 4)))
-    report = accelerate(model)
-    assert report.swapped == ()
-    assert report.skipped == {"0": "it is compiled by TorchScript. Swap before torch.jit.script"}
+@pytest.mark.parametrize("place", ["layer", "model"])
+@torch.no_grad()
+def test_a_compiled_model_takes_the_new_layer(place, count_native):
+    model = nn.Sequential(nn.Linear(3, 3), nn.GRU(3, 4)).eval()
+    if place == "layer":
+        model[1] = torch.compile(model[1], backend="eager")
+    called = torch.compile(model, backend="eager") if place == "model" else model
+    x = torch.randn(5, 2, 3)
+    before = called(x)[0]
+    assert accelerate(called).swapped == ("1._orig_mod" if place == "layer" else "_orig_mod.1",)
+    with count_native() as calls:
+        torch.testing.assert_close(called(x)[0], before)
+    assert calls == ["gru"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -193,6 +179,27 @@ def test_decelerate_makes_way_for_torchscript():
 
 def test_a_model_without_such_layers_is_left_alone():
     assert accelerate(nn.Linear(2, 2)) == Swapped((), {}, mock.ANY)
+
+
+def test_what_cannot_be_undone_is_told_with_the_reason():
+    replaced = LSTM(3, 4)
+    replaced.forward = lambda x: x
+    parametrized = nn.utils.parametrizations.weight_norm(LSTM(3, 4), "weight_hh_l0")
+    model = nn.ModuleDict(
+        {
+            "own": nn.GRU(3, 4),
+            "replaced": replaced,
+            "normed": parametrized,
+            "cell": nn.GRUCell(3, 4),
+        }
+    )
+    report = decelerate(model)
+    assert report.swapped == ()
+    assert {name: why[:25] for name, why in report.skipped.items()} == {
+        "own": "it is a torch GRU already",
+        "replaced": "its forward was replaced",
+        "normed": "its weight_hh_l0 is param",
+    }
 
 
 @pytest.mark.parametrize("swap", [accelerate, decelerate])
