@@ -152,6 +152,39 @@ void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed) {
   });
 }
 
+std::int64_t product_width(int cell, std::int64_t hidden, bool wide) {
+  const Shape shape = shape_of(cell, 1, hidden, 1);
+  return kernels_of(wide).product_width(&shape);
+}
+
+void input_products(int cell, const In& x, std::int64_t hidden, const In& packed,
+                    const Out& products, int threads, bool openmp) {
+  if (x.ndim() != 2 || packed.ndim() != 2) {
+    throw std::invalid_argument("x is rows of numbers, packed has a row for each direction");
+  }
+  const Kernels& kernels = kernels_of(is_double(x.dtype()));
+  const auto rows = rows_of(x);
+  const auto directions = static_cast<std::int64_t>(packed.shape(0));
+  InputProducts call{};
+  call.shape = shape_of(cell, width_of(x), hidden, directions);
+  const auto each_packed = kernels.packed_forward(&call.shape);
+  check_packed(packed, {directions, each_packed});
+  check(products, "products", x.dtype(), {rows, directions * kernels.product_width(&call.shape)});
+  call.x = x.data();
+  call.products = products.data();
+  for (std::int64_t d = 0; d < directions; ++d) {
+    call.packed[d] = static_cast<const char*>(packed.data()) + d * each_packed;
+  }
+  constexpr std::int64_t most = 64;  // rows of a task
+  const auto parts = (rows + most - 1) / most;
+  run_parallel(product_threads(call.shape, rows, {threads, openmp}), parts * directions,
+               [&](std::int64_t task, int) {
+                 const auto begin = task / directions * most;
+                 kernels.input_products(&call, static_cast<int>(task % directions), begin,
+                                        std::min(begin + most, rows));
+               });
+}
+
 std::int64_t saved_elements(int cell, std::int64_t rows, std::int64_t hidden, int keep, bool wide) {
   const Shape shape = shape_of(cell, 1, hidden, 1);
   if (rows < 0) throw std::invalid_argument("rows are negative");
@@ -162,6 +195,28 @@ std::int64_t saved_elements(int cell, std::int64_t rows, std::int64_t hidden, in
   return rows * each;
 }
 
+// The numbers of input products, of which there are `entries`: a copy, as in `Plan`.
+std::vector<std::int64_t> checked_numbers(const Integers& numbers, std::int64_t rows,
+                                          std::int64_t entries) {
+  check_integers(numbers, "numbers");
+  std::vector<std::int64_t> copy(numbers.data(), numbers.data() + rows);
+  for (std::size_t row = 0; row < copy.size(); ++row) {
+    if (copy[row] < 0 || copy[row] >= entries) {
+      throw std::invalid_argument("numbers[" + std::to_string(row) + "] is " +
+                                  std::to_string(copy[row]) + ", there are " +
+                                  std::to_string(entries) + " rows");
+    }
+  }
+  return copy;
+}
+
+// Bytes of each direction's packed weights, where only the first `least` are read.
+std::int64_t packed_at_least(const In& packed, std::int64_t least) {
+  constexpr std::int64_t cache_line = 64;
+  const auto each = packed.ndim() == 2 ? width_of(packed) : 0;
+  return each >= least && each % cache_line == 0 ? each : least;
+}
+
 void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<Integers>& numbers,
                    const std::vector<MaybeIn>& weights, const MaybeIn& packed, const MaybeIn& h0,
                    const MaybeIn& c0, int keep, const Out& output, const Out& h_n,
@@ -170,12 +225,12 @@ void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<
   if (x.ndim() < 2 || h_n.ndim() != 3) {
     throw std::invalid_argument("x is rows of numbers, h_n has three axes");
   }
-  const auto entries = rows_of(x);
   const auto hidden = static_cast<std::int64_t>(h_n.shape(2));
   const auto directions = static_cast<std::int64_t>(
       packed ? (packed->ndim() == 2 ? packed->shape(0) : 0) : weights.size() / 4);
-  const Layer layer(plan, x.dtype(), shape_of(cell, width_of(x), hidden, directions));
-  layer.check_row_count(numbers ? static_cast<std::int64_t>(numbers->shape(0)) : entries);
+  // With `numbers` x are input products, and only what follows them is left to do.
+  const Layer layer(plan, x.dtype(), shape_of(cell, numbers ? 1 : width_of(x), hidden, directions));
+  layer.check_row_count(numbers ? static_cast<std::int64_t>(numbers->shape(0)) : rows_of(x));
   const Shape& shape = layer.shape;
   const Batch& batch = plan.batch();
   const auto dtype = layer.dtype;
@@ -188,19 +243,11 @@ void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<
   call.keep = keep_of(keep);
   call.batch = &batch;
   call.x = x.data();
-  std::vector<std::int64_t> table_rows;  // a copy, as in `Plan`
+  std::vector<std::int64_t> product_rows;
   if (numbers) {
-    check_integers(*numbers, "numbers");
-    table_rows.assign(numbers->data(), numbers->data() + plan.rows());
-    for (std::size_t row = 0; row < table_rows.size(); ++row) {
-      if (table_rows[row] < 0 || table_rows[row] >= entries) {
-        throw std::invalid_argument("numbers[" + std::to_string(row) + "] is " +
-                                    std::to_string(table_rows[row]) + ", the table has " +
-                                    std::to_string(entries) + " rows");
-      }
-    }
-    call.numbers = table_rows.data();
-    call.entries = entries;
+    check_rows(x, "x", dtype, rows_of(x), directions * kernels.product_width(&shape));
+    product_rows = checked_numbers(*numbers, plan.rows(), rows_of(x));
+    call.numbers = product_rows.data();
   }
   call.h0 = layer.state(h0, "h0");
   call.c0 = layer.state(c0, "c0");
@@ -212,13 +259,17 @@ void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<
   const auto saved_bytes = layer.saved_bytes(kernels, call.keep, saved);
   const WorkSplit split = split_work(shape, batch, layer.item_bytes, {threads, openmp});
   call.partition = split.partition;
-  const auto each_packed = kernels.packed_forward(&shape);
+  auto each_packed = kernels.packed_forward(&shape);
   const auto each_workspace =
-      kernels.forward_workspace(&shape, &batch, call.keep, call.entries, split.threads.count) +
+      kernels.forward_workspace(&shape, &batch, call.keep, split.threads.count) +
       (packed ? 0 : each_packed);
   std::vector<Weights> from;
   if (packed) {
+    // Those of the inputs stand last and are not read with `numbers`, however many they are.
+    if (numbers) each_packed = packed_at_least(*packed, each_packed);
     check_packed(*packed, {directions, each_packed});
+  } else if (numbers) {
+    throw std::invalid_argument("input products come with the packed weights that they are of");
   } else {
     from = weights_of(shape, weights, dtype);
   }
@@ -369,6 +420,11 @@ void bind_layer(nb::module_& m) {
         "Bytes of the packed weights of one direction.");
   m.def("pack", &pack, "cell"_a, "weights"_a, "packed"_a,
         "Pack the weights of all directions into (directions, packed_bytes) uint8.");
+  m.def("product_width", &product_width, "cell"_a, "hidden"_a, "wide"_a,
+        "Elements of a row's input product in one direction.");
+  m.def("input_products", &input_products, "cell"_a, "x"_a, "hidden"_a, "packed"_a, "products"_a,
+        "threads"_a, "openmp"_a = false,
+        "What rows add to the gates' sums in all directions, without the recurrent part.");
   m.def("saved_elements", &saved_elements, "cell"_a, "rows"_a, "hidden"_a, "keep"_a, "wide"_a,
         "Elements that one direction keeps for the backward pass.");
   m.def("layer_forward", &layer_forward, "cell"_a, "x"_a, "plan"_a, "numbers"_a.noconvert().none(),

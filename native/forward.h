@@ -6,7 +6,7 @@
 // The recurrence goes step by step through a chunk of steps. Where many sequences run, the input
 // and the recurrent product of a step are summed in one go (`fused`). Where few do, the input
 // product is formed for the whole chunk before, so that its weights are read once for many rows.
-// Where the rows are entries of a table, it is formed once for each entry.
+// Where it is given, it is read from where it stands.
 
 #pragma once
 
@@ -24,18 +24,16 @@ namespace {
 // Memory of the forward pass of one direction, shared by its threads.
 template <class T, class C>
 struct ForwardWorkspace {
-  T* table;          // input products of a table's entries
   T* gates;          // of one chunk, for each thread, where they are not saved
   T* h[2];           // before and after a step, by sequence of the block
   T* c;              // likewise
   const T** rows;    // of each thread: states before a step
-  const T** starts;  // rows of x, or of the table
+  const T** starts;  // rows of x, or their input products
   int64_t* numbers;  // where the gates of these rows stand
 
-  ForwardWorkspace(const Sizes<T, C>& sizes, const Batch& batch, Keep keep, int64_t entries,
-                   int threads, BumpAllocator allocator, int64_t* used = nullptr) {
+  ForwardWorkspace(const Sizes<T, C>& sizes, const Batch& batch, Keep keep, int threads,
+                   BumpAllocator allocator, int64_t* used = nullptr) {
     const int64_t chunks = keeps_gates(keep) ? 0 : threads;
-    table = allocator.allocate<T>(entries * sizes.panels * sizes.width);
     gates = allocator.allocate<T>(chunks * batch.chunk_rows * sizes.gate_step());
     for (auto& part : h) part = allocator.allocate<T>(batch.block_sequences * sizes.padded);
     c = allocator.allocate<T>(C::has_cell_state ? batch.block_sequences * sizes.padded : 0);
@@ -47,11 +45,10 @@ struct ForwardWorkspace {
 };
 
 template <class T, class C>
-int64_t forward_workspace(const Shape* shape, const Batch* batch, Keep keep, int64_t entries,
-                          int threads) {
+int64_t forward_workspace(const Shape* shape, const Batch* batch, Keep keep, int threads) {
   int64_t used = 0;
-  ForwardWorkspace<T, C>(Sizes<T, C>(*shape), *batch, keep, entries, threads,
-                         BumpAllocator{nullptr}, &used);
+  ForwardWorkspace<T, C>(Sizes<T, C>(*shape), *batch, keep, threads, BumpAllocator{nullptr},
+                         &used);
   return used;
 }
 
@@ -93,8 +90,7 @@ struct ForwardPass {
         out(call.shape.directions * H),
         reverse(direction == 1),
         weights(sizes, static_cast<char*>(const_cast<void*>(call.packed[direction]))),
-        workspace(sizes, batch, call.keep, call.entries, threads,
-                  BumpAllocator{call.workspace[direction]}),
+        workspace(sizes, batch, call.keep, threads, BumpAllocator{call.workspace[direction]}),
         saved(sizes, batch.real_rows, call.keep, static_cast<T*>(call.saved[direction])),
         x(static_cast<const T*>(call.x)),
         output(static_cast<T*>(call.output) + direction * H),
@@ -120,30 +116,12 @@ struct ForwardPass {
   }
 
   void run() {
-    if (call.numbers != nullptr && batch.real_rows > 0) {
-      fill_table();
-      wait_for_all(&call.barrier[direction], threads);
-    }
     for (int64_t b = 0; b < batch.blocks; ++b) {
       const Block& block = batch.block[b];
       start_block(block);
       for (int64_t chunk = 0; chunk < block.chunks; ++chunk) {
         run_chunk(block, block.chunk[chunk], block.chunk[chunk + 1]);
       }
-    }
-  }
-
-  // Input products of this thread's share of the table.
-  void fill_table() {
-    const int64_t most = batch.chunk_rows;
-    for (int64_t begin = rank * most; begin < call.entries; begin += threads * most) {
-      const int64_t count = min(most, call.entries - begin);
-      for (int64_t i = 0; i < count; ++i) {
-        starts[i] = x + (begin + i) * sizes.inputs;
-        numbers[i] = begin + i;
-      }
-      input_product<T, C>(sizes, Strided{0, 1}, weights, starts, numbers, count,
-                          Gates<T>{workspace.table, call.entries * sizes.width, sizes.width});
     }
   }
 
@@ -194,6 +172,13 @@ struct ForwardPass {
     return fused ? Gates<T>{own, 0, sizes.width} : Gates<T>{own, sizes.width, step};
   }
 
+  // A row of x, or its input product in this direction.
+  const T* start_of(int64_t row) const {
+    if (call.numbers == nullptr) return x + row * sizes.inputs;
+    const int64_t width = sizes.gate_step();
+    return x + (call.numbers[row] * call.shape.directions + direction) * width;
+  }
+
   void run_chunk(const Block& block, int64_t begin, int64_t end) {
     const int64_t rows_here = block.first[end] - block.first[begin];
     const bool fused = fuses_products(rows_here / sequences.step, end - begin);
@@ -202,8 +187,7 @@ struct ForwardPass {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t s = sequences.first; s < block.count[t]; s += sequences.step) {
         const int64_t row = row_at(batch, block, s, t, reverse);
-        starts[mine] = call.numbers != nullptr ? workspace.table + call.numbers[row] * sizes.width
-                                               : x + row * sizes.inputs;
+        starts[mine] = start_of(row);
         numbers[mine] = saved.gates != nullptr ? block.first[t] - block.first[begin] + s
                         : fused                ? s / sequences.step
                                                : mine;
@@ -264,12 +248,11 @@ struct ForwardPass {
     constexpr int L = LANES<T>;
     const int64_t* const number = numbers + done;
     ProductRows<T> to{rows, gates.at(panel, 0), number, gates.row};
-    const bool table = call.numbers != nullptr;
-    if (table) {
-      const int64_t table_panel = call.entries * sizes.width;
+    const bool given = call.numbers != nullptr;
+    if (given) {
       to.start = starts + done;
-      to.start_offset = panel * table_panel;
-      if (ahead != 0) prefetch(to, here, ahead * table_panel);
+      to.start_offset = panel * sizes.width;
+      if (ahead != 0) prefetch(to, here, ahead * sizes.width);
     }
     const T* bias = nullptr;
     if (fused) {
@@ -283,7 +266,7 @@ struct ForwardPass {
         K, to, here, weights.hh + panel * sizes.hidden_panel(), bias);
     if constexpr (C::last_vector == C::product_vectors) {
       // The input part of the GRU's third gate is not in the recurrent product.
-      for (int64_t i = 0; table && i < here; ++i) {
+      for (int64_t i = 0; given && i < here; ++i) {
         store<T>(gates.at(panel, number[i]) + 2 * L,
                  load<T>(to.start[i] + to.start_offset + 2 * L));
       }
@@ -313,7 +296,7 @@ struct ForwardPass {
     }
   }
 
-  // The table's rows stand anywhere: those of the next panel are fetched while this one is summed.
+  // Given products stand anywhere: those of the next panel are fetched while this one is summed.
   static void prefetch(const ProductRows<T>& to, int64_t count, int64_t ahead) {
     constexpr int64_t line = 64 / sizeof(T);
     for (int64_t i = 0; i < count; ++i) {

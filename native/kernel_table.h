@@ -45,9 +45,14 @@ struct Table {
   static int64_t saved_elements(const Shape* shape, int64_t rows, Keep keep) {
     BIRNN_BY_CELL(shape->cell, saved_size, shape, rows, keep)
   }
-  static int64_t forward_bytes(const Shape* shape, const Batch* batch, Keep keep, int64_t entries,
-                               int threads) {
-    BIRNN_BY_CELL(shape->cell, forward_workspace, shape, batch, keep, entries, threads)
+  static int64_t width_of_product(const Shape* shape) {
+    BIRNN_BY_CELL(shape->cell, product_width, shape)
+  }
+  static void run_products(const InputProducts* call, int direction, int64_t begin, int64_t end) {
+    BIRNN_BY_CELL(call->shape.cell, input_products, call, direction, begin, end)
+  }
+  static int64_t forward_bytes(const Shape* shape, const Batch* batch, Keep keep, int threads) {
+    BIRNN_BY_CELL(shape->cell, forward_workspace, shape, batch, keep, threads)
   }
   static void run_forward(Forward* call, int direction, int rank, int threads) {
     BIRNN_BY_CELL(call->shape.cell, forward, call, direction, rank, threads)
@@ -62,6 +67,8 @@ struct Table {
       {
           packed_forward_size,
           pack,
+          width_of_product,
+          run_products,
           forward_bytes,
           run_forward,
           packed_linear<T>,

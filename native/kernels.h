@@ -92,9 +92,8 @@ struct Forward {
   Keep keep;
   Partition partition;
   const Batch* batch;
-  const void* x;           // (rows, D), or a table of distinct rows (entries, D)
-  const int64_t* numbers;  // (rows) which row of the table stands at each row; null: no table
-  int64_t entries;         // rows of the table
+  const void* x;           // (rows, D); with `numbers` input products of distinct rows
+  const int64_t* numbers;  // (rows) which of these stands at each row; null: x are rows
   const void* packed[2];   // forward weights of each direction, by `pack_forward`
   const void* h0;          // (directions, B, H) or null
   const void* c0;          // likewise
@@ -104,6 +103,15 @@ struct Forward {
   void* saved[2];          // for the backward pass; null where nothing is kept
   char* workspace[2];      // of `forward_workspace` bytes, shared by a direction's threads
   Barrier barrier[2];
+};
+
+// Input products of rows: what each adds to the gates' sums in every direction, biases included,
+// without the recurrent part.
+struct InputProducts {
+  Shape shape;
+  const void* x;          // (rows, D)
+  const void* packed[2];  // forward weights of each direction
+  void* products;         // (rows, directions * product_width)
 };
 
 // Arguments of a backward pass.
@@ -219,7 +227,9 @@ struct AttentionBackward {
 struct InferenceKernels {
   int64_t (*packed_forward)(const Shape*);
   void (*pack_forward)(const Shape*, const Weights*, void* packed, int rank, int threads);
-  int64_t (*forward_workspace)(const Shape*, const Batch*, Keep, int64_t entries, int threads);
+  int64_t (*product_width)(const Shape*);  // elements of a row's input product in one direction
+  void (*input_products)(const InputProducts*, int direction, int64_t begin, int64_t end);
+  int64_t (*forward_workspace)(const Shape*, const Batch*, Keep, int threads);
   void (*forward)(Forward*, int direction, int rank, int threads);
   int64_t (*packed_linear)(int64_t inputs, int64_t outputs);
   void (*pack_linear)(const void* weight, int64_t inputs, int64_t outputs, void* packed);

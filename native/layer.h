@@ -57,12 +57,14 @@ struct Sizes {
   }
 };
 
-// Packed forward weights: all panels of weight_ih, of weight_hh, of the biases.
+// Packed forward weights: all panels of weight_hh, of the biases, of weight_ih. The last are not
+// read where the input products are given, so that the others stand where no number of inputs
+// moves them.
 template <class T, class C>
 struct PackedWeights {
-  T* ih;
   T* hh;
   T* bias;
+  T* ih;
 
   // Without memory, `used` tells how many bytes they take.
   PackedWeights(const Sizes<T, C>& sizes, char* memory, int64_t* used = nullptr)
@@ -70,9 +72,9 @@ struct PackedWeights {
 
  private:
   PackedWeights(const Sizes<T, C>& sizes, BumpAllocator allocator, int64_t* used)
-      : ih(allocator.allocate<T>(sizes.panels * sizes.input_panel())),
-        hh(allocator.allocate<T>(sizes.panels * sizes.hidden_panel())),
-        bias(allocator.allocate<T>(sizes.panels * sizes.width)) {
+      : hh(allocator.allocate<T>(sizes.panels * sizes.hidden_panel())),
+        bias(allocator.allocate<T>(sizes.panels * sizes.width)),
+        ih(allocator.allocate<T>(sizes.panels * sizes.input_panel())) {
     if (used != nullptr) *used = allocator.used;
   }
 };
@@ -182,6 +184,33 @@ void input_product(const Sizes<T, C>& sizes, Strided panels, const PackedWeights
         store<T>(gates.at(panel, numbers[i]) + C::last_vector * L, recurrent);
       }
     }
+  }
+}
+
+template <class T, class C>
+int64_t product_width(const Shape* shape) {
+  return Sizes<T, C>(*shape).gate_step();
+}
+
+// Input products of rows [begin, end) in one direction.
+template <class T, class C>
+void input_products(const InputProducts* call, int direction, int64_t begin, int64_t end) {
+  constexpr int64_t most = 64;  // rows at a time: their pointers stand on the stack
+  const Sizes<T, C> sizes(call->shape);
+  const PackedWeights<T, C> weights(
+      sizes, static_cast<char*>(const_cast<void*>(call->packed[direction])));
+  const int64_t width = sizes.gate_step(), row = call->shape.directions * width;
+  T* const products = static_cast<T*>(call->products) + direction * width;
+  const T* rows[most];
+  int64_t numbers[most];
+  for (; begin < end; begin += most) {
+    const int64_t count = min(most, end - begin);
+    for (int64_t i = 0; i < count; ++i) {
+      rows[i] = static_cast<const T*>(call->x) + (begin + i) * sizes.inputs;
+      numbers[i] = begin + i;
+    }
+    input_product<T, C>(sizes, Strided{0, 1}, weights, rows, numbers, count,
+                        Gates<T>{products, sizes.width, row});
   }
 }
 

@@ -59,13 +59,25 @@ struct WorkSplit {
   }
 };
 
+// Least work, in floating point operations, below which another thread costs more than it brings,
+// as it has to be woken: of a whole call, a tenth of a millisecond.
+constexpr double min_work = 4e6;
+
+// Threads for the input products of so many rows.
+inline WorkerThreads product_threads(const Shape& shape, std::int64_t rows, WorkerThreads asked) {
+  const double work = 2.0 * static_cast<double>(rows) * static_cast<double>(shape.directions) *
+                      static_cast<double>(shape.inputs) * static_cast<double>(shape.hidden) *
+                      static_cast<double>(gate_counts[static_cast<int>(shape.cell)]);
+  if (work < min_work && !uses_all_threads()) return WorkerThreads{};
+  return {useful_threads(threads_wanted(asked.count)), asked.openmp};
+}
+
 // Directions first, then sequences; panels of hidden units where sequences are few.
 inline WorkSplit split_work(const Shape& shape, const Batch& batch, std::int64_t item_bytes,
                             WorkerThreads asked) {
-  // Least work, in floating point operations, below which another thread costs more than it brings,
-  // as it has to be woken: of a whole call (a tenth of a millisecond), of a call whose threads wait
-  // for each other after each step, and of one thread between two such barriers.
-  constexpr double min_work = 4e6, min_work_with_barriers = 1e7, min_work_per_barrier = 2e5;
+  // The same of a call whose threads wait for each other after each step, and of one thread between
+  // two such barriers.
+  constexpr double min_work_with_barriers = 1e7, min_work_per_barrier = 2e5;
   // Bytes of recurrent weights that stay in the last-level cache from one step to the next.
   constexpr double max_cached = 16 << 20;
   // Sequences of a thread below which its products wait for their weights.

@@ -93,6 +93,13 @@ class Layer:
             self.cell, self.x, self.layout, self.weights, self.initial, **options
         )
 
+    def forward_by_number(self, numbers, *, threads=None, **options):
+        """The same over the products of x, which these are the numbers of."""
+        packed = recurrent.pack(self.cell, self.weights)
+        products = recurrent.input_products(self.cell, self.x, self.hidden, packed, threads=threads)
+        by_number = dataclasses.replace(self, x=products)
+        return by_number.forward(numbers=numbers, packed=packed, threads=threads, **options)
+
     def run(self, *, keep="gates", threads=None, **wants):
         """Every answer by its name: forward, then backward."""
         forward = self.forward(keep=keep, threads=threads)

@@ -34,7 +34,16 @@ NUMBERS = [-(2**63), -(2**31), -1, 0, 1, 2, 3, 4, 5, 2**24, 2**24 + 1, 2**31, 2*
 OUTPUTS = (
     *("output", "h_n", "c_n", "saved", "d_x", "d_weights", "d_h0", "d_c0", "packed", "y", "tags"),
     *("scores", "log_partition", "marginals", "d_emissions", "d_transitions", "d_start", "d_end"),
-    *("probabilities", "contexts", "weights", "d_queries", "d_keys", "d_values", "d_vector"),
+    *(
+        "probabilities",
+        "products",
+        "contexts",
+        "weights",
+        "d_queries",
+        "d_keys",
+        "d_values",
+        "d_vector",
+    ),
 )
 
 
@@ -131,10 +140,10 @@ class Fuzz:
             packed = self.array(self.directions, size, dtype=np.uint8)
             self.native.pack(self.cell, call["weights"], packed)
             call["weights"] = []
-        if call["keep"] == 0 and self.some(0, 1):
+        if packed is not None and call["keep"] == 0 and self.some(0, 1):
             entries = self.some(1, 4) if self.rows else self.some(0, 1, 4)
             numbers = self.integers(self.rng.integers(0, max(entries, 1), self.rows))
-            call["x"] = self.array(entries, call["x"].shape[1])
+            call["x"] = self.products(entries)
         return call | {
             "numbers": numbers,
             "packed": packed,
@@ -143,6 +152,30 @@ class Fuzz:
             "c_n": self.state() if memory else None,
             "saved": self.saved(call["keep"]) if call["keep"] else None,
         }
+
+    def products(self, rows):
+        wide = self.dtype == "float64"
+        width = self.native.product_width(self.cell, self.hidden, wide)
+        return self.array(rows, self.directions * width)
+
+    def input_products(self):
+        call = self.layer()
+        wide, inputs = self.dtype == "float64", call["x"].shape[-1]
+        size = self.native.packed_bytes(self.cell, inputs, self.hidden, wide)
+        packed = self.array(self.directions, size, dtype=np.uint8)
+        self.native.pack(self.cell, call["weights"], packed)
+        rows = self.some(0, 1, 4)
+        return {
+            "cell": self.cell,
+            "x": self.array(rows, inputs),
+            "hidden": self.hidden,
+            "packed": packed,
+            "products": self.products(rows),
+            "threads": call["threads"],
+        }
+
+    def product_width(self):
+        return {"cell": 2, "hidden": 4, "wide": True}
 
     def layer_backward(self):
         call = self.layer()

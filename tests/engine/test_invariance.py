@@ -86,7 +86,7 @@ def test_a_row_by_its_number_has_the_bits_that_it_has_written_out(
     numbers = np.array(data.draw(st.lists(st.integers(0, 9), min_size=rows, max_size=rows)))
     written_out = dataclasses.replace(layer, x=layer.x[numbers]).forward(threads=threads[0])
     by_number = dataclasses.replace(layer, x=layer.x[:10])
-    found = by_number.forward(numbers=numbers, threads=threads[1])
+    found = by_number.forward_by_number(numbers, threads=threads[1])
     same_bits(found.output, written_out.output)
     for part, expected in zip(found.final, written_out.final, strict=True):
         same_bits(part, expected)

@@ -156,12 +156,16 @@ def arrays_that_change_meanwhile():
     flat = [part for one in weights for part in one]
     lengths, starts, steps = np.full(40, 100), np.arange(0, 4000, 100), np.arange(100)
     numbers = np.arange(4000)
+    packed = recurrent.pack("lstm", weights)
+    products = recurrent.input_products("lstm", x, 64, packed).values
     for given in (None, numbers):
+        way = ([], packed.data) if given is not None else (flat, None)
         answers = []
         for changes in (False, True):
             output, h_n, c_n = np.zeros((4000, 128)), np.zeros((2, 40, 64)), np.zeros((2, 40, 64))
             plan = native.Plan(lengths, starts, steps, 4000)
-            arguments = (2, x, plan, given, flat, None, None, None, 0)
+            rows = x if given is None else products
+            arguments = (2, rows, plan, given, *way, None, None, 0)
             call = threading.Thread(
                 target=native.layer_forward, args=(*arguments, output, h_n, c_n, None, 1)
             )

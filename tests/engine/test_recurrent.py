@@ -198,7 +198,7 @@ def test_rows_by_number_are_the_rows_written_out(engine, layers, same_bits, data
         st.integers(0, entries - 1), min_size=layer.layout.rows, max_size=layer.layout.rows
     )
     numbers = np.array(data.draw(rows), np.int64)
-    found = dataclasses.replace(layer, x=table).forward(numbers=numbers)
+    found = dataclasses.replace(layer, x=table).forward_by_number(numbers)
     expected = dataclasses.replace(layer, x=table[numbers]).forward()
     same_bits(found.output, expected.output)
     for part, other in zip(found.final, expected.final, strict=True):
@@ -208,10 +208,50 @@ def test_rows_by_number_are_the_rows_written_out(engine, layers, same_bits, data
 @pytest.mark.parametrize("number", [-1, 5, 2**40])
 def test_numbers_of_no_row_are_refused(engine, draw_layer, number):
     layer = draw_layer("gru", [2, 3])
-    with pytest.raises(ValueError, match=rf"numbers\[3\] is {number}, the table has 5 rows"):
-        layer.forward(numbers=np.array([0, 4, 0, number, 0]))
+    with pytest.raises(ValueError, match=rf"numbers\[3\] is {number}, there are 5 rows"):
+        layer.forward_by_number(np.array([0, 4, 0, number, 0]))
     with pytest.raises(ShapeError, match="for inference"):
-        layer.forward(numbers=np.arange(5), keep="gates")
+        layer.forward_by_number(np.arange(5), keep="gates")
+    with pytest.raises(ShapeError, match="numbers are those of input products"):
+        layer.forward(numbers=np.arange(5))
+
+
+@given(data=st.data(), cut=st.integers(0, 5))
+def test_a_product_has_the_same_bits_beside_any_others(engine, layers, same_bits, data, cut):
+    layer = data.draw(layers())
+    packed = recurrent.pack(layer.cell, layer.weights)
+    rows = np.random.default_rng(0).standard_normal((5, layer.x.shape[1])).astype(layer.dtype)
+
+    def products(x, threads):
+        return recurrent.input_products(layer.cell, x, layer.hidden, packed, threads=threads)
+
+    parts = [products(rows[:cut], 1), products(rows[cut:], 2)]
+    numbers = np.arange(layer.layout.rows) % 5
+    kept = recurrent.InputProducts(engine, np.concatenate([part.values for part in parts]))
+    found = dataclasses.replace(layer, x=kept).forward(numbers=numbers, packed=packed)
+    same_bits(found.output, dataclasses.replace(layer, x=rows[numbers]).forward().output)
+
+
+def test_products_of_another_layer_are_refused(engine, draw_layer):
+    layer = draw_layer("lstm", [2, 3])
+    packed = recurrent.pack(layer.cell, layer.weights)
+    products = recurrent.input_products(layer.cell, layer.x, layer.hidden, packed)
+    for values, told in (
+        (products.values[:, :-1], "x has shape"),
+        (products.values.astype("f4" if layer.dtype == "float64" else "f8"), "must be"),
+    ):
+        other = dataclasses.replace(layer, x=recurrent.InputProducts(engine, values))
+        with pytest.raises(ValueError, match=told):
+            other.forward(numbers=np.arange(5), packed=packed)
+    other = dataclasses.replace(layer, x=recurrent.InputProducts("other", products.values))
+    with pytest.raises(EngineError, match=f"packed for other, {engine} runs"):
+        other.forward(numbers=np.arange(5), packed=packed)
+    with pytest.raises(ShapeError, match="the packed weights that they are of"):
+        dataclasses.replace(layer, x=products).forward(numbers=np.arange(5))
+    with pytest.raises(ShapeError, match="x is a matrix"):
+        recurrent.input_products(layer.cell, layer.x[0], layer.hidden, packed)
+    with pytest.raises(ValueError, match="packed has shape"):
+        recurrent.input_products(layer.cell, layer.x[:, :-1].copy(), layer.hidden, packed)
 
 
 @given(data=st.data(), value=st.sampled_from([np.nan, np.inf, -np.inf]))

@@ -84,12 +84,15 @@ def distinct_rows() -> Iterator[tuple[str, Work]]:
     """Rows by number, whose input products the threads form together."""
     table, layout = numbers(400, 16), RowLayout.ragged(np.full(20, 10))
     weights, which = weights_of("lstm", 16, 64, 1), random.integers(0, 400, 200)
-    yield (
-        "distinct rows",
-        lambda threads: recurrent.forward(
-            "lstm", table, layout, weights, numbers=which, threads=threads
-        ),
-    )
+    packed = recurrent.pack("lstm", weights)
+
+    def work(threads: int) -> None:
+        products = recurrent.input_products("lstm", table, 64, packed, threads=threads)
+        recurrent.forward(
+            "lstm", products, layout, weights, numbers=which, packed=packed, threads=threads
+        )
+
+    yield "distinct rows", work
 
 
 def chains() -> Iterator[tuple[str, Work]]:

@@ -48,6 +48,20 @@ def pack(cell: int, weights: Sequence[Array | None], packed: Bytes) -> None:
 def saved_elements(cell: int, rows: int, hidden: int, keep: int, wide: bool) -> int:
     """Elements that one direction keeps for the backward pass."""
 
+def product_width(cell: int, hidden: int, wide: bool) -> int:
+    """Elements of a row's input product in one direction."""
+
+def input_products(
+    cell: int,
+    x: Array,
+    hidden: int,
+    packed: Bytes,
+    products: Array,
+    threads: int,
+    openmp: bool = False,
+) -> None:
+    """What rows add to the gates' sums in all directions: (rows, directions * product_width)."""
+
 class Plan:
     """How a ragged batch is divided into blocks, steps and chunks of steps."""
 
@@ -73,7 +87,7 @@ def layer_forward(
     threads: int,
     openmp: bool = False,
 ) -> None:
-    """One layer, forward."""
+    """One layer, forward; with ``numbers`` x are input products, and ``packed`` is needed."""
 
 def layer_backward(
     cell: int,

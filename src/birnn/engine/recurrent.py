@@ -41,6 +41,21 @@ class PackedWeights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class InputProducts:
+    """What distinct rows add to the gates' sums of a layer, as one engine reads it.
+
+    A word's is the same wherever it stands, so it may be kept from call to call.
+
+    Args:
+        engine: The engine.
+        values: A row for each row, of `product_width` elements.
+    """
+
+    engine: str
+    values: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LayerForward:
     """What `forward` gives.
 
@@ -118,9 +133,57 @@ def pack(cell: CellName, weights: Sequence[DirectionWeights]) -> PackedWeights:
     return PackedWeights(native.engine(), data)
 
 
+def product_width(cell: CellName, hidden: int, directions: int, *, wide: bool) -> int:
+    """Elements of a row's input product with the engine in use; ``wide`` for float64.
+
+    Raises:
+        EngineError: The reference runs.
+    """
+    native = isa.require_native()
+    return directions * int(native.product_width(CELL_NUMBERS[cell], hidden, wide))
+
+
+def input_products(
+    cell: CellName, x: Array, hidden: int, packed: PackedWeights, *, threads: int | None = None
+) -> InputProducts:
+    """The products of rows with a layer's weights, for `forward`: all that hangs on no state.
+
+    Args:
+        cell: The layer's cell.
+        x: Rows (F, D), float32 or float64.
+        hidden: The layer's hidden units.
+        packed: Its weights, by `pack`.
+        threads: How many; as many as are set where it is None.
+
+    Raises:
+        ShapeError: Rows that are no matrix of such numbers.
+        ValueError: Rows of another width or dtype than the weights are packed for.
+        EngineError: The reference runs, or the weights are packed for another engine.
+
+    Example:
+        >>> weights = [(np.zeros((4, 3)), np.zeros((4, 1)), np.ones(4), None)]
+        >>> packed = pack("lstm", weights)
+        >>> products = input_products("lstm", np.ones((2, 3)), 1, packed)
+        >>> layout, numbers = RowLayout.ragged(np.array([3])), np.array([1, 0, 1])
+        >>> found = forward("lstm", products, layout, weights, numbers=numbers, packed=packed)
+        >>> found.output.shape
+        (3, 1)
+    """
+    native = isa.require_native()
+    if x.ndim != 2 or x.dtype not in DTYPES:
+        raise ShapeError(f"x is a matrix of float32 or float64, got {x.shape} of {x.dtype}")
+    _check_engine(packed.engine, native.engine())
+    width = product_width(cell, hidden, len(packed.data), wide=x.dtype == np.float64)
+    products = aligned_empty(len(x) * width, x.dtype).reshape(len(x), width)
+    native.input_products(
+        CELL_NUMBERS[cell], x, hidden, packed.data, products, *isa.worker_threads(threads)
+    )
+    return InputProducts(packed.engine, products)
+
+
 def forward(
     cell: CellName,
-    x: Array,
+    x: Array | InputProducts,
     layout: RowLayout,
     weights: Sequence[DirectionWeights],
     initial: Arrays | None = None,
@@ -134,16 +197,16 @@ def forward(
 
     Args:
         cell: Which cell.
-        x: Rows, (R, D), float32 or float64; with ``numbers`` the distinct rows.
+        x: Rows, (R, D), float32 or float64; or the products of distinct rows.
         layout: Where the rows of the sequences stand.
         weights: Of each direction, in x's dtype.
         initial: (h,), or (h, c) for the LSTM, each (directions, B, H); zeros where it is None.
         keep: What is kept for `backward`: ``gates``; ``states`` alone, which takes a fifth of the
             memory for an LSTM and computes the gates again; or ``everything``, so that `backward`
             needs no output and it may be changed.
-        numbers: Which row of x stands at each row, (R,). The product of inputs and weights is then
-            formed once for each distinct row. For inference alone.
-        packed: The weights by `pack`, which then are not read again.
+        numbers: Which of the products stands at each row, (R,). For inference alone.
+        packed: The weights by `pack`, which then are not read again. Products come with those
+            that they are of.
         threads: How many; as many as are set where it is None.
 
     Returns:
@@ -153,7 +216,7 @@ def forward(
     Raises:
         ShapeError: Shapes or dtypes that do not fit; all that do not are named at once.
         ValueError: The layout has a row that is not there.
-        EngineError: The reference runs, or the weights are packed for another engine.
+        EngineError: The reference runs, or the weights or products are those of another engine.
         MemoryError: There is not enough memory.
 
     Example:
@@ -163,13 +226,21 @@ def forward(
         (3, 1)
     """
     native = isa.require_native()
-    hidden = _check(cell, x, layout, weights, initial, numbers)
-    if numbers is not None and keep != "nothing":
-        raise ShapeError("rows by number are for inference: nothing can be kept for a backward")
-    if packed is not None and packed.engine != native.engine():
-        raise EngineError(
-            f"the weights are packed for {packed.engine}, {native.engine()} runs. Pack them again."
-        )
+    if isinstance(x, InputProducts):
+        if numbers is None or packed is None or keep != "nothing":
+            raise ShapeError(
+                "input products are for inference, which keeps nothing for a backward, and come "
+                "with the number of each row's and with the packed weights that they are of"
+            )
+        _check_engine(x.engine, native.engine())
+        x, inputs = x.values, weights[0][0].shape[1]
+    elif numbers is not None:
+        raise ShapeError("numbers are those of input products, x are rows")
+    else:
+        inputs = x.shape[-1]
+    hidden = _check(cell, x, inputs, layout, weights, initial, numbers)
+    if packed is not None:
+        _check_engine(packed.engine, native.engine())
     directions = len(weights)
     try:
         output = np.empty((layout.rows, directions * hidden), x.dtype)
@@ -241,7 +312,7 @@ def backward(
         MemoryError: There is not enough memory.
     """
     native = isa.require_native()
-    hidden = _check(cell, x, layout, weights, initial)
+    hidden = _check(cell, x, x.shape[-1], layout, weights, initial)
     try:
         d_x = np.empty(x.shape, x.dtype) if wants_x else None
         d_weights: list[DirectionWeights] = []
@@ -279,6 +350,12 @@ def backward(
     return LayerGradients(d_x, d_weights, d_initial)
 
 
+def _check_engine(packed: str, engine: str) -> None:
+    """Refuse what was packed for another engine than the one that runs."""
+    if packed != engine:
+        raise EngineError(f"the weights are packed for {packed}, {engine} runs. Pack them again.")
+
+
 def _flat(weights: Sequence[DirectionWeights]) -> list[Array | None]:
     return [part for one in weights for part in one]
 
@@ -299,6 +376,7 @@ def _empty_states(
 def _check(
     cell: CellName,
     x: Array,
+    inputs: int,
     layout: RowLayout,
     weights: Sequence[DirectionWeights],
     initial: Arrays | None,
@@ -316,7 +394,7 @@ def _check(
         raise ShapeError(f"weight_hh is a matrix, got shape {weights[0][1].shape}")
     hidden = int(weights[0][1].shape[1])
     rows = GATES[cell] * hidden
-    shapes = ((rows, x.shape[1]), (rows, hidden), (rows,), (rows,))
+    shapes = ((rows, inputs), (rows, hidden), (rows,), (rows,))
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     expected = [
         (name, part, shape)

@@ -109,9 +109,12 @@ class PackedStack:
             start = None
             if initial is not None:
                 start = tuple(part[self._states[layer]] for part in initial.parts)
+            x_NW: Array | recurrent.InputProducts = rows_NW
+            if numbers_N is not None:
+                x_NW = recurrent.input_products(stack.cell, rows_NW, stack.hidden_size, packed)
             found = recurrent.forward(
                 stack.cell,
-                rows_NW,
+                x_NW,
                 layout,
                 self._weights(layer),
                 start,
