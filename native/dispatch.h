@@ -1,4 +1,5 @@
-// Which engine runs, a build of the kernels for one instruction set, and on how many threads.
+// Which engine runs each precision, a build of the kernels for one instruction set, and on how many
+// threads.
 
 #pragma once
 
@@ -9,14 +10,30 @@
 
 namespace birnn {
 
-// Names of the engines that were compiled and that this processor has, best first.
-std::vector<std::string> engines();
+// An instruction set that kernels are written for.
+struct Level {
+  std::string name;
+  std::vector<std::string> precisions;  // that this build has kernels of its own for
+  std::string missing;                  // what this processor or build lacks for it; empty: nothing
+};
 
-// The engine in use: the best one until another is chosen.
+// All of this kind of processor, best first. Whether the system grants AMX's tiles is not asked.
+std::vector<Level> levels();
+
+// The engine in use for float32 and float64: the best one until another is chosen.
 const Engine& engine();
 
-// Throws std::invalid_argument for one that is not here.
-void choose_engine(const std::string& name);
+// The kernels in use for int8 or bf16. Throws std::logic_error until they have been chosen.
+const InferenceKernels& low_precision(Precision precision);
+
+// The name of the engine in use; empty where none was chosen.
+std::string engine_name(Precision precision);
+
+// Throws std::invalid_argument for one that is not here, or has no kernels of this precision.
+void choose_engine(const std::string& name, Precision precision);
+
+// Throws std::invalid_argument for a number that no precision has.
+Precision precision_of(int number);
 
 // Threads for a call that asks for `asked`; 0 asks for as many as are set.
 int threads_wanted(int asked);

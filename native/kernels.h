@@ -281,4 +281,10 @@ extern "C" const Engine* birnn_engine_generic();
 extern "C" const Engine* birnn_engine_avx2();
 extern "C" const Engine* birnn_engine_avx512();
 
+// And one of low precision alone, for what came after AVX-512.
+extern "C" const LowPrecision* birnn_low_avx2_vnni();
+extern "C" const LowPrecision* birnn_low_avx512_vnni();
+extern "C" const LowPrecision* birnn_low_avx512_bf16();
+extern "C" const LowPrecision* birnn_low_amx();
+
 }  // namespace birnn

@@ -2,12 +2,16 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
+
+#include <tuple>
 
 #include "array_checks.h"
 #include "dispatch.h"
 #include "plan.h"
 #include "pool.h"
+#include "processor.h"
 
 namespace nb = nanobind;
 
@@ -32,6 +36,20 @@ void make_plan(Plan* here, const Integers& lengths, const Integers& starts, cons
   new (here) Plan(lengths.data(), starts.data(), static_cast<std::int64_t>(lengths.shape(0)),
                   steps.data(), static_cast<std::int64_t>(steps.shape(0)), rows);
 }
+
+std::vector<std::tuple<std::string, std::vector<std::string>, std::string>> levels_here() {
+  std::vector<std::tuple<std::string, std::vector<std::string>, std::string>> all;
+  for (const Level& level : levels()) {
+    all.emplace_back(level.name, level.precisions, level.missing);
+  }
+  return all;
+}
+
+void choose_numbered(const std::string& name, int precision) {
+  choose_engine(name, precision_of(precision));
+}
+
+std::string engine_numbered(int precision) { return engine_name(precision_of(precision)); }
 
 // A batch is planned once, for all layers and for the backward pass.
 void bind_plan(nb::module_& m) {
@@ -62,10 +80,16 @@ NB_MODULE(_native, m) {
 #else
       "unknown";
 #endif
-  m.def("engines", &birnn::engines, "Engines that this processor has, best first.");
-  m.def("choose_engine", &birnn::choose_engine, "name"_a, "Run on one of `engines`.");
-  m.def(
-      "engine", [] { return std::string(birnn::engine().name); }, "The engine in use.");
+  m.attr("vendor") = birnn::processor().vendor;
+  m.attr("features") = birnn::processor().features;
+  m.def("levels", &birnn::levels_here,
+        "Instruction sets, best first: name, precisions, and what is missing for it here.");
+  m.def("tiles_refused", &birnn::tiles_refused,
+        "Why the system keeps AMX's tiles from this process; empty where it grants them.");
+  m.def("choose_engine", &birnn::choose_numbered, "name"_a, "precision"_a = 0,
+        "Run a precision on one of `levels`.");
+  m.def("engine", &birnn::engine_numbered, "precision"_a = 0,
+        "The engine in use for a precision; empty where none was chosen.");
   m.def("set_threads", &birnn::set_threads, "threads"_a, "Threads of a call that asks for none.");
   m.def("threads_worth", &birnn::useful_threads, "wanted"_a,
         "How many of the wanted threads would work on a call now.");

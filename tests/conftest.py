@@ -56,6 +56,7 @@ MAY_BE_MISSING = re.compile(
     r"|needs two processors"
     r"|no CUDA device"
     r"|root may write anywhere"
+    r"|no /proc/cpuinfo on this system"
     r"|.* is not installed: pip install .*"  # peers of the benchmarks
     r"|Keras runs on another backend here\. .*"  # once `make test-tensorflow` has installed it
 )

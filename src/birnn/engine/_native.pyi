@@ -18,14 +18,23 @@ Doubles = npt.NDArray[np.float64]
 
 compiler: str
 
-def engines() -> list[str]:
-    """Engines that this processor has, best first."""
+vendor: str
+"""Of the processor, as CPUID tells it; empty where none does."""
 
-def choose_engine(name: str) -> None:
-    """Run on one of `engines`."""
+features: list[str]
+"""Of the processor, as far as kernels ask for them and the system saves their registers."""
 
-def engine() -> str:
-    """The engine in use."""
+def levels() -> list[tuple[str, list[str], str]]:
+    """Instruction sets, best first: name, precisions, and what is missing for it here."""
+
+def tiles_refused() -> str:
+    """Why the system keeps AMX's tiles from this process; empty where it grants them."""
+
+def choose_engine(name: str, precision: int = 0) -> None:
+    """Run a precision on one of `levels`."""
+
+def engine(precision: int = 0) -> str:
+    """The engine in use for a precision; empty where none was chosen."""
 
 def set_threads(threads: int) -> None:
     """Threads of a call that asks for none."""

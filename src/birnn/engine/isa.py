@@ -1,8 +1,9 @@
 """Which engine runs the recurrence here, why, and on how many threads.
 
-The compiled module holds the kernels once for each instruction set and runs the best that the
-processor has. ``BIRNN_ISA`` forces one, ``BIRNN_NUM_THREADS`` sets the threads. The module is
-optional: without a C++ compiler the install is pure Python and the NumPy reference runs.
+The compiled module holds the kernels once for each instruction set and runs, for each precision,
+the best that the processor has. ``BIRNN_ISA`` forces one, ``BIRNN_NUM_THREADS`` sets the threads.
+The module is optional: without a C++ compiler the install is pure Python and the NumPy reference
+runs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -27,11 +28,33 @@ THREADS = "BIRNN_NUM_THREADS"
 MAX_THREADS = 256  # as in native/dispatch.cpp
 REFERENCE = "reference"
 
-DETAILS = {
-    "avx512": "compiled for AVX-512 (x86-64-v4)",
-    "avx2": "compiled for AVX2 and FMA (x86-64-v3)",
-    "generic": "compiled for any processor of this kind",
-    REFERENCE: f"NumPy {np.__version__}",
+Precision = Literal["float32", "bf16", "int8"]
+# As in native/kernels.h.
+PRECISION_NUMBERS = {"float32": 0, "float64": 1, "bf16": 2, "int8": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """An instruction set that kernels are written for.
+
+    Args:
+        detail: One line on what it is.
+        base: The level that every processor with this one has as well; empty where there is none.
+    """
+
+    detail: str
+    base: str = ""
+
+
+LEVELS = {
+    "amx": Level("compiled for AMX's tiles, beside AVX-512 VNNI", "avx512_vnni"),
+    "avx512_bf16": Level("compiled for AVX-512 BF16", "avx512_vnni"),
+    "avx512_vnni": Level("compiled for AVX-512 VNNI", "avx512"),
+    "avx512": Level("compiled for AVX-512 (x86-64-v4)", "avx2"),
+    "avx2_vnni": Level("compiled for AVX-VNNI, beside AVX2", "avx2"),
+    "avx2": Level("compiled for AVX2 and FMA (x86-64-v3)", "generic"),
+    "generic": Level("compiled for any processor of this kind"),
+    REFERENCE: Level(f"NumPy {np.__version__}"),
 }
 
 
@@ -53,7 +76,7 @@ class Engine:
     """What runs the recurrence.
 
     Args:
-        name: ``avx512``, ``avx2``, ``generic`` or ``reference``.
+        name: One of `LEVELS`: ``avx512``, ``generic``, ``reference`` ...
         detail: One line on what that is.
     """
 
@@ -61,19 +84,57 @@ class Engine:
     detail: str
 
 
-def available() -> tuple[str, ...]:
-    """Names of the engines that can run here, best first; the last is always ``reference``.
+def available(precision: Precision = "float32") -> tuple[str, ...]:
+    """Names of the engines that can run a precision here, best first.
+
+    The last is always ``reference``. Which is the best goes by the processor and its maker, never
+    by a measurement: the ways to sum bf16 differ in their last bits.
 
     Example:
         >>> available()[-1]
         'reference'
     """
     native = native_module()
-    return (*(native.engines() if native is not None else ()), REFERENCE)
+    if native is None:
+        return (REFERENCE,)
+    names = [
+        name for name, (own, _) in _levels().items() if precision in own and why_not(name) is None
+    ]
+    if precision == "bf16" and native.vendor != "AuthenticAMD" and "avx512_bf16" in names:
+        # Intel's processors run it at half the rate, slower than weights that are widened.
+        names.remove("avx512_bf16")
+        names.insert(names.index("avx512") + 1, "avx512_bf16")
+    return (*names, REFERENCE)
 
 
-def active() -> Engine:
-    """The engine that runs, or would run if asked now; ``BIRNN_ISA`` forces one.
+def why_not(level: str) -> str | None:
+    """Why kernels of a level cannot run here; None where they can.
+
+    Whether the system grants AMX's tiles is asked for once, where the processor has them.
+
+    Example:
+        >>> why_not("reference") is None
+        True
+    """
+    native = native_module()
+    if level == REFERENCE:
+        return None
+    if level not in LEVELS:
+        return nearest(level, available())
+    if native is None:
+        return why_no_native()
+    if level not in _levels():
+        return "it is of another kind of processor"
+    _, missing = _levels()[level]
+    if not missing and level == "amx" and (refused := native.tiles_refused()):
+        return f"the system refuses AMX's tiles to this process: {refused}"
+    return missing or None
+
+
+def active(precision: Precision = "float32") -> Engine:
+    """The engine that runs, or would run if asked now; ``BIRNN_ISA`` forces a level.
+
+    Then each precision runs on the best kernels that need no more than that level.
 
     Raises:
         EngineError: ``BIRNN_ISA`` names one that is not here.
@@ -82,11 +143,11 @@ def active() -> Engine:
         >>> active().name in available()
         True
     """
-    name = _name_for(os.environ.get(FORCE, ""))
-    return Engine(name, DETAILS[name])
+    name = _name_for(os.environ.get(FORCE, ""), precision)
+    return Engine(name, LEVELS[name].detail)
 
 
-def selected_engine() -> ModuleType | None:
+def selected_engine(precision: Precision = "float32") -> ModuleType | None:
     """The compiled module, set to the engine that is wanted; None where the reference runs.
 
     Where it runs because there is no compiled module, a warning says so once.
@@ -95,47 +156,66 @@ def selected_engine() -> ModuleType | None:
         EngineError: ``BIRNN_ISA`` names an engine that is not here.
     """
     forced = os.environ.get(FORCE, "")
-    native = _select(forced)
+    native = _SELECT[precision](forced)
     if native is None and not forced:
         _warn_no_native_engine()
     return native
 
 
-def require_native() -> ModuleType:
+def require_native(precision: Precision = "float32") -> ModuleType:
     """The compiled module, as `selected_engine`.
 
     Raises:
         EngineError: The reference runs, or ``BIRNN_ISA`` names an engine that is not here.
     """
-    native = selected_engine()
+    native = selected_engine(precision)
     if native is None:
         why = why_no_native() or f"{FORCE} asks for it"
         raise EngineError(f"the {REFERENCE} engine runs, this needs a compiled one: {why}")
     return native
 
 
-@functools.lru_cache(maxsize=1)  # one: choosing another engine has to be done again
-def _select(forced: str) -> ModuleType | None:
-    name = _name_for(forced)
+def _select(precision: Precision, forced: str) -> ModuleType | None:
+    name = _name_for(forced, precision)
     if name == REFERENCE:
         return None
     native = native_module()
     assert native is not None
-    native.choose_engine(name)
+    native.choose_engine(name, PRECISION_NUMBERS[precision])
     return native
 
 
-@functools.lru_cache(maxsize=8)
-def _name_for(forced: str) -> str:
-    """The engine that is forced, or the best one."""
-    names = available()
-    if forced and forced not in names:
-        why = why_no_native()
+# Of each precision the last choice: choosing another engine has to be done again.
+_SELECT = {
+    precision: functools.lru_cache(maxsize=1)(functools.partial(_select, precision))
+    for precision in get_args(Precision)
+}
+
+
+@functools.lru_cache(maxsize=32)
+def _name_for(forced: str, precision: Precision) -> str:
+    """The best engine for a precision, or the best that needs no more than the forced level."""
+    if not forced:
+        return available(precision)[0]
+    why = why_not(forced)
+    if why is not None:
+        here = f" Here: {', '.join(available())}." if forced in LEVELS else ""
         raise EngineError(
-            f"{FORCE} is {forced!r}, which is not here: {nearest(forced, names)}. "
-            f"Unset {FORCE} to let birnn choose." + (f" ({why})" if why else "")
+            f"{FORCE} is {forced!r}, which is not here: {why.rstrip('.')}.{here} "
+            f"Unset {FORCE} to let birnn choose."
         )
-    return forced or names[0]
+    name = forced
+    while name != REFERENCE and precision not in _levels()[name][0]:
+        name = LEVELS[name].base or REFERENCE
+    return name
+
+
+@functools.cache
+def _levels() -> dict[str, tuple[list[str], str]]:
+    """Levels of this kind of processor: precisions that have own kernels, and what is missing."""
+    native = native_module()
+    assert native is not None
+    return {name: (precisions, missing) for name, precisions, missing in native.levels()}
 
 
 @functools.cache  # warned once

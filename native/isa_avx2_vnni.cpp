@@ -1,0 +1,6 @@
+// Compiled with -march=x86-64-v3 -mavxvnni: AVX-VNNI beside AVX2 and FMA.
+
+#define BIRNN_ENGINE avx2_vnni
+#define BIRNN_VECTOR_BYTES 32
+#define BIRNN_REGISTERS 16
+#include "low_table.h"
