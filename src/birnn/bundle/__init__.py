@@ -5,6 +5,13 @@ from birnn.bundle.conventions import CONVENTIONS, convention, direction
 from birnn.bundle.framework_arrays import Convention
 from birnn.bundle.io import Bundle, BundleSource, as_bundle, faults, load, save
 from birnn.bundle.manifest import FORMAT_VERSION
+from birnn.bundle.quantising import (
+    QuantisingReport,
+    as_float32,
+    dequantised,
+    quantised,
+    quantising_report,
+)
 from birnn.bundle.spec import Encoder, Spec
 from birnn.inputs import Characters, Surface, Symbols, Vectors, Words
 from birnn.tasks import Label, Labels, Tags, TargetSequence, Values
@@ -19,6 +26,7 @@ __all__ = [
     "Encoder",
     "Label",
     "Labels",
+    "QuantisingReport",
     "Spec",
     "Surface",
     "Symbols",
@@ -28,10 +36,14 @@ __all__ = [
     "Vectors",
     "Words",
     "as_bundle",
+    "as_float32",
     "card",
     "convention",
+    "dequantised",
     "direction",
     "faults",
     "load",
+    "quantised",
+    "quantising_report",
     "save",
 ]

@@ -20,6 +20,15 @@ _KNOWS = (
     "less than the metrics above, which hold for data like the file they were measured on."
 )
 
+QUANTISED = "quantised"
+"""Key of the metadata that says what a quantised model was made of, and how it was checked."""
+
+PRECISION_TITLES = {
+    "float32": "float32",
+    "bf16": "matrices in bfloat16, the rest float32",
+    "int8": "matrices in int8 with a float32 scale for each row, the rest float32",
+}
+
 _FENCE = "---\n"
 
 # Of the numbers that are no counts, those that do not say how well it answers.
@@ -36,9 +45,10 @@ def card(spec: Spec, *, metadata: Mapping[str, Any], metrics: Mapping[str, Any])
             ``birnn.json``.
     """
     name = escaped(str(metadata.get("name") or f"birnn {spec.task}"))
+    trained = {key: value for key, value in metadata.items() if key != QUANTISED}
     return "\n".join(
         [
-            *_front_matter(spec, name, metadata, metrics),
+            *_front_matter(spec, name, metadata, metrics if spec.precision == "float32" else {}),
             f"# {name}",
             "",
             _summary(spec),
@@ -47,11 +57,12 @@ def card(spec: Spec, *, metadata: Mapping[str, Any], metrics: Mapping[str, Any])
             "",
             f"    {outline(spec)}",
             "",
-            f"{spec.parameter_count():,} parameters, float32.",
+            f"{spec.parameter_count():,} parameters, {PRECISION_TITLES[spec.precision]}.",
             "",
+            *_quantised(spec, metadata),
             "## Training",
             "",
-            *_table(metadata, "Nothing was recorded about its training."),
+            *_table(trained, "Nothing was recorded about its training."),
             "",
             "## Metrics",
             "",
@@ -169,6 +180,23 @@ def _summary(spec: Spec) -> str:
     return (
         f"A {spec.task} made with birnn: it reads {spec.inputs.reads} and gives {spec.head.gives}."
     )
+
+
+def _quantised(spec: Spec, metadata: Mapping[str, Any]) -> list[str]:
+    """What a model in low precision was made of, and what it lost where it was checked."""
+    if spec.precision == "float32":
+        return []
+    record = metadata.get(QUANTISED)
+    checked = isinstance(record, Mapping) and "checked" in record
+    ends = "" if checked else " It was not checked on data after that."
+    return [
+        "## Quantised",
+        "",
+        f"It was made of a float32 model, of which the metrics below are.{ends}",
+        "",
+        *_table(record if isinstance(record, Mapping) else {}, "Nothing was recorded about that."),
+        "",
+    ]
 
 
 def _table(entries: Mapping[str, Any], empty: str) -> list[str]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from birnn.bundle.spec import Spec
+from birnn.bundle.spec import SCALES, Spec, StoredTensor
 from birnn.data.alphabet import UNKNOWN
 from birnn.inputs.vocabulary import WITHOUT_UNKNOWN
-from birnn.schema import Shape
 
 # Most faults and names in a message, and characters of each: a damaged file may have any number.
 MOST_NAMED = 10
@@ -133,39 +132,66 @@ def vocabulary_faults(spec: Spec, vocabularies: Mapping[str, Any]) -> list[str]:
 
 
 def tensor_faults(
-    expected: Mapping[str, Shape],
+    expected: Mapping[str, StoredTensor],
     shapes: Mapping[str, tuple[int, ...]],
     dtypes: Mapping[str, str],
 ) -> list[str]:
     """All faults in names, shapes and dtypes of the tensors that a spec expects."""
     found: list[str] = []
-    missing = [f"{name} {shape}" for name, shape in expected.items() if name not in shapes]
+    missing = [f"{name} {each.shape}" for name, each in expected.items() if name not in shapes]
     if missing:
         found.append(f"lacks {_tensors(len(missing))} {shortlist(missing)}")
     unknown = sorted(set(shapes) - set(expected))
     if unknown:
         found.append(f"has {_tensors(len(unknown))} that spec does not know: {shortlist(unknown)}")
-    for name, shape in expected.items():
+    for name, (shape, dtype) in expected.items():
         if name in shapes and shapes[name] != shape:
             found.append(f"tensor {name} has shape {shapes[name]}, spec says {shape}")
-        if name in dtypes and dtypes[name] != "float32":
-            found.append(f"tensor {name} is {dtypes[name]}, it must be float32")
+        if name in dtypes and dtypes[name] != dtype:
+            found.append(f"tensor {name} is {dtypes[name]}, it must be {dtype}")
     return found
 
 
-def value_faults(tensors: Mapping[str, np.ndarray]) -> list[str]:
-    """All tensors with values that no model can run with."""
+def value_faults(stored: Mapping[str, np.ndarray]) -> list[str]:
+    """All tensors with values that no model can run with.
+
+    Args:
+        stored: Tensors as they are stored, by their names: float32, int8 with row scales, or the
+            bits of bfloat16.
+    """
     found: list[str] = []
-    for name, tensor in tensors.items():
-        # One pass without a temporary: a sum over finite float32 values is finite in float64.
-        with np.errstate(invalid="ignore"):
-            total = tensor.sum(dtype=np.float64)
-        if not np.isfinite(total):
-            bad = int((~np.isfinite(tensor)).sum())
+    for name, tensor in stored.items():
+        bad = _not_finite(tensor)
+        if bad:
             found.append(f"tensor {name} has {bad} values that are NaN or infinite")
         elif name == "inputs.scale" and float(tensor.min(initial=1.0)) <= 0:
             found.append(f"tensor {name} has values of 0 or less, rows are divided by them")
+        elif name.endswith(SCALES) and float(tensor.min(initial=0.0)) < 0:
+            found.append(f"tensor {name} has values below 0, a row scale has none")
+        if tensor.dtype == np.int8:
+            found += _int8_faults(name, tensor, stored[name + SCALES])
     return found
+
+
+def _int8_faults(name: str, values_RC: np.ndarray, scales_R: np.ndarray) -> Iterator[str]:
+    """What is wrong with an int8 matrix: values that rounding cannot give."""
+    if below := int((values_RC == -128).sum()):
+        yield f"tensor {name} has {below} values of -128, the least is -127"
+    if rows := int(values_RC[scales_R == 0].any(axis=1).sum()):
+        yield f"tensor {name} has {rows} rows that are not 0, whose scale is 0"
+
+
+def _not_finite(tensor: np.ndarray) -> int:
+    """How many values are NaN or infinite."""
+    if tensor.dtype == np.int8:
+        return 0
+    if tensor.dtype == np.uint16:
+        # Of bfloat16: an exponent of ones alone.
+        return int(((tensor & 0x7F80) == 0x7F80).sum())
+    # One pass without a temporary: a sum over finite float32 values is finite in float64.
+    with np.errstate(invalid="ignore"):
+        total = tensor.sum(dtype=np.float64)
+    return 0 if np.isfinite(total) else int((~np.isfinite(tensor)).sum())
 
 
 def path_fault(folder: Path, role: str, name: Any, root: Path | None = None) -> str | None:

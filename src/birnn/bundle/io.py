@@ -3,7 +3,7 @@
 ```
 birnn.json          format version, spec, metadata, metrics, names of the other files, digests
 vocab.json          vocabularies: words, characters, symbols, labels
-model.safetensors   every tensor of `Spec.tensors`, float32
+model.safetensors   every tensor of `Spec.tensors`, as `Spec.stored_tensors` says
 background.safetensors   mean states of the encoder over data, for explanations; may be missing
 README.md           model card
 ```
@@ -15,6 +15,7 @@ also after a crash, finds either the former bundle or the new one, whole.
 
 from __future__ import annotations
 
+import operator
 import os
 import shutil
 from collections.abc import Collection, Mapping
@@ -22,10 +23,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
-import safetensors.numpy
 
 from birnn.bundle import documents
 from birnn.bundle.addresses import BundleFiles, located
@@ -53,10 +53,10 @@ from birnn.bundle.manifest import (
     paths_of,
     read_manifest,
 )
-from birnn.bundle.spec import Spec
-from birnn.bundle.tensors import read_tensors
+from birnn.bundle.spec import Spec, StoredTensor
+from birnn.bundle.tensors import Tensor, as_stored, read_tensors, written_tensors
 from birnn.errors import BundleError, OutputError, Tell, UsageError, log_notice
-from birnn.schema import Shape
+from birnn.reference.low_precision import Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,8 @@ class Bundle:
     Args:
         spec: What the model is.
         vocabularies: Items of each vocabulary (words, characters, symbols, labels), by id.
-        tensors: Every tensor of ``spec.tensors()``, float32.
+        tensors: Every tensor of ``spec.tensors()``: float32, or in the precision of the spec a
+            matrix of `birnn.reference.low_precision`.
         metadata: How it was trained: any JSON values.
         metrics: Its scores: any JSON values.
         mean_states: The tensors of ``spec.mean_states()``, float32, or nothing.
@@ -76,7 +77,7 @@ class Bundle:
 
     spec: Spec
     vocabularies: Mapping[str, tuple[str, ...]]
-    tensors: Mapping[str, np.ndarray]
+    tensors: Mapping[str, Any]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     mean_states: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -95,13 +96,19 @@ class Bundle:
 def faults(bundle: Bundle) -> list[str]:
     """All faults of a model: names, shapes, dtypes, vocabularies, values."""
     found = vocabulary_faults(bundle.spec, bundle.vocabularies)
-    parts = [(bundle.spec.tensors(), bundle.tensors)]
-    parts += [(bundle.spec.mean_states(), bundle.mean_states)] if bundle.mean_states else []
+    parts = [(bundle.spec.stored_tensors(), bundle.tensors)]
+    parts += [(_mean_states(bundle.spec), bundle.mean_states)] if bundle.mean_states else []
     for expected, tensors in parts:
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        dtypes = {name: str(tensor.dtype) for name, tensor in tensors.items()}
-        found += tensor_faults(expected, shapes, dtypes) + value_faults(tensors)
+        stored = list(as_stored(tensors))
+        shapes = {name: tuple(array.shape) for name, _, array in stored}
+        dtypes = {name: dtype for name, dtype, _ in stored}
+        found += tensor_faults(expected, shapes, dtypes)
+        found += value_faults({name: array for name, _, array in stored})
     return found
+
+
+def _mean_states(spec: Spec) -> dict[str, StoredTensor]:
+    return {name: StoredTensor(shape) for name, shape in spec.mean_states().items()}
 
 
 def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()) -> None:
@@ -254,14 +261,14 @@ def _load(folder: str | Path, files: BundleFiles, tell: Tell) -> Bundle:
         vocabularies = _vocabularies(paths["vocabularies"], digests.get("vocabularies"), found)
         if spec is not None and vocabularies is not None:
             found += vocabulary_faults(spec, vocabularies)
-    tensors: dict[str, np.ndarray] = {}
-    mean_states: dict[str, np.ndarray] = {}
+    tensors: dict[str, Tensor] = {}
+    mean_states: dict[str, Tensor] = {}
     if "tensors" in paths:
-        expected = None if spec is None else spec.tensors()
+        expected = None if spec is None else spec.stored_tensors()
         tensors = read_tensors(paths["tensors"], expected, digests.get("tensors"), found)
     if "background" in paths and spec is not None:
         mean_states = read_tensors(
-            paths["background"], spec.mean_states(), digests.get("background"), found
+            paths["background"], _mean_states(spec), digests.get("background"), found
         )
     for name in ("facts", "metrics"):
         if not isinstance(manifest.get(name, {}), dict):
@@ -279,7 +286,7 @@ def _load(folder: str | Path, files: BundleFiles, tell: Tell) -> Bundle:
         tensors=tensors,
         metadata=manifest.get("facts", {}),
         metrics=manifest.get("metrics", {}),
-        mean_states=mean_states,
+        mean_states=cast("dict[str, np.ndarray]", mean_states),
     )
 
 
@@ -311,11 +318,11 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
     files = FILES | ({"background": MEAN_STATES} if bundle.mean_states else {})
     vocabularies = {name: list(items) for name, items in bundle.vocabularies.items()}
     contents = {
-        FILES["tensors"]: _safetensors(bundle.tensors, spec.tensors()),
+        FILES["tensors"]: written_tensors(bundle.tensors, spec.stored_tensors()),
         FILES["vocabularies"]: documents.written(vocabularies),
     }
     if bundle.mean_states:
-        contents[MEAN_STATES] = _safetensors(bundle.mean_states, spec.mean_states())
+        contents[MEAN_STATES] = written_tensors(bundle.mean_states, _mean_states(spec))
     metadata, metrics = documents.plain(bundle.metadata), documents.plain(bundle.metrics)
     manifest = {
         "format": "birnn",
@@ -342,18 +349,15 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
 
 def tensors_digest(bundle: Bundle) -> str:
     """SHA-256 of the file of tensors that a model has, or would have, in its folder."""
-    return documents.digest_of(_safetensors(bundle.tensors, bundle.spec.tensors()))
-
-
-def _safetensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> bytes:
-    content: bytes = safetensors.numpy.save(
-        {name: np.ascontiguousarray(tensors[name]).reshape(shape) for name, shape in shapes.items()}
-    )
-    return content
+    return documents.digest_of(written_tensors(bundle.tensors, bundle.spec.stored_tensors()))
 
 
 def _read_only(value: Any) -> Any:
-    """A read-only view of an array; anything else unchanged."""
+    """A read-only view of an array, or of those of a matrix; anything else unchanged."""
+    if isinstance(value, Matrix):
+        held = [getattr(value, each.name) for each in fields(value)]
+        closed = [_read_only(array) for array in held]
+        return value if all(map(operator.is_, held, closed)) else type(value)(*closed)
     if not isinstance(value, np.ndarray) or not value.flags.writeable:
         return value
     view = value.view()

@@ -7,12 +7,13 @@ tensors follow (`Spec.tensors`). Settings of training alone (dropout, learning r
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from birnn.inputs import Inputs
 from birnn.reference.cells import CELLS
+from birnn.reference.low_precision import Precision
 from birnn.reference.stack import (
     CellName,
     Direction,
@@ -25,6 +26,24 @@ from birnn.schema import Frozen, Shape, Size, prefixed
 from birnn.tasks import AnyHead
 
 FINAL_STATES = ("final_h", "final_c")  # mean states of all layers, as a cell has them
+
+
+STORED = {"float32": "float32", "bf16": "bfloat16", "int8": "int8"}
+"""Dtype on disk of a matrix in each precision."""
+SCALES = ".scales"
+"""What the row scales of an int8 matrix are called after its name."""
+
+
+class StoredTensor(NamedTuple):
+    """A tensor as it is stored.
+
+    Args:
+        shape: Its shape.
+        dtype: Its dtype: ``float32``, ``bfloat16`` or ``int8``.
+    """
+
+    shape: Shape
+    dtype: str = "float32"
 
 
 def _parts(given: Any) -> Any:
@@ -121,9 +140,14 @@ class Spec(Frozen):
         (3, 32)
     """
 
+    added: ClassVar = frozenset({"precision"})
+
     inputs: Inputs
     encoder: Encoder
     head: AnyHead
+    precision: Precision = Field(
+        default="float32", description="of the weights: float32, bf16 or int8"
+    )
 
     @model_validator(mode="after")
     def _check_head(self) -> Spec:
@@ -143,12 +167,49 @@ class Spec(Frozen):
         return self.encoder.stack(self.inputs.width)
 
     def tensors(self) -> dict[str, Shape]:
-        """Name and shape of every tensor of the model; all are float32."""
+        """Name and shape of every tensor of the model."""
         return (
             prefixed("inputs", self.inputs.tensors())
             | prefixed("encoder", self.stack.shapes())
             | prefixed("head", self.head.tensors(self.stack))
         )
+
+    def kept_in_float32(self) -> dict[str, str]:
+        """The tensors that are float32 in every precision, each with the reason.
+
+        All others are matrices that a recurrent layer, a linear layer or an embedding reads.
+
+        Example:
+            >>> from birnn.inputs import Symbols
+            >>> from birnn.tasks import Tags
+            >>> spec = Spec(inputs=Symbols(size=5, dim=8), encoder=Encoder(), head=Tags(size=3))
+            >>> spec.kept_in_float32()["head.linear.bias"]
+            'biases: added to float32 sums'
+            >>> "head.linear.weight" in spec.kept_in_float32()
+            False
+        """
+        reasons = prefixed("inputs", self.inputs.kept_in_float32)
+        reasons |= prefixed("head", self.head.kept_in_float32)
+        kept = {}
+        for name, shape in self.tensors().items():
+            reason = next((why for of, why in reasons.items() if name.startswith(of)), None)
+            own = name.rpartition(".")[2]
+            if reason is None and not (len(shape) == 2 and own.split("_")[0] == "weight"):
+                reason = "biases: added to float32 sums"
+            if reason is not None:
+                kept[name] = reason
+        return kept
+
+    def stored_tensors(self) -> dict[str, StoredTensor]:
+        """Every tensor as it is stored: matrices in the precision, int8 ones with row scales."""
+        kept = self.tensors() if self.precision == "float32" else self.kept_in_float32()
+        stored = {}
+        for name, shape in self.tensors().items():
+            low = name not in kept
+            stored[name] = StoredTensor(shape, STORED[self.precision] if low else "float32")
+            if low and self.precision == "int8":
+                stored[name + SCALES] = StoredTensor(shape[:1])
+        return stored
 
     def mean_states(self) -> dict[str, Shape]:
         """Names and shapes of the mean states over data, used for mean ablation by explanations.

@@ -1,4 +1,4 @@
-"""Tensors of a safetensors file, validated in full.
+"""Tensors in a safetensors file: written, and read with all of it validated.
 
 The file is read, not mapped: if it were truncated while mapped, the process would be killed
 (SIGBUS), and a change after validation would go unnoticed.
@@ -9,60 +9,131 @@ header     JSON: {name: {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24
 the rest   the tensors one after another, without gaps
 ```
 
+An int8 matrix is stored as two tensors, its values and, under its name and `.scales`, its row
+scales; one in bfloat16 as its bits.
+
 Source: https://huggingface.co/docs/safetensors/index, section Format.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from birnn.bundle import documents
 from birnn.bundle.checks import OTHER_DIGEST, shortlist, sniff_format, tensor_faults, value_faults
+from birnn.bundle.spec import SCALES, StoredTensor
 from birnn.engine.arrays import aligned_empty
+from birnn.errors import ShapeError
+from birnn.reference.low_precision import Bf16Matrix, Int8Matrix, Matrix
 from birnn.schema import Shape
 
 MOST_HEADER = 1 << 24  # bytes; 50,000 tensors need a third of it
-DTYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16"}
-FLOAT32 = np.dtype("<f4")
+DTYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
+CODES = {dtype: code for code, dtype in DTYPES.items()}
+IN_MEMORY = {"float32": "<f4", "bfloat16": "<u2", "int8": "i1"}
+"""What NumPy holds the stored dtypes as: of bfloat16, which it does not know, the bits."""
+
+Tensor = npt.NDArray[np.float32] | Matrix
+"""A tensor of a model: float32, or a matrix in low precision."""
+
+
+def as_stored(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
+    """Name, dtype and values of each tensor as it is stored.
+
+    Example:
+        >>> matrix = Int8Matrix.of(np.array([[1.0, 0.5]], np.float32))
+        >>> [(name, dtype) for name, dtype, _ in as_stored({"w.weight": matrix})]
+        [('w.weight', 'int8'), ('w.weight.scales', 'float32')]
+    """
+    for name, tensor in tensors.items():
+        if isinstance(tensor, Int8Matrix):
+            yield name, "int8", tensor.values
+            yield name + SCALES, str(tensor.scales.dtype), tensor.scales
+        elif isinstance(tensor, Bf16Matrix):
+            yield name, "bfloat16", tensor.bits
+        else:
+            yield name, str(tensor.dtype), tensor
+
+
+def written_tensors(tensors: Mapping[str, Tensor], stored: Mapping[str, StoredTensor]) -> bytes:
+    """The content of a safetensors file.
+
+    It is put together here, since NumPy has no bfloat16 that the library could be given; of float32
+    tensors it is what the library writes.
+
+    Args:
+        tensors: Tensors by name.
+        stored: Names, shapes and dtypes of the file.
+    """
+    values = {name: array for name, _, array in as_stored(tensors)}
+    # As the library orders them: the widest dtype first, so that each stands at its own multiple.
+    names = sorted(stored, key=lambda name: (-_width(stored[name].dtype), name))
+    header, parts, end = {}, [], 0
+    for name in names:
+        shape, dtype = stored[name]
+        part = np.ascontiguousarray(values[name], IN_MEMORY[dtype]).reshape(shape)
+        begin, end = end, end + part.nbytes
+        header[name] = {"dtype": CODES[dtype], "shape": shape, "data_offsets": (begin, end)}
+        parts.append(part.tobytes())
+    head = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    head += b" " * (-len(head) % 8)
+    return b"".join([len(head).to_bytes(8, "little"), head, *parts])
+
+
+def _width(dtype: str) -> int:
+    return np.dtype(IN_MEMORY[dtype]).itemsize
 
 
 def read_tensors(
-    path: Path, expected: Mapping[str, Shape] | None, digest: str | None, found: list[str]
-) -> dict[str, np.ndarray]:
+    path: Path, expected: Mapping[str, StoredTensor] | None, digest: str | None, found: list[str]
+) -> dict[str, Tensor]:
     """The tensors of a file, read-only; faults are added to ``found``.
 
     Args:
         path: The file.
-        expected: Names and shapes that it must have; None if unknown.
+        expected: Names, shapes and dtypes that it must have; None if unknown.
         digest: SHA-256 of the file; None if unknown.
         found: Receives faults.
     """
     own: list[str] = []
-    tensors: dict[str, np.ndarray] = {}
+    stored: dict[str, npt.NDArray[Any]] = {}
     try:
         # Unbuffered: a buffer would be a second copy of the tensors.
         with path.open("rb", buffering=0) as file:
-            tensors = _read(file, expected, digest, own)
+            stored = _read(file, expected, digest, own)
     except OSError as error:
         own.append(f"cannot be read: {error.strerror}")
+    tensors: dict[str, Tensor] = {}
+    for name, array in stored.items() if not own else ():
+        try:
+            if array.dtype == np.int8:
+                tensors[name] = Int8Matrix(array, stored[name + SCALES])
+            elif array.dtype == np.uint16:
+                tensors[name] = Bf16Matrix(array)
+            elif not name.endswith(SCALES):
+                tensors[name] = array
+        except ShapeError as error:  # more columns than int8 can sum
+            own.append(f"tensor {name}: {error}".rstrip("."))
     found += [f"{path.name} {fault}" for fault in own]
     return tensors
 
 
 def _read(
     file: FileIO,
-    expected: Mapping[str, Shape] | None,
+    expected: Mapping[str, StoredTensor] | None,
     digest: str | None,
     found: list[str],
-) -> dict[str, np.ndarray]:
+) -> dict[str, npt.NDArray[Any]]:
     size = os.fstat(file.fileno()).st_size
     start = file.read(9)
     if start[8:] != b"{":
@@ -108,13 +179,16 @@ def _read(
         if sha256.hexdigest() != digest:
             found.append(OTHER_DIGEST)
     _close(memory)
-    tensors = {}
+    stored = {}
     for tensor in expected:
-        _, shape, begin, end = places[tensor]
-        flat = memory[begin:end].view(FLOAT32)
-        tensors[tensor] = flat.reshape(shape).astype(np.float32, copy=False)
-    found += value_faults(tensors)
-    return tensors
+        dtype, shape, begin, end = places[tensor]
+        flat = memory[begin:end].view(IN_MEMORY[dtype])
+        array = flat.reshape(shape).astype(flat.dtype.newbyteorder("="), copy=False)
+        if not array.flags.aligned:  # where another program wrote them in another order
+            array = array.copy()
+        stored[tensor] = array
+    found += value_faults(stored)
+    return stored
 
 
 Place = tuple[str, Shape, int, int]
@@ -139,10 +213,10 @@ def _places(entries: Mapping[str, Any], found: list[str]) -> dict[str, Place]:
 
 
 def _extent_fault(places: Mapping[str, Place], room: int) -> str | None:
-    """The fault of the places of float32 tensors of these shapes in so many bytes, or None."""
+    """The fault of the places of tensors of these shapes and dtypes in so many bytes, or None."""
     reached = 0
-    for name, (_, shape, begin, end) in sorted(places.items(), key=lambda item: item[1][2:]):
-        if begin != reached or end - begin != 4 * math.prod(shape):
+    for name, (dtype, shape, begin, end) in sorted(places.items(), key=lambda item: item[1][2:]):
+        if begin != reached or end - begin != _width(dtype) * math.prod(shape):
             return f"is damaged: tensor {name} {shape} cannot stand at bytes {begin} to {end}"
         reached = end
     if reached > room:

@@ -72,8 +72,10 @@ def explain(
             )
         found = trace_target(predictor, sequence, target=target, data=pool)
     else:
+        from birnn.bundle import as_float32
         from birnn.explain.explanation import explanation
 
+        predictor = Predictor(as_float32(predictor, tell=print_notice))
         found = explanation(predictor, sequence, step=step, target=target, data=pool)
     if as_json:
         print_json(found.to_dict())

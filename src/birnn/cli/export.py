@@ -51,6 +51,7 @@ def export(
 
     exporter = exporter_of(to)
     exporter.check(out, overwrite=overwrite, run=verify)
+    from birnn.bundle import as_float32
     from birnn.runtime import Predictor
 
     predictor = Predictor.load(model)
@@ -60,7 +61,8 @@ def export(
         with naming_file(data):
             options = predictor.read_options(reading)
             sequences = [e.inputs for e in predictor.read(data, options, tell=print_notice)]
-    exporter.write(predictor.bundle, out)
+    bundle = as_float32(predictor, tell=print_notice)
+    exporter.write(bundle, out)
     told = {"model": str(model), "to": to, "file": str(out), "bytes": out.stat().st_size}
     found = None
     if verify:
@@ -68,7 +70,7 @@ def export(
         from birnn.export.verify import verify as run_both
 
         found = run_both(
-            predictor.bundle,
+            bundle,
             out,
             to=to,
             sequences=sequences,

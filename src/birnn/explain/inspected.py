@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from birnn.bundle import Bundle, as_bundle
+from birnn.bundle import Bundle, as_float32
 from birnn.bundle.spec import Encoder, Spec
 from birnn.data import ReadOptions
 from birnn.data.batching import windows
@@ -113,7 +113,7 @@ class InspectedModel:
             case InspectedModel():
                 return model
             case str() | Path() | Predictor() | Bundle():
-                return cls._of_bundle(as_bundle(model))
+                return cls._of_bundle(as_float32(model))
             case BiRNN():
                 return cls._of_encoder(model)
             case _:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from birnn.bundle import Bundle, BundleSource, as_bundle
+from birnn.bundle import Bundle, BundleSource, as_float32, dequantised
 from birnn.errors import OutputError, UsageError, nearest, require
 from birnn.export.feeds import Array
 
@@ -93,12 +93,14 @@ class Exporter:
     def write(self, bundle: Bundle, path: Path) -> None:
         """Write a bundle as a file of the framework, atomically; a file there is replaced.
 
+        The file is in float32, whatever the bundle's precision.
+
         Raises:
             ConversionError: The framework cannot represent the model.
             OutputError: The place cannot be written.
         """
         with _whole_file(path) as part:
-            importlib.import_module(self.module).write(bundle, part)
+            importlib.import_module(self.module).write(dequantised(bundle), part)
 
     def load(self, path: Path, bundle: Bundle) -> Loaded:
         """Load an exported file.
@@ -107,7 +109,7 @@ class Exporter:
             path: The file.
             bundle: The model it was made of, whose vocabularies and validation are used.
         """
-        loaded: Loaded = importlib.import_module(self.module).load(path, bundle)
+        loaded: Loaded = importlib.import_module(self.module).load(path, dequantised(bundle))
         return loaded
 
 
@@ -162,7 +164,7 @@ def export_model(model: BundleSource, out: str | Path, *, to: str, overwrite: bo
     """
     exporter, path = exporter_of(to), Path(out)
     exporter.check(path, overwrite=overwrite)
-    exporter.write(as_bundle(model), path)
+    exporter.write(as_float32(model), path)
     return path
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from birnn.bundle import Bundle
+from birnn.bundle import Bundle, dequantised
 from birnn.data.batching import in_order
 from birnn.data.examples import Example
 from birnn.errors import ConversionError, UsageError
@@ -211,6 +211,7 @@ def verify(
     """
     if not tolerance >= 0:
         raise UsageError(f"tolerance is {tolerance}, it must be 0 or more")
+    bundle = dequantised(bundle)  # as it was written
     return verify_loaded(
         bundle,
         exporter_of(to).load(Path(path), bundle),

@@ -112,6 +112,9 @@ class InputSpec(Frozen, ABC):
     """A file for the model card's example; None: as the task has it."""
     formats: ClassVar[str] = "any of birnn's formats"
     """The formats of files, for the model card."""
+    kept_in_float32: ClassVar[Mapping[str, str]] = {}
+    """Why tensors stay float32 in every precision, by what their names begin with; of biases that
+    has not to be said."""
 
     kind: str
 

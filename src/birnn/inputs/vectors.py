@@ -137,6 +137,7 @@ class Vectors(Offset, InputSpec):
     formats: ClassVar[str] = "`.ts` or `.npz`"
 
     added: ClassVar = Offset.added | {"dense"}
+    kept_in_float32: ClassVar = dict.fromkeys(("mean", "scale"), "units of the inputs")
 
     kind: Literal["vectors"] = "vectors"
     size: Size = Field(description="channels of a step")

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from birnn.bundle import BundleSource, as_bundle
+from birnn.bundle import BundleSource, as_float32
 from birnn.bundle.spec import Spec
 from birnn.errors import UsageError
 from birnn.jax.crf import ChainScores, viterbi
@@ -51,7 +51,8 @@ def from_bundle(
 
     Returns:
         The function, ``function(params, arrays) -> scores``, and the bundle's tensors by their
-        names. It works under ``jit``, ``grad`` and ``vmap``; `birnn.export.feeds` makes the arrays.
+        names, in float32. It works under ``jit``, ``grad`` and ``vmap``; `birnn.export.feeds` makes
+        the arrays.
 
     Raises:
         BundleError: A folder that holds no whole bundle.
@@ -67,7 +68,7 @@ def from_bundle(
         >>> model(params, {"lengths": [3, 0], "symbols": np.zeros((2, 3), int)}).shape
         (2, 3, 2)
     """
-    bundle = as_bundle(model)
+    bundle = as_float32(model)
     allowed = None
     if not bundle.spec.head.searches:
         head = bundle.spec.head.scored("a function of JAX")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.bundle import Bundle, BundleSource, as_bundle, faults
+from birnn.bundle import Bundle, BundleSource, as_float32, faults
 from birnn.bundle.checks import summary
 from birnn.errors import ConversionError, Tell, log_notice
 from birnn.foreign import Beside, bundle_of, keras_layers, mask_notices
@@ -51,7 +51,7 @@ def from_keras(
         ('mean', 'last')
     """
     if like is not None:
-        return _updated(as_bundle(like), model)
+        return _updated(as_float32(like, tell=tell), model)
     refuse_own_class({"class_name": type(model).__name__, "module": type(model).__module__})
     layers = {layer.name: layer for layer in model.layers}
     if {"encoder_l0", "scores"} <= set(layers):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from birnn.bundle.io import BundleSource, as_bundle
+from birnn.bundle import BundleSource, as_float32
 from birnn.errors import ConversionError, Tell, log_notice
 from birnn.inputs import Symbols, Vectors, Words
 from birnn.keras.backend import DType, load_keras, precision
@@ -28,7 +28,7 @@ def to_keras(model: BundleSource, *, dtype: DType = "float32", tell: Tell = log_
     Args:
         model: A bundle, its folder, or what `birnn.load` gave.
         dtype: Of its weights and results; ``float64`` on TensorFlow only.
-        tell: Takes a notice of the backend that was chosen.
+        tell: Takes notices: of the backend that was chosen, of weights that were dequantised.
 
     Returns:
         The model. Its inputs are, by name, ``lengths`` (B,); of words ``words`` (B, T), with
@@ -60,7 +60,7 @@ def to_keras(model: BundleSource, *, dtype: DType = "float32", tell: Tell = log_
         ... ).shape
         (1, 3, 2)
     """
-    bundle = as_bundle(model)
+    bundle = as_float32(model, tell=tell)
     spec = bundle.spec
     if spec.head.searches:
         raise ConversionError(

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from birnn.bundle.checks import LONGEST_FAULT
 from birnn.bundle.io import Bundle, load
+from birnn.bundle.quantising import check_precision, in_precision
 from birnn.bundle.spec import Spec
 from birnn.data.examples import Example
 from birnn.data.options import ReadOptions
@@ -34,18 +35,27 @@ class LoadedModel:
         self._head = self._runner.network.head
 
     @classmethod
-    def load(cls, folder: str | Path, *, tell: Tell = log_notice) -> Self:
+    def load(
+        cls, folder: str | Path, *, precision: str | None = None, tell: Tell = log_notice
+    ) -> Self:
         """A model from the folder that training wrote, or from the Hugging Face Hub.
 
         Args:
             folder: The folder, or an address: ``hf://user/name@revision``.
+            precision: ``int8`` or ``bf16`` to quantise a float32 model in memory, ``float32`` to
+                dequantise one; None for the precision that it has.
             tell: Takes each notice about it, one line; by default the logger ``birnn`` does.
 
         Raises:
-            BundleError: It holds no whole bundle, or the Hub does not give it.
+            BundleError: It holds no whole bundle, or the Hub does not give it; or it is quantised,
+                and another low precision is asked for.
             MissingExtra: An address, without the extra ``hub``.
+            UsageError: A precision that does not exist.
         """
-        return cls(load(folder, tell=tell))
+        if precision is not None:
+            check_precision(precision)
+        bundle = load(folder, tell=tell)
+        return cls(in_precision(bundle, precision, name=str(folder), tell=tell))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By its bundle: packed weights belong to this process, and the folder may be gone.
@@ -53,7 +63,8 @@ class LoadedModel:
 
     def __repr__(self) -> str:
         spec, name = self.spec, type(self).__name__
-        return f"{name}({spec.task}, {spec.inputs.kind}, {spec.parameter_count():,} parameters)"
+        size = f"{spec.parameter_count():,} parameters, {spec.precision}"
+        return f"{name}({spec.task}, {spec.inputs.kind}, {size})"
 
     @property
     def bundle(self) -> Bundle:

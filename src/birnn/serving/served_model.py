@@ -60,6 +60,7 @@ class ServedModel:
             "ranks": self.ranks,
             "directions": spec.stack.directions_of(-1),
             "parameters": spec.parameter_count(),
+            "precision": spec.precision,
             "metrics": predictor.metrics,
         }
 

@@ -36,6 +36,10 @@ Lengths = npt.NDArray[np.int64]
 BatchChange = Callable[[Batch, np.random.Generator], Batch]
 
 
+ATTENTION_KEPT = {"attention.": "scores of the attention: small, and exponents are taken of them"}
+"""Why the tensors of an attention stay float32 in every precision, see `Head.kept_in_float32`."""
+
+
 @dataclass(frozen=True, slots=True)
 class FittedHead:
     """The head that fits training examples.
@@ -113,6 +117,9 @@ class Head(Frozen, Evaluated, ABC):
     """Whether a JSON line has the probabilities of its answer unasked."""
     ranks: ClassVar[bool] = False
     """Whether the best of several answers can be asked for, of the sequence or of its gaps."""
+    kept_in_float32: ClassVar[Mapping[str, str]] = {}
+    """Why tensors stay float32 in every precision, by what their names begin with; of biases that
+    has not to be said."""
 
     size: Size
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from birnn.reference.stack import Stack
 from birnn.schema import Shape, Size, linear_shapes
-from birnn.tasks.head import HeadLayer
+from birnn.tasks.head import ATTENTION_KEPT, HeadLayer
 from birnn.tasks.scored import HiddenSettings, Scored, hidden_of
 
 PoolingName = Literal["last", "max", "mean", "last+max+mean", "attention"]
@@ -39,6 +39,7 @@ class Pooled(Scored, ABC):
     """Base of the heads that answer once for a sequence: pooling, then layers."""
 
     added: ClassVar = Scored.added | {"attention_score"}
+    kept_in_float32: ClassVar = ATTENTION_KEPT
 
     pooling: PoolingName = "last+max+mean"
     attention_size: Size = Field(default=64, description="hidden units of the attention")

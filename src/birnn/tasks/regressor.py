@@ -39,6 +39,10 @@ class Values(Pooled, Offset):
     has_labels: ClassVar = False
     vocabulary: ClassVar = None
     added: ClassVar = Pooled.added | Offset.added
+    kept_in_float32: ClassVar = {
+        **Pooled.kept_in_float32,
+        **dict.fromkeys(("mean", "scale"), "units of the values"),
+    }
     answer_comment: ClassVar = "# a list of values for each sequence"
 
     kind: Literal["values"] = "values"

@@ -31,7 +31,15 @@ from birnn.tasks.decoder_settings import (
     fitting_size,
 )
 from birnn.tasks.errors import AnswerError
-from birnn.tasks.head import Array, FittedHead, Head, HeadLayer, Lengths, Tensors
+from birnn.tasks.head import (
+    ATTENTION_KEPT,
+    Array,
+    FittedHead,
+    Head,
+    HeadLayer,
+    Lengths,
+    Tensors,
+)
 from birnn.tasks.target_symbols import (
     BOUNDARY_SYMBOL,
     MOST_EACH,
@@ -99,6 +107,10 @@ class TargetSequence(Head, DecoderSettings):
     searches: ClassVar = True
     ranks: ClassVar = True
     vocabulary: ClassVar = "targets"
+    kept_in_float32: ClassVar = {
+        **ATTENTION_KEPT,
+        "combine.weight": "applied in two halves, to contexts and to states",
+    }
 
     kind: Literal["sequence"] = "sequence"
     size: Size = Field(description="target symbols, the boundary symbol included")

@@ -95,6 +95,7 @@ class Tags(Scored):
         },
     }
     per_step: ClassVar = True
+    kept_in_float32: ClassVar = {"crf.": "scores of the CRF: added, not multiplied"}
     answer_comment: ClassVar = "# a list of labels for each sequence"
 
     kind: Literal["tags"] = "tags"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from birnn.bundle.documents import digest_of_value
 from birnn.bundle.io import Bundle, BundleSource, as_bundle, tensors_digest
+from birnn.bundle.quantising import dequantised
 from birnn.data import Example, ReadOptions
 from birnn.data.scheme_detection import find
 from birnn.data.schemes import marks
@@ -220,6 +221,8 @@ class WarmStart:
         """
         known = restored(self.bundle.vocabularies)
         spec = self.bundle.spec
+        if spec.precision != "float32":
+            notes.append(f"{self.name} is in {spec.precision}: its weights start dequantised")
         head, labels, initial = spec.head, fitted.labels, fitted.initial
         if labels is not None:
             own, new = known[str(head.vocabulary)], labels
@@ -276,9 +279,9 @@ class WarmStart:
         Args:
             fresh: Tensors of the grown model, freshly initialised.
         """
-        found = {}
+        found, known = {}, dequantised(self.bundle).tensors
         for name, tensor in fresh.items():
-            own = self.bundle.tensors[name]
+            own = known[name]
             found[name] = tensor.copy()
             found[name][tuple(map(slice, own.shape))] = own
         return found

@@ -87,7 +87,8 @@ const showModel = () => {
   const vectors = model.holds === "vectors";
   $("title").textContent = model.name;
   document.title = `${model.name} · birnn`;
-  const size = counted(model.parameters, "parameter");
+  const low = model.precision === "float32" ? "" : ` in ${model.precision}`;
+  const size = `${counted(model.parameters, "parameter")}${low}`;
   $("lead").textContent = `${article(model.task)} ${model.task} with ${size}: it gives ${model.gives}.`;
   $("asked").textContent = vectors ? "Series: one step a line, its numbers with blanks between" : "Text";
   const [reads, breaks] = vectors ? [["Ctrl", "Enter"], ["Enter"]] : [["Enter"], ["Shift", "Enter"]];
