@@ -16,16 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from birnn.ragged import Ragged
 from birnn.reference.cells import CELLS, Array, Arrays
+from birnn.reference.low_precision import differentiable
 from birnn.reference.merge import MERGES, Projection
 from birnn.reference.scan import Schedule, Tape, Weights, backward, forward
 from birnn.reference.stack import Stack
 
-Parameters = Mapping[str, Array]
+Parameters = Mapping[str, Any]
+"""Arrays by their names; weights may be matrices of low precision (`birnn.reference.Matrix`)."""
 Gradients = dict[str, Array]
 
 
@@ -99,7 +102,8 @@ def run(
 
     Args:
         x: Batch of rows (N, D).
-        parameters: Arrays by the names of ``stack.shapes()``.
+        parameters: Arrays by the names of ``stack.shapes()``, or matrices of low precision, which
+            read rows of float32.
         stack: Settings of the stack.
         initial: Initial states; zeros where it is None.
 
@@ -118,7 +122,13 @@ def run(
 def run_saving(
     x: Ragged[Array], parameters: Parameters, stack: Stack, initial: StackState | None = None
 ) -> tuple[Outcome, Saved]:
-    """As `run`, with the same arguments; also returns what `gradients` needs."""
+    """As `run`, with the same arguments; also returns what `gradients` needs.
+
+    Raises:
+        UsageError: Weights of low precision, which have no gradients.
+    """
+    for name, array in parameters.items():
+        differentiable(array, name)
     return _run(x, parameters, stack, initial, keep=True)
 
 
@@ -135,7 +145,8 @@ def _run(
     cell, merge = CELLS[stack.cell], MERGES[stack.merge]
     schedule = Schedule.of(x.lengths)
     if initial is None:
-        initial = StackState.zeros(stack, len(x), np.result_type(x.values, *parameters.values()))
+        arrays = [array for array in parameters.values() if isinstance(array, np.ndarray)]
+        initial = StackState.zeros(stack, len(x), np.result_type(x.values, *arrays))
     finals: list[Arrays] = []
     halves: list[list[Array]] = []
     tapes: list[list[Tape]] = []

@@ -39,12 +39,15 @@ class Cell:
             ``backward`` needs and what the step had to compute anyway.
         backward: ``(d_state, saved) -> (d_input_BG, d_recurrent_BG, d_state)``; the last is what
             reaches the state before the step past the gates, without the recurrent product.
+        apart: How many gates, of the last ones, take their two parts and biases apart; of the
+            others the cell takes nothing but the sum.
     """
 
     gates: int
     states: int
     forward: Callable[[Array, Array, Arrays], tuple[Arrays, Arrays]]
     backward: Callable[[Arrays, Arrays], tuple[Array, Array, Arrays]]
+    apart: int = 0
 
 
 def sigmoid(x: Array) -> Array:
@@ -200,5 +203,5 @@ CELLS: dict[CellName, Cell] = {
     "rnn_tanh": Cell(GATES["rnn_tanh"], 1, rnn_tanh, rnn_tanh_backward),
     "rnn_relu": Cell(GATES["rnn_relu"], 1, rnn_relu, rnn_relu_backward),
     "lstm": Cell(GATES["lstm"], 2, lstm, lstm_backward),
-    "gru": Cell(GATES["gru"], 1, gru, gru_backward),
+    "gru": Cell(GATES["gru"], 1, gru, gru_backward, apart=1),
 }

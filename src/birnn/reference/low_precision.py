@@ -42,7 +42,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from birnn.errors import ShapeError
+from birnn.errors import ShapeError, UsageError
 from birnn.reference.bf16_sums import SUMS, Bf16Sum
 
 Array = npt.NDArray[Any]
@@ -325,8 +325,28 @@ def product(
 
 
 def float_weights(matrix: Array | Matrix) -> Array:
-    """The numbers of a matrix that is of low precision, or none."""
+    """An array as it is; of a matrix of low precision the numbers that it stands for."""
     return matrix.dequantised() if isinstance(matrix, Matrix) else matrix
+
+
+def differentiable(weights: Array | Matrix, name: str = "the matrix") -> Array:
+    """Weights that have a gradient, which those of low precision have not.
+
+    Raises:
+        UsageError: Weights in int8 or bf16.
+
+    Example:
+        >>> differentiable(Int8Matrix.of(np.ones((1, 1), np.float32)), "weight_hh_l0")
+        Traceback (most recent call last):
+        ...
+        birnn.errors.UsageError: weight_hh_l0 is in int8, which is for inference: it has no ...
+    """
+    if isinstance(weights, Matrix):
+        raise UsageError(
+            f"{name} is in {weights.precision}, which is for inference: it has no gradient. Load "
+            "the model in float32, or make arrays of its matrices by dequantised()."
+        )
+    return weights
 
 
 def rows_of(matrix: Array | Matrix, numbers: Array) -> Array:

@@ -6,18 +6,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from birnn.reference.cells import Array
+from birnn.reference.low_precision import differentiable
+from birnn.reference.low_precision import product as matrix_product
 from birnn.reference.stack import MERGE_WIDTH, MergeName
 
 
 class Projection(NamedTuple):
-    """Parameters of the merge ``project``, or their gradients."""
+    """Parameters of the merge ``project``, or their gradients.
 
-    weight: Array  # (W, 2H)
+    The weight is an array, or a matrix of low precision.
+    """
+
+    weight: Any  # (W, 2H)
     bias: Array  # (W,)
 
 
@@ -92,9 +97,7 @@ def product_backward(
 def project(forward_NH: Array, backward_NH: Array, projection: Projection | None) -> Array:
     """``[f, b] @ weight.T + bias``."""
     assert projection is not None
-    merged_NW: Array = concat(forward_NH, backward_NH) @ projection.weight.T
-    merged_NW += projection.bias
-    return merged_NW
+    return matrix_product(concat(forward_NH, backward_NH), projection.weight, projection.bias)
 
 
 def project_backward(
@@ -103,7 +106,7 @@ def project_backward(
     """Backward of `project`."""
     assert projection is not None
     d_forward_NH, d_backward_NH, _ = concat_backward(
-        d_NW @ projection.weight, forward_NH, backward_NH
+        d_NW @ differentiable(projection.weight), forward_NH, backward_NH
     )
     d_weight_W2H = d_NW.T @ concat(forward_NH, backward_NH)
     return d_forward_NH, d_backward_NH, Projection(d_weight_W2H, d_NW.sum(axis=0))

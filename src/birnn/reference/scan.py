@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from birnn.ragged import Lengths
 from birnn.reference.cells import Array, Arrays, Cell
+from birnn.reference.low_precision import differentiable, multiplier
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,13 @@ class Schedule:
 
 
 class Weights(NamedTuple):
-    """Parameters of one direction of one layer, or their gradients."""
+    """Parameters of one direction of one layer, or their gradients.
 
-    weight_ih: Array  # (G, D)
-    weight_hh: Array  # (G, H)
+    Both weights are arrays, or matrices of low precision (`birnn.reference.Matrix`).
+    """
+
+    weight_ih: Any  # (G, D)
+    weight_hh: Any  # (G, H)
     bias_ih: Array  # (G,)
     bias_hh: Array  # (G,)
 
@@ -138,11 +142,10 @@ def forward(
     """
     rows = schedule.reverse_rows if reverse else schedule.rows
     scan_x_ND = x_ND[rows]
-    input_NG = scan_x_ND @ weights.weight_ih.T
-    input_NG += weights.bias_ih
-    weight_hh_HG = np.ascontiguousarray(weights.weight_hh.T)
-    hidden = weight_hh_HG.shape[0]
-    output_NH = np.empty((rows.shape[0], hidden), input_NG.dtype)
+    input_bias_G, recurrent_bias_G = _biases(cell, weights)
+    input_NG = multiplier(weights.weight_ih)(scan_x_ND, input_bias_G)
+    add_recurrent = multiplier(weights.weight_hh)
+    output_NH = np.empty((rows.shape[0], weights.weight_hh.shape[1]), input_NG.dtype)
     previous_NH = np.empty_like(output_NH) if keep else None
     saved: list[Arrays] = []
 
@@ -152,8 +155,7 @@ def forward(
         state = tuple(part[:count] for part in state)
         if previous_NH is not None:
             previous_NH[here] = state[0]
-        recurrent_BG = state[0] @ weight_hh_HG
-        recurrent_BG += weights.bias_hh
+        recurrent_BG = add_recurrent(state[0], recurrent_bias_G)
         state, needed = cell.forward(input_NG[here], recurrent_BG, state)
         output_NH[here] = state[0]
         for part, now in zip(final, state, strict=True):
@@ -165,6 +167,19 @@ def forward(
     rows_NH[rows] = output_NH
     tape = None if previous_NH is None else Tape(rows, scan_x_ND, previous_NH, saved)
     return rows_NH, schedule.unsort(final), tape
+
+
+def _biases(cell: Cell, weights: Weights) -> Arrays:
+    """What the input and the recurrent products are added to.
+
+    Both biases stand before the sum begins; where a gate takes its parts apart each has its own.
+    """
+    apart = weights.bias_ih.shape[0] // cell.gates * (cell.gates - cell.apart)
+    input_G = weights.bias_ih + weights.bias_hh
+    recurrent_G = np.zeros_like(input_G)
+    input_G[apart:] = weights.bias_ih[apart:]
+    recurrent_G[apart:] = weights.bias_hh[apart:]
+    return input_G, recurrent_G
 
 
 def backward(
@@ -190,7 +205,8 @@ def backward(
         Gradients with respect to the rows (N, D), the parameters, and the initial state.
     """
     scan_d_output_NH = d_output_NH[tape.rows]
-    gates = weights.weight_hh.shape[0]
+    weight_ih, weight_hh = differentiable(weights.weight_ih), differentiable(weights.weight_hh)
+    gates = weight_hh.shape[0]
     d_input_NG = np.empty((tape.rows.shape[0], gates), scan_d_output_NH.dtype)
     d_recurrent_NG = np.empty_like(d_input_NG)
 
@@ -206,10 +222,10 @@ def backward(
         d_recurrent_NG[here] = d_recurrent_BG
         for part, past in zip(running, d_past, strict=True):
             part[...] = past
-        running[0][...] += d_recurrent_BG @ weights.weight_hh
+        running[0][...] += d_recurrent_BG @ weight_hh
 
     d_x_ND = np.empty_like(tape.x)
-    d_x_ND[tape.rows] = d_input_NG @ weights.weight_ih
+    d_x_ND[tape.rows] = d_input_NG @ weight_ih
     d_weights = Weights(
         d_input_NG.T @ tape.x,
         d_recurrent_NG.T @ tape.previous,
