@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +18,19 @@ from birnn.studies.bench.peers import Implementation
 # ---------------------------------------------------------------------- ONNX Runtime
 
 
-def onnxruntime(problem: Problem, work: Work, threads: int) -> list[Implementation]:
-    """The operator LSTM, with its lengths."""
+def onnxruntime(
+    problem: Problem, work: Work, threads: int, *, int8: bool = False
+) -> list[Implementation]:
+    """The operator LSTM, with its lengths; its own DynamicQuantizeLSTM for int8."""
     assert work == "forward", "it has no backward pass"
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    model = _onnx_model(problem)
     session = runtime.InferenceSession(
-        _onnx_model(problem), options, providers=["CPUExecutionProvider"]
+        _quantised(model) if int8 else model, options, providers=["CPUExecutionProvider"]
     )
     feeds = {
         "X": np.ascontiguousarray(problem.x.swapaxes(0, 1)),
@@ -53,10 +58,23 @@ def _onnx_model(problem: Problem) -> bytes:
     return bytes(graph.model().SerializeToString())
 
 
+def _quantised(model: bytes) -> bytes:
+    """The model with its weights in int8, by ONNX Runtime's own tool at its own settings."""
+    import onnx
+    from onnxruntime.quantization import quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "int8.onnx")
+        quantize_dynamic(onnx.load_from_string(model), place)
+        return place.read_bytes()
+
+
 # ---------------------------------------------------------------------- OpenVINO
 
 
-def openvino(problem: Problem, work: Work, threads: int) -> list[Implementation]:
+def openvino(
+    problem: Problem, work: Work, threads: int, *, hint: str = "f32"
+) -> list[Implementation]:
     """Two ways, as the one that its operator is made for is the slower one.
 
     With steps unknown until it runs, a bidirectional LSTMSequence ignores the lengths in its
@@ -69,7 +87,8 @@ def openvino(problem: Problem, work: Work, threads: int) -> list[Implementation]
     core = ov.Core()
     settings = {
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # or it computes in bfloat16 where the processor can
+        # By default it is bfloat16 where the processor can.
+        "INFERENCE_PRECISION_HINT": hint,
         "PERFORMANCE_HINT": "LATENCY",
     }
     feeds = [problem.x, problem.lengths.astype(np.int32)]

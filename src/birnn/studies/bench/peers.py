@@ -24,6 +24,8 @@ from birnn.studies.bench.cases import COMPARED, Array, Case, Problem, Work
 OURS = "birnn"
 TORCH = ("torch-packed", "torch-padded")
 
+Lower = Callable[[nn.Module], nn.Module]
+
 # Classes by their names, which are the same in birnn.nn and torch.nn.
 CLASSES: dict[CellName, str] = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
 
@@ -144,10 +146,19 @@ def _birnn(problem: Problem, work: Work, threads: int) -> list[Implementation]:
     return [_on_padded(module, problem, work, **lengths)]
 
 
-def _torch_padded(problem: Problem, work: Work, threads: int) -> list[Implementation]:
-    """Without lengths: what a user runs who gives up the backward half's answers for speed."""
+def torch_padded(
+    problem: Problem, work: Work, threads: int, *, lower: Lower | None = None
+) -> list[Implementation]:
+    """Without lengths: what a user runs who gives up the backward half's answers for speed.
+
+    Args:
+        problem: The layer and what it reads.
+        work: What is done.
+        threads: On how many.
+        lower: From the layer to the same in a lower precision, for the forward pass alone.
+    """
     set_threads(threads)
-    return [_on_padded(_layer(nn, problem), problem, work)]
+    return [_on_padded(_torch_layer(problem, lower), problem, work)]
 
 
 def set_threads(threads: int) -> None:
@@ -176,10 +187,21 @@ def _layer(home: Any, problem: Problem) -> nn.Module:
     return module
 
 
+def _torch_layer(problem: Problem, lower: Lower | None) -> nn.Module:
+    module = _layer(nn, problem)
+    return module if lower is None else lower(module)
+
+
+def _rows_for(module: nn.Module, x: Array) -> Tensor:
+    """The batch in the dtype of the module's parameters; int8 ones are none, and read float32."""
+    dtype = next((parameter.dtype for parameter in module.parameters()), torch.float32)
+    return torch.from_numpy(x).to(dtype)
+
+
 def _on_padded(
     module: nn.Module, problem: Problem, work: Work, **lengths: Tensor
 ) -> Implementation:
-    x = torch.from_numpy(problem.x)
+    x = _rows_for(module, problem.x)
 
     def run(x: Tensor) -> Tensor:
         output: Tensor = module(x, **lengths)[0]
@@ -197,15 +219,17 @@ def _on_padded(
     return Implementation(step, _numpy)
 
 
-def _torch_packed(problem: Problem, work: Work, threads: int) -> list[Implementation]:
-    """Packed sequences; packing and unpacking are not timed."""
+def torch_packed(
+    problem: Problem, work: Work, threads: int, *, lower: Lower | None = None
+) -> list[Implementation]:
+    """Packed sequences; packing and unpacking are not timed. Arguments as of `torch_padded`."""
     set_threads(threads)
-    module = _layer(nn, problem)
+    module = _torch_layer(problem, lower)
     lengths = torch.from_numpy(problem.lengths)
     steps = problem.x.shape[1]
 
     def packed(padded: Array) -> PackedSequence:
-        tensor = torch.from_numpy(padded)
+        tensor = _rows_for(module, padded)
         return pack_padded_sequence(tensor, lengths, batch_first=True, enforce_sorted=False)
 
     def unpacked(rows: Tensor) -> Array:
@@ -236,7 +260,7 @@ def _inferring(run: Callable[[Any], Tensor], x: Any) -> Tensor:
 
 
 def _numpy(tensor: Tensor) -> Array:
-    array: Array = tensor.detach().numpy()
+    array: Array = tensor.detach().float().numpy()
     return array
 
 
@@ -244,9 +268,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer(OURS, "birnn", _birnn, ("torch",), every_kind=True),
-        Peer("torch-packed", "torch packed", _torch_packed, ("torch",), every_kind=True),
-        Peer(
-            "torch-padded", "torch padded", _torch_padded, ("torch",), every_kind=True, leaks=True
-        ),
+        Peer("torch-packed", "torch packed", torch_packed, ("torch",), every_kind=True),
+        Peer("torch-padded", "torch padded", torch_padded, ("torch",), every_kind=True, leaks=True),
     )
 }
