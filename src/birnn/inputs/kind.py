@@ -29,7 +29,8 @@ from birnn.schema import Frozen, Shape
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-Tensors = Mapping[str, Floats]
+Tensors = Mapping[str, Any]
+"""Arrays of float32 by their names; matrices may be of low precision (`birnn.reference.Matrix`)."""
 
 Steps = tuple[str, ...] | list[str] | Reals
 """A validated sequence: its tokens, or vectors (T, D)."""

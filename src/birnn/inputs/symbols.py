@@ -32,6 +32,7 @@ from birnn.inputs.kind import (
 )
 from birnn.inputs.tokens import MOST_TOKENS, distinct, mostly_unknown, token_of, tokens_of
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary
+from birnn.reference.low_precision import float_weights
 from birnn.schema import Frozen, Shape, Size
 
 
@@ -166,7 +167,7 @@ class SymbolCodec(Codec[Symbols]):
 
     def embedding(self, tensors: Tensors) -> Embed:
         """Numbers of rows in the table of vectors."""
-        table = tensors["inputs.symbols.weight"]
+        table = float_weights(tensors["inputs.symbols.weight"])
         return lambda sequences: InputRows(self.rows(sequences).symbols, table)
 
     def unknown(self, sequence: Steps) -> npt.NDArray[np.bool_]:

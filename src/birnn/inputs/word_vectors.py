@@ -19,6 +19,7 @@ from birnn.inputs.forms import Characters, Surface
 from birnn.inputs.kind import Floats, Integers, Tensors
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.ragged import Ragged
+from birnn.reference.low_precision import float_weights, rows_of
 
 # Standard deviation of fresh word vectors: a rare word's vector, which is hardly ever updated,
 # starts small, so that it adds little to a row.
@@ -109,7 +110,7 @@ class WordVectors:
         self._characters: PackedStack | None = None
         if characters is not None:
             stack = characters.stack
-            self._symbols = tensors["inputs.characters.symbols.weight"]
+            self._symbols = float_weights(tensors["inputs.characters.symbols.weight"])
             prefix = "inputs.characters.encoder"
             parameters = {name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}
             self._characters = PackedStack(parameters, stack)
@@ -123,12 +124,12 @@ class WordVectors:
         features_FK: Integers | None,
     ) -> Floats:
         """Rows of distinct forms, (F, W)."""
-        parts = [self._words[words_F]]
+        parts = [rows_of(self._words, words_F)]
         if self._characters is not None and characters is not None:
             # The final states: each half after it has read the whole word.
             parts.append(self._characters.run(characters, table=self._symbols).final)
-        if self._features is not None:
-            parts.append(self._features[features_FK].sum(axis=1))
+        if self._features is not None and features_FK is not None:
+            parts.append(rows_of(self._features, features_FK).sum(axis=1))
         return np.concatenate(parts, axis=1)
 
 

@@ -293,7 +293,7 @@ def multiplier(matrix: Array | Matrix, summed: Bf16Sum | None = None) -> Multipl
             return SUMS[summed](rows_RK.T, weight_KO, begin)
 
         return of_bf16
-    transposed = np.ascontiguousarray(matrix.T)
+    transposed = np.asanyarray(matrix.T, order="C")
     return lambda x_RK, start: _added(x_RK @ transposed, start)
 
 

@@ -17,6 +17,7 @@ from birnn.engine.stack import PackedStack
 from birnn.ragged import Lengths, Ragged
 from birnn.reference import bridge
 from birnn.reference.bidirectional import Outcome, StackState
+from birnn.reference.low_precision import float_weights
 from birnn.reference.softmax import log_softmax
 from birnn.reference.stack import Stack
 from birnn.runtime.heads import Floats, Tensors, check_finite
@@ -100,7 +101,8 @@ class DecoderLayers:
         self._bridge = {
             name: Linear.of(tensors, f"head.bridge.{name}") for name in self._spec.linear_layers()
         }
-        self._embedding = tensors["head.embedding.weight"]
+        embedding = tensors["head.embedding.weight"]
+        self._embedding = float_weights(embedding)
         self._stack = PackedStack.of(tensors, "head.decoder", head.decoder_stack)
         combine, width = tensors["head.combine.weight"], encoder.output_size
         if head.attention == "none":
@@ -114,7 +116,7 @@ class DecoderLayers:
             self._key = Linear.of(tensors, "head.attention.key")
             self._query = Linear(tensors["head.attention.query.weight"])
             self._vector = tensors["head.attention.vector"]
-        scores = self._embedding if head.tied else tensors["head.linear.weight"]
+        scores = embedding if head.tied else tensors["head.linear.weight"]
         self._linear = Linear(scores, tensors["head.linear.bias"])
 
     # An overflow affects the answer of its own source alone, and is no fault of the run.

@@ -22,7 +22,8 @@ from birnn.tasks.annotated import Scores
 from birnn.tasks.scored import Decode, Scored
 
 Floats = npt.NDArray[np.float32]
-Tensors = Mapping[str, npt.NDArray[np.float32]]
+Tensors = Mapping[str, Any]
+"""Arrays of float32 by their names; matrices may be of low precision (`birnn.reference.Matrix`)."""
 Vocabularies = Mapping[str, Sequence[str]]
 
 
