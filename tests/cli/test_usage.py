@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import birnn
-from birnn.engine import isa
+from birnn.engine import isa, speed
 from birnn.errors import MissingExtra, UsageError
 from birnn.runtime import Predictor
 
@@ -114,6 +114,19 @@ def test_tables_fit_eighty_columns_without_colour(call: Any) -> None:
     assert max(map(len, told.out.splitlines())) <= 80
 
 
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], float]:
+    """What `birnn info` measures is told, not measured: by precision and engine."""
+    told: dict[tuple[str, str], float] = {}
+
+    def tell(precision: str, engine: str) -> float:
+        return told.setdefault((precision, engine), 100.0 + len(told))
+
+    monkeypatch.setattr(speed, "gflops", tell)
+    return told
+
+
+@pytest.mark.usefixtures("measured")
 def test_info_tells_the_engine_and_the_version(call: Any) -> None:
     told = json.loads(call("info", "--json").out)
     assert told["birnn"] == birnn.__version__
@@ -126,6 +139,29 @@ def test_info_tells_the_engine_and_the_version(call: Any) -> None:
     assert max(map(len, packages.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("engine", ["", isa.available()[-2:][0], isa.REFERENCE])
+def test_info_tells_how_fast_each_engine_is_and_which_runs(
+    call: Any, measured: dict[tuple[str, str], float], monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setenv(isa.FORCE, engine)
+    told = json.loads(call("info", "--json").out)
+    shown = " ".join(call("info").out.split())
+    assert measured
+    for (precision, name), rate in measured.items():
+        [one] = [one for one in told[precision] if one["engine"] == name]
+        runs = name == isa.active(precision).name
+        assert one == {"engine": name, "gflops": rate, "runs": runs}
+        assert f"{name}{'*' if runs else ''} {rate}" in shown
+    assert sum(one["runs"] for one in told["float32"]) == 1
+    assert [one["engine"] for one in told["float32"]] == list(isa.available())
+    for level, why in told["not here"].items():
+        assert isa.why_not(level) == why
+        assert f"{level}: {why}" in shown
+    listed = {name for _, name in measured} | set(told["not here"])
+    assert listed == set(isa.LEVELS) or isa.native_module() is None
+
+
+@pytest.mark.usefixtures("measured")
 def test_info_tells_the_threads_that_hold(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isa, "_threads", None)
     monkeypatch.setenv(isa.THREADS, "7")
@@ -181,6 +217,7 @@ def test_a_number_of_threads_that_cannot_be_is_wrong_usage(call: Any, threads: s
     assert "--threads" in told.err
 
 
+@pytest.mark.usefixtures("measured")
 def test_info_tells_why_there_is_no_native_module(
     call: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

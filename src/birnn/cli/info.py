@@ -6,7 +6,7 @@ import json
 import platform
 from importlib import metadata
 from textwrap import wrap
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ import birnn
 from birnn.cli.options import Json, Task
 from birnn.cli.output import print_json
 from birnn.errors import UsageError, nearest, require
+
+if TYPE_CHECKING:
+    from birnn.reference.low_precision import Precision
 
 PACKAGES = (
     "numpy", "torch", "lightning", "safetensors", "pydantic", "onnx", "onnxruntime", "keras", "jax",
@@ -54,9 +57,11 @@ def _as_set(value: Any) -> str:
 
 
 def info(as_json: Json = False) -> int:
-    """Tell versions, engine and threads."""
-    from birnn.engine import isa
+    """Tell versions, engines and how fast each is here, threads."""
+    from birnn.engine import isa, speed
+    from birnn.reference.low_precision import PRECISIONS
 
+    precisions = [p for p in PRECISIONS if p == "float32" or len(isa.available(p)) > 1]
     engine = isa.active()
     native = isa.native_module()
     told: dict[str, Any] = {
@@ -67,6 +72,9 @@ def info(as_json: Json = False) -> int:
         "native module": (
             f"built with {native.compiler}" if native is not None else isa.why_no_native()
         ),
+        "speed": speed.MEASURED,
+        **{precision: _engines(precision) for precision in precisions},
+        "not here": {level: why for level in isa.LEVELS if native and (why := isa.why_not(level))},
         "threads": isa.get_num_threads(),
         "threads set by": isa.threads_set_by(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
@@ -74,14 +82,37 @@ def info(as_json: Json = False) -> int:
     if as_json:
         print_json(told)
         return 0
-    for name, value in told.items():
-        if isinstance(value, dict):
-            # Lines end between packages, not before the number of one.
-            packages = ", ".join(f"{package}\xa0{number}" for package, number in value.items())
-            lines = wrap(packages, 80 - COLUMN, break_on_hyphens=False, break_long_words=False)
-            value = f"\n{COLUMN * ' '}".join(lines).replace("\xa0", " ")
-        print(f"{f'{name}:':{COLUMN}}{value}")
+    packages = [f"{package} {number}" for package, number in told["packages"].items()]
+    lines = {name: [str(value)] for name, value in told.items()}
+    lines["speed"] = [f"GF/s of the {told['speed']} (* runs)"]
+    for precision in precisions:
+        lines[precision] = [", ".join(map(_shown, told[precision]))]
+    lines["not here"] = [f"{level}: {why}" for level, why in told["not here"].items()] or ["none"]
+    # Lines end between packages, not before the number of one.
+    lines["packages"] = [", ".join(package.replace(" ", "\xa0") for package in packages)]
+    for name, texts in lines.items():
+        wrapped = [
+            line
+            for text in texts
+            for line in wrap(text, 80 - COLUMN, break_on_hyphens=False, break_long_words=False)
+        ]
+        print(f"{f'{name}:':{COLUMN}}" + f"\n{COLUMN * ' '}".join(wrapped).replace("\xa0", " "))
     return 0
+
+
+def _engines(precision: Precision) -> list[dict[str, Any]]:
+    """The engines of a precision: how fast each is, and whether it runs."""
+    from birnn.engine import isa, speed
+
+    runs = isa.active(precision).name
+    return [
+        {"engine": name, "gflops": round(speed.gflops(precision, name), 1), "runs": name == runs}
+        for name in isa.available(precision)
+    ]
+
+
+def _shown(engine: dict[str, Any]) -> str:
+    return f"{engine['engine']}{'*' if engine['runs'] else ''}\xa0{engine['gflops']}"
 
 
 def _version(package: str) -> str | None:

@@ -17,18 +17,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 
 from birnn.errors import ConfigError, EngineError, nearest
+from birnn.reference.low_precision import PRECISIONS, Precision
 
 FORCE = "BIRNN_ISA"
 THREADS = "BIRNN_NUM_THREADS"
 MAX_THREADS = 256  # as in native/dispatch.cpp
 REFERENCE = "reference"
 
-Precision = Literal["float32", "bf16", "int8"]
 # As in native/kernels.h.
 PRECISION_NUMBERS = {"float32": 0, "float64": 1, "bf16": 2, "int8": 3}
 
@@ -147,6 +147,26 @@ def active(precision: Precision = "float32") -> Engine:
     return Engine(name, LEVELS[name].detail)
 
 
+@contextmanager
+def forced(level: str) -> Iterator[None]:
+    """The level runs for a while, as if ``BIRNN_ISA`` named it; in all threads.
+
+    Example:
+        >>> with forced("reference"):
+        ...     active().name
+        'reference'
+    """
+    before = os.environ.get(FORCE)
+    os.environ[FORCE] = level
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FORCE]
+        else:
+            os.environ[FORCE] = before
+
+
 def selected_engine(precision: Precision = "float32") -> ModuleType | None:
     """The compiled module, set to the engine that is wanted; None where the reference runs.
 
@@ -188,7 +208,7 @@ def _select(precision: Precision, forced: str) -> ModuleType | None:
 # Of each precision the last choice: choosing another engine has to be done again.
 _SELECT = {
     precision: functools.lru_cache(maxsize=1)(functools.partial(_select, precision))
-    for precision in get_args(Precision)
+    for precision in PRECISIONS
 }
 
 
@@ -199,9 +219,10 @@ def _name_for(forced: str, precision: Precision) -> str:
         return available(precision)[0]
     why = why_not(forced)
     if why is not None:
-        here = f" Here: {', '.join(available())}." if forced in LEVELS else ""
+        if forced in LEVELS:
+            why = f"{why.rstrip('.')}; {', '.join(available())} are"
         raise EngineError(
-            f"{FORCE} is {forced!r}, which is not here: {why.rstrip('.')}.{here} "
+            f"{FORCE} is {forced!r}, which is not here: {why.removesuffix('?')}. "
             f"Unset {FORCE} to let birnn choose."
         )
     name = forced

@@ -1,0 +1,56 @@
+"""How fast each engine is here: floating point operations a second, measured on one layer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from birnn.engine import isa
+from birnn.engine.stack import PackedStack
+from birnn.ragged import Ragged
+from birnn.reference.low_precision import MATRICES, Precision
+from birnn.reference.stack import Stack
+
+STACK = Stack("lstm", 128, 256, bidirectional=False)
+SEQUENCES, STEPS = 32, 10
+MEASURED = "forward pass of an LSTM, 128 inputs, 256 units, 32 sequences of 10 rows, one thread"
+_OPERATIONS = 2 * 4 * 256 * (128 + 256) * SEQUENCES * STEPS  # of its products
+_SECONDS = 0.02  # for each engine, after the run that packs its weights
+
+
+def gflops(precision: Precision, level: str) -> float:
+    """What `MEASURED` does with one level's kernels, in 10^9 operations of products a second.
+
+    The fastest of the runs that fit into 20 ms: others may want the processor meanwhile.
+
+    Args:
+        precision: Of the weights.
+        level: One that has kernels of this precision here: of `isa.available`.
+
+    Example:
+        >>> gflops("float32", isa.available()[0]) > 0.01
+        True
+    """
+    rng = np.random.default_rng(0)
+    parameters: dict[str, Any] = {
+        name: rng.uniform(-0.06, 0.06, shape).astype(np.float32)
+        for name, shape in STACK.shapes().items()
+    }
+    if precision != "float32":
+        make = MATRICES[precision].of
+        parameters |= {name: make(w) for name, w in parameters.items() if w.ndim == 2}
+    x = Ragged(
+        rng.standard_normal((SEQUENCES * STEPS, STACK.input_size), np.float32),
+        np.full(SEQUENCES, STEPS),
+    )
+    with isa.forced(level), isa.num_threads(1):
+        packed = PackedStack(parameters, STACK)
+        packed.run(x)
+        best, end = np.inf, time.perf_counter() + _SECONDS
+        while best == np.inf or time.perf_counter() < end:
+            begin = time.perf_counter()
+            packed.run(x)
+            best = min(best, time.perf_counter() - begin)
+    return _OPERATIONS / best / 1e9
