@@ -9,10 +9,10 @@ of k, denormal numbers as IEEE 754 has them.
 ``avx512_bf16``: the instruction VDPBF16PS, two of k at once: first the product with the odd k is
 added, then that with the even one, each by a fused multiply-add that rounds to nearest, half to
 even. Denormal operands, the sum so far among them, are zeros, and so is a result that is denormal
-after it was rounded to 24 bits. MXCSR is neither read nor written. Intel's manual says the same in
-words; a Zen 4 (family 25, model 17) did just so with 28 million random operands, all bit patterns
-among them. Of NaNs it gives the first, made quiet, in the order: even row, even weight, odd row,
-odd weight, sum; of invalid operations the NaN 0xffc00000. NaNs are not told apart here.
+after it was rounded to 24 bits. MXCSR is neither read nor written. Intel's manual says so in words,
+and a Zen 4 (family 25, model 17) does so, whatever bits it is given. Of NaNs it gave the first,
+made quiet, in the order: even row, even weight, odd row, odd weight, sum; of invalid operations the
+NaN 0xffc00000. NaNs are not told apart here.
 
 ``amx``: the instruction TDPBF16PS, 32 of k at once: from zero one chain over the even k and one
 over the odd, both are added, and that is added to the sum so far; rounding and denormals as above.
