@@ -12,7 +12,9 @@ from birnn.errors import ConfigError, DataError
 from birnn.inputs import KINDS, InputSettings, kind_of
 from birnn.models import Dropout
 from birnn.models.inputs import INPUTS
+from birnn.reference.low_precision import MATRICES, float_weights
 from birnn.tasks import Label
+from random_tensors import random_tensors
 
 EXAMPLES = {
     "words": [("The", "bank"), (), ("so", "so", "good")],
@@ -82,6 +84,24 @@ def test_both_engines_make_the_same_rows_of_what_was_validated(kind, learnt):
     assert module.dense(module.baseline()).shape == (learnt.inputs.width,)
     assert not codec.unknown(sequences[2]).any()
     assert codec.notices(sequences) == []
+
+
+# Recurrent and dense layers stay float32 here: they round the rows that they read, tables do not.
+@pytest.mark.parametrize("precision", MATRICES)
+def test_tables_of_low_precision_are_read_as_the_numbers_they_hold(kind, learnt, precision):
+    spec = Spec(inputs=learnt.inputs, encoder=Encoder(), head=Label(size=2))
+    tensors = {
+        name: MATRICES[precision].of(array)
+        if name.endswith(".weight") and "dense" not in name
+        else array
+        for name, array in random_tensors(spec, np.random.default_rng(3)).items()
+    }
+    plain = {name: float_weights(tensor) for name, tensor in tensors.items()}
+    codec = learnt.inputs.codec(learnt.vocabularies)
+    sequences = [codec.validated(given, "x", split) for given in EXAMPLES[kind]]
+    found, expected = (codec.embedding(each)(sequences) for each in (tensors, plain))
+    for part, same in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(part, same)
 
 
 def test_a_step_is_a_sequence_of_one(kind, learnt):
