@@ -245,7 +245,10 @@ void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<
   call.x = x.data();
   std::vector<std::int64_t> product_rows;
   if (numbers) {
-    check_rows(x, "x", dtype, rows_of(x), directions * kernels.product_width(&shape));
+    // What else stands in their rows is the caller's.
+    call.product_row = width_of(x);
+    const auto width = directions * kernels.product_width(&shape);
+    check_rows(x, "x", dtype, rows_of(x), std::max(call.product_row, width));
     product_rows = checked_numbers(*numbers, plan.rows(), rows_of(x));
     call.numbers = product_rows.data();
   }

@@ -175,8 +175,7 @@ struct ForwardPass {
   // A row of x, or its input product in this direction.
   const T* start_of(int64_t row) const {
     if (call.numbers == nullptr) return x + row * sizes.inputs;
-    const int64_t width = sizes.gate_step();
-    return x + (call.numbers[row] * call.shape.directions + direction) * width;
+    return x + call.numbers[row] * call.product_row + direction * sizes.gate_step();
   }
 
   void run_chunk(const Block& block, int64_t begin, int64_t end) {

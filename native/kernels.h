@@ -94,6 +94,7 @@ struct Forward {
   const Batch* batch;
   const void* x;           // (rows, D); with `numbers` input products of distinct rows
   const int64_t* numbers;  // (rows) which of these stands at each row; null: x are rows
+  int64_t product_row;     // elements from one of these to the next
   const void* packed[2];   // forward weights of each direction, by `pack_forward`
   const void* h0;          // (directions, B, H) or null
   const void* c0;          // likewise

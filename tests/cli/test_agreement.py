@@ -50,8 +50,9 @@ def test_scores_and_answers_are_those_of_torch(trained: Trained, kind: str) -> N
         expected = network(batch).scores.numpy()
     answers = network.answered(batch, model.labels).answers
 
-    rows = codec.embedding(bundle.tensors)([example.inputs for example in examples])
     network = NumpyNetwork(bundle.spec, bundle.tensors, bundle.vocabularies)
+    embed = codec.embedding(bundle.tensors, network.encoder)
+    rows = embed([example.inputs for example in examples])
     scores = network.head(network.encode(Ragged(rows.values, batch.lengths), table=rows.table))
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
 

@@ -93,12 +93,13 @@ class Layer:
             self.cell, self.x, self.layout, self.weights, self.initial, **options
         )
 
-    def forward_by_number(self, numbers, *, threads=None, **options):
+    def forward_by_number(self, numbers, *, threads=None):
         """The same over the products of x, which these are the numbers of."""
         packed = recurrent.pack(self.cell, self.weights)
-        products = recurrent.input_products(self.cell, self.x, self.hidden, packed, threads=threads)
-        by_number = dataclasses.replace(self, x=products)
-        return by_number.forward(numbers=numbers, packed=packed, threads=threads, **options)
+        products = recurrent.input_products(packed, self.x, threads=threads)
+        return recurrent.forward_packed(
+            packed, products, self.layout, self.initial, numbers=numbers, threads=threads
+        )
 
     def run(self, *, keep="gates", threads=None, **wants):
         """Every answer by its name: forward, then backward."""

@@ -157,7 +157,7 @@ def arrays_that_change_meanwhile():
     lengths, starts, steps = np.full(40, 100), np.arange(0, 4000, 100), np.arange(100)
     numbers = np.arange(4000)
     packed = recurrent.pack("lstm", weights)
-    products = recurrent.input_products("lstm", x, 64, packed).values
+    products = recurrent.input_products(packed, x).values
     for given in (None, numbers):
         way = ([], packed.data) if given is not None else (flat, None)
         answers = []

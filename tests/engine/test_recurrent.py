@@ -185,7 +185,8 @@ def test_packed_weights_give_the_same_bits(engine, layers, same_bits, data):
     layer = data.draw(layers())
     packed = recurrent.pack(layer.cell, layer.weights)
     assert packed.engine == engine
-    same_bits(layer.forward(packed=packed).output, layer.forward().output)
+    found = recurrent.forward_packed(packed, layer.x, layer.layout, layer.initial)
+    same_bits(found.output, layer.forward().output)
 
 
 @given(data=st.data())
@@ -210,10 +211,6 @@ def test_numbers_of_no_row_are_refused(engine, draw_layer, number):
     layer = draw_layer("gru", [2, 3])
     with pytest.raises(ValueError, match=rf"numbers\[3\] is {number}, there are 5 rows"):
         layer.forward_by_number(np.array([0, 4, 0, number, 0]))
-    with pytest.raises(ShapeError, match="for inference"):
-        layer.forward_by_number(np.arange(5), keep="gates")
-    with pytest.raises(ShapeError, match="numbers are those of input products"):
-        layer.forward(numbers=np.arange(5))
 
 
 @given(data=st.data(), cut=st.integers(0, 5))
@@ -223,35 +220,58 @@ def test_a_product_has_the_same_bits_beside_any_others(engine, layers, same_bits
     rows = np.random.default_rng(0).standard_normal((5, layer.x.shape[1])).astype(layer.dtype)
 
     def products(x, threads):
-        return recurrent.input_products(layer.cell, x, layer.hidden, packed, threads=threads)
+        return recurrent.input_products(packed, x, threads=threads)
 
     parts = [products(rows[:cut], 1), products(rows[cut:], 2)]
     numbers = np.arange(layer.layout.rows) % 5
     kept = recurrent.InputProducts(engine, np.concatenate([part.values for part in parts]))
-    found = dataclasses.replace(layer, x=kept).forward(numbers=numbers, packed=packed)
+    found = recurrent.forward_packed(packed, kept, layer.layout, layer.initial, numbers=numbers)
     same_bits(found.output, dataclasses.replace(layer, x=rows[numbers]).forward().output)
 
 
 def test_products_of_another_layer_are_refused(engine, draw_layer):
     layer = draw_layer("lstm", [2, 3])
     packed = recurrent.pack(layer.cell, layer.weights)
-    products = recurrent.input_products(layer.cell, layer.x, layer.hidden, packed)
+    products, numbers = recurrent.input_products(packed, layer.x), np.arange(5)
+
+    def run(given, **options):
+        return recurrent.forward_packed(packed, given, layer.layout, **options)
+
     for values, told in (
         (products.values[:, :-1], "x has shape"),
-        (products.values.astype("f4" if layer.dtype == "float64" else "f8"), "must be"),
+        (products.values.astype("f4" if layer.dtype == "float64" else "f8"), "the products are"),
     ):
-        other = dataclasses.replace(layer, x=recurrent.InputProducts(engine, values))
         with pytest.raises(ValueError, match=told):
-            other.forward(numbers=np.arange(5), packed=packed)
-    other = dataclasses.replace(layer, x=recurrent.InputProducts("other", products.values))
+            run(recurrent.InputProducts(engine, values), numbers=numbers)
     with pytest.raises(EngineError, match=f"packed for other, {engine} runs"):
-        other.forward(numbers=np.arange(5), packed=packed)
-    with pytest.raises(ShapeError, match="the packed weights that they are of"):
-        dataclasses.replace(layer, x=products).forward(numbers=np.arange(5))
-    with pytest.raises(ShapeError, match="x is a matrix"):
-        recurrent.input_products(layer.cell, layer.x[0], layer.hidden, packed)
-    with pytest.raises(ValueError, match="packed has shape"):
-        recurrent.input_products(layer.cell, layer.x[:, :-1].copy(), layer.hidden, packed)
+        run(recurrent.InputProducts("other", products.values), numbers=numbers)
+    with pytest.raises(ShapeError, match="come with the number of each row's"):
+        run(products)
+    with pytest.raises(ShapeError, match="numbers are those of input products"):
+        run(layer.x, numbers=numbers)
+    with pytest.raises(ShapeError, match="x has 4 rows, the layout has 5"):
+        run(products, numbers=numbers[:4])
+    for rows in (layer.x[0], layer.x[:, :-1], layer.x.astype("f2")):
+        with pytest.raises(ShapeError, match=r"x is .* it must be"):
+            recurrent.input_products(packed, rows)
+        with pytest.raises(ShapeError, match=r"x is .* it must be"):
+            run(rows)
+    with pytest.raises(ShapeError, match="lstm has 2 initial states, got 1"):
+        run(layer.x, initial=layer.initial[:1])
+    with pytest.raises(ShapeError, match=r"initial h is .*; initial c is"):
+        run(layer.x, initial=tuple(state[:, :1] for state in layer.initial))
+
+
+def test_what_stands_behind_a_product_is_not_read(engine, draw_layer, same_bits):
+    layer = draw_layer("gru", [2, 3])
+    packed = recurrent.pack(layer.cell, layer.weights)
+    values = recurrent.input_products(packed, layer.x).values
+    wider = np.concatenate([values, np.full((5, 3), np.nan, values.dtype)], axis=1)
+    given = recurrent.InputProducts(engine, wider)
+    found = recurrent.forward_packed(
+        packed, given, layer.layout, layer.initial, numbers=np.arange(5)
+    )
+    same_bits(found.output, layer.forward().output)
 
 
 @given(data=st.data(), value=st.sampled_from([np.nan, np.inf, -np.inf]))
@@ -386,7 +406,9 @@ def test_weights_packed_for_another_engine_are_refused(engine, draw_layer):
     layer = draw_layer("gru", [2])
     packed = dataclasses.replace(recurrent.pack("gru", layer.weights), engine="abacus")
     with pytest.raises(EngineError, match=f"packed for abacus, {engine} runs"):
-        layer.forward(packed=packed)
+        recurrent.forward_packed(packed, layer.x, layer.layout)
+    with pytest.raises(EngineError, match=f"packed for abacus, {engine} runs"):
+        recurrent.input_products(packed, layer.x)
 
 
 def test_the_reference_has_no_such_kernel(forced, draw_layer):

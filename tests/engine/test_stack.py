@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from birnn.engine import isa, recurrent
-from birnn.engine.stack import PackedStack, run
-from birnn.errors import ShapeError
+from birnn.engine import stack as stack_module
+from birnn.engine.stack import PackedStack, TableStack, run
+from birnn.errors import EngineError, ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import Stack, StackState, bidirectional, initialise
 from stacks import stacks
@@ -152,3 +155,85 @@ def test_initial_states_are_checked(x, parameters):
     gru = Stack("gru", 3, 2)
     with pytest.raises(ShapeError, match="gru has none"):
         run(x, initialise(gru, 0, dtype=np.float32), gru, right)
+
+
+# ------------------------------------------------------------------ rows by their numbers
+
+
+def numbered(stack, rows=7):
+    """Parameters of a stack, a table of rows, and a ragged batch of their numbers."""
+    rng = np.random.default_rng(3)
+    parameters = {n: rng.standard_normal(s, np.float32) for n, s in stack.shapes().items()}
+    table = rng.standard_normal((rows, stack.input_size), np.float32)
+    lengths = np.array([4, 0, 9])
+    return parameters, table, Ragged(rng.integers(0, rows, 13), lengths)
+
+
+TABLES = {
+    "one layer": Stack("lstm", 5, 3),
+    "two layers": Stack("gru", 5, 3, num_layers=2),
+    "residual": Stack("lstm", 6, 3, num_layers=2, residual=True),
+    "one direction": Stack("rnn_relu", 5, 5, bidirectional=False, residual=True),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("isa_name", isa.available())
+def test_rows_by_number_have_the_bits_of_the_rows(forced, same_bits, isa_name, name):
+    forced(isa_name)
+    parameters, table, x = numbered(TABLES[name])
+    packed = PackedStack(parameters, TABLES[name])
+    expected = packed.run(x.map(table.__getitem__))
+    parts = [packed.prepare(table[:2]), packed.prepare(table[2:])]
+    prepared = dataclasses.replace(parts[0], values=np.concatenate([part.values for part in parts]))
+    assert prepared.engine == packed.engine == isa_name
+    letters = TableStack(packed, table)
+    for found in (packed.run(x, table=prepared), letters.run(x), letters.run(x)):
+        same_bits(found.output.values, expected.output.values)
+        same_bits(found.final, expected.final)
+        for part, other in zip(found.state.parts, expected.state.parts, strict=True):
+            same_bits(part, other)
+    again = letters.run(x, found.state)
+    same_bits(again.output.values, packed.run(x.map(table.__getitem__), found.state).output.values)
+
+
+def test_a_table_is_prepared_once_for_each_engine(monkeypatch, forced):
+    parameters, table, x = numbered(STACK)
+    packed, prepared = PackedStack(parameters, STACK), []
+    prepare = packed.prepare
+
+    def watched(rows):
+        prepared.append(len(rows))
+        return prepare(rows)
+
+    monkeypatch.setattr(packed, "prepare", watched)
+    letters = TableStack(packed, table)
+    for name in isa.available():
+        forced(name)
+        for _ in range(3):
+            letters.run(x)
+    assert prepared.count(len(table)) == len(isa.available())
+
+
+def test_a_table_that_is_too_large_is_not_kept(monkeypatch, same_bits):
+    parameters, table, x = numbered(STACK)
+    packed = PackedStack(parameters, STACK)
+    expected = packed.run(x.map(table.__getitem__))
+    one = packed.prepare(table[:1]).values.nbytes
+    for room, kept in ((len(table) * one, len(table)), (len(table) * one - 1, 1)):
+        monkeypatch.setattr(stack_module, "KEPT", room)
+        letters = TableStack(packed, table)
+        same_bits(letters.run(x).output.values, expected.output.values)
+        assert len(letters._prepared.values) == kept
+
+
+def test_rows_prepared_for_another_engine_are_refused(forced):
+    parameters, table, x = numbered(STACK)
+    packed = PackedStack(parameters, STACK)
+    for name in isa.available():
+        forced(name)
+        other = dataclasses.replace(packed.prepare(table), engine="abacus")
+        with pytest.raises(EngineError, match=f"prepared for abacus, {name} runs"):
+            packed.run(x, table=other)
+        with pytest.raises(ShapeError, match="x has rows of shape"):
+            packed.prepare(table[:, :-1])

@@ -37,7 +37,7 @@ from birnn.bundle import (
     save,
 )
 from birnn.engine import isa
-from birnn.inputs.word_vectors import WordVectorCache
+from birnn.inputs.row_cache import RowCache
 from birnn.runtime import Predictor, Search
 from birnn.tasks import TargetSequence
 
@@ -110,13 +110,12 @@ def bundle(request: pytest.FixtureRequest, make: Make) -> Bundle:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("capacity", [20, 1 << 15])
+@pytest.mark.parametrize("memory", [1 << 12, 1 << 27])
 def test_many_threads_get_the_answers_of_one(
-    bundle: Bundle, hasty: None, monkeypatch: pytest.MonkeyPatch, capacity: int, threads: int
+    bundle: Bundle, hasty: None, monkeypatch: pytest.MonkeyPatch, memory: int, threads: int
 ) -> None:
     monkeypatch.setattr(isa, "_threads", threads)
-    defaults = WordVectorCache.__init__.__kwdefaults__
-    monkeypatch.setitem(defaults, "capacity", capacity)
+    monkeypatch.setitem(RowCache.__init__.__kwdefaults__, "memory", memory)
     asked = [questions(bundle.spec, seed) for seed in range(8)]
     right = [told(Predictor(bundle), one) for one in asked]
     # Fresh: the threads also meet where weights are packed first.
@@ -159,7 +158,7 @@ def test_interrupts_at_random_leave_every_later_answer_right(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = SPECS["words, chain"]
-    monkeypatch.setitem(WordVectorCache.__init__.__kwdefaults__, "capacity", 40)
+    monkeypatch.setitem(RowCache.__init__.__kwdefaults__, "memory", 1 << 13)
     bundle = make(spec)
     asked = [questions(spec, seed) for seed in range(6)]
     right = [Predictor(bundle).predict(one) for one in asked]

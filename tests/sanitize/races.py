@@ -87,10 +87,8 @@ def distinct_rows() -> Iterator[tuple[str, Work]]:
     packed = recurrent.pack("lstm", weights)
 
     def work(threads: int) -> None:
-        products = recurrent.input_products("lstm", table, 64, packed, threads=threads)
-        recurrent.forward(
-            "lstm", products, layout, weights, numbers=which, packed=packed, threads=threads
-        )
+        products = recurrent.input_products(packed, table, threads=threads)
+        recurrent.forward_packed(packed, products, layout, numbers=which, threads=threads)
 
     yield "distinct rows", work
 

@@ -15,6 +15,7 @@ import birnn
 from birnn import explain
 from birnn.bundle import Bundle, Encoder, Label, Spec, Tags, Values, Vectors, load, save
 from birnn.data import Example, read
+from birnn.engine.stack import PackedStack
 from birnn.errors import BundleError
 from birnn.models import build
 from birnn.runtime import Predictor
@@ -204,6 +205,6 @@ def test_a_model_without_an_offset_reads_float64_as_it_always_did():
         np.testing.assert_array_equal(model.predict_proba([given]), model.predict_proba([narrow]))
     standard = (narrow - bundle.tensors["inputs.mean"]) / bundle.tensors["inputs.scale"]
     assert standard.dtype == np.float32
-    np.testing.assert_array_equal(
-        bundle.spec.inputs.codec({}).embedding(bundle.tensors)([rows]).values, standard
-    )
+    encoder = PackedStack.of(bundle.tensors, "encoder", bundle.spec.stack)
+    embed = bundle.spec.inputs.codec({}).embedding(bundle.tensors, encoder)
+    np.testing.assert_array_equal(embed([rows]).values, standard)

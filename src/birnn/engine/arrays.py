@@ -69,14 +69,19 @@ class RowLayout:
             >>> RowLayout.padded(np.array([3, 3]), steps=3).with_lengths(np.array([2, 1])).rows
             6
         """
-        other = object.__new__(RowLayout)  # past the checks of what is the same
-        own = {"lengths": lengths, "starts": self.starts, "steps": self.steps, "rows": self.rows}
-        other.__dict__.update(own)
+        other = self._of(lengths=lengths, starts=self.starts, steps=self.steps, rows=self.rows)
         if isa.native_module() is None:
             check_lengths(lengths, self.steps.shape[0])
         else:
             _ = other.plan  # soon needed, and made of no lengths but those that fit
         return other
+
+    @classmethod
+    def _of(cls, **own: Any) -> RowLayout:
+        """A layout past the checks, of arrays that are known to fit."""
+        layout = object.__new__(cls)
+        layout.__dict__.update(own)
+        return layout
 
     @cached_property
     def plan(self) -> Any:
@@ -102,8 +107,9 @@ class RowLayout:
             >>> RowLayout.ragged(np.array([2, 0, 1])).starts.tolist()
             [0, 2, 2]
         """
-        starts = np.cumsum(lengths) - lengths
-        return cls(lengths, starts, np.arange(int(lengths.max(initial=0))), int(lengths.sum()))
+        each = lengths.tolist()
+        starts, steps = np.cumsum(lengths) - lengths, np.arange(max(each, default=0))
+        return cls._of(lengths=lengths, starts=starts, steps=steps, rows=sum(each))
 
     @classmethod
     def padded(cls, lengths: Lengths, *, steps: int, batch_first: bool = True) -> RowLayout:

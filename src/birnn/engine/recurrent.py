@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -34,10 +35,23 @@ KEEP_NUMBERS: dict[Keep, int] = {"nothing": 0, "gates": 1, "states": 2, "everyth
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedWeights:
-    """Weights of all directions of a layer as one engine reads them."""
+    """Weights of all directions of a layer as one engine reads them.
+
+    Args:
+        engine: The engine.
+        data: The weights, (directions, bytes).
+        cell: The layer's cell.
+        inputs: Width D of its input rows.
+        hidden: Its hidden units H.
+        dtype: Of its rows and states.
+    """
 
     engine: str
-    data: npt.NDArray[np.uint8]  # (directions, bytes)
+    data: npt.NDArray[np.uint8]
+    cell: CellName
+    inputs: int
+    hidden: int
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +62,7 @@ class InputProducts:
 
     Args:
         engine: The engine.
-        values: A row for each row, of `product_width` elements.
+        values: For each row `product_width` elements; what stands behind them is not read.
     """
 
     engine: str
@@ -119,94 +133,90 @@ def out_of_memory(cell: CellName, layout: RowLayout) -> MemoryError:
 
 
 def pack(cell: CellName, weights: Sequence[DirectionWeights]) -> PackedWeights:
-    """Pack weights once for many calls of `forward`, which else does it in each.
+    """Pack weights once for many calls of `forward_packed`; `forward` does it in each.
 
     Raises:
+        ShapeError: Shapes or dtypes that do not fit; all that do not are named at once.
         EngineError: The reference runs: there is nothing to pack for.
     """
     native = isa.require_native()
-    inputs, hidden = weights[0][0].shape[1], weights[0][1].shape[1]
-    wide = weights[0][0].dtype == np.float64
+    dtype, inputs = weights[0][0].dtype, weights[0][0].shape[-1]
+    hidden = _check_weights(cell, inputs, dtype, weights)
+    wide = dtype == np.float64
     count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, wide)
     data = aligned_empty(len(weights) * count, np.dtype(np.uint8)).reshape(len(weights), count)
     native.pack(CELL_NUMBERS[cell], _flat(weights), data)
-    return PackedWeights(native.engine(), data)
+    return PackedWeights(native.engine(), data, cell, inputs, hidden, dtype)
 
 
-def product_width(cell: CellName, hidden: int, directions: int, *, wide: bool) -> int:
-    """Elements of a row's input product with the engine in use; ``wide`` for float64.
+def product_width(packed: PackedWeights) -> int:
+    """Elements of a row's input product, of all directions.
 
     Raises:
         EngineError: The reference runs.
     """
     native = isa.require_native()
-    return directions * int(native.product_width(CELL_NUMBERS[cell], hidden, wide))
+    wide = packed.dtype == np.float64
+    each: int = native.product_width(CELL_NUMBERS[packed.cell], packed.hidden, wide)
+    return len(packed.data) * each
 
 
-def input_products(
-    cell: CellName, x: Array, hidden: int, packed: PackedWeights, *, threads: int | None = None
-) -> InputProducts:
-    """The products of rows with a layer's weights, for `forward`: all that hangs on no state.
+def input_products(packed: PackedWeights, x: Array, *, threads: int | None = None) -> InputProducts:
+    """The products of rows with a layer's weights, for `forward_packed`: all but the state's part.
 
     Args:
-        cell: The layer's cell.
-        x: Rows (F, D), float32 or float64.
-        hidden: The layer's hidden units.
-        packed: Its weights, by `pack`.
+        packed: The layer's weights.
+        x: Rows (F, D), of the weights' dtype.
         threads: How many; as many as are set where it is None.
 
     Raises:
-        ShapeError: Rows that are no matrix of such numbers.
-        ValueError: Rows of another width or dtype than the weights are packed for.
+        ShapeError: Rows of another width or dtype.
         EngineError: The reference runs, or the weights are packed for another engine.
 
     Example:
-        >>> weights = [(np.zeros((4, 3)), np.zeros((4, 1)), np.ones(4), None)]
-        >>> packed = pack("lstm", weights)
-        >>> products = input_products("lstm", np.ones((2, 3)), 1, packed)
+        >>> packed = pack("lstm", [(np.zeros((4, 3)), np.zeros((4, 1)), np.ones(4), None)])
+        >>> products = input_products(packed, np.ones((2, 3)))
         >>> layout, numbers = RowLayout.ragged(np.array([3])), np.array([1, 0, 1])
-        >>> found = forward("lstm", products, layout, weights, numbers=numbers, packed=packed)
-        >>> found.output.shape
+        >>> forward_packed(packed, products, layout, numbers=numbers).output.shape
         (3, 1)
     """
     native = isa.require_native()
-    if x.ndim != 2 or x.dtype not in DTYPES:
-        raise ShapeError(f"x is a matrix of float32 or float64, got {x.shape} of {x.dtype}")
     _check_engine(packed.engine, native.engine())
-    width = product_width(cell, hidden, len(packed.data), wide=x.dtype == np.float64)
+    _check_rows(packed, x)
+    width = product_width(packed)
     products = aligned_empty(len(x) * width, x.dtype).reshape(len(x), width)
     native.input_products(
-        CELL_NUMBERS[cell], x, hidden, packed.data, products, *isa.worker_threads(threads)
+        CELL_NUMBERS[packed.cell],
+        x,
+        packed.hidden,
+        packed.data,
+        products,
+        *isa.worker_threads(threads),
     )
     return InputProducts(packed.engine, products)
 
 
 def forward(
     cell: CellName,
-    x: Array | InputProducts,
+    x: Array,
     layout: RowLayout,
     weights: Sequence[DirectionWeights],
     initial: Arrays | None = None,
     *,
     keep: Keep = "nothing",
-    numbers: npt.NDArray[np.int64] | None = None,
-    packed: PackedWeights | None = None,
     threads: int | None = None,
 ) -> LayerForward:
     """Run one layer; the second direction, where there is one, reads every sequence from its end.
 
     Args:
         cell: Which cell.
-        x: Rows, (R, D), float32 or float64; or the products of distinct rows.
+        x: Rows, (R, D), float32 or float64.
         layout: Where the rows of the sequences stand.
         weights: Of each direction, in x's dtype.
         initial: (h,), or (h, c) for the LSTM, each (directions, B, H); zeros where it is None.
         keep: What is kept for `backward`: ``gates``; ``states`` alone, which takes a fifth of the
             memory for an LSTM and computes the gates again; or ``everything``, so that `backward`
             needs no output and it may be changed.
-        numbers: Which of the products stands at each row, (R,). For inference alone.
-        packed: The weights by `pack`, which then are not read again. Products come with those
-            that they are of.
         threads: How many; as many as are set where it is None.
 
     Returns:
@@ -216,7 +226,7 @@ def forward(
     Raises:
         ShapeError: Shapes or dtypes that do not fit; all that do not are named at once.
         ValueError: The layout has a row that is not there.
-        EngineError: The reference runs, or the weights or products are those of another engine.
+        EngineError: The reference runs.
         MemoryError: There is not enough memory.
 
     Example:
@@ -226,37 +236,110 @@ def forward(
         (3, 1)
     """
     native = isa.require_native()
+    hidden = _check(cell, x, layout, weights, initial)
+    size, directions = 0, len(weights)
+    if keep != "nothing":
+        wide = x.dtype == np.float64
+        size = saved_size(cell, layout.plan.places, hidden, directions, keep, wide=wide)
+    return _forward(
+        native, cell, x, layout, (directions, hidden), _flat(weights), initial, keep, size, threads
+    )
+
+
+def forward_packed(
+    packed: PackedWeights,
+    x: Array | InputProducts,
+    layout: RowLayout,
+    initial: Arrays | None = None,
+    *,
+    numbers: npt.NDArray[np.int64] | None = None,
+    threads: int | None = None,
+) -> LayerForward:
+    """As `forward`, for inference, with weights that were packed and checked once.
+
+    Args:
+        packed: The layer's weights.
+        x: Rows (R, D), or the products of distinct rows with these weights.
+        layout: Where the rows of the sequences stand.
+        initial: As for `forward`.
+        numbers: Which of the products stands at each row, (R,).
+        threads: As for `forward`.
+
+    Raises:
+        ShapeError: As for `forward`.
+        ValueError: As for `forward`; a number of no product, or products of another layer.
+        EngineError: The reference runs, or the weights or products are those of another engine.
+        MemoryError: There is not enough memory.
+    """
+    native = isa.require_native()
+    _check_engine(packed.engine, native.engine())
+    rows = x.values if isinstance(x, InputProducts) else x
     if isinstance(x, InputProducts):
-        if numbers is None or packed is None or keep != "nothing":
-            raise ShapeError(
-                "input products are for inference, which keeps nothing for a backward, and come "
-                "with the number of each row's and with the packed weights that they are of"
-            )
-        _check_engine(x.engine, native.engine())
-        x, inputs = x.values, weights[0][0].shape[1]
+        _check_engine(x.engine, packed.engine)
+        if numbers is None:
+            raise ShapeError("input products come with the number of each row's")
+        if rows.dtype != packed.dtype:
+            raise ShapeError(f"the products are {rows.dtype}, the weights {packed.dtype}")
+        numbers = contiguous(numbers, np.int64)
     elif numbers is not None:
         raise ShapeError("numbers are those of input products, x are rows")
     else:
-        inputs = x.shape[-1]
-    hidden = _check(cell, x, inputs, layout, weights, initial, numbers)
-    if packed is not None:
-        _check_engine(packed.engine, native.engine())
-    directions = len(weights)
+        _check_rows(packed, x)
+    given = len(rows) if numbers is None else len(numbers)
+    if given != layout.rows:
+        raise ShapeError(f"x has {given} rows, the layout has {layout.rows}")
+    size = (len(packed.data), packed.hidden)
+    if initial is not None:
+        shape = (size[0], layout.lengths.shape[0], size[1])
+        faults = _faults(_expected_states(packed.cell, initial, shape), packed.dtype)
+        if faults:
+            raise ShapeError("; ".join(faults))
+    return _forward(
+        native,
+        packed.cell,
+        rows,
+        layout,
+        size,
+        [],
+        initial,
+        "nothing",
+        0,
+        threads,
+        numbers=numbers,
+        packed=packed.data,
+    )
+
+
+def _forward(
+    native: ModuleType,
+    cell: CellName,
+    x: Array,
+    layout: RowLayout,
+    size: tuple[int, int],
+    weights: list[Array | None],
+    initial: Arrays | None,
+    keep: Keep,
+    saved_elements: int,
+    threads: int | None,
+    *,
+    numbers: npt.NDArray[np.int64] | None = None,
+    packed: Array | None = None,
+) -> LayerForward:
+    """Run the kernels on what was checked; ``size`` is directions and hidden units."""
+    directions, hidden = size
     try:
         output = np.empty((layout.rows, directions * hidden), x.dtype)
         final, saved = _empty_states(cell, x, layout, directions, hidden), None
         if keep != "nothing":
-            wide = x.dtype == np.float64
-            size = saved_size(cell, layout.plan.places, hidden, directions, keep, wide=wide)
-            saved = pooled_empty(native, size, x.dtype)
+            saved = pooled_empty(native, saved_elements, x.dtype)
         h_n, c_n = _pair(final)
         native.layer_forward(
             CELL_NUMBERS[cell],
             x,
             layout.plan,
-            None if numbers is None else contiguous(numbers, np.int64),
-            [] if packed is not None else _flat(weights),
-            None if packed is None else packed.data,
+            numbers,
+            weights,
+            packed,
             *_pair(initial),
             KEEP_NUMBERS[keep],
             output,
@@ -312,7 +395,7 @@ def backward(
         MemoryError: There is not enough memory.
     """
     native = isa.require_native()
-    hidden = _check(cell, x, x.shape[-1], layout, weights, initial)
+    hidden = _check(cell, x, layout, weights, initial)
     try:
         d_x = np.empty(x.shape, x.dtype) if wants_x else None
         d_weights: list[DirectionWeights] = []
@@ -376,18 +459,28 @@ def _empty_states(
 def _check(
     cell: CellName,
     x: Array,
-    inputs: int,
     layout: RowLayout,
     weights: Sequence[DirectionWeights],
     initial: Arrays | None,
-    numbers: npt.NDArray[np.int64] | None = None,
 ) -> int:
     """Hidden units, once everything fits; the compiled module checks again what it is given."""
     if x.ndim != 2 or x.dtype not in DTYPES:
         raise ShapeError(f"x is a matrix of float32 or float64, got {x.shape} of {x.dtype}")
-    given = x.shape[0] if numbers is None else numbers.shape[0]
-    if given != layout.rows:
-        raise ShapeError(f"x has {given} rows, the layout has {layout.rows}")
+    if x.shape[0] != layout.rows:
+        raise ShapeError(f"x has {x.shape[0]} rows, the layout has {layout.rows}")
+    sequences = layout.lengths.shape[0]
+    return _check_weights(cell, x.shape[1], x.dtype, weights, sequences, initial)
+
+
+def _check_weights(
+    cell: CellName,
+    inputs: int,
+    dtype: np.dtype[Any],
+    weights: Sequence[DirectionWeights],
+    sequences: int = 0,
+    initial: Arrays | None = None,
+) -> int:
+    """Hidden units, once weights and initial states fit to rows of a width and dtype."""
     if len(weights) not in (1, 2):
         raise ShapeError(f"weights are those of 1 or 2 directions, got {len(weights)}")
     if weights[0][1].ndim != 2:
@@ -396,23 +489,44 @@ def _check(
     rows = GATES[cell] * hidden
     shapes = ((rows, inputs), (rows, hidden), (rows,), (rows,))
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    expected = [
+    expected: list[Expected] = [
         (name, part, shape)
         for one in weights
         for name, part, shape in zip(names, one, shapes, strict=True)
         if part is not None
     ]
     if initial is not None:
-        states = 2 if cell == "lstm" else 1
-        if len(initial) != states:
-            raise ShapeError(f"{cell} has {states} initial states, got {len(initial)}")
-        shape = (len(weights), layout.lengths.shape[0], hidden)
-        expected += [(f"initial {n}", s, shape) for n, s in zip("hc", initial, strict=False)]
-    faults = [
-        f"{name} is {part.shape} of {part.dtype}, it must be {shape} of {x.dtype}"
-        for name, part, shape in expected
-        if part.shape != shape or part.dtype != x.dtype
-    ]
+        expected += _expected_states(cell, initial, (len(weights), sequences, hidden))
+    faults = _faults(expected, dtype)
     if faults:
         raise ShapeError("; ".join(faults))
     return hidden
+
+
+def _check_rows(packed: PackedWeights, x: Array) -> None:
+    """Refuse rows of another width or dtype than a layer's."""
+    if x.ndim != 2 or x.shape[1] != packed.inputs or x.dtype != packed.dtype:
+        raise ShapeError(
+            f"x is {x.shape} of {x.dtype}, it must be (rows, {packed.inputs}) of {packed.dtype}"
+        )
+
+
+Expected = tuple[str, Array, tuple[int, ...]]
+"""The name of an array, the array, and the shape that it must have."""
+
+
+def _expected_states(cell: CellName, initial: Arrays, shape: tuple[int, ...]) -> list[Expected]:
+    """The initial states, of which there must be as many as the cell has."""
+    states = 2 if cell == "lstm" else 1
+    if len(initial) != states:
+        raise ShapeError(f"{cell} has {states} initial states, got {len(initial)}")
+    return [(f"initial {n}", s, shape) for n, s in zip("hc", initial, strict=False)]
+
+
+def _faults(expected: list[Expected], dtype: np.dtype[Any]) -> list[str]:
+    """What is wrong with arrays that must have a shape and a dtype."""
+    return [
+        f"{name} is {part.shape} of {part.dtype}, it must be {shape} of {dtype}"
+        for name, part, shape in expected
+        if part.shape != shape or part.dtype != dtype
+    ]

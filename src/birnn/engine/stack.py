@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from birnn.engine import isa, recurrent
 from birnn.engine.arrays import DTYPES, RowLayout
 from birnn.engine.linear import Linear
-from birnn.errors import ShapeError, UsageError
+from birnn.errors import EngineError, ShapeError, UsageError
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
 from birnn.reference.bidirectional import Outcome, StackState
@@ -24,6 +25,26 @@ from birnn.reference.stack import Stack
 
 Array = npt.NDArray[Any]
 Parameters = Mapping[str, Array]
+
+
+KEPT = 64 << 20
+"""Bytes of prepared rows that a table keeps."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedRows:
+    """Distinct rows as the first layer of a stack reads them: what hangs on no state.
+
+    With a compiled engine these are their products with the layer's weights, in front of the rows
+    themselves where the layer adds its input to its output; with the reference the rows alone.
+
+    Args:
+        engine: The engine that reads them.
+        values: One for each row, (F, P).
+    """
+
+    engine: str
+    values: Array
 
 
 class PackedStack:
@@ -56,85 +77,125 @@ class PackedStack:
         self._states = [stack.states_of(layer) for layer in layers]
         self._adds_input = [stack.adds_input(layer) for layer in layers]
 
+    @property
+    def engine(self) -> str:
+        """The engine that prepared rows are for.
+
+        Raises:
+            EngineError: ``BIRNN_ISA`` asks for one that is not here.
+        """
+        return isa.active().name
+
+    def prepare(self, rows: Array) -> PreparedRows:
+        """Distinct rows (F, D) as `run` reads them where their numbers stand for them.
+
+        Each one's bits are the same whatever stands beside it, so it may be kept: a word's product
+        with the first layer's weights is formed but once.
+
+        Raises:
+            ShapeError: Rows of another width or dtype.
+            EngineError: ``BIRNN_ISA`` asks for an engine that is not here.
+
+        Example:
+            >>> stack = Stack("gru", 2, 3)
+            >>> parameters = {name: np.zeros(shape) for name, shape in stack.shapes().items()}
+            >>> packed = PackedStack(parameters, stack)
+            >>> table = packed.prepare(np.eye(2))
+            >>> x = Ragged(np.array([0, 1, 1]), np.array([2, 1]))
+            >>> packed.run(x, table=table).output.values.shape
+            (3, 6)
+        """
+        faults = _row_faults(rows, self._stack, self._dtype)
+        if faults:
+            raise ShapeError("; ".join(faults))
+        if isa.selected_engine() is None:
+            return PreparedRows(isa.REFERENCE, rows)
+        packed = self._pack()[0]
+        products = recurrent.input_products(packed, rows).values
+        if self._adds_input[0]:
+            products = np.concatenate([products, rows], axis=1)
+        return PreparedRows(packed.engine, products)
+
     @classmethod
     def of(cls, tensors: Parameters, prefix: str, stack: Stack) -> PackedStack:
         """The stack whose parameters are ``prefix.weight_ih_l0`` ... among a model's tensors."""
         return cls({name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}, stack)
 
     def run(
-        self, x: Ragged[Array], initial: StackState | None = None, *, table: Array | None = None
+        self,
+        x: Ragged[Array],
+        initial: StackState | None = None,
+        *,
+        table: PreparedRows | None = None,
     ) -> Outcome:
         """Run the stack over a ragged batch.
 
         Args:
             x: Batch of rows (N, D), of the parameters' dtype; with ``table`` of row numbers (N,).
             initial: Initial states (S, B, H); zeros where it is None.
-            table: Distinct rows (F, D). Where the same rows come again and again, as words and
-                letters do, their product with the first layer's weights is formed but once.
+            table: Distinct rows, by `prepare`.
 
         Returns:
             The last layer's rows, halves and final states.
 
         Raises:
-            ShapeError: A shape or dtype that does not fit, or a number that no row has.
-            EngineError: ``BIRNN_ISA`` asks for an engine that is not here.
+            ShapeError: A shape or dtype that does not fit.
+            ValueError: A number that no row has.
+            EngineError: ``BIRNN_ISA`` asks for an engine that is not here, or the table is of
+                another one.
         """
-        rows, numbers = x.values, None
-        if table is not None:
-            rows, numbers = table, _numbers(x, table)
-            # A table of more rows than the batch has would cost more than it saves.
-            if isa.selected_engine() is None or table.shape[0] > numbers.shape[0]:
-                rows, numbers = table[numbers], None
-        faults = [
-            *_row_faults(rows, self._stack, self._dtype),
-            *state_faults(len(x), self._dtype, self._stack, initial),
-        ]
+        faults = [] if table is not None else _row_faults(x.values, self._stack, self._dtype)
+        if initial is not None:
+            faults += state_faults(len(x), self._dtype, self._stack, initial)
         if faults:
             raise ShapeError("; ".join(faults))
-        if isa.selected_engine() is None:
-            return bidirectional.run(x.with_values(rows), self._parameters, self._stack, initial)
-        return self._run_native(x, rows, numbers, initial)
+        if isa.selected_engine() is not None:
+            return self._run_native(x, initial, table)
+        if table is not None:
+            _check_table(table, isa.REFERENCE)
+            x = x.map(table.values.__getitem__)
+        return bidirectional.run(x, self._parameters, self._stack, initial)
 
     # NaN and overflow stay in the sequence that has them; they are its answer, not a fault.
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
     def _run_native(
-        self, x: Ragged[Array], rows_NW: Array, numbers_N: Array | None, initial: StackState | None
+        self, x: Ragged[Array], initial: StackState | None, table: PreparedRows | None
     ) -> Outcome:
         """Run the stack on rows, or on the table that row numbers stand for."""
         stack = self._stack
         layout = RowLayout.ragged(x.lengths)
         finals: list[tuple[Array, ...]] = []
         halves: list[Array] = []
+        rows_NW, numbers_N = x.values, None
         for layer, packed in enumerate(self._pack()):
             start = None
             if initial is not None:
                 start = tuple(part[self._states[layer]] for part in initial.parts)
-            x_NW: Array | recurrent.InputProducts = rows_NW
-            if numbers_N is not None:
-                x_NW = recurrent.input_products(stack.cell, rows_NW, stack.hidden_size, packed)
-            found = recurrent.forward(
-                stack.cell,
-                x_NW,
-                layout,
-                self._weights(layer),
-                start,
-                numbers=numbers_N,
-                packed=packed,
-            )
+            given: Array | recurrent.InputProducts = rows_NW
+            if layer == 0 and table is not None:
+                _check_table(table, packed.engine)
+                given, numbers_N = recurrent.InputProducts(table.engine, table.values), x.values
+            else:
+                numbers_N = None
+            found = recurrent.forward_packed(packed, given, layout, start, numbers=numbers_N)
             finals.append(found.final)
-            halves = np.split(found.output, len(found.final[0]), axis=1)
+            hidden = stack.hidden_size
+            halves = [found.output[:, :hidden], found.output[:, hidden:]][: len(found.final[0])]
             merged_NW = self._merges[layer](found.output, halves)
             if self._adds_input[layer]:
-                merged_NW = merged_NW + (rows_NW if numbers_N is None else rows_NW[numbers_N])
-            rows_NW, numbers_N = merged_NW, None
+                if numbers_N is not None and table is not None:
+                    rows_NW = table.values[numbers_N, -stack.input_size :]
+                merged_NW = merged_NW + rows_NW
+            rows_NW = merged_NW
         tops = list(finals[-1][0])
         backward = x.with_values(halves[1]) if len(halves) == 2 else None
+        states = finals[0] if len(finals) == 1 else map(np.concatenate, zip(*finals, strict=True))
         return Outcome(
             x.with_values(rows_NW),
             x.with_values(halves[0]),
             backward,
             self._merges[-1](np.concatenate(tops, axis=1), tops),
-            StackState(*(np.concatenate(parts) for parts in zip(*finals, strict=True))),
+            StackState(*states),
         )
 
     def _weights(self, layer: int) -> list[recurrent.DirectionWeights]:
@@ -153,6 +214,40 @@ class PackedStack:
                 for layer in range(self._stack.num_layers)
             ]
         return packed
+
+
+class TableStack:
+    """A stack that reads rows of one table by their numbers: letters, symbols that were written.
+
+    Args:
+        stack: The stack.
+        table: The rows (F, D), which must not be changed afterwards.
+
+    Example:
+        >>> stack = Stack("rnn_tanh", 2, 3, bidirectional=False)
+        >>> parameters = {name: np.zeros(shape) for name, shape in stack.shapes().items()}
+        >>> letters = TableStack(PackedStack(parameters, stack), np.eye(2))
+        >>> letters.run(Ragged(np.array([0, 1, 1]), np.array([2, 1]))).final.shape
+        (2, 3)
+    """
+
+    def __init__(self, stack: PackedStack, table: Array) -> None:
+        self._stack = stack
+        self._table = table
+        self._prepared: PreparedRows | None = None
+
+    def run(self, numbers: Ragged[Array], initial: StackState | None = None) -> Outcome:
+        """Run the stack over the rows that have these numbers; as `PackedStack.run`."""
+        # Read once: another thread may put its own there meanwhile.
+        prepared = self._prepared
+        if prepared is None or prepared.engine != self._stack.engine:
+            prepared = self._stack.prepare(self._table[:1])
+            if prepared.values.nbytes * len(self._table) <= KEPT:
+                prepared = self._stack.prepare(self._table)
+            self._prepared = prepared
+        if len(prepared.values) < len(self._table):  # only one, where all would be too large
+            return self._stack.run(numbers.map(self._table.__getitem__), initial)
+        return self._stack.run(numbers, initial, table=prepared)
 
 
 def run(
@@ -205,18 +300,12 @@ def _merge(parameters: Parameters, layer: int, stack: Stack) -> MergeFunction:
     return lambda _, halves: merge.forward(halves[0], halves[1], None)
 
 
-def _numbers(x: Ragged[Array], table: Array) -> Array:
-    """The row numbers, once they are numbers of rows that the table has."""
-    numbers = x.values
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
-        raise ShapeError(
-            f"with a table x is row numbers (N,), got shape {numbers.shape} of {numbers.dtype}"
+def _check_table(table: PreparedRows, engine: str) -> None:
+    """Refuse rows that were prepared for another engine than the one that runs."""
+    if table.engine != engine:
+        raise EngineError(
+            f"the rows are prepared for {table.engine}, {engine} runs. Prepare them again."
         )
-    beyond = np.flatnonzero((numbers < 0) | (numbers >= table.shape[0]))
-    if beyond.size:
-        number = numbers[beyond[0]]
-        raise ShapeError(f"row {beyond[0]} is number {number}, the table has {table.shape[0]} rows")
-    return numbers.astype(np.int64, copy=False)
 
 
 def _row_faults(rows: Array, stack: Stack, dtype: np.dtype[Any]) -> list[str]:

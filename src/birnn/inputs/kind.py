@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from birnn.data.alphabet import Alphabet
 from birnn.data.examples import Example
 from birnn.data.numeric import Reals
+from birnn.engine.stack import PreparedRows
 from birnn.errors import ConfigError
 from birnn.inputs.encoding import Encoded, EncodedRows
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary
@@ -44,15 +45,27 @@ class InputRows(NamedTuple):
 
     Args:
         values: The rows (N, W); with ``table`` their numbers in it, (N,).
-        table: Distinct rows (F, W), as tokens recur; None where ``values`` are rows.
+        table: Distinct rows as the encoder reads them, as tokens recur; None where ``values`` are
+            rows.
     """
 
     values: npt.NDArray[Any]
-    table: Floats | None
+    table: PreparedRows | None
 
 
 Embed = Callable[[Sequence[Steps]], InputRows]
 """From validated sequences to their input rows."""
+
+
+class Preparer(Protocol):
+    """What reads input rows: `birnn.engine.stack.PackedStack`."""
+
+    @property
+    def engine(self) -> str:
+        """The engine that rows are prepared for."""
+
+    def prepare(self, rows: Floats) -> PreparedRows:
+        """Distinct rows (F, W) as it reads them."""
 
 
 class RowPart(NamedTuple):
@@ -273,8 +286,13 @@ class Codec(ABC, Generic[Described]):
         """Rows of validated sequences, first sequence first."""
 
     @abstractmethod
-    def embedding(self, tensors: Tensors) -> Embed:
-        """The function from validated sequences to input rows, with the tensors of a bundle."""
+    def embedding(self, tensors: Tensors, encoder: Preparer) -> Embed:
+        """The function from validated sequences to input rows.
+
+        Args:
+            tensors: Those of a bundle.
+            encoder: What reads the rows.
+        """
 
     def encode(self, sequences: Iterable[Example | Steps]) -> Encoded:
         """A whole set, from which batches are cut.

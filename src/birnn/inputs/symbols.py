@@ -20,19 +20,28 @@ from birnn.errors import DataError
 from birnn.inputs.kind import (
     Codec,
     Embed,
-    InputRows,
+    Floats,
     InputSpec,
     InputStage,
     Integers,
     LearntInputs,
+    Preparer,
     RowPart,
     Split,
     Steps,
     Tensors,
 )
-from birnn.inputs.tokens import MOST_TOKENS, distinct, mostly_unknown, token_of, tokens_of
+from birnn.inputs.row_cache import RowCache
+from birnn.inputs.tokens import (
+    MOST_TOKENS,
+    distinct,
+    mostly_unknown,
+    token_of,
+    tokens_in,
+    tokens_of,
+)
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary
-from birnn.reference.low_precision import float_weights
+from birnn.reference.low_precision import rows_of
 from birnn.schema import Frozen, Shape, Size
 
 
@@ -165,10 +174,15 @@ class SymbolCodec(Codec[Symbols]):
         given, rows = distinct(sequences)
         return SymbolRows(self._ids(given)[rows])
 
-    def embedding(self, tensors: Tensors) -> Embed:
-        """Numbers of rows in the table of vectors."""
-        table = float_weights(tensors["inputs.symbols.weight"])
-        return lambda sequences: InputRows(self.rows(sequences).symbols, table)
+    def embedding(self, tensors: Tensors, encoder: Preparer) -> Embed:
+        """Numbers of the symbols of a call in a cache of their rows."""
+        table = tensors["inputs.symbols.weight"]
+
+        def compute(symbols: list[str]) -> Floats:
+            return rows_of(table, self._ids(symbols))
+
+        cache = RowCache(compute, encoder, self.inputs.width)
+        return lambda sequences: cache.find(tokens_in(sequences))
 
     def unknown(self, sequence: Steps) -> npt.NDArray[np.bool_]:
         """Which symbols are read as the unknown one, (T,)."""

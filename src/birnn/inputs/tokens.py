@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,16 @@ def token_of(given: Any, name: str) -> str:
             "A token is a string of at least one character."
         )
     return str(given)
+
+
+def tokens_in(sequences: Sequence[Any]) -> list[str]:
+    """The tokens of sequences, one after another.
+
+    Example:
+        >>> tokens_in([("a", "b"), (), ["b"]])
+        ['a', 'b', 'b']
+    """
+    return list(sequences[0]) if len(sequences) == 1 else list(chain.from_iterable(sequences))
 
 
 def distinct(sequences: Sequence[Any]) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -25,6 +25,7 @@ from birnn.inputs.kind import (
     InputStage,
     Integers,
     LearntInputs,
+    Preparer,
     RowPart,
     Split,
     Steps,
@@ -278,8 +279,9 @@ class VectorCodec(Codec[Vectors]):
             )
         return VectorRows(narrow(rows_ND, offset))
 
-    def embedding(self, tensors: Tensors) -> Embed:
+    def embedding(self, tensors: Tensors, encoder: Preparer) -> Embed:
         """Standardised rows, through the dense layer if there is one."""
+        del encoder
         dense = None
         if self.inputs.dense is not None:
             dense = DenseLayer(tensors, "inputs.dense", self.inputs.dense.activation)

@@ -1,20 +1,16 @@
-"""Vectors of words: how they start before training; at run time an LRU cache of computed rows."""
+"""Vectors of words: how they start before training, and rows of written forms at run time."""
 
 # V known words, L labels, F distinct written forms, K features of a form, W width of an input row
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.data.numeric import Reals
-from birnn.engine.stack import PackedStack
+from birnn.engine.stack import PackedStack, TableStack
 from birnn.inputs.forms import Characters, Surface
 from birnn.inputs.kind import Floats, Integers, Tensors
 from birnn.inputs.vocabulary import Vocabulary
@@ -26,10 +22,6 @@ from birnn.reference.low_precision import float_weights, rows_of
 WORD_SPREAD = 0.1
 # Log-count ratios reach about 4: large compared with fresh vectors, but no larger.
 RATIO_SCALE = 0.25
-
-CAPACITY = 1 << 15
-# Forms that go through the character network together: bounds its memory, fills its matrices.
-CHUNK = 4096
 
 
 def with_pretrained(
@@ -107,13 +99,12 @@ class WordVectors:
         self, characters: Characters | None, surface: Surface | None, tensors: Tensors
     ) -> None:
         self._words = tensors["inputs.words.weight"]
-        self._characters: PackedStack | None = None
+        self._characters: TableStack | None = None
         if characters is not None:
-            stack = characters.stack
-            self._symbols = float_weights(tensors["inputs.characters.symbols.weight"])
-            prefix = "inputs.characters.encoder"
-            parameters = {name: tensors[f"{prefix}.{name}"] for name in stack.shapes()}
-            self._characters = PackedStack(parameters, stack)
+            self._characters = TableStack(
+                PackedStack.of(tensors, "inputs.characters.encoder", characters.stack),
+                float_weights(tensors["inputs.characters.symbols.weight"]),
+            )
         self._features = tensors["inputs.surface.weight"] if surface is not None else None
 
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
@@ -127,105 +118,7 @@ class WordVectors:
         parts = [rows_of(self._words, words_F)]
         if self._characters is not None and characters is not None:
             # The final states: each half after it has read the whole word.
-            parts.append(self._characters.run(characters, table=self._symbols).final)
+            parts.append(self._characters.run(characters).final)
         if self._features is not None and features_FK is not None:
             parts.append(rows_of(self._features, features_FK).sum(axis=1))
         return np.concatenate(parts, axis=1)
-
-
-class WordVectorCache:
-    """An LRU cache of the input rows of written forms, computed by a function when a form is new.
-
-    The rows are in one array, whose memory the system commits only as it fills. Several threads may
-    call at once, and each may be interrupted anywhere by an exception, Ctrl-C too.
-
-    Args:
-        compute: Rows (F, W) of a list of F distinct forms.
-        width: Width W of a row.
-        capacity: Most forms that are cached.
-
-    Example:
-        >>> cache = WordVectorCache(lambda forms: np.array([[len(f)] for f in forms], "f4"), 1)
-        >>> cache.rows(["river", "bank"]).tolist()
-        [[5.0], [4.0]]
-        >>> len(cache)
-        2
-    """
-
-    def __init__(
-        self,
-        compute: Callable[[list[str]], Floats],
-        width: int,
-        *,
-        capacity: int = CAPACITY,
-    ) -> None:
-        self._compute = compute
-        self._rows = np.empty((capacity, width), np.float32)
-        # Row of each cached form; with n forms these are rows 0 to n - 1, each once.
-        self._slots: OrderedDict[str, int] = OrderedDict()
-        self._lock = threading.Lock()
-        # True while slots and rows are inconsistent, and after an exception at such a time.
-        self._changing = False
-        _caches.add(self)
-
-    def __len__(self) -> int:
-        """Number of cached forms."""
-        return len(self._slots)
-
-    def rows(self, forms: Sequence[str]) -> Floats:
-        """Rows of distinct forms, (F, W); also of more than the capacity."""
-        with self._lock:
-            out, new = self._find(forms)
-        for start in range(0, new.shape[0], CHUNK):
-            places = new[start : start + CHUNK]
-            unknown = [forms[place] for place in places.tolist()]
-            # Without the lock: threads compute in parallel, at worst the same twice.
-            out[places] = computed = self._compute(unknown)
-            with self._lock:
-                self._keep(unknown, computed)
-        return out
-
-    def _find(self, forms: Sequence[str]) -> tuple[Floats, npt.NDArray[np.intp]]:
-        """A copy of the cached rows, and the places of forms that are not cached."""
-        self._settle()
-        slots = np.array([self._slots.get(form, -1) for form in forms], dtype=np.int64)
-        out = self._rows[slots]
-        for form, slot in zip(forms, slots.tolist(), strict=True):
-            if slot >= 0:
-                self._slots.move_to_end(form)
-        return out, np.flatnonzero(slots < 0)
-
-    def _keep(self, forms: list[str], rows: Floats) -> None:
-        self._settle()
-        # Rows that another thread cached meanwhile stay.
-        new = [place for place, form in enumerate(forms) if form not in self._slots]
-        new = new[: self._rows.shape[0]]
-        kept = len(self._slots)
-        self._changing = True
-        slots = list(range(kept, min(kept + len(new), self._rows.shape[0])))
-        while len(slots) < len(new):
-            slots.append(self._slots.popitem(last=False)[1])
-        # First the rows, then the slots that lead to them.
-        self._rows[slots] = rows[new]
-        for place, slot in zip(new, slots, strict=True):
-            self._slots[forms[place]] = slot
-        self._changing = False
-
-    def _settle(self) -> None:
-        """Empty the cache if an exception interrupted a change."""
-        if self._changing:
-            self._slots = OrderedDict()
-            self._changing = False
-
-
-_caches: weakref.WeakSet[WordVectorCache] = weakref.WeakSet()
-
-
-def _renew_locks() -> None:
-    """In the child of a fork, where the thread that holds a lock may not be."""
-    for cache in _caches:
-        cache._lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)

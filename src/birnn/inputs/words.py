@@ -32,24 +32,27 @@ from birnn.inputs.kind import (
     Codec,
     Embed,
     Floats,
-    InputRows,
     InputSpec,
     InputStage,
     Integers,
     LearntInputs,
+    Preparer,
     RowPart,
     Split,
     Steps,
     Tensors,
 )
-from birnn.inputs.tokens import MOST_TOKENS, distinct, mostly_unknown, token_of, tokens_of
-from birnn.inputs.vocabulary import Vocabularies, Vocabulary, normalise
-from birnn.inputs.word_vectors import (
-    WordVectorCache,
-    WordVectors,
-    with_class_ratios,
-    with_pretrained,
+from birnn.inputs.row_cache import RowCache
+from birnn.inputs.tokens import (
+    MOST_TOKENS,
+    distinct,
+    mostly_unknown,
+    token_of,
+    tokens_in,
+    tokens_of,
 )
+from birnn.inputs.vocabulary import Vocabularies, Vocabulary, normalise
+from birnn.inputs.word_vectors import WordVectors, with_class_ratios, with_pretrained
 from birnn.ragged import Ragged
 from birnn.schema import Frozen, Shape, Size, prefixed
 
@@ -362,21 +365,16 @@ class WordCodec(Codec[Words]):
         strings[:] = written
         return WordRows(words_F[forms], forms, strings, characters, features_FK)
 
-    def embedding(self, tensors: Tensors) -> Embed:
-        """Numbers of the distinct words of a call, and their rows, the usual ones from a cache."""
+    def embedding(self, tensors: Tensors, encoder: Preparer) -> Embed:
+        """Numbers of the words of a call in a cache of their rows."""
         vectors_of = WordVectors(self.inputs.characters, self.inputs.surface, tensors)
 
         def compute(forms: list[str]) -> Floats:
             words_F, _, characters, features_FK = self._of_forms(forms)
             return vectors_of(words_F, characters, features_FK)
 
-        cache = WordVectorCache(compute, self.inputs.width)
-
-        def embed(sequences: Sequence[Steps]) -> InputRows:
-            given, forms = distinct(sequences)
-            return InputRows(forms, cache.rows(given))
-
-        return embed
+        cache = RowCache(compute, encoder, self.inputs.width)
+        return lambda sequences: cache.find(tokens_in(sequences))
 
     def unknown(self, sequence: Steps) -> npt.NDArray[np.bool_]:
         """Which tokens are no known word, (T,)."""

@@ -37,8 +37,8 @@ class BatchRunner:
     def __init__(self, bundle: Bundle) -> None:
         self.head = bundle.spec.head
         self.codec = bundle.spec.inputs.codec(restored(bundle.vocabularies))
-        self.embed = self.codec.embedding(bundle.tensors)
         self.network = NumpyNetwork(bundle.spec, bundle.tensors, bundle.vocabularies)
+        self.embed = self.codec.embedding(bundle.tensors, self.network.encoder)
 
     def stream(
         self,

@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from birnn.engine.attention import attend
 from birnn.engine.linear import Linear
-from birnn.engine.stack import PackedStack
+from birnn.engine.stack import PackedStack, TableStack
 from birnn.ragged import Lengths, Ragged
 from birnn.reference import bridge
 from birnn.reference.bidirectional import Outcome, StackState
@@ -104,6 +104,7 @@ class DecoderLayers:
         embedding = tensors["head.embedding.weight"]
         self._embedding = float_weights(embedding)
         self._stack = PackedStack.of(tensors, "head.decoder", head.decoder_stack)
+        self._symbols = TableStack(self._stack, self._embedding)
         combine, width = tensors["head.combine.weight"], encoder.output_size
         if head.attention == "none":
             width = 0
@@ -161,12 +162,12 @@ class DecoderLayers:
             BundleError: Scores that are no finite numbers.
         """
         ones = np.ones(len(symbols_R), np.int64)
-        table: Floats | None = self._embedding
-        rows: npt.NDArray[Any] = symbols_R
-        if state.combined is not None:
+        if state.combined is None:
+            outcome = self._symbols.run(Ragged(symbols_R, ones), state.layers)
+        else:
             # Each row is its own, so that a table of them would save nothing.
-            rows, table = np.concatenate([self._embedding[rows], state.combined], axis=1), None
-        outcome = self._stack.run(Ragged(rows, ones), state.layers, table=table)
+            rows = np.concatenate([self._embedding[symbols_R], state.combined], axis=1)
+            outcome = self._stack.run(Ragged(rows, ones), state.layers)
         h_RH, found = outcome.output.values, None
         combined_RC = self._combine_state(h_RH)
         if self._combine_memory is not None:

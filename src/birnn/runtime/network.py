@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from birnn.bundle.spec import Spec
-from birnn.engine.stack import PackedStack
+from birnn.engine.stack import PackedStack, PreparedRows
 from birnn.ragged import Ragged
 from birnn.reference.bidirectional import Outcome, StackState
 from birnn.reference.stack import Stack
-from birnn.runtime.heads import Floats, RuntimeHead, ScoringHead, Tensors, Vocabularies
+from birnn.runtime.heads import RuntimeHead, ScoringHead, Tensors, Vocabularies
 from birnn.runtime.sequences import SequenceHead
 
 HEADS: dict[str, Callable[[Any, Stack, Tensors, Vocabularies], RuntimeHead]] = {
@@ -35,21 +35,26 @@ class NumpyNetwork:
         vocabularies: Its vocabularies.
     """
 
+    encoder: PackedStack
     head: RuntimeHead
     """From the encoder's rows to scores or answers, of the class that `HEADS` names."""
 
     def __init__(self, spec: Spec, tensors: Tensors, vocabularies: Vocabularies) -> None:
-        self._encoder = PackedStack.of(tensors, "encoder", spec.stack)
+        self.encoder = PackedStack.of(tensors, "encoder", spec.stack)
         self.head = HEADS[spec.head.kind](spec.head, spec.stack, tensors, vocabularies)
 
     def encode(
-        self, x: Ragged[Any], state: StackState | None = None, *, table: Floats | None = None
+        self,
+        x: Ragged[Any],
+        state: StackState | None = None,
+        *,
+        table: PreparedRows | None = None,
     ) -> Outcome:
         """The encoder's rows and states.
 
         Args:
-            x: Input rows, (N, W), or with ``table`` (F, W) the numbers of its rows, (N,).
+            x: Input rows, (N, W), or with ``table`` the numbers of its rows, (N,).
             state: States that it starts from; zeros where it is None.
-            table: Distinct rows.
+            table: Distinct rows, by ``encoder.prepare``.
         """
-        return self._encoder.run(x, state, table=table)
+        return self.encoder.run(x, state, table=table)
