@@ -38,6 +38,7 @@ def test_json_holds_the_scores_of_the_library(
         assert scores.pop(volatile) > 0
         expected.pop(volatile)
     intervals = scores.pop("intervals")
+    assert scores.pop("model_precision") == "float32"
     assert scores == expected
     found = answers(Predictor.load(trained(kind)), files / NAMES[kind]).intervals()
     assert {name: list(ends) for name, ends in found.items()}.items() <= intervals.items()

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import birnn
+from birnn.bundle import dequantised, quantised
 from birnn.data import read
 from birnn.engine import isa
 from birnn.errors import ConversionError, LengthError, UsageError
@@ -43,6 +44,14 @@ def test_the_native_engine_runs_whole_models(model, which):
     offset = np.array(getattr(bundle.spec.head, "offset", ()) or 0.0)
     for ours, expected in zip(found, Predictor(bundle).scores(sequences), strict=True):
         np.testing.assert_allclose(ours - offset, expected - offset, rtol=1e-5, atol=1e-5)
+
+
+def test_a_quantised_bundle_is_dequantised_and_told(model, caplog):
+    small = quantised(model("far"), "int8")
+    _, params = from_bundle(small)
+    assert ["weights are int8, dequantised" in line for line in caplog.messages] == [True]
+    for name, tensor in dequantised(small).tensors.items():
+        np.testing.assert_array_equal(params[name], tensor)
 
 
 @pytest.mark.parametrize("which", ["far", pytest.param("lstm-iob2", marks=pytest.mark.slow)])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from birnn.bundle import save
+from birnn.bundle import dequantised, quantised, save
 from birnn.errors import BundleError, ConversionError, FormatError, UsageError
 from birnn.export import export_model
 from birnn.importing import import_model
@@ -195,3 +195,16 @@ def stateful() -> Any:
 def test_what_has_no_counterpart_is_refused(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ConversionError, match=message):
         from_keras(make(), labels=LABELS)
+
+
+def test_a_quantised_bundle_is_dequantised_and_told() -> None:
+    bundle = battery.bundle_of("symbols")
+    small, told = quantised(bundle, "int8"), list[str]()
+    made = to_keras(small, tell=told.append)
+    assert len([line for line in told if "weights are int8, dequantised" in line]) == 1
+    for ours, wanted in zip(
+        made.get_weights(), to_keras(dequantised(small)).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, wanted)
+    back = from_keras(made, like=small, tell=told.append)
+    assert back.spec == bundle.spec

@@ -85,7 +85,7 @@ def test_an_error_shows_the_type_of_a_span_and_whole_cells_where_there_is_room(
         "chloride", "", ("of", "the"), ("ions",)
     )  # fmt: skip
     longer = AnswerError("f:3", "boundary", "the bank", "LOC: bank", "LOC: the bank", ("at",))
-    rows = shown(capsys, error_table([missed, longer], of=2))[3:]
+    rows = shown(capsys, error_table([missed, longer], title="errors"))[3:]
     assert "bc5cdr-test.tsv:2945" in rows[0]
     assert "[potassium chloride]" in rows[0]
     assert rows[0].split()[-2:] == ["Creative-work", "(none)"]
@@ -108,8 +108,8 @@ def test_an_error_shows_the_type_of_a_span_and_whole_cells_where_there_is_room(
 def test_an_error_takes_one_line_of_eighty_columns(
     capsys: pytest.CaptureFixture[str], error: AnswerError
 ) -> None:
-    title, header, rule, *rows = shown(capsys, error_table([error], of=1))
-    assert "1 of 1 errors" in title
+    title, header, rule, *rows = shown(capsys, error_table([error], title="errors"))
+    assert title == "errors"
     assert header.split()[:2] == ["where", "what"]
     assert len(rows) == 1, rows
     assert len(rows[0]) <= 80
@@ -119,7 +119,9 @@ def test_an_error_takes_one_line_of_eighty_columns(
 
 def test_the_token_itself_is_always_shown(capsys: pytest.CaptureFixture[str]) -> None:
     error = AnswerError("f:1", "tag", "bank", "N", "V", ("at", "the"), ("of", "rivers"))
-    assert "at the [bank] of rivers" in "\n".join(shown(capsys, error_table([error], of=1)))
+    assert "at the [bank] of rivers" in "\n".join(
+        shown(capsys, error_table([error], title="errors"))
+    )
 
 
 def test_files_of_errors_have_a_line_for_each_whatever_stands_in_them() -> None:

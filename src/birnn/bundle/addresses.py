@@ -122,6 +122,12 @@ class BundleFiles:
     root: Path
     address: Address | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of all that a bundle is made of."""
+        places = (self.folder / name for name in BUNDLE_FILES)
+        return sum(place.stat().st_size for place in places if place.is_file())
+
     def after_damage(self, error: BundleError) -> BundleError:
         """The error of files that are no whole bundle, with what to do about it.
 

@@ -48,7 +48,7 @@ def card(spec: Spec, *, metadata: Mapping[str, Any], metrics: Mapping[str, Any])
     trained = {key: value for key, value in metadata.items() if key != QUANTISED}
     return "\n".join(
         [
-            *_front_matter(spec, name, metadata, metrics if spec.precision == "float32" else {}),
+            *_front_matter(spec, name, metadata, _measured(spec, metadata, metrics)),
             f"# {name}",
             "",
             _summary(spec),
@@ -182,13 +182,29 @@ def _summary(spec: Spec) -> str:
     )
 
 
+def _checked(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the check of a quantised model found; nothing where there was none."""
+    record = metadata.get(QUANTISED)
+    checked = record.get("checked") if isinstance(record, Mapping) else None
+    return checked if isinstance(checked, Mapping) else {}
+
+
+def _measured(
+    spec: Spec, metadata: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The scores of the model itself: of a quantised one those of its check."""
+    if spec.precision == "float32":
+        return metrics
+    checked = _checked(metadata)
+    return {str(checked.get("file")): checked.get(spec.precision)}
+
+
 def _quantised(spec: Spec, metadata: Mapping[str, Any]) -> list[str]:
     """What a model in low precision was made of, and what it lost where it was checked."""
     if spec.precision == "float32":
         return []
     record = metadata.get(QUANTISED)
-    checked = isinstance(record, Mapping) and "checked" in record
-    ends = "" if checked else " It was not checked on data after that."
+    ends = "" if _checked(metadata) else " It was not checked on data after that."
     return [
         "## Quantised",
         "",

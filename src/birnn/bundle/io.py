@@ -159,6 +159,25 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
             _settle(target)
 
 
+def check_place(folder: str | Path, *, reads: str | Path) -> None:
+    """Refuse a folder that `save` would refuse, or that is read: before work that takes long.
+
+    Args:
+        folder: Where a model is to be written.
+        reads: The folder of another model.
+
+    Raises:
+        OutputError: It exists and is not a bundle.
+        UsageError: Both are one.
+    """
+    if not _can_be(folder):
+        raise OutputError(f"{folder}: is no name that a folder can have. Choose another.")
+    target = Path(os.path.realpath(folder))
+    if _can_be(reads) and Path(os.path.realpath(reads)) == target:
+        raise UsageError(f"{folder} is the model that is read. Choose another folder to write to.")
+    _refuse_foreign(target, ())
+
+
 class HasBundle(Protocol):
     """A model at work, such as `birnn.runtime.Predictor`."""
 

@@ -147,7 +147,7 @@ def in_precision(bundle: Bundle, precision: str | None, *, name: str, tell: Tell
         bundle: The model.
         precision: ``float32``, ``bf16`` or ``int8``; None for its own.
         name: How it is called where it has to be named.
-        tell: Takes a notice if weights were dequantised.
+        tell: Takes a notice if weights were dequantised, or if parts have no low precision.
 
     Raises:
         BundleError: One low precision asked of another, or what `quantised` refuses.
@@ -157,6 +157,10 @@ def in_precision(bundle: Bundle, precision: str | None, *, name: str, tell: Tell
     if not wanted or wanted == own:
         return bundle
     if own == "float32":
+        reasons = bundle.spec.kept_in_float32().values()
+        kept = sorted({reason.partition(":")[0] for reason in reasons} - {"biases"})
+        if kept:
+            tell(f"{name}: in {wanted}, but float32 for the {', the '.join(kept)}")
         return quantised(bundle, wanted, name=name)
     if wanted == "float32":
         tell(_told(own))

@@ -77,6 +77,9 @@ def evaluate(
     if level:
         check_level(level)
     loaded = [Predictor.load(model) for model in models]
+    for name, each in zip(models, loaded, strict=True):
+        if each.spec.precision != "float32":
+            print_notice(f"{name}: in {each.spec.precision}")
     how = {
         "search": search_of(loaded[0].spec.head, beam, longest),
         # A terminal shows the worst of them.
@@ -114,13 +117,14 @@ def _one(
     if errors is not None:
         _write_errors(errors, data, ((name, error) for error in found.errors), paired=False)
     if as_json:
-        print_json(scores | ({} if spread is None else {"intervals": _record(shown, spread)}))
+        told = scores | {"model_precision": model.spec.precision}
+        print_json(told | ({} if spread is None else {"intervals": _record(shown, spread)}))
     else:
         print_tables(evaluation.tables(scores, title=data, **shown), as_markdown=False)
         print_tables(answer_tables.confusion_tables(scores), as_markdown=False)
         if worst := found.worst(answer_tables.WORST):
-            table = answer_tables.error_table(worst, of=len(found.errors))
-            print_tables([table], as_markdown=False)
+            many = f"the worst {len(worst)} of {len(found.errors):,} errors; --errors F writes all"
+            print_tables([answer_tables.error_table(worst, title=many)], as_markdown=False)
     if out is not None:
         evaluation.write(out, scores, model=name, data=data, **shown)
         print_notice(f"report: {out}")
@@ -154,6 +158,7 @@ def _two(
     if as_json:
         told = {
             "models": names,
+            "model_precisions": [model.spec.precision for model in models],
             "scores": [found.first.scores, found.second.scores],
             "differences": found.differences(),
             "test": {

@@ -19,13 +19,14 @@ from birnn.cli.import_ import import_
 from birnn.cli.info import info, settings
 from birnn.cli.predict import predict
 from birnn.cli.push import push
+from birnn.cli.quantize import quantize
 from birnn.cli.quickstart import quickstart
 from birnn.cli.serve import serve
 from birnn.cli.train import train
 
 COMMANDS = (
     *(train, evaluate, predict, quickstart, settings),
-    *(compare, demo, cost, explain, serve, export, import_, convert, push, bench, info),
+    *(compare, demo, cost, explain, serve, export, quantize, import_, convert, push, bench, info),
 )
 
 app = typer.Typer(

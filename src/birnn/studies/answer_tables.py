@@ -61,12 +61,15 @@ def confusion_tables(scores: Mapping[str, Any]) -> Iterator[Table]:
         yield confused_table(found, confusion, "symbol" if NOTHING in confusion else "label")
 
 
-def error_table(worst: Sequence[AnswerError], *, of: int) -> Table:
-    """The worst errors, a line each.
+def error_table(
+    worst: Sequence[AnswerError], *, title: str, answers: tuple[str, str] = ("correct", "answer")
+) -> Table:
+    """Errors, a line each.
 
     Args:
-        worst: The errors that are shown.
-        of: How many there are in all.
+        worst: The errors.
+        title: Of the table.
+        answers: What the right answers and those that were given are called.
     """
     sure = any(error.probability is not None for error in worst)
     places = [error.where.rpartition("/")[2] for error in worst]
@@ -75,7 +78,7 @@ def error_table(worst: Sequence[AnswerError], *, of: int) -> Table:
     # What one column does not need is another's.
     chances = [4] if sure else []
     spare = WIDTH - 2 - GAP * (3 + len(chances)) - sum((PLACE, CONTEXT, ANSWER, ANSWER, *chances))
-    columns = {"correct": golds, "answer": said, "where": places}
+    columns = {answers[0]: golds, answers[1]: said, "where": places}
     needed = [max(map(_width, (head, *cells))) for head, cells in columns.items()]
     widths = [min(*pair) for pair in zip(needed, (ANSWER, ANSWER, PLACE), strict=True)]
     spare += 2 * ANSWER + PLACE - sum(widths)
@@ -90,8 +93,7 @@ def error_table(worst: Sequence[AnswerError], *, of: int) -> Table:
         if sure:
             cells.append("" if error.probability is None else f"{error.probability:.2f}")
         rows.append(tuple(cells))
-    header = ("where", "what", "correct", "answer", *(["p"] if sure else []))
-    return Table(header, rows, f"the worst {len(worst)} of {of:,} errors; --errors F writes all")
+    return Table(("where", "what", *answers, *(["p"] if sure else [])), rows, title)
 
 
 def paired_tables(

@@ -44,6 +44,8 @@ class Evaluated(ABC):
 
     key: ClassVar[str]
     """The answer's key in a JSON line of `birnn predict`."""
+    counts_answers: ClassVar[bool] = True
+    """Whether what the scorer counts of a sequence is its answer itself."""
 
     @abstractmethod
     def check_target(self, example: Example, where: str) -> Any:

@@ -46,6 +46,7 @@ class Gaps(Scored, GapFields):
     target: ClassVar = "gaps"
     gives: ClassVar = f"the likeliest word for each gap, which is written {GAP}"
     key: ClassVar = "words"
+    counts_answers: ClassVar = False  # but how likely the right words were
     file: ClassVar = "data.txt"
     hub_task: ClassVar = "fill-mask"
     settings: ClassVar = GapSettings

@@ -109,7 +109,7 @@ class TargetSequence(Head, DecoderSettings):
     vocabulary: ClassVar = "targets"
     kept_in_float32: ClassVar = {
         **ATTENTION_KEPT,
-        "combine.weight": "applied in two halves, to contexts and to states",
+        "combine.weight": "matrix that a decoder combines with: applied in two halves",
     }
 
     kind: Literal["sequence"] = "sequence"
