@@ -10,6 +10,8 @@
 #include <string>
 
 #include "array_view.h"
+#include "dispatch.h"
+#include "kernels.h"
 
 namespace birnn {
 
@@ -115,6 +117,61 @@ inline bool is_double(nb::dlpack::dtype dtype) {
   if (dtype == nb::dtype<float>()) return false;
   if (dtype == nb::dtype<double>()) return true;
   throw std::invalid_argument("x is neither float32 nor float64");
+}
+
+// The precision of a call on rows of such a dtype: that of the rows, unless `low` is bf16 or int8,
+// which read float32.
+inline Precision precision_for(nb::dlpack::dtype dtype, int low) {
+  const Precision precision = precision_of(low);
+  const bool wide = is_double(dtype);
+  if (precision != Precision::bf16 && precision != Precision::int8) {
+    return wide ? Precision::float64 : Precision::float32;
+  }
+  if (wide) throw std::invalid_argument("x is float64, low precision reads float32");
+  return precision;
+}
+
+// The precision that a matrix of weights is in.
+inline Precision precision_of_weights(nb::dlpack::dtype dtype) {
+  if (dtype == nb::dtype<std::int8_t>()) return Precision::int8;
+  if (dtype == nb::dtype<std::uint16_t>()) return Precision::bf16;
+  return is_double(dtype) ? Precision::float64 : Precision::float32;
+}
+
+inline bool is_low(Precision precision) {
+  return precision == Precision::bf16 || precision == Precision::int8;
+}
+
+// The dtypes of rows, states and biases, and of weights.
+inline nb::dlpack::dtype rows_dtype(Precision precision) {
+  return precision == Precision::float64 ? nb::dtype<double>() : nb::dtype<float>();
+}
+
+inline nb::dlpack::dtype weights_dtype(Precision precision) {
+  return precision == Precision::int8   ? nb::dtype<std::int8_t>()
+         : precision == Precision::bf16 ? nb::dtype<std::uint16_t>()
+                                        : rows_dtype(precision);
+}
+
+inline std::int64_t weight_bytes(Precision precision) {
+  return weights_dtype(precision).bits / 8;
+}
+
+// Sums of products of int8 fit into 32 bits up to here.
+inline void check_summands(Precision precision, std::int64_t count) {
+  constexpr std::int64_t most = std::int64_t{1} << 17;
+  if (precision == Precision::int8 && count > most) {
+    throw std::invalid_argument("a row of weights in int8 has " + std::to_string(count) +
+                                " columns, 131072 is the most");
+  }
+}
+
+// The scales of a matrix's rows, which int8 has and nothing else.
+inline const float* scales_of(const MaybeIn& scales, Precision precision, std::int64_t rows) {
+  if (scales.has_value() != (precision == Precision::int8)) {
+    throw std::invalid_argument("weights in int8, and they alone, come with scales");
+  }
+  return static_cast<const float*>(data_of(scales, "scales", nb::dtype<float>(), {rows}));
 }
 
 }  // namespace birnn

@@ -387,7 +387,7 @@ __attribute__((noinline)) void tanh_gradient_columns(const Rows<T>& queries, int
       const Vec<T> d_score = broadcast<T>(d_scores[i * stride + j]);
       Vec<T> d_sum = d_score * (v * (T(1) - t * t));
       // It is added twice: the compiler may fuse its last product with either addition, or with none.
-      keep_in_register<T>(d_sum);
+      keep_in_register(d_sum);
       d_v += d_score * t;
       d_q += d_sum;
       store_here(d_keys + j * width, load_here(d_keys + j * width) + d_sum);

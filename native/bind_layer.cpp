@@ -43,19 +43,33 @@ Shape shape_of(int cell, std::int64_t inputs, std::int64_t hidden, std::int64_t 
 
 const Kernels& kernels_of(bool wide) { return wide ? engine().float64 : engine().float32; }
 
-// Weights of one direction: weight_ih, weight_hh, bias_ih, bias_hh.
+// The kernels of inference in a precision, for weights of which a row has so many columns at most.
+const InferenceKernels& inference_for(Precision precision, const Shape& shape) {
+  check_summands(precision, std::max(shape.inputs, shape.hidden));
+  return inference_kernels(precision);
+}
+
+// Weights of each direction: weight_ih, weight_hh, bias_ih, bias_hh; of int8 the scales of the two
+// matrices.
 std::vector<Weights> weights_of(const Shape& shape, const std::vector<MaybeIn>& arrays,
-                                nb::dlpack::dtype dtype) {
-  if (arrays.size() != static_cast<std::size_t>(4 * shape.directions)) {
-    throw std::invalid_argument("weights are four arrays for each direction");
+                                Precision precision, const std::vector<MaybeIn>& scales = {}) {
+  if (arrays.size() != static_cast<std::size_t>(4 * shape.directions) ||
+      (!scales.empty() && 2 * scales.size() != arrays.size())) {
+    throw std::invalid_argument(
+        "weights are four arrays for each direction, of int8 with scales of two");
   }
+  const auto dtype = weights_dtype(precision), bias_dtype = rows_dtype(precision);
+  const MaybeIn none;
   const std::int64_t rows = gate_counts[static_cast<int>(shape.cell)] * shape.hidden;
   std::vector<Weights> weights;
   for (std::size_t i = 0; i < arrays.size(); i += 4) {
+    const MaybeIn* const own = scales.empty() ? nullptr : &scales[i / 2];
     const Weights one{data_of(arrays[i], "weight_ih", dtype, {rows, shape.inputs}),
                       data_of(arrays[i + 1], "weight_hh", dtype, {rows, shape.hidden}),
-                      data_of(arrays[i + 2], "bias_ih", dtype, {rows}),
-                      data_of(arrays[i + 3], "bias_hh", dtype, {rows})};
+                      data_of(arrays[i + 2], "bias_ih", bias_dtype, {rows}),
+                      data_of(arrays[i + 3], "bias_hh", bias_dtype, {rows}),
+                      scales_of(own != nullptr ? own[0] : none, precision, rows),
+                      scales_of(own != nullptr ? own[1] : none, precision, rows)};
     if (one.ih == nullptr || one.hh == nullptr) {
       throw std::invalid_argument("weight_ih and weight_hh must be there");
     }
@@ -127,24 +141,25 @@ struct Layer {
   }
 };
 
-std::int64_t packed_bytes(int cell, std::int64_t inputs, std::int64_t hidden, bool wide) {
+std::int64_t packed_bytes(int cell, std::int64_t inputs, std::int64_t hidden, int precision) {
   const Shape shape = shape_of(cell, inputs, hidden, 1);
-  return kernels_of(wide).packed_forward(&shape);
+  return inference_for(precision_of(precision), shape).packed_forward(&shape);
 }
 
-void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed) {
+void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed,
+          const std::vector<MaybeIn>& scales) {
   if (weights.empty() || !weights[0] || weights[0]->ndim() != 2 || weights.size() < 2 ||
       !weights[1] || weights[1]->ndim() != 2) {
     throw std::invalid_argument("weight_ih and weight_hh are matrices");
   }
-  const auto dtype = weights[0]->dtype();
-  const Kernels& kernels = kernels_of(is_double(dtype));
   const Shape shape = shape_of(cell, static_cast<std::int64_t>(weights[0]->shape(1)),
                                static_cast<std::int64_t>(weights[1]->shape(1)),
                                static_cast<std::int64_t>(weights.size() / 4));
+  const Precision precision = precision_of_weights(weights[0]->dtype());
+  const auto& kernels = inference_for(precision, shape);
   const auto each = kernels.packed_forward(&shape);
   check_packed(packed, {shape.directions, each});
-  const auto from = weights_of(shape, weights, dtype);
+  const auto from = weights_of(shape, weights, precision, scales);
   char* to = static_cast<char*>(packed.data());
   run_parallel(WorkerThreads{}, shape.directions, [&](std::int64_t direction, int) {
     const auto d = static_cast<std::size_t>(direction);
@@ -152,21 +167,22 @@ void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed) {
   });
 }
 
-std::int64_t product_width(int cell, std::int64_t hidden, bool wide) {
+std::int64_t product_width(int cell, std::int64_t hidden, int precision) {
   const Shape shape = shape_of(cell, 1, hidden, 1);
-  return kernels_of(wide).product_width(&shape);
+  return inference_for(precision_of(precision), shape).product_width(&shape);
 }
 
 void input_products(int cell, const In& x, std::int64_t hidden, const In& packed,
-                    const Out& products, int threads, bool openmp) {
+                    const Out& products, int threads, bool openmp, int low) {
   if (x.ndim() != 2 || packed.ndim() != 2) {
     throw std::invalid_argument("x is rows of numbers, packed has a row for each direction");
   }
-  const Kernels& kernels = kernels_of(is_double(x.dtype()));
+  const Precision precision = precision_for(x.dtype(), low);
   const auto rows = rows_of(x);
   const auto directions = static_cast<std::int64_t>(packed.shape(0));
   InputProducts call{};
   call.shape = shape_of(cell, width_of(x), hidden, directions);
+  const auto& kernels = inference_for(precision, call.shape);
   const auto each_packed = kernels.packed_forward(&call.shape);
   check_packed(packed, {directions, each_packed});
   check(products, "products", x.dtype(), {rows, directions * kernels.product_width(&call.shape)});
@@ -177,12 +193,16 @@ void input_products(int cell, const In& x, std::int64_t hidden, const In& packed
   }
   constexpr std::int64_t most = 64;  // rows of a task
   const auto parts = (rows + most - 1) / most;
-  run_parallel(product_threads(call.shape, rows, {threads, openmp}), parts * directions,
-               [&](std::int64_t task, int) {
-                 const auto begin = task / directions * most;
-                 kernels.input_products(&call, static_cast<int>(task % directions), begin,
-                                        std::min(begin + most, rows));
-               });
+  const WorkerThreads workers =
+      product_threads(call.shape, rows, weight_bytes(precision), {threads, openmp});
+  const auto own_bytes = kernels.products_workspace(&call.shape);
+  char* const memory = thread_workspace().reserve(workers.count * own_bytes);
+  run_parallel(workers, parts * directions, [&](std::int64_t task, int rank) {
+    const auto begin = task / directions * most;
+    kernels.input_products(&call, static_cast<int>(task % directions), begin,
+                           std::min(begin + most, rows), memory + rank * own_bytes);
+  });
+  thread_workspace().trim();
 }
 
 std::int64_t saved_elements(int cell, std::int64_t rows, std::int64_t hidden, int keep, bool wide) {
@@ -220,8 +240,8 @@ std::int64_t packed_at_least(const In& packed, std::int64_t least) {
 void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<Integers>& numbers,
                    const std::vector<MaybeIn>& weights, const MaybeIn& packed, const MaybeIn& h0,
                    const MaybeIn& c0, int keep, const Out& output, const Out& h_n,
-                   const MaybeOut& c_n, const MaybeOut& saved, int threads, bool openmp) {
-  const Kernels& kernels = kernels_of(is_double(x.dtype()));
+                   const MaybeOut& c_n, const MaybeOut& saved, int threads, bool openmp, int low) {
+  const Precision precision = precision_for(x.dtype(), low);
   if (x.ndim() < 2 || h_n.ndim() != 3) {
     throw std::invalid_argument("x is rows of numbers, h_n has three axes");
   }
@@ -232,6 +252,7 @@ void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<
   const Layer layer(plan, x.dtype(), shape_of(cell, numbers ? 1 : width_of(x), hidden, directions));
   layer.check_row_count(numbers ? static_cast<std::int64_t>(numbers->shape(0)) : rows_of(x));
   const Shape& shape = layer.shape;
+  const InferenceKernels& kernels = inference_for(precision, shape);
   const Batch& batch = plan.batch();
   const auto dtype = layer.dtype;
   if (layer.has_cell_state() != c_n.has_value() || (c0 && !layer.has_cell_state())) {
@@ -259,8 +280,15 @@ void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<
   check(h_n, "h_n", dtype, {directions, layer.sequences, hidden});
   call.h_n = h_n.data();
   call.c_n = layer.state(c_n, "c_n");
-  const auto saved_bytes = layer.saved_bytes(kernels, call.keep, saved);
-  const WorkSplit split = split_work(shape, batch, layer.item_bytes, {threads, openmp});
+  if (is_low(precision) && (call.keep != Keep::nothing || !packed)) {
+    throw std::invalid_argument(
+        "low precision is for inference: nothing is kept, and weights are packed before");
+  }
+  const auto saved_bytes =
+      is_low(precision)
+          ? 0
+          : layer.saved_bytes(kernels_of(precision == Precision::float64), call.keep, saved);
+  const WorkSplit split = split_work(shape, batch, weight_bytes(precision), {threads, openmp});
   call.partition = split.partition;
   auto each_packed = kernels.packed_forward(&shape);
   const auto each_workspace =
@@ -274,7 +302,7 @@ void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<
   } else if (numbers) {
     throw std::invalid_argument("input products come with the packed weights that they are of");
   } else {
-    from = weights_of(shape, weights, dtype);
+    from = weights_of(shape, weights, precision);
   }
   char* const memory = thread_workspace().reserve(split.copies(shape) * each_workspace);
   for (std::int64_t d = 0; d < directions; ++d) {
@@ -335,7 +363,7 @@ void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<M
   if ((c0 || d_c_n || d_c0) && !layer.has_cell_state()) {
     throw std::invalid_argument("the LSTM, and it alone, has a cell state");
   }
-  const auto from = weights_of(shape, weights, dtype);
+  const auto from = weights_of(shape, weights, wide ? Precision::float64 : Precision::float32);
 
   Backward call{};
   call.shape = shape;
@@ -419,20 +447,21 @@ void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<M
 
 void bind_layer(nb::module_& m) {
   using namespace nb::literals;
-  m.def("packed_bytes", &packed_bytes, "cell"_a, "inputs"_a, "hidden"_a, "wide"_a,
+  m.def("packed_bytes", &packed_bytes, "cell"_a, "inputs"_a, "hidden"_a, "precision"_a,
         "Bytes of the packed weights of one direction.");
-  m.def("pack", &pack, "cell"_a, "weights"_a, "packed"_a,
+  m.def("pack", &pack, "cell"_a, "weights"_a, "packed"_a, "scales"_a = nb::tuple(),
         "Pack the weights of all directions into (directions, packed_bytes) uint8.");
-  m.def("product_width", &product_width, "cell"_a, "hidden"_a, "wide"_a,
+  m.def("product_width", &product_width, "cell"_a, "hidden"_a, "precision"_a,
         "Elements of a row's input product in one direction.");
   m.def("input_products", &input_products, "cell"_a, "x"_a, "hidden"_a, "packed"_a, "products"_a,
-        "threads"_a, "openmp"_a = false,
+        "threads"_a, "openmp"_a = false, "precision"_a = 0,
         "What rows add to the gates' sums in all directions, without the recurrent part.");
   m.def("saved_elements", &saved_elements, "cell"_a, "rows"_a, "hidden"_a, "keep"_a, "wide"_a,
         "Elements that one direction keeps for the backward pass.");
   m.def("layer_forward", &layer_forward, "cell"_a, "x"_a, "plan"_a, "numbers"_a.noconvert().none(),
         "weights"_a, "packed"_a.none(), "h0"_a.none(), "c0"_a.none(), "keep"_a, "output"_a, "h_n"_a,
-        "c_n"_a.none(), "saved"_a.none(), "threads"_a, "openmp"_a = false, "One layer, forward.");
+        "c_n"_a.none(), "saved"_a.none(), "threads"_a, "openmp"_a = false, "precision"_a = 0,
+        "One layer, forward.");
   m.def("layer_backward", &layer_backward, "cell"_a, "x"_a, "plan"_a, "weights"_a, "h0"_a.none(),
         "c0"_a.none(), "output"_a.none(), "saved"_a.none(), "keep"_a, "d_output"_a.none(),
         "d_h_n"_a.none(), "d_c_n"_a.none(), "d_x"_a.none(), "d_weights"_a, "d_h0"_a.none(),

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "array_checks.h"
+#include "buffers.h"
 #include "dispatch.h"
 #include "kernels.h"
 #include "parallel.h"
@@ -17,43 +18,49 @@ namespace {
 
 constexpr double min_work = 2e6;  // floating point operations for another thread
 
-const Kernels& kernels_of(bool wide) { return wide ? engine().float64 : engine().float32; }
-
-std::int64_t size_of(std::int64_t inputs, std::int64_t outputs, bool wide) {
+std::int64_t packed_size(std::int64_t inputs, std::int64_t outputs, Precision precision) {
   constexpr std::int64_t most = std::int64_t{1} << 24;
   if (inputs < 1 || inputs > most || outputs < 1 || outputs > most) {
     throw std::invalid_argument("inputs and outputs are from 1 to 2**24");
   }
-  return kernels_of(wide).packed_linear(inputs, outputs);
+  check_summands(precision, inputs);
+  return inference_kernels(precision).packed_linear(inputs, outputs);
 }
 
-void linear_pack(const In& weight, const Out& packed) {
-  const bool wide = is_double(weight.dtype());
+std::int64_t linear_bytes(std::int64_t inputs, std::int64_t outputs, int precision) {
+  return packed_size(inputs, outputs, precision_of(precision));
+}
+
+void linear_pack(const In& weight, const Out& packed, const MaybeIn& scales) {
+  const Precision precision = precision_of_weights(weight.dtype());
   if (weight.ndim() != 2) throw std::invalid_argument("weight is a matrix");
   const auto outputs = static_cast<std::int64_t>(weight.shape(0));
   const auto inputs = static_cast<std::int64_t>(weight.shape(1));
-  check_packed(packed, {size_of(inputs, outputs, wide)});
+  check_packed(packed, {packed_size(inputs, outputs, precision)});
+  const float* const row_scales = scales_of(scales, precision, outputs);
   const void* const from = weight.data();
   run_parallel(WorkerThreads{}, 1, [&](std::int64_t, int) {
-    kernels_of(wide).pack_linear(from, inputs, outputs, packed.data());
+    inference_kernels(precision).pack_linear(from, row_scales, inputs, outputs, packed.data());
   });
 }
 
-void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, int threads) {
+void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, int threads,
+            int low) {
   const auto dtype = x.dtype();
-  const bool wide = is_double(dtype);
+  const Precision precision = precision_for(dtype, low);
   if (x.ndim() != 2 || y.ndim() != 2) throw std::invalid_argument("x and y are matrices");
   Linear call{};
   call.rows = static_cast<std::int64_t>(x.shape(0));
   call.inputs = static_cast<std::int64_t>(x.shape(1));
   call.outputs = static_cast<std::int64_t>(y.shape(1));
-  check_packed(packed, {size_of(call.inputs, call.outputs, wide)});
+  check_packed(packed, {packed_size(call.inputs, call.outputs, precision)});
   check(y, "y", dtype, {call.rows, call.outputs});
   call.x = x.data();
   call.packed = packed.data();
   call.bias = data_of(bias, "bias", dtype, {call.outputs});
   call.y = y.data();
-  const Kernels& kernels = kernels_of(wide);
+  const InferenceKernels& kernels = inference_kernels(precision);
+  call.workspace = thread_workspace().reserve(kernels.linear_workspace(&call));
   const double work = 2.0 * static_cast<double>(call.rows) * static_cast<double>(call.inputs) *
                       static_cast<double>(call.outputs);
   const int most = useful_threads(threads_wanted(threads));
@@ -63,11 +70,12 @@ void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, in
   run_parallel({most, false}, parts, [&](std::int64_t part, int) {
     kernels.linear(&call, static_cast<int>(part), static_cast<int>(parts));
   });
+  thread_workspace().trim();
 }
 
-// Floating point operations in a second, all threads together.
-double fma_rate(bool wide, int threads) {
-  const Kernels& kernels = kernels_of(wide);
+// Operations of products in a second, all threads together.
+double peak_rate(int precision, int threads) {
+  const InferenceKernels& kernels = inference_kernels(precision_of(precision));
   std::atomic<double> done{0.0};
   const auto begun = std::chrono::steady_clock::now();
   run_parallel({threads_wanted(threads), false}, [&](int, int) {
@@ -84,14 +92,14 @@ double fma_rate(bool wide, int threads) {
 
 void bind_linear(nb::module_& m) {
   using namespace nb::literals;
-  m.def("linear_bytes", &size_of, "inputs"_a, "outputs"_a, "wide"_a,
+  m.def("linear_bytes", &linear_bytes, "inputs"_a, "outputs"_a, "precision"_a,
         "Bytes of the packed weights of a linear layer.");
-  m.def("linear_pack", &linear_pack, "weight"_a, "packed"_a,
+  m.def("linear_pack", &linear_pack, "weight"_a, "packed"_a, "scales"_a.none() = nb::none(),
         "Pack the weights (outputs, inputs) of a linear layer.");
   m.def("linear", &linear, "x"_a, "packed"_a, "bias"_a.none(), "y"_a, "threads"_a,
-        "y = x w^T + bias.");
-  m.def("fma_rate", &fma_rate, "wide"_a, "threads"_a,
-        "Floating point operations that the engine's fused multiply-adds do in a second.");
+        "precision"_a = 0, "y = x w^T + bias.");
+  m.def("peak_rate", &peak_rate, "precision"_a, "threads"_a,
+        "Operations that the products' instruction of a precision does in a second.");
 }
 
 }  // namespace birnn

@@ -151,6 +151,17 @@ const InferenceKernels& low_precision(Precision precision) {
   return *build->of(precision);
 }
 
+const InferenceKernels& inference_kernels(Precision precision) {
+  switch (precision) {
+    case Precision::float32:
+      return engine().float32;
+    case Precision::float64:
+      return engine().float64;
+    default:
+      return low_precision(precision);
+  }
+}
+
 std::string engine_name(Precision precision) {
   const Build* const build = chosen(precision).load();
   return build == nullptr ? "" : build->level.name;

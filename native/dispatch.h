@@ -26,6 +26,9 @@ const Engine& engine();
 // The kernels in use for int8 or bf16. Throws std::logic_error until they have been chosen.
 const InferenceKernels& low_precision(Precision precision);
 
+// The kernels of inference in use for any precision.
+const InferenceKernels& inference_kernels(Precision precision);
+
 // The name of the engine in use; empty where none was chosen.
 std::string engine_name(Precision precision);
 

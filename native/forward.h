@@ -7,6 +7,10 @@
 // and the recurrent product of a step are summed in one go (`fused`). Where few do, the input
 // product is formed for the whole chunk before, so that its weights are read once for many rows.
 // Where it is given, it is read from where it stands.
+//
+// In low precision a thread converts the rows that its products read: those of x chunk by chunk,
+// states step by step. `fused` is one product after the other there, panel by panel, while the
+// panel's gates are in the nearest cache.
 
 #pragma once
 
@@ -22,17 +26,22 @@ namespace birnn {
 namespace {
 
 // Memory of the forward pass of one direction, shared by its threads.
-template <class T, class C>
+template <class A, class C>
 struct ForwardWorkspace {
+  using T = NumberOf<A>;
   T* gates;          // of one chunk, for each thread, where they are not saved
   T* h[2];           // before and after a step, by sequence of the block
   T* c;              // likewise
   const T** rows;    // of each thread: states before a step
   const T** starts;  // rows of x, or their input products
   int64_t* numbers;  // where the gates of these rows stand
+  RowBufferOf<A> x_rows;  // of each thread: rows of x of a chunk, as products read them
+  RowBufferOf<A> h_rows;  // and states before a step
 
-  ForwardWorkspace(const Sizes<T, C>& sizes, const Batch& batch, Keep keep, int threads,
-                   BumpAllocator allocator, int64_t* used = nullptr) {
+  ForwardWorkspace(const Sizes<A, C>& sizes, const Batch& batch, Keep keep, int threads,
+                   BumpAllocator allocator, int64_t* used = nullptr)
+      : x_rows(allocator, batch.chunk_rows * threads, sizes.inputs),
+        h_rows(allocator, batch.block_sequences * threads, sizes.hidden) {
     const int64_t chunks = keeps_gates(keep) ? 0 : threads;
     gates = allocator.allocate<T>(chunks * batch.chunk_rows * sizes.gate_step());
     for (auto& part : h) part = allocator.allocate<T>(batch.block_sequences * sizes.padded);
@@ -44,28 +53,30 @@ struct ForwardWorkspace {
   }
 };
 
-template <class T, class C>
+template <class A, class C>
 int64_t forward_workspace(const Shape* shape, const Batch* batch, Keep keep, int threads) {
   int64_t used = 0;
-  ForwardWorkspace<T, C>(Sizes<T, C>(*shape), *batch, keep, threads, BumpAllocator{nullptr},
+  ForwardWorkspace<A, C>(Sizes<A, C>(*shape), *batch, keep, threads, BumpAllocator{nullptr},
                          &used);
   return used;
 }
 
 // One thread's work in one direction.
-template <class T, class C>
+template <class A, class C>
 struct ForwardPass {
+  using T = NumberOf<A>;
+  static constexpr bool LOW = Arithmetic<A>::LOW;
   Forward& call;
   const int direction, rank, threads;
   const bool split_panels;          // whether threads divide panels, not sequences
   const Strided sequences, panels;  // those of this thread
   const Batch& batch;
-  const Sizes<T, C> sizes;
+  const Sizes<A, C> sizes;
   const int64_t H, out;
   const bool reverse;
-  const PackedWeights<T, C> weights;
-  const ForwardWorkspace<T, C> workspace;
-  const Saved<T, C> saved;
+  const PackedWeights<A, C> weights;
+  const ForwardWorkspace<A, C> workspace;
+  const Saved<A, C> saved;
   const T* const x;
   T* const output;
   const T *h0, *c0;
@@ -73,8 +84,10 @@ struct ForwardPass {
   const T** const rows;
   const T** const starts;
   int64_t* const numbers;
-  T* now;   // h before a step, by sequence of the block
-  T* next;  // h after it
+  RowsOf<A> x_rows{};  // this thread's, of the chunk
+  RowsOf<A> h_rows{};  // its states before the step
+  T* now;              // h before a step, by sequence of the block
+  T* next;             // h after it
 
   ForwardPass(Forward& the_call, int the_direction, int the_rank, int the_threads)
       : call(the_call),
@@ -154,10 +167,10 @@ struct ForwardPass {
     constexpr int64_t min_rows = 12;          // rows of a step, for this thread
     constexpr int64_t max_weights = 4 << 20;  // bytes of weights, for the cache
     // The GRU keeps the two products of its third gate apart.
-    return C::last_vector != C::product_vectors && call.numbers == nullptr &&
+    return (LOW || C::last_vector != C::product_vectors) && call.numbers == nullptr &&
            rows_here >= min_rows * steps &&
            sizes.panels * (sizes.input_panel() + sizes.hidden_panel()) *
-                   static_cast<int64_t>(sizeof(T)) <=
+                   static_cast<int64_t>(sizeof(PackedOf<A>)) <=
                max_weights;
   }
 
@@ -193,8 +206,9 @@ struct ForwardPass {
         ++mine;
       }
     }
-    if (call.numbers == nullptr && !fused) {
-      input_product<T, C>(sizes, panels, weights, starts, numbers, mine, gates);
+    if (call.numbers == nullptr) {
+      x_rows = workspace.x_rows.fill(starts, mine, sizes.inputs, rank * batch.chunk_rows);
+      if (!fused) input_product<A, C>(sizes, panels, weights, x_rows, numbers, mine, gates);
     }
     int64_t done = 0;
     for (int64_t t = begin; t < end; ++t) {
@@ -212,6 +226,8 @@ struct ForwardPass {
       rows[here++] = now + s * sizes.padded;
     }
     if (here == 0) return 0;
+    const int64_t K = t == 0 && h0 == nullptr ? 0 : H;  // zeros add nothing
+    h_rows = workspace.h_rows.fill(rows, here, K, rank * batch.block_sequences);
     // Every second step goes through the panels in reverse: what the step before read last is still
     // in the cache.
     const bool in_reverse = t % 2 == 1;
@@ -227,7 +243,7 @@ struct ForwardPass {
       const int64_t end = min(begin + group, count);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t ahead = i + 1 < count ? nth(i + 1) - nth(i) : 0;
-        product(t, nth(i), ahead, here, done, gates, fused);
+        product(K, nth(i), ahead, here, done, gates, fused);
       }
       const int64_t* const number = numbers + done;
       for (int64_t i = begin; i < end; ++i) activate(nth(i), here, number, gates);
@@ -242,11 +258,11 @@ struct ForwardPass {
   }
 
   // Sums of one panel of gates; the next panel, `ahead` of it, is prefetched.
-  void product(int64_t t, int64_t panel, int64_t ahead, int64_t here, int64_t done, Gates<T> gates,
+  void product(int64_t K, int64_t panel, int64_t ahead, int64_t here, int64_t done, Gates<T> gates,
                bool fused) const {
     constexpr int L = LANES<T>;
     const int64_t* const number = numbers + done;
-    ProductRows<T> to{rows, gates.at(panel, 0), number, gates.row};
+    ProductRows<A> to{h_rows, gates.at(panel, 0), number, gates.row};
     const bool given = call.numbers != nullptr;
     if (given) {
       to.start = starts + done;
@@ -255,13 +271,17 @@ struct ForwardPass {
     }
     const T* bias = nullptr;
     if (fused) {
-      bias = weights.bias + panel * sizes.width;
-      to.first_a = starts + done;
-      to.first_b = weights.ih + panel * sizes.input_panel();
-      to.first_K = sizes.inputs;
+      if constexpr (LOW) {
+        const Strided this_panel{panel, sizes.panels};
+        input_product<A, C>(sizes, this_panel, weights, x_rows + done, number, here, gates);
+      } else {
+        bias = weights.bias + panel * sizes.width;
+        to.first_a = x_rows + done;
+        to.first_b = weights.ih + panel * sizes.input_panel();
+        to.first_K = sizes.inputs;
+      }
     }
-    const int64_t K = t == 0 && h0 == nullptr ? 0 : H;  // zeros add nothing
-    panel_product<T, C::product_vectors, C::last_vector>(
+    panel_product<A, C::product_vectors, C::last_vector>(
         K, to, here, weights.hh + panel * sizes.hidden_panel(), bias);
     if constexpr (C::last_vector == C::product_vectors) {
       // The input part of the GRU's third gate is not in the recurrent product.
@@ -296,7 +316,7 @@ struct ForwardPass {
   }
 
   // Given products stand anywhere: those of the next panel are fetched while this one is summed.
-  static void prefetch(const ProductRows<T>& to, int64_t count, int64_t ahead) {
+  static void prefetch(const ProductRows<A>& to, int64_t count, int64_t ahead) {
     constexpr int64_t line = 64 / sizeof(T);
     for (int64_t i = 0; i < count; ++i) {
       const T* const row = to.start[i] + to.start_offset + ahead;
@@ -313,9 +333,9 @@ struct ForwardPass {
   }
 };
 
-template <class T, class C>
+template <class A, class C>
 void forward(Forward* call, int direction, int rank, int threads) {
-  ForwardPass<T, C>(*call, direction, rank, threads).run();
+  ForwardPass<A, C>(*call, direction, rank, threads).run();
 }
 
 }  // namespace

@@ -27,10 +27,49 @@ constexpr int SLICE_VECTORS = BIRNN_REGISTERS == 32 ? 4 : 2;
 template <int V>
 constexpr int TILE_ROWS = BIRNN_REGISTERS == 32 ? (V == 3 ? 8 : 6) : (V == 3 ? 4 : 6);
 
-// Rows of a product c = start + a b: rows of `a` by their pointers, rows of `c` by their number.
-template <class T>
+// What products are computed with: A is float or double; or one of low_precision.h, which
+// specialises this for it. Here, rows are floating numbers that stand anywhere.
+template <class A>
+struct Arithmetic {
+  using Number = A;              // of gates and states
+  using Packed = A;              // what the size of packed weights is counted in
+  using Panel = const A*;        // a packed panel
+  using Rows = const A* const*;  // rows of the left factor
+  static constexpr bool LOW = false;  // precision
+
+  static int64_t panel_size(int64_t K, int vectors) { return K * vectors * LANES<A>; }
+  static Panel panel(const A* packed, int64_t, int) { return packed; }
+  // The part of a panel that begins with vector v, where a slice does.
+  static Panel slice(Panel b, int64_t K, int v) { return b + v * K * LANES<A>; }
+
+  // Where rows are brought into the form that products read: they have it.
+  struct RowBuffer {
+    RowBuffer(BumpAllocator&, int64_t /* rows */, int64_t /* K */) {}
+    // `count` rows of K numbers, as rows `at` and following of the buffer.
+    Rows fill(Rows rows, int64_t /* count */, int64_t /* K */, int64_t /* at */) const {
+      return rows;
+    }
+    // The same, which have been filled before.
+    Rows filled(Rows rows, int64_t /* at */) const { return rows; }
+  };
+};
+
+template <class A>
+using NumberOf = typename Arithmetic<A>::Number;
+template <class A>
+using PackedOf = typename Arithmetic<A>::Packed;
+template <class A>
+using RowBufferOf = typename Arithmetic<A>::RowBuffer;
+template <class A>
+using RowsOf = typename Arithmetic<A>::Rows;
+template <class A>
+using PanelOf = typename Arithmetic<A>::Panel;
+
+// Rows of a product c = start + a b: rows of `c` by their number.
+template <class A>
 struct ProductRows {
-  const T* const* a;
+  using T = NumberOf<A>;
+  RowsOf<A> a;
   T* c;
   const int64_t* number;
   int64_t stride;                   // elements from one row of c to the next
@@ -55,7 +94,7 @@ inline __attribute__((always_inline)) void add_product(int64_t K, const T* const
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
       weight[v] = load<T>(b + (v / WIDTH * K * WIDTH + v % WIDTH) * L);
-      if (R > 1) keep_in_register<T>(weight[v]);
+      if (R > 1) keep_in_register(weight[v]);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -72,28 +111,31 @@ inline __attribute__((always_inline)) void add_product(int64_t K, const T* const
 // Vector v of a row of c stands at v, the last one at LAST: the GRU keeps the input and the
 // recurrent part of its third gate apart. Not inlined: inside its caller's loop the compiler spills
 // accumulators, which halves the speed.
-template <class T, int R, int V, int LAST, int WIDTH = V>
-__attribute__((noinline)) void tile(int64_t K, const ProductRows<T>& rows, const T* b,
-                                    const T* bias) {
-  constexpr int L = LANES<T>;
-  Vec<T> sum[R][V];
+template <class T>
+struct Tile {
+  template <int R, int V, int LAST, int WIDTH = V>
+  static __attribute__((noinline)) void run(int64_t K, const ProductRows<T>& rows, const T* b,
+                                            const T* bias) {
+    constexpr int L = LANES<T>;
+    Vec<T> sum[R][V];
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-    const T* start = bias != nullptr         ? bias
-                     : rows.start != nullptr ? rows.start[r] + rows.start_offset
-                                             : rows.c + rows.number[r] * rows.stride;
+    for (int r = 0; r < R; ++r) {
+      const T* start = bias != nullptr         ? bias
+                       : rows.start != nullptr ? rows.start[r] + rows.start_offset
+                                               : rows.c + rows.number[r] * rows.stride;
 #pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) sum[r][v] = load<T>(start + (v == V - 1 ? LAST : v) * L);
+      for (int v = 0; v < V; ++v) sum[r][v] = load<T>(start + (v == V - 1 ? LAST : v) * L);
+    }
+    if (rows.first_K > 0) add_product<T, R, V, WIDTH>(rows.first_K, rows.first_a, rows.first_b, sum);
+    add_product<T, R, V, WIDTH>(K, rows.a, b, sum);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      T* end = rows.c + rows.number[r] * rows.stride;
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) store<T>(end + (v == V - 1 ? LAST : v) * L, sum[r][v]);
+    }
   }
-  if (rows.first_K > 0) add_product<T, R, V, WIDTH>(rows.first_K, rows.first_a, rows.first_b, sum);
-  add_product<T, R, V, WIDTH>(K, rows.a, b, sum);
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-    T* end = rows.c + rows.number[r] * rows.stride;
-#pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) store<T>(end + (v == V - 1 ? LAST : v) * L, sum[r][v]);
-  }
-}
+};
 
 // A product c = a^T b, or c += a^T b: sums over the rows of both factors.
 template <class T>
@@ -132,7 +174,7 @@ __attribute__((noinline)) void tile_transposed(const TransposedProduct<T>& produ
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
       right[v] = load<T>(b + v * L);
-      keep_in_register<T>(right[v]);
+      keep_in_register(right[v]);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -189,49 +231,37 @@ void slice_transposed(TransposedProduct<T> product, int64_t count) {
   }
 }
 
-template <class T>
-using TileFunction = void (*)(int64_t, const ProductRows<T>&, const T*, const T*);
-
 // The tile for each number of rows.
-template <class T, int V, int LAST>
+template <class A, int V, int LAST>
 struct Tiles {
+  using Function = void (*)(int64_t, const ProductRows<A>&, PanelOf<A>, const NumberOf<A>*);
   static constexpr int most = TILE_ROWS<V>;
-  static void run(int height, int64_t K, const ProductRows<T>& rows, const T* b, const T* bias) {
-    static constexpr TileFunction<T> heights[9] = {
-        nullptr,
-        tile<T, 1, V, LAST>,
-        tile<T, 2, V, LAST>,
-        tile<T, 3, V, LAST>,
-        tile<T, 4, V, LAST>,
-        most >= 5
-        ? tile < T,
-        most >= 5 ? 5 : 1,
-        V,
-        LAST >
-        : nullptr,
-        most >= 6
-        ? tile < T,
-        most >= 6 ? 6 : 1,
-        V,
-        LAST >
-        : nullptr,
-        most >= 7
-        ? tile < T,
-        most >= 7 ? 7 : 1,
-        V,
-        LAST >
-        : nullptr, most >= 8 ? tile < T, most >= 8 ? 8 : 1, V, LAST > : nullptr,
-    };
+
+  template <int R>
+  static constexpr Function of_height() {
+    if constexpr (R > most) {
+      return nullptr;
+    } else {
+      return Tile<A>::template run<R, V, LAST>;
+    }
+  }
+
+  static void run(int height, int64_t K, const ProductRows<A>& rows, PanelOf<A> b,
+                  const NumberOf<A>* bias) {
+    static constexpr Function heights[] = {nullptr,        of_height<1>(), of_height<2>(),
+                                           of_height<3>(), of_height<4>(), of_height<5>(),
+                                           of_height<6>(), of_height<7>(), of_height<8>()};
     heights[height](K, rows, b, bias);
   }
 };
 
 // `count` rows of a product with one packed slice of b.
-template <class T, int V, int LAST>
-void slice(int64_t K, ProductRows<T> rows, int64_t count, const T* b, const T* bias) {
+template <class A, int V, int LAST>
+void slice(int64_t K, ProductRows<A> rows, int64_t count, PanelOf<A> b, const NumberOf<A>* bias) {
+  using T = NumberOf<A>;
   if (count == 0) return;
   if (count <= TILE_ROWS<V>)
-    return Tiles<T, V, LAST>::run(static_cast<int>(count), K, rows, b, bias);
+    return Tiles<A, V, LAST>::run(static_cast<int>(count), K, rows, b, bias);
   // Tiles of nearly equal height: a last tile of one row would run at a sixth of the speed.
   const int64_t tiles = (count + TILE_ROWS<V> - 1) / TILE_ROWS<V>;
   const auto height = [&](int64_t i) {
@@ -244,7 +274,7 @@ void slice(int64_t K, ProductRows<T> rows, int64_t count, const T* b, const T* b
       const T* const row = rows.c + rows.number[r] * rows.stride;
       for (int v = 0; v < V; ++v) __builtin_prefetch(row + v * LANES<T>, 1);
     }
-    Tiles<T, V, LAST>::run(here, K, rows, b, bias);
+    Tiles<A, V, LAST>::run(here, K, rows, b, bias);
     rows.a += here;
     rows.number += here;
     if (rows.start != nullptr) rows.start += here;
@@ -253,23 +283,25 @@ void slice(int64_t K, ProductRows<T> rows, int64_t count, const T* b, const T* b
 }
 
 // The same with a packed panel of V vectors, which is cut into slices.
-template <class T, int V, int LAST>
-void panel_product(int64_t K, const ProductRows<T>& rows, int64_t count, const T* b,
-                   const T* bias) {
+template <class A, int V, int LAST>
+void panel_product(int64_t K, const ProductRows<A>& rows, int64_t count, const PackedOf<A>* packed,
+                   const NumberOf<A>* bias) {
+  using T = NumberOf<A>;
+  const PanelOf<A> b = Arithmetic<A>::panel(packed, K, V);
   if constexpr (V % SLICE_VECTORS != 0) {
-    slice<T, V, LAST>(K, rows, count, b, bias);
+    slice<A, V, LAST>(K, rows, count, b, bias);
   } else {
     // One slice of one or two rows has too few independent sums to keep the multipliers busy.
     if (V > SLICE_VECTORS && count == 1)
-      return tile<T, 1, V, LAST, SLICE_VECTORS>(K, rows, b, bias);
+      return Tile<A>::template run<1, V, LAST, SLICE_VECTORS>(K, rows, b, bias);
     if (V > SLICE_VECTORS && count == 2)
-      return tile<T, 2, V, LAST, SLICE_VECTORS>(K, rows, b, bias);
+      return Tile<A>::template run<2, V, LAST, SLICE_VECTORS>(K, rows, b, bias);
     for (int v = 0; v < V; v += SLICE_VECTORS) {
-      ProductRows<T> part = rows;
+      ProductRows<A> part = rows;
       part.c += v * LANES<T>;
       part.start_offset += v * LANES<T>;
       if (rows.first_K > 0) part.first_b += v * rows.first_K * LANES<T>;
-      slice<T, SLICE_VECTORS, SLICE_VECTORS - 1>(K, part, count, b + v * K * LANES<T>,
+      slice<A, SLICE_VECTORS, SLICE_VECTORS - 1>(K, part, count, Arithmetic<A>::slice(b, K, v),
                                                  bias == nullptr ? nullptr : bias + v * LANES<T>);
     }
   }

@@ -3,4 +3,6 @@
 #define BIRNN_ENGINE amx
 #define BIRNN_VECTOR_BYTES 64
 #define BIRNN_REGISTERS 32
+#define BIRNN_INT8 false
+#define BIRNN_BF16 false
 #include "low_table.h"

@@ -3,4 +3,6 @@
 #define BIRNN_ENGINE avx2_vnni
 #define BIRNN_VECTOR_BYTES 32
 #define BIRNN_REGISTERS 16
+#define BIRNN_INT8 true
+#define BIRNN_BF16 false
 #include "low_table.h"

@@ -148,6 +148,7 @@ struct Linear {
   const void* packed;  // by `pack_linear`
   const void* bias;    // (outputs) or null
   void* y;             // (rows, outputs)
+  char* workspace;     // of `linear_workspace` bytes, shared by all threads
 };
 
 // The linear chain of a CRF over a ragged batch whose rows lie together, all of it float64.
@@ -229,11 +230,15 @@ struct InferenceKernels {
   int64_t (*packed_forward)(const Shape*);
   void (*pack_forward)(const Shape*, const Weights*, void* packed, int rank, int threads);
   int64_t (*product_width)(const Shape*);  // elements of a row's input product in one direction
-  void (*input_products)(const InputProducts*, int direction, int64_t begin, int64_t end);
+  int64_t (*products_workspace)(const Shape*);  // of one thread
+  void (*input_products)(const InputProducts*, int direction, int64_t begin, int64_t end,
+                         char* workspace);
   int64_t (*forward_workspace)(const Shape*, const Batch*, Keep, int threads);
   void (*forward)(Forward*, int direction, int rank, int threads);
   int64_t (*packed_linear)(int64_t inputs, int64_t outputs);
-  void (*pack_linear)(const void* weight, int64_t inputs, int64_t outputs, void* packed);
+  void (*pack_linear)(const void* weight, const float* scales, int64_t inputs, int64_t outputs,
+                      void* packed);  // scales of int8 alone
+  int64_t (*linear_workspace)(const Linear*);
   void (*linear)(const Linear*, int rank, int threads);
   double (*peak)(int64_t rounds);  // operations of the products' instruction in so many rounds
 };

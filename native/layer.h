@@ -1,7 +1,8 @@
 // What the forward and the backward pass of a layer have in common: sizes, where the rows of a
 // batch stand, packed weights, gates, what is saved from one for the other.
 //
-// T is float or double, C a cell of cells.h.
+// A is what products are computed with, float, double, Int8 or Bf16 (gemm.h), T the numbers of gates
+// and states, C a cell of cells.h.
 
 #pragma once
 
@@ -23,8 +24,9 @@ inline int64_t row_at(const Batch& batch, const Block& block, int64_t sequence, 
 }
 
 // Sizes of a layer, padded to whole vectors and panels.
-template <class T, class C>
+template <class A, class C>
 struct Sizes {
+  using T = NumberOf<A>;
   static constexpr int L = LANES<T>;
   static constexpr int width = PANEL_VECTORS * L;  // of a panel of gates
   int64_t inputs, hidden;
@@ -40,8 +42,8 @@ struct Sizes {
         outputs(round_up(padded, width)) {}
 
   // Elements of the packed weights of one panel.
-  int64_t input_panel() const { return inputs * C::product_vectors * L; }
-  int64_t hidden_panel() const { return hidden * C::product_vectors * L; }
+  int64_t input_panel() const { return Arithmetic<A>::panel_size(inputs, C::product_vectors); }
+  int64_t hidden_panel() const { return Arithmetic<A>::panel_size(hidden, C::product_vectors); }
   int64_t gate_rows() const { return C::gates * hidden; }
   int64_t row_width() const { return C::row_blocks * padded; }
   // Elements from one row of gates, or of their gradients, to the next.
@@ -60,41 +62,40 @@ struct Sizes {
 // Packed forward weights: all panels of weight_hh, of the biases, of weight_ih. The last are not
 // read where the input products are given, so that the others stand where no number of inputs
 // moves them.
-template <class T, class C>
+template <class A, class C>
 struct PackedWeights {
-  T* hh;
+  using T = NumberOf<A>;
+  PackedOf<A>* hh;
   T* bias;
-  T* ih;
+  PackedOf<A>* ih;
 
   // Without memory, `used` tells how many bytes they take.
-  PackedWeights(const Sizes<T, C>& sizes, char* memory, int64_t* used = nullptr)
+  PackedWeights(const Sizes<A, C>& sizes, char* memory, int64_t* used = nullptr)
       : PackedWeights(sizes, BumpAllocator{memory}, used) {}
 
  private:
-  PackedWeights(const Sizes<T, C>& sizes, BumpAllocator allocator, int64_t* used)
-      : hh(allocator.allocate<T>(sizes.panels * sizes.hidden_panel())),
+  PackedWeights(const Sizes<A, C>& sizes, BumpAllocator allocator, int64_t* used)
+      : hh(allocator.allocate<PackedOf<A>>(sizes.panels * sizes.hidden_panel())),
         bias(allocator.allocate<T>(sizes.panels * sizes.width)),
-        ih(allocator.allocate<T>(sizes.panels * sizes.input_panel())) {
+        ih(allocator.allocate<PackedOf<A>>(sizes.panels * sizes.input_panel())) {
     if (used != nullptr) *used = allocator.used;
   }
 };
 
-template <class T, class C>
+template <class A, class C>
 int64_t packed_forward(const Shape* shape) {
   int64_t used = 0;
-  PackedWeights<T, C>(Sizes<T, C>(*shape), nullptr, &used);
+  PackedWeights<A, C>(Sizes<A, C>(*shape), nullptr, &used);
   return used;
 }
 
-template <class T, class C>
+template <class A, class C>
 void pack_forward(const Shape* shape, const Weights* weights, void* packed, int rank, int threads) {
+  using T = NumberOf<A>;
   constexpr int L = LANES<T>;
   constexpr int product = C::product_vectors;
-  constexpr int slice_width = (product % SLICE_VECTORS != 0 ? product : SLICE_VECTORS) * L;
-  const Sizes<T, C> sizes(*shape);
-  const PackedWeights<T, C> to(sizes, static_cast<char*>(packed));
-  const T* ih = static_cast<const T*>(weights->ih);
-  const T* hh = static_cast<const T*>(weights->hh);
+  const Sizes<A, C> sizes(*shape);
+  const PackedWeights<A, C> to(sizes, static_cast<char*>(packed));
   const T* bias_ih = static_cast<const T*>(weights->bias_ih);
   const T* bias_hh = static_cast<const T*>(weights->bias_hh);
   for (int64_t panel = rank; panel < sizes.panels; panel += threads) {
@@ -103,14 +104,10 @@ void pack_forward(const Shape* shape, const Weights* weights, void* packed, int 
       const int64_t unit = (C::unit_vectors == 1 ? panel : panel * PANEL_VECTORS + v) * L;
       const int64_t units = max(0, min(L, sizes.hidden - unit));
       const int64_t row = gate * sizes.hidden + (units > 0 ? unit : 0);
-      transpose<T>(
-          ih + row * sizes.inputs, units, sizes.inputs,
-          to.ih + panel * sizes.input_panel() + packed_offset<T, product>(sizes.inputs, 0, v),
-          slice_width);
-      transpose<T>(
-          hh + row * sizes.hidden, units, sizes.hidden,
-          to.hh + panel * sizes.hidden_panel() + packed_offset<T, product>(sizes.hidden, 0, v),
-          slice_width);
+      pack_vector<A>(weights->ih, weights->ih_scales, row, units, sizes.inputs,
+                     to.ih + panel * sizes.input_panel(), product, v);
+      pack_vector<A>(weights->hh, weights->hh_scales, row, units, sizes.hidden,
+                     to.hh + panel * sizes.hidden_panel(), product, v);
     }
     T* bias = to.bias + panel * sizes.width;
     for (int i = 0; i < sizes.width; ++i) bias[i] = T(0);
@@ -133,14 +130,15 @@ inline bool keeps_gates(Keep keep) { return keep == Keep::gates || keep == Keep:
 
 // What is saved for the backward pass: hidden states, cell states and gates of all rows, in scan
 // order; null where they are not saved.
-template <class T, class C>
+template <class A, class C>
 struct Saved {
+  using T = NumberOf<A>;
   T* h = nullptr;
   T* c = nullptr;
   T* gates = nullptr;
   int64_t size = 0;
 
-  Saved(const Sizes<T, C>& sizes, int64_t rows, Keep keep, T* memory) {
+  Saved(const Sizes<A, C>& sizes, int64_t rows, Keep keep, T* memory) {
     const auto allocate = [&](bool is_saved, int64_t width) {
       T* const here = is_saved && memory != nullptr ? memory + size : nullptr;
       size += is_saved ? rows * width : 0;
@@ -153,9 +151,9 @@ struct Saved {
 };
 
 // Elements of all that.
-template <class T, class C>
+template <class A, class C>
 int64_t saved_size(const Shape* shape, int64_t rows, Keep keep) {
-  return Saved<T, C>(Sizes<T, C>(*shape), rows, keep, nullptr).size;
+  return Saved<A, C>(Sizes<A, C>(*shape), rows, keep, nullptr).size;
 }
 
 // Where the gates of some rows stand.
@@ -169,14 +167,16 @@ struct Gates {
 };
 
 // The input product of `count` rows: their gates without the recurrent part.
-template <class T, class C>
-void input_product(const Sizes<T, C>& sizes, Strided panels, const PackedWeights<T, C>& weights,
-                   const T* const* x, const int64_t* numbers, int64_t count, Gates<T> gates) {
+template <class A, class C>
+void input_product(const Sizes<A, C>& sizes, Strided panels, const PackedWeights<A, C>& weights,
+                   RowsOf<A> x, const int64_t* numbers, int64_t count,
+                   Gates<NumberOf<A>> gates) {
+  using T = NumberOf<A>;
   constexpr int L = LANES<T>;
   for (int64_t panel = panels.first; panel < sizes.panels; panel += panels.step) {
     const T* bias = weights.bias + panel * sizes.width;
-    const ProductRows<T> rows{x, gates.at(panel, 0), numbers, gates.row};
-    panel_product<T, C::product_vectors, C::product_vectors - 1>(
+    const ProductRows<A> rows{x, gates.at(panel, 0), numbers, gates.row};
+    panel_product<A, C::product_vectors, C::product_vectors - 1>(
         sizes.inputs, rows, count, weights.ih + panel * sizes.input_panel(), bias);
     if constexpr (C::last_vector == C::product_vectors) {
       const Vec<T> recurrent = load<T>(bias + C::last_vector * L);
@@ -187,30 +187,43 @@ void input_product(const Sizes<T, C>& sizes, Strided panels, const PackedWeights
   }
 }
 
-template <class T, class C>
+template <class A, class C>
 int64_t product_width(const Shape* shape) {
-  return Sizes<T, C>(*shape).gate_step();
+  return Sizes<A, C>(*shape).gate_step();
+}
+
+// Rows whose input products are formed at a time.
+constexpr int64_t PRODUCT_ROWS = 64;
+
+template <class A>
+int64_t products_workspace(const Shape* shape) {
+  BumpAllocator allocator{nullptr};
+  RowBufferOf<A>(allocator, PRODUCT_ROWS, shape->inputs);
+  return allocator.used;
 }
 
 // Input products of rows [begin, end) in one direction.
-template <class T, class C>
-void input_products(const InputProducts* call, int direction, int64_t begin, int64_t end) {
-  constexpr int64_t most = 64;  // rows at a time: their pointers stand on the stack
-  const Sizes<T, C> sizes(call->shape);
-  const PackedWeights<T, C> weights(
+template <class A, class C>
+void input_products(const InputProducts* call, int direction, int64_t begin, int64_t end,
+                    char* workspace) {
+  using T = NumberOf<A>;
+  const Sizes<A, C> sizes(call->shape);
+  const PackedWeights<A, C> weights(
       sizes, static_cast<char*>(const_cast<void*>(call->packed[direction])));
   const int64_t width = sizes.gate_step(), row = call->shape.directions * width;
   T* const products = static_cast<T*>(call->products) + direction * width;
-  const T* rows[most];
-  int64_t numbers[most];
-  for (; begin < end; begin += most) {
-    const int64_t count = min(most, end - begin);
+  BumpAllocator allocator{workspace};
+  const RowBufferOf<A> buffer(allocator, PRODUCT_ROWS, sizes.inputs);
+  const T* rows[PRODUCT_ROWS];
+  int64_t numbers[PRODUCT_ROWS];
+  for (; begin < end; begin += PRODUCT_ROWS) {
+    const int64_t count = min(PRODUCT_ROWS, end - begin);
     for (int64_t i = 0; i < count; ++i) {
       rows[i] = static_cast<const T*>(call->x) + (begin + i) * sizes.inputs;
       numbers[i] = begin + i;
     }
-    input_product<T, C>(sizes, Strided{0, 1}, weights, rows, numbers, count,
-                        Gates<T>{products, sizes.width, row});
+    input_product<A, C>(sizes, Strided{0, 1}, weights, buffer.fill(rows, count, sizes.inputs, 0),
+                        numbers, count, Gates<T>{products, sizes.width, row});
   }
 }
 

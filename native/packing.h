@@ -9,6 +9,7 @@
 
 #include "gemm.h"
 #include "isa.h"
+#include "low_precision.h"
 #include "simd.h"
 
 namespace birnn {
@@ -104,6 +105,20 @@ inline int64_t plain_step(int vectors) {
   return plain_offset<T>(vectors, 0, 1, 0);
 }
 
+// Packs rows [row, row + rows) of a matrix of K columns as vector v of a panel of so many: up to
+// LANES of them, zeros for those that are missing. `scales` are those of the matrix's rows, of int8
+// alone.
+template <class A>
+void pack_vector(const void* matrix, const float* scales, int64_t row, int64_t rows, int64_t K,
+                 PackedOf<A>* panel, int vectors, int v) {
+  if constexpr (Arithmetic<A>::LOW) {
+    pack_low<A>(matrix, scales, row, rows, K, panel, vectors, v);
+  } else {
+    transpose<A>(static_cast<const A*>(matrix) + row * K, rows, K,
+                 panel + plain_offset<A>(vectors, K, 0, v), plain_step<A>(vectors));
+  }
+}
+
 // Packs a row of w into row k of a plain panel, of which `columns` are real; zeros beyond.
 template <class T>
 inline void pack_plain_row(T* panel, int vectors, int64_t K, int64_t k, const T* row,
@@ -122,18 +137,18 @@ inline void pack_plain_row(T* panel, int vectors, int64_t K, int64_t k, const T*
 }
 
 // `count` rows of a product with one plain panel.
-template <class T>
-void plain_product(int vectors, int64_t K, const ProductRows<T>& rows, int64_t count, const T* b,
-                   const T* bias) {
+template <class A>
+void plain_product(int vectors, int64_t K, const ProductRows<A>& rows, int64_t count,
+                   const PackedOf<A>* b, const NumberOf<A>* bias) {
   switch (vectors) {
     case 1:
-      return panel_product<T, 1, 0>(K, rows, count, b, bias);
+      return panel_product<A, 1, 0>(K, rows, count, b, bias);
     case 2:
-      return panel_product<T, 2, 1>(K, rows, count, b, bias);
+      return panel_product<A, 2, 1>(K, rows, count, b, bias);
     case 3:
-      return panel_product<T, 3, 2>(K, rows, count, b, bias);
+      return panel_product<A, 3, 2>(K, rows, count, b, bias);
     default:
-      return panel_product<T, 4, 3>(K, rows, count, b, bias);
+      return panel_product<A, 4, 3>(K, rows, count, b, bias);
   }
 }
 

@@ -61,8 +61,8 @@ inline Vec<T> broadcast(T value) {
 
 // Holds the value in a register from here on, and rounded: the compiler would rather read it from
 // memory at each use, or fuse the product that it is with an addition.
-template <class T>
-inline void keep_in_register(Vec<T>& value) {
+template <class Vector>
+inline void keep_in_register(Vector& value) {
 #if defined(__x86_64__)
   asm("" : "+v"(value));
 #elif defined(__aarch64__)

@@ -63,16 +63,23 @@ struct WorkSplit {
 // as it has to be woken: of a whole call, a tenth of a millisecond.
 constexpr double min_work = 4e6;
 
+// What an operation takes with weights of so many bytes, in those of float32.
+inline double work_of_operation(std::int64_t item_bytes) {
+  return std::min(1.0, static_cast<double>(item_bytes) / 4);
+}
+
 // Threads for the input products of so many rows.
-inline WorkerThreads product_threads(const Shape& shape, std::int64_t rows, WorkerThreads asked) {
-  const double work = 2.0 * static_cast<double>(rows) * static_cast<double>(shape.directions) *
+inline WorkerThreads product_threads(const Shape& shape, std::int64_t rows, std::int64_t item_bytes,
+                                     WorkerThreads asked) {
+  const double work = 2.0 * work_of_operation(item_bytes) * static_cast<double>(rows) * static_cast<double>(shape.directions) *
                       static_cast<double>(shape.inputs) * static_cast<double>(shape.hidden) *
                       static_cast<double>(gate_counts[static_cast<int>(shape.cell)]);
   if (work < min_work && !uses_all_threads()) return WorkerThreads{};
   return {useful_threads(threads_wanted(asked.count)), asked.openmp};
 }
 
-// Directions first, then sequences; panels of hidden units where sequences are few.
+// Directions first, then sequences; panels of hidden units where sequences are few. `item_bytes` are
+// those of a weight.
 inline WorkSplit split_work(const Shape& shape, const Batch& batch, std::int64_t item_bytes,
                             WorkerThreads asked) {
   // The same of a call whose threads wait for each other after each step, and of one thread between
@@ -90,7 +97,9 @@ inline WorkSplit split_work(const Shape& shape, const Batch& batch, std::int64_t
   const double input = recurrent / hidden * static_cast<double>(shape.inputs);
   const double rows = static_cast<double>(batch.real_rows);
   WorkSplit split;
-  const double work = 2 * rows * static_cast<double>(shape.directions) * (input + recurrent);
+  const double operation = 2 * work_of_operation(item_bytes);
+  const double work = operation * rows * static_cast<double>(shape.directions) *
+                      (input + recurrent);
   if (work < min_work && !uses_all_threads()) return split;
   split.threads = {useful_threads(threads_wanted(asked.count)), asked.openmp};
   const int threads = split.threads.count;
@@ -104,7 +113,7 @@ inline WorkSplit split_work(const Shape& shape, const Batch& batch, std::int64_t
   if (each > 1 && shape.hidden >= min_hidden * each &&
       (split.directions_in_turn || sequences < few_sequences * each) &&
       ((work > min_work_with_barriers &&
-        2 * recurrent * rows_of_step / each > min_work_per_barrier) ||
+        operation * recurrent * rows_of_step / each > min_work_per_barrier) ||
        uses_all_threads())) {
     split.partition = Partition::panels;
     return split;

@@ -19,9 +19,12 @@ from foreign_arrays import CUDA, Capsuled, Foreign, wearable
 
 from birnn.engine import isa
 from birnn.engine.arrays import RowLayout
+from birnn.reference.low_precision import PRECISIONS
 
 GUARD = 256  # bytes before and behind each array, which nobody may touch
 UNTOUCHED = 0xA5
+
+LOW = (np.dtype(np.uint16), np.dtype(np.int8))  # of weights in bf16 and int8
 
 REFUSALS = (ValueError, TypeError, MemoryError, BufferError)
 
@@ -53,6 +56,8 @@ class Fuzz:
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
         self.native = isa.selected_engine()
+        for precision in PRECISIONS:
+            isa.selected_engine(precision)
         self.guarded = []
 
     def some(self, *choices):
@@ -65,8 +70,18 @@ class Fuzz:
         memory = np.full(count + 2 * GUARD, UNTOUCHED, np.uint8)
         self.guarded.append(memory)
         inner = memory[GUARD : GUARD + count].view(dtype).reshape(shape)
-        inner[...] = self.rng.standard_normal(shape) if dtype.kind == "f" else 0
+        if dtype in LOW:
+            inner[...] = self.rng.integers(-127, 128, shape)
+        else:
+            inner[...] = self.rng.standard_normal(shape) if dtype.kind == "f" else 0
         return inner
+
+    def precision(self, low):
+        """Draws the dtypes of rows and weights; the number of the precision."""
+        number = self.some(*(range(4) if low else range(2)))
+        self.dtype = "float64" if number == 1 else "float32"
+        self.weights_dtype = {2: "uint16", 3: "int8"}.get(number, self.dtype)
+        return number
 
     def integers(self, values):
         array = self.array(len(values), dtype=np.int64)
@@ -79,10 +94,10 @@ class Fuzz:
             for memory in self.guarded
         )
 
-    def layer(self):
-        """What forward and backward have in common."""
+    def layer(self, low=False):
+        """What forward and backward have in common; forward may be of low precision."""
         some, rng = self.some, self.rng
-        self.dtype = some("float32", "float64")
+        self.number = self.precision(low)
         self.cell, self.directions = int(rng.integers(4)), some(1, 2)
         inputs, self.hidden = some(1, 3, 8, 17, 40), some(1, 2, 5, 16, 33)
         lengths = np.sort(rng.integers(0, some(2, 5, 30), some(0, 1, 3, 7)))[::-1].astype(np.int64)
@@ -96,7 +111,10 @@ class Fuzz:
         gates = (1, 1, 4, 3)[self.cell] * self.hidden
         weights = []
         for _ in range(self.directions):
-            weights += [self.array(gates, inputs), self.array(gates, self.hidden)]
+            weights += [
+                self.array(gates, columns, dtype=self.weights_dtype)
+                for columns in (inputs, self.hidden)
+            ]
             weights += [self.array(gates) if some(0, 1) else None for _ in range(2)]
         return {
             "cell": self.cell,
@@ -130,15 +148,13 @@ class Fuzz:
         return self.array(self.directions * each)
 
     def layer_forward(self):
-        call = self.layer()
-        call["keep"] = self.some(0, call["keep"])
+        call = self.layer(low=True)
+        low = self.number > 1
+        call["keep"] = 0 if low else self.some(0, call["keep"])
         memory = self.cell == 2
         packed, numbers = None, None
-        if self.some(0, 1):
-            wide, inputs = self.dtype == "float64", call["x"].shape[1]
-            size = self.native.packed_bytes(self.cell, inputs, self.hidden, wide)
-            packed = self.array(self.directions, size, dtype=np.uint8)
-            self.native.pack(self.cell, call["weights"], packed)
+        if low or self.some(0, 1):
+            packed = self.packed_weights(call)
             call["weights"] = []
         if packed is not None and call["keep"] == 0 and self.some(0, 1):
             entries = self.some(1, 4) if self.rows else self.some(0, 1, 4)
@@ -151,31 +167,42 @@ class Fuzz:
             "h_n": self.state(),
             "c_n": self.state() if memory else None,
             "saved": self.saved(call["keep"]) if call["keep"] else None,
+            "precision": self.number,
         }
 
+    def packed_weights(self, call):
+        size = self.native.packed_bytes(self.cell, call["x"].shape[-1], self.hidden, self.number)
+        packed = self.array(self.directions, size, dtype=np.uint8)
+        self.native.pack(self.cell, call["weights"], packed, self.scales(call["weights"]))
+        return packed
+
+    def scales(self, weights):
+        """Of every matrix, in int8 alone."""
+        return [
+            self.array(len(matrix), dtype=np.float32)
+            for matrix in weights
+            if matrix is not None and matrix.dtype == np.int8
+        ]
+
     def products(self, rows):
-        wide = self.dtype == "float64"
-        width = self.native.product_width(self.cell, self.hidden, wide)
+        width = self.native.product_width(self.cell, self.hidden, self.number)
         return self.array(rows, self.directions * width)
 
     def input_products(self):
-        call = self.layer()
-        wide, inputs = self.dtype == "float64", call["x"].shape[-1]
-        size = self.native.packed_bytes(self.cell, inputs, self.hidden, wide)
-        packed = self.array(self.directions, size, dtype=np.uint8)
-        self.native.pack(self.cell, call["weights"], packed)
+        call = self.layer(low=True)
         rows = self.some(0, 1, 4)
         return {
             "cell": self.cell,
-            "x": self.array(rows, inputs),
+            "x": self.array(rows, call["x"].shape[-1]),
             "hidden": self.hidden,
-            "packed": packed,
+            "packed": self.packed_weights(call),
             "products": self.products(rows),
             "threads": call["threads"],
+            "precision": self.number,
         }
 
     def product_width(self):
-        return {"cell": 2, "hidden": 4, "wide": True}
+        return {"cell": 2, "hidden": 4, "precision": self.precision(True)}
 
     def layer_backward(self):
         call = self.layer()
@@ -194,32 +221,36 @@ class Fuzz:
         }
 
     def pack(self):
-        call = self.layer()
-        wide, inputs = self.dtype == "float64", call["x"].shape[1]
-        size = self.native.packed_bytes(self.cell, inputs, self.hidden, wide)
-        packed = self.array(self.directions, size, dtype=np.uint8)
-        return {"cell": self.cell, "weights": call["weights"], "packed": packed}
+        call = self.layer(low=True)
+        return {
+            "cell": self.cell,
+            "weights": call["weights"],
+            "packed": self.packed_weights(call),
+            "scales": self.scales(call["weights"]),
+        }
 
     def Plan(self):
         call = self.layer()
         return {name: call[name] for name in ("lengths", "starts", "steps", "rows")}
 
     def packed_bytes(self):
-        return {"cell": 2, "inputs": 3, "hidden": 4, "wide": True}
+        return {"cell": 2, "inputs": 3, "hidden": 4, "precision": self.precision(True)}
 
     def saved_elements(self):
         return {"cell": 2, "rows": 3, "hidden": 4, "keep": 1, "wide": True}
 
     def linear_bytes(self):
-        return {"inputs": 3, "outputs": 4, "wide": False}
+        return {"inputs": 3, "outputs": 4, "precision": self.precision(True)}
 
     def linear_pack(self):
-        self.dtype = self.some("float32", "float64")
+        self.number = self.precision(True)
         outputs, inputs = self.some(1, 5, 70), self.some(1, 9)
-        size = self.native.linear_bytes(inputs, outputs, self.dtype == "float64")
+        size = self.native.linear_bytes(inputs, outputs, self.number)
+        weight = self.array(outputs, inputs, dtype=self.weights_dtype)
         return {
-            "weight": self.array(outputs, inputs),
+            "weight": weight,
             "packed": self.array(size, dtype=np.uint8),
+            "scales": next(iter(self.scales([weight])), None),
         }
 
     def linear(self):
@@ -233,6 +264,7 @@ class Fuzz:
             "bias": self.some(self.array(outputs), None),
             "y": self.array(rows, outputs),
             "threads": self.some(1, 3),
+            "precision": self.number,
         }
 
     def chain(self):
@@ -384,7 +416,9 @@ class Fuzz:
         values = array.copy()
         if array.size:
             odd = NUMBERS[:-1] if array.dtype.kind == "i" else [np.nan, np.inf, -np.inf, 1e30, 0]
-            if array.dtype.kind in "if":
+            if array.dtype in LOW:
+                values.flat[self.rng.integers(array.size)] = some(0, 1, 127)
+            elif array.dtype.kind in "if":
                 values.flat[self.rng.integers(array.size)] = some(*odd)
         return values if self.rng.random() < 0.4 else some(*spoilt)
 
@@ -436,7 +470,7 @@ def trial(seed, number):
             return f"{name} is right, and refused: {error}" if not len(spoilt) else None
         if not fuzz.guards_hold():
             return f"{name} has written outside of its arrays"
-        if name in ("fma_rate", "lend", "set_threads") or shares_rows(plain):
+        if name in ("peak_rate", "lend", "set_threads") or shares_rows(plain):
             return None
         again = called(fuzz.native, name, plain)
         same = repr(answer) == repr(again) and all(

@@ -48,16 +48,21 @@ def use_all_threads(always: bool) -> None:
 def stop_threads() -> None:
     """End the threads that wait for work."""
 
-def packed_bytes(cell: int, inputs: int, hidden: int, wide: bool) -> int:
+def packed_bytes(cell: int, inputs: int, hidden: int, precision: int) -> int:
     """Bytes of the packed weights of one direction."""
 
-def pack(cell: int, weights: Sequence[Array | None], packed: Bytes) -> None:
-    """Pack the weights of all directions into (directions, packed_bytes) uint8."""
+def pack(
+    cell: int, weights: Sequence[Array | None], packed: Bytes, scales: Sequence[Array] = ()
+) -> None:
+    """Pack the weights of all directions into (directions, packed_bytes) uint8.
+
+    In int8 they come with the scales of both matrices of each direction; bf16 is uint16.
+    """
 
 def saved_elements(cell: int, rows: int, hidden: int, keep: int, wide: bool) -> int:
     """Elements that one direction keeps for the backward pass."""
 
-def product_width(cell: int, hidden: int, wide: bool) -> int:
+def product_width(cell: int, hidden: int, precision: int) -> int:
     """Elements of a row's input product in one direction."""
 
 def input_products(
@@ -68,6 +73,7 @@ def input_products(
     products: Array,
     threads: int,
     openmp: bool = False,
+    precision: int = 0,
 ) -> None:
     """What rows add to the gates' sums in all directions: (rows, directions * product_width)."""
 
@@ -95,8 +101,12 @@ def layer_forward(
     saved: Array | None,
     threads: int,
     openmp: bool = False,
+    precision: int = 0,
 ) -> None:
-    """One layer, forward; with ``numbers`` x are input products, and ``packed`` is needed."""
+    """One layer, forward; with ``numbers`` x are input products, and ``packed`` is needed.
+
+    Where the precision is neither bf16 nor int8 it is x's; with these ``packed`` is needed.
+    """
 
 def layer_backward(
     cell: int,
@@ -120,13 +130,15 @@ def layer_backward(
 ) -> None:
     """One layer, backward."""
 
-def linear_bytes(inputs: int, outputs: int, wide: bool) -> int:
+def linear_bytes(inputs: int, outputs: int, precision: int) -> int:
     """Bytes of the packed weights of a linear layer."""
 
-def linear_pack(weight: Array, packed: Bytes) -> None:
-    """Pack the weights (outputs, inputs) of a linear layer."""
+def linear_pack(weight: Array, packed: Bytes, scales: Array | None = None) -> None:
+    """Pack the weights (outputs, inputs) of a linear layer; in int8 they come with scales."""
 
-def linear(x: Array, packed: Bytes, bias: Array | None, y: Array, threads: int) -> None:
+def linear(
+    x: Array, packed: Bytes, bias: Array | None, y: Array, threads: int, precision: int = 0
+) -> None:
     """The linear layer: y = x w^T + bias."""
 
 def lend(size: int) -> Bytes:
@@ -135,8 +147,8 @@ def lend(size: int) -> Bytes:
 def lent_and_back() -> int:
     """Bytes that came back and wait for the next loan."""
 
-def fma_rate(wide: bool, threads: int) -> float:
-    """Floating point operations that the engine's fused multiply-adds do in a second."""
+def peak_rate(precision: int, threads: int) -> float:
+    """Operations that the products' instruction of a precision does in a second."""
 
 def chain_sums(
     emissions: Doubles,

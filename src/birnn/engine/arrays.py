@@ -15,6 +15,7 @@ import numpy.typing as npt
 from birnn.engine import isa
 from birnn.errors import ShapeError
 from birnn.ragged import Lengths, check_lengths
+from birnn.reference.low_precision import Int8Matrix, Matrix, Precision
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 CACHE_LINE = 64
@@ -168,3 +169,27 @@ def contiguous(array: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> n
     if flags.c_contiguous and flags.aligned and (dtype is None or array.dtype == dtype):
         return array
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def stored(weight: npt.NDArray[Any] | Matrix) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """A matrix as the compiled module takes it: its numbers, and of int8 the scales of its rows.
+
+    Example:
+        >>> numbers, scales = stored(Int8Matrix.of(np.ones((1, 2), np.float32)))
+        >>> numbers.tolist(), scales.shape
+        ([[127, 127]], (1,))
+    """
+    if not isinstance(weight, Matrix):
+        return weight, None
+    return (weight.values, weight.scales) if isinstance(weight, Int8Matrix) else (weight.bits, None)
+
+
+def precision_number(precision: Precision, dtype: np.dtype[Any]) -> int:
+    """The compiled module's number for weights of a precision and rows of a dtype.
+
+    Example:
+        >>> precision_number("float32", np.dtype(np.float64))
+        1
+    """
+    wide = precision == "float32" and dtype == np.float64
+    return isa.PRECISION_NUMBERS["float64" if wide else precision]

@@ -371,7 +371,7 @@ def fma_peak(*, threads: int | None = None) -> float:
     native = selected_engine()
     if native is None:
         raise EngineError(f"the {REFERENCE} engine runs, only a compiled one can be measured")
-    rates = [native.fma_rate(False, threads or get_num_threads()) for _ in range(5)]
+    rates = [native.peak_rate(0, threads or get_num_threads()) for _ in range(5)]
     return float(max(rates))
 
 

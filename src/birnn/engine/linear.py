@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.engine import isa
-from birnn.engine.arrays import DTYPES, aligned_empty, contiguous
+from birnn.engine.arrays import DTYPES, aligned_empty, contiguous, precision_number, stored
 from birnn.errors import ShapeError
 from birnn.reference.activations import ACTIVATIONS, ActivationName
+from birnn.reference.low_precision import Matrix, Multiplier, Precision, multiplier
 
 Array = npt.NDArray[Any]
 
@@ -25,7 +26,8 @@ class Linear:
     afterwards.
 
     Args:
-        weight: (O, I), float32 or float64.
+        weight: (O, I), float32 or float64; or a matrix of low precision, whose bias and rows are
+            float32.
         bias: (O,), of the same dtype; None for none.
 
     Raises:
@@ -34,24 +36,31 @@ class Linear:
     Example:
         >>> Linear(np.array([[1.0, 2.0]]), np.array([0.5]))(np.array([[3.0, 4.0]])).tolist()
         [[11.5]]
+        >>> from birnn.reference import Int8Matrix
+        >>> weight = Int8Matrix.of(np.array([[127.0, 1.0]], np.float32))
+        >>> Linear(weight)(np.array([[1.0, 1.0]], np.float32)).tolist()
+        [[128.0]]
     """
 
-    def __init__(self, weight: Array, bias: Array | None = None) -> None:
-        if weight.ndim != 2 or weight.dtype not in DTYPES:
+    def __init__(self, weight: Array | Matrix, bias: Array | None = None) -> None:
+        dtype = np.dtype(np.float32) if isinstance(weight, Matrix) else weight.dtype
+        if len(weight.shape) != 2 or dtype not in DTYPES:
             raise ShapeError(
-                f"weight is a matrix of float32 or float64, got {weight.shape} of {weight.dtype}"
+                f"weight is a matrix of float32 or float64, got {weight.shape} of {dtype}"
             )
-        if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != weight.dtype):
+        if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != dtype):
             raise ShapeError(
-                f"bias is {bias.shape} of {bias.dtype}, "
-                f"it must be {weight.shape[:1]} of {weight.dtype}"
+                f"bias is {bias.shape} of {bias.dtype}, it must be {weight.shape[:1]} of {dtype}"
             )
-        self._weight = contiguous(weight)
+        self._weight = weight if isinstance(weight, Matrix) else contiguous(weight)
         self._bias = None if bias is None else contiguous(bias)
+        self._dtype = dtype
+        self._precision: Precision = weight.precision if isinstance(weight, Matrix) else "float32"
         self._packed: tuple[str, Array] | None = None
+        self._multiply: Multiplier | None = None  # where the reference runs
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Array], name: str) -> Linear:
+    def of(cls, tensors: Mapping[str, Any], name: str) -> Linear:
         """The linear layer ``name.weight``, ``name.bias`` of a model's tensors."""
         return cls(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
@@ -67,21 +76,23 @@ class Linear:
             EngineError: ``BIRNN_ISA`` asks for an engine that is not here.
         """
         outputs, inputs = self._weight.shape
-        if x.ndim != 2 or x.shape[1] != inputs or x.dtype != self._weight.dtype:
+        if x.ndim != 2 or x.shape[1] != inputs or x.dtype != self._dtype:
             raise ShapeError(
-                f"x is {x.shape} of {x.dtype}, it must be (rows, {inputs}) of {self._weight.dtype}"
+                f"x is {x.shape} of {x.dtype}, it must be (rows, {inputs}) of {self._dtype}"
             )
-        native = isa.selected_engine()
+        native = isa.selected_engine(self._precision)
         if native is None:
-            y: Array = x @ self._weight.T
-            return y if self._bias is None else y + self._bias
+            if self._multiply is None:
+                self._multiply = multiplier(self._weight)
+            return self._multiply(x, self._bias)
+        number = precision_number(self._precision, x.dtype)
         # Read once: another thread may put its own there meanwhile.
-        engine, packed = self._packed or ("", self._weight)
-        if engine != native.engine():
-            wide = x.dtype == np.float64
-            packed = aligned_empty(native.linear_bytes(inputs, outputs, wide), np.dtype(np.uint8))
-            native.linear_pack(self._weight, packed)
-            self._packed = native.engine(), packed
+        engine, packed = self._packed or ("", x)
+        if engine != native.engine(number):
+            packed = aligned_empty(native.linear_bytes(inputs, outputs, number), np.dtype(np.uint8))
+            numbers, scales = stored(self._weight)
+            native.linear_pack(numbers, packed, scales)
+            self._packed = native.engine(number), packed
         y = np.empty((x.shape[0], outputs), x.dtype)
         native.linear(
             contiguous(x),
@@ -89,6 +100,7 @@ class Linear:
             self._bias,
             y,
             threads or isa.get_num_threads(),
+            number,
         )
         return y
 
@@ -107,7 +119,7 @@ class DenseLayer:
         [[3.0, 0.0]]
     """
 
-    def __init__(self, tensors: Mapping[str, Array], name: str, activation: ActivationName) -> None:
+    def __init__(self, tensors: Mapping[str, Any], name: str, activation: ActivationName) -> None:
         self._linear = Linear.of(tensors, name)
         self._activation: Callable[[Array], Array] = ACTIVATIONS[activation]
 

@@ -19,14 +19,25 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.engine import isa
-from birnn.engine.arrays import DTYPES, RowLayout, aligned_empty, contiguous, pooled_empty
+from birnn.engine.arrays import (
+    DTYPES,
+    RowLayout,
+    aligned_empty,
+    contiguous,
+    pooled_empty,
+    precision_number,
+    stored,
+)
 from birnn.errors import EngineError, ShapeError
+from birnn.reference.low_precision import Matrix, Precision
 from birnn.reference.stack import GATES, CellName
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
 DirectionWeights = tuple[Array, Array, Array | None, Array | None]
 """weight_ih (G, D), weight_hh (G, H), bias_ih (G,), bias_hh (G,) of one direction."""
+InferenceWeights = DirectionWeights | tuple[Matrix, Matrix, Array | None, Array | None]
+"""The same, or both matrices of one low precision; then rows, states and biases are float32."""
 Keep = Literal["nothing", "gates", "states", "everything"]
 
 CELL_NUMBERS: dict[CellName, int] = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3}
@@ -44,6 +55,7 @@ class PackedWeights:
         inputs: Width D of its input rows.
         hidden: Its hidden units H.
         dtype: Of its rows and states.
+        precision: Of the weights; of float64 it is ``float32``, as for `isa.active`.
     """
 
     engine: str
@@ -52,6 +64,12 @@ class PackedWeights:
     inputs: int
     hidden: int
     dtype: np.dtype[Any]
+    precision: Precision
+
+    @property
+    def number(self) -> int:
+        """The compiled module's number for the precision."""
+        return precision_number(self.precision, self.dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,21 +150,39 @@ def out_of_memory(cell: CellName, layout: RowLayout) -> MemoryError:
     )
 
 
-def pack(cell: CellName, weights: Sequence[DirectionWeights]) -> PackedWeights:
+def pack(cell: CellName, weights: Sequence[InferenceWeights]) -> PackedWeights:
     """Pack weights once for many calls of `forward_packed`; `forward` does it in each.
 
     Raises:
         ShapeError: Shapes or dtypes that do not fit; all that do not are named at once.
         EngineError: The reference runs: there is nothing to pack for.
     """
-    native = isa.require_native()
-    dtype, inputs = weights[0][0].dtype, weights[0][0].shape[-1]
+    precision = precision_of(weights)
+    native = isa.require_native(precision)
+    inputs, first = weights[0][0].shape[-1], weights[0][0]
+    dtype = np.dtype(np.float32) if isinstance(first, Matrix) else first.dtype
     hidden = _check_weights(cell, inputs, dtype, weights)
-    wide = dtype == np.float64
-    count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, wide)
+    number = precision_number(precision, dtype)
+    count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, number)
     data = aligned_empty(len(weights) * count, np.dtype(np.uint8)).reshape(len(weights), count)
-    native.pack(CELL_NUMBERS[cell], _flat(weights), data)
-    return PackedWeights(native.engine(), data, cell, inputs, hidden, dtype)
+    numbers, scales = [], []
+    for w_ih, w_hh, *biases in weights:
+        (ih, ih_scales), (hh, hh_scales) = stored(w_ih), stored(w_hh)
+        numbers += [ih, hh, *biases]
+        scales += [one for one in (ih_scales, hh_scales) if one is not None]
+    native.pack(CELL_NUMBERS[cell], numbers, data, scales)
+    return PackedWeights(native.engine(number), data, cell, inputs, hidden, dtype, precision)
+
+
+def precision_of(weights: Sequence[InferenceWeights]) -> Precision:
+    """The precision that a layer's products are computed in; float64 goes with float32.
+
+    Example:
+        >>> precision_of([(np.zeros((4, 3)), np.zeros((4, 1)), None, None)])
+        'float32'
+    """
+    first = weights[0][0]
+    return first.precision if isinstance(first, Matrix) else "float32"
 
 
 def product_width(packed: PackedWeights) -> int:
@@ -155,9 +191,8 @@ def product_width(packed: PackedWeights) -> int:
     Raises:
         EngineError: The reference runs.
     """
-    native = isa.require_native()
-    wide = packed.dtype == np.float64
-    each: int = native.product_width(CELL_NUMBERS[packed.cell], packed.hidden, wide)
+    native = isa.require_native(packed.precision)
+    each: int = native.product_width(CELL_NUMBERS[packed.cell], packed.hidden, packed.number)
     return len(packed.data) * each
 
 
@@ -180,8 +215,8 @@ def input_products(packed: PackedWeights, x: Array, *, threads: int | None = Non
         >>> forward_packed(packed, products, layout, numbers=numbers).output.shape
         (3, 1)
     """
-    native = isa.require_native()
-    _check_engine(packed.engine, native.engine())
+    native = isa.require_native(packed.precision)
+    _check_engine(packed.engine, native.engine(packed.number))
     _check_rows(packed, x)
     width = product_width(packed)
     products = aligned_empty(len(x) * width, x.dtype).reshape(len(x), width)
@@ -192,6 +227,7 @@ def input_products(packed: PackedWeights, x: Array, *, threads: int | None = Non
         packed.data,
         products,
         *isa.worker_threads(threads),
+        packed.number,
     )
     return InputProducts(packed.engine, products)
 
@@ -200,7 +236,7 @@ def forward(
     cell: CellName,
     x: Array,
     layout: RowLayout,
-    weights: Sequence[DirectionWeights],
+    weights: Sequence[InferenceWeights],
     initial: Arrays | None = None,
     *,
     keep: Keep = "nothing",
@@ -212,7 +248,7 @@ def forward(
         cell: Which cell.
         x: Rows, (R, D), float32 or float64.
         layout: Where the rows of the sequences stand.
-        weights: Of each direction, in x's dtype.
+        weights: Of each direction, in x's dtype; with matrices of low precision x is float32.
         initial: (h,), or (h, c) for the LSTM, each (directions, B, H); zeros where it is None.
         keep: What is kept for `backward`: ``gates``; ``states`` alone, which takes a fifth of the
             memory for an LSTM and computes the gates again; or ``everything``, so that `backward`
@@ -235,14 +271,20 @@ def forward(
         >>> forward("lstm", np.ones((3, 3)), layout, [weights]).output.shape
         (3, 1)
     """
+    precision = precision_of(weights)
+    if precision != "float32":
+        if keep != "nothing":
+            raise ShapeError(f"weights in {precision} are for inference: nothing can be kept")
+        return forward_packed(pack(cell, weights), x, layout, initial, threads=threads)
     native = isa.require_native()
     hidden = _check(cell, x, layout, weights, initial)
     size, directions = 0, len(weights)
     if keep != "nothing":
         wide = x.dtype == np.float64
         size = saved_size(cell, layout.plan.places, hidden, directions, keep, wide=wide)
+    arrays = _flat(weights)
     return _forward(
-        native, cell, x, layout, (directions, hidden), _flat(weights), initial, keep, size, threads
+        native, cell, x, layout, (directions, hidden), arrays, initial, keep, size, threads
     )
 
 
@@ -271,8 +313,8 @@ def forward_packed(
         EngineError: The reference runs, or the weights or products are those of another engine.
         MemoryError: There is not enough memory.
     """
-    native = isa.require_native()
-    _check_engine(packed.engine, native.engine())
+    native = isa.require_native(packed.precision)
+    _check_engine(packed.engine, native.engine(packed.number))
     rows = x.values if isinstance(x, InputProducts) else x
     if isinstance(x, InputProducts):
         _check_engine(x.engine, packed.engine)
@@ -306,7 +348,7 @@ def forward_packed(
         0,
         threads,
         numbers=numbers,
-        packed=packed.data,
+        packed=packed,
     )
 
 
@@ -323,7 +365,7 @@ def _forward(
     threads: int | None,
     *,
     numbers: npt.NDArray[np.int64] | None = None,
-    packed: Array | None = None,
+    packed: PackedWeights | None = None,
 ) -> LayerForward:
     """Run the kernels on what was checked; ``size`` is directions and hidden units."""
     directions, hidden = size
@@ -339,7 +381,7 @@ def _forward(
             layout.plan,
             numbers,
             weights,
-            packed,
+            None if packed is None else packed.data,
             *_pair(initial),
             KEEP_NUMBERS[keep],
             output,
@@ -347,6 +389,7 @@ def _forward(
             c_n,
             saved,
             *isa.worker_threads(threads),
+            0 if packed is None else packed.number,
         )
     except MemoryError as error:
         raise out_of_memory(cell, layout) from error
@@ -439,7 +482,7 @@ def _check_engine(packed: str, engine: str) -> None:
         raise EngineError(f"the weights are packed for {packed}, {engine} runs. Pack them again.")
 
 
-def _flat(weights: Sequence[DirectionWeights]) -> list[Array | None]:
+def _flat(weights: Sequence[InferenceWeights]) -> list[Any]:
     return [part for one in weights for part in one]
 
 
@@ -460,7 +503,7 @@ def _check(
     cell: CellName,
     x: Array,
     layout: RowLayout,
-    weights: Sequence[DirectionWeights],
+    weights: Sequence[InferenceWeights],
     initial: Arrays | None,
 ) -> int:
     """Hidden units, once everything fits; the compiled module checks again what it is given."""
@@ -476,14 +519,14 @@ def _check_weights(
     cell: CellName,
     inputs: int,
     dtype: np.dtype[Any],
-    weights: Sequence[DirectionWeights],
+    weights: Sequence[InferenceWeights],
     sequences: int = 0,
     initial: Arrays | None = None,
 ) -> int:
     """Hidden units, once weights and initial states fit to rows of a width and dtype."""
     if len(weights) not in (1, 2):
         raise ShapeError(f"weights are those of 1 or 2 directions, got {len(weights)}")
-    if weights[0][1].ndim != 2:
+    if len(weights[0][1].shape) != 2:
         raise ShapeError(f"weight_hh is a matrix, got shape {weights[0][1].shape}")
     hidden = int(weights[0][1].shape[1])
     rows = GATES[cell] * hidden
@@ -497,7 +540,7 @@ def _check_weights(
     ]
     if initial is not None:
         expected += _expected_states(cell, initial, (len(weights), sequences, hidden))
-    faults = _faults(expected, dtype)
+    faults = _faults(expected, dtype, precision_of(weights))
     if faults:
         raise ShapeError("; ".join(faults))
     return hidden
@@ -511,7 +554,7 @@ def _check_rows(packed: PackedWeights, x: Array) -> None:
         )
 
 
-Expected = tuple[str, Array, tuple[int, ...]]
+Expected = tuple[str, Array | Matrix, tuple[int, ...]]
 """The name of an array, the array, and the shape that it must have."""
 
 
@@ -523,10 +566,15 @@ def _expected_states(cell: CellName, initial: Arrays, shape: tuple[int, ...]) ->
     return [(f"initial {n}", s, shape) for n, s in zip("hc", initial, strict=False)]
 
 
-def _faults(expected: list[Expected], dtype: np.dtype[Any]) -> list[str]:
-    """What is wrong with arrays that must have a shape and a dtype."""
-    return [
-        f"{name} is {part.shape} of {part.dtype}, it must be {shape} of {dtype}"
-        for name, part, shape in expected
-        if part.shape != shape or part.dtype != dtype
-    ]
+def _faults(
+    expected: list[Expected], dtype: np.dtype[Any], precision: Precision = "float32"
+) -> list[str]:
+    """What is wrong with arrays that must have a shape and a dtype, with weights of a precision."""
+    faults = []
+    for name, part, shape in expected:
+        of = part.precision if isinstance(part, Matrix) else str(part.dtype)
+        is_low = precision != "float32" and name.startswith("weight")
+        must_be = precision if is_low else str(dtype)
+        if part.shape != shape or of != must_be:
+            faults.append(f"{name} is {part.shape} of {of}, it must be {shape} of {must_be}")
+    return faults

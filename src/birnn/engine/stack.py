@@ -20,11 +20,13 @@ from birnn.ragged import Ragged
 from birnn.reference import bidirectional
 from birnn.reference.bidirectional import Outcome, StackState
 from birnn.reference.cells import CELLS
+from birnn.reference.low_precision import Matrix, Precision
 from birnn.reference.merge import MERGES
 from birnn.reference.stack import Stack
 
 Array = npt.NDArray[Any]
-Parameters = Mapping[str, Array]
+Parameters = Mapping[str, Any]
+"""Arrays by their names; weights may be matrices of low precision (`birnn.reference.Matrix`)."""
 
 
 KEPT = 64 << 20
@@ -51,8 +53,8 @@ class PackedStack:
     """A stack with parameters that stay as they are, packed once for many runs.
 
     Args:
-        parameters: Arrays by the names and shapes of ``stack.shapes()``, of one dtype. They must
-            not be changed afterwards.
+        parameters: Arrays by the names and shapes of ``stack.shapes()``, of one dtype; or weights
+            of one low precision, and biases in float32. They must not be changed afterwards.
         stack: Settings of the stack.
 
     Raises:
@@ -70,7 +72,9 @@ class PackedStack:
         check_parameters(parameters, stack)
         self._stack = stack
         self._parameters = dict(parameters)
-        self._dtype = parameters["weight_ih_l0"].dtype
+        first = parameters["weight_ih_l0"]
+        self._dtype = _dtype_of(first)
+        self._precision: Precision = first.precision if isinstance(first, Matrix) else "float32"
         self._packed: list[recurrent.PackedWeights] = []
         layers = range(stack.num_layers)
         self._merges = [_merge(parameters, layer, stack) for layer in layers]
@@ -84,7 +88,7 @@ class PackedStack:
         Raises:
             EngineError: ``BIRNN_ISA`` asks for one that is not here.
         """
-        return isa.active().name
+        return isa.active(self._precision).name
 
     def prepare(self, rows: Array) -> PreparedRows:
         """Distinct rows (F, D) as `run` reads them where their numbers stand for them.
@@ -108,7 +112,7 @@ class PackedStack:
         faults = _row_faults(rows, self._stack, self._dtype)
         if faults:
             raise ShapeError("; ".join(faults))
-        if isa.selected_engine() is None:
+        if isa.selected_engine(self._precision) is None:
             return PreparedRows(isa.REFERENCE, rows)
         packed = self._pack()[0]
         products = recurrent.input_products(packed, rows).values
@@ -149,7 +153,7 @@ class PackedStack:
             faults += state_faults(len(x), self._dtype, self._stack, initial)
         if faults:
             raise ShapeError("; ".join(faults))
-        if isa.selected_engine() is not None:
+        if isa.selected_engine(self._precision) is not None:
             return self._run_native(x, initial, table)
         if table is not None:
             _check_table(table, isa.REFERENCE)
@@ -198,7 +202,7 @@ class PackedStack:
             StackState(*states),
         )
 
-    def _weights(self, layer: int) -> list[recurrent.DirectionWeights]:
+    def _weights(self, layer: int) -> list[recurrent.InferenceWeights]:
         return [
             bidirectional.direction_weights(self._parameters, layer, suffix)
             for suffix in self._stack.suffixes(layer)
@@ -208,7 +212,7 @@ class PackedStack:
         """The layers' weights for the engine in use."""
         # Read once: another thread may put its own there meanwhile.
         packed = self._packed
-        if not packed or packed[0].engine != isa.active().name:
+        if not packed or packed[0].engine != isa.active(self._precision).name:
             self._packed = packed = [
                 recurrent.pack(self._stack.cell, self._weights(layer))
                 for layer in range(self._stack.num_layers)
@@ -257,7 +261,8 @@ def run(
 
     Args:
         x: Batch of rows (N, D), float32 or float64.
-        parameters: Arrays by the names and shapes of ``stack.shapes()``, of x's dtype.
+        parameters: Arrays by the names and shapes of ``stack.shapes()``, of x's dtype; or weights
+            of one low precision, where rows are float32.
         stack: Settings of the stack.
         initial: Initial states (S, B, H), of x's dtype; zeros where it is None.
 
@@ -379,8 +384,15 @@ def parameter_faults(
             continue
         array = parameters[name]
         if dtype is None:
-            like, dtype = name, getattr(array, "dtype", None)
+            like, dtype = name, _dtype_of(array)
         faults += _array_faults(name, array, shape, like, dtype)
+    precisions = {
+        name: array.precision if isinstance(array, Matrix) else "floats"
+        for name, array in parameters.items()
+        if name.startswith("weight_")
+    }
+    if len(set(precisions.values())) > 1:
+        faults.append(f"all weights are of one precision, got {precisions}")
     return faults
 
 
@@ -410,11 +422,17 @@ def _array_faults(
     name: str, array: Any, shape: tuple[int, ...], like: str, dtype: Any
 ) -> list[str]:
     """What is wrong with one array, of the shape that it must have and the dtype of another."""
-    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+    given = _dtype_of(array)
+    if not hasattr(array, "shape") or given is None:
         return [f"{name} is a {type(array).__name__}, it must be an array {shape}"]
     faults = []
     if tuple(array.shape) != shape:
         faults.append(f"{name} has shape {tuple(array.shape)}, it must be {shape}")
-    if array.dtype != dtype:
-        faults.append(f"{name} is {array.dtype}, {like} is {dtype}. Give both the same dtype")
+    if given != dtype:
+        faults.append(f"{name} is {given}, {like} is {dtype}. Give both the same dtype")
     return faults
+
+
+def _dtype_of(array: Any) -> Any:
+    """An array's dtype, None where it has none; of a matrix of low precision that of its rows."""
+    return np.dtype(np.float32) if isinstance(array, Matrix) else getattr(array, "dtype", None)

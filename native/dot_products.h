@@ -1,0 +1,141 @@
+// Products of low precision: what differs between instruction sets, and nothing else.
+//
+// A row and a column are multiplied group by group: `GROUP` neighbours of k, which stand together in
+// both. Weights are vectors of one group of each of LANES units, rows one group in every lane.
+//
+//   Int8   values within -127 and 127, exact sums in int32
+//            VNNI        groups of 4 by one instruction. It takes unsigned bytes for the rows, so
+//                        128 stands for 0 there; sums begin at -128 times the sum of the weights
+//            elsewhere   groups of 2, rows and weights widened to int16, and added in pairs: with
+//                        maddubs, pairs of products of bytes would have to be kept from saturating
+//   Bf16   float32 sums
+//            AVX512_BF16 groups of 2 by one instruction, which rounds in its own way
+//            elsewhere   weights widened to float32, one chain of fused multiply-adds as in gemm.h
+
+#pragma once
+
+#include "isa.h"
+#include "simd.h"
+
+namespace birnn {
+namespace {
+
+using Floats = Vec<float>;
+using Ints = Int<float>;
+constexpr int FLOAT_LANES = LANES<float>;
+
+typedef Ints UnalignedInts __attribute__((aligned(1), may_alias));
+
+template <class Item>
+inline Item load_item(const void* p) {
+  Item item;
+  __builtin_memcpy(&item, p, sizeof(Item));
+  return item;
+}
+
+struct Int8 {
+  using Weight = int8_t;
+  using Sums = Ints;
+  using Factors = Ints;            // of the instruction, both of them
+  static constexpr int STEPS = 1;  // instructions for a group
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+  using Row = uint8_t;
+  static constexpr int GROUP = 4;
+  static constexpr int ZERO = 128;  // what stands for 0 in rows
+
+  template <int STEP>
+  static inline Factors weights(const Weight* group) {
+    return *reinterpret_cast<const UnalignedInts*>(group);
+  }
+
+  template <int STEP>
+  static inline Factors row(const Row* group) {
+    return load_item<int32_t>(group) - Ints{};
+  }
+
+  static inline void add(Sums& sums, Factors row, Factors weights) {
+#if defined(__AVX512VNNI__)
+    asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(row), "v"(weights));
+#else
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(row), "x"(weights));
+#endif
+  }
+#else
+  using Row = int16_t;
+  static constexpr int GROUP = 2;
+  static constexpr int ZERO = 0;
+
+  template <int STEP>
+  static inline Factors weights(const Weight* group) {
+    constexpr int bytes = 2 * FLOAT_LANES;
+    typedef int8_t Narrow __attribute__((vector_size(bytes)));
+    typedef int16_t Wide __attribute__((vector_size(2 * bytes)));
+    return reinterpret_cast<Ints>(__builtin_convertvector(load_item<Narrow>(group), Wide));
+  }
+
+  template <int STEP>
+  static inline Factors row(const Row* group) {
+    return load_item<int32_t>(group) - Ints{};
+  }
+
+  static inline void add(Sums& sums, Factors row, Factors weights) {
+#if defined(__AVX__)
+    Ints pairs;
+    asm("vpmaddwd %2, %1, %0" : "=v"(pairs) : "v"(row), "v"(weights));
+    sums += pairs;
+#elif defined(__SSE2__)
+    asm("pmaddwd %1, %0" : "+x"(row) : "x"(weights));
+    sums += row;
+#elif __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    sums += ((row << 16) >> 16) * ((weights << 16) >> 16) + (row >> 16) * (weights >> 16);
+#else
+#error "the lower half of a group would be its second number"
+#endif
+  }
+#endif
+};
+
+struct Bf16 {
+  using Weight = uint16_t;
+  using Sums = Floats;
+  static constexpr int GROUP = 2;
+#if defined(__AVX512BF16__)
+  using Factors = Ints;
+  using Row = uint16_t;
+  static constexpr int STEPS = 1;
+
+  template <int STEP>
+  static inline Factors weights(const Weight* group) {
+    return *reinterpret_cast<const UnalignedInts*>(group);
+  }
+
+  template <int STEP>
+  static inline Factors row(const Row* group) {
+    return load_item<int32_t>(group) - Ints{};
+  }
+
+  static inline void add(Sums& sums, Factors row, Factors weights) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(row), "v"(weights));
+  }
+#else
+  using Factors = Floats;
+  using Row = float;  // rounded to bfloat16
+  static constexpr int STEPS = 2;
+
+  template <int STEP>
+  static inline Factors weights(const Weight* group) {
+    const Ints both = *reinterpret_cast<const UnalignedInts*>(group);
+    return reinterpret_cast<Floats>(STEP == 0 ? both << 16 : both & ~0xffff);
+  }
+
+  template <int STEP>
+  static inline Factors row(const Row* group) {
+    return broadcast<float>(group[STEP]);
+  }
+
+  static inline void add(Sums& sums, Factors row, Factors weights) { sums += row * weights; }
+#endif
+};
+
+}  // namespace
+}  // namespace birnn

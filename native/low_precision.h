@@ -1,0 +1,185 @@
+// Products of low precision for the loops of gemm.h: weights in int8 or bfloat16, packed, and the
+// tile that multiplies rows in the same precision with them.
+//
+// A panel holds its weights by group of k, [slice][K / GROUP][vector][lane][GROUP], K filled up with
+// zeros; of int8 after them the scale of each column, and what its sums begin at.
+//
+// int8: a sum is exact in int32, and every operation after it is rounded by itself, so it has the
+// same bits with every instruction set:  c = start + float(sum) * (scale of row * scale of column)
+
+#pragma once
+
+#include "dot_products.h"
+#include "gemm.h"
+#include "isa.h"
+#include "low_rows.h"
+#include "simd.h"
+
+namespace birnn {
+namespace {
+
+template <class A>
+struct LowArithmetic {
+  using Number = float;
+  using Packed = char;
+  using Rows = LowRows<A>;
+  static constexpr bool LOW = true;
+  static constexpr bool SCALED = sizeof(typename A::Weight) == 1;  // int8
+  // Bytes of a vector of weights of one group.
+  static constexpr int VECTOR_BYTES = FLOAT_LANES * A::GROUP * sizeof(typename A::Weight);
+
+  struct Panel {
+    const char* weights;
+    const float* scales;    // of each column
+    const int32_t* starts;  // of its sums
+  };
+
+  static int64_t groups(int64_t K) { return (K + A::GROUP - 1) / A::GROUP; }
+
+  static int64_t panel_size(int64_t K, int vectors) {
+    const int64_t weights = groups(K) * vectors * VECTOR_BYTES;
+    return round_up(weights + (SCALED ? vectors * FLOAT_LANES * 8 : 0), 64);
+  }
+
+  static Panel panel(const char* packed, int64_t K, int vectors) {
+    const char* const behind = packed + groups(K) * vectors * VECTOR_BYTES;
+    return {packed, reinterpret_cast<const float*>(behind),
+            reinterpret_cast<const int32_t*>(behind) + vectors * FLOAT_LANES};
+  }
+
+  static Panel slice(Panel b, int64_t K, int v) {
+    return {b.weights + v * groups(K) * VECTOR_BYTES, b.scales + v * FLOAT_LANES,
+            b.starts + v * FLOAT_LANES};
+  }
+
+  struct RowBuffer : LowRows<A> {
+    using LowRows<A>::LowRows;
+    Rows fill(const float* const* rows, int64_t count, int64_t K, int64_t at) const {
+      for (int64_t i = 0; K > 0 && i < count; ++i) convert_row(rows[i], K, *this, at + i);
+      return *this + at;
+    }
+    Rows filled(const float* const*, int64_t at) const { return *this + at; }
+  };
+};
+
+template <>
+struct Arithmetic<Int8> : LowArithmetic<Int8> {};
+template <>
+struct Arithmetic<Bf16> : LowArithmetic<Bf16> {};
+
+// Packs up to LANES rows of K weights as vector v of a panel of `vectors`.
+template <class A>
+void pack_low(const void* matrix, const float* scales, int64_t row, int64_t rows, int64_t K,
+              char* packed, int vectors, int v) {
+  using Weight = typename A::Weight;
+  using Of = LowArithmetic<A>;
+  constexpr int L = FLOAT_LANES, group = A::GROUP;
+  const int width = vectors % SLICE_VECTORS != 0 ? vectors : SLICE_VECTORS;
+  const int64_t groups = Of::groups(K);
+  const auto* const from = static_cast<const Weight*>(matrix) + row * K;
+  auto* const to = reinterpret_cast<Weight*>(packed) +
+                   (v / width * groups * width + v % width) * L * group;
+  const typename Of::Panel panel = Of::panel(packed, K, vectors);
+  for (int lane = 0; lane < L; ++lane) {
+    const bool real = lane < rows;
+    for (int64_t g = 0; g < groups; ++g) {
+      Weight some[group] = {};
+      if (real) copy<Weight>(some, from + lane * K + g * group, min(group, K - g * group));
+      copy<Weight>(to + (g * width * L + lane) * group, some, group);
+    }
+    if constexpr (Of::SCALED) {
+      int32_t sum = 0;
+      for (int64_t k = 0; real && k < K; ++k) sum += from[lane * K + k];
+      const_cast<float*>(panel.scales)[v * L + lane] = real ? scales[row + lane] : 0.0f;
+      const_cast<int32_t*>(panel.starts)[v * L + lane] = -A::ZERO * sum;
+    }
+  }
+}
+
+// sum[r] += a[r] b over all groups, for one step of each (Bf16 has two where it is widened).
+template <class A, int STEP, int R, int V, int WIDTH>
+inline __attribute__((always_inline)) void add_group(const typename A::Row* const (&a)[R],
+                                                     int64_t at, const char* b, int64_t groups,
+                                                     typename A::Sums (&sum)[R][V]) {
+  constexpr int bytes = LowArithmetic<A>::VECTOR_BYTES;
+  typename A::Factors weight[V];
+#pragma GCC unroll 16
+  for (int v = 0; v < V; ++v) {
+    weight[v] = A::template weights<STEP>(reinterpret_cast<const typename A::Weight*>(
+        b + (v / WIDTH * groups * WIDTH + v % WIDTH) * bytes));
+    if (R > 1) keep_in_register(weight[v]);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    const typename A::Factors value = A::template row<STEP>(a[r] + at);
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) A::add(sum[r][v], value, weight[v]);
+  }
+}
+
+template <class A>
+struct LowTile {
+  template <int R, int V, int LAST, int WIDTH = V>
+  static __attribute__((noinline)) void run(int64_t K, const ProductRows<A>& rows,
+                                            typename LowArithmetic<A>::Panel b, const float* bias) {
+    constexpr int L = FLOAT_LANES;
+    constexpr bool scaled = LowArithmetic<A>::SCALED;
+    const typename A::Row* a[R];
+    typename A::Sums sum[R][V];
+    const float* start[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      a[r] = rows.a.data + r * rows.a.stride;
+      start[r] = bias != nullptr         ? bias
+                 : rows.start != nullptr ? rows.start[r] + rows.start_offset
+                                         : rows.c + rows.number[r] * rows.stride;
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) {
+        if constexpr (scaled) {
+          sum[r][v] = *reinterpret_cast<const UnalignedInts*>(b.starts + v * L);
+        } else {
+          sum[r][v] = load<float>(start[r] + (v == V - 1 ? LAST : v) * L);
+        }
+      }
+    }
+    const int64_t groups = LowArithmetic<A>::groups(K);
+    const char* weights = b.weights;
+    for (int64_t k = 0; k < K; k += A::GROUP) {
+      add_group<A, 0, R, V, WIDTH>(a, k, weights, groups, sum);
+      if constexpr (A::STEPS == 2) {
+        if (k + 1 == K) break;  // a product of zeros would make 0 of -0
+        add_group<A, 1, R, V, WIDTH>(a, k, weights, groups, sum);
+      }
+      weights += WIDTH * LowArithmetic<A>::VECTOR_BYTES;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      float* const end = rows.c + rows.number[r] * rows.stride;
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) {
+        const int to = (v == V - 1 ? LAST : v) * L;
+        if constexpr (scaled) {
+          Floats value = load<float>(start[r] + to);
+          if (K > 0) {
+            Floats scale = broadcast<float>(rows.a.scales[r]) * load<float>(b.scales + v * L);
+            keep_in_register(scale);
+            Floats part = __builtin_convertvector(sum[r][v], Floats) * scale;
+            keep_in_register(part);
+            value += part;
+          }
+          store<float>(end + to, value);
+        } else {
+          store<float>(end + to, sum[r][v]);
+        }
+      }
+    }
+  }
+};
+
+template <>
+struct Tile<Int8> : LowTile<Int8> {};
+template <>
+struct Tile<Bf16> : LowTile<Bf16> {};
+
+}  // namespace
+}  // namespace birnn
