@@ -29,7 +29,7 @@ from birnn.engine.arrays import (
     stored,
 )
 from birnn.errors import EngineError, ShapeError
-from birnn.reference.low_precision import Matrix, Precision
+from birnn.reference.low_precision import Matrix, Precision, differentiable
 from birnn.reference.stack import GATES, CellName
 
 Array = npt.NDArray[Any]
@@ -261,6 +261,7 @@ def forward(
 
     Raises:
         ShapeError: Shapes or dtypes that do not fit; all that do not are named at once.
+        UsageError: Something is to be kept, and the weights are of low precision.
         ValueError: The layout has a row that is not there.
         EngineError: The reference runs.
         MemoryError: There is not enough memory.
@@ -274,7 +275,7 @@ def forward(
     precision = precision_of(weights)
     if precision != "float32":
         if keep != "nothing":
-            raise ShapeError(f"weights in {precision} are for inference: nothing can be kept")
+            differentiable(weights[0][0], "weight_ih")
         return forward_packed(pack(cell, weights), x, layout, initial, threads=threads)
     native = isa.require_native()
     hidden = _check(cell, x, layout, weights, initial)

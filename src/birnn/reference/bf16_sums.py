@@ -4,7 +4,8 @@ Every product of two bfloat16 numbers is exact in float32 (8 + 8 of 24 bits); wh
 order of the additions, and what becomes of numbers below the smallest normal one.
 
 ``widened``: float32's own kernels on widened numbers. One chain of fused multiply-adds in the order
-of k, denormal numbers as IEEE 754 has them.
+of k, denormal numbers as IEEE 754 has them. A processor without that instruction (``generic`` on
+x86) rounds the product by itself, which changes nothing unless it leaves float32's range.
 
 ``avx512_bf16``: the instruction VDPBF16PS, two of k at once: first the product with the odd k is
 added, then that with the even one, each by a fused multiply-add that rounds to nearest, half to
