@@ -39,6 +39,11 @@ constexpr auto amx = birnn_low_amx;
 #else
 constexpr const LowPrecision* (*amx)() = nullptr;
 #endif
+#if defined(BIRNN_HAS_AMX_EMULATED)
+constexpr auto amx_emulated = birnn_low_amx_emulated;
+#else
+constexpr const LowPrecision* (*amx_emulated)() = nullptr;
+#endif
 
 std::vector<Candidate> candidates() {
   std::vector<Candidate> all;
@@ -59,6 +64,9 @@ std::vector<Candidate> candidates() {
   all.push_back({"avx2", birnn_engine_avx2, nullptr, v3});
 #endif
   all.push_back({"generic", birnn_engine_generic, nullptr, {}});
+#if defined(BIRNN_X86)
+  all.push_back({"amx_emulated", nullptr, amx_emulated, vnni});  // for proofs: the last of all
+#endif
   return all;
 }
 

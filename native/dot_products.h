@@ -10,6 +10,7 @@
 //                        maddubs, pairs of products of bytes would have to be kept from saturating
 //   Bf16   float32 sums
 //            AVX512_BF16 groups of 2 by one instruction, which rounds in its own way
+//            tiles       as those: tile_product.h multiplies them
 //            elsewhere   weights widened to float32, one chain of fused multiply-adds as in gemm.h
 
 #pragma once
@@ -99,7 +100,7 @@ struct Bf16 {
   using Weight = uint16_t;
   using Sums = Floats;
   static constexpr int GROUP = 2;
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) || BIRNN_TILES
   using Factors = Ints;
   using Row = uint16_t;
   static constexpr int STEPS = 1;

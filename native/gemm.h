@@ -37,6 +37,11 @@ struct Arithmetic {
   using Rows = const A* const*;  // rows of the left factor
   static constexpr bool LOW = false;  // precision
 
+  // What each thread of a call holds while it runs: nothing.
+  struct Call {
+    Call() {}
+  };
+
   static int64_t panel_size(int64_t K, int vectors) { return K * vectors * LANES<A>; }
   static Panel panel(const A* packed, int64_t, int) { return packed; }
   // The part of a panel that begins with vector v, where a slice does.
@@ -79,6 +84,12 @@ struct ProductRows {
   const T* const* first_a = nullptr;
   const T* first_b = nullptr;
   int64_t first_K = 0;
+
+  // What the sums of row r start from.
+  const T* start_of(int64_t r, const T* bias) const {
+    if (bias != nullptr) return bias;
+    return start != nullptr ? start[r] + start_offset : c + number[r] * stride;
+  }
 };
 
 // sum[r] += a[r] b, where b holds V vectors for each k, in slices of WIDTH.
@@ -120,9 +131,7 @@ struct Tile {
     Vec<T> sum[R][V];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const T* start = bias != nullptr         ? bias
-                       : rows.start != nullptr ? rows.start[r] + rows.start_offset
-                                               : rows.c + rows.number[r] * rows.stride;
+      const T* start = rows.start_of(r, bias);
 #pragma GCC unroll 16
       for (int v = 0; v < V; ++v) sum[r][v] = load<T>(start + (v == V - 1 ? LAST : v) * L);
     }
@@ -255,9 +264,16 @@ struct Tiles {
   }
 };
 
+// By the tiles of a processor that has them: tile_product.h.
+template <class A, int V, int LAST>
+struct TileProduct;
+template <class A>
+double peak_of_tiles(int64_t rounds);
+
 // `count` rows of a product with one packed slice of b.
 template <class A, int V, int LAST>
-void slice(int64_t K, ProductRows<A> rows, int64_t count, PanelOf<A> b, const NumberOf<A>* bias) {
+void slice_by_vectors(int64_t K, ProductRows<A> rows, int64_t count, PanelOf<A> b,
+                      const NumberOf<A>* bias) {
   using T = NumberOf<A>;
   if (count == 0) return;
   if (count <= TILE_ROWS<V>)
@@ -279,6 +295,16 @@ void slice(int64_t K, ProductRows<A> rows, int64_t count, PanelOf<A> b, const Nu
     rows.number += here;
     if (rows.start != nullptr) rows.start += here;
     if (rows.first_K > 0) rows.first_a += here;
+  }
+}
+
+template <class A, int V, int LAST>
+void slice(int64_t K, const ProductRows<A>& rows, int64_t count, PanelOf<A> b,
+           const NumberOf<A>* bias) {
+  if constexpr (Arithmetic<A>::LOW && BIRNN_TILES) {
+    TileProduct<A, V, LAST>::run(K, rows, count, b, bias);
+  } else {
+    slice_by_vectors<A, V, LAST>(K, rows, count, b, bias);
   }
 }
 

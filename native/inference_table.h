@@ -42,18 +42,24 @@ struct InferenceTable {
   }
   static void run_products(const InputProducts* call, int direction, int64_t begin, int64_t end,
                            char* workspace) {
+    const typename Arithmetic<A>::Call here;
     BIRNN_BY_CELL(call->shape.cell, input_products, call, direction, begin, end, workspace)
   }
   static int64_t forward_bytes(const Shape* shape, const Batch* batch, Keep keep, int threads) {
     BIRNN_BY_CELL(shape->cell, forward_workspace, shape, batch, keep, threads)
   }
   static void run_forward(Forward* call, int direction, int rank, int threads) {
+    const typename Arithmetic<A>::Call here;
     BIRNN_BY_CELL(call->shape.cell, forward, call, direction, rank, threads)
+  }
+  static void run_linear(const Linear* call, int rank, int threads) {
+    const typename Arithmetic<A>::Call here;
+    linear<A>(call, rank, threads);
   }
   static constexpr InferenceKernels kernels = {
       packed_forward_size, pack,          width_of_product, products_workspace<A>, run_products,
       forward_bytes,       run_forward,   packed_linear<A>, pack_linear<A>,
-      linear_workspace<A>, linear<A>,     peak_operations<A>,
+      linear_workspace<A>, run_linear,     peak_operations<A>,
   };
 };
 

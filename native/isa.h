@@ -41,6 +41,12 @@
 #endif
 #endif
 
+// Whether products of low precision run on the tiles of tiles.h: 1 by AMX's instructions, 2 by
+// their emulation.
+#if !defined(BIRNN_TILES)
+#define BIRNN_TILES 0
+#endif
+
 namespace birnn {
 namespace {
 

@@ -292,5 +292,6 @@ extern "C" const LowPrecision* birnn_low_avx2_vnni();
 extern "C" const LowPrecision* birnn_low_avx512_vnni();
 extern "C" const LowPrecision* birnn_low_avx512_bf16();
 extern "C" const LowPrecision* birnn_low_amx();
+extern "C" const LowPrecision* birnn_low_amx_emulated();
 
 }  // namespace birnn

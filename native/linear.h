@@ -84,7 +84,9 @@ template <class A>
 __attribute__((noinline)) double peak_operations(int64_t rounds) {
   constexpr int chains = 12;
   using T = NumberOf<A>;
-  if constexpr (Arithmetic<A>::LOW) {
+  if constexpr (Arithmetic<A>::LOW && BIRNN_TILES) {
+    return peak_of_tiles<A>(rounds);
+  } else if constexpr (Arithmetic<A>::LOW) {
     typename A::Sums sums[chains] = {};
     const typename A::Row row[A::GROUP] = {};
     const typename A::Weight weights[A::GROUP * LANES<T>] = {};

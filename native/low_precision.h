@@ -14,6 +14,9 @@
 #include "isa.h"
 #include "low_rows.h"
 #include "simd.h"
+#if BIRNN_TILES
+#include "tiles.h"
+#endif
 
 namespace birnn {
 namespace {
@@ -24,6 +27,11 @@ struct LowArithmetic {
   using Packed = char;
   using Rows = LowRows<A>;
   static constexpr bool LOW = true;
+#if BIRNN_TILES
+  using Call = TilesOfCall;
+#else
+  using Call = Arithmetic<float>::Call;
+#endif
   static constexpr bool SCALED = sizeof(typename A::Weight) == 1;  // int8
   // Bytes of a vector of weights of one group.
   static constexpr int VECTOR_BYTES = FLOAT_LANES * A::GROUP * sizeof(typename A::Weight);
@@ -34,7 +42,10 @@ struct LowArithmetic {
     const int32_t* starts;  // of its sums
   };
 
-  static int64_t groups(int64_t K) { return (K + A::GROUP - 1) / A::GROUP; }
+  static int64_t groups(int64_t K) {
+    constexpr int64_t of_tile = BIRNN_TILES ? 16 : 1;  // tiles take so many at once
+    return round_up((K + A::GROUP - 1) / A::GROUP, of_tile);
+  }
 
   static int64_t panel_size(int64_t K, int vectors) {
     const int64_t weights = groups(K) * vectors * VECTOR_BYTES;
@@ -84,7 +95,7 @@ void pack_low(const void* matrix, const float* scales, int64_t row, int64_t rows
     const bool real = lane < rows;
     for (int64_t g = 0; g < groups; ++g) {
       Weight some[group] = {};
-      if (real) copy<Weight>(some, from + lane * K + g * group, min(group, K - g * group));
+      if (real) copy<Weight>(some, from + lane * K + g * group, max(0, min(group, K - g * group)));
       copy<Weight>(to + (g * width * L + lane) * group, some, group);
     }
     if constexpr (Of::SCALED) {
@@ -117,25 +128,32 @@ inline __attribute__((always_inline)) void add_group(const typename A::Row* cons
   }
 }
 
+// What sums of int8 stand for, each operation rounded by itself.
+inline Floats scaled(Ints sums, float row_scale, const float* scales) {
+  Floats scale = broadcast<float>(row_scale) * load<float>(scales);
+  keep_in_register(scale);
+  Floats product = __builtin_convertvector(sums, Floats) * scale;
+  keep_in_register(product);
+  return product;
+}
+
 template <class A>
 struct LowTile {
   template <int R, int V, int LAST, int WIDTH = V>
   static __attribute__((noinline)) void run(int64_t K, const ProductRows<A>& rows,
                                             typename LowArithmetic<A>::Panel b, const float* bias) {
     constexpr int L = FLOAT_LANES;
-    constexpr bool scaled = LowArithmetic<A>::SCALED;
+    constexpr bool is_scaled = LowArithmetic<A>::SCALED;
     const typename A::Row* a[R];
     typename A::Sums sum[R][V];
     const float* start[R];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       a[r] = rows.a.data + r * rows.a.stride;
-      start[r] = bias != nullptr         ? bias
-                 : rows.start != nullptr ? rows.start[r] + rows.start_offset
-                                         : rows.c + rows.number[r] * rows.stride;
+      start[r] = rows.start_of(r, bias);
 #pragma GCC unroll 16
       for (int v = 0; v < V; ++v) {
-        if constexpr (scaled) {
+        if constexpr (is_scaled) {
           sum[r][v] = *reinterpret_cast<const UnalignedInts*>(b.starts + v * L);
         } else {
           sum[r][v] = load<float>(start[r] + (v == V - 1 ? LAST : v) * L);
@@ -158,15 +176,9 @@ struct LowTile {
 #pragma GCC unroll 16
       for (int v = 0; v < V; ++v) {
         const int to = (v == V - 1 ? LAST : v) * L;
-        if constexpr (scaled) {
+        if constexpr (is_scaled) {
           Floats value = load<float>(start[r] + to);
-          if (K > 0) {
-            Floats scale = broadcast<float>(rows.a.scales[r]) * load<float>(b.scales + v * L);
-            keep_in_register(scale);
-            Floats part = __builtin_convertvector(sum[r][v], Floats) * scale;
-            keep_in_register(part);
-            value += part;
-          }
+          if (K > 0) value += scaled(sum[r][v], rows.a.scales[r], b.scales + v * L);
           store<float>(end + to, value);
         } else {
           store<float>(end + to, sum[r][v]);
@@ -183,3 +195,7 @@ struct Tile<Bf16> : LowTile<Bf16> {};
 
 }  // namespace
 }  // namespace birnn
+
+#if BIRNN_TILES
+#include "tile_product.h"
+#endif

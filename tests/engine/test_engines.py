@@ -34,6 +34,12 @@ OBJECTS = sorted(
 FUSING = [path for path in OBJECTS if path.name in ("isa_avx2.cpp.o", "isa_avx512.cpp.o")]
 
 
+NEEDS_OBJDUMP = pytest.mark.skipif(
+    not OBJECTS or shutil.which("objdump") is None,
+    reason="the objects of an editable install are not under build/, or there is no objdump",
+)
+
+
 @pytest.fixture(scope="module")
 def on_each():
     """``on_each(names, run)``: what ``run()`` gives on each of these engines."""
@@ -111,10 +117,31 @@ def test_an_engine_s_object_shares_nothing_with_the_linker(path):
     assert not [symbol for kind, symbol in symbols if kind == "U" and symbol.startswith("_Z")]
 
 
-@pytest.mark.skipif(
-    not OBJECTS or shutil.which("objdump") is None,
-    reason="the objects of an editable install are not under build/, or there is no objdump",
-)
+# Instructions for low precision, and the levels whose kernels run them.
+INSTRUCTIONS = {
+    "ldtilecfg tilerelease tilezero tileloadd tilestored tdpbusd tdpbf16ps": {"amx"},
+    "vpdpbusd": {"amx", "amx_emulated", "avx512_vnni", "avx2_vnni"},
+    "vdpbf16ps": {"avx512_bf16"},
+}
+LIKE_THESE = re.compile(r"(ld|st)tilecfg|tile\w+|tdp\w+|vpdp\w+|vdpb\w+")
+
+
+@NEEDS_OBJDUMP
+@pytest.mark.parametrize("path", OBJECTS, ids=lambda path: path.name)
+def test_instructions_are_in_the_kernels_of_their_level_and_nowhere_else(path):
+    command = ["objdump", "--disassemble", "--no-show-raw-insn", str(path)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    used = set(re.findall(r"^ *[0-9a-f]+:\t(?:\{\w+\} )?(\w+)", listed, re.MULTILINE))
+    level = path.name.removeprefix("isa_").removesuffix(".cpp.o")
+    expected = {
+        name for names, levels in INSTRUCTIONS.items() if level in levels for name in names.split()
+    }
+    assert {name for name in used if LIKE_THESE.fullmatch(name)} == expected
+    assert ("%zmm" in listed) == (level not in ("generic", "avx2", "avx2_vnni"))
+    assert ("%ymm" in listed) == (level != "generic")
+
+
+@NEEDS_OBJDUMP
 @pytest.mark.parametrize("path", FUSING, ids=lambda path: path.name)
 def test_the_measure_of_the_peak_does_all_that_it_counts(path):
     # A compiler that found one of its twelve chains to be constant left it out, and the peak was a
@@ -124,7 +151,7 @@ def test_the_measure_of_the_peak_does_all_that_it_counts(path):
     measures = [
         part
         for part in listed.split("\n\n")
-        if re.match(r".*<double .*::fma_operations<\w+>", part)
+        if re.match(r".*<double .*::peak_operations<(float|double)>", part)
     ]
     assert len(measures) == 2
     for measure in measures:

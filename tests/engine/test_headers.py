@@ -16,7 +16,13 @@ import pytest
 NATIVE = Path(__file__).parents[2] / "native"
 HEADERS = sorted(NATIVE.glob("*.h"))
 COMPILER = shutil.which(os.environ.get("CXX") or "c++")
-FLAGS = {"generic": [], "avx2": ["-march=x86-64-v3"], "avx512": ["-march=x86-64-v4"]}
+FLAGS = {
+    "generic": [],
+    "avx2": ["-march=x86-64-v3"],
+    "avx512": ["-march=x86-64-v4"],
+    "amx": ["-march=x86-64-v4", "-mavx512vnni", "-DBIRNN_TILES=1"],
+    "amx_emulated": ["-march=x86-64-v4", "-mavx512vnni", "-DBIRNN_TILES=2"],
+}
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 
@@ -40,8 +46,9 @@ def compile_alone(header: Path, *flags: str) -> str:
 @pytest.mark.parametrize(
     ("header", "isa"),
     [
-        *((header, "avx2") for header in KERNELS),
-        *((NATIVE / "kernel_table.h", isa) for isa in FLAGS if isa != "avx2"),
+        *((header, "avx2") for header in KERNELS if not header.name.startswith("tile")),
+        *((NATIVE / "kernel_table.h", isa) for isa in ("generic", "avx512")),
+        *((NATIVE / "tile_product.h", isa) for isa in ("amx", "amx_emulated")),
     ],
     ids=lambda value: getattr(value, "name", value),
 )

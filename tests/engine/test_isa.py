@@ -76,6 +76,7 @@ class OtherProcessor:
             "avx2_vnni": ["int8"],
             "avx2": FLOATS + LOW,
             "generic": FLOATS + LOW,
+            "amx_emulated": LOW,
         }
         self.known = [
             (name, [] if name in missing else precisions, missing.get(name, ""))
@@ -252,6 +253,7 @@ def test_the_best_kernels_of_each_precision_by_processor_and_maker(other_process
         ("avx512_bf16", ("avx512", "avx512_bf16", "avx512_vnni")),
         ("avx512_vnni", ("avx512", "avx512", "avx512_vnni")),
         ("avx512", ("avx512", "avx512", "avx512")),
+        ("amx_emulated", ("avx512", "amx_emulated", "amx_emulated")),
         ("avx2_vnni", ("avx2", "avx2", "avx2_vnni")),
         ("avx2", ("avx2", "avx2", "avx2")),
         ("generic", ("generic", "generic", "generic")),

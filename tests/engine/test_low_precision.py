@@ -129,7 +129,7 @@ def test_the_emulation_of_float32_is_its_kernels(cell, level, draw_layer, monkey
 
 
 @given(
-    rows=st.sampled_from([0, *BATCHES, 49]),
+    rows=st.sampled_from([0, *BATCHES, 20, 31, 49]),
     inputs=st.sampled_from(INPUTS),
     outputs=st.sampled_from([1, 3, 15, 16, 17, 33, 64, 65, 100]),
     biased=st.booleans(),

@@ -61,7 +61,6 @@ def info(as_json: Json = False) -> int:
     from birnn.engine import isa, speed
     from birnn.reference.low_precision import PRECISIONS
 
-    precisions = [p for p in PRECISIONS if p == "float32" or len(isa.available(p)) > 1]
     engine = isa.active()
     native = isa.native_module()
     told: dict[str, Any] = {
@@ -73,8 +72,12 @@ def info(as_json: Json = False) -> int:
             f"built with {native.compiler}" if native is not None else isa.why_no_native()
         ),
         "speed": speed.MEASURED,
-        **{precision: _engines(precision) for precision in precisions},
-        "not here": {level: why for level in isa.LEVELS if native and (why := isa.why_not(level))},
+        **{precision: _engines(precision) for precision in PRECISIONS},
+        "not here": {
+            name: why
+            for name, level in isa.LEVELS.items()
+            if native and level.chosen and (why := isa.why_not(name))
+        },
         "threads": isa.get_num_threads(),
         "threads set by": isa.threads_set_by(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
@@ -85,7 +88,7 @@ def info(as_json: Json = False) -> int:
     packages = [f"{package} {number}" for package, number in told["packages"].items()]
     lines = {name: [str(value)] for name, value in told.items()}
     lines["speed"] = [f"GF/s of the {told['speed']} (* runs)"]
-    for precision in precisions:
+    for precision in PRECISIONS:
         lines[precision] = [", ".join(map(_shown, told[precision]))]
     lines["not here"] = [f"{level}: {why}" for level, why in told["not here"].items()] or ["none"]
     # Lines end between packages, not before the number of one.

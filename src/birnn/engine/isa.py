@@ -40,10 +40,12 @@ class Level:
     Args:
         detail: One line on what it is.
         base: The level that every processor with this one has as well; empty where there is none.
+        chosen: Whether it is chosen where it is the best; else it is for proofs, forced only.
     """
 
     detail: str
     base: str = ""
+    chosen: bool = True
 
 
 LEVELS = {
@@ -54,6 +56,9 @@ LEVELS = {
     "avx2_vnni": Level("compiled for AVX-VNNI, beside AVX2", "avx2"),
     "avx2": Level("compiled for AVX2 and FMA (x86-64-v3)", "generic"),
     "generic": Level("compiled for any processor of this kind"),
+    "amx_emulated": Level(
+        "AMX's kernels on tiles in software, which prove them", "avx512_vnni", chosen=False
+    ),
     REFERENCE: Level(f"NumPy {np.__version__}"),
 }
 
@@ -87,8 +92,9 @@ class Engine:
 def available(precision: Precision = "float32") -> tuple[str, ...]:
     """Names of the engines that can run a precision here, best first.
 
-    The last is always ``reference``. Which is the best goes by the processor and its maker, never
-    by a measurement: the ways to sum bf16 differ in their last bits.
+    The last is always ``reference``; ``amx_emulated``, which is for proofs, is not among them.
+    Which is the best goes by the processor and its maker, never by a measurement: the ways to sum
+    bf16 differ in their last bits.
 
     Example:
         >>> available()[-1]
@@ -98,7 +104,9 @@ def available(precision: Precision = "float32") -> tuple[str, ...]:
     if native is None:
         return (REFERENCE,)
     names = [
-        name for name, (own, _) in _levels().items() if precision in own and why_not(name) is None
+        name
+        for name, (own, _) in _levels().items()
+        if precision in own and LEVELS[name].chosen and why_not(name) is None
     ]
     if precision == "bf16" and native.vendor != "AuthenticAMD" and "avx512_bf16" in names:
         # Intel's processors run it at half the rate, slower than weights that are widened.

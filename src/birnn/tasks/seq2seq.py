@@ -107,7 +107,10 @@ class TargetSequence(Head, DecoderSettings):
     searches: ClassVar = True
     ranks: ClassVar = True
     vocabulary: ClassVar = "targets"
-    kept_in_float32: ClassVar = ATTENTION_KEPT
+    kept_in_float32: ClassVar = {
+        **ATTENTION_KEPT,
+        "combine.weight": "matrix that a decoder combines with: applied in two halves",
+    }
 
     kind: Literal["sequence"] = "sequence"
     size: Size = Field(description="target symbols, the boundary symbol included")
