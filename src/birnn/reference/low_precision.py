@@ -360,6 +360,16 @@ def rows_of(matrix: Array | Matrix, numbers: Array) -> Array:
     return rows
 
 
+def columns_of(matrix: Array | Matrix, begin: int, stop: int) -> Array | Matrix:
+    """Some columns of a matrix of any precision, (R, stop - begin).
+
+    Example:
+        >>> columns_of(Bf16Matrix.of(np.eye(3, dtype=np.float32)), 1, 3).shape
+        (3, 2)
+    """
+    return matrix.columns(begin, stop) if isinstance(matrix, Matrix) else matrix[:, begin:stop]
+
+
 def _added(product: Array, start: Array | None) -> Array:
     if start is not None:
         product += start

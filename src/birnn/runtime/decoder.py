@@ -17,7 +17,7 @@ from birnn.engine.stack import PackedStack, TableStack
 from birnn.ragged import Lengths, Ragged
 from birnn.reference import bridge
 from birnn.reference.bidirectional import Outcome, StackState
-from birnn.reference.low_precision import float_weights
+from birnn.reference.low_precision import columns_of, float_weights
 from birnn.reference.softmax import log_softmax
 from birnn.reference.stack import Stack
 from birnn.runtime.heads import Floats, Tensors, check_finite
@@ -108,8 +108,9 @@ class DecoderLayers:
         combine, width = tensors["head.combine.weight"], encoder.output_size
         if head.attention == "none":
             width = 0
-        self._combine_state = Linear(combine[:, width:], tensors["head.combine.bias"])
-        self._combine_memory = Linear(combine[:, :width]) if width else None
+        of_state = columns_of(combine, width, combine.shape[1])
+        self._combine_state = Linear(of_state, tensors["head.combine.bias"])
+        self._combine_memory = Linear(columns_of(combine, 0, width)) if width else None
         self._key = self._query = self._vector = None
         if head.attention == "general":
             self._key = Linear(tensors["head.attention.weight"].T)

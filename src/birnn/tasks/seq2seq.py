@@ -107,10 +107,7 @@ class TargetSequence(Head, DecoderSettings):
     searches: ClassVar = True
     ranks: ClassVar = True
     vocabulary: ClassVar = "targets"
-    kept_in_float32: ClassVar = {
-        **ATTENTION_KEPT,
-        "combine.weight": "matrix that a decoder combines with: applied in two halves",
-    }
+    kept_in_float32: ClassVar = ATTENTION_KEPT
 
     kind: Literal["sequence"] = "sequence"
     size: Size = Field(description="target symbols, the boundary symbol included")
