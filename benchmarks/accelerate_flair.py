@@ -1,8 +1,8 @@
 """`birnn.accelerate` on a model that birnn did not write: Flair's SequenceTagger on WNUT17.
 
 Trains it with torch's layers and with birnn's in turns, from one seed on the same batches, and
-predicts the test set with both. Prints tokens in a second, and how far the losses are apart; fails
-where one prediction differs.
+predicts the test set with both, and with birnn's in bfloat16 and int8. Prints tokens in a second,
+how far the losses are apart, and the F1 of each; fails where one prediction in float32 differs.
 
     .venv-bench/bin/python benchmarks/accelerate_flair.py --data FOLDER
 """
@@ -10,7 +10,9 @@ where one prediction differs.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,6 +20,7 @@ import torch
 import birnn
 import flair_tagger
 from birnn.cli.printing import markdown
+from birnn.reference.low_precision import PRECISIONS, Precision
 from turns import take
 
 
@@ -54,36 +57,61 @@ def main() -> None:
     sentences = list(corpus.test)
     told: dict[str, list[list[tuple[str, str]]]] = {}
 
-    def predicting(name: str, fast: bool) -> float:
-        swapped = birnn.accelerate(tagger) if fast else birnn.decelerate(tagger)
+    def predicting(name: str, precision: Precision | None) -> float:
+        swapped = birnn.decelerate(tagger)
+        if precision is not None:
+            swapped = birnn.accelerate(tagger, precision)
         if name not in told:
             print(f"{name}: {swapped}", file=sys.stderr)
         speed = flair_tagger.predict(tagger, sentences)
         told[name] = flair_tagger.answers(sentences)
         return speed
 
-    predicted = take(
-        {"torch": lambda: predicting("torch", False), "birnn": lambda: predicting("birnn", True)},
-        arguments.predict_rounds,
-        work="prediction",
-    )
+    runs: dict[str, Callable[[], float]] = {"torch": lambda: predicting("torch", None)}
+    for precision in PRECISIONS:
+        name = "birnn" if precision == "float32" else precision
+        runs[name] = functools.partial(predicting, name, precision)
+    predicted = take(runs, arguments.predict_rounds, work="prediction")
     rows = [
-        (work, *(f"{speeds[name]:,.0f}" for name in speeds), f"{gain(speeds):.2f}x")
-        for work, speeds in (("training", trained), ("prediction", predicted))
+        (work, f"{speeds['torch']:,.0f}", f"{speeds[name]:,.0f}", f"{gain(speeds, name):.2f}x")
+        for work, speeds, name in (
+            ("training", trained, "birnn"),
+            ("prediction", predicted, "birnn"),
+            *((f"prediction, {name}", predicted, name) for name in PRECISIONS[1:]),
+        )
     ]
     print(markdown(("Flair's SequenceTagger", "torch, tokens/s", "accelerated", "gain"), rows))
     pairs = list(zip(losses["torch"], losses["birnn"], strict=True))
     apart = max(abs(one - other) / abs(one) for one, other in pairs)
-    print(f"\nLosses of {len(pairs)} batches are at most {apart:.1e} apart, as a share.")
-    differing = sum(one != other for one, other in zip(told["torch"], told["birnn"], strict=True))
-    spans = sum(map(len, told["torch"]))
-    print(f"{differing} of {len(sentences)} sentences are labelled otherwise ({spans} spans).")
-    sys.exit(1 if differing else 0)
+    print(f"\nLosses of {len(pairs)} batches are at most {apart:.1e} apart, as a share.\n")
+    found = {name: differing(told["torch"], answers) for name, answers in told.items()}
+    gold = flair_tagger.gold(sentences)
+    print(
+        markdown(
+            ("layers", "F1", f"of {len(sentences)} sentences labelled otherwise"),
+            [(name, f"{100 * f1(gold, told[name]):.2f}", str(found[name])) for name in told],
+        )
+    )
+    sys.exit(1 if found["birnn"] else 0)
 
 
-def gain(speeds: dict[str, float]) -> float:
+def gain(speeds: dict[str, float], name: str) -> float:
     """How many times as fast birnn is."""
-    return speeds["birnn"] / speeds["torch"]
+    return speeds[name] / speeds["torch"]
+
+
+Answers = list[list[tuple[str, str]]]
+
+
+def differing(one: Answers, other: Answers) -> int:
+    """In how many sentences two taggers differ."""
+    return sum(mine != yours for mine, yours in zip(one, other, strict=True))
+
+
+def f1(gold: Answers, answers: Answers) -> float:
+    """F1 of spans, all labels together."""
+    right = sum(len(set(mine) & set(yours)) for mine, yours in zip(gold, answers, strict=True))
+    return 2 * right / max(1, sum(map(len, gold)) + sum(map(len, answers)))
 
 
 if __name__ == "__main__":

@@ -119,12 +119,17 @@ def predict(tagger: SequenceTagger, sentences: list[Sentence]) -> float:
     return tokens(sentences) / (time.perf_counter() - begun)
 
 
-def answers(sentences: list[Sentence]) -> list[list[tuple[str, str]]]:
+def answers(sentences: list[Sentence], layer: str = "predicted") -> list[list[tuple[str, str]]]:
     """What was predicted: text and label of each span, sentence by sentence."""
     return [
-        [(label.unlabeled_identifier, label.value) for label in sentence.get_labels("predicted")]
+        [(label.unlabeled_identifier, label.value) for label in sentence.get_labels(layer)]
         for sentence in sentences
     ]
+
+
+def gold(sentences: list[Sentence]) -> list[list[tuple[str, str]]]:
+    """What stands in the file, as `answers`."""
+    return answers(sentences, LABEL)
 
 
 def tokens(sentences: Any) -> int:

@@ -240,7 +240,7 @@ def forward(
     initial: Arrays | None = None,
     *,
     keep: Keep = "nothing",
-    threads: int | None = None,
+    threads: int | isa.WorkerThreads | None = None,
 ) -> LayerForward:
     """Run one layer; the second direction, where there is one, reads every sequence from its end.
 
@@ -296,7 +296,7 @@ def forward_packed(
     initial: Arrays | None = None,
     *,
     numbers: npt.NDArray[np.int64] | None = None,
-    threads: int | None = None,
+    threads: int | isa.WorkerThreads | None = None,
 ) -> LayerForward:
     """As `forward`, for inference, with weights that were packed and checked once.
 
@@ -363,7 +363,7 @@ def _forward(
     initial: Arrays | None,
     keep: Keep,
     saved_elements: int,
-    threads: int | None,
+    threads: int | isa.WorkerThreads | None,
     *,
     numbers: npt.NDArray[np.int64] | None = None,
     packed: PackedWeights | None = None,

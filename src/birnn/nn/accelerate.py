@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import torch
 from torch import nn
 
 from birnn.engine import isa
-from birnn.errors import UsageError
+from birnn.errors import ConfigError, UsageError, nearest
 from birnn.nn import left_alone
 from birnn.nn._engine.call import NATIVE_DTYPES
-from birnn.nn.recurrent import GRU, LSTM, RNN
+from birnn.nn._engine.low_precision import LowPrecision
+from birnn.nn.birnn import BiRNN
+from birnn.nn.recurrent import cell_of, weights_of
+from birnn.reference.low_precision import PRECISIONS, Precision
 
-BIRNN_CLASSES: dict[type[nn.Module], type[nn.Module]] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
+BIRNN_CLASSES: dict[type[nn.Module], type[nn.Module]] = dict(
+    zip(left_alone.TORCH_LAYERS, left_alone.BIRNN_LAYERS, strict=True)
+)
 TORCH_CLASSES = {ours: own for own, ours in BIRNN_CLASSES.items()}
 
 
@@ -55,15 +61,22 @@ class Swapped:
         )
 
 
-def accelerate(model: nn.Module) -> Swapped:
+def accelerate(model: nn.Module, precision: Precision = "float32") -> Swapped:
     """Put every ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` of a model on birnn's engine, in place.
 
     The layers stay the objects they are: parameters, hooks, training mode, whatever was set on
     them and whoever refers to them. Only their class becomes birnn's subclass of it, so they also
     take ``lengths=``. What the engine does not run (another device or dtype) torch runs as before.
 
+    With ``int8`` or ``bf16`` they answer in that precision, for inference alone. Their parameters
+    stay those of float32, and ``state_dict`` with them; what the kernels read is made of them now,
+    and again after a change that torch counts. Changes through ``parameter.data`` it does not
+    count: call `accelerate` again.
+
     Args:
         model: Any module, or one of these layers itself.
+        precision: ``float32``; ``bf16``; or ``int8``. Layers that run in another one change, and so
+            do birnn's own.
 
     Returns:
         Which layers were swapped, and every other recurrent module and why it was not: those of
@@ -71,6 +84,10 @@ def accelerate(model: nn.Module) -> Swapped:
 
     Raises:
         UsageError: No torch module.
+        ConfigError: No such precision.
+        ShapeError: NaN or infinity among the weights, which low precision cannot hold. No layer is
+            swapped.
+        EngineError: Low precision without a compiled engine.
 
     Example:
         >>> model = nn.Sequential(nn.Embedding(10, 4), nn.LSTM(4, 8, bidirectional=True))
@@ -79,31 +96,59 @@ def accelerate(model: nn.Module) -> Swapped:
         >>> decelerate(model).swapped
         ('1',)
     """
-    modules = _named_modules(model)
-    swapped: list[str] = []
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision is {precision!r}: {nearest(str(precision), PRECISIONS)}")
+    engine, modules = _engine(precision), _named_modules(model)
+    skipped = _left_alone(model, modules, precision)
+    layers = {
+        name: module
+        for name, module in modules
+        if name not in skipped and isinstance(module, nn.RNNBase | BiRNN)
+    }
+    asides = {name: _run_otherwise(layer, precision) for name, layer in layers.items()}
+    otherwise = {name: why for name, why in asides.items() if why is not None}
+    swapped = tuple(name for name in layers if name not in otherwise)
+    low = {}
+    if precision != "float32":
+        # Before the first layer changes: what cannot be made is refused, and all stay as they are.
+        low = {name: _low_precision(layers[name], precision, name) for name in swapped}
+    for name, layer in layers.items():
+        _change(layer, BIRNN_CLASSES, low.get(name))
+    return Swapped(swapped, skipped, engine, otherwise)
+
+
+def _left_alone(
+    model: nn.Module, modules: Sequence[tuple[str, nn.Module]], precision: Precision
+) -> dict[str, str]:
+    """Names of the recurrent modules that are not to be swapped, and why."""
     skipped: dict[str, str] = {}
-    otherwise: dict[str, str] = {}
+    layers: list[str] = []
     for name, module in modules:
         # The parts of a module that torch has quantised are no layers of the model's.
         if left_alone.is_quantised(module) and left_alone.inside_of(name, skipped):
             continue
         why = left_alone.reason(module)
+        if why is None and isinstance(module, nn.RNNBase | BiRNN):
+            layers.append(name)
+            runs_so = precision == "float32" and getattr(module, "_low_precision", None) is None
+            if runs_so and type(module) not in BIRNN_CLASSES:
+                why = f"it is a birnn {type(module).__name__} already"
         if why is not None:
             skipped[name] = why
-        elif _swap(module, BIRNN_CLASSES):
-            why = _run_by_torch(module)
-            if why is None:
-                swapped.append(name)
-            else:
-                otherwise[name] = why
-    skipped |= left_alone.by_class_name(model, [*swapped, *otherwise, *skipped])
-    in_order = {name: skipped[name] for name, _ in modules if name in skipped}
-    return Swapped(tuple(swapped), in_order, _engine(), otherwise)
+    skipped |= left_alone.by_class_name(model, [*layers, *skipped])
+    return {name: skipped[name] for name, _ in modules if name in skipped}
 
 
-def _engine() -> str:
-    """What runs swapped layers."""
-    name = isa.active().name
+def _engine(precision: Precision) -> str:
+    """What runs swapped layers.
+
+    Raises:
+        EngineError: Low precision without a compiled engine.
+    """
+    name = isa.active(precision).name
+    if precision != "float32":
+        isa.require_native(precision)
+        return f"birnn's engine ({name}) in {precision}"
     if name != isa.REFERENCE:
         return f"birnn's engine ({name})"
     why = isa.why_no_native() or f"{isa.FORCE} is {isa.REFERENCE}"
@@ -127,20 +172,40 @@ def decelerate(model: nn.Module) -> Swapped:
     swapped: list[str] = []
     skipped: dict[str, str] = {}
     for name, module in _named_modules(model):
-        if _swap(module, TORCH_CLASSES):
+        low = getattr(module, "_low_precision", None) is not None
+        if _change(module, TORCH_CLASSES, None) or low:
             swapped.append(name)
         elif isinstance(module, left_alone.TORCH_LAYERS):
             skipped[name] = _why_not_back(module)
     return Swapped(tuple(swapped), skipped, "torch's engine")
 
 
-def _swap(module: nn.Module, to: dict[type[nn.Module], type[nn.Module]]) -> bool:
-    """Make a layer one of the other classes, if it is of one that they take the place of."""
+def _change(
+    module: nn.Module, to: dict[type[nn.Module], type[nn.Module]], low: LowPrecision | None
+) -> bool:
+    """Put a layer in a precision, and of one of the other classes where they have its own."""
+    if isinstance(module, nn.RNNBase | BiRNN):
+        vars(module).pop("_low_precision", None)
+        if low is not None:
+            vars(module)["_low_precision"] = low
     kind = to.get(type(module))
     if kind is None or "forward" in vars(module):
         return False
     module.__class__ = kind
     return True
+
+
+def _low_precision(layer: nn.Module, precision: Precision, name: str) -> LowPrecision:
+    """A layer's weights in low precision, made."""
+    low = LowPrecision(precision, name)
+    if isinstance(layer, BiRNN):
+        cell, weights = layer.stack.cell, layer.weights()
+    else:
+        assert isinstance(layer, nn.RNNBase)
+        cell, weights = cell_of(layer), weights_of(layer)
+    for at, own in enumerate(weights):
+        low.layer(at, cell, own)
+    return low
 
 
 def _named_modules(model: Any) -> list[tuple[str, nn.Module]]:
@@ -150,15 +215,28 @@ def _named_modules(model: Any) -> list[tuple[str, nn.Module]]:
     return list(model.named_modules())
 
 
-def _run_by_torch(layer: nn.Module) -> str | None:
-    """Why torch runs a swapped layer as it is now; None where birnn's engine does."""
-    weights = list(layer.parameters(recurse=False))
-    device = next((part.device.type for part in weights if not part.is_cpu), None)
+def _run_otherwise(layer: nn.Module, precision: Precision) -> str | None:
+    """Why a layer, as it is now, does not run on birnn's engine in a precision; None if it does."""
+    weights = dict(layer.named_parameters(recurse=False))
+    device = next((part.device.type for part in weights.values() if not part.is_cpu), None)
     if device is not None:
         return f"its weights are on {device}, where torch runs it"
-    dtype = next((part.dtype for part in weights if part.dtype not in NATIVE_DTYPES), None)
+    dtype = next((p.dtype for p in weights.values() if p.dtype not in NATIVE_DTYPES), None)
     if dtype is not None:
-        return f"its weights are {dtype}, which torch runs. float() makes them float32"
+        then = "" if precision == "float32" else f", of which {precision} is made"
+        return f"its weights are {dtype}, which torch runs. float() makes them float32{then}"
+    if precision == "float32":
+        return None
+    if any(part.dtype is torch.float64 for part in weights.values()):
+        return f"its weights are torch.float64, in which it runs: {precision} is made of float32"
+    names = getattr(layer, "_flat_weights_names", weights)
+    made = [name for name in names if name not in weights]
+    if made:
+        return (
+            f"its {', '.join(made)} is made in each call, by pruning or a norm, and {precision} "
+            "once: it runs in float32. torch.nn.utils.prune.remove, or remove_weight_norm, makes "
+            "it a weight again"
+        )
     return None
 
 

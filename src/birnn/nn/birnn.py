@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from birnn.engine.recurrent import Keep
 from birnn.errors import DirectionError, ShapeError, UsageError
+from birnn.nn._engine.call import WeightTensors
+from birnn.nn._engine.low_precision import LowPrecision, in_precision, precision_repr
 from birnn.nn._engine.ops import parameters_of, run_stack
 from birnn.nn.conversions import PlacedBatch, place
 from birnn.nn.dropout import VariationalDropout
@@ -72,6 +74,8 @@ class BiRNN(nn.Module):
         >>> tuple(out.output.shape), tuple(out.final.shape)
         ((2, 5, 8), (2, 8))
     """
+
+    _low_precision: LowPrecision | None = None
 
     def __init__(
         self,
@@ -308,7 +312,7 @@ class BiRNN(nn.Module):
         """
         batch = place(x, lengths)
         rows = batch.rows
-        weights = [parameters_of(self, self._names(at)) for at in range(count)]
+        weights = self.weights(count)
         like = weights[0][0][0]
         check_rows(rows, 1, self.stack.input_size, like)
         sequences = batch.layout.lengths.shape[0]
@@ -329,13 +333,18 @@ class BiRNN(nn.Module):
             self.stack.cell,
             rows,
             batch.layout,
-            weights,
+            in_precision(self, self.stack.cell, weights),
             initial_states(initial, self.stack, count, sequences, like),
             keep=kept,
             read=read if self.dropout.drops else None,
             write=write,
         )
         return batch, layers, ended
+
+    def weights(self, count: int | None = None) -> list[Sequence[WeightTensors]]:
+        """Parameters of each direction of the first layers, or of all, as they are now."""
+        layers = range(self.stack.num_layers if count is None else count)
+        return [parameters_of(self, self._names(at)) for at in layers]
 
     def _names(self, layer: int) -> list[list[str]]:
         """Names of the parameters of each direction of a layer."""
@@ -354,7 +363,8 @@ class BiRNN(nn.Module):
         text += f", merge_size={s.merge_size}" if s.merge_size else ""
         text += f", directions={s.directions}" if s.directions else ""
         text += ", residual=True" if s.residual else ""
-        return text + (", checkpoint=True" if self.checkpoint else "")
+        text += ", checkpoint=True" if self.checkpoint else ""
+        return text + precision_repr(self)
 
 
 def _halves(batch: PlacedBatch, hidden: Tensor, directions: int) -> tuple[Any, Any]:

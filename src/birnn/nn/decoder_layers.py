@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from birnn.nn._engine.linear_ops import linear
+from birnn.nn._engine.low_precision import in_precision
 from birnn.nn._engine.ops import parameters_of, run_stack
 from birnn.nn._engine.tensor_layout import TensorLayout
 from birnn.nn.attention import Attention
@@ -78,7 +79,7 @@ class DecoderLayers(nn.Module):
             self.spec.cell,
             rows,
             layout,
-            weights,
+            in_precision(self.decoder, self.spec.cell, weights),
             state.parts,
             keep=["gates" for _ in layers],
             read=(lambda below: below * next(between)) if masks.between else None,

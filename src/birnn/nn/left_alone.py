@@ -11,8 +11,10 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from birnn.nn.birnn import BiRNN
+from birnn.nn.recurrent import GRU, LSTM, RNN
 
 TORCH_LAYERS = (nn.RNN, nn.LSTM, nn.GRU)
+BIRNN_LAYERS = (RNN, LSTM, GRU)
 
 _WEIGHT = re.compile(r"weight_(ih|hh)(_l\d+)?(_reverse)?")
 _CLASS = re.compile(r"RNN|Rnn|LSTM|Lstm|GRU|Gru(?![a-z])")
@@ -117,7 +119,7 @@ def _quantised_room(module: nn.Module) -> str:
 
 
 def _replaced(module: nn.Module) -> bool:
-    return isinstance(module, TORCH_LAYERS) and "forward" in vars(module)
+    return isinstance(module, nn.RNNBase | BiRNN) and "forward" in vars(module)
 
 
 Kinds = tuple[tuple[Callable[[nn.Module], bool], Callable[[nn.Module], str]], ...]
@@ -146,11 +148,7 @@ KINDS: Kinds = (
         ),
     ),
     (
-        lambda m: type(m) is BiRNN or type(m).__module__ == "birnn.nn.recurrent",
-        lambda m: f"it is a birnn {class_name(m)} already",
-    ),
-    (
-        lambda m: isinstance(m, nn.RNNBase) and type(m) not in TORCH_LAYERS,
+        lambda m: isinstance(m, nn.RNNBase) and type(m) not in (*TORCH_LAYERS, *BIRNN_LAYERS),
         lambda m: f"it is of a class of its own, {class_name(m)}",
     ),
     (_replaced, lambda _: "its forward was replaced"),
@@ -159,7 +157,7 @@ KINDS: Kinds = (
         lambda _: "it has a projection, which torch runs",
     ),
     (
-        lambda m: not isinstance(m, nn.RNNBase) and bool(_own_weights(m)),
+        lambda m: not isinstance(m, nn.RNNBase) and type(m) is not BiRNN and bool(_own_weights(m)),
         lambda m: (
             f"it is of a class of its own, {class_name(m)}, with weights of its own "
             f"({', '.join(_own_weights(m)[:2])})"

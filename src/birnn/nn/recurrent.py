@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
+from birnn.engine import isa
 from birnn.errors import ShapeError, UsageError
 from birnn.nn._engine.call import WeightTensors
+from birnn.nn._engine.low_precision import LowPrecision, in_precision, precision_repr, refuse_graphs
 from birnn.nn._engine.ops import (
     may_run_native,
     parameters_of,
@@ -34,7 +36,17 @@ TorchForward = Callable[[Any, Any], Any]
 """torch's forward of the module: input and hx to output and final states."""
 
 
-class RNN(nn.RNN):
+class _OnEngine(nn.RNNBase):
+    """What birnn's subclasses of torch's layers share."""
+
+    _low_precision: LowPrecision | None = None
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return super().extra_repr() + precision_repr(self)
+
+
+class RNN(_OnEngine, nn.RNN):
     """``torch.nn.RNN`` on the native engine, and with lengths; see `LSTM`.
 
     Example:
@@ -55,7 +67,7 @@ class RNN(nn.RNN):
         return output, states
 
 
-class GRU(nn.GRU):
+class GRU(_OnEngine, nn.GRU):
     """``torch.nn.GRU`` on the native engine, and with lengths; see `LSTM`.
 
     Example:
@@ -76,7 +88,7 @@ class GRU(nn.GRU):
         return output, states
 
 
-class LSTM(nn.LSTM):
+class LSTM(_OnEngine, nn.LSTM):
     """``torch.nn.LSTM`` on the native engine, and with lengths.
 
     Arguments, parameters and answers are those of ``torch.nn.LSTM``. Padded input may come with
@@ -122,22 +134,28 @@ class LSTM(nn.LSTM):
         return output, (h, c)
 
 
-def _forward(module: nn.RNNBase, own: TorchForward, x: Any, hx: Any, lengths: Any) -> Any:
+def _forward(module: _OnEngine, own: TorchForward, x: Any, hx: Any, lengths: Any) -> Any:
     """Run a module; ``own`` is torch's forward of it."""
-    weights = parameters_of(module, module._all_weights)
+    weights = weights_of(module)
     states = _states(module, hx)
-    packed = isinstance(x, PackedSequence)
+    packed, low = isinstance(x, PackedSequence), module._low_precision
+    rows: Any = x.data if packed else x
     if lengths is not None:
-        _check(module, x, hx, weights[0][0])
+        _check(module, x, hx, weights[0][0][0])
     elif states is None or not _fits(module, x, states, weights):
         if packed and states:
             # torch's LSTM leaves that out for packed input, and then reads past its rows.
             module.check_forward_args(x.data, hx, x.batch_sizes)
         elif packed:
             module.check_input(x.data, x.batch_sizes)
-        return without_vmap(own, x, hx)
+        if low is not None:
+            isa.require_native(low.precision)
+            refuse_graphs(())
+        answer = without_vmap(own, x, hx)  # which refuses what is wrong
+        if low is not None:
+            raise UsageError(low.refusal(rows))
+        return answer
     assert states is not None
-    rows: Tensor = x.data if packed else x
     one_sequence, turned = not packed and rows.dim() == 2, False
     if packed:
         layout = TensorLayout.packed(x)
@@ -146,14 +164,13 @@ def _forward(module: nn.RNNBase, own: TorchForward, x: Any, hx: Any, lengths: An
         states = [part.unsqueeze(1) for part in states]
     else:
         rows, layout, turned = _placed(rows, lengths, batch_first=module.batch_first)
-    directions, layers = 2 if module.bidirectional else 1, module.num_layers
-    dtype = _answer_dtype(module.mode, rows, weights[0][0].dtype, packed=packed)
-    drops = module.training and module.dropout
+    dtype = _answer_dtype(module.mode, rows, weights[0][0][0].dtype, packed=packed)
+    drops, layers, cell = module.training and module.dropout, module.num_layers, cell_of(module)
     rows, ended = run_stack(
-        cast("CellName", module.mode.lower()),
+        cell,
         rows,
         layout,
-        [weights[at * directions : (at + 1) * directions] for at in range(layers)],
+        in_precision(module, cell, weights),
         states,
         # The output of torch's own layers may be changed in place.
         keep=["everything" if layer == layers - 1 else "gates" for layer in range(layers)],
@@ -167,6 +184,23 @@ def _forward(module: nn.RNNBase, own: TorchForward, x: Any, hx: Any, lengths: An
     if packed:
         output = PackedSequence(rows, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
     return output, tuple(ended) if module.mode == "LSTM" else ended[0]
+
+
+def cell_of(module: nn.RNNBase) -> CellName:
+    """Which cell a layer of torch has.
+
+    Example:
+        >>> cell_of(nn.RNN(3, 4))
+        'rnn_tanh'
+    """
+    return cast("CellName", module.mode.lower())
+
+
+def weights_of(module: nn.RNNBase) -> list[Sequence[WeightTensors]]:
+    """Parameters of each direction of each layer of a layer of torch."""
+    weights = parameters_of(module, module._all_weights)
+    directions = 2 if module.bidirectional else 1
+    return [weights[at : at + directions] for at in range(0, len(weights), directions)]
 
 
 def _placed(x: Tensor, lengths: Any, *, batch_first: bool) -> tuple[Tensor, TensorLayout, bool]:
@@ -202,14 +236,14 @@ def _states(module: nn.RNNBase, hx: Any) -> Sequence[Tensor] | None:
 
 
 def _fits(
-    module: nn.RNNBase, x: Any, states: Sequence[Tensor], weights: list[WeightTensors]
+    module: _OnEngine, x: Any, states: Sequence[Tensor], weights: list[Sequence[WeightTensors]]
 ) -> bool:
     """Whether the native engine takes the call; torch's forward runs or refuses the others."""
     packed = isinstance(x, PackedSequence)
     rows: Tensor = x.data if packed else x
     if not isinstance(rows, Tensor) or rows.is_nested:
         return False
-    like, axes = weights[0][0], rows.dim()
+    like, axes = weights[0][0][0], rows.dim()
     if module.proj_size or not may_run_native(rows, like.dtype) or like.device != rows.device:
         return False
     if axes not in ((2,) if packed else (2, 3)) or rows.shape[-1] != module.input_size:
@@ -219,12 +253,14 @@ def _fits(
         sequences = [int(x.batch_sizes[0])]
     elif axes == 3 and module.batch_first:
         steps, sequences = rows.shape[1], [rows.shape[0]]
-    shape = (len(weights), *sequences, module.hidden_size)
+    shape = (len(weights) * len(weights[0]), *sequences, module.hidden_size)
     if steps == 0 or not all(isinstance(part, Tensor) for part in states):
         return False
     if any(part.shape != shape or part.device != rows.device for part in states):
         return False
     if autocasts(rows):
+        if module._low_precision is not None:
+            return True
         # Full padded batches are what torch runs fast, and faster in the dtype of autocast. In
         # float16 few processors can, and there torch's LSTM raises.
         return packed or torch.get_autocast_dtype(rows.device.type) is torch.float16

@@ -36,6 +36,7 @@ from birnn.nn._engine.call import (
     WeightTensors,
     has_kernels,
 )
+from birnn.nn._engine.low_precision import LayerWeights, LowPrecisionLayer, run_low_precision
 from birnn.nn._engine.private_torch import (
     autocasts,
     below_autograd,
@@ -78,7 +79,7 @@ def run_layer(
     cell: CellName,
     rows: Tensor,
     layout: TensorLayout,
-    weights: Sequence[WeightTensors],
+    weights: LayerWeights,
     initial: Sequence[Tensor] = (),
     *,
     keep: Keep = "gates",
@@ -90,7 +91,7 @@ def run_layer(
         rows: Rows of the batch, (R, D), or on more than one axis, such as (B, T, D).
         layout: Where the rows of each sequence stand.
         weights: Parameters of each direction in torch's layout: ``weight_ih``, ``weight_hh``, and
-            ``bias_ih``, ``bias_hh`` or neither.
+            ``bias_ih``, ``bias_hh`` or neither; or of low precision, in which it then runs.
         initial: State before the first step: (h,) or, for the LSTM, (h, c), each
             (directions, B, H); nothing for zeros.
         keep: What the native engine keeps for the backward pass: ``gates``; ``states`` alone, and
@@ -103,6 +104,7 @@ def run_layer(
     Raises:
         LengthError: A length that the rows cannot have.
         RuntimeError: Under ``torch.vmap``.
+        UsageError: In low precision, in a graph or under a transform of torch.
 
     Example:
         >>> weights = (torch.zeros(4, 3), torch.zeros(4, 1))
@@ -111,6 +113,10 @@ def run_layer(
         >>> tuple(output.shape), tuple(h.shape)
         ((2, 1), (1, 1, 1))
     """
+    if isinstance(weights, LowPrecisionLayer):
+        if autocasts(rows):
+            rows, *initial = (part.float() for part in (rows, *initial))
+        return run_low_precision(weights, rows, layout, initial)
     dtype = weights[0][0].dtype
     kernels = runs_on(rows, dtype)
     if kernels != "torch" and autocasts(rows):
@@ -148,7 +154,7 @@ def run_stack(
     cell: CellName,
     rows: Tensor,
     layout: TensorLayout,
-    weights: Sequence[Sequence[WeightTensors]],
+    weights: Sequence[LayerWeights],
     initial: Sequence[Tensor],
     *,
     keep: Sequence[Keep],
