@@ -89,10 +89,20 @@ class Ragged(Generic[A]):
             LengthError: Another number of rows.
         """
         _check_rows(values, int(self.values.shape[0]))
-        other: Ragged[A] = object.__new__(Ragged)  # past the checks of lengths that are known
-        object.__setattr__(other, "values", values)
-        object.__setattr__(other, "lengths", self.lengths)
-        return other
+        return self.of_checked(values, self.lengths)
+
+    @classmethod
+    def of_checked(cls, values: A, lengths: Lengths) -> Ragged[A]:
+        """A batch past the checks, of lengths that are known to be those of its rows.
+
+        Example:
+            >>> len(Ragged.of_checked(np.zeros((3, 1)), np.array([1, 2])))
+            2
+        """
+        batch: Ragged[A] = object.__new__(cls)
+        object.__setattr__(batch, "values", values)
+        object.__setattr__(batch, "lengths", lengths)
+        return batch
 
     def map(self, function: Callable[[A], A]) -> Ragged[A]:
         """Apply a row-wise function to all rows at once."""

@@ -166,7 +166,7 @@ class PackedStack:
         self, x: Ragged[Array], initial: StackState | None, table: PreparedRows | None
     ) -> Outcome:
         """Run the stack on rows, or on the table that row numbers stand for."""
-        stack = self._stack
+        stack, hidden = self._stack, self._stack.hidden_size
         layout = RowLayout.ragged(x.lengths)
         finals: list[tuple[Array, ...]] = []
         halves: list[Array] = []
@@ -183,7 +183,6 @@ class PackedStack:
                 numbers_N = None
             found = recurrent.forward_packed(packed, given, layout, start, numbers=numbers_N)
             finals.append(found.final)
-            hidden = stack.hidden_size
             halves = [found.output[:, :hidden], found.output[:, hidden:]][: len(found.final[0])]
             merged_NW = self._merges[layer](found.output, halves)
             if self._adds_input[layer]:
@@ -191,14 +190,15 @@ class PackedStack:
                     rows_NW = table.values[numbers_N, -stack.input_size :]
                 merged_NW = merged_NW + rows_NW
             rows_NW = merged_NW
-        tops = list(finals[-1][0])
+        tops_DBH = finals[-1][0]
+        beside_BW = tops_DBH.swapaxes(0, 1).reshape(len(x), len(halves) * hidden)
         backward = x.with_values(halves[1]) if len(halves) == 2 else None
         states = finals[0] if len(finals) == 1 else map(np.concatenate, zip(*finals, strict=True))
         return Outcome(
             x.with_values(rows_NW),
             x.with_values(halves[0]),
             backward,
-            self._merges[-1](np.concatenate(tops, axis=1), tops),
+            self._merges[-1](beside_BW, list(tops_DBH)),
             StackState(*states),
         )
 

@@ -196,7 +196,7 @@ class SymbolCodec(Codec[Symbols]):
         if self.alphabet.lower(given):
             notices.append("lower-case symbols are read as capitals: the model knows no others")
         symbols = self.alphabet.capitals(given)
-        known = sum(symbol in self.alphabet.known for symbol in symbols)
+        known = sum(map(self.alphabet.known.__contains__, symbols))
         return notices + mostly_unknown(known, len(given), "symbols")
 
     def _ids(self, symbols: Any) -> Integers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from birnn.errors import DataError
 NOT_THERE = -1
 WITHOUT_UNKNOWN = frozenset({"labels", "targets"})
 """Vocabularies that have no item for unknown ones: what a model answers is known."""
+
+# Words whose normal forms are remembered: a text has the same ones again and again.
+NORMALISED = 1 << 15
 
 _DIGIT = re.compile(r"\d")
 
@@ -143,6 +147,10 @@ class Vocabulary:
         """Number of an item; 0, or -1 without an unknown item, where it is not known."""
         return self._ids.get(item, 0 if self.unknown else NOT_THERE)
 
+    def known(self, items: Iterable[str]) -> int:
+        """How many of the items it has."""
+        return sum(map(self._ids.__contains__, items))
+
     def ids(self, items: Iterable[str]) -> npt.NDArray[np.int64]:
         """Numbers of items, int64 of shape (number of items,)."""
         get = self._ids.get
@@ -168,6 +176,7 @@ def restored(stored: Mapping[str, Sequence[str]]) -> dict[str, Vocabulary]:
     }
 
 
+@lru_cache(NORMALISED)
 def normalise(word: str, lowercase: bool, digits: bool) -> str:
     """A word as it is looked up: in NFC, see `birnn.data.tokeniser.canonical`.
 

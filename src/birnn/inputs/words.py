@@ -386,15 +386,15 @@ class WordCodec(Codec[Words]):
         """Notices of another tokenisation than training's, and of many unknown words."""
         given = islice(cast("Iterable[str]", chain.from_iterable(sequences)), MOST_TOKENS)
         words = self.vocabularies["words"]
-        looked_up = list(map(self.inputs.normalised, given))
+        lowercase, digits = self.inputs.lowercase, self.inputs.digits
+        looked_up = [normalise(word, lowercase, digits) for word in given]
         notices = []
         if "n't" in looked_up and "n't" not in words and "don't" in words:
             notices.append(
                 "the model knows don't as one word, and not do n't as texts are split: give "
                 "texts in the tokens of its training (--tokens)"
             )
-        known = sum(word in words for word in looked_up)
-        return notices + mostly_unknown(known, len(looked_up), "words")
+        return notices + mostly_unknown(words.known(looked_up), len(looked_up), "words")
 
     def _words(self, written: Iterable[str]) -> Integers:
         return self.vocabularies["words"].ids(map(self.inputs.normalised, written))

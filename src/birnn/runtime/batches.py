@@ -83,12 +83,13 @@ class BatchRunner:
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
         tokens = max(1, min(BATCH_ROWS, BATCH_SCORES // self.head.size))
         for batch in in_order(lengths, tokens=tokens, sequences=answering.sequences):
-            given = [sequences[i] for i in batch.tolist()]
+            numbers = batch.tolist()
+            given = [sequences[i] for i in numbers]
             rows, asked = self.embed(given), self.head.asked(given)
-            encoded = self.network.encode(Ragged(rows.values, lengths[batch]), table=rows.table)
+            x = Ragged.of_checked(rows.values, lengths[batch])
+            encoded = self.network.encode(x, table=rows.table)
             if asked is not None:
                 encoded = replace(encoded, output=encoded.output.kept(asked))
-            numbers = batch.tolist()
             if golds is None or answering.judge is None:
                 found = answering.decode(encoded, [first + i for i in numbers])
             else:
