@@ -1,10 +1,12 @@
 // The Python module birnn.engine._native.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <optional>
 #include <tuple>
 
 #include "array_checks.h"
@@ -25,16 +27,23 @@ void bind_memory(nb::module_& m);
 
 namespace {
 
-void make_plan(Plan* here, const Integers& lengths, const Integers& starts, const Integers& steps,
-               std::int64_t rows) {
+void make_plan(Plan* here, const Integers& lengths, const std::optional<Integers>& starts,
+               const std::optional<Integers>& steps, std::int64_t rows) {
   check_integers(lengths, "lengths");
-  check_integers(starts, "starts");
-  check_integers(steps, "steps");
-  if (starts.shape(0) != lengths.shape(0)) {
+  const auto sequences = static_cast<std::int64_t>(lengths.shape(0));
+  if (!starts && !steps) {
+    const std::vector<std::int64_t> counts(lengths.data(), lengths.data() + sequences);
+    new (here) Plan(Plan::ragged(counts, rows));
+    return;
+  }
+  if (!starts || !steps) throw std::invalid_argument("starts and steps come together");
+  check_integers(*starts, "starts");
+  check_integers(*steps, "steps");
+  if (starts->shape(0) != lengths.shape(0)) {
     throw std::invalid_argument("starts and lengths differ in number");
   }
-  new (here) Plan(lengths.data(), starts.data(), static_cast<std::int64_t>(lengths.shape(0)),
-                  steps.data(), static_cast<std::int64_t>(steps.shape(0)), rows);
+  new (here) Plan(lengths.data(), starts->data(), sequences, steps->data(),
+                  static_cast<std::int64_t>(steps->shape(0)), rows);
 }
 
 std::vector<std::tuple<std::string, std::vector<std::string>, std::string>> levels_here() {
@@ -56,8 +65,8 @@ void bind_plan(nb::module_& m) {
   using namespace nb::literals;
   nb::class_<Plan>(m, "Plan",
                    "How a ragged batch is divided into blocks, steps and chunks of steps.")
-      .def("__init__", &make_plan, "lengths"_a.noconvert(), "starts"_a.noconvert(),
-           "steps"_a.noconvert(), "rows"_a)
+      .def("__init__", &make_plan, "lengths"_a.noconvert(), "starts"_a.noconvert().none(),
+           "steps"_a.noconvert().none(), "rows"_a)
       .def_prop_ro(
           "places", [](const Plan& plan) { return plan.batch().real_rows; },
           "Rows in which sequences stand.");

@@ -83,6 +83,21 @@ Plan::Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t
   if (real_rows < rows) find_padding(lengths, rows);
 }
 
+Plan Plan::ragged(const std::vector<std::int64_t>& lengths, std::int64_t rows) {
+  std::vector<std::int64_t> starts, steps;
+  std::int64_t row = 0, longest = 0;
+  for (const auto length : lengths) {
+    starts.push_back(row);
+    // What is wrong is named by the constructor: nothing is added to an overflow here.
+    if (length > 0 && length <= rows - row) row += length;
+    longest = std::max(longest, std::min(length, rows));
+  }
+  steps.resize(static_cast<std::size_t>(longest));
+  std::iota(steps.begin(), steps.end(), 0);
+  return Plan(lengths.data(), starts.data(), static_cast<std::int64_t>(lengths.size()),
+              steps.data(), longest, rows);
+}
+
 void Plan::find_padding(const std::int64_t* lengths, std::int64_t rows) {
   std::vector<char> real(static_cast<std::size_t>(rows), 0);
   for (std::size_t b = 0; b < starts_.size(); ++b) {

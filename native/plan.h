@@ -18,6 +18,9 @@ class Plan {
   Plan(const std::int64_t* lengths, const std::int64_t* starts, std::int64_t sequences,
        const std::int64_t* steps, std::int64_t step_count, std::int64_t rows);
 
+  // Sequences one after another, in all rows.
+  static Plan ragged(const std::vector<std::int64_t>& lengths, std::int64_t rows);
+
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 

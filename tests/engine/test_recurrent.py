@@ -395,9 +395,9 @@ def test_rows_that_the_layout_does_not_have_are_refused(engine, draw_layer):
     layer = draw_layer("gru", [2, 1])
     with pytest.raises(ShapeError, match="x has 2 rows, the layout has 3"):
         dataclasses.replace(layer, x=layer.x[:2]).forward()
-    fewer = dataclasses.replace(
-        layer, x=layer.x[:2], layout=dataclasses.replace(layer.layout, rows=2)
-    )
+    whole = layer.layout
+    layout = RowLayout(whole.lengths, whole.starts, whole.steps, 2)
+    fewer = dataclasses.replace(layer, x=layer.x[:2], layout=layout)
     with pytest.raises(ValueError, match="leave the 2 rows"):
         fewer.forward()
 

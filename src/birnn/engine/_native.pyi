@@ -83,7 +83,10 @@ class Plan:
     places: int
     """Rows in which sequences stand."""
 
-    def __init__(self, lengths: Integers, starts: Integers, steps: Integers, rows: int) -> None: ...
+    def __init__(
+        self, lengths: Integers, starts: Integers | None, steps: Integers | None, rows: int
+    ) -> None:
+        """Without ``starts`` and ``steps`` the sequences stand one after another."""
 
 def layer_forward(
     cell: int,

@@ -77,6 +77,10 @@ class RowLayout:
             _ = other.plan  # soon needed, and made of no lengths but those that fit
         return other
 
+    def _places(self) -> tuple[Lengths | None, Lengths | None]:
+        """Starts and steps as the module takes them."""
+        return self.starts, self.steps
+
     @classmethod
     def _of(cls, **own: Any) -> RowLayout:
         """A layout past the checks, of arrays that are known to fit."""
@@ -95,7 +99,7 @@ class RowLayout:
         native = isa.native_module()
         assert native is not None, "only the compiled kernels have use for it"
         try:
-            return native.Plan(self.lengths, self.starts, self.steps, self.rows)
+            return native.Plan(self.lengths, *self._places(), self.rows)
         except ValueError:
             check_lengths(self.lengths, self.steps.shape[0])  # names the one, and what helps
             raise
@@ -108,9 +112,7 @@ class RowLayout:
             >>> RowLayout.ragged(np.array([2, 0, 1])).starts.tolist()
             [0, 2, 2]
         """
-        each = lengths.tolist()
-        starts, steps = np.cumsum(lengths) - lengths, np.arange(max(each, default=0))
-        return cls._of(lengths=lengths, starts=starts, steps=steps, rows=sum(each))
+        return RaggedLayout._of(lengths=lengths, rows=sum(lengths.tolist()))
 
     @classmethod
     def padded(cls, lengths: Lengths, *, steps: int, batch_first: bool = True) -> RowLayout:
@@ -125,6 +127,24 @@ class RowLayout:
         if batch_first:
             return cls(lengths, sequence * steps, step, count * steps)
         return cls(lengths, sequence, step * count, count * steps)
+
+
+class RaggedLayout(RowLayout):
+    """Sequences one after another: where they stand is written out only for who asks for it."""
+
+    @property
+    def starts(self) -> Lengths:
+        """Row of each sequence's first step, (B,)."""
+        starts: Lengths = np.cumsum(self.lengths) - self.lengths
+        return starts
+
+    @property
+    def steps(self) -> Lengths:
+        """Offset of each step, (T,)."""
+        return np.arange(self.lengths.max(initial=0))
+
+    def _places(self) -> tuple[None, None]:
+        return None, None
 
 
 def aligned_empty(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

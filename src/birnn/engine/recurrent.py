@@ -164,7 +164,8 @@ def pack(cell: CellName, weights: Sequence[InferenceWeights]) -> PackedWeights:
     hidden = _check_weights(cell, inputs, dtype, weights)
     number = precision_number(precision, dtype)
     count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, number)
-    data = aligned_empty(len(weights) * count, np.dtype(np.uint8)).reshape(len(weights), count)
+    data = pooled_empty(native, len(weights) * count, np.dtype(np.uint8))
+    data = data.reshape(len(weights), count)
     numbers, scales = [], []
     for w_ih, w_hh, *biases in weights:
         (ih, ih_scales), (hh, hh_scales) = stored(w_ih), stored(w_hh)
@@ -314,7 +315,8 @@ def forward_packed(
         EngineError: The reference runs, or the weights or products are those of another engine.
         MemoryError: There is not enough memory.
     """
-    native = isa.require_native(packed.precision)
+    native = isa.native_module()
+    assert native is not None, "weights were packed"
     _check_engine(packed.engine, native.engine(packed.number))
     rows = x.values if isinstance(x, InputProducts) else x
     if isinstance(x, InputProducts):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.engine import isa, recurrent
-from birnn.engine.arrays import DTYPES, RowLayout
+from birnn.engine.arrays import DTYPES, RowLayout, precision_number
 from birnn.engine.linear import Linear
 from birnn.errors import EngineError, ShapeError, UsageError
 from birnn.ragged import Ragged
@@ -75,6 +75,7 @@ class PackedStack:
         first = parameters["weight_ih_l0"]
         self._dtype = _dtype_of(first)
         self._precision: Precision = first.precision if isinstance(first, Matrix) else "float32"
+        self._number = precision_number(self._precision, self._dtype)
         self._packed: list[recurrent.PackedWeights] = []
         layers = range(stack.num_layers)
         self._merges = [_merge(parameters, layer, stack) for layer in layers]
@@ -112,9 +113,10 @@ class PackedStack:
         faults = _row_faults(rows, self._stack, self._dtype)
         if faults:
             raise ShapeError("; ".join(faults))
-        if isa.selected_engine(self._precision) is None:
+        native = isa.selected_engine(self._precision)
+        if native is None:
             return PreparedRows(isa.REFERENCE, rows)
-        packed = self._pack()[0]
+        packed = self._pack(native.engine(self._number))[0]
         products = recurrent.input_products(packed, rows).values
         if self._adds_input[0]:
             products = np.concatenate([products, rows], axis=1)
@@ -153,8 +155,9 @@ class PackedStack:
             faults += state_faults(len(x), self._dtype, self._stack, initial)
         if faults:
             raise ShapeError("; ".join(faults))
-        if isa.selected_engine(self._precision) is not None:
-            return self._run_native(x, initial, table)
+        native = isa.selected_engine(self._precision)
+        if native is not None:
+            return self._run_native(x, initial, table, self._pack(native.engine(self._number)))
         if table is not None:
             _check_table(table, isa.REFERENCE)
             x = x.map(table.values.__getitem__)
@@ -163,7 +166,11 @@ class PackedStack:
     # NaN and overflow stay in the sequence that has them; they are its answer, not a fault.
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
     def _run_native(
-        self, x: Ragged[Array], initial: StackState | None, table: PreparedRows | None
+        self,
+        x: Ragged[Array],
+        initial: StackState | None,
+        table: PreparedRows | None,
+        layers: list[recurrent.PackedWeights],
     ) -> Outcome:
         """Run the stack on rows, or on the table that row numbers stand for."""
         stack, hidden = self._stack, self._stack.hidden_size
@@ -171,7 +178,7 @@ class PackedStack:
         finals: list[tuple[Array, ...]] = []
         halves: list[Array] = []
         rows_NW, numbers_N = x.values, None
-        for layer, packed in enumerate(self._pack()):
+        for layer, packed in enumerate(layers):
             start = None
             if initial is not None:
                 start = tuple(part[self._states[layer]] for part in initial.parts)
@@ -208,11 +215,11 @@ class PackedStack:
             for suffix in self._stack.suffixes(layer)
         ]
 
-    def _pack(self) -> list[recurrent.PackedWeights]:
-        """The layers' weights for the engine in use."""
+    def _pack(self, engine: str) -> list[recurrent.PackedWeights]:
+        """The layers' weights for the engine in use, which is this one."""
         # Read once: another thread may put its own there meanwhile.
         packed = self._packed
-        if not packed or packed[0].engine != isa.active(self._precision).name:
+        if not packed or packed[0].engine != engine:
             self._packed = packed = [
                 recurrent.pack(self._stack.cell, self._weights(layer))
                 for layer in range(self._stack.num_layers)
