@@ -151,7 +151,8 @@ def active(precision: Precision = "float32") -> Engine:
         >>> active().name in available()
         True
     """
-    return _engine_for(os.environ.get(FORCE, ""), precision)
+    name = _name_for(os.environ.get(FORCE, ""), precision)
+    return Engine(name, LEVELS[name].detail)
 
 
 @contextmanager
@@ -217,12 +218,6 @@ _SELECT = {
     precision: functools.lru_cache(maxsize=1)(functools.partial(_select, precision))
     for precision in PRECISIONS
 }
-
-
-@functools.lru_cache(maxsize=32)
-def _engine_for(forced: str, precision: Precision) -> Engine:
-    name = _name_for(forced, precision)
-    return Engine(name, LEVELS[name].detail)
 
 
 @functools.lru_cache(maxsize=32)
