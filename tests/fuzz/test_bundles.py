@@ -24,6 +24,7 @@ from birnn.bundle import (
     Values,
     Vectors,
     Words,
+    quantised,
     save,
 )
 from birnn.errors import BirnnError, BundleError, escaped
@@ -86,11 +87,20 @@ ASKED: dict[str, Any] = {
 }
 
 
+# Kinds of bundles: of which description, in which precision.
+KINDS = {
+    **{name: (name, "float32") for name in SPECS},
+    "words in int8": ("words", "int8"),
+    "pairs in bf16": ("pairs", "bf16"),
+}
+
+
 class Subject:
     """A bundle on disk, what it is whole, and what it answers then."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         draw = np.random.default_rng(0)
+        kind, precision = KINDS[kind]
         spec = SPECS[kind]
         tensors, background = (
             {name: draw.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
@@ -98,10 +108,8 @@ class Subject:
         )
         vocabularies = VOCABULARIES[kind]
         facts = {"field": "xpos", "reading": {"field": "xpos", "split": "tokens"}}
-        save(
-            Bundle(spec, vocabularies, tensors, facts, {"test": {"f1": 0.5}}, background),
-            folder,
-        )
+        bundle = Bundle(spec, vocabularies, tensors, facts, {"test": {"f1": 0.5}}, background)
+        save(bundle if precision == "float32" else quantised(bundle, precision), folder)
         self.folder = folder
         self.asked = ASKED[kind]
         self.content = {name: (folder / name).read_bytes() for name in FILES}
@@ -134,7 +142,12 @@ class Subject:
         self.write("birnn.json", json.dumps(told).encode())
 
 
-@pytest.fixture(params=SPECS)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[] if precision == "float32" else pytest.mark.fuzz)
+        for name, (_, precision) in KINDS.items()
+    ]
+)
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     made = Subject(request.param, tmp_path / "model")
     yield made

@@ -13,9 +13,9 @@ import pytest
 from serving_models import metric, model_of
 from starlette.testclient import TestClient
 
-from birnn.bundle import save
+from birnn.bundle import quantised, save
 from birnn.errors import ConfigError, UsageError
-from birnn.runtime import decisions
+from birnn.runtime import Predictor, decisions
 from birnn.serving import Limits, app
 
 TEXTS = [
@@ -316,3 +316,19 @@ with TestClient(app({"ner": Predictor.load(sys.argv[1])})) as client:
 assert not {"torch", "matplotlib", "jinja2", "lightning"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "ner")], check=True)
+
+
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_a_quantised_model_answers_and_explains_in_its_precision(precision):
+    small = Predictor(quantised(model_of("words", "tags").bundle, precision))
+    with TestClient(app({"small": small})) as client:
+        [described] = client.get("/model").json()["models"]
+        assert described["precision"] == precision
+        text = TEXTS[0]
+        answer = client.post("/predict", json={"text": text}).json()["answer"]
+        assert answer == as_sent(small.annotate(text).record())
+        found = client.post("/explain", json={"text": text}).json()
+        steps = decisions(small, text).steps
+        assert [each["balance"] for each in found["words"]] == [
+            step.record()["balance"] for step in steps
+        ]
