@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -159,10 +160,10 @@ inline std::int64_t weight_bytes(Precision precision) {
 
 // Sums of products of int8 fit into 32 bits up to here.
 inline void check_summands(Precision precision, std::int64_t count) {
-  constexpr std::int64_t most = std::int64_t{1} << 17;
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max() / (127 * 127);
   if (precision == Precision::int8 && count > most) {
     throw std::invalid_argument("a row of weights in int8 has " + std::to_string(count) +
-                                " columns, 131072 is the most");
+                                " columns, " + std::to_string(most) + " is the most");
   }
 }
 

@@ -99,10 +99,11 @@ void pack_low(const void* matrix, const float* scales, int64_t row, int64_t rows
       copy<Weight>(to + (g * width * L + lane) * group, some, group);
     }
     if constexpr (Of::SCALED) {
-      int32_t sum = 0;
-      for (int64_t k = 0; real && k < K; ++k) sum += from[lane * K + k];
+      uint32_t sum = 0;  // what is taken off may leave int32 on the way: it comes back in the end
+      for (int64_t k = 0; real && k < K; ++k) sum += static_cast<uint32_t>(from[lane * K + k]);
       const_cast<float*>(panel.scales)[v * L + lane] = real ? scales[row + lane] : 0.0f;
-      const_cast<int32_t*>(panel.starts)[v * L + lane] = -A::ZERO * sum;
+      const_cast<int32_t*>(panel.starts)[v * L + lane] =
+          static_cast<int32_t>(-static_cast<uint32_t>(A::ZERO) * sum);
     }
   }
 }

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from birnn.engine import isa, recurrent
-from birnn.engine.arrays import RowLayout
+from birnn.engine.arrays import RowLayout, aligned_empty
 from birnn.engine.linear import Linear
 from grids import sampled
 
@@ -57,6 +57,50 @@ def test_none_of_many_calls_crashes_or_gives_a_wrong_answer(engine):
     for seed in MORE_RUNS:
         found = run_alone(FUZZ, seed, 4000)
         assert found.returncode == 0, f"seed {seed}: {found.stderr[-3000:]}"
+
+
+@pytest.mark.skipif(not COMPILED, reason="there is no compiled module")
+def test_what_does_not_fit_in_low_precision_is_refused():
+    native = isa.selected_engine("int8")
+    isa.selected_engine("bf16")
+    int8, bf16 = isa.PRECISION_NUMBERS["int8"], isa.PRECISION_NUMBERS["bf16"]
+    x, y = np.ones((2, 3), np.float32), np.empty((2, 4), np.float32)
+    values, scales = np.ones((4, 3), np.int8), np.ones(4, np.float32)
+    packed = aligned_empty(native.linear_bytes(3, 4, int8), np.dtype(np.uint8))
+    native.linear_pack(values, packed, scales)
+    bits, other = values.astype(np.uint16), np.empty(native.linear_bytes(3, 4, bf16), np.uint8)
+    weights = [values, values[:, :1], None, None]
+    layer = aligned_empty(native.packed_bytes(2, 3, 1, int8), np.dtype(np.uint8)).reshape(1, -1)
+    native.pack(2, weights, layer, [scales, scales])
+    plan = native.Plan(np.array([2]), np.array([0]), np.arange(2), 2)
+    output, h_n, c_n = (np.empty(shape, np.float32) for shape in ((2, 1), (1, 1, 1), (1, 1, 1)))
+
+    def forward(x=x, weights=(), packed=layer, keep=0):
+        more = (plan, None, list(weights), packed, None, None, keep, output, h_n, c_n, None, 1)
+        native.layer_forward(2, x, *more, precision=int8)
+
+    forward()
+    native.linear(x, packed, None, y, 1, int8)
+    wide, mixed = x.astype(np.float64), [values, np.ones((4, 1), np.float32), None, None]
+    refused = [
+        ("alone, come with scales", lambda: native.linear_pack(values, packed)),
+        ("alone, come", lambda: native.linear_pack(bits, other, scales)),
+        (r"scales has shape \(3\)", lambda: native.linear_pack(values, packed, scales[:3])),
+        ("another dtype", lambda: native.linear_pack(values, packed, scales.astype(np.float64))),
+        ("133144 is the most", lambda: native.linear_bytes(133_145, 1, int8)),
+        ("133144 is the most", lambda: native.packed_bytes(2, 1, 133_145, int8)),
+        ("reads float32", lambda: native.linear(wide, packed, None, y, 1, int8)),
+        ("packed has shape", lambda: native.linear(x, packed, None, y, 1, bf16)),
+        ("no such precision", lambda: native.linear(x, packed, None, y, 1, 4)),
+        ("scales of two", lambda: native.pack(2, weights, layer, [scales])),
+        ("weight_hh has another dtype", lambda: native.pack(2, mixed, layer, [scales, scales])),
+        ("reads float32", lambda: forward(wide)),
+        ("nothing is kept", lambda: forward(keep=1)),
+        ("packed before", lambda: forward(packed=None, weights=weights)),
+    ]
+    for said, call in refused:
+        with pytest.raises(ValueError, match=said):
+            call()
 
 
 def lstm(rows, inputs, hidden, directions=1):

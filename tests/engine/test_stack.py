@@ -14,7 +14,7 @@ from birnn.engine import stack as stack_module
 from birnn.engine.stack import PackedStack, TableStack, run
 from birnn.errors import EngineError, ShapeError
 from birnn.ragged import Ragged
-from birnn.reference import Stack, StackState, bidirectional, initialise
+from birnn.reference import Int8Matrix, Stack, StackState, bidirectional, initialise
 from stacks import stacks
 
 STACK = Stack("lstm", 3, 2)
@@ -143,6 +143,18 @@ def test_a_packed_stack_refuses_rows_of_another_dtype(x, parameters):
 def test_other_dtypes_are_refused(x, parameters, dtype):
     with pytest.raises(ShapeError, match="Make it float32 or float64"):
         run(x.map(lambda values: values.astype(dtype)), parameters, STACK)
+
+
+def test_weights_of_two_precisions_are_refused(x, parameters):
+    mixed = parameters | {"weight_hh_l0": Int8Matrix.of(parameters["weight_hh_l0"])}
+    with pytest.raises(ShapeError, match=r"of one precision, got .*'weight_hh_l0': 'int8'"):
+        run(x, mixed, STACK)
+    low = {k: Int8Matrix.of(w) if w.ndim == 2 else w for k, w in parameters.items()}
+    with pytest.raises(ShapeError, match="x is float64, the parameters are float32"):
+        PackedStack(low, STACK).run(x.map(lambda rows: rows.astype(np.float64)))
+    wide = low | {"bias_ih_l0": low["bias_ih_l0"].astype(np.float64)}
+    with pytest.raises(ShapeError, match="bias_ih_l0 is float64, weight_ih_l0 is float32"):
+        PackedStack(wide, STACK)
 
 
 def test_initial_states_are_checked(x, parameters):
