@@ -260,6 +260,11 @@ def test_every_command_that_takes_a_model_takes_a_quantised_one(
         told = call(*given)
         if name == "push":
             assert call("predict", "hf://ada/small", files / "test.tsv").status == 0
+            assert call("push", trained("tagger"), "ada/full").status == 0
+            again = ("quantize", "hf://ada/full", "--to", "int8", "--out", tmp_path / "again")
+            assert call(*again).status == 0
+            sizes = [located(each, no_notice).size for each in (model, tmp_path / "again")]
+            assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
     assert told.status == 0, told
     assert told.out
     assert notice.replace("MODEL", model) in told.err

@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import birnn
+from birnn.bundle import quantised
 from birnn.data import tokenise
 from birnn.errors import DataError, Interrupted, TrainingError, UsageError
 from birnn.estimators import BiRNNClassifier, BiRNNRegressor, BiRNNTagger
@@ -353,6 +354,10 @@ def test_saved_and_taken_from_a_bundle(
     X, _ = ragged_series()
     values = BiRNNRegressor.from_bundle(series.predictor_).predict(X)
     np.testing.assert_array_equal(values, series.predict(X))
+    small = BiRNNTagger.from_bundle(quantised(spans.bundle_, "int8"))
+    small.save(tmp_path / "small")
+    assert small.predict(SENTENCES) == birnn.load(tmp_path / "small").predict(SENTENCES)
+    assert birnn.load(tmp_path / "small").spec.precision == "int8"
     with pytest.raises(UsageError, match="BiRNNTagger is a tagger, the model is a classifier"):
         BiRNNTagger.from_bundle(texts.bundle_)
 
