@@ -395,8 +395,13 @@ def test_without_a_compiled_engine_it_is_refused():
     ready(torch.randn(4, 2, D))
 
 
+class OwnTensor(torch.Tensor):
+    """Somebody's kind of tensor."""
+
+
 def test_where_a_layer_has_no_such_precision_the_report_says_what_runs():
-    pruned, normed = layer_of("gru"), nn.LSTM(D, H)
+    pruned, own = layer_of("gru"), nn.GRU(D, H)
+    own.bias_hh_l0 = nn.Parameter(own.bias_hh_l0.detach().as_subclass(OwnTensor))
     prune.random_unstructured(pruned, "weight_hh_l0", amount=0.5)
     model = nn.ModuleDict(
         {
@@ -405,7 +410,8 @@ def test_where_a_layer_has_no_such_precision_the_report_says_what_runs():
             "elsewhere": nn.GRU(D, H, device="meta"),
             "pruned": pruned,
             "projected": nn.LSTM(D, H, proj_size=2),
-            "plain": normed,
+            "own": own,
+            "plain": nn.LSTM(D, H),
         }
     ).eval()
     x = torch.randn(4, 2, D)
@@ -421,6 +427,7 @@ def test_where_a_layer_has_no_such_precision_the_report_says_what_runs():
         "pruned": "its weight_hh_l0 is made in each call, by pruning or a norm, and int8 once: it "
         "runs in float32. torch.nn.utils.prune.remove, or remove_weight_norm, makes it a weight "
         "again",
+        "own": "its weights are of a class of their own, OwnTensor: it runs as with float32",
     }
     torch.testing.assert_close(pruned(x)[0], before)
     assert model["wide"](x.double())[0].dtype is torch.float64

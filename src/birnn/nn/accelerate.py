@@ -14,6 +14,7 @@ from birnn.errors import ConfigError, UsageError, nearest
 from birnn.nn import left_alone
 from birnn.nn._engine.call import NATIVE_DTYPES
 from birnn.nn._engine.low_precision import LowPrecision
+from birnn.nn._engine.private_torch import PLAIN_CLASSES
 from birnn.nn.birnn import BiRNN
 from birnn.nn.recurrent import cell_of, weights_of
 from birnn.reference.low_precision import PRECISIONS, Precision
@@ -229,6 +230,9 @@ def _run_otherwise(layer: nn.Module, precision: Precision) -> str | None:
         return None
     if any(part.dtype is torch.float64 for part in weights.values()):
         return f"its weights are torch.float64, in which it runs: {precision} is made of float32"
+    own = next((type(p).__name__ for p in weights.values() if type(p) not in PLAIN_CLASSES), None)
+    if own is not None:
+        return f"its weights are of a class of their own, {own}: it runs as with float32"
     names = getattr(layer, "_flat_weights_names", weights)
     made = [name for name in names if name not in weights]
     if made:
