@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from birnn.bundle import (
     Bundle,
@@ -98,6 +101,25 @@ def test_load_gives_what_was_saved(bundle: Bundle, tmp_path: Path, precision: st
     save(loaded, tmp_path / "again")
     for name in ("birnn.json", "model.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "small" / name).read_bytes()
+
+
+@pytest.mark.parametrize("precision", LOW)
+@given(values=st.lists(st.floats(-(2.0**127), 2.0**127, width=32), min_size=9, max_size=9))
+@settings(max_examples=30, deadline=None)
+def test_any_weights_come_back(precision: str, values: list[float]) -> None:
+    """Of rows of zeros, of denormal numbers, with outliers."""
+    spec = SPECS["tags"]
+    tensors = {name: np.ones(shape, np.float32) for name, shape in spec.tensors().items()}
+    tensors["head.linear.weight"] = np.array(values, np.float32).reshape(3, 3)
+    vocabularies = {"words": ("<unk>", "a", "b", "c"), "labels": ("x", "y", "z")}
+    small = quantised(Bundle(spec, vocabularies, tensors), precision)
+    assert not faults(small)
+    with tempfile.TemporaryDirectory() as folder:
+        save(small, Path(folder, "small"))
+        loaded = load(Path(folder, "small"))
+    assert all(same(small.tensors[name], loaded.tensors[name]) for name in tensors)
+    report = quantising_report(Bundle(spec, vocabularies, tensors), small)
+    assert all(0 <= part.error <= 1 for part in report.parts)
 
 
 @pytest.mark.parametrize("precision", LOW)
@@ -240,7 +262,8 @@ def test_all_faults_of_low_tensors_are_named_at_once(small: Path) -> None:
     [
         (float("nan"), 1, "has 1 values that are NaN or infinite"),
         (float("inf"), 1, "has 1 values that are NaN or infinite"),
-        (-1.0, 1, "has values below 0, a row scale has none"),
+        (-1.0, 1, "has 1 values that are negative or denormal"),
+        (1e-39, 1, "has 1 values that are negative or denormal"),
         (0.0, 1, "has 1 rows that are not 0, whose scale is 0"),
         (1.0, -128, "has 1 values of -128, the least is -127"),
     ],
