@@ -18,7 +18,7 @@ import numpy as np
 from foreign_arrays import CUDA, Capsuled, Foreign, wearable
 
 from birnn.engine import isa
-from birnn.engine.arrays import RowLayout
+from birnn.engine.arrays import RaggedLayout, RowLayout
 from birnn.reference.low_precision import PRECISIONS
 
 GUARD = 256  # bytes before and behind each array, which nobody may touch
@@ -129,10 +129,11 @@ class Fuzz:
 
     def places_of(self, layout):
         """Arguments of a plan, and of the layers in the place of one: `called` makes it of them."""
+        stands_alone = isinstance(layout, RaggedLayout) and self.some(True, False)
         return {
             "lengths": self.integers(layout.lengths),
-            "starts": self.integers(layout.starts),
-            "steps": self.integers(layout.steps),
+            "starts": None if stands_alone else self.integers(layout.starts),
+            "steps": None if stands_alone else self.integers(layout.steps),
             "rows": layout.rows,
         }
 
@@ -513,7 +514,7 @@ def same_bits(one, other):
 
 def shares_rows(call):
     """Whether sequences stand in the same rows: then the last to be written there is seen."""
-    if "lengths" not in call:
+    if "lengths" not in call or call["starts"] is None:
         return False
     taken = [
         row

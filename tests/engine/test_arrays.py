@@ -32,6 +32,29 @@ def test_ragged_rows_lie_one_after_another(lengths):
     layout = RowLayout.ragged(lengths)
     assert list(itertools.chain(*rows_of(layout))) == list(range(int(lengths.sum())))
     assert layout.rows == lengths.sum()
+    assert layout.plan.places == RowLayout(*parts_of(layout)).plan.places
+
+
+def parts_of(layout):
+    return layout.lengths, layout.starts, layout.steps, layout.rows
+
+
+@pytest.mark.parametrize(
+    ("lengths", "rows", "told"),
+    [
+        ([2, 3], 4, "leave the 4 rows|more than the 4 rows"),
+        ([9], 4, "a length is 9, there are 4 steps"),
+        ([2, -1], 4, r"lengths\[1\] is -1"),
+        ([2**62, 2**62, 2**62], 4, "there are 4 steps"),
+        ([], -1, "fewer than 0 rows"),
+    ],
+)
+def test_a_plan_of_lengths_alone_refuses_what_they_cannot_be(lengths, rows, told):
+    native = isa.native_module()
+    with pytest.raises(ValueError, match=told):
+        native.Plan(np.array(lengths, np.int64), None, None, rows)
+    with pytest.raises(ValueError, match="come together"):
+        native.Plan(np.array([1]), np.array([0]), None, 1)
 
 
 @given(lengths=some_lengths, more=st.integers(0, 2), batch_first=st.booleans())

@@ -106,6 +106,33 @@ def bundle(request: pytest.FixtureRequest, make: Make) -> Bundle:
     return make(SPECS[request.param])
 
 
+# ------------------------------------------------------------------ kept rows
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 12, 1 << 27])
+def test_answers_have_the_same_bits_whatever_was_asked_before(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    asked = [questions(bundle.spec, seed) for seed in range(3)]
+    right = [told(Predictor(bundle), one) for one in asked]
+    monkeypatch.setitem(RowCache.__init__.__kwdefaults__, "memory", memory)
+    model = Predictor(bundle)
+    for _ in range(2):
+        assert [told(model, one) for one in asked] == right
+    if not model.spec.head.searches:
+        alone = [part for one in asked[0] for part in model.predict([one])]
+        assert alone == Predictor(bundle).predict(asked[0])
+
+
+def test_rows_are_kept_for_the_engine_that_reads_them(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, model = questions(bundle.spec, 0), Predictor(bundle)
+    for name in (*isa.available(), *isa.available()[:1]):
+        monkeypatch.setenv(isa.FORCE, name)
+        assert told(model, asked) == told(Predictor(bundle), asked)
+
+
 # ------------------------------------------------------------------ threads
 
 
