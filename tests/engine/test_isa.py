@@ -277,6 +277,7 @@ def test_a_system_that_refuses_tiles_is_told_of(other_processor, monkeypatch):
     assert "amx" not in isa.available("int8")
     assert isa.active("bf16").name == "avx512"
     assert re.search(why, isa.why_not("amx"))
+    assert isa.not_here() == {"amx": isa.why_not("amx")}
     monkeypatch.setenv(isa.FORCE, "amx")
     for precision in get_args(isa.Precision):
         with pytest.raises(EngineError, match=f"BIRNN_ISA is 'amx', which is not here: {why}"):
@@ -294,7 +295,8 @@ def test_tiles_are_asked_for_only_where_they_would_run(other_processor, options)
 
 
 def test_kernels_that_a_build_lacks_are_named_so(other_processor, monkeypatch):
-    other_processor(avx512_vnni="this build has no kernels for it")
+    other_processor(avx512_vnni="this build has no kernels for it", amx_emulated="likewise")
+    assert isa.not_here() == {"avx512_vnni": "this build has no kernels for it"}
     monkeypatch.setenv(isa.FORCE, "avx512_vnni")
     with pytest.raises(EngineError, match="not here: this build has no kernels for it"):
         isa.active("int8")
@@ -306,6 +308,7 @@ def test_levels_of_another_kind_of_processor_are_named_so(other_processor, monke
     monkeypatch.setenv(isa.FORCE, "avx2")
     with pytest.raises(EngineError, match="not here: it is of another kind of processor"):
         isa.active()
+    assert isa.not_here() == {}
 
 
 def test_the_native_module_is_here_or_its_absence_explained():

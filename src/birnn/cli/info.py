@@ -73,11 +73,7 @@ def info(as_json: Json = False) -> int:
         ),
         "speed": speed.MEASURED,
         **{precision: _engines(precision) for precision in PRECISIONS},
-        "not here": {
-            name: why
-            for name, level in isa.LEVELS.items()
-            if native and level.chosen and (why := isa.why_not(name))
-        },
+        "not here": isa.not_here(),
         "threads": isa.get_num_threads(),
         "threads set by": isa.threads_set_by(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},

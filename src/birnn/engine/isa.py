@@ -139,6 +139,19 @@ def why_not(level: str) -> str | None:
     return missing or None
 
 
+def not_here() -> dict[str, str]:
+    """Levels of this kind of processor whose kernels cannot run here, and why; empty without any.
+
+    Example:
+        >>> set(not_here()) & set(available())
+        set()
+    """
+    if native_module() is None:
+        return {}
+    chosen = [name for name in _levels() if LEVELS[name].chosen]
+    return {name: why for name in chosen if (why := why_not(name))}
+
+
 def active(precision: Precision = "float32") -> Engine:
     """The engine that runs, or would run if asked now; ``BIRNN_ISA`` forces a level.
 
