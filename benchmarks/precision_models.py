@@ -1,6 +1,6 @@
 """Whole models in float32, bfloat16 and int8: sizes, scores, answers, speed.
 
-Bundles are quantised by ``birnn quantize``, scored on test files, and timed as ``birnn predict``.
+Bundles are quantised and scored on test files by ``birnn quantize``, timed as ``birnn predict``.
 They are FOLDER/NAME by the names of accuracy.py; those that are not there are trained by the
 default recipe, seed 0. Prints Markdown, keeps what it has measured in ``--results`` and goes on
 from there; ends with status 1 where a target is missed.
@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import birnn
 import turns
@@ -35,59 +35,45 @@ LOSSES: dict[Precision, float] = {"bf16": 0.1, "int8": 0.3}
 SPEED_OF = "ud-english-lines"
 
 
-def command(*words: str | Path, threads: int | None = None) -> None:
-    """Run a command of birnn; what it says is shown if it fails."""
+def command(*words: str | Path, threads: int | None = None) -> str:
+    """What a command of birnn prints; if it fails, what it complains of ends the script."""
     environment = os.environ | ({"BIRNN_NUM_THREADS": str(threads)} if threads else {})
     line = [sys.executable, "-m", "birnn", *map(str, words)]
     done = subprocess.run(line, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(line[2:])}: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout
 
 
 def train(name: str, data: Path, out: Path) -> None:
     """Train the model of a data set by its default recipe."""
     chosen = SETS[name]
-    files: list[str | Path] = [
-        "--train",
-        data / name / chosen.train,
-        "--test",
-        data / name / chosen.test,
-    ]
+    files: list[str | Path] = ["--train", data / name / chosen.train]
+    files += ["--test", data / name / chosen.test]
     files += ["--dev", data / name / chosen.dev] if chosen.dev else []
     command("train", chosen.task, *files, "--seed", "0", "--out", out)
 
 
-def quantised(source: Path, folder: Path) -> dict[Precision, Path]:
-    """The bundle in each precision: as it is, and by `birnn quantize`."""
-    found: dict[Precision, Path] = {"float32": source}
-    for precision in LOSSES:
-        found[precision] = folder / precision
-        command("quantize", source, "--to", precision, "--out", found[precision])
-    return found
-
-
 def measure_scores(name: str, source: Path, test: Path) -> dict[str, dict[str, float]]:
-    """Score, bytes of the bundle, and answers that are not those of float32, by precision."""
-    first: list[Any] | None = None
+    """Score and bytes in each precision, and how many answers are not those of float32."""
+    metric = SETS[name].metric
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for precision, place in quantised(source, Path(folder)).items():
-            model = birnn.load(place)
-            answers = list(flat(model.predict(e.inputs for e in model.read(test))))
-            first = answers if first is None else first
+        for precision in LOSSES:
+            files: list[str | Path] = ["--out", Path(folder, precision), "--check", test]
+            told = json.loads(command("quantize", source, "--to", precision, *files, "--json"))
+            checked = told["check"]
+            found["float32"] = {
+                "score": checked["scores"]["float32"][metric],
+                "bytes": told["bytes_before"],
+            }
             found[precision] = {
-                "score": model.evaluate(test)[SETS[name].metric],
-                "bytes": sum(file.stat().st_size for file in place.iterdir()),
-                "answers": len(answers),
-                "others": sum(a != b for a, b in zip(answers, first, strict=True)),
+                "score": checked["scores"][precision][metric],
+                "bytes": told["bytes_after"],
+                "others": checked["changed"],
+                "answers": checked["answers"],
             }
     return found
-
-
-def flat(answers: Iterable[Any]) -> Iterator[Any]:
-    """Tags of all sequences, or their labels."""
-    for answer in answers:
-        yield from answer if isinstance(answer, list) else [answer]
 
 
 def measure_speed(
@@ -95,7 +81,10 @@ def measure_speed(
 ) -> dict[str, float]:
     """Tokens in a second of `birnn predict` from its start to its end, by precision."""
     with tempfile.TemporaryDirectory() as folder:
-        bundles = quantised(source, Path(folder))
+        bundles = {"float32": source}
+        for precision in LOSSES:
+            bundles[precision] = Path(folder, precision)
+            command("quantize", source, "--to", precision, "--out", bundles[precision])
         text = Path(folder, f"repeated{test.suffix}")
         text.write_text(test.read_text("utf-8") * repeats, "utf-8")
         model = birnn.load(source)
@@ -106,7 +95,7 @@ def measure_speed(
             command("predict", place, text, "--out", Path(folder, "answers"), threads=threads)
             return tokens / (time.perf_counter() - begun)
 
-        ways = {str(name): functools.partial(turn, place) for name, place in bundles.items()}
+        ways = {name: functools.partial(turn, place) for name, place in bundles.items()}
         return turns.take(ways, rounds, work=f"birnn predict, threads: {threads}")
 
 
@@ -197,11 +186,11 @@ def main() -> None:
                 functools.partial(measure_speed, source, test, *how),
             )
     print_tables(tables(scores, speeds), as_markdown=True, titles=True)
-    how = (
+    timed = (
         f"`birnn predict` is timed from its start to its end, on the test file "
         f"{arguments.repeats} times over, medians of {arguments.rounds} interleaved rounds."
     )
-    print_text(f"{here(ran)} {how}", as_markdown=True)
+    print_text(f"{here(ran)} {timed}", as_markdown=True)
     tell_checks(checks(scores, speeds))
 
 

@@ -125,6 +125,8 @@ _INT8 = {f", {engine}": functools.partial(_int8, engine=engine) for engine in ("
 
 VARIANTS = (
     _birnn_in("float32"),
+    _birnn_in("bf16"),
+    _birnn_in("int8"),
     _torch_in("float32", {"": None}),
     _torch_in("bf16", {"": _bf16}),
     _torch_in("int8", _INT8),
