@@ -105,7 +105,7 @@ def test_load_gives_what_was_saved(bundle: Bundle, tmp_path: Path, precision: st
 
 @pytest.mark.parametrize("precision", LOW)
 @given(values=st.lists(st.floats(-(2.0**127), 2.0**127, width=32), min_size=9, max_size=9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_any_weights_come_back(precision: str, values: list[float]) -> None:
     """Of rows of zeros, of denormal numbers, with outliers."""
     spec = SPECS["tags"]

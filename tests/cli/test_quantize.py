@@ -195,6 +195,7 @@ def test_mistakes_get_one_line_and_nothing_is_written(
         ((folder, "--to", "int8", "--out", tmp_path / "other"), "exists and is not a bundle"),
         ((folder, "--to", "int8", "--out", folder), "is the model that is read"),
         ((folder, "--to", "int8", "--out", same), "is the model that is read"),
+        ((folder, "--to", "int8", "--out", trained("chain")), "holds a float32 model already"),
         ((folder, "--to", "int8", "--out", out, "--check", "-"), "--check reads a file twice"),
         ((folder, "--to", "int8", "--out", out, "--beam", 2), "are of --check"),
         ((folder, "--to", "int8", "--out", out, "--check", files / "none.tsv"), "none.tsv"),

@@ -160,14 +160,14 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
 
 
 def check_place(folder: str | Path, *, reads: str | Path) -> None:
-    """Refuse a folder that `save` would refuse, or that is read: before work that takes long.
+    """Refuse a folder for a quantised model, before work that takes long.
 
     Args:
-        folder: Where a model is to be written.
-        reads: The folder of another model.
+        folder: Where the model is to be written.
+        reads: The folder of the model that it is made of.
 
     Raises:
-        OutputError: It exists and is not a bundle.
+        OutputError: It is no bundle, or a float32 one, which may have taken hours to train.
         UsageError: Both are one.
     """
     if not _can_be(folder):
@@ -176,6 +176,11 @@ def check_place(folder: str | Path, *, reads: str | Path) -> None:
     if _can_be(reads) and Path(os.path.realpath(reads)) == target:
         raise UsageError(f"{folder} is the model that is read. Choose another folder to write to.")
     _refuse_foreign(target, ())
+    if not (target / MANIFEST).is_file():
+        return
+    spec = read_manifest(target, [], target).get("spec")
+    if isinstance(spec, dict) and spec.get("precision", "float32") == "float32":
+        raise OutputError(f"{folder}: holds a float32 model already. Choose another folder.")
 
 
 class HasBundle(Protocol):
