@@ -263,7 +263,7 @@ def test_matrices_of_wrong_parts_are_refused():
     values, scales = np.zeros((2, 3), np.int8), np.ones(2, F)
     with pytest.raises(ShapeError, match="scales are"):
         Int8Matrix(values, scales[:1])
-    for scale in (np.nan, -1, np.inf, 1e37):
+    for scale in (np.nan, -1, np.inf, 1e37, 1e-39):
         with pytest.raises(ShapeError, match="row 1 has a scale"):
             Int8Matrix(values, np.array([1, scale], F))
     with pytest.raises(ShapeError, match="row 0 holds -128"):

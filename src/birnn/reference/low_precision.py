@@ -64,7 +64,7 @@ class Int8Matrix:
 
     Args:
         values: (R, C), int8, from -127 to 127.
-        scales: (R,), float32, not negative.
+        scales: (R,), float32: 0, or normal numbers above it.
 
     Raises:
         ShapeError: Shapes, dtypes or numbers that cannot be, or more than 133,144 columns, of which
@@ -94,8 +94,9 @@ class Int8Matrix:
                 "stays in int32. Use bf16 or float32."
             )
         with np.errstate(over="ignore"):
-            fine = (self.scales >= 0) & (self.scales * np.float32(LEVELS) < np.inf)
-        _refuse_rows(~fine, "has a scale that is negative, NaN, or too large for 127 times it")
+            fine = (self.scales >= _SMALLEST) & (self.scales * np.float32(LEVELS) < np.inf)
+        wrong = ~fine & (self.scales != 0)
+        _refuse_rows(wrong, "has a scale that is negative, NaN, denormal, or infinite times 127")
         _refuse_rows((self.values < -LEVELS).any(axis=1), "holds -128, values begin at -127")
 
     @classmethod
