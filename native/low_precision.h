@@ -78,36 +78,6 @@ struct Arithmetic<Int8> : LowArithmetic<Int8> {};
 template <>
 struct Arithmetic<Bf16> : LowArithmetic<Bf16> {};
 
-// Packs up to LANES rows of K weights as vector v of a panel of `vectors`.
-template <class A>
-void pack_low(const void* matrix, const float* scales, int64_t row, int64_t rows, int64_t K,
-              char* packed, int vectors, int v) {
-  using Weight = typename A::Weight;
-  using Of = LowArithmetic<A>;
-  constexpr int L = FLOAT_LANES, group = A::GROUP;
-  const int width = vectors % SLICE_VECTORS != 0 ? vectors : SLICE_VECTORS;
-  const int64_t groups = Of::groups(K);
-  const auto* const from = static_cast<const Weight*>(matrix) + row * K;
-  auto* const to = reinterpret_cast<Weight*>(packed) +
-                   (v / width * groups * width + v % width) * L * group;
-  const typename Of::Panel panel = Of::panel(packed, K, vectors);
-  for (int lane = 0; lane < L; ++lane) {
-    const bool real = lane < rows;
-    for (int64_t g = 0; g < groups; ++g) {
-      Weight some[group] = {};
-      if (real) copy<Weight>(some, from + lane * K + g * group, max(0, min(group, K - g * group)));
-      copy<Weight>(to + (g * width * L + lane) * group, some, group);
-    }
-    if constexpr (Of::SCALED) {
-      uint32_t sum = 0;  // what is taken off may leave int32 on the way: it comes back in the end
-      for (int64_t k = 0; real && k < K; ++k) sum += static_cast<uint32_t>(from[lane * K + k]);
-      const_cast<float*>(panel.scales)[v * L + lane] = real ? scales[row + lane] : 0.0f;
-      const_cast<int32_t*>(panel.starts)[v * L + lane] =
-          static_cast<int32_t>(-static_cast<uint32_t>(A::ZERO) * sum);
-    }
-  }
-}
-
 // sum[r] += a[r] b over all groups, for one step of each (Bf16 has two where it is widened).
 template <class A, int STEP, int R, int V, int WIDTH>
 inline __attribute__((always_inline)) void add_group(const typename A::Row* const (&a)[R],

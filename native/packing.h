@@ -105,6 +105,56 @@ inline int64_t plain_step(int vectors) {
   return plain_offset<T>(vectors, 0, 1, 0);
 }
 
+// Packs up to LANES rows of K weights of low precision as vector v of a panel of `vectors`; `scales`
+// are those of the rows, of int8 alone.
+template <class A>
+void pack_low(const typename A::Weight* from, const float* scales, int64_t rows, int64_t K,
+              char* packed, int vectors, int v) {
+  using Weight = typename A::Weight;
+  using Of = LowArithmetic<A>;
+  constexpr int L = FLOAT_LANES;
+  // Weights of a row that are moved at once; they are one or two groups.
+  constexpr int some = sizeof(float) / sizeof(Weight);
+  typedef int16_t Halves __attribute__((vector_size(L * sizeof(int16_t))));
+  const int width = vectors % SLICE_VECTORS != 0 ? vectors : SLICE_VECTORS;
+  const int64_t groups = Of::groups(K), step = int64_t{width} * Of::VECTOR_BYTES;
+  char* const to = packed + v / width * groups * step + v % width * Of::VECTOR_BYTES;
+  for (int64_t k = 0; k < groups * A::GROUP; k += L * some) {
+    Vec<float> block[L] = {};
+    const int64_t here = max(0, min(L * some, K - k));
+    for (int64_t lane = 0; lane < rows; ++lane) {
+      __builtin_memcpy(&block[lane], from + lane * K + k,
+                       static_cast<size_t>(here) * sizeof(Weight));
+    }
+    transpose_block<float>(block);
+    for (int i = 0; i < L; ++i) {
+      const int64_t group = (k + i * some) / A::GROUP;
+      if (group >= groups) break;
+      if constexpr (A::GROUP == some) {
+        __builtin_memcpy(to + group * step, &block[i], sizeof(block[i]));
+      } else {
+        const Ints both = reinterpret_cast<Ints>(block[i]);
+        const Halves first = __builtin_convertvector(both, Halves);
+        const Halves second = __builtin_convertvector(both >> 16, Halves);
+        __builtin_memcpy(to + group * step, &first, sizeof(first));
+        if (group + 1 < groups) __builtin_memcpy(to + (group + 1) * step, &second, sizeof(second));
+      }
+    }
+  }
+  if constexpr (Of::SCALED) {
+    const typename Of::Panel panel = Of::panel(packed, K, vectors);
+    for (int lane = 0; lane < L; ++lane) {
+      uint32_t sum = 0;  // what is taken off may leave int32 on the way: it comes back in the end
+      for (int64_t k = 0; lane < rows && k < K; ++k) {
+        sum += static_cast<uint32_t>(from[lane * K + k]);
+      }
+      const_cast<float*>(panel.scales)[v * L + lane] = lane < rows ? scales[lane] : 0.0f;
+      const_cast<int32_t*>(panel.starts)[v * L + lane] =
+          static_cast<int32_t>(-static_cast<uint32_t>(A::ZERO) * sum);
+    }
+  }
+}
+
 // Packs rows [row, row + rows) of a matrix of K columns as vector v of a panel of so many: up to
 // LANES of them, zeros for those that are missing. `scales` are those of the matrix's rows, of int8
 // alone.
@@ -112,7 +162,8 @@ template <class A>
 void pack_vector(const void* matrix, const float* scales, int64_t row, int64_t rows, int64_t K,
                  PackedOf<A>* panel, int vectors, int v) {
   if constexpr (Arithmetic<A>::LOW) {
-    pack_low<A>(matrix, scales, row, rows, K, panel, vectors, v);
+    pack_low<A>(static_cast<const typename A::Weight*>(matrix) + row * K,
+                scales == nullptr ? nullptr : scales + row, rows, K, panel, vectors, v);
   } else {
     transpose<A>(static_cast<const A*>(matrix) + row * K, rows, K,
                  panel + plain_offset<A>(vectors, K, 0, v), plain_step<A>(vectors));
