@@ -178,6 +178,20 @@ def test_the_module_sees_what_the_system_sees_of_the_processor():
 
 
 @pytest.mark.skipif(isa.native_module() is None, reason="no compiled module")
+def test_who_has_a_level_has_the_one_below_it():
+    levels = {
+        name: (precisions, missing) for name, precisions, missing in isa.native_module().levels()
+    }
+    assert set(levels) <= set(isa.LEVELS)
+    for name, (precisions, missing) in levels.items():
+        base = isa.LEVELS[name].base
+        if base and not missing:
+            assert not levels[base][1], (name, base)
+        assert precisions or missing
+    assert levels["generic"] == (["float32", "float64", "bf16", "int8"], "")
+
+
+@pytest.mark.skipif(isa.native_module() is None, reason="no compiled module")
 def test_tiles_are_granted_only_where_the_processor_has_them():
     native = isa.native_module()
     refused = native.tiles_refused()
