@@ -27,10 +27,24 @@ def test_every_python_has_a_wheel_and_later_ones_share_one() -> None:
 def test_the_build_is_for_every_processor() -> None:
     text = (ROOT / "CMakeLists.txt").read_text("utf-8")
     assert "native" not in re.findall(r"-m(?:arch|tune|cpu)=([\w-]+)", text)
-    # Flags of a processor stand at the files of one instruction set alone.
-    for found in re.finditer(r"-march=", text):
-        before = text[: found.start()].rpartition("set_source_files_properties(")[2]
-        assert re.match(r"native/isa_(avx2|avx512)\.cpp ", before)
+    # Flags of a processor stand at the files of one instruction set alone, or in a variable or a
+    # function that sets them there.
+    flagged = {"avx512_flags", "ARGN"}
+    seen = set()
+    for command, arguments in re.findall(r"^ *(\w+)\(([^()]*)\)", text, re.MULTILINE):
+        words = arguments.replace('"', " ").split()
+        if "-march=" in arguments or flagged & set(re.findall(r"\w+", arguments)):
+            seen.add(command)
+            known = {
+                "set": words[0] == "avx512_flags",
+                "foreach": words == ["flag", "IN", "LISTS", "ARGN"],
+                "add_low_precision": re.fullmatch(r"\w+", words[0]),
+                "set_source_files_properties": re.fullmatch(
+                    r"native/isa_(avx2|avx512|\$\{name\})\.cpp", words[0]
+                ),
+            }
+            assert known[command], (command, words[0])
+    assert len(seen) == 4
 
 
 def test_the_workflow_builds_on_each_system() -> None:
