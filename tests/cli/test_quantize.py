@@ -63,6 +63,8 @@ def test_a_smaller_bundle_is_written(
     assert made.metadata["train"] == load(folder).metadata["train"]
     card = (out / "README.md").read_text("utf-8")
     assert "It was not checked on data after that." in card
+    assert f"\n- {precision}\n" in card
+    assert "model-index" not in card  # the metrics are those of another model
     assert wanted.metadata["quantised"]["sha256"] in card
     [again] = call("quantize", folder, "--to", precision, "--out", out, "--json").objects
     assert again["bytes_after"] == sizes[1]

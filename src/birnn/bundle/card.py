@@ -134,8 +134,9 @@ def _front_matter(
     if pipeline is not None:
         yield f"pipeline_tag: {pipeline}"
     yield "tags:"
-    both = ["bidirectional"] if spec.encoder.bidirectional else []
-    yield from (f"- {tag}" for tag in ["birnn", spec.task, spec.encoder.cell, *both])
+    more = ["bidirectional"] if spec.encoder.bidirectional else []
+    more += [] if spec.precision == "float32" else [spec.precision]
+    yield from (f"- {tag}" for tag in ["birnn", spec.task, spec.encoder.cell, *more])
     results = list(_results(pipeline or spec.task, metadata, metrics))
     if results:
         yield "model-index:"

@@ -15,7 +15,6 @@ also after a crash, finds either the former bundle or the new one, whole.
 
 from __future__ import annotations
 
-import operator
 import os
 import shutil
 from collections.abc import Collection, Mapping
@@ -54,9 +53,8 @@ from birnn.bundle.manifest import (
     read_manifest,
 )
 from birnn.bundle.spec import Spec, StoredTensor
-from birnn.bundle.tensors import Tensor, as_stored, read_tensors, written_tensors
+from birnn.bundle.tensors import Tensor, as_stored, read_only, read_tensors, written_tensors
 from birnn.errors import BundleError, OutputError, Tell, UsageError, log_notice
-from birnn.reference.low_precision import Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +82,7 @@ class Bundle:
 
     def __post_init__(self) -> None:
         for name in ("vocabularies", "tensors", "mean_states"):
-            held = {key: _read_only(value) for key, value in getattr(self, name).items()}
+            held = {key: read_only(value) for key, value in getattr(self, name).items()}
             object.__setattr__(self, name, MappingProxyType(held))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -374,19 +372,6 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
 def tensors_digest(bundle: Bundle) -> str:
     """SHA-256 of the file of tensors that a model has, or would have, in its folder."""
     return documents.digest_of(written_tensors(bundle.tensors, bundle.spec.stored_tensors()))
-
-
-def _read_only(value: Any) -> Any:
-    """A read-only view of an array, or of those of a matrix; anything else unchanged."""
-    if isinstance(value, Matrix):
-        held = [getattr(value, each.name) for each in fields(value)]
-        closed = [_read_only(array) for array in held]
-        return value if all(map(operator.is_, held, closed)) else type(value)(*closed)
-    if not isinstance(value, np.ndarray) or not value.flags.writeable:
-        return value
-    view = value.view()
-    view.flags.writeable = False
-    return view
 
 
 def _can_be(folder: str | Path) -> bool:

@@ -20,8 +20,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import operator
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,19 @@ def written_tensors(tensors: Mapping[str, Tensor], stored: Mapping[str, StoredTe
     head = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     head += b" " * (-len(head) % 8)
     return b"".join([len(head).to_bytes(8, "little"), head, *parts])
+
+
+def read_only(value: Any) -> Any:
+    """A read-only view of an array, or of those of a matrix; anything else unchanged."""
+    if isinstance(value, Matrix):
+        held = [getattr(value, each.name) for each in fields(value)]
+        closed = [read_only(array) for array in held]
+        return value if all(map(operator.is_, held, closed)) else type(value)(*closed)
+    if not isinstance(value, np.ndarray) or not value.flags.writeable:
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
 
 
 def _width(dtype: str) -> int:
