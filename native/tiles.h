@@ -81,7 +81,9 @@ struct EmulatedTiles {
 // Each thread has its own.
 thread_local EmulatedTiles emulated;
 
-inline int emulated_rows(int tile) { return tile < FIRST_WEIGHT_TILE ? emulated.rows : TILE_HEIGHT; }
+inline int emulated_rows(int tile) {
+  return tile < FIRST_WEIGHT_TILE ? emulated.rows : TILE_HEIGHT;
+}
 
 inline void configure_tiles(int rows) {
   __builtin_memset(&emulated, 0, sizeof(emulated));
