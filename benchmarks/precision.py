@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from birnn.reference.low_precision import Precision
 from birnn.report.parts import Table
 from birnn.studies.bench import SHAPES, WIDE, Case, Shape
 from birnn.studies.bench.cases import Array, Problem, problem
+from birnn.studies.bench.tables import milliseconds
 from birnn.studies.turns import Contestant, machine, take_turns
 from peers.precisions import VARIANTS, Variant
 from results import Check, Results, engines, here, tell_checks
@@ -75,12 +76,13 @@ GOALS = (
     Goal("16 sequences, 1,024 units", WIDE, "int8", "ONNX Runtime int8", 1, 1),
 )
 
-# By number of threads, shape and variant: milliseconds, error, way.
+Show = Callable[[float], str]
+# By number of threads, shape and variant: seconds, error, way.
 Timings = dict[int, dict[str, dict[str, dict[str, Any]]]]
 
 
 def measure(shape: Shape, threads: int, rounds: int) -> dict[str, dict[str, Any]]:
-    """Milliseconds and largest error of each variant, by its name."""
+    """Seconds, largest error and fastest way of each variant, by its name."""
     drawn = problem(Case(shape))
     wanted = exact(drawn.case)
     entrants: dict[str, tuple[Contestant, float, str]] = {}
@@ -91,7 +93,7 @@ def measure(shape: Shape, threads: int, rounds: int) -> dict[str, dict[str, Any]
     for number in range(rounds):
         take_turns([contestant for contestant, _, _ in entrants.values()], number)
     return {
-        name: {"ms": 1e3 * contestant.seconds, "error": error, "way": way}
+        name: {"seconds": contestant.seconds, "error": error, "way": way}
         for name, (contestant, error, way) in entrants.items()
     }
 
@@ -139,21 +141,25 @@ def tables(timings: Timings) -> list[Table]:
     """Milliseconds for each number of threads, and errors."""
     names = [variant.name for variant in installed()]
 
-    def table(title: str, by_shape: Mapping[str, Any], key: str, form: str) -> Table:
+    def table(title: str, by_shape: Mapping[str, Any], key: str, show: Show) -> Table:
+        def cell(found: Mapping[str, Any], name: str) -> str:
+            return show(found[name][key]) if name in found else ""
+
         rows = [
-            (shape, *(form.format(found[name][key]) if name in found else "" for name in names))
-            for shape, found in by_shape.items()
+            (shape, *(cell(found, name) for name in names)) for shape, found in by_shape.items()
         ]
         return Table(("shape", *names), rows, title)
 
     made = [
-        table(f"BiLSTM, forward, milliseconds, threads: {threads}", by_shape, "ms", "{:#.3g}")
+        table(
+            f"BiLSTM, forward, milliseconds, threads: {threads}", by_shape, "seconds", milliseconds
+        )
         for threads, by_shape in timings.items()
     ]
     # Threads do not change what a variant computes, but for the last bits.
     first = next(iter(timings.values()))
     errors = "Largest error of an output, against the reference in float64"
-    return [*made, table(errors, first, "error", "{:.0e}")]
+    return [*made, table(errors, first, "error", "{:.0e}".format)]
 
 
 def checks(timings: Timings, engines: Mapping[str, str]) -> list[Check]:
@@ -166,7 +172,7 @@ def checks(timings: Timings, engines: Mapping[str, str]) -> list[Check]:
             if want is None or not {fast, goal.slow} <= set(found):
                 continue
             text = f"{goal.case}: {fast} against {goal.slow}, threads: {threads}"
-            held.append(Check(text, want, found[goal.slow]["ms"] / found[fast]["ms"]))
+            held.append(Check(text, want, found[goal.slow]["seconds"] / found[fast]["seconds"]))
     return held
 
 

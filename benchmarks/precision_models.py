@@ -113,7 +113,7 @@ def tables(scores: Scores, speeds: Speeds) -> list[Table]:
         score_rows.append((name, SETS[name].called, *values, *others))
         sizes = {precision: found[precision]["bytes"] for precision in PRECISIONS}
         shares = [f"{sizes[precision] / sizes['float32']:.2f}" for precision in lower]
-        size_rows.append((name, *(f"{size / 1e6:#.3g}" for size in sizes.values()), *shares))
+        size_rows.append((name, *(f"{size / 1e6:.2f}" for size in sizes.values()), *shares))
     speed_rows = [
         (
             str(threads),

@@ -62,10 +62,13 @@ def _quantised(model: bytes) -> bytes:
     """The model with its weights in int8, by ONNX Runtime's own tool at its own settings."""
     import onnx
     from onnxruntime.quantization import quantize_dynamic
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+    loaded = onnx.load_from_string(model)
+    add_pre_process_metadata(loaded)  # or it advises to fuse operators first; there is but one
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "int8.onnx")
-        quantize_dynamic(onnx.load_from_string(model), place)
+        quantize_dynamic(loaded, place)
         return place.read_bytes()
 
 

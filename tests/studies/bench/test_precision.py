@@ -58,7 +58,7 @@ def test_what_answers_otherwise_is_left_out_and_ours_is_no_answer(
 def test_goals_go_by_the_engine_that_ran() -> None:
     times = {"birnn float32": 3.0, "birnn int8": 2.0, "birnn bf16": 2.0, "torch bf16": 3.0}
     timings: precision.Timings = {
-        1: {"32x128x256x25": {name: {"ms": ms} for name, ms in times.items()}}
+        1: {"32x128x256x25": {name: {"seconds": each} for name, each in times.items()}}
     }
 
     def held(int8: str, bf16: str) -> list[tuple[float, float, bool]]:

@@ -65,7 +65,7 @@ def test_a_model_is_scored_weighed_and_timed_in_each_precision(
     assert f"| tiny | accuracy | {score} |" in first.out
     assert first.out.count(f" of {TOKENS} |") == 2  # answers compared with those of float32
     size = sum(file.stat().st_size for file in (folder / "models" / "tiny").iterdir())
-    assert f"| tiny | {size / 1e6:#.3g} |" in first.out
+    assert f"| tiny | {size / 1e6:.2f} |" in first.out
     assert "`birnn predict`, tiny, tokens/s" in first.out
 
     def never(*_: Any) -> None:

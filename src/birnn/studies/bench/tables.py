@@ -141,7 +141,7 @@ def _compared(report: BenchReport, work: Work) -> Table:
         rows.append(
             (
                 str(case.shape),
-                _milliseconds(ours.seconds),
+                milliseconds(ours.seconds),
                 *([_share(share)] if shares else []),
                 *(_times(report.ratio(case, work, peer)) for peer in peers),
             )
@@ -229,11 +229,11 @@ def _count(number: int | str, noun: str) -> str:
     return f"{number} {noun}" if int(number) == 1 else f"{number} {noun}s"
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
     """Three figures.
 
     Example:
-        >>> _milliseconds(0.00123), _milliseconds(0.0123), _milliseconds(0.123)
+        >>> milliseconds(0.00123), milliseconds(0.0123), milliseconds(0.123)
         ('1.23', '12.3', '123')
     """
     value = 1e3 * seconds
