@@ -269,6 +269,7 @@ struct ForwardPass {
       to.start_offset = panel * sizes.width;
       if (ahead != 0) prefetch(to, here, ahead * sizes.width);
     }
+    if constexpr (!LOW) to.ahead = weights_ahead(panel, ahead, here);
     const T* bias = nullptr;
     if (fused) {
       if constexpr (LOW) {
@@ -290,6 +291,16 @@ struct ForwardPass {
                  load<T>(to.start[i] + to.start_offset + 2 * L));
       }
     }
+  }
+
+  // The weights of the next panel, where they are far away in memory and one panel's leave room for
+  // them in the second cache; null elsewhere.
+  const T* weights_ahead(int64_t panel, int64_t ahead, int64_t here) const {
+    constexpr int64_t most = 384 << 10, far = 4 << 20;  // bytes
+    const int64_t size = sizes.hidden_panel() * static_cast<int64_t>(sizeof(T));
+    const bool fetched = ahead != 0 && here > TILE_ROWS<C::product_vectors> && size <= most &&
+                         size * sizes.panels > far;
+    return fetched ? weights.hh + (panel + ahead) * sizes.hidden_panel() : nullptr;
   }
 
   // A loop of its own: the operations of one row depend on each other, those of several rows

@@ -84,6 +84,8 @@ struct ProductRows {
   const T* const* first_a = nullptr;
   const T* first_b = nullptr;
   int64_t first_K = 0;
+  // Packed weights that are read next, and fetched meanwhile; null: none.
+  const T* ahead = nullptr;
 
   // What the sums of row r start from.
   const T* start_of(int64_t r, const T* bias) const {
@@ -93,9 +95,12 @@ struct ProductRows {
 };
 
 // sum[r] += a[r] b, where b holds V vectors for each k, in slices of WIDTH.
-template <class T, int R, int V, int WIDTH>
+//
+// AHEAD: half of the vectors that follow `ahead` for each k are fetched to the second cache.
+template <class T, int R, int V, int WIDTH, bool AHEAD = false>
 inline __attribute__((always_inline)) void add_product(int64_t K, const T* const* rows, const T* b,
-                                                       Vec<T> (&sum)[R][V]) {
+                                                       Vec<T> (&sum)[R][V],
+                                                       const T* ahead = nullptr) {
   constexpr int L = LANES<T>;
   const T* a[R];
 #pragma GCC unroll 16
@@ -106,6 +111,7 @@ inline __attribute__((always_inline)) void add_product(int64_t K, const T* const
     for (int v = 0; v < V; ++v) {
       weight[v] = load<T>(b + (v / WIDTH * K * WIDTH + v % WIDTH) * L);
       if (R > 1) keep_in_register(weight[v]);
+      if (AHEAD && 2 * v < V) __builtin_prefetch(ahead + (k * V + v) * L, 0, 2);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -136,7 +142,11 @@ struct Tile {
       for (int v = 0; v < V; ++v) sum[r][v] = load<T>(start + (v == V - 1 ? LAST : v) * L);
     }
     if (rows.first_K > 0) add_product<T, R, V, WIDTH>(rows.first_K, rows.first_a, rows.first_b, sum);
-    add_product<T, R, V, WIDTH>(K, rows.a, b, sum);
+    if (R > 2 && rows.ahead != nullptr) {
+      add_product<T, R, V, WIDTH, (R > 2)>(K, rows.a, b, sum, rows.ahead);
+    } else {
+      add_product<T, R, V, WIDTH>(K, rows.a, b, sum);
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       T* end = rows.c + rows.number[r] * rows.stride;
@@ -295,6 +305,8 @@ void slice_by_vectors(int64_t K, ProductRows<A> rows, int64_t count, PanelOf<A> 
     rows.number += here;
     if (rows.start != nullptr) rows.start += here;
     if (rows.first_K > 0) rows.first_a += here;
+    // Each of the first two tiles fetches half of what is ahead.
+    if (rows.ahead != nullptr) rows.ahead = i == 0 ? rows.ahead + V / 2 * LANES<T> : nullptr;
   }
 }
 
@@ -327,6 +339,7 @@ void panel_product(int64_t K, const ProductRows<A>& rows, int64_t count, const P
       part.c += v * LANES<T>;
       part.start_offset += v * LANES<T>;
       if (rows.first_K > 0) part.first_b += v * rows.first_K * LANES<T>;
+      if (rows.ahead != nullptr) part.ahead += v * K * LANES<T>;
       slice<A, SLICE_VECTORS, SLICE_VECTORS - 1>(K, part, count, Arithmetic<A>::slice(b, K, v),
                                                  bias == nullptr ? nullptr : bias + v * LANES<T>);
     }

@@ -167,6 +167,19 @@ def test_directions_in_turn_have_the_same_bits(engine, draw_layer, same_bits, ke
         same_bits(*without_initial(layer, alone, threads=threads, keep=keep))
 
 
+@pytest.mark.parametrize(("cell", "hidden"), [("lstm", 516), ("gru", 600)])
+def test_weights_that_are_fetched_ahead_are_those_that_are_read(
+    engine, draw_layer, same_bits, cell, hidden
+):
+    # Recurrent weights of more than 4 MiB, and steps of several tiles; alone a sequence has one.
+    layer = draw_layer(cell, [2] * 14, inputs=3, hidden=hidden, dtype="float32")
+    together = layer.forward(threads=1)
+    for which in (0, 13):
+        alone = layer.select([which]).forward(threads=1)
+        same_bits(alone.output, together.output[2 * which : 2 * which + 2])
+    same_bits(layer.forward(threads=2).output, together.output)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_calls_from_many_threads_at_once_give_the_same_bits(engine, draw_layer, same_bits, cell):
     layer = draw_layer(cell, [30, 0, 25, 40, 5], **ENOUGH)
