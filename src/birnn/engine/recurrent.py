@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from birnn.engine import isa
 from birnn.engine.arrays import (
-    DTYPES,
     RowLayout,
     aligned_empty,
     contiguous,
@@ -28,16 +27,23 @@ from birnn.engine.arrays import (
     precision_number,
     stored,
 )
-from birnn.errors import EngineError, ShapeError
+from birnn.engine.layer_checks import (
+    Array,
+    Arrays,
+    DirectionWeights,
+    InferenceWeights,
+    check_call,
+    check_engine,
+    check_rows,
+    check_weights,
+    expected_states,
+    faults,
+    precision_of,
+)
+from birnn.errors import ShapeError
 from birnn.reference.low_precision import Matrix, Precision, differentiable
-from birnn.reference.stack import GATES, CellName
+from birnn.reference.stack import CellName
 
-Array = npt.NDArray[Any]
-Arrays = tuple[Array, ...]
-DirectionWeights = tuple[Array, Array, Array | None, Array | None]
-"""weight_ih (G, D), weight_hh (G, H), bias_ih (G,), bias_hh (G,) of one direction."""
-InferenceWeights = DirectionWeights | tuple[Matrix, Matrix, Array | None, Array | None]
-"""The same, or both matrices of one low precision; then rows, states and biases are float32."""
 Keep = Literal["nothing", "gates", "states", "everything"]
 
 CELL_NUMBERS: dict[CellName, int] = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3}
@@ -161,7 +167,7 @@ def pack(cell: CellName, weights: Sequence[InferenceWeights]) -> PackedWeights:
     native = isa.require_native(precision)
     inputs, first = weights[0][0].shape[-1], weights[0][0]
     dtype = np.dtype(np.float32) if isinstance(first, Matrix) else first.dtype
-    hidden = _check_weights(cell, inputs, dtype, weights)
+    hidden = check_weights(cell, inputs, dtype, weights)
     number = precision_number(precision, dtype)
     count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, number)
     data = pooled_empty(native, len(weights) * count, np.dtype(np.uint8))
@@ -173,17 +179,6 @@ def pack(cell: CellName, weights: Sequence[InferenceWeights]) -> PackedWeights:
         scales += [one for one in (ih_scales, hh_scales) if one is not None]
     native.pack(CELL_NUMBERS[cell], numbers, data, scales)
     return PackedWeights(native.engine(number), data, cell, inputs, hidden, dtype, precision)
-
-
-def precision_of(weights: Sequence[InferenceWeights]) -> Precision:
-    """The precision that a layer's products are computed in; float64 goes with float32.
-
-    Example:
-        >>> precision_of([(np.zeros((4, 3)), np.zeros((4, 1)), None, None)])
-        'float32'
-    """
-    first = weights[0][0]
-    return first.precision if isinstance(first, Matrix) else "float32"
 
 
 def product_width(packed: PackedWeights) -> int:
@@ -217,8 +212,8 @@ def input_products(packed: PackedWeights, x: Array, *, threads: int | None = Non
         (3, 1)
     """
     native = isa.require_native(packed.precision)
-    _check_engine(packed.engine, native.engine(packed.number))
-    _check_rows(packed, x)
+    check_engine(packed.engine, native.engine(packed.number))
+    check_rows(x, packed.inputs, packed.dtype)
     width = product_width(packed)
     products = aligned_empty(len(x) * width, x.dtype).reshape(len(x), width)
     native.input_products(
@@ -279,7 +274,7 @@ def forward(
             differentiable(weights[0][0], "weight_ih")
         return forward_packed(pack(cell, weights), x, layout, initial, threads=threads)
     native = isa.require_native()
-    hidden = _check(cell, x, layout, weights, initial)
+    hidden = check_call(cell, x, layout, weights, initial)
     size, directions = 0, len(weights)
     if keep != "nothing":
         wide = x.dtype == np.float64
@@ -317,10 +312,10 @@ def forward_packed(
     """
     native = isa.native_module()
     assert native is not None, "weights were packed"
-    _check_engine(packed.engine, native.engine(packed.number))
+    check_engine(packed.engine, native.engine(packed.number))
     rows = x.values if isinstance(x, InputProducts) else x
     if isinstance(x, InputProducts):
-        _check_engine(x.engine, packed.engine)
+        check_engine(x.engine, packed.engine)
         if numbers is None:
             raise ShapeError("input products come with the number of each row's")
         if rows.dtype != packed.dtype:
@@ -329,16 +324,16 @@ def forward_packed(
     elif numbers is not None:
         raise ShapeError("numbers are those of input products, x are rows")
     else:
-        _check_rows(packed, x)
+        check_rows(x, packed.inputs, packed.dtype)
     given = len(rows) if numbers is None else len(numbers)
     if given != layout.rows:
         raise ShapeError(f"x has {given} rows, the layout has {layout.rows}")
     size = (len(packed.data), packed.hidden)
     if initial is not None:
         shape = (size[0], layout.lengths.shape[0], size[1])
-        faults = _faults(_expected_states(packed.cell, initial, shape), packed.dtype)
-        if faults:
-            raise ShapeError("; ".join(faults))
+        wrong = faults(expected_states(packed.cell, initial, shape), packed.dtype)
+        if wrong:
+            raise ShapeError("; ".join(wrong))
     return _forward(
         native,
         packed.cell,
@@ -441,7 +436,7 @@ def backward(
         MemoryError: There is not enough memory.
     """
     native = isa.require_native()
-    hidden = _check(cell, x, layout, weights, initial)
+    hidden = check_call(cell, x, layout, weights, initial)
     try:
         d_x = np.empty(x.shape, x.dtype) if wants_x else None
         d_weights: list[DirectionWeights] = []
@@ -479,12 +474,6 @@ def backward(
     return LayerGradients(d_x, d_weights, d_initial)
 
 
-def _check_engine(packed: str, engine: str) -> None:
-    """Refuse what was packed for another engine than the one that runs."""
-    if packed != engine:
-        raise EngineError(f"the weights are packed for {packed}, {engine} runs. Pack them again.")
-
-
 def _flat(weights: Sequence[InferenceWeights]) -> list[Any]:
     return [part for one in weights for part in one]
 
@@ -500,84 +489,3 @@ def _empty_states(
 ) -> Arrays:
     shape = (directions, layout.lengths.shape[0], hidden)
     return tuple(np.empty(shape, x.dtype) for _ in range(2 if cell == "lstm" else 1))
-
-
-def _check(
-    cell: CellName,
-    x: Array,
-    layout: RowLayout,
-    weights: Sequence[InferenceWeights],
-    initial: Arrays | None,
-) -> int:
-    """Hidden units, once everything fits; the compiled module checks again what it is given."""
-    if x.ndim != 2 or x.dtype not in DTYPES:
-        raise ShapeError(f"x is a matrix of float32 or float64, got {x.shape} of {x.dtype}")
-    if x.shape[0] != layout.rows:
-        raise ShapeError(f"x has {x.shape[0]} rows, the layout has {layout.rows}")
-    sequences = layout.lengths.shape[0]
-    return _check_weights(cell, x.shape[1], x.dtype, weights, sequences, initial)
-
-
-def _check_weights(
-    cell: CellName,
-    inputs: int,
-    dtype: np.dtype[Any],
-    weights: Sequence[InferenceWeights],
-    sequences: int = 0,
-    initial: Arrays | None = None,
-) -> int:
-    """Hidden units, once weights and initial states fit to rows of a width and dtype."""
-    if len(weights) not in (1, 2):
-        raise ShapeError(f"weights are those of 1 or 2 directions, got {len(weights)}")
-    if len(weights[0][1].shape) != 2:
-        raise ShapeError(f"weight_hh is a matrix, got shape {weights[0][1].shape}")
-    hidden = int(weights[0][1].shape[1])
-    rows = GATES[cell] * hidden
-    shapes = ((rows, inputs), (rows, hidden), (rows,), (rows,))
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    expected: list[Expected] = [
-        (name, part, shape)
-        for one in weights
-        for name, part, shape in zip(names, one, shapes, strict=True)
-        if part is not None
-    ]
-    if initial is not None:
-        expected += _expected_states(cell, initial, (len(weights), sequences, hidden))
-    faults = _faults(expected, dtype, precision_of(weights))
-    if faults:
-        raise ShapeError("; ".join(faults))
-    return hidden
-
-
-def _check_rows(packed: PackedWeights, x: Array) -> None:
-    """Refuse rows of another width or dtype than a layer's."""
-    if x.ndim != 2 or x.shape[1] != packed.inputs or x.dtype != packed.dtype:
-        raise ShapeError(
-            f"x is {x.shape} of {x.dtype}, it must be (rows, {packed.inputs}) of {packed.dtype}"
-        )
-
-
-Expected = tuple[str, Array | Matrix, tuple[int, ...]]
-"""The name of an array, the array, and the shape that it must have."""
-
-
-def _expected_states(cell: CellName, initial: Arrays, shape: tuple[int, ...]) -> list[Expected]:
-    """The initial states, of which there must be as many as the cell has."""
-    states = 2 if cell == "lstm" else 1
-    if len(initial) != states:
-        raise ShapeError(f"{cell} has {states} initial states, got {len(initial)}")
-    return [(f"initial {n}", s, shape) for n, s in zip("hc", initial, strict=False)]
-
-
-def _faults(
-    expected: list[Expected], dtype: np.dtype[Any], precision: Precision = "float32"
-) -> list[str]:
-    """What is wrong with arrays that must have a shape and a dtype, with weights of a precision."""
-    faults = []
-    for name, part, shape in expected:
-        of = part.precision if isinstance(part, Matrix) else str(part.dtype)
-        is_low = precision != "float32" and name.startswith("weight")
-        must_be = precision if is_low else str(dtype)
-        if part.shape != shape or of != must_be:
-            faults.append(f"{name} is {part.shape} of {of}, it must be {shape} of {must_be}")
-    return faults

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from birnn.engine import isa, recurrent
 from birnn.engine.arrays import DTYPES, RowLayout, precision_number
+from birnn.engine.layer_checks import InferenceWeights
 from birnn.engine.linear import Linear
 from birnn.errors import EngineError, ShapeError, UsageError
 from birnn.ragged import Ragged
@@ -209,7 +210,7 @@ class PackedStack:
             StackState(*states),
         )
 
-    def _weights(self, layer: int) -> list[recurrent.InferenceWeights]:
+    def _weights(self, layer: int) -> list[InferenceWeights]:
         return [
             bidirectional.direction_weights(self._parameters, layer, suffix)
             for suffix in self._stack.suffixes(layer)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from birnn.engine import isa, recurrent
+from birnn.engine.layer_checks import DirectionWeights
 from birnn.errors import ShapeError, UsageError
 from birnn.nn._engine.call import WeightTensors
 from birnn.nn._engine.private_torch import needs_dispatcher, transforms_active
@@ -126,7 +127,7 @@ class LowPrecision:
             )
         return np.ascontiguousarray(part.detach().numpy())
 
-    def _direction(self, parts: Sequence[Any], end: str) -> recurrent.DirectionWeights:
+    def _direction(self, parts: Sequence[Any], end: str) -> DirectionWeights:
         matrix, found = MATRICES[self.precision], list(parts)
         for at, name in enumerate(("weight_ih", "weight_hh")):
             try:
