@@ -6,8 +6,10 @@
 //   Int8   values within -127 and 127, exact sums in int32
 //            VNNI        groups of 4 by one instruction. It takes unsigned bytes for the rows, so
 //                        128 stands for 0 there; sums begin at -128 times the sum of the weights
-//            elsewhere   groups of 2, rows and weights widened to int16, and added in pairs: with
-//                        maddubs, pairs of products of bytes would have to be kept from saturating
+//            AVX2        groups of 4, unsigned bytes by signed ones, added in pairs in int16, then
+//                        in pairs of these. The rows' signs go over to the weights, so that the
+//                        first sums cannot saturate, as they would with an offset
+//            elsewhere   groups of 2, rows and weights widened to int16
 //   Bf16   float32 sums
 //            AVX512_BF16 groups of 2 by one instruction, which rounds in its own way
 //            tiles       as those: tile_product.h multiplies them
@@ -61,6 +63,37 @@ struct Int8 {
     asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(row), "x"(weights));
 #endif
   }
+#elif defined(__AVX2__)
+  using Row = int8_t;
+  static constexpr int GROUP = 4;
+  static constexpr int ZERO = 0;
+
+  template <int STEP>
+  static inline Factors weights(const Weight* group) {
+    return *reinterpret_cast<const UnalignedInts*>(group);
+  }
+
+  template <int STEP>
+  static inline Factors row(const Row* group) {
+    return load_item<int32_t>(group) - Ints{};
+  }
+
+  // |row| times weights that have taken over its signs: two such products are 32258 at most.
+  static inline void add(Sums& sums, Factors row, Factors weights) {
+    const Ints ones = 0x00010001 - Ints{};
+    Ints magnitude, pairs;
+    asm("vpabsb %1, %0" : "=v"(magnitude) : "v"(row));
+#if BIRNN_VECTOR_BYTES == 64
+    uint64_t negative;
+    asm("vpmovb2m %1, %0" : "=Yk"(negative) : "v"(row));
+    asm("vpsubb %0, %2, %0 %{%1%}" : "+v"(weights) : "Yk"(negative), "v"(Ints{}));
+#else
+    asm("vpsignb %1, %0, %0" : "+x"(weights) : "x"(row));
+#endif
+    asm("vpmaddubsw %2, %1, %0" : "=v"(pairs) : "v"(magnitude), "v"(weights));
+    asm("vpmaddwd %1, %0, %0" : "+v"(pairs) : "v"(ones));
+    sums += pairs;
+  }
 #else
   using Row = int16_t;
   static constexpr int GROUP = 2;
@@ -80,11 +113,7 @@ struct Int8 {
   }
 
   static inline void add(Sums& sums, Factors row, Factors weights) {
-#if defined(__AVX__)
-    Ints pairs;
-    asm("vpmaddwd %2, %1, %0" : "=v"(pairs) : "v"(row), "v"(weights));
-    sums += pairs;
-#elif defined(__SSE2__)
+#if defined(__SSE2__)
     asm("pmaddwd %1, %0" : "+x"(row) : "x"(weights));
     sums += row;
 #elif __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

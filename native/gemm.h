@@ -42,6 +42,9 @@ struct Arithmetic {
     Call() {}
   };
 
+  template <int V>
+  static constexpr int MOST_ROWS = TILE_ROWS<V>;  // of a tile
+
   static int64_t panel_size(int64_t K, int vectors) { return K * vectors * LANES<A>; }
   static Panel panel(const A* packed, int64_t, int) { return packed; }
   // The part of a panel that begins with vector v, where a slice does.
@@ -254,7 +257,7 @@ void slice_transposed(TransposedProduct<T> product, int64_t count) {
 template <class A, int V, int LAST>
 struct Tiles {
   using Function = void (*)(int64_t, const ProductRows<A>&, PanelOf<A>, const NumberOf<A>*);
-  static constexpr int most = TILE_ROWS<V>;
+  static constexpr int most = Arithmetic<A>::template MOST_ROWS<V>;
 
   template <int R>
   static constexpr Function of_height() {
@@ -285,11 +288,12 @@ template <class A, int V, int LAST>
 void slice_by_vectors(int64_t K, ProductRows<A> rows, int64_t count, PanelOf<A> b,
                       const NumberOf<A>* bias) {
   using T = NumberOf<A>;
+  constexpr int most = Tiles<A, V, LAST>::most;
   if (count == 0) return;
-  if (count <= TILE_ROWS<V>)
+  if (count <= most)
     return Tiles<A, V, LAST>::run(static_cast<int>(count), K, rows, b, bias);
   // Tiles of nearly equal height: a last tile of one row would run at a sixth of the speed.
-  const int64_t tiles = (count + TILE_ROWS<V> - 1) / TILE_ROWS<V>;
+  const int64_t tiles = (count + most - 1) / most;
   const auto height = [&](int64_t i) {
     return i < tiles ? static_cast<int>(count / tiles + (i < count % tiles ? 1 : 0)) : 0;
   };

@@ -36,6 +36,10 @@ struct LowArithmetic {
   // Bytes of a vector of weights of one group.
   static constexpr int VECTOR_BYTES = FLOAT_LANES * A::GROUP * sizeof(typename A::Weight);
 
+  // Beside sums, weights and a row's group of them there has to be a register for what they make.
+  template <int V>
+  static constexpr int MOST_ROWS = BIRNN_REGISTERS == 16 && V == 3 ? 3 : TILE_ROWS<V>;
+
   struct Panel {
     const char* weights;
     const float* scales;    // of each column
