@@ -14,7 +14,7 @@ from birnn.bundle.io import Bundle
 from birnn.data.batching import arrivals, in_order, windows
 from birnn.errors import Tell, log_notice
 from birnn.inputs import Steps, restored
-from birnn.ragged import Ragged
+from birnn.ragged import Lengths, Ragged
 from birnn.runtime.heads import Answering
 from birnn.runtime.network import NumpyNetwork
 
@@ -81,8 +81,7 @@ class BatchRunner:
         """
         answers: list[Any] = [None] * len(sequences)
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-        tokens = max(1, min(BATCH_ROWS, BATCH_SCORES // self.head.size))
-        for batch in in_order(lengths, tokens=tokens, sequences=answering.sequences):
+        for batch in self._batches(lengths, answering.sequences):
             numbers = batch.tolist()
             given = [sequences[i] for i in numbers]
             rows, asked = self.embed(given), self.head.asked(given)
@@ -97,6 +96,13 @@ class BatchRunner:
             for i, answer in zip(numbers, found, strict=True):
                 answers[i] = answer
         return answers
+
+    def _batches(self, lengths: Lengths, sequences: int | None) -> list[Lengths]:
+        """Numbers of the sequences that go through the network together."""
+        if len(lengths) == 1:  # one request of a server needs no order
+            return [np.zeros(1, np.int64)]
+        tokens = max(1, min(BATCH_ROWS, BATCH_SCORES // self.head.size))
+        return in_order(lengths, tokens=tokens, sequences=sequences)
 
     @staticmethod
     def notice_answers(answering: Answering, tell: Tell) -> None:
