@@ -108,6 +108,22 @@ def by_optimizer(module, name):
     weight.grad = None
 
 
+def by_fused_optimizer(module, name):
+    weight = getattr(module, name)
+    weight.grad = torch.ones_like(weight)
+    torch.optim.SGD([weight], lr=0.5, fused=True).step()
+    weight.grad = None
+
+
+def by_optimizer_of_old(module, name):
+    class ThroughData(torch.optim.Optimizer):
+        def step(self):
+            for weight in self.param_groups[0]["params"]:
+                weight.data += 0.25
+
+    ThroughData([getattr(module, name)], {}).step()
+
+
 def by_foreach(module, name):
     with torch.no_grad():
         torch._foreach_add_([getattr(module, name)], 0.25)

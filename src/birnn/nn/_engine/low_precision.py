@@ -2,13 +2,14 @@
 
 The module keeps its float32 parameters. Beside them stands a `LowPrecision`, which makes of them
 what the kernels read when a layer first runs, and again where a parameter is another tensor, has
-other memory, or has been changed in place.
+other memory, or has been changed in place, and after each step of an optimiser.
 """
 
 # B sequences, D inputs, H hidden units
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from birnn.engine import isa, recurrent
 from birnn.engine.layer_checks import DirectionWeights
@@ -113,6 +115,7 @@ class LowPrecision:
         self, at: int, cell: CellName, weights: Sequence[WeightTensors], tensors: Sequence[Tensor]
     ) -> LowPrecisionLayer:
         isa.require_native(self.precision)
+        _count_steps()
         state, memory = _state(tensors), [part.detach() for part in tensors]
         parts = [[self._array(part) for part in own] for own in weights]
         ends = (f"_l{at}", f"_l{at}_reverse")
@@ -269,10 +272,25 @@ def is_float32_on_host(tensor: Tensor) -> bool:
 def _state(tensors: Sequence[Tensor]) -> list[Any]:
     """What changes where a tensor's numbers do: its address, and how often it was changed.
 
-    A change through ``data``, which torch does not count, leaves it as it is. Tensors made in
-    inference mode count nothing: NaN, so that nothing is kept for them.
+    A change through ``data``, which torch does not count, leaves it as it is, but for one by an
+    optimiser: then all have changed. Tensors made in inference mode count nothing: NaN, so that
+    nothing is kept for them.
     """
-    return [
+    return [_steps[0]] + [
         (part.data_ptr(), float("nan") if part.is_inference() else part._version)
         for part in tensors
     ]
+
+
+# Steps that optimisers took. Torch's fused ones and many others' change weights uncounted.
+_steps = [0]
+
+
+@functools.cache
+def _count_steps() -> None:
+    """See to it that steps are counted, from the first layer of low precision on."""
+
+    def count(*_: Any) -> None:
+        _steps[0] += 1
+
+    register_optimizer_step_post_hook(count)
