@@ -29,6 +29,7 @@ import birnn
 from birnn.cli.printing import markdown
 from birnn.data import read
 from birnn.reference.low_precision import PRECISIONS
+from results import positive
 from turns import take
 
 Sentences = list[tuple[list[str], list[str]]]
@@ -60,10 +61,10 @@ def main() -> None:
     """Train, tag, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--hidden", type=int, default=256)
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--hidden", type=positive, default=256)
+    parser.add_argument("--epochs", type=positive, default=4)
+    parser.add_argument("--rounds", type=positive, default=7)
+    parser.add_argument("--threads", type=positive, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)

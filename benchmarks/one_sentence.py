@@ -21,6 +21,7 @@ from birnn.engine import isa
 from birnn.inputs import Steps
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
+from results import positive
 
 PRECISIONS = ("float32", "bf16", "int8")
 
@@ -78,10 +79,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("file")
-    parser.add_argument("--tokens", type=int, default=20)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--tokens", type=positive, default=20)
+    parser.add_argument("--threads", type=positive, nargs="+", default=[1, 2])
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=positive, default=10)
     options = parser.parse_args()
     models = {p: Predictor.load(options.model, precision=p) for p in options.precisions}
     read = next(iter(models.values())).read(options.file)

@@ -29,9 +29,9 @@ from birnn.report.parts import Table
 from birnn.studies.bench import SHAPES, WIDE, Case, Shape
 from birnn.studies.bench.cases import Array, Problem, problem
 from birnn.studies.bench.tables import milliseconds
-from birnn.studies.turns import Contestant, machine, take_turns
+from birnn.studies.turns import Contestant, take_turns
 from peers.precisions import VARIANTS, Variant
-from results import Check, Results, engines, here, tell_checks
+from results import Check, Results, conditions, here, positive, tell_checks
 
 # Largest error of an answer that is taken for right; outputs lie between -1 and 1.
 TOLERANCES: dict[Precision, float] = {"float32": 1e-4, "bf16": 0.05, "int8": 0.2}
@@ -180,14 +180,14 @@ def main() -> None:
     """Measure what is missing, print tables and targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", type=Shape.parse, nargs="+", default=[*SHAPES, WIDE])
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=positive, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=positive, default=9)
     parser.add_argument("--results", type=Path, default=Path("runs/precision.json"))
     arguments = parser.parse_args()
-    ran = engines()
+    where = conditions()
+    ran = where["engines"]
     versions = {peer.packages[0]: peer.version() for each in installed() for peer in each.ways}
-    where = {"machine": machine(), "engines": ran, "versions": versions}
-    results = Results(arguments.results, where)
+    results = Results(arguments.results, where | {"versions": versions})
     timings: Timings = {threads: {} for threads in arguments.threads}
     for shape in arguments.shapes:
         for threads in arguments.threads:

@@ -24,11 +24,11 @@ from pathlib import Path
 import birnn
 import turns
 from accuracy import SETS
+from birnn.bundle.manifest import MANIFEST
 from birnn.cli.printing import print_tables, print_text
 from birnn.reference.low_precision import PRECISIONS, Precision
 from birnn.report.parts import Table
-from birnn.studies.turns import machine
-from results import Check, Results, engines, here, tell_checks
+from results import Check, Results, conditions, digest, here, positive, tell_checks
 
 # Points that a score may lose.
 LOSSES: dict[Precision, float] = {"bf16": 0.1, "int8": 0.3}
@@ -163,26 +163,28 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the bundles are, by the names of the sets")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--repeats", type=int, default=20, help="of the file in birnn predict")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeats", type=positive, default=20, help="of the file in birnn predict")
+    parser.add_argument("--threads", type=positive, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--results", type=Path, default=Path("runs/precision-models.json"))
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
         parser.error(f"{arguments.data} is not here: name the folder of the data sets by --data")
-    ran = engines()
-    where = {"machine": machine(), "engines": ran, "models": str(arguments.folder.resolve())}
+    where = conditions()
+    ran = where["engines"]
     results = Results(arguments.results, where)
     scores, speeds = {}, {}
     for name in arguments.sets:
         source, test = arguments.folder / name, arguments.data / name / SETS[name].test
         if not source.is_dir():
             train(name, arguments.data, source)
-        scores[name] = results.get(name, functools.partial(measure_scores, name, source, test))
+        # The manifest has the digests of all that the model is.
+        held = f"{name}, of {digest(source / MANIFEST, test)}"
+        scores[name] = results.get(held, functools.partial(measure_scores, name, source, test))
         for threads in arguments.threads if name == SPEED_OF else ():
             how = (arguments.repeats, threads, arguments.rounds)
             speeds[threads] = results.get(
-                "speed, repeats {}, threads {}, rounds {}".format(*how),
+                "{}, speed, repeats {}, threads {}, rounds {}".format(held, *how),
                 functools.partial(measure_speed, source, test, *how),
             )
     print_tables(tables(scores, speeds), as_markdown=True, titles=True)

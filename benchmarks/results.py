@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,19 +52,27 @@ class Results:
 
     Args:
         path: The file; it need not be there.
-        where: What all of it hangs on: the machine, engines, versions.
+        where: What all of it hangs on: `conditions`, versions.
+
+    Raises:
+        SystemExit: The file is another one, or was measured under other conditions.
     """
 
     def __init__(self, path: Path, where: dict[str, Any]) -> None:
         self._path = path
+        try:
+            # Before hours are measured that have no place to go.
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SystemExit(f"{path.parent}: cannot be made: {error.strerror}.") from None
         self._kept: dict[str, Any] = {"where": where, "measured": {}}
         if path.is_file():
-            found = json.loads(path.read_text())
-            if found["where"] != where:
-                raise SystemExit(
-                    f"{path} was measured with {found['where']}, here is {where}. "
-                    "Name another file by --results."
-                )
+            found = _kept(path)
+            before, other = found["where"], "Name another file by --results."
+            changed = [name for name in before | where if before.get(name) != where.get(name)]
+            if changed:
+                told = (f"{n} {before.get(n)}, here is {where.get(n)}" for n in changed)
+                raise SystemExit(f"{path} was measured with {'; with '.join(told)}. {other}")
             self._kept = found
 
     def get(self, key: str, measure: Callable[[], Any]) -> Any:
@@ -69,12 +80,40 @@ class Results:
         measured = self._kept["measured"]
         if key not in measured:
             measured[key] = measure()
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             written = self._path.with_suffix(".new")
             written.write_text(json.dumps(self._kept, indent=1))
             written.replace(self._path)
             print(f"{key}: measured", file=sys.stderr, flush=True)
         return measured[key]
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """The contents of a file of results."""
+    with suppress(ValueError):
+        match json.loads(path.read_bytes()):
+            case {"where": dict(), "measured": dict()} as found:
+                return found
+    raise SystemExit(f"{path} holds no results. Name another file by --results, or remove it.")
+
+
+def positive(text: str) -> int:
+    """A whole number above zero, as an argument."""
+    with suppress(ValueError):
+        if (number := int(text)) > 0:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+
+
+def conditions() -> dict[str, Any]:
+    """What measurements hang on: machine, engines, and the very build of them."""
+    module = isa.native_module()
+    build = module and module.__file__ and digest(Path(module.__file__))
+    return {"machine": machine(), "engines": engines(), "build": build}
+
+
+def digest(*files: Path) -> str:
+    """What tells files from changed ones: the beginning of their SHA-256."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def engines() -> dict[str, str]:

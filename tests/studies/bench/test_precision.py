@@ -4,20 +4,24 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import precision
+import results
+from birnn.engine import isa
 from birnn.studies import turns
 from birnn.studies.bench import Case, Shape
 from birnn.studies.bench.cases import problem
 from peers.precisions import VARIANTS, Variant
-from results import Check, Results
+from results import Check, Results, conditions, positive
 
 SHAPE = Shape(3, 40, 33, 6)
 ROUNDING = 1e-5  # more than float32 is wrong by, on sums of 40 products
@@ -95,8 +99,40 @@ def test_results_of_another_machine_are_not_mixed_with_ours(tmp_path: Path) -> N
     assert Results(path, {"machine": "this"}).get("a", lambda: 1) == 1
     assert json.loads(path.read_text())["measured"] == {"a": 1}
     assert Results(path, {"machine": "this"}).get("a", never) == 1
-    with pytest.raises(SystemExit, match="Name another file by --results"):
+    with pytest.raises(SystemExit, match=r"with machine this, here is that\. Name another file"):
         Results(path, {"machine": "that"})
+
+
+def test_results_of_another_build_are_not_mixed_with_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module, path = tmp_path / "module.so", tmp_path / "kept.json"
+    monkeypatch.setattr(isa, "native_module", lambda: SimpleNamespace(__file__=str(module)))
+    monkeypatch.setattr(results, "engines", dict)
+    module.write_bytes(b"one")
+    assert Results(path, conditions()).get("a", lambda: 1) == 1
+    assert Results(path, conditions()).get("a", never) == 1
+    module.write_bytes(b"other")
+    with pytest.raises(SystemExit, match="was measured with build"):
+        Results(path, conditions())
+
+
+@pytest.mark.parametrize("content", ["", '{"a', "[1]", '{"where": {}, "measured": 3}'])
+def test_what_is_no_file_of_results_is_told_and_kept(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    path.write_text(content)
+    with pytest.raises(SystemExit, match="holds no results"):
+        Results(path, {})
+    assert path.read_text() == content
+    with pytest.raises(SystemExit, match="cannot be made: "):
+        Results(path / "kept.json", {})
+
+
+def test_numbers_of_rounds_and_threads_are_at_least_one() -> None:
+    assert positive("3") == 3
+    for text in ("0", "-1", "1.5", "x", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="is no whole number above 0"):
+            positive(text)
 
 
 def test_a_target_is_the_least_or_the_most() -> None:

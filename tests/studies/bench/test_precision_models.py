@@ -74,6 +74,10 @@ def test_a_model_is_scored_weighed_and_timed_in_each_precision(
     monkeypatch.setattr(precision_models, "command", never)
     precision_models.main()
     assert capsys.readouterr().out == first.out
+    test = folder / "data" / "tiny" / "test.conll"
+    test.write_text(test.read_text() * 2)
+    with pytest.raises(AssertionError):  # it would be measured again
+        precision_models.main()
 
 
 def test_what_a_command_refuses_ends_the_script(folder: Path) -> None:
