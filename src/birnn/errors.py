@@ -250,11 +250,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
         'did you mean hidden_size?'
         >>> nearest("zzz", ["sum", "mean"])
         'known: mean, sum'
+        >>> nearest("SUM", ["sum", "mean"])
+        'did you mean sum?'
         >>> nearest("zzzyx", [f"y{number}" for number in range(2_000)])
         'not among the 2,000 known, of which y9 is nearest'
     """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not close:
+        folded = {each.casefold(): each for each in known}
+        found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+        close = [folded[each] for each in found]
     if close:
         return f"did you mean {close[0]}?"
     if len(known) <= MOST_NAMED:

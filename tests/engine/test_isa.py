@@ -163,6 +163,24 @@ def test_an_engine_that_is_not_here_is_refused_and_what_there_is_named(monkeypat
         assert any(known in str(e.value) for known in isa.available())
 
 
+def test_a_refusal_names_the_levels_of_every_precision(monkeypatch):
+    here = {name for precision in get_args(isa.Precision) for name in isa.available(precision)}
+    for given in ("nonsense", *isa.not_here()):
+        monkeypatch.setenv(isa.FORCE, given)
+        with pytest.raises(EngineError) as refused:
+            isa.active()
+        told = re.split(r"[ ,;:.]+", str(refused.value))
+        assert here <= set(told)
+        assert not (set(isa.not_here()) - {given}) & set(told)
+    for name in here:
+        for typo in (name.upper(), f"{name}x", name.replace("_", "-") + "."):
+            monkeypatch.setenv(isa.FORCE, typo)
+            with pytest.raises(
+                EngineError, match=rf"which is not here: did you mean {name}\? Unset"
+            ):
+                isa.active()
+
+
 @pytest.mark.skipif(isa.native_module() is None, reason="no compiled module")
 @pytest.mark.skipif(not CPUINFO.exists(), reason="no /proc/cpuinfo on this system")
 def test_the_module_sees_what_the_system_sees_of_the_processor():

@@ -441,10 +441,18 @@ def test_where_a_layer_has_no_such_precision_the_report_says_what_runs():
     assert accelerate(model, "int8").swapped == ("pruned", "plain")
 
 
-@pytest.mark.parametrize("precision", ["int4", "fp16", None, 8])
+@pytest.mark.parametrize("precision", ["int4", "bfloat16", torch.bfloat16, torch.qint8, None, 8])
 def test_another_precision_is_refused(precision):
-    with pytest.raises(ConfigError, match=r"precision is .*: (did you mean (int8|bf16)|.*float32)"):
+    with pytest.raises(ConfigError, match=r"no precision .*: (did you mean (int8|bf16)\?|known: )"):
         accelerate(layer_of("gru"), precision)
+
+
+@pytest.mark.parametrize("given", ["model/", None, object()])
+def test_what_is_no_torch_model_is_refused_and_birnns_own_are_told_their_way(given):
+    with pytest.raises(
+        UsageError, match=r"got (str|NoneType|object)\. .*birnn\.load\(DIR, precision"
+    ):
+        accelerate(given, "int8")
 
 
 # ---------------------------------------------------------------------- bad numbers

@@ -108,6 +108,9 @@ def test_answers_that_differ_are_those_of_predict(kind: str) -> None:
     assert scores.header == ("measure", "float32", "int8", "difference")
     assert differing.header[2:] == ("float32", "int8")
     assert len(differing.rows) == min(SHOWN, len(told))
+    which = f"{SHOWN} farthest apart" if kind == "values" else f"first {SHOWN}"
+    many = f"the {which} of " if len(told) > SHOWN else ""
+    assert differing.title.startswith(f"{many}{len(told)} answers that differ, of {count}")
 
 
 @pytest.mark.parametrize("kind", HEADS)

@@ -157,15 +157,17 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
             _settle(target)
 
 
-def check_place(folder: str | Path, *, reads: str | Path) -> None:
+def check_place(folder: str | Path, *, reads: str | Path, overwrite: bool = False) -> None:
     """Refuse a folder for a quantised model, before work that takes long.
 
     Args:
         folder: Where the model is to be written.
         reads: The folder of the model that it is made of.
+        overwrite: Whether a quantised model there may be replaced.
 
     Raises:
-        OutputError: It is no bundle, or a float32 one, which may have taken hours to train.
+        OutputError: It is no bundle, or one that is not to be replaced, or a float32 one, which may
+            have taken hours to train.
         UsageError: Both are one.
     """
     if not _can_be(folder):
@@ -179,6 +181,10 @@ def check_place(folder: str | Path, *, reads: str | Path) -> None:
     spec = read_manifest(target, [], target).get("spec")
     if isinstance(spec, dict) and spec.get("precision", "float32") == "float32":
         raise OutputError(f"{folder}: holds a float32 model already. Choose another folder.")
+    if not overwrite:
+        raise OutputError(
+            f"{folder} holds a model. Give another --out, or --overwrite to replace it."
+        )
 
 
 class HasBundle(Protocol):

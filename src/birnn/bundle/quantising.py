@@ -23,13 +23,13 @@ from birnn.bundle.card import QUANTISED
 from birnn.bundle.checks import summary
 from birnn.bundle.io import Bundle, BundleSource, as_bundle, faults, tensors_digest
 from birnn.bundle.tensors import Tensor
-from birnn.errors import BundleError, ShapeError, Tell, UsageError, log_notice, nearest
+from birnn.errors import BundleError, ShapeError, Tell, UsageError, log_notice
 from birnn.reference.low_precision import (
     MATRICES,
-    PRECISIONS,
     Int8Matrix,
     Matrix,
     Precision,
+    check_precision,
     float_weights,
 )
 
@@ -38,24 +38,6 @@ OUTLIER = 100
 
 Its scale is a 127th of the largest: half of the row's values then have one step or none.
 """
-
-
-def check_precision(precision: Any) -> Precision:
-    """A precision by its name.
-
-    Raises:
-        UsageError: There is none of that name.
-
-    Example:
-        >>> check_precision("int4")
-        Traceback (most recent call last):
-        ...
-        birnn.errors.UsageError: no precision 'int4': did you mean int8?
-    """
-    for known in PRECISIONS:
-        if precision == known:
-            return known
-    raise UsageError(f"no precision {precision!r}: {nearest(str(precision), PRECISIONS)}")
 
 
 def quantised(bundle: Bundle, precision: str, *, name: str | None = None) -> Bundle:
@@ -86,7 +68,10 @@ def quantised(bundle: Bundle, precision: str, *, name: str | None = None) -> Bun
     """
     wanted = check_precision(precision)
     if wanted == "float32":
-        raise UsageError("float32 is what models are quantised from: give int8 or bf16.")
+        raise UsageError(
+            "float32 is what models are quantised from: give int8 or bf16. To dequantise one: "
+            'birnn.load(DIR, precision="float32").'
+        )
     called = name or "this model"
     if bundle.spec.precision != "float32":
         raise BundleError(

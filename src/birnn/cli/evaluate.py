@@ -24,6 +24,7 @@ from birnn.cli.output import (
     naming_file,
     open_output,
     print_json,
+    tell_unknown_labels,
 )
 from birnn.errors import UsageError, print_notice
 
@@ -113,7 +114,7 @@ def _one(
     scores, shown = found.scores, {}
     if spread is not None:
         shown = {"intervals": found.intervals(**spread), "level": spread["level"]}
-    _tell_unknown(scores, "the model")
+    tell_unknown_labels(scores, "the model")
     if errors is not None:
         _write_errors(errors, data, ((name, error) for error in found.errors), paired=False)
     if as_json:
@@ -149,7 +150,7 @@ def _two(
     with naming_file(data):
         found = paired(models[0], models[1], data, **how)
     for name, each in zip(names, (found.first, found.second), strict=True):
-        _tell_unknown(each.scores, name)
+        tell_unknown_labels(each.scores, name)
     ends = {} if spread is None else found.intervals(**spread)
     verdict = found.test.verdict(first, second)
     if errors is not None:
@@ -181,13 +182,6 @@ def _two(
     test = found.test.name
     print_text(f"{test[0].upper()}{test[1:]}: {verdict}", as_markdown=False)
     return 0
-
-
-def _tell_unknown(scores: dict[str, Any], name: str) -> None:
-    from birnn.metrics import named_counts
-
-    if unknown := scores.get("unknown_labels"):
-        print_notice(f"labels that {name} never saw, counted as wrong: {named_counts(unknown)}")
 
 
 def _record(shown: dict[str, Any], spread: dict[str, Any]) -> dict[str, Any]:

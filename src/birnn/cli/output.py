@@ -11,7 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from birnn.errors import DataError, FormatError, OutputError, UsageError, escaped, require
+from birnn.errors import (
+    DataError,
+    FormatError,
+    OutputError,
+    UsageError,
+    escaped,
+    print_notice,
+    require,
+)
 
 STANDARD_INPUT = "-"  # as birnn.data.source has it, which would be slow to import here
 
@@ -55,6 +63,19 @@ def check_page(path: Path | None) -> None:
     if not os.access(path.absolute().parent, os.W_OK):
         raise OutputError(f"{path}: there is no folder that can be written to. Give another --out.")
     _require_plots()
+
+
+def tell_unknown_labels(scores: dict[str, Any], name: str) -> None:
+    """Tell which labels of a file a model never saw, if there are any.
+
+    Args:
+        scores: What `birnn.runtime.Predictor.evaluate` gives.
+        name: What the model is called.
+    """
+    from birnn.metrics import named_counts
+
+    if unknown := scores.get("unknown_labels"):
+        print_notice(f"labels that {name} never saw, counted as wrong: {named_counts(unknown)}")
 
 
 def _require_plots() -> None:

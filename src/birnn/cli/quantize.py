@@ -17,7 +17,7 @@ from birnn.cli.options import (
     with_read_options,
     with_threads,
 )
-from birnn.cli.output import STANDARD_INPUT, naming_file, print_json
+from birnn.cli.output import STANDARD_INPUT, naming_file, print_json, tell_unknown_labels
 from birnn.errors import UsageError, escaped, no_notice, print_notice
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ def quantize(
     ] = None,
     beam: Beam = None,
     longest: Longest = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the quantised model at --out.")
+    ] = False,
     as_json: Json = False,
     *,
     reading: ReadOptions,
@@ -50,15 +53,20 @@ def quantize(
     """Make a model a quarter (int8) or half (bf16) of its size, and see what that changes."""
     if check == STANDARD_INPUT:
         raise UsageError("--check reads a file twice: give a file, not standard input.")
-    if check is None and (beam, longest) != (None, None):
-        raise UsageError("--beam and --longest are of --check: give it too.")
+    how: dict[str, Any] = reading.model_dump(exclude_unset=True)
+    if check is None and (how or (beam, longest) != (None, None)):
+        raise UsageError(
+            "--beam, --longest and how the file is read are of --check: give it too, or leave "
+            "them out."
+        )
     from birnn.bundle import io, quantised, quantising_report
     from birnn.bundle.addresses import located
     from birnn.bundle.card import QUANTISED
-    from birnn.bundle.quantising import OUTLIER, check_precision
+    from birnn.bundle.quantising import OUTLIER
+    from birnn.reference.low_precision import check_precision
 
     check_precision(to)
-    io.check_place(out, reads=model)
+    io.check_place(out, reads=model, overwrite=overwrite)
     before = io.load(model, tell=print_notice)
     after = quantised(before, to, name=model)
     report, names = quantising_report(before, after), ("float32", after.spec.precision)
@@ -69,9 +77,9 @@ def quantize(
 
         pair = Predictor(before), Predictor(after)
         search = search_of(before.spec.head, beam, longest)
-        how: dict[str, Any] = reading.model_dump(exclude_unset=True)
         with naming_file(check):
             found = changes(*pair, check, search=search, tell=print_notice, **how)
+        tell_unknown_labels(found.before, "the model")
         checked = found.record(Path(check).name, *names)
         record = {**after.metadata[QUANTISED], "checked": checked}
         after = replace(after, metadata={**after.metadata, QUANTISED: record})

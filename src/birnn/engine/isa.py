@@ -128,7 +128,7 @@ def why_not(level: str) -> str | None:
     if level == REFERENCE:
         return None
     if level not in LEVELS:
-        return nearest(level, available())
+        return nearest(level, _here())
     if native is None:
         return why_no_native()
     if level not in _levels():
@@ -150,6 +150,11 @@ def not_here() -> dict[str, str]:
         return {}
     chosen = [name for name in _levels() if LEVELS[name].chosen]
     return {name: why for name in chosen if (why := why_not(name))}
+
+
+def _here() -> list[str]:
+    """Levels that can be forced here, for whatever precision, best first."""
+    return [name for name, level in LEVELS.items() if level.chosen and why_not(name) is None]
 
 
 def active(precision: Precision = "float32") -> Engine:
@@ -211,7 +216,7 @@ def require_native(precision: Precision = "float32") -> ModuleType:
     """
     native = selected_engine(precision)
     if native is None:
-        why = why_no_native() or f"{FORCE} asks for it"
+        why = why_no_native() or f"{FORCE} asks for it. Unset it, or name another level."
         raise EngineError(f"the {REFERENCE} engine runs, this needs a compiled one: {why}")
     return native
 
@@ -241,9 +246,9 @@ def _name_for(forced: str, precision: Precision) -> str:
     why = why_not(forced)
     if why is not None:
         if forced in LEVELS:
-            why = f"{why.rstrip('.')}; {', '.join(available())} are"
+            why = f"{why.rstrip('.')}; {', '.join(_here())} are"
         raise EngineError(
-            f"{FORCE} is {forced!r}, which is not here: {why.removesuffix('?')}. "
+            f"{FORCE} is {forced!r}, which is not here: {why}{'' if why.endswith('?') else '.'} "
             f"Unset {FORCE} to let birnn choose."
         )
     name = forced

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from birnn.engine import isa
-from birnn.errors import ConfigError, UsageError, nearest
+from birnn.errors import UsageError
 from birnn.nn import left_alone
 from birnn.nn._engine.call import NATIVE_DTYPES
 from birnn.nn._engine.low_precision import LowPrecision
 from birnn.nn._engine.private_torch import PLAIN_CLASSES
 from birnn.nn.birnn import BiRNN
 from birnn.nn.recurrent import cell_of, weights_of
-from birnn.reference.low_precision import PRECISIONS, Precision
+from birnn.reference.low_precision import Precision, check_precision
 
 BIRNN_CLASSES: dict[type[nn.Module], type[nn.Module]] = dict(
     zip(left_alone.TORCH_LAYERS, left_alone.BIRNN_LAYERS, strict=True)
@@ -97,8 +97,7 @@ def accelerate(model: nn.Module, precision: Precision = "float32") -> Swapped:
         >>> decelerate(model).swapped
         ('1',)
     """
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision is {precision!r}: {nearest(str(precision), PRECISIONS)}")
+    precision = check_precision(precision)
     engine, modules = _engine(precision), _named_modules(model)
     skipped = _left_alone(model, modules, precision)
     layers = {
@@ -212,7 +211,10 @@ def _low_precision(layer: nn.Module, precision: Precision, name: str) -> LowPrec
 def _named_modules(model: Any) -> list[tuple[str, nn.Module]]:
     """The modules of a model, each once, by their first names."""
     if not isinstance(model, nn.Module):
-        raise UsageError(f"expected a torch.nn.Module, got {type(model).__name__}")
+        raise UsageError(
+            f"expected a torch.nn.Module, got {type(model).__name__}. A model that birnn trained "
+            "runs on its engine as it is: birnn.load(DIR, precision=...) chooses its precision."
+        )
     return list(model.named_modules())
 
 

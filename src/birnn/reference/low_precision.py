@@ -42,13 +42,19 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from birnn.errors import ShapeError, UsageError
+from birnn.errors import ConfigError, ShapeError, UsageError, nearest
 from birnn.reference.bf16_sums import SUMS, Bf16Sum
 
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 Precision = Literal["float32", "bf16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+# What others call them, or the nearest that there is.
+_ELSEWHERE: dict[str, Precision] = {
+    **dict.fromkeys(("float", "fp32", "f32", "single", "full"), "float32"),
+    **dict.fromkeys(("bfloat16", "float16", "fp16", "f16", "half"), "bf16"),
+    **dict.fromkeys(("qint8", "i8", "8"), "int8"),
+}
 
 LEVELS = 127  # of int8 above zero; -128 is not used
 MOST_COLUMNS = (2**31 - 1) // LEVELS**2
@@ -56,6 +62,27 @@ MOST_COLUMNS = (2**31 - 1) // LEVELS**2
 _SMALLEST = np.float32(2.0**-126)  # normal number of float32
 _INFINITY = 0x7F80  # of bfloat16: what is above is NaN
 _CANNOT = "which {} cannot hold. Keep this tensor in float32, or mend it"
+
+
+def check_precision(precision: Any) -> Precision:
+    """A precision by its name.
+
+    Raises:
+        ConfigError: There is none of that name.
+
+    Example:
+        >>> check_precision("bfloat16")
+        Traceback (most recent call last):
+        ...
+        birnn.errors.ConfigError: no precision 'bfloat16': did you mean bf16?
+    """
+    for known in PRECISIONS:
+        if isinstance(precision, str) and precision == known:
+            return known
+    name = str(precision).removeprefix("torch.").lower()
+    meant = _ELSEWHERE.get(name)
+    hint = f"did you mean {meant}?" if meant else nearest(name, PRECISIONS)
+    raise ConfigError(f"no precision {precision!r}: {hint}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

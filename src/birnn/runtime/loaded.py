@@ -11,13 +11,14 @@ from typing import Any, Self
 
 from birnn.bundle.checks import LONGEST_FAULT
 from birnn.bundle.io import Bundle, load
-from birnn.bundle.quantising import check_precision, in_precision
+from birnn.bundle.quantising import in_precision
 from birnn.bundle.spec import Spec
 from birnn.data.examples import Example
 from birnn.data.options import ReadOptions
 from birnn.data.read import read, text_example
 from birnn.errors import BundleError, ConfigError, Tell, log_notice
 from birnn.inputs import Steps
+from birnn.reference.low_precision import check_precision
 from birnn.runtime.batches import BatchRunner
 from birnn.runtime.validation import GivenText, validated
 

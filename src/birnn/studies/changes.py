@@ -100,15 +100,18 @@ class Changes:
         yield Table(("measure", before, after, "difference"), rows, title)
         if self.changed:
             first = self.changed[:SHOWN]
-            which = "the first" if self.largest is None else "the farthest apart of"
-            many = f"{which} {len(first)} of " if len(first) < len(self.changed) else ""
+            which = (
+                f"first {len(first)}" if self.largest is None else f"{len(first)} farthest apart"
+            )
+            many = f"the {which} of " if len(first) < len(self.changed) else ""
             told = f"{many}{self.summary()}"
             yield error_table(first, title=told, answers=(before, after))
 
     def summary(self) -> str:
         """How many answers differ, of how many."""
         far = "" if self.largest is None else f", by {self.largest:.4g} at most"
-        return f"{len(self.changed):,} answers that differ, of {self.answers:,}{far}"
+        those = "answer that differs" if len(self.changed) == 1 else "answers that differ"
+        return f"{len(self.changed):,} {those}, of {self.answers:,}{far}"
 
 
 def changes(
