@@ -30,6 +30,7 @@ import numpy as np
 from birnn.bundle import Bundle, Encoder, Spec, Tags
 from birnn.cli.printing import markdown
 from birnn.engine import isa
+from birnn.engine.threads import THREADS, get_num_threads
 from birnn.inputs import Vectors
 from birnn.runtime import Predictor
 from birnn.studies.turns import machine
@@ -191,7 +192,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None, help="all processors by default")
     arguments = parser.parse_args()
     if arguments.threads is not None:
-        os.environ[isa.THREADS] = str(arguments.threads)
+        os.environ[THREADS] = str(arguments.threads)
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"others are at work already: the load is {load:.1f}", file=sys.stderr)
@@ -199,7 +200,7 @@ def main() -> None:
     here = machine()
     print(
         f"{here['processor']}, cores: {here['cores']}, engine: {isa.active().name}, "
-        f"threads: {isa.get_num_threads()}, load before: {load:.1f}\n"
+        f"threads: {get_num_threads()}, load before: {load:.1f}\n"
     )
     header = ["work", "idle, ms: median, p90", "beside a busy loop", "ratio"]
     print(markdown(header, [times.row() for times in found]))

@@ -16,6 +16,7 @@ import sys
 import time
 
 from birnn.engine import isa
+from birnn.engine.threads import num_threads
 from birnn.runtime import Predictor, Search
 
 BEAMS = (1, 5)
@@ -39,7 +40,7 @@ def main() -> None:
     best = {(beam, threads): (0.0, 0.0) for beam in BEAMS for threads in THREADS}
     for _ in range(arguments.runs):
         for beam, threads in best:
-            with isa.num_threads(threads):
+            with num_threads(threads):
                 clock, processor = time.perf_counter(), time.process_time()
                 model.predict(sources, search=Search(beam=beam))
                 clock = time.perf_counter() - clock

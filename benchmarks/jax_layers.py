@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.engine import isa
+from birnn.engine.threads import set_num_threads
 from birnn.studies.bench import SHAPES, Case, Shape
 from birnn.studies.bench.cases import WORKS, Problem, Work, problem
 from birnn.studies.turns import Contestant, machine, take_turns
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     os.environ["NPROC"] = str(arguments.threads)  # read by XLA at its first work
-    isa.set_num_threads(arguments.threads)
+    set_num_threads(arguments.threads)
     found = {
         work: {
             str(shape): measure(shape, work, arguments.threads, arguments.rounds)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn.engine import isa
+from birnn.engine.threads import set_num_threads
 from birnn.inputs import Steps
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
@@ -91,7 +91,7 @@ def main() -> None:
         parser.error(f"{options.file} has {len(sentences)} sentences of {options.tokens} tokens")
     print(f"{len(sentences)} sentences of {options.tokens} tokens, medians in microseconds")
     for threads in options.threads:
-        isa.set_num_threads(threads)
+        set_num_threads(threads)
         found = medians(models, sentences, options.rounds)
         print(f"\n| {threads} thread{'s' * (threads > 1)} | " + " | ".join(found) + " |")
         print("|---" * (len(found) + 1) + "|")

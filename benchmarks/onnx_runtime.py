@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from birnn.cli.printing import markdown
-from birnn.engine import isa
+from birnn.engine.threads import set_num_threads
 from birnn.export.onnx import graph_feeds, load, write
 from birnn.inputs import restored
 from birnn.runtime import Predictor
@@ -85,7 +85,7 @@ def main() -> None:
         path = Path(folder) / "model.onnx"
         write(model.bundle, path)
         for threads in arguments.threads:
-            isa.set_num_threads(threads)
+            set_num_threads(threads)
             speeds = take(
                 ways_of(model, path, batches), arguments.rounds, work=f"{threads} threads"
             )

@@ -29,6 +29,7 @@ import flair_tagger
 from birnn.cli.printing import markdown
 from birnn.data import read
 from birnn.engine import isa
+from birnn.engine.threads import set_num_threads
 from turns import take
 
 SAME_SIZE = {
@@ -91,7 +92,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=None, help="Flair's, for a try")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    isa.set_num_threads(arguments.threads)
+    set_num_threads(arguments.threads)
     wnut, lines = arguments.data / "wnut17", arguments.data / "ud-english-lines" / "train.conllu"
     corpus = flair_tagger.read(wnut, arguments.sentences)
     labelled = list(corpus.test)

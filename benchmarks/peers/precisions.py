@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from birnn.engine import isa
 from birnn.engine.stack import PackedStack
+from birnn.engine.threads import set_num_threads
 from birnn.ragged import Ragged
 from birnn.reference.low_precision import MATRICES, Precision
 from birnn.studies.bench.cases import Problem, Work
@@ -34,7 +34,7 @@ def birnn(
 ) -> list[Implementation]:
     """`PackedStack` on the rows of the sequences, weights packed once: what a predictor runs."""
     assert work == "forward", "low precision is for inference"
-    isa.set_num_threads(threads)
+    set_num_threads(threads)
     parameters: dict[str, Any] = dict(problem.parameters)
     if precision in MATRICES:
         of = MATRICES[precision].of

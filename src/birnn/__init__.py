@@ -15,7 +15,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from birnn.engine.isa import set_num_threads
+    from birnn.engine.threads import set_num_threads
     from birnn.export.exporters import export_model
     from birnn.hub import push
     from birnn.importing.importer import import_model

@@ -13,6 +13,7 @@ import pytest
 
 import birnn
 from birnn.engine import isa, speed
+from birnn.engine.threads import THREADS, get_num_threads
 from birnn.errors import MissingExtra, UsageError
 from birnn.runtime import Predictor
 
@@ -164,11 +165,11 @@ def test_info_tells_how_fast_each_engine_is_and_which_runs(
 
 @pytest.mark.usefixtures("measured")
 def test_info_tells_the_threads_that_hold(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isa, "_threads", None)
-    monkeypatch.setenv(isa.THREADS, "7")
+    monkeypatch.setattr("birnn.engine.threads._threads", None)
+    monkeypatch.setenv(THREADS, "7")
     told = json.loads(call("info", "--json").out)
-    assert (told["threads"], told["threads set by"]) == (7, isa.THREADS)
-    monkeypatch.delenv(isa.THREADS)
+    assert (told["threads"], told["threads set by"]) == (7, THREADS)
+    monkeypatch.delenv(THREADS)
     told = json.loads(call("info", "--json").out)
     assert told["threads"] == len(os.sched_getaffinity(0))
 
@@ -187,10 +188,10 @@ def test_threads_of_a_command_are_those_of_its_option_or_of_the_environment(
     setting: str | None,
     threads: int,
 ) -> None:
-    monkeypatch.setattr(isa, "_threads", None)
-    monkeypatch.delenv(isa.THREADS, raising=False)
+    monkeypatch.setattr("birnn.engine.threads._threads", None)
+    monkeypatch.delenv(THREADS, raising=False)
     if setting is not None:
-        monkeypatch.setenv(isa.THREADS, setting)
+        monkeypatch.setenv(THREADS, setting)
     data = files / "train.tsv"
     arguments: dict[str, tuple[object, ...]] = {
         "train": ("tagger", "--train", data, "--out", tmp_path / "model"),
@@ -198,17 +199,17 @@ def test_threads_of_a_command_are_those_of_its_option_or_of_the_environment(
         "predict": (tmp_path, data),
         "explain": (tmp_path, "a"),
     }
-    before = isa.get_num_threads()
+    before = get_num_threads()
 
     def stop(*_: object, **__: object) -> None:
-        raise UsageError(f"{isa.get_num_threads()} threads.")
+        raise UsageError(f"{get_num_threads()} threads.")
 
     monkeypatch.setattr(Predictor, "load", stop)
     monkeypatch.setattr("birnn.training.fit.run_training", stop)
     more = () if option is None else ("--threads", option)
     told = call(command, *arguments[command], *more)
     assert told.err == f"birnn: {threads} threads.\n"
-    assert isa.get_num_threads() == before
+    assert get_num_threads() == before
 
 
 @pytest.mark.parametrize("threads", ["0", "257", "two"])

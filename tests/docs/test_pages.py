@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 from birnn.cli.main import main
-from birnn.engine import isa
+from birnn.engine.threads import get_num_threads, set_num_threads
 from hub_server import IN_UPLOADS, standing_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,7 +134,7 @@ def test_every_block_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     # What pages set for the process goes back to what it was.
-    threads = isa.get_num_threads()
+    threads = get_num_threads()
     names: dict[str, Any] = {"__name__": "__main__"}
     hub = standing_in(tmp_path / "cache") if page.name == "hub.md" else contextlib.nullcontext()
     with hub:
@@ -147,7 +147,7 @@ def test_every_block_runs(
                 run_python(block, names)
             elif block.language == "sh":
                 run_shell(block)
-    isa.set_num_threads(threads)
+    set_num_threads(threads)
 
 
 def run_python(block: Block, names: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from birnn.engine import isa, recurrent
 from birnn.engine.arrays import RowLayout
+from birnn.engine.packed_weights import input_products, pack
 from birnn.ragged import Ragged
 from birnn.reference import GATES, Stack, StackState, bidirectional
 
@@ -95,8 +96,8 @@ class Layer:
 
     def forward_by_number(self, numbers, *, threads=None):
         """The same over the products of x, which these are the numbers of."""
-        packed = recurrent.pack(self.cell, self.weights)
-        products = recurrent.input_products(packed, self.x, threads=threads)
+        packed = pack(self.cell, self.weights)
+        products = input_products(packed, self.x, threads=threads)
         return recurrent.forward_packed(
             packed, products, self.layout, self.initial, numbers=numbers, threads=threads
         )

@@ -15,7 +15,8 @@ from birnn.engine import isa, recurrent
 from birnn.engine.arrays import RowLayout
 from birnn.reference import CELLS
 from birnn.reference.bf16_sums import SUMS
-from birnn.reference.low_precision import Matrix, product
+from birnn.reference.low_precision import Matrix
+from birnn.reference.products import product
 
 F = np.float32
 ONE_ROW = RowLayout.ragged(np.array([1]))

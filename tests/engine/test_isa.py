@@ -1,9 +1,8 @@
-"""Which engine runs, and on how many threads: visible, never lowered in silence."""
+"""Which engine runs: visible, never lowered in silence."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import warnings
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from birnn.engine import isa, recurrent
+from birnn.engine import isa
 from birnn.engine.linear import Linear
+from birnn.engine.packed_weights import pack
 from birnn.engine.stack import run
-from birnn.errors import ConfigError, EngineError
+from birnn.errors import EngineError
 from birnn.ragged import Ragged
 from birnn.reference import Stack, initialise
 
@@ -154,7 +154,7 @@ def test_an_engine_that_is_not_here_is_refused_and_what_there_is_named(monkeypat
     calls = [
         isa.active,
         lambda: run(Ragged(np.ones((1, 1)), np.array([1])), initialise(stack, 0), stack),
-        lambda: recurrent.pack("gru", [(np.ones((3, 1)), np.ones((3, 1)), None, None)]),
+        lambda: pack("gru", [(np.ones((3, 1)), np.ones((3, 1)), None, None)]),
         lambda: Linear(np.ones((1, 1)))(np.ones((1, 1))),
     ]
     for call in calls:
@@ -362,7 +362,7 @@ def test_without_the_native_module_the_reference_runs_and_says_what_to_do(
         assert isa.active().name == isa.REFERENCE
     assert np.__version__ in isa.active().detail
     with pytest.raises(EngineError, match=r"Install a C\+\+ compiler"):
-        recurrent.pack("gru", [(np.ones((3, 1)), np.ones((3, 1)), None, None)])
+        pack("gru", [(np.ones((3, 1)), np.ones((3, 1)), None, None)])
     monkeypatch.setenv(isa.FORCE, "generic")
     with pytest.raises(EngineError, match="compiled module is not installed"):
         isa.active()
@@ -372,65 +372,3 @@ def test_a_native_module_that_does_not_load_says_why(no_compiled_module):
     no_compiled_module(ImportError("libstdc++ is too old"))
     assert isa.native_module() is None
     assert "libstdc++ is too old" in str(isa.why_no_native())
-
-
-@pytest.fixture
-def unset_threads(monkeypatch):
-    """No number of threads is set, in the process or by its environment."""
-    monkeypatch.setattr(isa, "_threads", None)
-    monkeypatch.delenv(isa.THREADS, raising=False)
-
-
-def test_threads_are_by_default_the_processors_this_process_may_use(unset_threads):
-    assert isa.get_num_threads() == len(os.sched_getaffinity(0))
-
-
-def test_threads_can_be_set_by_the_environment_and_by_a_call(unset_threads, monkeypatch):
-    monkeypatch.setenv(isa.THREADS, "3")
-    assert isa.get_num_threads() == 3
-    isa.set_num_threads(2)
-    assert isa.get_num_threads() == 2
-
-
-def test_threads_for_a_while_are_forgotten_after_it(unset_threads, monkeypatch):
-    monkeypatch.setenv(isa.THREADS, "3")
-    with isa.num_threads(None):
-        assert isa.get_num_threads() == 3
-
-    @isa.num_threads(2)
-    def fail():
-        assert isa.get_num_threads() == 2
-        assert isa.threads_set_by() == "the program"
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert isa.get_num_threads() == 3
-    assert isa.threads_set_by() == isa.THREADS
-    monkeypatch.delenv(isa.THREADS)
-    assert isa.threads_set_by() == "processors that this process may use"
-
-
-@pytest.mark.parametrize("setting", ["0", "-1", "two", "1.5", " 2", "²", "257", "99999999999"])
-def test_a_bad_number_of_threads_in_the_environment_is_refused(unset_threads, monkeypatch, setting):
-    monkeypatch.setenv(isa.THREADS, setting)
-    with pytest.raises(ConfigError, match=f"{isa.THREADS} is '{setting}'.*whole number from 1"):
-        isa.get_num_threads()
-
-
-def test_a_number_of_threads_of_thousands_of_digits_is_refused(unset_threads, monkeypatch):
-    monkeypatch.setenv(isa.THREADS, "9" * 5000)
-    with pytest.raises(ConfigError, match=r"'9{50}\.\.\.', it must be a whole number"):
-        isa.get_num_threads()
-
-
-@pytest.mark.parametrize("threads", [0, -1, 257, 10**11, 1.0, "2", True, None])
-def test_a_bad_number_of_threads_is_refused(unset_threads, threads):
-    with pytest.raises(ConfigError, match="whole number from 1"):
-        isa.set_num_threads(threads)
-
-
-def test_the_peak_is_that_of_a_compiled_engine(forced):
-    forced(isa.REFERENCE)
-    with pytest.raises(EngineError, match="only a compiled one can be measured"):
-        isa.fma_peak()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from birnn.engine import PackedStack, isa, recurrent
 from birnn.engine.arrays import RowLayout
 from birnn.engine.linear import Linear
+from birnn.engine.packed_weights import input_products, pack
 from birnn.errors import BirnnError
 from birnn.ragged import Ragged
 from birnn.reference import GATES, Stack, StackState, initialise
@@ -104,14 +105,14 @@ def check_layer(cell, x, lengths, weights, initial, *, threads=(1, 2), numbers=N
     written_out = x if numbers is None else x[numbers]
     output, final = emulated_layer(cell, written_out, lengths, weights, initial)
     layout = RowLayout.ragged(lengths)
-    packed = recurrent.pack(cell, weights)
+    packed = pack(cell, weights)
     for count in threads:
         found = recurrent.forward_packed(packed, written_out, layout, initial, threads=count)
         assert_same(found.output, output, f"output, {count} threads")
         for name, part, expected in zip("hc", found.final, final, strict=False):
             assert_same(part, expected, f"final {name}, {count} threads")
         if numbers is not None:
-            products = recurrent.input_products(packed, x, threads=count)
+            products = input_products(packed, x, threads=count)
             by_number = recurrent.forward_packed(
                 packed, products, layout, initial, numbers=numbers, threads=count
             )

@@ -20,6 +20,7 @@ import pytest
 from birnn.engine import isa, recurrent
 from birnn.engine.arrays import RowLayout, aligned_empty
 from birnn.engine.linear import Linear
+from birnn.engine.packed_weights import input_products, pack
 from grids import sampled
 
 # Seed and number of trials: 4000 take about two seconds. 1001 has an array of no numbers that
@@ -200,8 +201,8 @@ def arrays_that_change_meanwhile():
     flat = [part for one in weights for part in one]
     lengths, starts, steps = np.full(40, 100), np.arange(0, 4000, 100), np.arange(100)
     numbers = np.arange(4000)
-    packed = recurrent.pack("lstm", weights)
-    products = recurrent.input_products(packed, x).values
+    packed = pack("lstm", weights)
+    products = input_products(packed, x).values
     for given in (None, numbers):
         way = ([], packed.data) if given is not None else (flat, None)
         answers = []

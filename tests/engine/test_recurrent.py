@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from birnn.engine import isa, recurrent
 from birnn.engine.arrays import RowLayout
+from birnn.engine.packed_weights import InputProducts, input_products, pack
 from birnn.errors import EngineError, ShapeError
 from birnn.reference import GATES
 from grids import sampled
@@ -183,7 +184,7 @@ def test_gradients_that_are_not_wanted_are_left_out(engine, layers, same_bits, d
 @given(data=st.data())
 def test_packed_weights_give_the_same_bits(engine, layers, same_bits, data):
     layer = data.draw(layers())
-    packed = recurrent.pack(layer.cell, layer.weights)
+    packed = pack(layer.cell, layer.weights)
     assert packed.engine == engine
     found = recurrent.forward_packed(packed, layer.x, layer.layout, layer.initial)
     same_bits(found.output, layer.forward().output)
@@ -216,23 +217,23 @@ def test_numbers_of_no_row_are_refused(engine, draw_layer, number):
 @given(data=st.data(), cut=st.integers(0, 5))
 def test_a_product_has_the_same_bits_beside_any_others(engine, layers, same_bits, data, cut):
     layer = data.draw(layers())
-    packed = recurrent.pack(layer.cell, layer.weights)
+    packed = pack(layer.cell, layer.weights)
     rows = np.random.default_rng(0).standard_normal((5, layer.x.shape[1])).astype(layer.dtype)
 
     def products(x, threads):
-        return recurrent.input_products(packed, x, threads=threads)
+        return input_products(packed, x, threads=threads)
 
     parts = [products(rows[:cut], 1), products(rows[cut:], 2)]
     numbers = np.arange(layer.layout.rows) % 5
-    kept = recurrent.InputProducts(engine, np.concatenate([part.values for part in parts]))
+    kept = InputProducts(engine, np.concatenate([part.values for part in parts]))
     found = recurrent.forward_packed(packed, kept, layer.layout, layer.initial, numbers=numbers)
     same_bits(found.output, dataclasses.replace(layer, x=rows[numbers]).forward().output)
 
 
 def test_products_of_another_layer_are_refused(engine, draw_layer):
     layer = draw_layer("lstm", [2, 3])
-    packed = recurrent.pack(layer.cell, layer.weights)
-    products, numbers = recurrent.input_products(packed, layer.x), np.arange(5)
+    packed = pack(layer.cell, layer.weights)
+    products, numbers = input_products(packed, layer.x), np.arange(5)
 
     def run(given, **options):
         return recurrent.forward_packed(packed, given, layer.layout, **options)
@@ -242,9 +243,9 @@ def test_products_of_another_layer_are_refused(engine, draw_layer):
         (products.values.astype("f4" if layer.dtype == "float64" else "f8"), "the products are"),
     ):
         with pytest.raises(ValueError, match=told):
-            run(recurrent.InputProducts(engine, values), numbers=numbers)
+            run(InputProducts(engine, values), numbers=numbers)
     with pytest.raises(EngineError, match=f"packed for other, {engine} runs"):
-        run(recurrent.InputProducts("other", products.values), numbers=numbers)
+        run(InputProducts("other", products.values), numbers=numbers)
     with pytest.raises(ShapeError, match="come with the number of each row's"):
         run(products)
     with pytest.raises(ShapeError, match="numbers are those of input products"):
@@ -253,7 +254,7 @@ def test_products_of_another_layer_are_refused(engine, draw_layer):
         run(products, numbers=numbers[:4])
     for rows in (layer.x[0], layer.x[:, :-1], layer.x.astype("f2")):
         with pytest.raises(ShapeError, match=r"x is .* it must be"):
-            recurrent.input_products(packed, rows)
+            input_products(packed, rows)
         with pytest.raises(ShapeError, match=r"x is .* it must be"):
             run(rows)
     with pytest.raises(ShapeError, match="lstm has 2 initial states, got 1"):
@@ -264,10 +265,10 @@ def test_products_of_another_layer_are_refused(engine, draw_layer):
 
 def test_what_stands_behind_a_product_is_not_read(engine, draw_layer, same_bits):
     layer = draw_layer("gru", [2, 3])
-    packed = recurrent.pack(layer.cell, layer.weights)
-    values = recurrent.input_products(packed, layer.x).values
+    packed = pack(layer.cell, layer.weights)
+    values = input_products(packed, layer.x).values
     wider = np.concatenate([values, np.full((5, 3), np.nan, values.dtype)], axis=1)
-    given = recurrent.InputProducts(engine, wider)
+    given = InputProducts(engine, wider)
     found = recurrent.forward_packed(
         packed, given, layer.layout, layer.initial, numbers=np.arange(5)
     )
@@ -404,11 +405,11 @@ def test_rows_that_the_layout_does_not_have_are_refused(engine, draw_layer):
 
 def test_weights_packed_for_another_engine_are_refused(engine, draw_layer):
     layer = draw_layer("gru", [2])
-    packed = dataclasses.replace(recurrent.pack("gru", layer.weights), engine="abacus")
+    packed = dataclasses.replace(pack("gru", layer.weights), engine="abacus")
     with pytest.raises(EngineError, match=f"packed for abacus, {engine} runs"):
         recurrent.forward_packed(packed, layer.x, layer.layout)
     with pytest.raises(EngineError, match=f"packed for abacus, {engine} runs"):
-        recurrent.input_products(packed, layer.x)
+        input_products(packed, layer.x)
 
 
 def test_the_reference_has_no_such_kernel(forced, draw_layer):

@@ -8,7 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from birnn.engine import isa, speed
+from birnn.engine.speed import fma_peak
 from birnn.engine.stack import PackedStack
+from birnn.engine.threads import get_num_threads
+from birnn.errors import EngineError
 
 
 @pytest.mark.parametrize("name", isa.available())
@@ -18,7 +21,7 @@ def test_what_is_measured_runs_on_that_engine_and_on_one_thread(monkeypatch, nam
 
     class Watched(PackedStack):
         def run(self, *rows):
-            seen.add((isa.active().name, isa.get_num_threads()))
+            seen.add((isa.active().name, get_num_threads()))
             return super().run(*rows)
 
     monkeypatch.setattr(speed, "PackedStack", Watched)
@@ -42,3 +45,9 @@ def test_a_rate_is_the_operations_of_products_over_the_fastest_run(monkeypatch):
     shapes = [stack.shapes()[name] for name in ("weight_ih_l0", "weight_hh_l0")]
     operations = 2 * sum(gates * width for gates, width in shapes) * len(x.values)
     assert rate == pytest.approx(operations / 0.004 / 1e9)
+
+
+def test_the_peak_is_that_of_a_compiled_engine(forced):
+    forced(isa.REFERENCE)
+    with pytest.raises(EngineError, match="only a compiled one can be measured"):
+        fma_peak()

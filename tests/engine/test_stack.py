@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birnn.engine import isa, recurrent
+from birnn.engine import isa
 from birnn.engine import stack as stack_module
+from birnn.engine.packed_weights import pack
 from birnn.engine.stack import PackedStack, TableStack, run
 from birnn.errors import EngineError, ShapeError
 from birnn.ragged import Ragged
@@ -77,13 +78,12 @@ def test_a_packed_stack_packs_its_weights_once_for_each_engine(
     monkeypatch, forced, same_bits, x, parameters
 ):
     packed_for = []
-    pack = recurrent.pack
 
     def watched(cell, weights):
         packed_for.append(isa.active().name)
         return pack(cell, weights)
 
-    monkeypatch.setattr(recurrent, "pack", watched)
+    monkeypatch.setattr(stack_module, "pack", watched)
     packed = PackedStack(parameters, STACK)
     engines = [name for name in isa.available() if name != isa.REFERENCE]
     turns = [*engines, isa.REFERENCE, *engines]

@@ -13,7 +13,8 @@ from birnn.errors import ConfigError, DataError
 from birnn.inputs import KINDS, InputSettings, kind_of
 from birnn.models import Dropout
 from birnn.models.inputs import INPUTS
-from birnn.reference.low_precision import MATRICES, float_weights
+from birnn.reference.low_precision import MATRICES
+from birnn.reference.products import float_weights
 from birnn.tasks import Label
 from random_tensors import random_tensors
 

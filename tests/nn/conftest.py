@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from birnn.engine import isa
-from birnn.engine.recurrent import CELL_NUMBERS
+from birnn.engine.packed_weights import CELL_NUMBERS
 from birnn.nn import GRU, LSTM, RNN, BiRNN, State
 from birnn.ragged import Ragged
 

@@ -9,7 +9,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from birnn.engine import isa
 from birnn.engine.arrays import RowLayout
-from birnn.engine.recurrent import CELL_NUMBERS, KEEP_NUMBERS
+from birnn.engine.packed_weights import CELL_NUMBERS
+from birnn.engine.recurrent import KEEP_NUMBERS
 from birnn.nn._engine import native
 from birnn.nn._engine.ops import run_layer
 from birnn.nn._engine.tensor_layout import TensorLayout

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from birnn.engine import isa
+from birnn.engine.threads import THREADS, threads_set_by
 from birnn.nn import BiRNN
 from birnn.nn.threads import layer_threads, own_threads
 
@@ -20,8 +21,8 @@ compiled = pytest.mark.skipif(isa.native_module() is None, reason="no compiled m
 @pytest.fixture(autouse=True)
 def two_of_torch(monkeypatch):
     """Torch runs on two threads, and nobody has set ours."""
-    monkeypatch.setattr(isa, "_threads", None)
-    monkeypatch.delenv(isa.THREADS, raising=False)
+    monkeypatch.setattr("birnn.engine.threads._threads", None)
+    monkeypatch.delenv(THREADS, raising=False)
     monkeypatch.delenv(isa.FORCE, raising=False)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -32,7 +33,7 @@ def two_of_torch(monkeypatch):
 @compiled
 @pytest.mark.parametrize("setting", ["1", "3"])
 def test_the_environment_holds_for_torch_and_for_the_layers(monkeypatch, setting):
-    monkeypatch.setenv(isa.THREADS, setting)
+    monkeypatch.setenv(THREADS, setting)
     with own_threads():
         assert (torch.get_num_threads(), layer_threads().threads) == (1, int(setting))
     assert (torch.get_num_threads(), layer_threads().threads) == (2, 2)
@@ -40,7 +41,7 @@ def test_the_environment_holds_for_torch_and_for_the_layers(monkeypatch, setting
 
 @compiled
 def test_torch_gets_its_threads_back_after_an_error():
-    set_by = isa.threads_set_by()
+    set_by = threads_set_by()
 
     @own_threads(3)
     def fail():
@@ -50,7 +51,7 @@ def test_torch_gets_its_threads_back_after_an_error():
     with pytest.raises(ZeroDivisionError):
         fail()
     assert torch.get_num_threads() == layer_threads().threads == 2
-    assert isa.threads_set_by() == set_by
+    assert threads_set_by() == set_by
 
 
 def test_layers_that_are_torch_s_own_get_all_threads(monkeypatch):

@@ -16,10 +16,10 @@ from birnn.reference.low_precision import (
     MOST_COLUMNS,
     Bf16Matrix,
     Int8Matrix,
-    product,
     quantised_rows,
     rounded_to_bf16,
 )
+from birnn.reference.products import product
 
 F = np.float32
 UNIT = 2.0**-24  # of float32: the largest relative error of one rounding

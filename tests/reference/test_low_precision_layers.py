@@ -8,7 +8,8 @@ import pytest
 from birnn.errors import ShapeError, UsageError
 from birnn.ragged import Ragged
 from birnn.reference import CELLS, GATES, MERGES, Stack, StackState, initialise, run, run_saving
-from birnn.reference.low_precision import MATRICES, product, quantised_rows, rounded_to_bf16
+from birnn.reference.low_precision import MATRICES, quantised_rows, rounded_to_bf16
+from birnn.reference.products import product
 
 F = np.float32
 LENGTHS = np.array([3, 0, 5, 1])

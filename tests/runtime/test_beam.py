@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from birnn.bundle import Bundle, Encoder, Spec, Symbols
 from birnn.engine import isa
+from birnn.engine.threads import num_threads
 from birnn.errors import BundleError, ConfigError, DataError, UsageError
 from birnn.runtime import Hypothesis, Predictor, Search, sequences
 from birnn.runtime import beam as beam_search
@@ -206,7 +207,7 @@ def test_a_source_has_the_same_answers_to_the_bit_alone_and_in_any_batch(
     order = np.random.default_rng(1).permutation(len(sources)).tolist()
     assert shown(ask([sources[i] for i in order])) == [together[i] for i in order]
     for threads in (1, 2):
-        with isa.num_threads(threads):
+        with num_threads(threads):
             assert shown(ask(sources)) == together
     monkeypatch.setattr(sequences, "HYPOTHESES", 7)
     assert shown(ask(sources)) == together

@@ -12,6 +12,7 @@ import pytest
 
 from birnn.bundle import Bundle, Encoder, Spec, Tags
 from birnn.engine import isa
+from birnn.engine.threads import num_threads
 from birnn.inputs import Vectors
 from birnn.runtime import Predictor
 
@@ -54,7 +55,7 @@ def times(model, sequences, calls):
 def test_a_busy_loop_on_one_processor_makes_prediction_little_slower(model, batch, calls):
     sequences = [np.ones((25, 128), np.float32)] * batch
     idle, beside = [], []
-    with isa.num_threads(2):
+    with num_threads(2):
         for _ in range(ROUNDS):
             time.sleep(1.5)  # what was learnt beside the loop is forgotten
             idle += times(model, sequences, calls)

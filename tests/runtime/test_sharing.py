@@ -141,7 +141,7 @@ def test_rows_are_kept_for_the_engine_that_reads_them(
 def test_many_threads_get_the_answers_of_one(
     bundle: Bundle, hasty: None, monkeypatch: pytest.MonkeyPatch, memory: int, threads: int
 ) -> None:
-    monkeypatch.setattr(isa, "_threads", threads)
+    monkeypatch.setattr("birnn.engine.threads._threads", threads)
     monkeypatch.setitem(RowCache.__init__.__kwdefaults__, "memory", memory)
     asked = [questions(bundle.spec, seed) for seed in range(8)]
     right = [told(Predictor(bundle), one) for one in asked]

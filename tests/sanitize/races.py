@@ -17,6 +17,7 @@ import numpy as np
 from birnn.engine import attention, crf, isa, recurrent
 from birnn.engine.arrays import RowLayout
 from birnn.engine.linear import Linear
+from birnn.engine.packed_weights import input_products, pack
 from birnn.ragged import Ragged
 from birnn.reference.scan import Weights
 from birnn.reference.stack import GATES, CellName
@@ -84,10 +85,10 @@ def distinct_rows() -> Iterator[tuple[str, Work]]:
     """Rows by number, whose input products the threads form together."""
     table, layout = numbers(400, 16), RowLayout.ragged(np.full(20, 10))
     weights, which = weights_of("lstm", 16, 64, 1), random.integers(0, 400, 200)
-    packed = recurrent.pack("lstm", weights)
+    packed = pack("lstm", weights)
 
     def work(threads: int) -> None:
-        products = recurrent.input_products(packed, table, threads=threads)
+        products = input_products(packed, table, threads=threads)
         recurrent.forward_packed(packed, products, layout, numbers=which, threads=threads)
 
     yield "distinct rows", work

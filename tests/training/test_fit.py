@@ -16,6 +16,7 @@ import birnn
 from birnn.bundle import io
 from birnn.data import Example
 from birnn.engine import isa
+from birnn.engine.threads import num_threads
 from birnn.errors import DataError, Interrupted, OutputError, UsageError
 from birnn.training.averaging import AveragedWeights
 from birnn.training.fit import fit
@@ -225,7 +226,7 @@ def test_the_number_of_threads_cannot_be_seen_in_a_model(run):
     models = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        with isa.num_threads(threads):
+        with num_threads(threads):
             folder = run(f"on-{threads}", encoder__hidden_size=128, training__epochs=1)
         assert torch.get_num_threads() == threads
         models.append((folder / "model.safetensors").read_bytes())

@@ -9,6 +9,7 @@ import torch
 from birnn.bundle import io
 from birnn.data import Example
 from birnn.engine import isa
+from birnn.engine.threads import num_threads
 from birnn.errors import ConfigError, DataError, DirectionError
 from birnn.runtime import Predictor
 from birnn.runtime.search import GREEDY
@@ -133,7 +134,7 @@ def test_the_number_of_threads_cannot_be_seen_in_a_model(run):
     models = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        with isa.num_threads(threads):
+        with num_threads(threads):
             models.append(
                 weights(run(f"on-{threads}", encoder__hidden_size=80, training__epochs=1))
             )

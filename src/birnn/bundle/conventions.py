@@ -44,7 +44,7 @@ from birnn.bundle.framework_arrays import (
     Kind,
     Setting,
 )
-from birnn.engine.stack import check_parameters
+from birnn.engine.stack_checks import check_parameters
 from birnn.errors import ConversionError, ShapeError, nearest
 from birnn.reference.stack import CellName, Stack
 

@@ -30,8 +30,8 @@ from birnn.reference.low_precision import (
     Matrix,
     Precision,
     check_precision,
-    float_weights,
 )
+from birnn.reference.products import float_weights
 
 OUTLIER = 100
 """A row of int8 has an outlier if its largest value is more than so many times its median one.

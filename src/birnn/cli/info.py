@@ -59,6 +59,7 @@ def _as_set(value: Any) -> str:
 def info(as_json: Json = False) -> int:
     """Tell versions, engines and how fast each is here, threads."""
     from birnn.engine import isa, speed
+    from birnn.engine.threads import get_num_threads, threads_set_by
     from birnn.reference.low_precision import PRECISIONS
 
     engine = isa.active()
@@ -74,8 +75,8 @@ def info(as_json: Json = False) -> int:
         "speed": speed.MEASURED,
         **{precision: _engines(precision) for precision in PRECISIONS},
         "not here": isa.not_here(),
-        "threads": isa.get_num_threads(),
-        "threads set by": isa.threads_set_by(),
+        "threads": get_num_threads(),
+        "threads set by": threads_set_by(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
     if as_json:

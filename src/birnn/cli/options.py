@@ -294,9 +294,10 @@ def with_threads(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(*args: Any, threads: int | None, **kwargs: Any) -> int:
-        from birnn.engine import isa
 
-        with isa.num_threads(threads):
+        from birnn.engine.threads import num_threads
+
+        with num_threads(threads):
             return command(*args, **kwargs)
 
     own = list(signature.parameters.values())

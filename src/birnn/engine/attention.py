@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from birnn.engine import isa
 from birnn.engine.arrays import DTYPES, contiguous, pooled_empty
+from birnn.engine.threads import WorkerThreads, worker_threads
 from birnn.errors import LengthError, ShapeError
 from birnn.ragged import Lengths, Ragged, host_lengths
 from birnn.reference import attention as reference
@@ -78,7 +79,7 @@ def attend(
     *,
     vector: Array | None = None,
     weights: bool = False,
-    threads: int | isa.WorkerThreads | None = None,
+    threads: int | WorkerThreads | None = None,
 ) -> Attended:
     """Weighted means of the values of each query's own source; see `birnn.reference.attention`.
 
@@ -115,7 +116,7 @@ def attend(
     each_P = np.empty(batch.pairs, dtype) if weights else None
     try:
         native.attention_forward(
-            *batch.kernel_arguments, contexts, each_P, *isa.worker_threads(threads)
+            *batch.kernel_arguments, contexts, each_P, *worker_threads(threads)
         )
     except MemoryError as error:
         raise _no_memory(batch) from error
@@ -133,7 +134,7 @@ def attend_gradient(
     d_contexts: Array | None,
     d_weights: Array | None = None,
     vector: Array | None = None,
-    threads: int | isa.WorkerThreads | None = None,
+    threads: int | WorkerThreads | None = None,
 ) -> AttendGradient:
     """Gradient of `attend`, whose first arguments it takes.
 
@@ -203,7 +204,7 @@ def attend_gradient(
     )
     try:
         native.attention_backward(
-            *batch.kernel_arguments, *arguments, *found, *isa.worker_threads(threads)
+            *batch.kernel_arguments, *arguments, *found, *worker_threads(threads)
         )
     except MemoryError as error:
         raise _no_memory(batch) from error

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from birnn.engine import isa
 from birnn.engine.arrays import contiguous
+from birnn.engine.threads import WorkerThreads, worker_threads
 from birnn.errors import ConfigError, ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import crf
@@ -103,7 +104,7 @@ def chain_of(
 
 
 def log_partition(
-    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.WorkerThreads | None = None
+    emissions: Ragged[Array], chain: Chain, *, threads: int | WorkerThreads | None = None
 ) -> Floats:
     """Logarithm of the sum over all tag sequences of the exponential of their score.
 
@@ -134,7 +135,7 @@ def log_partition(
 
 
 def marginals(
-    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.WorkerThreads | None = None
+    emissions: Ragged[Array], chain: Chain, *, threads: int | WorkerThreads | None = None
 ) -> Floats:
     """Probability of each label at each row, summed over all tag sequences.
 
@@ -173,7 +174,7 @@ def log_partition_gradient(
     chain: Chain,
     weights: Array,
     *,
-    threads: int | isa.WorkerThreads | None = None,
+    threads: int | WorkerThreads | None = None,
 ) -> ExpectedCounts:
     """Gradient of the weighted sum of the log-partitions.
 
@@ -223,7 +224,7 @@ def log_partition_gradient(
 
 
 def viterbi(
-    emissions: Ragged[Array], chain: Chain, *, threads: int | isa.WorkerThreads | None = None
+    emissions: Ragged[Array], chain: Chain, *, threads: int | WorkerThreads | None = None
 ) -> Paths:
     """The tag sequence of the highest score; among equals the one of lower labels at the end.
 
@@ -253,7 +254,7 @@ def viterbi(
     scores = np.empty(len(emissions))
     try:
         native.chain_paths(
-            *kernel_arguments(emissions, chain), tags, scores, *isa.worker_threads(threads)
+            *kernel_arguments(emissions, chain), tags, scores, *worker_threads(threads)
         )
     except MemoryError as error:
         raise no_memory(emissions) from error
@@ -323,7 +324,7 @@ def _sums(
     native: ModuleType,
     emissions: Ragged[Array],
     chain: Chain,
-    threads: int | isa.WorkerThreads | None,
+    threads: int | WorkerThreads | None,
     *,
     log_partition: Floats | None = None,
     marginals: Floats | None = None,
@@ -341,7 +342,7 @@ def _sums(
             log_partition,
             marginals,
             *gradient,
-            *isa.worker_threads(threads),
+            *worker_threads(threads),
         )
     except MemoryError as error:
         raise no_memory(emissions) from error

@@ -1,9 +1,8 @@
-"""Which engine runs the recurrence here, why, and on how many threads.
+"""Which engine runs the recurrence here, and why.
 
 The compiled module holds the kernels once for each instruction set and runs, for each precision,
-the best that the processor has. ``BIRNN_ISA`` forces one, ``BIRNN_NUM_THREADS`` sets the threads.
-The module is optional: without a C++ compiler the install is pure Python and the NumPy reference
-runs.
+the best that the processor has. ``BIRNN_ISA`` forces one. The module is optional: without a C++
+compiler the install is pure Python and the NumPy reference runs.
 """
 
 from __future__ import annotations
@@ -17,16 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import NamedTuple
 
 import numpy as np
 
-from birnn.errors import ConfigError, EngineError, nearest
+from birnn.errors import EngineError, nearest
 from birnn.reference.low_precision import PRECISIONS, Precision
 
 FORCE = "BIRNN_ISA"
-THREADS = "BIRNN_NUM_THREADS"
-MAX_THREADS = 256  # as in native/dispatch.cpp
 REFERENCE = "reference"
 
 # As in native/kernels.h.
@@ -61,19 +57,6 @@ LEVELS = {
     ),
     REFERENCE: Level(f"NumPy {np.__version__}"),
 }
-
-
-class WorkerThreads(NamedTuple):
-    """How many threads work on a call at most, and whose.
-
-    Args:
-        threads: How many.
-        openmp: Those of the OpenMP runtime that torch has loaded, not birnn's own pool. Torch's
-            spin after each of its operators, on the processors that others would need.
-    """
-
-    threads: int
-    openmp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,132 +256,6 @@ def _warn_no_native_engine() -> None:
         RuntimeWarning,
         stacklevel=3,
     )
-
-
-def set_num_threads(threads: int) -> None:
-    """Set on how many threads birnn works: to train, to predict and to explain.
-
-    The default is ``BIRNN_NUM_THREADS``, or the number of processors this process may use. Fewer
-    work on what is small, and where other processes want the processors. Results have the same bits
-    with any number. Layers of `birnn.nn` in a program of your own go by
-    ``torch.set_num_threads``.
-
-    Args:
-        threads: From 1 to 256.
-
-    Raises:
-        ConfigError: Not a whole number from 1 to 256.
-
-    Example:
-        >>> before = get_num_threads()
-        >>> set_num_threads(1)
-        >>> get_num_threads()
-        1
-        >>> set_num_threads(before)
-    """
-    global _threads
-    whole = isinstance(threads, int) and not isinstance(threads, bool)
-    if not whole or not 1 <= threads <= MAX_THREADS:
-        raise ConfigError(
-            f"the number of threads is {threads!r}, "
-            f"it must be a whole number from 1 to {MAX_THREADS}"
-        )
-    _threads = threads
-
-
-def get_num_threads() -> int:
-    """Threads that birnn works on at most.
-
-    Raises:
-        ConfigError: ``BIRNN_NUM_THREADS`` is no whole number from 1 to 256.
-    """
-    return _threads if _threads is not None else _threads_by_default(os.environ.get(THREADS, ""))
-
-
-def worker_threads(threads: int | WorkerThreads | None) -> WorkerThreads:
-    """Whoever is asked for; with None as many threads of our own as are set.
-
-    Example:
-        >>> worker_threads(2)
-        WorkerThreads(threads=2, openmp=False)
-    """
-    if isinstance(threads, WorkerThreads):
-        return threads
-    return WorkerThreads(get_num_threads() if threads is None else threads)
-
-
-@contextmanager
-def num_threads(threads: int | None) -> Iterator[None]:
-    """`set_num_threads` for a while; with None nothing is set.
-
-    Example:
-        >>> before = get_num_threads()
-        >>> with num_threads(3):
-        ...     get_num_threads()
-        3
-        >>> get_num_threads() == before
-        True
-    """
-    global _threads
-    before = _threads
-    if threads is not None:
-        set_num_threads(threads)
-    try:
-        yield
-    finally:
-        _threads = before
-
-
-def threads_set_by() -> str:
-    """What says how many threads there are.
-
-    Example:
-        >>> with num_threads(3):
-        ...     threads_set_by()
-        'the program'
-    """
-    if _threads is not None:
-        return "the program"
-    return THREADS if os.environ.get(THREADS, "") else "processors that this process may use"
-
-
-_threads: int | None = None
-
-
-@functools.lru_cache(maxsize=8)
-def _threads_by_default(setting: str) -> int:
-    if not setting:
-        has = getattr(os, "sched_getaffinity", None)
-        return len(has(0)) if has is not None else os.cpu_count() or 1
-    # Python reads no integer of thousands of digits.
-    short = setting.isdecimal() and len(setting) < 10
-    if not short or not 1 <= int(setting) <= MAX_THREADS:
-        shown = setting if len(setting) < 50 else f"{setting[:50]}..."
-        raise ConfigError(
-            f"{THREADS} is {shown!r}, it must be a whole number from 1 to {MAX_THREADS}. "
-            "Unset it for all cores."
-        )
-    return int(setting)
-
-
-def fma_peak(*, threads: int | None = None) -> float:
-    """What the processor does at best: float32 operations in a second by fused multiply-adds.
-
-    Args:
-        threads: How many run at once; as many as are set where it is None.
-
-    Raises:
-        EngineError: The reference runs, which has no such measure.
-
-    Example:
-        >>> fma_peak(threads=1) > 1e8 if selected_engine() is not None else True
-        True
-    """
-    native = selected_engine()
-    if native is None:
-        raise EngineError(f"the {REFERENCE} engine runs, only a compiled one can be measured")
-    rates = [native.peak_rate(0, threads or get_num_threads()) for _ in range(5)]
-    return float(max(rates))
 
 
 def native_module() -> ModuleType | None:

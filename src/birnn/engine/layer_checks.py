@@ -13,6 +13,7 @@ import numpy.typing as npt
 from birnn.engine.arrays import DTYPES, RowLayout
 from birnn.errors import EngineError, ShapeError
 from birnn.reference.low_precision import Matrix, Precision
+from birnn.reference.products import precision_of
 from birnn.reference.stack import GATES, CellName
 
 Array = npt.NDArray[Any]
@@ -21,17 +22,6 @@ DirectionWeights = tuple[Array, Array, Array | None, Array | None]
 """weight_ih (G, D), weight_hh (G, H), bias_ih (G,), bias_hh (G,) of one direction."""
 InferenceWeights = DirectionWeights | tuple[Matrix, Matrix, Array | None, Array | None]
 """The same, or both matrices of one low precision; then rows, states and biases are float32."""
-
-
-def precision_of(weights: Sequence[InferenceWeights]) -> Precision:
-    """The precision that a layer's products are computed in; float64 goes with float32.
-
-    Example:
-        >>> precision_of([(np.zeros((4, 3)), np.zeros((4, 1)), None, None)])
-        'float32'
-    """
-    first = weights[0][0]
-    return first.precision if isinstance(first, Matrix) else "float32"
 
 
 def check_engine(packed: str, engine: str) -> None:
@@ -81,7 +71,7 @@ def check_weights(
     ]
     if initial is not None:
         expected += expected_states(cell, initial, (len(weights), sequences, hidden))
-    wrong = faults(expected, dtype, precision_of(weights))
+    wrong = faults(expected, dtype, precision_of(weights[0][0]))
     if wrong:
         raise ShapeError("; ".join(wrong))
     return hidden

@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from birnn.engine import isa
 from birnn.engine.arrays import DTYPES, aligned_empty, contiguous, precision_number, stored
+from birnn.engine.threads import get_num_threads
 from birnn.errors import ShapeError
 from birnn.reference.activations import ACTIVATIONS, ActivationName
-from birnn.reference.low_precision import Matrix, Multiplier, Precision, multiplier
+from birnn.reference.low_precision import Matrix
+from birnn.reference.products import Multiplier, multiplier, precision_of, rows_dtype
 
 Array = npt.NDArray[Any]
 
@@ -43,7 +45,7 @@ class Linear:
     """
 
     def __init__(self, weight: Array | Matrix, bias: Array | None = None) -> None:
-        dtype = np.dtype(np.float32) if isinstance(weight, Matrix) else weight.dtype
+        dtype = rows_dtype(weight)
         if len(weight.shape) != 2 or dtype not in DTYPES:
             raise ShapeError(
                 f"weight is a matrix of float32 or float64, got {weight.shape} of {dtype}"
@@ -55,7 +57,7 @@ class Linear:
         self._weight = weight if isinstance(weight, Matrix) else contiguous(weight)
         self._bias = None if bias is None else contiguous(bias)
         self._dtype = dtype
-        self._precision: Precision = weight.precision if isinstance(weight, Matrix) else "float32"
+        self._precision = precision_of(weight)
         self._packed: tuple[str, Array] | None = None
         self._multiply: Multiplier | None = None  # where the reference runs
 
@@ -99,7 +101,7 @@ class Linear:
             packed,
             self._bias,
             y,
-            threads or isa.get_num_threads(),
+            threads or get_num_threads(),
             number,
         )
         return y

@@ -21,11 +21,8 @@ import numpy.typing as npt
 from birnn.engine import isa
 from birnn.engine.arrays import (
     RowLayout,
-    aligned_empty,
     contiguous,
     pooled_empty,
-    precision_number,
-    stored,
 )
 from birnn.engine.layer_checks import (
     Array,
@@ -35,62 +32,18 @@ from birnn.engine.layer_checks import (
     check_call,
     check_engine,
     check_rows,
-    check_weights,
     expected_states,
     faults,
-    precision_of,
 )
+from birnn.engine.packed_weights import CELL_NUMBERS, InputProducts, PackedWeights, pack
+from birnn.engine.threads import WorkerThreads, worker_threads
 from birnn.errors import ShapeError
-from birnn.reference.low_precision import Matrix, Precision, differentiable
+from birnn.reference.products import differentiable, precision_of
 from birnn.reference.stack import CellName
 
 Keep = Literal["nothing", "gates", "states", "everything"]
 
-CELL_NUMBERS: dict[CellName, int] = {"rnn_tanh": 0, "rnn_relu": 1, "lstm": 2, "gru": 3}
 KEEP_NUMBERS: dict[Keep, int] = {"nothing": 0, "gates": 1, "states": 2, "everything": 3}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PackedWeights:
-    """Weights of all directions of a layer as one engine reads them.
-
-    Args:
-        engine: The engine.
-        data: The weights, (directions, bytes).
-        cell: The layer's cell.
-        inputs: Width D of its input rows.
-        hidden: Its hidden units H.
-        dtype: Of its rows and states.
-        precision: Of the weights; of float64 it is ``float32``, as for `isa.active`.
-    """
-
-    engine: str
-    data: npt.NDArray[np.uint8]
-    cell: CellName
-    inputs: int
-    hidden: int
-    dtype: np.dtype[Any]
-    precision: Precision
-
-    @property
-    def number(self) -> int:
-        """The compiled module's number for the precision."""
-        return precision_number(self.precision, self.dtype)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class InputProducts:
-    """What distinct rows add to the gates' sums of a layer, as one engine reads it.
-
-    A word's is the same wherever it stands, so it may be kept from call to call.
-
-    Args:
-        engine: The engine.
-        values: For each row `product_width` elements; what stands behind them is not read.
-    """
-
-    engine: str
-    values: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,78 +109,6 @@ def out_of_memory(cell: CellName, layout: RowLayout) -> MemoryError:
     )
 
 
-def pack(cell: CellName, weights: Sequence[InferenceWeights]) -> PackedWeights:
-    """Pack weights once for many calls of `forward_packed`; `forward` does it in each.
-
-    Raises:
-        ShapeError: Shapes or dtypes that do not fit; all that do not are named at once.
-        EngineError: The reference runs: there is nothing to pack for.
-    """
-    precision = precision_of(weights)
-    native = isa.require_native(precision)
-    inputs, first = weights[0][0].shape[-1], weights[0][0]
-    dtype = np.dtype(np.float32) if isinstance(first, Matrix) else first.dtype
-    hidden = check_weights(cell, inputs, dtype, weights)
-    number = precision_number(precision, dtype)
-    count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, number)
-    data = pooled_empty(native, len(weights) * count, np.dtype(np.uint8))
-    data = data.reshape(len(weights), count)
-    numbers, scales = [], []
-    for w_ih, w_hh, *biases in weights:
-        (ih, ih_scales), (hh, hh_scales) = stored(w_ih), stored(w_hh)
-        numbers += [ih, hh, *biases]
-        scales += [one for one in (ih_scales, hh_scales) if one is not None]
-    native.pack(CELL_NUMBERS[cell], numbers, data, scales)
-    return PackedWeights(native.engine(number), data, cell, inputs, hidden, dtype, precision)
-
-
-def product_width(packed: PackedWeights) -> int:
-    """Elements of a row's input product, of all directions.
-
-    Raises:
-        EngineError: The reference runs.
-    """
-    native = isa.require_native(packed.precision)
-    each: int = native.product_width(CELL_NUMBERS[packed.cell], packed.hidden, packed.number)
-    return len(packed.data) * each
-
-
-def input_products(packed: PackedWeights, x: Array, *, threads: int | None = None) -> InputProducts:
-    """The products of rows with a layer's weights, for `forward_packed`: all but the state's part.
-
-    Args:
-        packed: The layer's weights.
-        x: Rows (F, D), of the weights' dtype.
-        threads: How many; as many as are set where it is None.
-
-    Raises:
-        ShapeError: Rows of another width or dtype.
-        EngineError: The reference runs, or the weights are packed for another engine.
-
-    Example:
-        >>> packed = pack("lstm", [(np.zeros((4, 3)), np.zeros((4, 1)), np.ones(4), None)])
-        >>> products = input_products(packed, np.ones((2, 3)))
-        >>> layout, numbers = RowLayout.ragged(np.array([3])), np.array([1, 0, 1])
-        >>> forward_packed(packed, products, layout, numbers=numbers).output.shape
-        (3, 1)
-    """
-    native = isa.require_native(packed.precision)
-    check_engine(packed.engine, native.engine(packed.number))
-    check_rows(x, packed.inputs, packed.dtype)
-    width = product_width(packed)
-    products = aligned_empty(len(x) * width, x.dtype).reshape(len(x), width)
-    native.input_products(
-        CELL_NUMBERS[packed.cell],
-        x,
-        packed.hidden,
-        packed.data,
-        products,
-        *isa.worker_threads(threads),
-        packed.number,
-    )
-    return InputProducts(packed.engine, products)
-
-
 def forward(
     cell: CellName,
     x: Array,
@@ -236,7 +117,7 @@ def forward(
     initial: Arrays | None = None,
     *,
     keep: Keep = "nothing",
-    threads: int | isa.WorkerThreads | None = None,
+    threads: int | WorkerThreads | None = None,
 ) -> LayerForward:
     """Run one layer; the second direction, where there is one, reads every sequence from its end.
 
@@ -268,7 +149,7 @@ def forward(
         >>> forward("lstm", np.ones((3, 3)), layout, [weights]).output.shape
         (3, 1)
     """
-    precision = precision_of(weights)
+    precision = precision_of(weights[0][0])
     if precision != "float32":
         if keep != "nothing":
             differentiable(weights[0][0], "weight_ih")
@@ -292,7 +173,7 @@ def forward_packed(
     initial: Arrays | None = None,
     *,
     numbers: npt.NDArray[np.int64] | None = None,
-    threads: int | isa.WorkerThreads | None = None,
+    threads: int | WorkerThreads | None = None,
 ) -> LayerForward:
     """As `forward`, for inference, with weights that were packed and checked once.
 
@@ -360,7 +241,7 @@ def _forward(
     initial: Arrays | None,
     keep: Keep,
     saved_elements: int,
-    threads: int | isa.WorkerThreads | None,
+    threads: int | WorkerThreads | None,
     *,
     numbers: npt.NDArray[np.int64] | None = None,
     packed: PackedWeights | None = None,
@@ -386,7 +267,7 @@ def _forward(
             h_n,
             c_n,
             saved,
-            *isa.worker_threads(threads),
+            *worker_threads(threads),
             0 if packed is None else packed.number,
         )
     except MemoryError as error:
@@ -467,7 +348,7 @@ def backward(
             d_x,
             _flat(d_weights),
             *_pair(d_initial),
-            *isa.worker_threads(threads),
+            *worker_threads(threads),
         )
     except MemoryError as error:
         raise out_of_memory(cell, layout) from error

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from birnn.engine import crf, isa
 from birnn.engine.arrays import contiguous
+from birnn.engine.threads import WorkerThreads, worker_threads
 from birnn.errors import ShapeError
 from birnn.ragged import Ragged
 from birnn.reference.crf import Chain, Floats
@@ -37,7 +38,7 @@ def marginals(
     spans: StepSpans,
     rules: SpanRules,
     *,
-    threads: int | isa.WorkerThreads | None = None,
+    threads: int | WorkerThreads | None = None,
 ) -> Marginals:
     """Probabilities of labels and of spans, summed over all tag sequences.
 
@@ -81,7 +82,7 @@ def marginals(
                 for mask in (rules.first, rules.begins, rules.continues)
             ),
             *found,
-            *isa.worker_threads(threads),
+            *worker_threads(threads),
         )
     except MemoryError as error:
         raise crf.no_memory(emissions) from error

@@ -9,6 +9,8 @@ import numpy as np
 
 from birnn.engine import isa
 from birnn.engine.stack import PackedStack
+from birnn.engine.threads import get_num_threads, num_threads
+from birnn.errors import EngineError
 from birnn.ragged import Ragged
 from birnn.reference.low_precision import MATRICES, Precision
 from birnn.reference.stack import Stack
@@ -49,7 +51,7 @@ def gflops(precision: Precision, level: str) -> float:
         rng.standard_normal((SEQUENCES * STEPS, STACK.input_size), np.float32),
         np.full(SEQUENCES, STEPS),
     )
-    with isa.forced(level), isa.num_threads(1):
+    with isa.forced(level), num_threads(1):
         packed = PackedStack(parameters, STACK)
         packed.run(x)
         best, end = np.inf, _clock() + _SECONDS
@@ -58,3 +60,26 @@ def gflops(precision: Precision, level: str) -> float:
             packed.run(x)
             best = min(best, _clock() - begin)
     return _OPERATIONS / best / 1e9
+
+
+def fma_peak(*, threads: int | None = None) -> float:
+    """What the processor does at best: float32 operations in a second by fused multiply-adds.
+
+    Args:
+        threads: How many run at once; as many as are set where it is None.
+
+    Raises:
+        EngineError: The reference runs, which has no such measure.
+
+    Example:
+        >>> fma_peak(threads=1) > 1e8 if isa.selected_engine() is not None else True
+        True
+    """
+    native = isa.selected_engine()
+    if native is None:
+        raise EngineError(f"the {isa.REFERENCE} engine runs, only a compiled one can be measured")
+    rates = [
+        native.peak_rate(isa.PRECISION_NUMBERS["float32"], threads or get_num_threads())
+        for _ in range(5)
+    ]
+    return float(max(rates))

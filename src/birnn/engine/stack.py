@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birnn.engine import isa, recurrent
-from birnn.engine.arrays import DTYPES, RowLayout, precision_number
+from birnn.engine import isa
+from birnn.engine.arrays import RowLayout, precision_number
 from birnn.engine.layer_checks import InferenceWeights
 from birnn.engine.linear import Linear
-from birnn.errors import EngineError, ShapeError, UsageError
+from birnn.engine.packed_weights import InputProducts, PackedWeights, input_products, pack
+from birnn.engine.recurrent import forward_packed
+from birnn.engine.stack_checks import check_parameters, parameter_faults, row_faults, state_faults
+from birnn.errors import EngineError, ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
 from birnn.reference.bidirectional import Outcome, StackState
-from birnn.reference.cells import CELLS
-from birnn.reference.low_precision import Matrix, Precision
 from birnn.reference.merge import MERGES
+from birnn.reference.products import precision_of, rows_dtype
 from birnn.reference.stack import Stack
 
 Array = npt.NDArray[Any]
@@ -74,10 +76,9 @@ class PackedStack:
         self._stack = stack
         self._parameters = dict(parameters)
         first = parameters["weight_ih_l0"]
-        self._dtype = _dtype_of(first)
-        self._precision: Precision = first.precision if isinstance(first, Matrix) else "float32"
+        self._dtype, self._precision = rows_dtype(first), precision_of(first)
         self._number = precision_number(self._precision, self._dtype)
-        self._packed: list[recurrent.PackedWeights] = []
+        self._packed: list[PackedWeights] = []
         layers = range(stack.num_layers)
         self._merges = [_merge(parameters, layer, stack) for layer in layers]
         self._states = [stack.states_of(layer) for layer in layers]
@@ -111,14 +112,14 @@ class PackedStack:
             >>> packed.run(x, table=table).output.values.shape
             (3, 6)
         """
-        faults = _row_faults(rows, self._stack, self._dtype)
+        faults = row_faults(rows, self._stack, self._dtype)
         if faults:
             raise ShapeError("; ".join(faults))
         native = isa.selected_engine(self._precision)
         if native is None:
             return PreparedRows(isa.REFERENCE, rows)
         packed = self._pack(native.engine(self._number))[0]
-        products = recurrent.input_products(packed, rows).values
+        products = input_products(packed, rows).values
         if self._adds_input[0]:
             products = np.concatenate([products, rows], axis=1)
         return PreparedRows(packed.engine, products)
@@ -151,7 +152,7 @@ class PackedStack:
             EngineError: ``BIRNN_ISA`` asks for an engine that is not here, or the table is of
                 another one.
         """
-        faults = [] if table is not None else _row_faults(x.values, self._stack, self._dtype)
+        faults = [] if table is not None else row_faults(x.values, self._stack, self._dtype)
         if initial is not None:
             faults += state_faults(len(x), self._dtype, self._stack, initial)
         if faults:
@@ -171,7 +172,7 @@ class PackedStack:
         x: Ragged[Array],
         initial: StackState | None,
         table: PreparedRows | None,
-        layers: list[recurrent.PackedWeights],
+        layers: list[PackedWeights],
     ) -> Outcome:
         """Run the stack on rows, or on the table that row numbers stand for."""
         stack, hidden = self._stack, self._stack.hidden_size
@@ -183,13 +184,13 @@ class PackedStack:
             start = None
             if initial is not None:
                 start = tuple(part[self._states[layer]] for part in initial.parts)
-            given: Array | recurrent.InputProducts = rows_NW
+            given: Array | InputProducts = rows_NW
             if layer == 0 and table is not None:
                 _check_table(table, packed.engine)
-                given, numbers_N = recurrent.InputProducts(table.engine, table.values), x.values
+                given, numbers_N = InputProducts(table.engine, table.values), x.values
             else:
                 numbers_N = None
-            found = recurrent.forward_packed(packed, given, layout, start, numbers=numbers_N)
+            found = forward_packed(packed, given, layout, start, numbers=numbers_N)
             finals.append(found.final)
             halves = [found.output[:, :hidden], found.output[:, hidden:]][: len(found.final[0])]
             merged_NW = self._merges[layer](found.output, halves)
@@ -216,13 +217,13 @@ class PackedStack:
             for suffix in self._stack.suffixes(layer)
         ]
 
-    def _pack(self, engine: str) -> list[recurrent.PackedWeights]:
+    def _pack(self, engine: str) -> list[PackedWeights]:
         """The layers' weights for the engine in use, which is this one."""
         # Read once: another thread may put its own there meanwhile.
         packed = self._packed
         if not packed or packed[0].engine != engine:
             self._packed = packed = [
-                recurrent.pack(self._stack.cell, self._weights(layer))
+                pack(self._stack.cell, self._weights(layer))
                 for layer in range(self._stack.num_layers)
             ]
         return packed
@@ -289,7 +290,7 @@ def run(
         (2, 6)
     """
     faults = [
-        *_row_faults(x.values, stack, x.values.dtype),
+        *row_faults(x.values, stack, x.values.dtype),
         *parameter_faults(parameters, stack, x.values.dtype),
         *state_faults(len(x), x.values.dtype, stack, initial),
     ]
@@ -319,128 +320,3 @@ def _check_table(table: PreparedRows, engine: str) -> None:
         raise EngineError(
             f"the rows are prepared for {table.engine}, {engine} runs. Prepare them again."
         )
-
-
-def _row_faults(rows: Array, stack: Stack, dtype: np.dtype[Any]) -> list[str]:
-    """What is wrong with the rows."""
-    faults: list[str] = []
-    if rows.dtype not in DTYPES:
-        faults.append(f"x is {rows.dtype}. Make it float32 or float64")
-    elif rows.dtype != dtype:
-        faults.append(f"x is {rows.dtype}, the parameters are {dtype}. Give both the same dtype")
-    if rows.shape[1:] != (stack.input_size,):
-        faults.append(
-            f"x has rows of shape {rows.shape[1:]}, the stack reads ({stack.input_size},)"
-        )
-    return faults
-
-
-def check_stack(stack: Any) -> None:
-    """Refuse what is no `Stack`, such as the name of a cell.
-
-    Raises:
-        UsageError: It is something else.
-
-    Example:
-        >>> check_stack("lstm")
-        Traceback (most recent call last):
-        ...
-        birnn.errors.UsageError: stack is a str. Give a birnn.reference.Stack.
-    """
-    if not isinstance(stack, Stack):
-        raise UsageError(f"stack is a {type(stack).__name__}. Give a birnn.reference.Stack.")
-
-
-def check_parameters(parameters: Mapping[str, Any], stack: Stack) -> None:
-    """Refuse parameters, of NumPy, JAX or torch, that are not those of a stack.
-
-    Raises:
-        ShapeError: Names, shapes or dtypes that do not fit; all of them are named at once.
-        UsageError: No stack.
-
-    Example:
-        >>> check_parameters({"weight": np.zeros(1)}, Stack("gru", 2, 1, bidirectional=False))
-        Traceback (most recent call last):
-        ...
-        birnn.errors.ShapeError: weight is no parameter of this stack; weight_ih_l0 (3, 2) is ...
-    """
-    check_stack(stack)
-    faults = parameter_faults(parameters, stack)
-    if faults:
-        raise ShapeError("; ".join(faults))
-
-
-def parameter_faults(
-    parameters: Mapping[str, Any], stack: Stack, dtype: np.dtype[Any] | None = None
-) -> list[str]:
-    """What is wrong with parameters of NumPy, JAX or torch.
-
-    Args:
-        parameters: The arrays by their names.
-        stack: The stack that they are to be of.
-        dtype: Their dtype, which is that of the rows; None: one that they share.
-
-    Example:
-        >>> parameter_faults({"weight_ih_l0": np.zeros((1, 1))}, Stack("gru", 2, 1))[0]
-        'weight_ih_l0 has shape (1, 1), it must be (3, 2)'
-    """
-    shapes, like = stack.shapes(), "x"
-    faults = [f"{name} is no parameter of this stack" for name in parameters if name not in shapes]
-    for name, shape in shapes.items():
-        if name not in parameters:
-            faults.append(f"{name} {shape} is missing")
-            continue
-        array = parameters[name]
-        if dtype is None:
-            like, dtype = name, _dtype_of(array)
-        faults += _array_faults(name, array, shape, like, dtype)
-    precisions = {
-        name: array.precision if isinstance(array, Matrix) else "floats"
-        for name, array in parameters.items()
-        if name.startswith("weight_")
-    }
-    if len(set(precisions.values())) > 1:
-        faults.append(f"all weights are of one precision, got {precisions}")
-    return faults
-
-
-def state_faults(sequences: int, dtype: np.dtype[Any], stack: Stack, initial: Any) -> list[str]:
-    """What is wrong with initial states, whose ``h`` and ``c`` are arrays of NumPy or JAX.
-
-    Example:
-        >>> states = StackState(np.zeros((2, 4, 1)))
-        >>> state_faults(3, np.dtype(float), Stack("gru", 2, 1), states)
-        ['initial h has shape (2, 4, 1), it must be (2, 3, 1)']
-    """
-    if initial is None:
-        return []
-    shape = (stack.state_count, sequences, stack.hidden_size)
-    faults = _array_faults("initial h", initial.h, shape, "x", dtype)
-    if CELLS[stack.cell].states == 1:
-        if initial.c is not None:
-            faults.append(f"initial c is given, {stack.cell} has none. Leave it None")
-    elif initial.c is None:
-        faults.append(f"initial c {shape} is missing")
-    else:
-        faults += _array_faults("initial c", initial.c, shape, "x", dtype)
-    return faults
-
-
-def _array_faults(
-    name: str, array: Any, shape: tuple[int, ...], like: str, dtype: Any
-) -> list[str]:
-    """What is wrong with one array, of the shape that it must have and the dtype of another."""
-    given = _dtype_of(array)
-    if not hasattr(array, "shape") or given is None:
-        return [f"{name} is a {type(array).__name__}, it must be an array {shape}"]
-    faults = []
-    if tuple(array.shape) != shape:
-        faults.append(f"{name} has shape {tuple(array.shape)}, it must be {shape}")
-    if given != dtype:
-        faults.append(f"{name} is {given}, {like} is {dtype}. Give both the same dtype")
-    return faults
-
-
-def _dtype_of(array: Any) -> Any:
-    """An array's dtype, None where it has none; of a matrix of low precision that of its rows."""
-    return np.dtype(np.float32) if isinstance(array, Matrix) else getattr(array, "dtype", None)

@@ -41,7 +41,7 @@ from birnn.inputs.tokens import (
     tokens_of,
 )
 from birnn.inputs.vocabulary import Vocabularies, Vocabulary
-from birnn.reference.low_precision import rows_of
+from birnn.reference.products import rows_of
 from birnn.schema import Frozen, Shape, Size
 
 

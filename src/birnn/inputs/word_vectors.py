@@ -15,7 +15,7 @@ from birnn.inputs.forms import Characters, Surface
 from birnn.inputs.kind import Floats, Integers, Tensors
 from birnn.inputs.vocabulary import Vocabulary
 from birnn.ragged import Ragged
-from birnn.reference.low_precision import float_weights, rows_of
+from birnn.reference.products import float_weights, rows_of
 
 # Standard deviation of fresh word vectors: a rare word's vector, which is hardly ever updated,
 # starts small, so that it adds little to a row.

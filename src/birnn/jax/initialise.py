@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from birnn.engine.stack import check_stack
+from birnn.engine.stack_checks import check_stack
 from birnn.errors import ConfigError, nearest
 from birnn.reference.stack import Stack
 

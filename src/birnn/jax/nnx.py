@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from birnn.bundle.conventions import convention, direction, matching
-from birnn.engine.stack import check_parameters, parameter_faults
+from birnn.engine.stack_checks import check_parameters, parameter_faults
 from birnn.errors import ConversionError, ShapeError, require
 from birnn.jax.initialise import SchemeName, init
 from birnn.jax.recurrent import MERGES, EngineName, RecurrentState, StackOutput, apply, run

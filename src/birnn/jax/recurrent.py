@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import jax.numpy as jnp
 from jax import Array
 
-from birnn.engine.stack import check_stack, parameter_faults, state_faults
+from birnn.engine.stack_checks import check_stack, parameter_faults, state_faults
 from birnn.errors import ConfigError, DirectionError, ShapeError, nearest
 from birnn.jax.cells import Carry
 from birnn.jax.layer import LayerStates, LayerWeights, lengths_within, real_steps, scan_layer

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from birnn.bundle.conventions import convention
-from birnn.engine.stack import check_parameters
+from birnn.engine.stack_checks import check_parameters
 from birnn.errors import Tell, log_notice
 from birnn.keras.backend import DType, load_keras, precision
 from birnn.keras.weights import set_weights, stack_placements

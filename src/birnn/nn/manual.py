@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from birnn.bundle.framework_arrays import PARTS
-from birnn.engine.stack import check_parameters, check_stack
+from birnn.engine.stack_checks import check_parameters, check_stack
 from birnn.errors import ShapeError
 from birnn.nn._engine.tensor_layout import as_lengths
 from birnn.nn.birnn import MERGES, BiRNN, ProjectedMerge

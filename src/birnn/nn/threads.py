@@ -9,11 +9,12 @@ from contextvars import ContextVar
 import torch
 
 from birnn.engine import isa
+from birnn.engine.threads import WorkerThreads, get_num_threads, num_threads, worker_threads
 
 _own: ContextVar[bool] = ContextVar("birnn_own_work", default=False)
 
 
-def layer_threads() -> isa.WorkerThreads:
+def layer_threads() -> WorkerThreads:
     """The threads that run a layer now: torch's, or inside of `own_threads` those of birnn.
 
     Example:
@@ -24,9 +25,9 @@ def layer_threads() -> isa.WorkerThreads:
         True
     """
     if _own.get():
-        return isa.worker_threads(None)
+        return worker_threads(None)
     threads = torch.get_num_threads()
-    return isa.WorkerThreads(threads, openmp=threads > 1)
+    return WorkerThreads(threads, openmp=threads > 1)
 
 
 @contextmanager
@@ -51,9 +52,9 @@ def own_threads(count: int | None = None) -> Iterator[None]:
     """
     before, token = torch.get_num_threads(), _own.set(True)
     try:
-        with isa.num_threads(count):
+        with num_threads(count):
             reference = isa.active().name == isa.REFERENCE
-            torch.set_num_threads(isa.get_num_threads() if reference else 1)
+            torch.set_num_threads(get_num_threads() if reference else 1)
             yield
     finally:
         torch.set_num_threads(before)

@@ -3,13 +3,7 @@
 from birnn.reference.bidirectional import Outcome, Saved, StackState, gradients, run, run_saving
 from birnn.reference.cells import CELLS, Cell
 from birnn.reference.initialise import initialise
-from birnn.reference.low_precision import (
-    PRECISIONS,
-    Bf16Matrix,
-    Int8Matrix,
-    Matrix,
-    Precision,
-)
+from birnn.reference.low_precision import PRECISIONS, Bf16Matrix, Int8Matrix, Matrix, Precision
 from birnn.reference.merge import MERGES, Merge
 from birnn.reference.stack import GATES, MERGE_WIDTH, CellName, Direction, MergeName, Stack
 

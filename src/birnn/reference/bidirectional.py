@@ -22,8 +22,8 @@ import numpy as np
 
 from birnn.ragged import Ragged
 from birnn.reference.cells import CELLS, Array, Arrays
-from birnn.reference.low_precision import differentiable
 from birnn.reference.merge import MERGES, Projection
+from birnn.reference.products import differentiable
 from birnn.reference.scan import Schedule, Tape, Weights, backward, forward
 from birnn.reference.stack import Stack
 

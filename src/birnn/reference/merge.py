@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from birnn.reference.cells import Array
-from birnn.reference.low_precision import differentiable
-from birnn.reference.low_precision import product as matrix_product
+from birnn.reference.products import differentiable
+from birnn.reference.products import product as matrix_product
 from birnn.reference.stack import MERGE_WIDTH, MergeName
 
 

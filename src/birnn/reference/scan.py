@@ -19,7 +19,7 @@ import numpy as np
 
 from birnn.ragged import Lengths
 from birnn.reference.cells import Array, Arrays, Cell
-from birnn.reference.low_precision import differentiable, multiplier
+from birnn.reference.products import differentiable, multiplier
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from birnn.engine.stack import PackedStack, TableStack
 from birnn.ragged import Lengths, Ragged
 from birnn.reference import bridge
 from birnn.reference.bidirectional import Outcome, StackState
-from birnn.reference.low_precision import columns_of, float_weights
+from birnn.reference.products import columns_of, float_weights
 from birnn.reference.softmax import log_softmax
 from birnn.reference.stack import Stack
 from birnn.runtime.heads import Floats, Tensors, check_finite

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from birnn.bundle.io import Bundle
-from birnn.engine import isa
+from birnn.engine.threads import get_num_threads
 from birnn.errors import FormatError, require
 from birnn.export.description import as_metadata, identity
 from birnn.export.feeds import WRITTEN, Array, answers_of, asked_steps, targets_of, unpadded
@@ -75,7 +75,7 @@ def session_of(model: Path | bytes, *, optimised: bool = True) -> Any:
     """
     runtime = require("onnxruntime", extra="onnx")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = isa.get_num_threads()
+    options.intra_op_num_threads = get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = NO_LOG
     if not optimised:

@@ -11,7 +11,7 @@ import numpy as np
 
 from birnn.bundle.conventions import convention
 from birnn.bundle.io import Bundle
-from birnn.engine.stack import check_parameters
+from birnn.engine.stack_checks import check_parameters
 from birnn.errors import ConversionError
 from birnn.export.description import as_metadata, description
 from birnn.export.feeds import Array

@@ -22,6 +22,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from birnn.engine import isa, recurrent
 from birnn.engine.layer_checks import DirectionWeights
+from birnn.engine.packed_weights import PackedWeights, pack
 from birnn.errors import ShapeError, UsageError
 from birnn.nn._engine.call import WeightTensors
 from birnn.nn._engine.private_torch import needs_dispatcher, transforms_active
@@ -55,7 +56,7 @@ class LowPrecisionLayer:
     tensors: Sequence[Tensor]
     state: Any
     memory: Sequence[Tensor]
-    packed: recurrent.PackedWeights
+    packed: PackedWeights
 
     def __len__(self) -> int:
         """How many directions it has."""
@@ -120,7 +121,7 @@ class LowPrecision:
         parts = [[self._array(part) for part in own] for own in weights]
         ends = (f"_l{at}", f"_l{at}_reverse")
         low = [self._direction(own, end) for own, end in zip(parts, ends, strict=False)]
-        return LowPrecisionLayer(self, tensors, state, memory, recurrent.pack(cell, low))
+        return LowPrecisionLayer(self, tensors, state, memory, pack(cell, low))
 
     def _array(self, part: Tensor) -> Any:
         if not is_float32_on_host(part):

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from birnn.engine import isa
 from birnn.engine.arrays import RowLayout, pooled_empty
-from birnn.engine.recurrent import CELL_NUMBERS, KEEP_NUMBERS, out_of_memory
+from birnn.engine.packed_weights import CELL_NUMBERS
+from birnn.engine.recurrent import KEEP_NUMBERS, out_of_memory
 from birnn.nn._engine.call import NATIVE_DTYPES, Call, LayerResult
 from birnn.nn._engine.private_torch import READS_TENSORS
 from birnn.nn.threads import layer_threads

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from birnn.engine import isa
+from birnn.engine.speed import fma_peak
 from birnn.errors import EngineError, Tell, UsageError, no_notice
 from birnn.studies.bench.cases import WORKS, Array, Case, Problem, Work, problem
 from birnn.studies.bench.peers import OURS, PEERS, TORCH, Implementation, Peer, choose
@@ -188,7 +189,7 @@ def measured_peak(threads: int) -> float | None:
     """
     if isa.active().name == "reference":
         return None
-    return isa.fma_peak(threads=threads)
+    return fma_peak(threads=threads)
 
 
 def _entrants(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import get_args
 
 from birnn.engine import isa
+from birnn.engine.threads import get_num_threads
 from birnn.errors import ConfigError, Tell, nearest, no_notice
 from birnn.reference.stack import CellName, Direction, MergeName, Stack
 from birnn.studies.cost import count
@@ -81,7 +82,7 @@ def cost(
     }
     _check(wanted, sizes)
     if measure:
-        threads = isa.get_num_threads() if threads is None else threads
+        threads = get_num_threads() if threads is None else threads
         _check((), {"rounds": rounds, "threads": threads})
     entries = tuple(
         _entry(reader, stack, batch, batch * length)
