@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,18 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from birnn.bundle import Bundle, Encoder, Label, Spec, Vectors, faults, io, load, save
+from birnn.bundle import (
+    Bundle,
+    Encoder,
+    Label,
+    Spec,
+    Vectors,
+    faults,
+    io,
+    load,
+    quantised,
+    save,
+)
 from birnn.errors import BundleError, OutputError, UsageError
 
 
@@ -154,6 +166,41 @@ def test_a_crash_then_a_new_folder_without_a_bundle(
     folder.rename(folder.with_name(".model.before"))
     folder.mkdir()
     assert load(folder).metadata["seed"] == 0
+
+
+def test_two_that_write_at_once_do_so_one_after_another(
+    bundle: Bundle, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, plain_write = replace(bundle, metrics={"by": "the other"}), io._write
+    waiting = threading.Thread(target=save, args=(other, folder))
+
+    def write(path: Path, content: bytes) -> None:
+        if waiting.ident is None:
+            waiting.start()
+            waiting.join(0.2)
+            assert waiting.is_alive()
+        plain_write(path, content)
+
+    monkeypatch.setattr(io, "_write", write)
+    save(bundle, folder)
+    waiting.join()
+    assert load(folder).metrics == {"by": "the other"}
+    assert [entry.name for entry in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_bundle_that_is_replaced_while_it_is_read_is_read_again(
+    bundle: Bundle, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain_read, others = io.read_manifest, [quantised(bundle, "int8"), quantised(bundle, "bf16")]
+
+    def read_manifest(*given: Any) -> Any:
+        told = plain_read(*given)
+        if others:
+            save(others.pop(), folder)
+        return told
+
+    monkeypatch.setattr(io, "read_manifest", read_manifest)
+    assert load(folder).spec.precision == "int8"
 
 
 def test_foreign_folders_and_files_are_refused(bundle: Bundle, tmp_path: Path) -> None:

@@ -10,15 +10,16 @@ README.md           model card
 
 Nothing is ever unpickled. ``sha256`` in the manifest holds the digest of every file that is read,
 and its own, so that damage is found. A folder is replaced by renaming, so that a reader,
-also after a crash, finds either the former bundle or the new one, whole.
+also after a crash, finds either the former bundle or the new one, whole; one that it is replaced
+under reads again. Writers take turns.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -55,6 +56,9 @@ from birnn.bundle.manifest import (
 from birnn.bundle.spec import Spec, StoredTensor
 from birnn.bundle.tensors import Tensor, as_stored, read_only, read_tensors, written_tensors
 from birnn.errors import BundleError, OutputError, Tell, UsageError, log_notice
+
+MOST_READINGS = 10
+"""How often a bundle is read that others replace meanwhile, until one is read whole."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,17 +137,23 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
     target = Path(os.path.realpath(folder))
     fresh, before = _beside(target, "new"), _beside(target, "before")
     try:
-        _settle(target)
-        _refuse_foreign(target, companions)
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh.mkdir()
-        for name, content in _contents(bundle).items():
-            _write(fresh / name, content)
-        synchronise(fresh)
-        if target.exists():
-            target.rename(before)
-        fresh.rename(target)
-        synchronise(target.parent)
+        with _alone(target.parent):
+            try:
+                _settle(target)
+                _refuse_foreign(target, companions)
+                fresh.mkdir()
+                for name, content in _contents(bundle).items():
+                    _write(fresh / name, content)
+                synchronise(fresh)
+                if target.exists():
+                    target.rename(before)
+                fresh.rename(target)
+                synchronise(target.parent)
+            finally:
+                # Also after Ctrl-C: the former bundle is restored, the half-written one removed.
+                with suppress(OSError):
+                    _settle(target)
     except OutputError:
         raise
     except OSError as error:
@@ -151,10 +161,6 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
             f"{folder}: cannot be written: {error.strerror or error}. "
             "Choose a folder that you may write to, on a disk with room."
         ) from error
-    finally:
-        # Also after Ctrl-C: the former bundle is restored, the half-written one removed.
-        with suppress(OSError):
-            _settle(target)
 
 
 def check_place(folder: str | Path, *, reads: str | Path, overwrite: bool = False) -> None:
@@ -245,12 +251,25 @@ def load(folder: str | Path, *, tell: Tell = log_notice) -> Bundle:
             f"{folder}: is no name that a folder can have. Give a folder that `birnn train` wrote."
         )
     files = located(folder, tell)
-    try:
-        return _load(folder, files, tell)
-    except BundleError as error:
-        raise files.after_damage(error) from error.__cause__
-    except OSError as error:
-        raise BundleError(f"{folder}: cannot be read: {error.strerror or error}.") from error
+    for left in reversed(range(MOST_READINGS)):
+        found = _identity(files.folder)
+        try:
+            return _load(folder, files, tell)
+        except BundleError as error:
+            if left and _identity(files.folder) != found:
+                continue  # some of its files were those of the bundle that took its place
+            raise files.after_damage(error) from error.__cause__
+        except OSError as error:
+            raise BundleError(f"{folder}: cannot be read: {error.strerror or error}.") from error
+    raise AssertionError("the last reading returns or raises")
+
+
+def _identity(folder: Path) -> tuple[int, ...] | None:
+    """What is another where another folder has taken the place; None where there is none."""
+    with suppress(OSError):
+        told = folder.stat()
+        return told.st_dev, told.st_ino, told.st_ctime_ns
+    return None
 
 
 def _load(folder: str | Path, files: BundleFiles, tell: Tell) -> Bundle:
@@ -419,6 +438,22 @@ def _settle(target: Path) -> None:
         shutil.rmtree(before)
     if fresh.is_dir():
         shutil.rmtree(fresh)
+
+
+@contextmanager
+def _alone(parent: Path) -> Iterator[None]:
+    """Keep other writers out of a folder; where files cannot be locked, nothing."""
+    with ExitStack() as opened:
+        # Imported here: Windows has none. Some file systems of networks lock no folders.
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            descriptor = os.open(parent, os.O_RDONLY)
+            opened.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Not by closing alone, which children of a fork would have to do as well.
+            opened.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
+        yield
 
 
 def _write(path: Path, content: bytes) -> None:
