@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from birnn.nn import LSTM, BiRNN, accelerate
+from birnn.nn import LSTM, BiRNN, accelerate, decelerate
 from birnn.nn.left_alone import KINDS
 
 
@@ -37,6 +37,10 @@ class PeepholeLSTM(nn.Module):
     def __init__(self):
         super().__init__()
         self.gates = nn.Linear(7, 16)
+
+
+class LongShortTermMemory(PeepholeLSTM):
+    """Another name for one."""
 
 
 class GRUDropout(nn.Module):
@@ -117,6 +121,10 @@ LEFT_ALONE = {
     "by its weights": (ByName, BY_NAME.format("ByName")),
     "of an exported program": (exported, BY_NAME.format("Module")),
     "by its class": (PeepholeLSTM, "it is of a class of its own, PeepholeLSTM"),
+    "by its class, spelled out": (
+        LongShortTermMemory,
+        "it is of a class of its own, LongShortTermMemory",
+    ),
     "script by class": (
         lambda: scripted(PeepholeLSTM()),
         "it is of a class of its own, PeepholeLSTM",
@@ -162,6 +170,28 @@ def test_what_is_around_layers_or_no_layer_is_not_named():
     report = accelerate(GRUTagger())
     assert report.swapped == ("GRU",)
     assert list(report.skipped) == ["own"]
+
+
+def test_layers_that_torch_does_not_know_to_be_parts_are_named():
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.known = nn.LSTM(3, 4)
+            self.layers = [self.known, nn.Sequential(nn.GRU(3, 4)), nn.Linear(3, 4)]
+            self.cells = {"up": (nn.GRUCell(3, 4), PeepholeLSTM())}
+            self.itself = [self, [self.layers]]  # a loop
+            object.__setattr__(self, "lent", nn.RNN(3, 4))
+            self.words = dict.fromkeys(range(3000), "word")
+
+    model = nn.Sequential(Tagger())
+    hidden = model[0].layers[1][0]
+    report = accelerate(model)
+    assert report.swapped == ("0.known",)
+    why = "torch does not know it as a part of the model. nn.ModuleList or ModuleDict makes it one"
+    names = ["0.layers[1].0", "0.cells['up'][0]", "0.cells['up'][1]", "0.lent"]
+    assert report.skipped == dict.fromkeys(names, why)
+    assert type(hidden) is nn.GRU
+    assert decelerate(model).skipped == {}
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ def accelerate(model: nn.Module, precision: Precision = "float32") -> Swapped:
 
     Returns:
         Which layers were swapped, and every other recurrent module and why it was not: those of
-        other classes, quantised ones, cells in loops of the model's own, projections.
+        other classes, quantised ones, cells in loops of the model's own, projections, and those
+        in plain lists, of which torch knows nothing.
 
     Raises:
         UsageError: No torch module.
@@ -136,7 +137,8 @@ def _left_alone(
         if why is not None:
             skipped[name] = why
     skipped |= left_alone.by_class_name(model, [*layers, *skipped])
-    return {name: skipped[name] for name, _ in modules if name in skipped}
+    ordered = {name: skipped[name] for name, _ in modules if name in skipped}
+    return ordered | left_alone.out_of_sight(modules)
 
 
 def _engine(precision: Precision) -> str:

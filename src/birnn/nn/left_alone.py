@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ TORCH_LAYERS = (nn.RNN, nn.LSTM, nn.GRU)
 BIRNN_LAYERS = (RNN, LSTM, GRU)
 
 _WEIGHT = re.compile(r"weight_(ih|hh)(_l\d+)?(_reverse)?")
-_CLASS = re.compile(r"RNN|Rnn|LSTM|Lstm|GRU|Gru(?![a-z])")
+_CLASS = re.compile(r"RNN|Rnn|LSTM|Lstm|GRU|Gru(?![a-z])|SRU|Recurrent|ShortTerm")
 _QUANTISED = re.compile(r"(RNN|LSTM|GRU)(Base|Cell|CellBase)?|_LSTMLayer|_LSTMSingleLayer")
 _COMPILED = {f"{name}{end}" for name in ("RNN", "LSTM", "GRU") for end in ("", "Cell")}
 
@@ -62,6 +62,47 @@ def by_class_name(model: nn.Module, known: Iterable[str]) -> dict[str, str]:
         if next(module.parameters(), None) is not None:
             found[name] = f"it is of a class of its own, {class_name(module)}"
             within |= {name, *_around(name)}
+    return found
+
+
+OUT_OF_SIGHT = (
+    "torch does not know it as a part of the model. nn.ModuleList or ModuleDict makes it one"
+)
+MOST_HELD = 1000
+"""Objects of a list or dict that are looked at: vocabularies have more, lists of layers do not."""
+
+
+def out_of_sight(modules: Sequence[tuple[str, nn.Module]]) -> dict[str, str]:
+    """Recurrent modules that a model holds in plain lists, dicts and the like.
+
+    Args:
+        modules: The modules that torch knows, with their names.
+
+    Example:
+        >>> model = nn.Module()
+        >>> model.layers = [nn.LSTM(3, 4), nn.Linear(3, 4)]
+        >>> list(out_of_sight([("encoder", model)]))
+        ['encoder.layers[0]']
+    """
+    known = {id(module) for _, module in modules}
+    seen, found = set(known), {}
+
+    def look(name: str, held: Any) -> None:
+        if id(held) in seen or not isinstance(held, nn.Module | list | tuple | dict):
+            return
+        seen.add(id(held))
+        if isinstance(held, nn.Module):
+            parts = [(inner, m) for inner, m in held.named_modules() if id(m) not in known]
+            layers = [inner for inner, m in parts if isinstance(m, TORCH_LAYERS) or reason(m)]
+            for inner in (*layers, *by_class_name(held, layers)):
+                found[f"{name}.{inner}".rstrip(".")] = OUT_OF_SIGHT
+        elif len(held) <= MOST_HELD:
+            for key, each in held.items() if isinstance(held, dict) else enumerate(held):
+                look(f"{name}[{key!r}]", each)
+
+    for name, module in modules:
+        for attribute, held in vars(module).items() if not _is_compiled(module) else ():
+            look(f"{name}.{attribute}".lstrip("."), held)
     return found
 
 
