@@ -40,12 +40,13 @@ from birnn.bundle import (
     quantising_report,
     save,
 )
-from birnn.bundle.quantising import OUTLIER, in_precision
+from birnn.bundle.quantising import in_precision
 from birnn.bundle.spec import StoredTensor
 from birnn.bundle.tensors import written_tensors
 from birnn.errors import BundleError, UsageError
 from birnn.inputs import Dense
 from birnn.reference.low_precision import Bf16Matrix, Int8Matrix, Matrix
+from birnn.reference.outliers import OUTLIER
 
 LOW = ("int8", "bf16")
 ENCODER = Encoder(hidden_size=3, num_layers=2, merge="project")
@@ -386,6 +387,11 @@ def test_outliers_of_int8_are_told() -> None:
     [found] = quantising_report(spoilt, quantised(spoilt, "int8")).outliers
     assert (found.tensor, found.rows, found.of) == ("encoder.weight_hh_l0", 1, 256)
     assert found.worst > OUTLIER
+    told: list[str] = []
+    for precision in ("int8", "bf16"):
+        in_precision(spoilt, precision, name="it", tell=told.append)
+        in_precision(plain, precision, name="it", tell=told.append)
+    assert told == [f"it: {found.notice}"]
     # All of that row but its largest value is lost.
     assert (
         np.count_nonzero(quantised(spoilt, "int8").tensors["encoder.weight_hh_l0"].values[7]) == 1

@@ -495,7 +495,11 @@ def test_a_column_of_zeros_and_an_outlier_among_the_weights(precision):
     with torch.no_grad():
         layer.weight_ih_l0[:, 1] = 0
         layer.weight_ih_l0[2, 0] = 1e30
-    accelerate(layer, precision)
+    report = accelerate(layer, precision)
+    spoilt = ["weight_ih_l0"] if precision == "int8" else []
+    assert [each.tensor for each in report.outliers] == spoilt
+    assert ("weight_ih_l0: 1 row has a value of more than" in str(report)) == bool(spoilt)
+    assert not accelerate(nn.Sequential(layer_of("lstm")), precision).outliers
     x = torch.randn(4, 2, D)
     with torch.no_grad():
         found = layer(x)[0]

@@ -31,13 +31,8 @@ from birnn.reference.low_precision import (
     Precision,
     check_precision,
 )
+from birnn.reference.outliers import Outliers, outliers
 from birnn.reference.products import float_weights
-
-OUTLIER = 100
-"""A row of int8 has an outlier if its largest value is more than so many times its median one.
-
-Its scale is a 127th of the largest: half of the row's values then have one step or none.
-"""
 
 
 def quantised(bundle: Bundle, precision: str, *, name: str | None = None) -> Bundle:
@@ -132,7 +127,8 @@ def in_precision(bundle: Bundle, precision: str | None, *, name: str, tell: Tell
         bundle: The model.
         precision: ``float32``, ``bf16`` or ``int8``; None for its own.
         name: How it is called where it has to be named.
-        tell: Takes a notice if weights were dequantised, or if parts have no low precision.
+        tell: Takes a notice if weights were dequantised, if parts have no low precision, and of
+            rows that lose much to single values.
 
     Raises:
         BundleError: One low precision asked of another, or what `quantised` refuses.
@@ -146,7 +142,10 @@ def in_precision(bundle: Bundle, precision: str | None, *, name: str, tell: Tell
         kept = sorted({reason.partition(":")[0] for reason in reasons} - {"biases"})
         if kept:
             tell(f"{name}: in {wanted}, but float32 for the {', the '.join(kept)}")
-        return quantised(bundle, wanted, name=name)
+        small = quantised(bundle, wanted, name=name)
+        for each in _outliers(bundle, small):
+            tell(f"{name}: {each.notice}")
+        return small
     if wanted == "float32":
         tell(_told(own))
         return dequantised(bundle)
@@ -201,23 +200,6 @@ class KeptTensors:
 
 
 @dataclass(frozen=True, slots=True)
-class Outliers:
-    """A matrix with rows whose largest value takes the steps of all others, see `OUTLIER`.
-
-    Args:
-        tensor: Its name.
-        rows: How many such rows it has.
-        of: How many rows it has.
-        worst: Largest value of a row, relative to the row's median.
-    """
-
-    tensor: str
-    rows: int
-    of: int
-    worst: float
-
-
-@dataclass(frozen=True, slots=True)
 class QuantisingReport:
     """What quantising did to a model; `quantising_report` gives one.
 
@@ -257,8 +239,6 @@ def quantising_report(before: Bundle, after: Bundle) -> QuantisingReport:
     for name, tensor in after.tensors.items():
         if isinstance(tensor, Matrix):
             parts.setdefault(name.rpartition(".")[0], []).append(name)
-    tensors = after.tensors.items()
-    found = [_outliers(name, tensor, before.tensors[name]) for name, tensor in tensors]
     return QuantisingReport(
         after.spec.precision,
         _bytes(before.tensors, before.tensors),
@@ -274,8 +254,14 @@ def quantising_report(before: Bundle, after: Bundle) -> QuantisingReport:
             for part, names in parts.items()
         ),
         tuple(KeptTensors(reason, len(sizes), sum(sizes)) for reason, sizes in kept.items()),
-        tuple(each for each in found if each is not None),
+        _outliers(before, after),
     )
+
+
+def _outliers(before: Bundle, after: Bundle) -> tuple[Outliers, ...]:
+    low = [name for name, tensor in after.tensors.items() if isinstance(tensor, Int8Matrix)]
+    found = [outliers(name, float_weights(before.tensors[name])) for name in low]
+    return tuple(each for each in found if each is not None)
 
 
 def _bytes(tensors: Mapping[str, Tensor], names: Any) -> int:
@@ -288,17 +274,3 @@ def _error(before: Tensor, after: Tensor) -> float:
     lost = np.linalg.norm(float_weights(after) - exact, axis=1)
     size = np.linalg.norm(exact, axis=1)
     return float(np.max(np.divide(lost, size, out=np.zeros_like(lost), where=size > 0), initial=0))
-
-
-def _outliers(name: str, after: Tensor, before: Tensor) -> Outliers | None:
-    if not isinstance(after, Int8Matrix):
-        return None
-    magnitude_RC = np.sort(np.abs(float_weights(before)), axis=1).astype(np.float64)
-    rows, columns = magnitude_RC.shape
-    # The median of the values that are not 0: most of a row may be.
-    zeros_R = (magnitude_RC == 0).sum(axis=1)
-    middle_R = np.minimum((zeros_R + columns) // 2, columns - 1)
-    median_R = magnitude_RC[np.arange(rows), middle_R]
-    ratio_R = np.divide(magnitude_RC[:, -1], median_R, out=np.zeros(rows), where=median_R > 0)
-    beyond = int((ratio_R > OUTLIER).sum())
-    return Outliers(name, beyond, rows, float(ratio_R.max())) if beyond else None

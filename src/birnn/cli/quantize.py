@@ -62,7 +62,6 @@ def quantize(
     from birnn.bundle import io, quantised, quantising_report
     from birnn.bundle.addresses import located
     from birnn.bundle.card import QUANTISED
-    from birnn.bundle.quantising import OUTLIER
     from birnn.reference.low_precision import check_precision
 
     check_precision(to)
@@ -100,11 +99,7 @@ def quantize(
         share = f"{sizes[1]:,} bytes, {sizes[1] / sizes[0]:.2f} of {sizes[0]:,}"
         print(f"{report.precision} model in {escaped(str(out))}: {share}")
     for each in report.outliers:
-        print_notice(
-            f"{each.tensor}: {each.rows:,} of {each.of:,} rows have a value of more than "
-            f"{OUTLIER} times their median one, {each.worst:.3g} times at most. In int8 the others "
-            "of such a row have few steps or none; bf16 keeps them."
-        )
+        print_notice(each.notice)
     if check is None:
         print_notice("nothing was checked: --check F tells what this changes on a labelled file")
     return 0

@@ -18,6 +18,7 @@ from birnn.nn._engine.private_torch import PLAIN_CLASSES
 from birnn.nn.birnn import BiRNN
 from birnn.nn.recurrent import cell_of, weights_of
 from birnn.reference.low_precision import Precision, check_precision
+from birnn.reference.outliers import Outliers, outliers
 
 BIRNN_CLASSES: dict[type[nn.Module], type[nn.Module]] = dict(
     zip(left_alone.TORCH_LAYERS, left_alone.BIRNN_LAYERS, strict=True)
@@ -36,12 +37,14 @@ class Swapped:
         engine: What runs the layers now.
         otherwise: Names of layers that changed too, but run otherwise as they are now, and why:
             on another device, in another dtype.
+        outliers: Weights that lose much in int8, as single values take the steps of their rows.
     """
 
     swapped: tuple[str, ...]
     skipped: dict[str, str]
     engine: str
     otherwise: dict[str, str] = field(default_factory=dict)
+    outliers: tuple[Outliers, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{_count(self.swapped)} put on {self.engine}"]
@@ -52,7 +55,7 @@ class Swapped:
         ):
             lines += [f"{_count(found)} {told}"] if found else []
             lines += [f"  {name or '(the model)'}: {why}" for name, why in found.items()]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(each.notice for each in self.outliers)])
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         """Say that this is no model."""
@@ -115,7 +118,8 @@ def accelerate(model: nn.Module, precision: Precision = "float32") -> Swapped:
         low = {name: _low_precision(layers[name], precision, name) for name in swapped}
     for name, layer in layers.items():
         _change(layer, BIRNN_CLASSES, low.get(name))
-    return Swapped(swapped, skipped, engine, otherwise)
+    spoilt = _outliers({name: layers[name] for name in low}) if precision == "int8" else ()
+    return Swapped(swapped, skipped, engine, otherwise, spoilt)
 
 
 def _left_alone(
@@ -195,6 +199,17 @@ def _change(
         return False
     module.__class__ = kind
     return True
+
+
+def _outliers(layers: dict[str, nn.Module]) -> tuple[Outliers, ...]:
+    """Matrices of layers with rows that lose much in int8."""
+    found = [
+        outliers(f"{name}.{part}".lstrip("."), weights.detach().numpy())
+        for name, layer in layers.items()
+        for part, weights in layer.named_parameters()
+        if weights.ndim == 2
+    ]
+    return tuple(each for each in found if each is not None)
 
 
 def _low_precision(layer: nn.Module, precision: Precision, name: str) -> LowPrecision:
