@@ -28,6 +28,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 import birnn
 from birnn.cli.printing import markdown
 from birnn.data import read
+from birnn.errors import BirnnError
 from birnn.reference.low_precision import PRECISIONS
 from results import positive
 from turns import take
@@ -69,7 +70,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
     folder = arguments.data / "ud-english-lines"
-    train, test = (sentences(folder / f"{part}.conllu") for part in ("train", "test"))
+    try:
+        train, test = (sentences(folder / f"{part}.conllu") for part in ("train", "test"))
+    except BirnnError as error:
+        parser.error(str(error))
     words = {word: at for at, word in enumerate(["", *sorted({w for ws, _ in train for w in ws})])}
     tags = {tag: at for at, tag in enumerate(sorted({tag for _, own in train for tag in own}))}
     tagger = Tagger(len(words), len(tags), arguments.hidden)

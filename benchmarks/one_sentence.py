@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from birnn.engine.threads import set_num_threads
+from birnn.errors import BirnnError
 from birnn.inputs import Steps
 from birnn.ragged import Ragged
 from birnn.runtime import Predictor
@@ -84,9 +85,12 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
     parser.add_argument("--rounds", type=positive, default=10)
     options = parser.parse_args()
-    models = {p: Predictor.load(options.model, precision=p) for p in options.precisions}
-    read = next(iter(models.values())).read(options.file)
-    sentences = [e.inputs for e in read if len(e.inputs) == options.tokens]
+    try:
+        models = {p: Predictor.load(options.model, precision=p) for p in options.precisions}
+        read = next(iter(models.values())).read(options.file)
+        sentences = [e.inputs for e in read if len(e.inputs) == options.tokens]
+    except BirnnError as error:
+        parser.error(str(error))
     if len(sentences) < 2:
         parser.error(f"{options.file} has {len(sentences)} sentences of {options.tokens} tokens")
     print(f"{len(sentences)} sentences of {options.tokens} tokens, medians in microseconds")

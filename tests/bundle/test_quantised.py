@@ -35,6 +35,7 @@ from birnn.bundle import (
     as_float32,
     dequantised,
     faults,
+    io,
     load,
     quantised,
     quantising_report,
@@ -300,6 +301,16 @@ def test_a_spec_that_says_another_precision_than_the_file(small: Path) -> None:
 
 
 # ------------------------------------------------------------------ what is refused
+
+
+def test_an_older_birnn_says_to_upgrade_and_reads_what_it_can(
+    bundle: Bundle, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(bundle, tmp_path / "full")
+    monkeypatch.setattr(io, "FORMAT_VERSION", 1)  # of before there was low precision
+    with pytest.raises(BundleError, match=r"version 2, this birnn reads up to 1\. Upgrade birnn"):
+        load(small)
+    assert load(tmp_path / "full").spec == bundle.spec
 
 
 def test_what_cannot_be_quantised(bundle: Bundle) -> None:

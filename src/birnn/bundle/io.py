@@ -373,7 +373,7 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
     metadata, metrics = documents.plain(bundle.metadata), documents.plain(bundle.metrics)
     manifest = {
         "format": "birnn",
-        "format_version": FORMAT_VERSION,
+        "format_version": 1 if spec.precision == "float32" else FORMAT_VERSION,
         ANNOUNCED: DIGESTS,
         "files": files,
         "spec": spec.model_dump(mode="json"),

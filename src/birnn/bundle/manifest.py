@@ -8,7 +8,8 @@ from typing import Any
 from birnn.bundle import documents
 from birnn.bundle.checks import path_fault, shortlist
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest that is read: 2 has matrices in low precision, all in float32 is 1, as ever."""
 MANIFEST = "birnn.json"
 FILES = {"vocabularies": "vocab.json", "tensors": "model.safetensors"}
 MEAN_STATES = "background.safetensors"
