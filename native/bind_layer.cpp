@@ -9,11 +9,11 @@
 #include <limits>
 #include <vector>
 
-#include "array_checks.h"
 #include "barrier.h"
 #include "buffers.h"
 #include "dispatch.h"
 #include "kernels.h"
+#include "layer_arguments.h"
 #include "parallel.h"
 #include "plan.h"
 #include "work_split.h"
@@ -22,61 +22,12 @@ namespace birnn {
 
 namespace {
 
-Cell cell_of(int number) {
-  if (number < 0 || number > 3) throw std::invalid_argument("there is no such cell");
-  return static_cast<Cell>(number);
-}
-
 Keep keep_of(int number) {
   if (number < 0 || number > 3) throw std::invalid_argument("there is no such keep");
   return static_cast<Keep>(number);
 }
 
-Shape shape_of(int cell, std::int64_t inputs, std::int64_t hidden, std::int64_t directions) {
-  constexpr std::int64_t most = std::int64_t{1} << 24;
-  if (inputs < 1 || inputs > most || hidden < 1 || hidden > most) {
-    throw std::invalid_argument("inputs and hidden units are from 1 to 2**24");
-  }
-  if (directions < 1 || directions > 2) throw std::invalid_argument("directions are 1 or 2");
-  return Shape{cell_of(cell), inputs, hidden, directions};
-}
-
 const Kernels& kernels_of(bool wide) { return wide ? engine().float64 : engine().float32; }
-
-// The kernels of inference in a precision, for weights of which a row has so many columns at most.
-const InferenceKernels& inference_for(Precision precision, const Shape& shape) {
-  check_summands(precision, std::max(shape.inputs, shape.hidden));
-  return inference_kernels(precision);
-}
-
-// Weights of each direction: weight_ih, weight_hh, bias_ih, bias_hh; of int8 the scales of the two
-// matrices.
-std::vector<Weights> weights_of(const Shape& shape, const std::vector<MaybeIn>& arrays,
-                                Precision precision, const std::vector<MaybeIn>& scales = {}) {
-  if (arrays.size() != static_cast<std::size_t>(4 * shape.directions) ||
-      (!scales.empty() && 2 * scales.size() != arrays.size())) {
-    throw std::invalid_argument(
-        "weights are four arrays for each direction, of int8 with scales of two");
-  }
-  const auto dtype = weights_dtype(precision), bias_dtype = rows_dtype(precision);
-  const MaybeIn none;
-  const std::int64_t rows = gate_counts[static_cast<int>(shape.cell)] * shape.hidden;
-  std::vector<Weights> weights;
-  for (std::size_t i = 0; i < arrays.size(); i += 4) {
-    const MaybeIn* const own = scales.empty() ? nullptr : &scales[i / 2];
-    const Weights one{data_of(arrays[i], "weight_ih", dtype, {rows, shape.inputs}),
-                      data_of(arrays[i + 1], "weight_hh", dtype, {rows, shape.hidden}),
-                      data_of(arrays[i + 2], "bias_ih", bias_dtype, {rows}),
-                      data_of(arrays[i + 3], "bias_hh", bias_dtype, {rows}),
-                      scales_of(own != nullptr ? own[0] : none, precision, rows),
-                      scales_of(own != nullptr ? own[1] : none, precision, rows)};
-    if (one.ih == nullptr || one.hh == nullptr) {
-      throw std::invalid_argument("weight_ih and weight_hh must be there");
-    }
-    weights.push_back(one);
-  }
-  return weights;
-}
 
 // What forward and backward are both called with.
 struct Layer {
@@ -140,70 +91,6 @@ struct Layer {
     }
   }
 };
-
-std::int64_t packed_bytes(int cell, std::int64_t inputs, std::int64_t hidden, int precision) {
-  const Shape shape = shape_of(cell, inputs, hidden, 1);
-  return inference_for(precision_of(precision), shape).packed_forward(&shape);
-}
-
-void pack(int cell, const std::vector<MaybeIn>& weights, const Out& packed,
-          const std::vector<MaybeIn>& scales) {
-  if (weights.empty() || !weights[0] || weights[0]->ndim() != 2 || weights.size() < 2 ||
-      !weights[1] || weights[1]->ndim() != 2) {
-    throw std::invalid_argument("weight_ih and weight_hh are matrices");
-  }
-  const Shape shape = shape_of(cell, static_cast<std::int64_t>(weights[0]->shape(1)),
-                               static_cast<std::int64_t>(weights[1]->shape(1)),
-                               static_cast<std::int64_t>(weights.size() / 4));
-  const Precision precision = precision_of_weights(weights[0]->dtype());
-  const auto& kernels = inference_for(precision, shape);
-  const auto each = kernels.packed_forward(&shape);
-  check_packed(packed, {shape.directions, each});
-  const auto from = weights_of(shape, weights, precision, scales);
-  char* to = static_cast<char*>(packed.data());
-  run_parallel(WorkerThreads{}, shape.directions, [&](std::int64_t direction, int) {
-    const auto d = static_cast<std::size_t>(direction);
-    kernels.pack_forward(&shape, &from[d], to + direction * each, 0, 1);
-  });
-}
-
-std::int64_t product_width(int cell, std::int64_t hidden, int precision) {
-  const Shape shape = shape_of(cell, 1, hidden, 1);
-  return inference_for(precision_of(precision), shape).product_width(&shape);
-}
-
-void input_products(int cell, const In& x, std::int64_t hidden, const In& packed,
-                    const Out& products, int threads, bool openmp, int low) {
-  if (x.ndim() != 2 || packed.ndim() != 2) {
-    throw std::invalid_argument("x is rows of numbers, packed has a row for each direction");
-  }
-  const Precision precision = precision_for(x.dtype(), low);
-  const auto rows = rows_of(x);
-  const auto directions = static_cast<std::int64_t>(packed.shape(0));
-  InputProducts call{};
-  call.shape = shape_of(cell, width_of(x), hidden, directions);
-  const auto& kernels = inference_for(precision, call.shape);
-  const auto each_packed = kernels.packed_forward(&call.shape);
-  check_packed(packed, {directions, each_packed});
-  check(products, "products", x.dtype(), {rows, directions * kernels.product_width(&call.shape)});
-  call.x = x.data();
-  call.products = products.data();
-  for (std::int64_t d = 0; d < directions; ++d) {
-    call.packed[d] = static_cast<const char*>(packed.data()) + d * each_packed;
-  }
-  constexpr std::int64_t most = 64;  // rows of a task
-  const auto parts = (rows + most - 1) / most;
-  const WorkerThreads workers =
-      product_threads(call.shape, rows, weight_bytes(precision), {threads, openmp});
-  const auto own_bytes = kernels.products_workspace(&call.shape);
-  char* const memory = thread_workspace().reserve(workers.count * own_bytes);
-  run_parallel(workers, parts * directions, [&](std::int64_t task, int rank) {
-    const auto begin = task / directions * most;
-    kernels.input_products(&call, static_cast<int>(task % directions), begin,
-                           std::min(begin + most, rows), memory + rank * own_bytes);
-  });
-  thread_workspace().trim();
-}
 
 std::int64_t saved_elements(int cell, std::int64_t rows, std::int64_t hidden, int keep, bool wide) {
   const Shape shape = shape_of(cell, 1, hidden, 1);
@@ -447,15 +334,6 @@ void layer_backward(int cell, const In& x, const Plan& plan, const std::vector<M
 
 void bind_layer(nb::module_& m) {
   using namespace nb::literals;
-  m.def("packed_bytes", &packed_bytes, "cell"_a, "inputs"_a, "hidden"_a, "precision"_a,
-        "Bytes of the packed weights of one direction.");
-  m.def("pack", &pack, "cell"_a, "weights"_a, "packed"_a, "scales"_a = nb::tuple(),
-        "Pack the weights of all directions into (directions, packed_bytes) uint8.");
-  m.def("product_width", &product_width, "cell"_a, "hidden"_a, "precision"_a,
-        "Elements of a row's input product in one direction.");
-  m.def("input_products", &input_products, "cell"_a, "x"_a, "hidden"_a, "packed"_a, "products"_a,
-        "threads"_a, "openmp"_a = false, "precision"_a = 0,
-        "What rows add to the gates' sums in all directions, without the recurrent part.");
   m.def("saved_elements", &saved_elements, "cell"_a, "rows"_a, "hidden"_a, "keep"_a, "wide"_a,
         "Elements that one direction keeps for the backward pass.");
   m.def("layer_forward", &layer_forward, "cell"_a, "x"_a, "plan"_a, "numbers"_a.noconvert().none(),

@@ -20,6 +20,7 @@ namespace nb = nanobind;
 namespace birnn {
 
 void bind_layer(nb::module_& m);
+void bind_packed(nb::module_& m);
 void bind_linear(nb::module_& m);
 void bind_crf(nb::module_& m);
 void bind_attention(nb::module_& m);
@@ -107,6 +108,7 @@ NB_MODULE(_native, m) {
   m.def("stop_threads", &birnn::stop_threads, "End the threads that wait for work.");
   birnn::bind_plan(m);
   birnn::bind_layer(m);
+  birnn::bind_packed(m);
   birnn::bind_linear(m);
   birnn::bind_crf(m);
   birnn::bind_attention(m);
