@@ -170,6 +170,15 @@ def test_a_compiled_model_takes_the_new_layer(place, count_native):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_torchscript_is_told_the_remedy(precision):
+    model = nn.Sequential(nn.LSTM(3, 4)).eval()
+    accelerate(model, precision)
+    with pytest.raises(UsageError, match=r"TorchScript .* birnn\.decelerate\(model\)"):
+        torch.jit.script(model)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_decelerate_makes_way_for_torchscript():
     model = nn.Sequential(LSTM(3, 4))
     assert decelerate(model).swapped == ("0",)

@@ -10,7 +10,7 @@ torch's own forward, which runs it or says in its words what is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,13 @@ class _OnEngine(nn.RNNBase):
     def extra_repr(self) -> str:
         """The settings."""
         return super().extra_repr() + precision_repr(self)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Refuse `torch.jit.script`, which asks this of each module that it compiles."""
+        raise UsageError(
+            f"TorchScript compiles torch's own layers, got birnn's {type(self).__name__}. "
+            "Call birnn.decelerate(model) first, which makes the layers torch's again."
+        )
 
 
 class RNN(_OnEngine, nn.RNN):
