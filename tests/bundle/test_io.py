@@ -27,6 +27,7 @@ from birnn.bundle import (
     quantised,
     save,
 )
+from birnn.bundle import folder as folder_module
 from birnn.errors import BundleError, OutputError, UsageError
 
 
@@ -124,7 +125,7 @@ def test_a_failed_write_leaves_what_stood_there(
     def fail(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(io, failing, fail)
+    monkeypatch.setattr(folder_module, failing, fail)
     with pytest.raises(OutputError, match="No space left"):
         save(make(1), folder)
     assert load(folder).metadata["seed"] == 0
@@ -171,7 +172,7 @@ def test_a_crash_then_a_new_folder_without_a_bundle(
 def test_two_that_write_at_once_do_so_one_after_another(
     bundle: Bundle, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, plain_write = replace(bundle, metrics={"by": "the other"}), io._write
+    other, plain_write = replace(bundle, metrics={"by": "the other"}), folder_module._write
     waiting = threading.Thread(target=save, args=(other, folder))
 
     def write(path: Path, content: bytes) -> None:
@@ -181,7 +182,7 @@ def test_two_that_write_at_once_do_so_one_after_another(
             assert waiting.is_alive()
         plain_write(path, content)
 
-    monkeypatch.setattr(io, "_write", write)
+    monkeypatch.setattr(folder_module, "_write", write)
     save(bundle, folder)
     waiting.join()
     assert load(folder).metrics == {"by": "the other"}

@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_what_was_there(
     def full(path: Path, content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(io, "_write", full)
+    monkeypatch.setattr("birnn.bundle.folder._write", full)
     told = call("quantize", trained("tagger"), "--to", "int8", "--out", out, "--overwrite")
     assert "No space left on device" in told.fault
     assert {entry.name: entry.read_bytes() for entry in out.iterdir()} == before

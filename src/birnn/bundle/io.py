@@ -16,10 +16,7 @@ under reads again. Writers take turns.
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +35,7 @@ from birnn.bundle.checks import (
     value_faults,
     vocabulary_faults,
 )
+from birnn.bundle.folder import can_be, former, identity, write_folder
 from birnn.bundle.manifest import (
     ANNOUNCED,
     CARD,
@@ -55,7 +53,7 @@ from birnn.bundle.manifest import (
 )
 from birnn.bundle.spec import Spec, StoredTensor
 from birnn.bundle.tensors import Tensor, as_stored, read_only, read_tensors, written_tensors
-from birnn.errors import BundleError, OutputError, Tell, UsageError, log_notice
+from birnn.errors import BundleError, Tell, UsageError, log_notice
 
 MOST_READINGS = 10
 """How often a bundle is read that others replace meanwhile, until one is read whole."""
@@ -132,65 +130,7 @@ def save(bundle: Bundle, folder: str | Path, *, companions: Collection[str] = ()
     found = faults(bundle)
     if found:
         raise BundleError(f"this model cannot be saved: {summary(found)}")
-    if not _can_be(folder):
-        raise OutputError(f"{folder}: is no name that a folder can have. Choose another.")
-    target = Path(os.path.realpath(folder))
-    fresh, before = _beside(target, "new"), _beside(target, "before")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target.parent):
-            try:
-                _settle(target)
-                _refuse_foreign(target, companions)
-                fresh.mkdir()
-                for name, content in _contents(bundle).items():
-                    _write(fresh / name, content)
-                synchronise(fresh)
-                if target.exists():
-                    target.rename(before)
-                fresh.rename(target)
-                synchronise(target.parent)
-            finally:
-                # Also after Ctrl-C: the former bundle is restored, the half-written one removed.
-                with suppress(OSError):
-                    _settle(target)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be written: {error.strerror or error}. "
-            "Choose a folder that you may write to, on a disk with room."
-        ) from error
-
-
-def check_place(folder: str | Path, *, reads: str | Path, overwrite: bool = False) -> None:
-    """Refuse a folder for a quantised model, before work that takes long.
-
-    Args:
-        folder: Where the model is to be written.
-        reads: The folder of the model that it is made of.
-        overwrite: Whether a quantised model there may be replaced.
-
-    Raises:
-        OutputError: It is no bundle, or one that is not to be replaced, or a float32 one, which may
-            have taken hours to train.
-        UsageError: Both are one.
-    """
-    if not _can_be(folder):
-        raise OutputError(f"{folder}: is no name that a folder can have. Choose another.")
-    target = Path(os.path.realpath(folder))
-    if _can_be(reads) and Path(os.path.realpath(reads)) == target:
-        raise UsageError(f"{folder} is the model that is read. Choose another folder to write to.")
-    _refuse_foreign(target, ())
-    if not (target / MANIFEST).is_file():
-        return
-    spec = read_manifest(target, [], target).get("spec")
-    if isinstance(spec, dict) and spec.get("precision", "float32") == "float32":
-        raise OutputError(f"{folder}: holds a float32 model already. Choose another folder.")
-    if not overwrite:
-        raise OutputError(
-            f"{folder} holds a model. Give another --out, or --overwrite to replace it."
-        )
+    write_folder(folder, _contents(bundle), companions=companions)
 
 
 class HasBundle(Protocol):
@@ -246,17 +186,17 @@ def load(folder: str | Path, *, tell: Tell = log_notice) -> Bundle:
     """
     if not isinstance(folder, str | Path):
         raise UsageError(f"folder is a {type(folder).__name__}. Give the path of a folder.")
-    if not _can_be(folder):
+    if not can_be(folder):
         raise BundleError(
             f"{folder}: is no name that a folder can have. Give a folder that `birnn train` wrote."
         )
     files = located(folder, tell)
     for left in reversed(range(MOST_READINGS)):
-        found = _identity(files.folder)
+        found = identity(files.folder)
         try:
             return _load(folder, files, tell)
         except BundleError as error:
-            if left and _identity(files.folder) != found:
+            if left and identity(files.folder) != found:
                 continue  # some of its files were those of the bundle that took its place
             raise files.after_damage(error) from error.__cause__
         except OSError as error:
@@ -264,17 +204,9 @@ def load(folder: str | Path, *, tell: Tell = log_notice) -> Bundle:
     raise AssertionError("the last reading returns or raises")
 
 
-def _identity(folder: Path) -> tuple[int, ...] | None:
-    """What is another where another folder has taken the place; None where there is none."""
-    with suppress(OSError):
-        told = folder.stat()
-        return told.st_dev, told.st_ino, told.st_ctime_ns
-    return None
-
-
 def _load(folder: str | Path, files: BundleFiles, tell: Tell) -> Bundle:
     place = files.folder
-    before = _beside(Path(os.path.realpath(place)), "before")
+    before = former(place)
     if not (place / MANIFEST).is_file() and (before / MANIFEST).is_file():
         # A write was interrupted between its two renames: the former bundle is still whole.
         place = before
@@ -397,77 +329,3 @@ def _contents(bundle: Bundle) -> dict[str, bytes]:
 def tensors_digest(bundle: Bundle) -> str:
     """SHA-256 of the file of tensors that a model has, or would have, in its folder."""
     return documents.digest_of(written_tensors(bundle.tensors, bundle.spec.stored_tensors()))
-
-
-def _can_be(folder: str | Path) -> bool:
-    """Whether the system can have a file of that name."""
-    try:
-        return b"\0" not in os.fsencode(folder)
-    except UnicodeEncodeError:
-        return False
-
-
-def _beside(target: Path, role: str) -> Path:
-    # Not `with_name`, which refuses the root of the file system.
-    return target.parent / f".{target.name}.{role}"
-
-
-def _refuse_foreign(target: Path, companions: Collection[str]) -> None:
-    """Refuse a folder that birnn did not write."""
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise OutputError(f"{target}: is a file. Choose a folder for the model.")
-    names = {entry.name for entry in target.iterdir()}
-    if names - set(companions) and MANIFEST not in names:
-        raise OutputError(
-            f"{target}: exists and is not a bundle. Choose another folder, or empty this one."
-        )
-
-
-def _settle(target: Path) -> None:
-    """Finish or undo an interrupted write; keep the other entries of the folder."""
-    fresh, before = _beside(target, "new"), _beside(target, "before")
-    if before.is_dir() and not target.exists():
-        before.rename(target)
-    if before.is_dir():
-        for entry in before.iterdir():
-            kept = target / entry.name
-            if not kept.exists():
-                entry.rename(kept)
-        shutil.rmtree(before)
-    if fresh.is_dir():
-        shutil.rmtree(fresh)
-
-
-@contextmanager
-def _alone(parent: Path) -> Iterator[None]:
-    """Keep other writers out of a folder; where files cannot be locked, nothing."""
-    with ExitStack() as opened:
-        # Imported here: Windows has none. Some file systems of networks lock no folders.
-        with suppress(ImportError, OSError):
-            import fcntl
-
-            descriptor = os.open(parent, os.O_RDONLY)
-            opened.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # Not by closing alone, which children of a fork would have to do as well.
-            opened.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
-        yield
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def synchronise(folder: Path) -> None:
-    """Make renames in a folder survive a power cut; systems that cannot open folders skip it."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -62,10 +62,11 @@ def quantize(
     from birnn.bundle import io, quantised, quantising_report
     from birnn.bundle.addresses import located
     from birnn.bundle.card import QUANTISED
+    from birnn.bundle.folder import check_place
     from birnn.reference.low_precision import check_precision
 
     check_precision(to)
-    io.check_place(out, reads=model, overwrite=overwrite)
+    check_place(out, reads=model, overwrite=overwrite)
     before = io.load(model, tell=print_notice)
     after = quantised(before, to, name=model)
     report, names = quantising_report(before, after), ("float32", after.spec.precision)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO, TorchCheckpointIO
 
-from birnn.bundle.io import synchronise
+from birnn.bundle.folder import synchronise
 from birnn.errors import OutputError, UsageError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
