@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from birnn.bundle.spec import SCALES, Spec, StoredTensor
 from birnn.data.alphabet import UNKNOWN
 from birnn.inputs.vocabulary import WITHOUT_UNKNOWN
+from birnn.reference.bf16_sums import SMALLEST_NORMAL
+from birnn.reference.low_precision import BF16_INFINITY, LARGEST
 
 # Most faults and names in a message, and characters of each: a damaged file may have any number.
 MOST_NAMED = 10
@@ -26,8 +28,6 @@ MOST_VALUES = 100_000
 OTHER_DIGEST = (
     "is damaged, or is not the file that was saved: its digest is not the one in the manifest"
 )
-
-SMALLEST = 2.0**-126  # normal number of float32: no row scale but 0 is below it
 
 # Other formats of models, by their first bytes. Such files are never parsed.
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -168,7 +168,9 @@ def value_faults(stored: Mapping[str, np.ndarray]) -> list[str]:
             found.append(f"tensor {name} has {bad} values that are NaN or infinite")
         elif name == "inputs.scale" and float(tensor.min(initial=1.0)) <= 0:
             found.append(f"tensor {name} has values of 0 or less, rows are divided by them")
-        elif name.endswith(SCALES) and (wrong := int(((tensor != 0) & (tensor < SMALLEST)).sum())):
+        elif name.endswith(SCALES) and (
+            wrong := int(((tensor != 0) & (tensor < SMALLEST_NORMAL)).sum())
+        ):
             found.append(f"tensor {name} has {wrong} values that are negative or denormal")
         if tensor.dtype == np.int8:
             found += _int8_faults(name, tensor, stored[name + SCALES])
@@ -177,7 +179,7 @@ def value_faults(stored: Mapping[str, np.ndarray]) -> list[str]:
 
 def _int8_faults(name: str, values_RC: np.ndarray, scales_R: np.ndarray) -> Iterator[str]:
     """What is wrong with an int8 matrix: values that rounding cannot give."""
-    if below := int((values_RC == -128).sum()):
+    if below := int((values_RC < -LARGEST).sum()):
         yield f"tensor {name} has {below} values of -128, the least is -127"
     if rows := int(values_RC[scales_R == 0].any(axis=1).sum()):
         yield f"tensor {name} has {rows} rows that are not 0, whose scale is 0"
@@ -189,7 +191,7 @@ def _not_finite(tensor: np.ndarray) -> int:
         return 0
     if tensor.dtype == np.uint16:
         # Of bfloat16: an exponent of ones alone.
-        return int(((tensor & 0x7F80) == 0x7F80).sum())
+        return int(((tensor & BF16_INFINITY) == BF16_INFINITY).sum())
     # One pass without a temporary: a sum over finite float32 values is finite in float64.
     with np.errstate(invalid="ignore"):
         total = tensor.sum(dtype=np.float64)

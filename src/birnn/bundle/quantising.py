@@ -50,7 +50,8 @@ def quantised(bundle: Bundle, precision: str, *, name: str | None = None) -> Bun
     Raises:
         BundleError: A model that is quantised already, one that is not whole (values that are NaN
             or infinite), or values that the precision cannot hold.
-        UsageError: No such precision, or float32.
+        ConfigError: No such precision.
+        UsageError: float32.
 
     Example:
         >>> from birnn.bundle import Encoder, Spec, Symbols, Tags
@@ -120,22 +121,21 @@ def as_float32(model: BundleSource, *, tell: Tell = log_notice) -> Bundle:
     return dequantised(bundle)
 
 
-def in_precision(bundle: Bundle, precision: str | None, *, name: str, tell: Tell) -> Bundle:
+def in_precision(bundle: Bundle, wanted: Precision | None, *, name: str, tell: Tell) -> Bundle:
     """A loaded model in the precision that is asked for.
 
     Args:
         bundle: The model.
-        precision: ``float32``, ``bf16`` or ``int8``; None for its own.
+        wanted: The precision; None for its own.
         name: How it is called where it has to be named.
         tell: Takes a notice if weights were dequantised, if parts have no low precision, and of
             rows that lose much to single values.
 
     Raises:
         BundleError: One low precision asked of another, or what `quantised` refuses.
-        UsageError: No such precision.
     """
-    own, wanted = bundle.spec.precision, precision and check_precision(precision)
-    if not wanted or wanted == own:
+    own = bundle.spec.precision
+    if wanted is None or wanted == own:
         return bundle
     if own == "float32":
         reasons = bundle.spec.kept_in_float32().values()

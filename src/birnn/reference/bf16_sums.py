@@ -37,7 +37,7 @@ Array = npt.NDArray[Any]
 Bf16Sum = Literal["widened", "avx512_bf16", "amx"]
 
 AMX_GROUP = 32  # numbers of bfloat16 in a row of a tile
-_SMALLEST = np.float32(2.0**-126)  # normal number of float32
+SMALLEST_NORMAL = np.float32(2.0**-126)  # of float32
 # What lies below rounds to less than the smallest normal number at 24 bits of any exponent. It lies
 # on 25 bits, so that rounding to odd keeps each number on its side of it.
 _FLUSHED = 2.0**-126 - 2.0**-151
@@ -91,7 +91,7 @@ def flushed(x: Array) -> Array:
         >>> flushed(np.array([-1e-40, 1e-30], np.float32)).tolist()
         [-0.0, 1.0000000031710769e-30]
     """
-    return np.where(np.abs(x) < _SMALLEST, np.copysign(np.float32(0), x), x)
+    return np.where(np.abs(x) < SMALLEST_NORMAL, np.copysign(np.float32(0), x), x)
 
 
 def _widened(x_KR: Array, w_KO: Array, sum_RO: Array) -> Array:

@@ -42,6 +42,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birnn.errors import ConfigError, ShapeError, nearest
+from birnn.reference.bf16_sums import SMALLEST_NORMAL
 
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
@@ -54,11 +55,10 @@ _ELSEWHERE: dict[str, Precision] = {
     **dict.fromkeys(("qint8", "i8", "8"), "int8"),
 }
 
-LEVELS = 127  # of int8 above zero; -128 is not used
-MOST_COLUMNS = (2**31 - 1) // LEVELS**2
+LARGEST = 127  # number of int8 that is used, as its negative is; -128 is not
+MOST_COLUMNS = (2**31 - 1) // LARGEST**2
 """Columns of which the sum of products cannot leave int32, whatever the numbers are: 133,144."""
-_SMALLEST = np.float32(2.0**-126)  # normal number of float32
-_INFINITY = 0x7F80  # of bfloat16: what is above is NaN
+BF16_INFINITY = 0x7F80  # its bits without the sign; what is above is NaN
 _CANNOT = "which {} cannot hold. Keep this tensor in float32, or mend it"
 
 
@@ -119,10 +119,10 @@ class Int8Matrix:
                 "stays in int32. Use bf16 or float32."
             )
         with np.errstate(over="ignore"):
-            fine = (self.scales >= _SMALLEST) & (self.scales * np.float32(LEVELS) < np.inf)
+            fine = (self.scales >= SMALLEST_NORMAL) & (self.scales * np.float32(LARGEST) < np.inf)
         wrong = ~fine & (self.scales != 0)
         _refuse_rows(wrong, "has a scale that is negative, NaN, denormal, or infinite times 127")
-        _refuse_rows((self.values < -LEVELS).any(axis=1), "holds -128, values begin at -127")
+        _refuse_rows((self.values < -LARGEST).any(axis=1), "holds -128, values begin at -127")
 
     @classmethod
     def of(cls, weights: Array) -> Int8Matrix:
@@ -142,7 +142,7 @@ class Int8Matrix:
         _refuse_rows(~(top < np.inf), f"holds NaN or infinity, {_CANNOT.format('int8')}")
         scales = _scales(top)
         divisors = np.where(scales > 0, scales, np.float32(np.inf))
-        values = np.rint(weights / divisors[:, None]).clip(-LEVELS, LEVELS).astype(np.int8)
+        values = np.rint(weights / divisors[:, None]).clip(-LARGEST, LARGEST).astype(np.int8)
         return cls(values, scales)
 
     @property
@@ -189,7 +189,7 @@ class Bf16Matrix:
 
     def __post_init__(self) -> None:
         _check_matrix(self.bits, "bits", np.uint16)
-        beyond = (self.bits & 0x7FFF >= _INFINITY).any(axis=1)
+        beyond = (self.bits & 0x7FFF >= BF16_INFINITY).any(axis=1)
         _refuse_rows(beyond, f"holds NaN, infinity or more than 3.39e38, {_CANNOT.format('bf16')}")
 
     @classmethod
@@ -254,7 +254,7 @@ def quantised_rows(x: Array) -> tuple[npt.NDArray[np.int8], Float32]:
     top = np.abs(x).max(axis=1, initial=0)
     finite = top < np.inf
     scales = np.where(finite, _scales(top), np.float32(np.nan))
-    factors = np.where(scales > 0, np.float32(LEVELS) / top, np.float32(0))
+    factors = np.where(scales > 0, np.float32(LARGEST) / top, np.float32(0))
     return np.rint(np.where(finite[:, None], x, 0) * factors[:, None]).astype(np.int8), scales
 
 
@@ -282,8 +282,8 @@ def rounded_to_bf16(x: Array) -> Float32:
 
 def _scales(top: Array) -> Float32:
     """Scales of rows of these largest magnitudes: 0 where they would be denormal."""
-    scales = top / np.float32(LEVELS)
-    return np.where(scales < _SMALLEST, np.float32(0), scales)
+    scales = top / np.float32(LARGEST)
+    return np.where(scales < SMALLEST_NORMAL, np.float32(0), scales)
 
 
 def _check_matrix(array: Array, name: str, dtype: type[np.generic]) -> None:

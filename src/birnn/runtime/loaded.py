@@ -51,12 +51,11 @@ class LoadedModel:
             BundleError: It holds no whole bundle, or the Hub does not give it; or it is quantised,
                 and another low precision is asked for.
             MissingExtra: An address, without the extra ``hub``.
-            UsageError: A precision that does not exist.
+            ConfigError: A precision that does not exist.
         """
-        if precision is not None:
-            check_precision(precision)
+        wanted = None if precision is None else check_precision(precision)
         bundle = load(folder, tell=tell)
-        return cls(in_precision(bundle, precision, name=str(folder), tell=tell))
+        return cls(in_precision(bundle, wanted, name=str(folder), tell=tell))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By its bundle: packed weights belong to this process, and the folder may be gone.
