@@ -233,7 +233,7 @@ def test_a_table_that_is_too_large_is_not_kept(monkeypatch, same_bits):
     expected = packed.run(x.map(table.__getitem__))
     one = packed.prepare(table[:1]).values.nbytes
     for room, kept in ((len(table) * one, len(table)), (len(table) * one - 1, 1)):
-        monkeypatch.setattr(stack_module, "KEPT", room)
+        monkeypatch.setattr(stack_module, "TABLE_MEMORY", room)
         letters = TableStack(packed, table)
         same_bits(letters.run(x).output.values, expected.output.values)
         assert len(letters._prepared.values) == kept

@@ -31,14 +31,13 @@ Array = npt.NDArray[Any]
 Parameters = Mapping[str, Any]
 """Arrays by their names; weights may be matrices of low precision (`birnn.reference.Matrix`)."""
 
-
-KEPT = 64 << 20
-"""Bytes of prepared rows that a table keeps."""
+TABLE_MEMORY = 64 << 20
+"""Bytes of prepared rows that a `TableStack` keeps at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedRows:
-    """Distinct rows as the first layer of a stack reads them: what hangs on no state.
+    """Distinct rows as the first layer of a stack reads them: the part that depends on no state.
 
     With a compiled engine these are their products with the layer's weights, in front of the rows
     themselves where the layer adds its input to its output; with the reference the rows alone.
@@ -255,7 +254,7 @@ class TableStack:
         prepared = self._prepared
         if prepared is None or prepared.engine != self._stack.engine:
             prepared = self._stack.prepare(self._table[:1])
-            if prepared.values.nbytes * len(self._table) <= KEPT:
+            if prepared.values.nbytes * len(self._table) <= TABLE_MEMORY:
                 prepared = self._stack.prepare(self._table)
             self._prepared = prepared
         if len(prepared.values) < len(self._table):  # only one, where all would be too large
