@@ -2,6 +2,7 @@
 // nothing.
 
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -127,7 +128,8 @@ std::int64_t packed_at_least(const In& packed, std::int64_t least) {
 void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<Integers>& numbers,
                    const std::vector<MaybeIn>& weights, const MaybeIn& packed, const MaybeIn& h0,
                    const MaybeIn& c0, int keep, const Out& output, const Out& h_n,
-                   const MaybeOut& c_n, const MaybeOut& saved, int threads, bool openmp, int low) {
+                   const MaybeOut& c_n, const MaybeOut& saved, int threads, bool openmp, int low,
+                   const std::string& engine) {
   const Precision precision = precision_for(x.dtype(), low);
   if (x.ndim() < 2 || h_n.ndim() != 3) {
     throw std::invalid_argument("x is rows of numbers, h_n has three axes");
@@ -139,7 +141,7 @@ void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<
   const Layer layer(plan, x.dtype(), shape_of(cell, numbers ? 1 : width_of(x), hidden, directions));
   layer.check_row_count(numbers ? static_cast<std::int64_t>(numbers->shape(0)) : rows_of(x));
   const Shape& shape = layer.shape;
-  const InferenceKernels& kernels = inference_for(precision, shape);
+  const InferenceKernels& kernels = inference_for(precision, shape, engine);
   const Batch& batch = plan.batch();
   const auto dtype = layer.dtype;
   if (layer.has_cell_state() != c_n.has_value() || (c0 && !layer.has_cell_state())) {
@@ -170,6 +172,10 @@ void layer_forward(int cell, const In& x, const Plan& plan, const std::optional<
   if (is_low(precision) && (call.keep != Keep::nothing || !packed)) {
     throw std::invalid_argument(
         "low precision is for inference: nothing is kept, and weights are packed before");
+  }
+  if (!engine.empty() && (call.keep != Keep::nothing || !packed)) {
+    throw std::invalid_argument(
+        "an engine is named for weights that are packed: the backward pass runs on the one in use");
   }
   const auto saved_bytes =
       is_low(precision)
@@ -339,7 +345,7 @@ void bind_layer(nb::module_& m) {
   m.def("layer_forward", &layer_forward, "cell"_a, "x"_a, "plan"_a, "numbers"_a.noconvert().none(),
         "weights"_a, "packed"_a.none(), "h0"_a.none(), "c0"_a.none(), "keep"_a, "output"_a, "h_n"_a,
         "c_n"_a.none(), "saved"_a.none(), "threads"_a, "openmp"_a = false, "precision"_a = 0,
-        "One layer, forward.");
+        "engine"_a = "", "One layer, forward.");
   m.def("layer_backward", &layer_backward, "cell"_a, "x"_a, "plan"_a, "weights"_a, "h0"_a.none(),
         "c0"_a.none(), "output"_a.none(), "saved"_a.none(), "keep"_a, "d_output"_a.none(),
         "d_h_n"_a.none(), "d_c_n"_a.none(), "d_x"_a.none(), "d_weights"_a, "d_h0"_a.none(),

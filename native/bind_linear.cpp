@@ -1,10 +1,12 @@
 // The linear layer for Python, and the measure of what the processor can do at best.
 
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <string>
 
 #include "array_checks.h"
 #include "buffers.h"
@@ -18,34 +20,40 @@ namespace {
 
 constexpr double min_work = 2e6;  // floating point operations for another thread
 
-std::int64_t packed_size(std::int64_t inputs, std::int64_t outputs, Precision precision) {
+// The kernels of such a layer.
+const InferenceKernels& kernels_for(std::int64_t inputs, std::int64_t outputs, Precision precision,
+                                    const std::string& engine) {
   constexpr std::int64_t most = std::int64_t{1} << 24;
   if (inputs < 1 || inputs > most || outputs < 1 || outputs > most) {
     throw std::invalid_argument("inputs and outputs are from 1 to 2**24");
   }
   check_summands(precision, inputs);
-  return inference_kernels(precision).packed_linear(inputs, outputs);
+  return inference_kernels(precision, engine);
 }
 
-std::int64_t linear_bytes(std::int64_t inputs, std::int64_t outputs, int precision) {
-  return packed_size(inputs, outputs, precision_of(precision));
+std::int64_t linear_bytes(std::int64_t inputs, std::int64_t outputs, int precision,
+                          const std::string& engine) {
+  return kernels_for(inputs, outputs, precision_of(precision), engine)
+      .packed_linear(inputs, outputs);
 }
 
-void linear_pack(const In& weight, const Out& packed, const MaybeIn& scales) {
+void linear_pack(const In& weight, const Out& packed, const MaybeIn& scales,
+                 const std::string& engine) {
   const Precision precision = precision_of_weights(weight.dtype());
   if (weight.ndim() != 2) throw std::invalid_argument("weight is a matrix");
   const auto outputs = static_cast<std::int64_t>(weight.shape(0));
   const auto inputs = static_cast<std::int64_t>(weight.shape(1));
-  check_packed(packed, {packed_size(inputs, outputs, precision)});
+  const InferenceKernels& kernels = kernels_for(inputs, outputs, precision, engine);
+  check_packed(packed, {kernels.packed_linear(inputs, outputs)});
   const float* const row_scales = scales_of(scales, precision, outputs);
   const void* const from = weight.data();
   run_parallel(WorkerThreads{}, 1, [&](std::int64_t, int) {
-    inference_kernels(precision).pack_linear(from, row_scales, inputs, outputs, packed.data());
+    kernels.pack_linear(from, row_scales, inputs, outputs, packed.data());
   });
 }
 
 void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, int threads,
-            int low) {
+            int low, const std::string& engine) {
   const auto dtype = x.dtype();
   const Precision precision = precision_for(dtype, low);
   if (x.ndim() != 2 || y.ndim() != 2) throw std::invalid_argument("x and y are matrices");
@@ -53,13 +61,13 @@ void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, in
   call.rows = static_cast<std::int64_t>(x.shape(0));
   call.inputs = static_cast<std::int64_t>(x.shape(1));
   call.outputs = static_cast<std::int64_t>(y.shape(1));
-  check_packed(packed, {packed_size(call.inputs, call.outputs, precision)});
+  const InferenceKernels& kernels = kernels_for(call.inputs, call.outputs, precision, engine);
+  check_packed(packed, {kernels.packed_linear(call.inputs, call.outputs)});
   check(y, "y", dtype, {call.rows, call.outputs});
   call.x = x.data();
   call.packed = packed.data();
   call.bias = data_of(bias, "bias", dtype, {call.outputs});
   call.y = y.data();
-  const InferenceKernels& kernels = inference_kernels(precision);
   call.workspace = thread_workspace().reserve(kernels.linear_workspace(&call));
   const double work = 2.0 * static_cast<double>(call.rows) * static_cast<double>(call.inputs) *
                       static_cast<double>(call.outputs);
@@ -75,7 +83,7 @@ void linear(const In& x, const In& packed, const MaybeIn& bias, const Out& y, in
 
 // Operations of products in a second, all threads together.
 double peak_rate(int precision, int threads) {
-  const InferenceKernels& kernels = inference_kernels(precision_of(precision));
+  const InferenceKernels& kernels = inference_kernels(precision_of(precision), "");
   std::atomic<double> done{0.0};
   const auto begun = std::chrono::steady_clock::now();
   run_parallel({threads_wanted(threads), false}, [&](int, int) {
@@ -92,12 +100,12 @@ double peak_rate(int precision, int threads) {
 
 void bind_linear(nb::module_& m) {
   using namespace nb::literals;
-  m.def("linear_bytes", &linear_bytes, "inputs"_a, "outputs"_a, "precision"_a,
+  m.def("linear_bytes", &linear_bytes, "inputs"_a, "outputs"_a, "precision"_a, "engine"_a = "",
         "Bytes of the packed weights of a linear layer.");
   m.def("linear_pack", &linear_pack, "weight"_a, "packed"_a, "scales"_a.none() = nb::none(),
-        "Pack the weights (outputs, inputs) of a linear layer.");
+        "engine"_a = "", "Pack the weights (outputs, inputs) of a linear layer.");
   m.def("linear", &linear, "x"_a, "packed"_a, "bias"_a.none(), "y"_a, "threads"_a,
-        "precision"_a = 0, "y = x w^T + bias.");
+        "precision"_a = 0, "engine"_a = "", "y = x w^T + bias.");
   m.def("peak_rate", &peak_rate, "precision"_a, "threads"_a,
         "Operations that the products' instruction of a precision does in a second.");
 }

@@ -132,6 +132,16 @@ const Build* best() {
   return nullptr;  // generic is there always
 }
 
+const Build& find(const std::string& name, Precision precision) {
+  for (const Build& build : builds()) {
+    if (name != build.level.name || build.of(precision) == nullptr) continue;
+    if (name == "amx" && !tiles_refused().empty()) continue;
+    return build;
+  }
+  throw std::invalid_argument("this processor or this build has no engine " + name +
+                              " of this precision");
+}
+
 // What is in use for a precision; float64 goes with float32.
 std::atomic<const Build*>& chosen(Precision precision) {
   static std::atomic<const Build*> floats{best()}, int8{nullptr}, bf16{nullptr};
@@ -153,21 +163,10 @@ std::vector<Level> levels() {
 
 const Engine& engine() { return *chosen(Precision::float32).load()->engine; }
 
-const InferenceKernels& low_precision(Precision precision) {
-  const Build* const build = chosen(precision).load();
+const InferenceKernels& inference_kernels(Precision precision, const std::string& name) {
+  const Build* const build = name.empty() ? chosen(precision).load() : &find(name, precision);
   if (build == nullptr) throw std::logic_error("no kernels were chosen for this precision");
   return *build->of(precision);
-}
-
-const InferenceKernels& inference_kernels(Precision precision) {
-  switch (precision) {
-    case Precision::float32:
-      return engine().float32;
-    case Precision::float64:
-      return engine().float64;
-    default:
-      return low_precision(precision);
-  }
 }
 
 std::string engine_name(Precision precision) {
@@ -176,14 +175,7 @@ std::string engine_name(Precision precision) {
 }
 
 void choose_engine(const std::string& name, Precision precision) {
-  for (const Build& build : builds()) {
-    if (name != build.level.name || build.of(precision) == nullptr) continue;
-    if (name == "amx" && !tiles_refused().empty()) continue;
-    chosen(precision).store(&build);
-    return;
-  }
-  throw std::invalid_argument("this processor or this build has no engine " + name +
-                              " of this precision");
+  chosen(precision).store(&find(name, precision));
 }
 
 Precision precision_of(int number) {

@@ -23,11 +23,10 @@ std::vector<Level> levels();
 // The engine in use for float32 and float64: the best one until another is chosen.
 const Engine& engine();
 
-// The kernels in use for int8 or bf16. Throws std::logic_error until they have been chosen.
-const InferenceKernels& low_precision(Precision precision);
-
-// The kernels of inference in use for any precision.
-const InferenceKernels& inference_kernels(Precision precision);
+// The kernels of inference of a named engine, whichever is in use; of the one in use where no name is
+// given. What was packed for an engine is read by no other, and another thread may choose one at any
+// time. Throws as `choose_engine` does.
+const InferenceKernels& inference_kernels(Precision precision, const std::string& name);
 
 // The name of the engine in use; empty where none was chosen.
 std::string engine_name(Precision precision);

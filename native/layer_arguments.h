@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "array_checks.h"
@@ -30,9 +31,10 @@ inline Shape shape_of(int cell, std::int64_t inputs, std::int64_t hidden, std::i
 }
 
 // The kernels of inference in a precision, for weights of which a row has so many columns at most.
-inline const InferenceKernels& inference_for(Precision precision, const Shape& shape) {
+inline const InferenceKernels& inference_for(Precision precision, const Shape& shape,
+                                             const std::string& engine) {
   check_summands(precision, std::max(shape.inputs, shape.hidden));
-  return inference_kernels(precision);
+  return inference_kernels(precision, engine);
 }
 
 // Weights of each direction: weight_ih, weight_hh, bias_ih, bias_hh; of int8 the scales of the two

@@ -24,6 +24,8 @@ from birnn.reference.low_precision import PRECISIONS
 GUARD = 256  # bytes before and behind each array, which nobody may touch
 UNTOUCHED = 0xA5
 
+ODD = [np.nan, np.inf, -np.inf, 1e30, -1e30, 1e-38, 1e-42, 0.0, -0.0]
+
 LOW = (np.dtype(np.uint16), np.dtype(np.int8))  # of weights in bf16 and int8
 
 REFUSALS = (ValueError, TypeError, MemoryError, BufferError)
@@ -50,6 +52,17 @@ OUTPUTS = (
 )
 
 
+# Of each precision by its number: all that are here, that which is for proofs as well.
+ENGINES = [
+    [
+        name
+        for name, precisions, missing in isa.native_module().levels()
+        if precision in precisions and not missing and isa.why_not(name) is None
+    ]
+    for precision in isa.PRECISION_NUMBERS
+]
+
+
 class Fuzz:
     """Calls of the compiled module that are right, and what can be wrong with them."""
 
@@ -72,13 +85,18 @@ class Fuzz:
         inner = memory[GUARD : GUARD + count].view(dtype).reshape(shape)
         if dtype in LOW:
             inner[...] = self.rng.integers(-127, 128, shape)
+        elif dtype.kind != "f":
+            inner[...] = 0
         else:
-            inner[...] = self.rng.standard_normal(shape) if dtype.kind == "f" else 0
+            inner[...] = self.rng.standard_normal(shape)
+            if inner.size and self.rng.random() < 0.1:
+                inner.flat[self.rng.integers(inner.size)] = self.some(*ODD)
         return inner
 
     def precision(self, low):
-        """Draws the dtypes of rows and weights; the number of the precision."""
+        """Draws the dtypes of rows and weights, and the engine; the number of the precision."""
         number = self.some(*(range(4) if low else range(2)))
+        self.engine = self.some("", *ENGINES[number])
         self.dtype = "float64" if number == 1 else "float32"
         self.weights_dtype = {2: "uint16", 3: "int8"}.get(number, self.dtype)
         return number
@@ -99,8 +117,10 @@ class Fuzz:
         some, rng = self.some, self.rng
         self.number = self.precision(low)
         self.cell, self.directions = int(rng.integers(4)), some(1, 2)
-        inputs, self.hidden = some(1, 3, 8, 17, 40), some(1, 2, 5, 16, 33)
-        lengths = np.sort(rng.integers(0, some(2, 5, 30), some(0, 1, 3, 7)))[::-1].astype(np.int64)
+        inputs, self.hidden = some(1, 3, 8, 17, 40, 65), some(1, 2, 5, 16, 33)
+        lengths = np.sort(rng.integers(0, some(2, 5, 30), some(0, 1, 3, 7, 20)))[::-1].astype(
+            np.int64
+        )
         steps = int(lengths.max(initial=0)) + some(0, 1)
         layout = some(
             RowLayout.ragged(lengths),
@@ -152,9 +172,11 @@ class Fuzz:
         call = self.layer(low=True)
         low = self.number > 1
         call["keep"] = 0 if low else self.some(0, call["keep"])
+        if call["keep"]:
+            self.engine = ""
         memory = self.cell == 2
         packed, numbers = None, None
-        if low or self.some(0, 1):
+        if low or self.engine or self.some(0, 1):
             packed = self.packed_weights(call)
             call["weights"] = []
         if packed is not None and call["keep"] == 0 and self.some(0, 1):
@@ -169,12 +191,15 @@ class Fuzz:
             "c_n": self.state() if memory else None,
             "saved": self.saved(call["keep"]) if call["keep"] else None,
             "precision": self.number,
+            "engine": self.engine,
         }
 
     def packed_weights(self, call):
-        size = self.native.packed_bytes(self.cell, call["x"].shape[-1], self.hidden, self.number)
+        width, of = call["x"].shape[-1], (self.number, self.engine)
+        size = self.native.packed_bytes(self.cell, width, self.hidden, *of)
         packed = self.array(self.directions, size, dtype=np.uint8)
-        self.native.pack(self.cell, call["weights"], packed, self.scales(call["weights"]))
+        scales = self.scales(call["weights"])
+        self.native.pack(self.cell, call["weights"], packed, scales, self.engine)
         return packed
 
     def scales(self, weights):
@@ -186,7 +211,7 @@ class Fuzz:
         ]
 
     def products(self, rows):
-        width = self.native.product_width(self.cell, self.hidden, self.number)
+        width = self.native.product_width(self.cell, self.hidden, self.number, self.engine)
         return self.array(rows, self.directions * width)
 
     def input_products(self):
@@ -200,10 +225,11 @@ class Fuzz:
             "products": self.products(rows),
             "threads": call["threads"],
             "precision": self.number,
+            "engine": self.engine,
         }
 
     def product_width(self):
-        return {"cell": 2, "hidden": 4, "precision": self.precision(True)}
+        return {"cell": 2, "hidden": 4, "precision": self.precision(True), "engine": self.engine}
 
     def layer_backward(self):
         call = self.layer()
@@ -228,6 +254,7 @@ class Fuzz:
             "weights": call["weights"],
             "packed": self.packed_weights(call),
             "scales": self.scales(call["weights"]),
+            "engine": self.engine,
         }
 
     def Plan(self):
@@ -235,23 +262,26 @@ class Fuzz:
         return {name: call[name] for name in ("lengths", "starts", "steps", "rows")}
 
     def packed_bytes(self):
-        return {"cell": 2, "inputs": 3, "hidden": 4, "precision": self.precision(True)}
+        layer = {"cell": 2, "inputs": 3, "hidden": 4}
+        return layer | {"precision": self.precision(True), "engine": self.engine}
 
     def saved_elements(self):
         return {"cell": 2, "rows": 3, "hidden": 4, "keep": 1, "wide": True}
 
     def linear_bytes(self):
-        return {"inputs": 3, "outputs": 4, "precision": self.precision(True)}
+        layer = {"inputs": 3, "outputs": 4}
+        return layer | {"precision": self.precision(True), "engine": self.engine}
 
     def linear_pack(self):
         self.number = self.precision(True)
-        outputs, inputs = self.some(1, 5, 70), self.some(1, 9)
-        size = self.native.linear_bytes(inputs, outputs, self.number)
+        outputs, inputs = self.some(1, 5, 70), self.some(1, 9, 64, 130)
+        size = self.native.linear_bytes(inputs, outputs, self.number, self.engine)
         weight = self.array(outputs, inputs, dtype=self.weights_dtype)
         return {
             "weight": weight,
             "packed": self.array(size, dtype=np.uint8),
             "scales": next(iter(self.scales([weight])), None),
+            "engine": self.engine,
         }
 
     def linear(self):
@@ -266,6 +296,7 @@ class Fuzz:
             "y": self.array(rows, outputs),
             "threads": self.some(1, 3),
             "precision": self.number,
+            "engine": self.engine,
         }
 
     def chain(self):

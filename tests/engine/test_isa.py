@@ -38,8 +38,12 @@ def import_module(monkeypatch):
         forget()
 
     def forget():
-        known = (isa._import_native, isa._levels, isa._name_for, isa._warn_no_native_engine)
-        for cached in (*known, *isa._SELECT.values()):
+        for cached in (
+            isa._import_native,
+            isa._levels,
+            isa._name_for,
+            isa._warn_no_native_engine,
+        ):
             cached.cache_clear()
 
     yield replace
@@ -93,6 +97,9 @@ class OtherProcessor:
 
     def choose_engine(self, name, precision):
         self.chosen[precision] = name
+
+    def engine(self, precision):
+        return self.chosen.get(precision, "")
 
     def stop_threads(self):
         raise AssertionError

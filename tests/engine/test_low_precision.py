@@ -8,6 +8,11 @@ What is emulated here runs in NumPy on any processor; kernels run where their in
 from __future__ import annotations
 
 import itertools
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -338,3 +343,66 @@ def test_nothing_is_kept_for_a_backward_pass(low):
     x, lengths, weights, initial = drawn_layer(low, "gru", [2], 3, 4)
     with pytest.raises(BirnnError, match=r"dequantised\(\)"):
         recurrent.forward("gru", x, RowLayout.ragged(lengths), weights, initial, keep="gates")
+
+
+SWITCHES = {
+    "float32": list(isa.available()[:-1]),
+    **{precision: [level for p, level in ENGINES if p == precision] for precision in MATRICES},
+}
+
+
+# Weights packed for one engine must never be read by another, though as many bytes: another thread
+# may choose one between any two lines.
+@pytest.mark.skipif(not ENGINES, reason="no compiled module")
+@pytest.mark.parametrize("precision", ["float32", "int8", "bf16"])
+def test_an_engine_that_changes_while_others_run(precision, monkeypatch):
+    rng = np.random.default_rng(0)
+    levels = SWITCHES[precision]
+    low = MATRICES[precision].of if precision in MATRICES else np.asarray
+    stack = Stack("gru", 8, 64, num_layers=2)
+    parameters = {
+        name: low(array.astype(F)) if array.ndim == 2 else array.astype(F)
+        for name, array in initialise(stack, 1, scheme="torch").items()
+    }
+    packed, linear = (
+        PackedStack(parameters, stack),
+        Linear(low(rng.standard_normal((64, 64)).astype(F))),
+    )
+    table, x = rng.standard_normal((5, 8)).astype(F), rng.standard_normal((3, 64)).astype(F)
+    numbers = Ragged(rng.integers(0, 5, 5), np.array([3, 0, 2]))
+    calls = {
+        "linear": lambda: linear(x, threads=1).tobytes(),
+        "stack": lambda: packed.run(numbers.map(table.__getitem__)).output.values.tobytes(),
+        "table": lambda: packed.run(numbers, table=packed.prepare(table)).output.values.tobytes(),
+    }
+    answers = {name: set() for name in calls}
+    for level in levels:
+        monkeypatch.setenv(isa.FORCE, level)
+        for name, call in calls.items():
+            answers[name].add(call())
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    found = {name: set() for name in calls}
+    stop = threading.Event()
+
+    def run(name):
+        while not stop.is_set():
+            found[name].add(calls[name]())
+
+    try:
+        with ThreadPoolExecutor(len(calls)) as pool:
+            running = [pool.submit(run, name) for name in calls]
+            for count in range(300):
+                monkeypatch.setenv(isa.FORCE, levels[count % len(levels)])
+                time.sleep(0.0003)
+            stop.set()
+            for one in running:
+                one.result()
+    finally:
+        stop.set()
+        sys.setswitchinterval(switch)
+    for name in calls:
+        assert found[name]
+        assert found[name] <= answers[name], name
+    last = os.environ[isa.FORCE]
+    assert isa.selected_engine(precision).engine(isa.PRECISION_NUMBERS[precision]) == last

@@ -13,7 +13,7 @@ from birnn.engine import isa
 from birnn.engine import stack as stack_module
 from birnn.engine.packed_weights import pack
 from birnn.engine.stack import PackedStack, TableStack, run
-from birnn.errors import EngineError, ShapeError
+from birnn.errors import ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import Int8Matrix, Stack, StackState, bidirectional, initialise
 from stacks import stacks
@@ -79,9 +79,9 @@ def test_a_packed_stack_packs_its_weights_once_for_each_engine(
 ):
     packed_for = []
 
-    def watched(cell, weights):
-        packed_for.append(isa.active().name)
-        return pack(cell, weights)
+    def watched(cell, weights, engine):
+        packed_for.append(engine)
+        return pack(cell, weights, engine)
 
     monkeypatch.setattr(stack_module, "pack", watched)
     packed = PackedStack(parameters, STACK)
@@ -239,13 +239,16 @@ def test_a_table_that_is_too_large_is_not_kept(monkeypatch, same_bits):
         assert len(letters._prepared.values) == kept
 
 
-def test_rows_prepared_for_another_engine_are_refused(forced):
+def test_prepared_rows_run_on_the_engine_that_they_are_for(forced, same_bits):
     parameters, table, x = numbered(STACK)
     packed = PackedStack(parameters, STACK)
     for name in isa.available():
         forced(name)
-        other = dataclasses.replace(packed.prepare(table), engine="abacus")
-        with pytest.raises(EngineError, match=f"prepared for abacus, {name} runs"):
-            packed.run(x, table=other)
+        prepared = packed.prepare(table)
+        expected = packed.run(x, table=prepared)
+        for other in isa.available():
+            forced(other)
+            same_bits(packed.run(x, table=prepared).output.values, expected.output.values)
+            assert packed.prepare(table).engine == other
         with pytest.raises(ShapeError, match="x has rows of shape"):
             packed.prepare(table[:, :-1])

@@ -19,6 +19,7 @@ from birnn.engine.arrays import RowLayout
 from birnn.engine.linear import Linear
 from birnn.engine.packed_weights import input_products, pack
 from birnn.ragged import Ragged
+from birnn.reference.low_precision import MATRICES, Precision
 from birnn.reference.scan import Weights
 from birnn.reference.stack import GATES, CellName
 
@@ -94,6 +95,29 @@ def distinct_rows() -> Iterator[tuple[str, Work]]:
     yield "distinct rows", work
 
 
+def in_low_precision(precision: Precision) -> Iterator[tuple[str, Work]]:
+    """Layers of low precision, of rows and of rows by number; linear layers."""
+    matrix = MATRICES[precision]
+    for cell, sequences, longest, inputs, hidden, directions in LAYERS:
+        lengths = longest - np.arange(sequences) % longest
+        layout, which = RowLayout.ragged(lengths), random.integers(0, 40, lengths.sum())
+        table = numbers(40, inputs)
+        weights = [
+            (matrix.of(w_ih), matrix.of(w_hh), b_ih, b_hh)
+            for w_ih, w_hh, b_ih, b_hh in weights_of(cell, inputs, hidden, directions)
+        ]
+
+        def work(threads, cell=cell, table=table, layout=layout, which=which, weights=weights):
+            packed = pack(cell, weights)
+            recurrent.forward_packed(packed, table[which], layout, threads=threads)
+            products = input_products(packed, table, threads=threads)
+            recurrent.forward_packed(packed, products, layout, numbers=which, threads=threads)
+
+        yield f"{precision}, {cell} of {sequences} sequences, {hidden} units", work
+    linear, x = Linear(matrix.of(numbers(70, 40)), numbers(70)), numbers(500, 40)
+    yield f"{precision}, linear", lambda threads: linear(x, threads=threads)
+
+
 def chains() -> Iterator[tuple[str, Work]]:
     """Everything that a CRF is asked."""
     lengths = random.integers(0, 30, 64)
@@ -144,11 +168,19 @@ def main() -> None:
         sys.exit("nothing would be found without the sanitizer: run `make races`")
     module.use_all_threads(True)
     everything = [*layers(), *distinct_rows(), *chains(), *attentions(), *products()]
-    for engine in isa.available():
-        if engine == isa.REFERENCE:
-            continue
+    low: dict[Precision, list[tuple[str, Work]]] = {
+        precision: list(in_low_precision(precision)) for precision in MATRICES
+    }
+    if "low" in sys.argv[1:]:
+        everything = []
+    levels = [level for level in isa.LEVELS if level != isa.REFERENCE and not isa.why_not(level)]
+    for engine in levels:
         os.environ[isa.FORCE] = engine
-        for name, work in everything:
+        here = everything if engine in isa.available() else []
+        for precision in MATRICES:
+            if isa.active(precision).name == engine:
+                here = here + low[precision]
+        for name, work in here:
             for threads in THREADS:
                 work(threads)
 

@@ -48,11 +48,18 @@ def use_all_threads(always: bool) -> None:
 def stop_threads() -> None:
     """End the threads that wait for work."""
 
-def packed_bytes(cell: int, inputs: int, hidden: int, precision: int) -> int:
+# Whoever has packed weights names the engine that reads them: another thread may choose one at any
+# time. Without a name it is the one in use.
+
+def packed_bytes(cell: int, inputs: int, hidden: int, precision: int, engine: str = "") -> int:
     """Bytes of the packed weights of one direction."""
 
 def pack(
-    cell: int, weights: Sequence[Array | None], packed: Bytes, scales: Sequence[Array] = ()
+    cell: int,
+    weights: Sequence[Array | None],
+    packed: Bytes,
+    scales: Sequence[Array] = (),
+    engine: str = "",
 ) -> None:
     """Pack the weights of all directions into (directions, packed_bytes) uint8.
 
@@ -62,7 +69,7 @@ def pack(
 def saved_elements(cell: int, rows: int, hidden: int, keep: int, wide: bool) -> int:
     """Elements that one direction keeps for the backward pass."""
 
-def product_width(cell: int, hidden: int, precision: int) -> int:
+def product_width(cell: int, hidden: int, precision: int, engine: str = "") -> int:
     """Elements of a row's input product in one direction."""
 
 def input_products(
@@ -74,6 +81,7 @@ def input_products(
     threads: int,
     openmp: bool = False,
     precision: int = 0,
+    engine: str = "",
 ) -> None:
     """What rows add to the gates' sums in all directions: (rows, directions * product_width)."""
 
@@ -105,6 +113,7 @@ def layer_forward(
     threads: int,
     openmp: bool = False,
     precision: int = 0,
+    engine: str = "",
 ) -> None:
     """One layer, forward; with ``numbers`` x are input products, and ``packed`` is needed.
 
@@ -133,14 +142,22 @@ def layer_backward(
 ) -> None:
     """One layer, backward."""
 
-def linear_bytes(inputs: int, outputs: int, precision: int) -> int:
+def linear_bytes(inputs: int, outputs: int, precision: int, engine: str = "") -> int:
     """Bytes of the packed weights of a linear layer."""
 
-def linear_pack(weight: Array, packed: Bytes, scales: Array | None = None) -> None:
+def linear_pack(
+    weight: Array, packed: Bytes, scales: Array | None = None, engine: str = ""
+) -> None:
     """Pack the weights (outputs, inputs) of a linear layer; in int8 they come with scales."""
 
 def linear(
-    x: Array, packed: Bytes, bias: Array | None, y: Array, threads: int, precision: int = 0
+    x: Array,
+    packed: Bytes,
+    bias: Array | None,
+    y: Array,
+    threads: int,
+    precision: int = 0,
+    engine: str = "",
 ) -> None:
     """The linear layer: y = x w^T + bias."""
 

@@ -20,7 +20,7 @@ from types import ModuleType
 import numpy as np
 
 from birnn.errors import EngineError, nearest
-from birnn.reference.low_precision import PRECISIONS, Precision
+from birnn.reference.low_precision import Precision
 
 FORCE = "BIRNN_ISA"
 REFERENCE = "reference"
@@ -185,9 +185,17 @@ def selected_engine(precision: Precision = "float32") -> ModuleType | None:
         EngineError: ``BIRNN_ISA`` names an engine that is not here.
     """
     forced = os.environ.get(FORCE, "")
-    native = _SELECT[precision](forced)
-    if native is None and not forced:
-        _warn_no_native_engine()
+    name = _name_for(forced, precision)
+    if name == REFERENCE:
+        if not forced:
+            _warn_no_native_engine()
+        return None
+    native = native_module()
+    assert native is not None
+    number = PRECISION_NUMBERS[precision]
+    # The module is asked, not a memory of what was chosen last: threads may choose at once.
+    if native.engine(number) != name:
+        native.choose_engine(name, number)
     return native
 
 
@@ -202,23 +210,6 @@ def require_native(precision: Precision = "float32") -> ModuleType:
         why = why_no_native() or f"{FORCE} asks for it. Unset it, or name another level."
         raise EngineError(f"the {REFERENCE} engine runs, this needs a compiled one: {why}")
     return native
-
-
-def _select(precision: Precision, forced: str) -> ModuleType | None:
-    name = _name_for(forced, precision)
-    if name == REFERENCE:
-        return None
-    native = native_module()
-    assert native is not None
-    native.choose_engine(name, PRECISION_NUMBERS[precision])
-    return native
-
-
-# Of each precision the last choice: choosing another engine has to be done again.
-_SELECT = {
-    precision: functools.lru_cache(maxsize=1)(functools.partial(_select, precision))
-    for precision in PRECISIONS
-}
 
 
 @functools.lru_cache(maxsize=32)

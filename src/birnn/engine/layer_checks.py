@@ -24,10 +24,12 @@ InferenceWeights = DirectionWeights | tuple[Matrix, Matrix, Array | None, Array 
 """The same, or both matrices of one low precision; then rows, states and biases are float32."""
 
 
-def check_engine(packed: str, engine: str) -> None:
-    """Refuse what was packed for another engine than the one that runs."""
-    if packed != engine:
-        raise EngineError(f"the weights are packed for {packed}, {engine} runs. Pack them again.")
+def check_engine(products: str, packed: str) -> None:
+    """Refuse products of weights that were packed for another engine."""
+    if products != packed:
+        raise EngineError(
+            f"the products are of {products}, the weights are packed for {packed}. Form them again."
+        )
 
 
 def check_call(

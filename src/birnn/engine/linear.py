@@ -88,13 +88,15 @@ class Linear:
                 self._multiply = multiplier(self._weight)
             return self._multiply(x, self._bias)
         number = precision_number(self._precision, x.dtype)
+        engine = native.engine(number)
         # Read once: another thread may put its own there meanwhile.
-        engine, packed = self._packed or ("", x)
-        if engine != native.engine(number):
-            packed = aligned_empty(native.linear_bytes(inputs, outputs, number), np.dtype(np.uint8))
+        packed_for, packed = self._packed or ("", x)
+        if packed_for != engine:
+            size = native.linear_bytes(inputs, outputs, number, engine)
+            packed = aligned_empty(size, np.dtype(np.uint8))
             numbers, scales = stored(self._weight)
-            native.linear_pack(numbers, packed, scales)
-            self._packed = native.engine(number), packed
+            native.linear_pack(numbers, packed, scales, engine)
+            self._packed = engine, packed
         y = np.empty((x.shape[0], outputs), x.dtype)
         native.linear(
             contiguous(x),
@@ -103,6 +105,7 @@ class Linear:
             y,
             threads or get_num_threads(),
             number,
+            engine,
         )
         return y
 

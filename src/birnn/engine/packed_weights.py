@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from birnn.engine.arrays import aligned_empty, pooled_empty, precision_number, s
 from birnn.engine.layer_checks import (
     Array,
     InferenceWeights,
-    check_engine,
     check_rows,
     check_weights,
 )
@@ -55,6 +55,11 @@ class PackedWeights:
         """The compiled module's number for the precision."""
         return precision_number(self.precision, self.dtype)
 
+    @property
+    def module(self) -> ModuleType:
+        """The compiled module."""
+        return _module()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InputProducts:
@@ -71,8 +76,16 @@ class InputProducts:
     values: Array
 
 
-def pack(cell: CellName, weights: Sequence[InferenceWeights]) -> PackedWeights:
+def pack(
+    cell: CellName, weights: Sequence[InferenceWeights], engine: str | None = None
+) -> PackedWeights:
     """Pack weights once for many calls of `birnn.engine.recurrent.forward_packed`.
+
+    Args:
+        cell: Which cell.
+        weights: Of each direction.
+        engine: The compiled engine that is to read them, whatever is chosen from then on; the one
+            in use where it is None.
 
     Raises:
         ShapeError: Shapes or dtypes that do not fit; all that do not are named at once.
@@ -80,10 +93,11 @@ def pack(cell: CellName, weights: Sequence[InferenceWeights]) -> PackedWeights:
     """
     first = weights[0][0]
     precision, dtype, inputs = precision_of(first), rows_dtype(first), first.shape[-1]
-    native = isa.require_native(precision)
+    native = isa.require_native(precision) if engine is None else _module()
     hidden = check_weights(cell, inputs, dtype, weights)
     number = precision_number(precision, dtype)
-    count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, number)
+    engine = engine or str(native.engine(number))
+    count = native.packed_bytes(CELL_NUMBERS[cell], inputs, hidden, number, engine)
     data = pooled_empty(native, len(weights) * count, np.dtype(np.uint8))
     data = data.reshape(len(weights), count)
     numbers, scales = [], []
@@ -91,18 +105,15 @@ def pack(cell: CellName, weights: Sequence[InferenceWeights]) -> PackedWeights:
         (ih, ih_scales), (hh, hh_scales) = stored(w_ih), stored(w_hh)
         numbers += [ih, hh, *biases]
         scales += [one for one in (ih_scales, hh_scales) if one is not None]
-    native.pack(CELL_NUMBERS[cell], numbers, data, scales)
-    return PackedWeights(native.engine(number), data, cell, inputs, hidden, dtype, precision)
+    native.pack(CELL_NUMBERS[cell], numbers, data, scales, engine)
+    return PackedWeights(engine, data, cell, inputs, hidden, dtype, precision)
 
 
 def product_width(packed: PackedWeights) -> int:
-    """Elements of a row's input product, of all directions.
-
-    Raises:
-        EngineError: The reference runs.
-    """
-    native = isa.require_native(packed.precision)
-    each: int = native.product_width(CELL_NUMBERS[packed.cell], packed.hidden, packed.number)
+    """Elements of a row's input product, of all directions."""
+    each: int = packed.module.product_width(
+        CELL_NUMBERS[packed.cell], packed.hidden, packed.number, packed.engine
+    )
     return len(packed.data) * each
 
 
@@ -116,7 +127,6 @@ def input_products(packed: PackedWeights, x: Array, *, threads: int | None = Non
 
     Raises:
         ShapeError: Rows of another width or dtype.
-        EngineError: The reference runs, or the weights are packed for another engine.
 
     Example:
         >>> from birnn.engine.arrays import RowLayout
@@ -127,12 +137,10 @@ def input_products(packed: PackedWeights, x: Array, *, threads: int | None = Non
         >>> forward_packed(packed, products, layout, numbers=numbers).output.shape
         (3, 1)
     """
-    native = isa.require_native(packed.precision)
-    check_engine(packed.engine, native.engine(packed.number))
     check_rows(x, packed.inputs, packed.dtype)
     width = product_width(packed)
     products = aligned_empty(len(x) * width, x.dtype).reshape(len(x), width)
-    native.input_products(
+    packed.module.input_products(
         CELL_NUMBERS[packed.cell],
         x,
         packed.hidden,
@@ -140,5 +148,12 @@ def input_products(packed: PackedWeights, x: Array, *, threads: int | None = Non
         products,
         *worker_threads(threads),
         packed.number,
+        packed.engine,
     )
     return InputProducts(packed.engine, products)
+
+
+def _module() -> ModuleType:
+    native = isa.native_module()
+    assert native is not None, "an engine of it was named"
+    return native

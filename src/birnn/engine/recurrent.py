@@ -177,6 +177,8 @@ def forward_packed(
 ) -> LayerForward:
     """As `forward`, for inference, with weights that were packed and checked once.
 
+    It runs on the engine that they were packed for.
+
     Args:
         packed: The layer's weights.
         x: Rows (R, D), or the products of distinct rows with these weights.
@@ -188,12 +190,9 @@ def forward_packed(
     Raises:
         ShapeError: As for `forward`.
         ValueError: As for `forward`; a number of no product, or products of another layer.
-        EngineError: The reference runs, or the weights or products are those of another engine.
+        EngineError: The products are those of another engine.
         MemoryError: There is not enough memory.
     """
-    native = isa.native_module()
-    assert native is not None, "weights were packed"
-    check_engine(packed.engine, native.engine(packed.number))
     rows = x.values if isinstance(x, InputProducts) else x
     if isinstance(x, InputProducts):
         check_engine(x.engine, packed.engine)
@@ -216,7 +215,7 @@ def forward_packed(
         if wrong:
             raise ShapeError("; ".join(wrong))
     return _forward(
-        native,
+        packed.module,
         packed.cell,
         rows,
         layout,
@@ -268,7 +267,7 @@ def _forward(
             c_n,
             saved,
             *worker_threads(threads),
-            0 if packed is None else packed.number,
+            *((0, "") if packed is None else (packed.number, packed.engine)),
         )
     except MemoryError as error:
         raise out_of_memory(cell, layout) from error

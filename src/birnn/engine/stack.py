@@ -19,7 +19,7 @@ from birnn.engine.linear import Linear
 from birnn.engine.packed_weights import InputProducts, PackedWeights, input_products, pack
 from birnn.engine.recurrent import forward_packed
 from birnn.engine.stack_checks import check_parameters, parameter_faults, row_faults, state_faults
-from birnn.errors import EngineError, ShapeError
+from birnn.errors import ShapeError
 from birnn.ragged import Ragged
 from birnn.reference import bidirectional
 from birnn.reference.bidirectional import Outcome, StackState
@@ -114,10 +114,10 @@ class PackedStack:
         faults = row_faults(rows, self._stack, self._dtype)
         if faults:
             raise ShapeError("; ".join(faults))
-        native = isa.selected_engine(self._precision)
-        if native is None:
-            return PreparedRows(isa.REFERENCE, rows)
-        packed = self._pack(native.engine(self._number))[0]
+        engine = self._selected()
+        if engine == isa.REFERENCE:
+            return PreparedRows(engine, rows)
+        packed = self._pack(engine)[0]
         products = input_products(packed, rows).values
         if self._adds_input[0]:
             products = np.concatenate([products, rows], axis=1)
@@ -140,7 +140,8 @@ class PackedStack:
         Args:
             x: Batch of rows (N, D), of the parameters' dtype; with ``table`` of row numbers (N,).
             initial: Initial states (S, B, H); zeros where it is None.
-            table: Distinct rows, by `prepare`.
+            table: Distinct rows, by `prepare`. It runs on the engine that they are for, whatever
+                another thread has chosen meanwhile.
 
         Returns:
             The last layer's rows, halves and final states.
@@ -148,19 +149,17 @@ class PackedStack:
         Raises:
             ShapeError: A shape or dtype that does not fit.
             ValueError: A number that no row has.
-            EngineError: ``BIRNN_ISA`` asks for an engine that is not here, or the table is of
-                another one.
+            EngineError: ``BIRNN_ISA`` asks for an engine that is not here.
         """
         faults = [] if table is not None else row_faults(x.values, self._stack, self._dtype)
         if initial is not None:
             faults += state_faults(len(x), self._dtype, self._stack, initial)
         if faults:
             raise ShapeError("; ".join(faults))
-        native = isa.selected_engine(self._precision)
-        if native is not None:
-            return self._run_native(x, initial, table, self._pack(native.engine(self._number)))
+        engine = self._selected() if table is None else table.engine
+        if engine != isa.REFERENCE:
+            return self._run_native(x, initial, table, self._pack(engine))
         if table is not None:
-            _check_table(table, isa.REFERENCE)
             x = x.map(table.values.__getitem__)
         return bidirectional.run(x, self._parameters, self._stack, initial)
 
@@ -185,7 +184,6 @@ class PackedStack:
                 start = tuple(part[self._states[layer]] for part in initial.parts)
             given: Array | InputProducts = rows_NW
             if layer == 0 and table is not None:
-                _check_table(table, packed.engine)
                 given, numbers_N = InputProducts(table.engine, table.values), x.values
             else:
                 numbers_N = None
@@ -210,6 +208,11 @@ class PackedStack:
             StackState(*states),
         )
 
+    def _selected(self) -> str:
+        """The engine that is wanted, asked for once in a call: threads may choose at any time."""
+        native = isa.selected_engine(self._precision)
+        return isa.REFERENCE if native is None else str(native.engine(self._number))
+
     def _weights(self, layer: int) -> list[InferenceWeights]:
         return [
             bidirectional.direction_weights(self._parameters, layer, suffix)
@@ -217,12 +220,12 @@ class PackedStack:
         ]
 
     def _pack(self, engine: str) -> list[PackedWeights]:
-        """The layers' weights for the engine in use, which is this one."""
+        """The layers' weights for a compiled engine."""
         # Read once: another thread may put its own there meanwhile.
         packed = self._packed
         if not packed or packed[0].engine != engine:
             self._packed = packed = [
-                pack(self._stack.cell, self._weights(layer))
+                pack(self._stack.cell, self._weights(layer), engine)
                 for layer in range(self._stack.num_layers)
             ]
         return packed
@@ -311,11 +314,3 @@ def _merge(parameters: Parameters, layer: int, stack: Stack) -> MergeFunction:
         return lambda both, _: project(both)
     merge = MERGES[stack.merge]
     return lambda _, halves: merge.forward(halves[0], halves[1], None)
-
-
-def _check_table(table: PreparedRows, engine: str) -> None:
-    """Refuse rows that were prepared for another engine than the one that runs."""
-    if table.engine != engine:
-        raise EngineError(
-            f"the rows are prepared for {table.engine}, {engine} runs. Prepare them again."
-        )
