@@ -33,6 +33,7 @@ def test_exported_names_are_pinned() -> None:
     names += ["import_model", "load", "push", "set_num_threads", "train"]
     assert sorted(birnn.__all__) == names
     assert set(birnn.__all__) <= set(dir(birnn))
+    assert all(hasattr(birnn, name) for name in birnn.__all__)
 
 
 def test_names_are_those_of_their_rooms() -> None:

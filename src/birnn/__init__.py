@@ -36,7 +36,7 @@ _HOMES = {
     "import_model": "birnn.importing.importer:import_model",
     "load": "birnn.runtime.predictor:Predictor.load",
     "push": "birnn.hub:push",
-    "set_num_threads": "birnn.engine.isa:set_num_threads",
+    "set_num_threads": "birnn.engine.threads:set_num_threads",
     "train": "birnn.training.train:train",
 }
 
