@@ -36,25 +36,30 @@ inline Item load_item(const void* p) {
   return item;
 }
 
-struct Int8 {
-  using Weight = int8_t;
-  using Sums = Ints;
+// What an instruction multiplies that takes a whole group of each: vectors of weights, and one group
+// of a row in every lane.
+struct WholeGroups {
   using Factors = Ints;            // of the instruction, both of them
   static constexpr int STEPS = 1;  // instructions for a group
+
+  template <int STEP>
+  static inline Factors weights(const void* group) {
+    return *static_cast<const UnalignedInts*>(group);
+  }
+
+  template <int STEP>
+  static inline Factors row(const void* group) {
+    return load_item<int32_t>(group) - Ints{};
+  }
+};
+
+struct Int8 : WholeGroups {
+  using Weight = int8_t;
+  using Sums = Ints;
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
   using Row = uint8_t;
   static constexpr int GROUP = 4;
   static constexpr int ZERO = 128;  // what stands for 0 in rows
-
-  template <int STEP>
-  static inline Factors weights(const Weight* group) {
-    return *reinterpret_cast<const UnalignedInts*>(group);
-  }
-
-  template <int STEP>
-  static inline Factors row(const Row* group) {
-    return load_item<int32_t>(group) - Ints{};
-  }
 
   static inline void add(Sums& sums, Factors row, Factors weights) {
 #if defined(__AVX512VNNI__)
@@ -67,16 +72,6 @@ struct Int8 {
   using Row = int8_t;
   static constexpr int GROUP = 4;
   static constexpr int ZERO = 0;
-
-  template <int STEP>
-  static inline Factors weights(const Weight* group) {
-    return *reinterpret_cast<const UnalignedInts*>(group);
-  }
-
-  template <int STEP>
-  static inline Factors row(const Row* group) {
-    return load_item<int32_t>(group) - Ints{};
-  }
 
   // |row| times weights that have taken over its signs: two such products are 32258 at most.
   static inline void add(Sums& sums, Factors row, Factors weights) {
@@ -100,16 +95,11 @@ struct Int8 {
   static constexpr int ZERO = 0;
 
   template <int STEP>
-  static inline Factors weights(const Weight* group) {
+  static inline Factors weights(const void* group) {
     constexpr int bytes = 2 * FLOAT_LANES;
     typedef int8_t Narrow __attribute__((vector_size(bytes)));
     typedef int16_t Wide __attribute__((vector_size(2 * bytes)));
     return reinterpret_cast<Ints>(__builtin_convertvector(load_item<Narrow>(group), Wide));
-  }
-
-  template <int STEP>
-  static inline Factors row(const Row* group) {
-    return load_item<int32_t>(group) - Ints{};
   }
 
   static inline void add(Sums& sums, Factors row, Factors weights) {
@@ -125,36 +115,22 @@ struct Int8 {
 #endif
 };
 
-struct Bf16 {
-  using Weight = uint16_t;
-  using Sums = Floats;
-  static constexpr int GROUP = 2;
 #if defined(__AVX512BF16__) || BIRNN_TILES
-  using Factors = Ints;
+struct Bf16 : WholeGroups {
   using Row = uint16_t;
-  static constexpr int STEPS = 1;
 
-  template <int STEP>
-  static inline Factors weights(const Weight* group) {
-    return *reinterpret_cast<const UnalignedInts*>(group);
-  }
-
-  template <int STEP>
-  static inline Factors row(const Row* group) {
-    return load_item<int32_t>(group) - Ints{};
-  }
-
-  static inline void add(Sums& sums, Factors row, Factors weights) {
+  static inline void add(Floats& sums, Factors row, Factors weights) {
     asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(row), "v"(weights));
   }
 #else
+struct Bf16 {
   using Factors = Floats;
   using Row = float;  // rounded to bfloat16
   static constexpr int STEPS = 2;
 
   template <int STEP>
-  static inline Factors weights(const Weight* group) {
-    const Ints both = *reinterpret_cast<const UnalignedInts*>(group);
+  static inline Factors weights(const void* group) {
+    const Ints both = *static_cast<const UnalignedInts*>(group);
     return reinterpret_cast<Floats>(STEP == 0 ? both << 16 : both & ~0xffff);
   }
 
@@ -163,8 +139,11 @@ struct Bf16 {
     return broadcast<float>(group[STEP]);
   }
 
-  static inline void add(Sums& sums, Factors row, Factors weights) { sums += row * weights; }
+  static inline void add(Floats& sums, Factors row, Factors weights) { sums += row * weights; }
 #endif
+  using Weight = uint16_t;
+  using Sums = Floats;
+  static constexpr int GROUP = 2;
 };
 
 }  // namespace

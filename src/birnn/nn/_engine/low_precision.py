@@ -277,14 +277,14 @@ def _state(tensors: Sequence[Tensor]) -> list[Any]:
     optimiser: then all have changed. Tensors made in inference mode count nothing: NaN, so that
     nothing is kept for them.
     """
-    return [_steps[0]] + [
+    return [_steps] + [
         (part.data_ptr(), float("nan") if part.is_inference() else part._version)
         for part in tensors
     ]
 
 
 # Steps that optimisers took. Torch's fused ones and many others' change weights uncounted.
-_steps = [0]
+_steps = 0
 
 
 @functools.cache
@@ -292,6 +292,7 @@ def _count_steps() -> None:
     """See to it that steps are counted, from the first layer of low precision on."""
 
     def count(*_: Any) -> None:
-        _steps[0] += 1
+        global _steps
+        _steps += 1
 
     register_optimizer_step_post_hook(count)
